@@ -1,0 +1,145 @@
+//! The records that the kernel side writes to its ring buffer and the reader takes out of it.
+//!
+//! Both sides compile this crate, so there is one definition of every layout. All integers are in
+//! the host's byte order, ports included; addresses are in network order. A field whose value the
+//! kernel could not give holds the `UNKNOWN_*` constant named in its comment.
+#![no_std]
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `RecordHeader::kind` of a [`TransitionRecord`] by itself.
+pub const KIND_TRANSITION: u32 = 1;
+/// `RecordHeader::kind` of an [`OpenedRecord`].
+pub const KIND_OPENED: u32 = 2;
+/// `RecordHeader::kind` of a [`ClosedRecord`].
+pub const KIND_CLOSED: u32 = 3;
+
+/// A `u32` that the kernel side could not read.
+pub const UNKNOWN_U32: u32 = u32::MAX;
+/// A `u8` that the kernel side could not read.
+pub const UNKNOWN_U8: u8 = u8::MAX;
+
+/// [`OpenedRecord::known`]: the event ran in the owner's own call.
+pub const OWNER_EXACT: u32 = 1;
+/// [`OpenedRecord::known`]: inherited from the listener that the socket was accepted for.
+pub const OWNER_LISTENER: u32 = 2;
+/// [`OpenedRecord::known`]: no owner is known.
+pub const OWNER_UNKNOWN: u32 = 0;
+
+/// The length of a task's name in the kernel (`TASK_COMM_LEN`).
+pub const COMM_LEN: usize = 16;
+
+/// What every record begins with.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct RecordHeader {
+    /// Which record this is: one of the `KIND_*` constants.
+    pub kind: u32,
+    /// The CPU that the event ran on.
+    pub cpu: u32,
+    /// `bpf_ktime_get_ns`: CLOCK_MONOTONIC at the event.
+    pub mono_ns: u64,
+}
+
+/// A task, as `bpf_get_current_*` gives it.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct TaskRecord {
+    /// The process: its thread group id in the initial pid namespace. 0 is the idle task.
+    pub tgid: u32,
+    /// The user id in the initial user namespace.
+    pub uid: u32,
+    /// The thread's name, NUL-padded; any bytes that the process chose.
+    pub comm: [u8; COMM_LEN],
+}
+
+/// One state transition of one socket.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct TransitionRecord {
+    /// Kind, CPU and time.
+    pub header: RecordHeader,
+    /// The socket cookie (`SO_COOKIE`, and sock_diag's); 0 where the kernel gives none.
+    pub cookie: u64,
+    /// The address of the `struct sock`: unique among live sockets, reused at once afterwards.
+    pub skaddr: u64,
+    /// The network namespace's inode number; 0 is unknown.
+    pub netns: u32,
+    /// `sk_err`, a positive errno; [`UNKNOWN_U32`].
+    pub error: u32,
+    /// The number of the system call that the current task is in; [`UNKNOWN_U32`]. It says nothing
+    /// about an event that did not run in its task's own call.
+    pub syscall: u32,
+    /// `IPPROTO_TCP` or `IPPROTO_MPTCP`.
+    pub protocol: u16,
+    /// `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// `inet_sport`; 0 is unbound or already cleared.
+    pub local_port: u16,
+    /// `inet_dport`; 0 likewise.
+    pub remote_port: u16,
+    /// The state left, in the kernel's numbering (`TCP_ESTABLISHED` is 1).
+    pub old: u8,
+    /// The state entered.
+    pub new: u8,
+    /// `sk_shutdown`: bit 0 receive, bit 1 send; [`UNKNOWN_U8`].
+    pub shutdown: u8,
+    /// Always zero.
+    pub reserved: u8,
+    /// The local address: all of it for IPv6, the first four bytes for IPv4.
+    pub local_addr: [u8; 16],
+    /// The remote address, likewise.
+    pub remote_addr: [u8; 16],
+    /// The task that was on the CPU: the caller only where the event ran in a call.
+    pub task: TaskRecord,
+}
+
+/// A transition that opens a socket: into SYN_SENT or LISTEN, or a listener's new child.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct OpenedRecord {
+    /// The transition itself.
+    pub transition: TransitionRecord,
+    /// How the owner is known: one of the `OWNER_*` constants.
+    pub known: u32,
+    /// The how-manieth opening of this socket this is, from 1: `tcp_disconnect` lets one socket
+    /// serve several connections.
+    pub generation: u32,
+    /// When the owner's thread group leader started, CLOCK_BOOTTIME ns; 0 is unknown.
+    pub owner_started_ns: u64,
+    /// The owner's cgroup v2 id; 0 is unknown.
+    pub owner_cgroup: u64,
+    /// The socket's owner.
+    pub owner: TaskRecord,
+}
+
+/// A transition into CLOSE, with what the connection had counted. All fields of a socket whose
+/// `tcp_sock` could not be reached are [`UNKNOWN_U32`] or `u64::MAX`.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct ClosedRecord {
+    /// The transition itself.
+    pub transition: TransitionRecord,
+    /// `bytes_sent`: payload bytes sent, retransmissions included (RFC 4898 HCDataOctetsOut).
+    pub bytes_sent: u64,
+    /// `bytes_retrans`: payload bytes that were sent again.
+    pub bytes_retrans: u64,
+    /// `bytes_received`: payload bytes received in order.
+    pub bytes_received: u64,
+    /// `segs_out`: segments sent, SYNs and bare ACKs included.
+    pub segs_out: u32,
+    /// `segs_in`: segments received.
+    pub segs_in: u32,
+    /// `total_retrans`: segments retransmitted.
+    pub retransmits: u32,
+    /// The smoothed round-trip time in microseconds.
+    pub srtt_us: u32,
+}
+
+const _: () = {
+    assert!(size_of::<RecordHeader>() == 16);
+    assert!(size_of::<TaskRecord>() == 24);
+    assert!(size_of::<TransitionRecord>() == 112);
+    assert!(size_of::<OpenedRecord>() == 160);
+    assert!(size_of::<ClosedRecord>() == 152);
+};

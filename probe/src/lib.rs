@@ -1,0 +1,2 @@
+//! `probe`: TCP connection lifecycles as the Linux kernel reports them.
+pub mod model;

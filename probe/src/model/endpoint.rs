@@ -1,0 +1,119 @@
+//! Addresses with ports.
+
+use std::{fmt, net::IpAddr, net::SocketAddr, num::NonZeroU16};
+
+/// One end of a connection: an address, and a port where one is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// The address as the kernel has it; v4-mapped ones stay IPv6.
+    pub addr: IpAddr,
+    /// `None` for port 0: not bound yet, or cleared already.
+    pub port: Option<NonZeroU16>,
+}
+
+impl Endpoint {
+    /// An endpoint from an address and a port in which 0 means none.
+    #[must_use]
+    pub fn new(addr: IpAddr, port: u16) -> Self {
+        Self { addr, port: NonZeroU16::new(port) }
+    }
+
+    /// The port as a number, 0 for none.
+    #[must_use]
+    pub fn port_or_zero(self) -> u16 {
+        self.port.map_or(0, NonZeroU16::get)
+    }
+
+    /// The same place with v4-mapped addresses written as IPv4, for comparing sockets of both kinds.
+    #[must_use]
+    pub fn canonical(self) -> Self {
+        Self { addr: self.addr.to_canonical(), port: self.port }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(addr: SocketAddr) -> Self {
+        Self::new(addr.ip(), addr.port())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.port.map_or_else(|| "*".to_owned(), |port| port.to_string());
+        match self.addr {
+            IpAddr::V4(addr) => f.pad(&format!("{addr}:{port}")),
+            IpAddr::V6(addr) => f.pad(&format!("[{addr}]:{port}")),
+        }
+    }
+}
+
+/// The two ends of a connection, seen from one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoints {
+    /// This socket's end.
+    pub local: Endpoint,
+    /// The peer's end.
+    pub remote: Endpoint,
+}
+
+impl Endpoints {
+    /// Whether both ends are the same address and port, and the port is known: a self-connect once
+    /// the socket is past SYN_SENT.
+    #[must_use]
+    pub fn is_self(self) -> bool {
+        self.local.port.is_some() && self.local.canonical() == self.remote.canonical()
+    }
+
+    /// The same connection from the peer's side.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { local: self.remote, remote: self.local }
+    }
+
+    /// Fills in what `self` lacks (a port, an address that reads as unspecified) from an earlier
+    /// sight of the same socket.
+    #[must_use]
+    pub fn or_earlier(self, earlier: Self) -> Self {
+        Self { local: later(self.local, earlier.local), remote: later(self.remote, earlier.remote) }
+    }
+}
+
+fn later(now: Endpoint, earlier: Endpoint) -> Endpoint {
+    Endpoint {
+        addr: if now.addr.is_unspecified() { earlier.addr } else { now.addr },
+        port: now.port.or(earlier.port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Endpoint {
+        text.parse::<SocketAddr>().expect("an address in a test").into()
+    }
+
+    #[test]
+    fn a_self_connect_needs_the_port_too() {
+        let ends = |local, remote| Endpoints { local: at(local), remote: at(remote) };
+        assert!(ends("127.0.0.1:1314", "127.0.0.1:1314").is_self());
+        assert!(ends("[::1]:1314", "[::1]:1314").is_self());
+        assert!(ends("[::ffff:127.0.0.1]:1314", "127.0.0.1:1314").is_self());
+        assert!(!ends("127.0.0.1:0", "127.0.0.1:0").is_self());
+        assert!(!ends("127.0.0.1:1314", "127.0.0.2:1314").is_self());
+    }
+
+    #[test]
+    fn what_the_kernel_cleared_is_taken_from_before() {
+        let before = Endpoints { local: at("10.0.0.1:5"), remote: at("10.0.0.2:6") };
+        let now = Endpoints { local: at("0.0.0.0:0"), remote: at("10.0.0.2:0") };
+        assert_eq!(now.or_earlier(before), before);
+        assert_eq!(before.or_earlier(now), before);
+    }
+
+    #[test]
+    fn endpoints_read_as_people_write_them() {
+        assert_eq!(at("127.0.0.1:80").to_string(), "127.0.0.1:80");
+        assert_eq!(at("[::1]:0").to_string(), "[::1]:*");
+    }
+}

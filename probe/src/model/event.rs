@@ -1,0 +1,71 @@
+//! The one stream that everything downstream reads.
+
+use std::time::Duration;
+
+use super::{Backend, Check, Connection, Finding, Host, Phase, Report, SocketRow, Transition};
+
+/// An item of the stream, in the order in which it happened. Sources yield the first kinds; the
+/// session turns each [`Report`] into a [`Transition`] and adds what tracker and detectors say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Every program is attached: from here on nothing is missed.
+    Ready {
+        /// The machine.
+        host: Host,
+        /// Where the reports come from.
+        backend: Backend,
+        /// What this host cannot give, in plain words.
+        off: Vec<String>,
+    },
+    /// The kernel's report, before the tracker. Renderers never see it.
+    Report(Report),
+    /// A transition, made from a report.
+    Transition(Transition),
+    /// A connection that ended.
+    Connection(Connection),
+    /// Something a detector found.
+    Finding(Finding),
+    /// Reports that are missing, and where they went missing (`ring`, `reader`).
+    Lost {
+        /// How many.
+        count: u64,
+        /// Where.
+        place: String,
+    },
+    /// A scenario begins or ends.
+    Scenario {
+        /// Its name.
+        name: String,
+        /// Which of the two.
+        phase: Phase,
+    },
+    /// A scenario's expectation against the observation.
+    Check(Check),
+    /// Sockets as sock_diag lists them.
+    Sockets(Vec<SocketRow>),
+    /// A line of explanation from a scenario, such as how many tries it took.
+    Note(String),
+    /// The stream is over.
+    End(End),
+}
+
+/// The closing figures of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// Transitions seen.
+    pub transitions: u64,
+    /// Connections that ended.
+    pub connections: u64,
+    /// Findings made.
+    pub findings: u64,
+    /// Reports lost.
+    pub lost: u64,
+    /// Checks that passed.
+    pub checks_passed: u64,
+    /// Checks that failed.
+    pub checks_failed: u64,
+    /// From start to end.
+    pub duration: Duration,
+    /// How long loading and attaching the programs took; `None` without a kernel.
+    pub attach: Option<Duration>,
+}

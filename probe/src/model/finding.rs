@@ -1,0 +1,70 @@
+//! What the detectors say.
+
+use super::{Endpoints, Mono, Owner, SocketId};
+
+/// The kinds of things that a detector finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FindingKind {
+    /// A socket connected to itself.
+    SelfConnect,
+    /// Both ends connected to each other at the same time.
+    SimultaneousOpen,
+    /// Both ends closed at the same time.
+    SimultaneousClose,
+    /// One local address and port serves several outgoing connections.
+    PortSharing,
+    /// An edge that the kernel does not take.
+    IllegalTransition,
+}
+
+impl FindingKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::SelfConnect,
+        Self::SimultaneousOpen,
+        Self::SimultaneousClose,
+        Self::PortSharing,
+        Self::IllegalTransition,
+    ];
+
+    /// The name in output and flags.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SelfConnect => "self-connect",
+            Self::SimultaneousOpen => "simultaneous-open",
+            Self::SimultaneousClose => "simultaneous-close",
+            Self::PortSharing => "port-sharing",
+            Self::IllegalTransition => "illegal-transition",
+        }
+    }
+
+    /// The kind of that [`name`](Self::name).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Something worth an engineer's attention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of thing.
+    pub kind: FindingKind,
+    /// When it became certain.
+    pub at: Mono,
+    /// The socket it is about.
+    pub socket: SocketId,
+    /// The socket's namespace.
+    pub netns: Option<u32>,
+    /// The socket's ends.
+    pub ends: Endpoints,
+    /// Whose socket it is.
+    pub owner: Owner,
+    /// What happened, in one sentence.
+    pub explain: String,
+    /// What cures it, in one sentence, where it wants curing.
+    pub cure: Option<String>,
+    /// The transitions that show it, by `seq`.
+    pub evidence: Vec<u64>,
+}

@@ -1,0 +1,43 @@
+//! What is said of the machine itself.
+
+use std::ops::RangeInclusive;
+
+use super::Clock;
+
+/// Which kernel interface the reports come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The BTF tracepoint: cookies, owners, counters.
+    TpBtf,
+    /// The classic tracepoint: fewer fields, identity by `skaddr`.
+    Tracepoint,
+}
+
+impl Backend {
+    /// The name in output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TpBtf => "tp_btf",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+/// A range of ports, both ends in it.
+pub type PortRange = RangeInclusive<u16>;
+
+/// The host a stream was taken on: everything downstream of the kernel that depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// `uname -r`
+    pub kernel: String,
+    /// `uname -m`
+    pub arch: String,
+    /// `uname -n`
+    pub hostname: String,
+    /// From the monotonic clock to the calendar.
+    pub clock: Clock,
+    /// `net.ipv4.ip_local_port_range` of the namespace that the tracer runs in.
+    pub ephemeral: Option<PortRange>,
+}

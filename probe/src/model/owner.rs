@@ -1,0 +1,119 @@
+//! Whose socket it is, and how that is known.
+
+use std::fmt;
+
+/// A task's name as the process chose it: any bytes, so it is shown escaped and nothing else.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Vec<u8>);
+
+impl Name {
+    /// The name up to the first NUL.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())
+    }
+
+    /// The name as text with invalid UTF-8 replaced; control characters are still in it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+
+    /// Whether there is no name at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Name {
+    /// Safe for a terminal: control characters, and those that turn text around, are escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&escape(&self.to_text()))
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_text(), f)
+    }
+}
+
+/// Text that someone else chose, made safe for a terminal.
+fn escape(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .flat_map(|c| {
+            let escaped = c.is_control() || turns(c);
+            let one = (!escaped).then_some(c);
+            escaped.then(|| c.escape_default()).into_iter().flatten().chain(one)
+        })
+        .collect()
+}
+
+/// A task at the moment of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// The process (thread group) id in the initial pid namespace.
+    pub pid: u32,
+    /// The user id in the initial user namespace.
+    pub uid: u32,
+    /// The thread's name.
+    pub comm: Name,
+}
+
+/// How an owner is known, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Known {
+    /// An event ran in the owner's own system call.
+    Exact,
+    /// The listener's owner, inherited by the socket that was accepted for it.
+    Listener,
+    /// Whoever was on the CPU at the first event of a socket older than the tracer: a guess.
+    Seen,
+    /// Not at all.
+    Unknown,
+}
+
+impl Known {
+    /// The name in output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Listener => "listener",
+            Self::Seen => "seen",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Whose socket it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The process; `None` exactly where `known` is [`Known::Unknown`].
+    pub task: Option<Task>,
+    /// The cgroup v2 id, where known.
+    pub cgroup: Option<u64>,
+    /// How this is known.
+    pub known: Known,
+}
+
+impl Owner {
+    /// Nobody known.
+    pub const UNKNOWN: Self = Self { task: None, cgroup: None, known: Known::Unknown };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_reaches_no_terminal() {
+        let name = Name::from_bytes(b"a\x1b[31m\n\xff\0rest");
+        assert_eq!(name.to_string(), "a\\u{1b}[31m\\n\u{fffd}");
+        assert_eq!(Name::from_bytes("\u{202e}x".as_bytes()).to_string(), "\\u{202e}x");
+        assert_eq!(Name::from_bytes("nginx: w\u{f6}rker".as_bytes()).to_string(), "nginx: w\u{f6}rker");
+    }
+}

@@ -1,0 +1,166 @@
+//! The TCP states, and the edges between them that Linux takes.
+
+use std::fmt;
+
+use super::Protocol;
+
+/// A state of a socket, in the kernel's numbering (`include/net/tcp_states.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "the states of RFC 9293 §3.3.2, by the kernel's names")]
+pub enum State {
+    Established = 1,
+    SynSent = 2,
+    SynRecv = 3,
+    FinWait1 = 4,
+    FinWait2 = 5,
+    TimeWait = 6,
+    Close = 7,
+    CloseWait = 8,
+    LastAck = 9,
+    Listen = 10,
+    Closing = 11,
+    /// A request socket's: the kernel never reports it.
+    NewSynRecv = 12,
+}
+
+impl State {
+    /// Every state, in the kernel's order.
+    pub const ALL: [Self; 12] = [
+        Self::Established,
+        Self::SynSent,
+        Self::SynRecv,
+        Self::FinWait1,
+        Self::FinWait2,
+        Self::TimeWait,
+        Self::Close,
+        Self::CloseWait,
+        Self::LastAck,
+        Self::Listen,
+        Self::Closing,
+        Self::NewSynRecv,
+    ];
+
+    /// The state that the kernel numbers so.
+    #[must_use]
+    pub fn from_kernel(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| *state as u8 == number)
+    }
+
+    /// The kernel's name without `TCP_`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Established => "ESTABLISHED",
+            Self::SynSent => "SYN_SENT",
+            Self::SynRecv => "SYN_RECV",
+            Self::FinWait1 => "FIN_WAIT1",
+            Self::FinWait2 => "FIN_WAIT2",
+            Self::TimeWait => "TIME_WAIT",
+            Self::Close => "CLOSE",
+            Self::CloseWait => "CLOSE_WAIT",
+            Self::LastAck => "LAST_ACK",
+            Self::Listen => "LISTEN",
+            Self::Closing => "CLOSING",
+            Self::NewSynRecv => "NEW_SYN_RECV",
+        }
+    }
+
+    /// The state of that [`name`](Self::name).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A transition without its socket: the state left and the state entered.
+pub type Edge = (State, State);
+
+/// The edges that `inet_sock_set_state` reports for protocol TCP.
+///
+/// They are not RFC 9293's figure 5. TIME_WAIT is a mini-socket that the tracepoint never sees, so
+/// FIN_WAIT2 and CLOSING end in CLOSE; a child appears as LISTEN→SYN_RECV; a shutdown that is
+/// followed by a close reports some states to themselves (`tcp_close_state` sets what is set).
+const TCP_EDGES: &[Edge] = {
+    use State::*;
+    &[
+        (Close, Listen),          // inet_csk_listen_start
+        (Close, SynSent),         // tcp_v4_connect, tcp_v6_connect
+        (Close, Established),     // TCP_REPAIR: tcp_finish_connect with no packet
+        (Close, Close),           // a listener destroyed after tcp_set_state(CLOSE)
+        (Listen, Close),          // inet_csk_listen_stop, tcp_disconnect
+        (Listen, SynRecv),        // the child: inet_csk_clone_lock
+        (SynSent, Established),   // SYN+ACK: tcp_finish_connect
+        (SynSent, SynRecv),       // SYN: tcp_rcv_synsent_state_process, simultaneous open
+        (SynSent, Close),         // refused, timed out, closed
+        (SynRecv, Established),   // ACK of SYN: tcp_rcv_state_process
+        (SynRecv, FinWait1),      // close before the handshake's end
+        (SynRecv, CloseWait),     // FIN: tcp_fin
+        (SynRecv, Close),         // RST, timeout
+        (Established, FinWait1),  // close, shutdown: tcp_close_state
+        (Established, CloseWait), // FIN: tcp_fin
+        (Established, Close),     // RST, timeout, abort
+        (FinWait1, FinWait2),     // ACK of FIN
+        (FinWait1, Closing),      // FIN before the ACK of ours: simultaneous close
+        (FinWait1, Close),        // both at once through tcp_time_wait, RST, timeout
+        (FinWait1, FinWait1),     // shutdown, then close
+        (FinWait2, Close),        // to TIME_WAIT or the FIN_WAIT2 mini-socket: tcp_time_wait
+        (FinWait2, FinWait2),     // shutdown, then close
+        (Closing, Close),         // to TIME_WAIT
+        (Closing, Closing),       // shutdown, then close
+        (CloseWait, LastAck),     // close, shutdown
+        (CloseWait, Close),       // RST, timeout, abort
+        (LastAck, Close),         // ACK of FIN
+        (LastAck, LastAck),       // shutdown, then close
+    ]
+};
+
+/// Whether the kernel takes this edge. MPTCP's own socket mirrors its subflows and moves by other
+/// rules (`mptcp_set_state`), so only TCP's edges are judged.
+#[must_use]
+pub fn is_legal(protocol: Protocol, edge: Edge) -> bool {
+    match protocol {
+        Protocol::Tcp => TCP_EDGES.contains(&edge),
+        Protocol::Mptcp => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_round_trip() {
+        for state in State::ALL {
+            assert_eq!(State::from_kernel(state as u8), Some(state));
+            assert_eq!(State::from_name(state.name()), Some(state));
+        }
+        assert_eq!(State::from_kernel(0), None);
+        assert_eq!(State::from_kernel(13), None);
+    }
+
+    #[test]
+    fn what_the_kernel_hides_is_never_legal() {
+        for state in State::ALL {
+            for hidden in [State::TimeWait, State::NewSynRecv] {
+                assert!(!is_legal(Protocol::Tcp, (state, hidden)));
+                assert!(!is_legal(Protocol::Tcp, (hidden, state)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_figures_own_edges_are_judged_by_the_kernel() {
+        assert!(is_legal(Protocol::Tcp, (State::FinWait2, State::Close)));
+        assert!(is_legal(Protocol::Tcp, (State::Listen, State::SynRecv)));
+        assert!(!is_legal(Protocol::Tcp, (State::Listen, State::SynSent)));
+        assert!(!is_legal(Protocol::Tcp, (State::Established, State::Listen)));
+        assert!(is_legal(Protocol::Mptcp, (State::Listen, State::Established)));
+    }
+}
