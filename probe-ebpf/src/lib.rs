@@ -5,6 +5,9 @@
 //! kernel could not give holds the `UNKNOWN_*` constant named in its comment.
 #![no_std]
 
+mod field;
+
+pub use field::Field;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `RecordHeader::kind` of a [`TransitionRecord`] by itself.
@@ -18,6 +21,11 @@ pub const KIND_CLOSED: u32 = 3;
 pub const UNKNOWN_U32: u32 = u32::MAX;
 /// A `u8` that the kernel side could not read.
 pub const UNKNOWN_U8: u8 = u8::MAX;
+
+/// [`TransitionRecord::flags`]: no process holds the socket any more (`SOCK_DEAD`).
+pub const SOCKET_ORPHANED: u8 = 1 << 0;
+/// [`TransitionRecord::flags`]: the peer's FIN has come (`SOCK_DONE`, set by `tcp_fin`).
+pub const SOCKET_FIN_RECEIVED: u8 = 1 << 1;
 
 /// [`OpenedRecord::known`]: the event ran in the owner's own call.
 pub const OWNER_EXACT: u32 = 1;
@@ -84,8 +92,8 @@ pub struct TransitionRecord {
     pub new: u8,
     /// `sk_shutdown`: bit 0 receive, bit 1 send; [`UNKNOWN_U8`].
     pub shutdown: u8,
-    /// Always zero.
-    pub reserved: u8,
+    /// The bits of `sk_flags` that `SOCKET_*` name; [`UNKNOWN_U8`].
+    pub flags: u8,
     /// The local address: all of it for IPv6, the first four bytes for IPv4.
     pub local_addr: [u8; 16],
     /// The remote address, likewise.

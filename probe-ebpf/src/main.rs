@@ -1,3 +1,28 @@
-//! The kernel side.
+//! The programs in the kernel.
+//!
+//! One question, two ways to ask it: `transition_btf` on the BTF tracepoint, with identity and owners;
+//! `transition_classic` on the classic one, for kernels that lack BTF or its helpers. Each event
+//! becomes one record of [`probe_ebpf`]'s in the ring.
 #![no_std]
 #![no_main]
+#![expect(unsafe_code, reason = "every access to kernel memory is unsafe, and checked by the verifier")]
+
+mod access;
+mod classic;
+mod fields;
+mod maps;
+mod owner;
+mod record;
+mod tp_btf;
+
+/// bpf_get_socket_cookie and others are open to GPL-compatible programs alone.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// Never runs: the verifier refuses a program that could reach it.
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

@@ -1,3 +1,58 @@
-//! Chores.
+//! The project's chores: what one types, and which file does it.
 
-fn main() {}
+mod ci;
+mod log;
+mod privilege;
+mod run;
+mod setup;
+mod test;
+#[cfg(test)]
+mod tidy;
+mod toolchain;
+mod workspace;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser;
+
+/// The project's chores.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Chore {
+    /// Find or provide the toolchain that compiles the kernel side.
+    Setup,
+    /// Build probe and run its scenarios, through sudo where one is not root.
+    #[command(disable_help_flag = true)]
+    Run {
+        /// Passed on to `probe run`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Run all tests, through sudo where one is not root.
+    Test {
+        /// Leave out, as ignored, the tests that need root.
+        #[arg(long)]
+        unprivileged: bool,
+        /// Passed on to the test programs: a filter, --nocapture…
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+    /// Check format, lints, tests and documentation.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Chore::parse() {
+        Chore::Setup => setup::setup(),
+        Chore::Run { args } => run::run(&args).map(|never| match never {}),
+        Chore::Test { unprivileged, args } => test::test(unprivileged, &args),
+        Chore::Ci => ci::ci(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

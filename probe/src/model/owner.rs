@@ -19,6 +19,12 @@ impl Name {
         String::from_utf8_lossy(&self.0).into_owned()
     }
 
+    /// The name as the process chose it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether there is no name at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -39,8 +45,10 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Text that someone else chose, made safe for a terminal.
-fn escape(text: &str) -> String {
+/// Text that someone else chose, made safe for a terminal: control characters, and those that turn
+/// text around, are escaped.
+#[must_use]
+pub fn escape(text: &str) -> String {
     let turns =
         |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
@@ -103,6 +111,16 @@ pub struct Owner {
 impl Owner {
     /// Nobody known.
     pub const UNKNOWN: Self = Self { task: None, cgroup: None, known: Known::Unknown };
+}
+
+impl fmt::Display for Owner {
+    /// `comm[pid]`, safe for a terminal; `unknown` for nobody known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.task {
+            Some(task) => f.pad(&format!("{}[{}]", task.comm, task.pid)),
+            None => f.pad("unknown"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,10 @@ pub struct Report {
     pub error: Option<Option<Errno>>,
     /// `sk_shutdown`: bit 0 receive, bit 1 send.
     pub shutdown: Option<u8>,
+    /// Whether no process held the socket any more (`SOCK_DEAD`).
+    pub orphaned: Option<bool>,
+    /// Whether the peer's FIN had come (`SOCK_DONE`, set by `tcp_fin`).
+    pub fin_received: Option<bool>,
     /// The number of the system call that `task` is in.
     pub syscall: Option<u32>,
     /// Who was on the CPU: the caller only where the event ran in a call.

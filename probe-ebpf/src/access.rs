@@ -1,0 +1,78 @@
+//! Two ways to read kernel memory: by a plain load where the verifier knows the type, by a helper
+//! where it does not.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use probe_ebpf::Field;
+
+use crate::fields;
+
+/// A way to read kernel memory.
+pub trait Access {
+    /// Reads a `T` at `base + offset`; `None` where the memory is not there.
+    ///
+    /// # Safety
+    /// `base` is an object of the type that `offset` was looked up in.
+    unsafe fn at<T: Copy>(base: *const u8, offset: usize) -> Option<T>;
+
+    /// Reads a field of the object at `base`; `None` where this kernel has no such field.
+    ///
+    /// # Safety
+    /// `base` is an object of the type that `field` belongs to.
+    #[inline(always)]
+    unsafe fn field<T: Copy>(base: *const u8, field: Field) -> Option<T> {
+        let offset = fields::offset(field)?;
+        // SAFETY: the caller's promise.
+        unsafe { Self::at(base, offset) }
+    }
+
+    /// Reads 16 bytes as four words: a plain load may not be wider than the array's elements.
+    ///
+    /// # Safety
+    /// As for [`at`](Self::at).
+    #[inline(always)]
+    unsafe fn address_v6(base: *const u8, offset: usize) -> Option<[u32; 4]> {
+        // SAFETY: the caller's promise, for each word.
+        unsafe {
+            Some([
+                Self::at(base, offset)?,
+                Self::at(base, offset + 4)?,
+                Self::at(base, offset + 8)?,
+                Self::at(base, offset + 12)?,
+            ])
+        }
+    }
+}
+
+/// Plain loads through a pointer whose BTF type the verifier tracks. A fault reads as zero.
+pub struct Direct;
+
+impl Access for Direct {
+    #[inline(always)]
+    unsafe fn at<T: Copy>(base: *const u8, offset: usize) -> Option<T> {
+        // SAFETY: the verifier checks the access against the pointer's type. Volatile, so that no two
+        // loads are merged into one that crosses fields.
+        Some(unsafe { base.add(offset).cast::<T>().read_volatile() })
+    }
+}
+
+/// Reads by `bpf_probe_read_kernel`, for pointers that the verifier knows nothing of.
+pub struct Probed;
+
+impl Access for Probed {
+    #[inline(always)]
+    unsafe fn at<T: Copy>(base: *const u8, offset: usize) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: the helper fills the value or returns an error, whatever the address is.
+        let status = unsafe {
+            bpf_probe_read_kernel(
+                value.as_mut_ptr().cast(),
+                size_of::<T>() as u32,
+                base.wrapping_add(offset).cast(),
+            )
+        };
+        // SAFETY: filled on success.
+        (status == 0).then(|| unsafe { value.assume_init() })
+    }
+}

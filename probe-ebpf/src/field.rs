@@ -1,0 +1,89 @@
+//! Where the fields lie that the kernel side reads.
+//!
+//! rustc emits no CO-RE relocations, so the reader looks every offset up, in the running kernel's BTF
+//! or in the tracepoint's format file, and hands the table over as a constant before the programs are
+//! loaded. A field that this kernel lacks holds [`UNKNOWN_U32`](crate::UNKNOWN_U32), and the verifier
+//! removes the code that would have read it.
+
+/// An entry of the offset table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(usize)]
+pub enum Field {
+    /// `sock_common.skc_family`
+    Family,
+    /// `sock.sk_protocol`
+    Protocol,
+    /// `sock_common.skc_rcv_saddr`: the IPv4 address bound to
+    LocalV4,
+    /// `sock_common.skc_daddr`
+    RemoteV4,
+    /// `sock_common.skc_v6_rcv_saddr`
+    LocalV6,
+    /// `sock_common.skc_v6_daddr`
+    RemoteV6,
+    /// `sock_common.skc_dport`
+    RemotePort,
+    /// `inet_sock.inet_sport`: holds the port longer than `skc_num` does
+    LocalPort,
+    /// `sock_common.skc_net`: a pointer to `struct net`
+    Net,
+    /// `net.ns.inum`
+    NetInode,
+    /// `sock_common.skc_cookie`
+    Cookie,
+    /// `sock.sk_err`
+    Error,
+    /// `sock.sk_shutdown`
+    Shutdown,
+    /// `sock_common.skc_flags`
+    Flags,
+    /// `tcp_sock.bytes_sent`
+    BytesSent,
+    /// `tcp_sock.bytes_retrans`
+    BytesRetrans,
+    /// `tcp_sock.bytes_received`
+    BytesReceived,
+    /// `tcp_sock.segs_out`
+    SegsOut,
+    /// `tcp_sock.segs_in`
+    SegsIn,
+    /// `tcp_sock.total_retrans`
+    TotalRetrans,
+    /// `tcp_sock.srtt_us`: eight times the smoothed round-trip time
+    SrttUs,
+    /// `task_struct.group_leader`
+    GroupLeader,
+    /// `task_struct.start_boottime`
+    StartBoottime,
+    /// The system call's number in `pt_regs`: `orig_ax`, or `syscallno` on arm64
+    SyscallNumber,
+    /// The classic tracepoint's `skaddr`
+    EventSkaddr,
+    /// Its `oldstate`
+    EventOldState,
+    /// Its `newstate`
+    EventNewState,
+    /// Its `sport`, in host order
+    EventLocalPort,
+    /// Its `dport`, in host order
+    EventRemotePort,
+    /// Its `family`
+    EventFamily,
+    /// Its `protocol`
+    EventProtocol,
+    /// The size of its `protocol`: one byte before Linux 5.6, two since
+    EventProtocolSize,
+    /// Its `saddr`
+    EventLocalV4,
+    /// Its `daddr`
+    EventRemoteV4,
+    /// Its `saddr_v6`
+    EventLocalV6,
+    /// Its `daddr_v6`
+    EventRemoteV6,
+}
+
+impl Field {
+    /// The length of the table.
+    pub const COUNT: usize = Self::EventRemoteV6 as usize + 1;
+}

@@ -1,0 +1,123 @@
+//! The maps: the ring, what did not fit into it, and what is remembered of each socket.
+
+use core::ptr;
+
+use aya_ebpf::{
+    bindings::{
+        BPF_ANY, BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP,
+        BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
+    },
+    helpers::generated::{bpf_ringbuf_query, bpf_sk_storage_get},
+    macros::map,
+    maps::{LruHashMap, PerCpuArray, RingBuf},
+};
+
+use crate::owner::Stored;
+
+/// The ring's size unless the reader asks for another.
+const RING_BYTES: u32 = 4 << 20;
+
+/// How full the ring may get before the reader is woken. Below that the reader's own timer finds the
+/// records: a wake-up is an interrupt to itself for the CPU that runs the event, and the dearest part.
+#[unsafe(no_mangle)]
+static WAKEUP_BYTES: u64 = 1 << 20;
+
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// Records that found no room, per CPU.
+#[map]
+static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// The classic backend's generations: how often a socket was opened at this `skaddr`.
+#[map]
+static GENERATIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1 << 16, 0);
+
+/// A map with socket-local storage, in the layout that the loader reads from BTF. Written out because
+/// aya's own type cannot be given `BPF_F_CLONE`, with which the kernel copies a listener's entry into
+/// each child before the child's first event.
+#[repr(C)]
+struct SocketStorage {
+    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
+    map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
+    key: *const i32,
+    value: *const Stored,
+}
+
+// SAFETY: the pointers are never followed; their types are the map's definition.
+unsafe impl Sync for SocketStorage {}
+
+#[unsafe(link_section = ".maps")]
+#[unsafe(no_mangle)]
+static SOCKETS: SocketStorage =
+    SocketStorage { r#type: ptr::null(), map_flags: ptr::null(), key: ptr::null(), value: ptr::null() };
+
+/// Reserves room for a record, lets `fill` write it, and submits it; counts it as lost where there is
+/// no room.
+#[inline(always)]
+pub fn emit<T: 'static>(fill: impl FnOnce(*mut T)) {
+    let Some(mut entry) = EVENTS.reserve::<T>(0) else {
+        if let Some(lost) = LOST.get_ptr_mut(0) {
+            // SAFETY: this CPU's own counter.
+            unsafe { *lost += 1 };
+        }
+        return;
+    };
+    fill(entry.as_mut_ptr());
+    entry.submit(wakeup());
+}
+
+/// The flags that wake the reader only when the ring has filled up to the threshold.
+#[inline(always)]
+fn wakeup() -> u64 {
+    // SAFETY: a valid static; the ring is a map of the type asked for.
+    let (threshold, waiting) = unsafe {
+        (
+            (&raw const WAKEUP_BYTES).read_volatile(),
+            bpf_ringbuf_query((&raw const EVENTS).cast_mut().cast(), BPF_RB_AVAIL_DATA.into()),
+        )
+    };
+    (if waiting >= threshold { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }).into()
+}
+
+/// What is stored with the socket, if anything.
+///
+/// # Safety
+/// `sk` is the tracepoint's own argument.
+#[inline(always)]
+pub unsafe fn stored(sk: *const u8) -> Option<&'static mut Stored> {
+    // SAFETY: the caller's promise; the kernel checks the socket's reference count itself.
+    unsafe { storage(sk, 0).as_mut() }
+}
+
+/// What is stored with the socket, zeroed where there was nothing; `None` without memory.
+///
+/// # Safety
+/// `sk` is the tracepoint's own argument.
+#[inline(always)]
+pub unsafe fn stored_or_new(sk: *const u8) -> Option<&'static mut Stored> {
+    // SAFETY: as above.
+    unsafe { storage(sk, BPF_SK_STORAGE_GET_F_CREATE.into()).as_mut() }
+}
+
+#[inline(always)]
+unsafe fn storage(sk: *const u8, flags: u64) -> *mut Stored {
+    let map = (&raw const SOCKETS).cast_mut().cast();
+    // SAFETY: the map and its value's type belong together.
+    unsafe { bpf_sk_storage_get(map, sk.cast_mut().cast(), ptr::null_mut(), flags).cast() }
+}
+
+/// Counts another opening at this `skaddr`.
+#[inline(always)]
+pub fn next_generation(skaddr: u64) -> u32 {
+    if let Some(generation) = GENERATIONS.get_ptr_mut(skaddr) {
+        // SAFETY: a value of the map; a socket's opening runs under its lock.
+        unsafe {
+            *generation += 1;
+            return *generation;
+        }
+    }
+    // Without room the socket simply stays at its first generation.
+    let _ = GENERATIONS.insert(skaddr, 1, BPF_ANY.into());
+    1
+}

@@ -1,0 +1,36 @@
+//! The running kernel as the commands want it, and the signals that end a run.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::Failure;
+use crate::{
+    cli::{BackendChoice, Common},
+    model::Backend,
+    net::host,
+    source::live::{Live, LiveOptions},
+};
+
+/// Attaches to the kernel with the flags that every command takes.
+pub fn attach(common: &Common) -> Result<Live, Failure> {
+    let options = LiveOptions {
+        backend: common.backend.map(|choice| match choice {
+            BackendChoice::TpBtf => Backend::TpBtf,
+            BackendChoice::Tracepoint => Backend::Tracepoint,
+        }),
+        ring_bytes: None,
+        without_btf: common.no_btf,
+        kernel_log: common.verbose >= 2,
+    };
+    Live::attach(&options, host::facts()).map_err(Failure::host)
+}
+
+/// Waits for Ctrl-C, or for whoever else wants the process to end.
+pub async fn interrupted() -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::unexpected(format!("signals: {error}")));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

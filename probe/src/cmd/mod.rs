@@ -1,0 +1,41 @@
+//! The commands: what was typed becomes what is done, and what came of it an exit code. The only place
+//! that prints.
+
+mod exit;
+mod live;
+mod output;
+mod pcap;
+mod replay;
+mod run;
+
+pub use exit::{Exit, Failure};
+
+use crate::{
+    cli::{Cli, Command},
+    session::SessionError,
+};
+
+/// Carries out a command line.
+///
+/// # Errors
+/// [`Failure`] has the exit code and the line for stderr.
+pub async fn execute(cli: Cli) -> Result<Exit, Failure> {
+    match cli.command {
+        Command::Run(args) => run::run(&args, &cli.common).await,
+        Command::Rendezvous(_) => Err(Failure::host("TEMP")),
+        Command::Replay(args) => replay::replay(&args).await,
+    }
+}
+
+/// What a session's end means for the process. A reader of stdout that has seen enough
+/// (`probe … | head`) is no failure.
+fn outcome<T>(result: Result<T, SessionError>, otherwise: impl FnOnce(T) -> Exit) -> Result<Exit, Failure> {
+    match result {
+        Ok(value) => Ok(otherwise(value)),
+        Err(SessionError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Ok(Exit::Expected)
+        }
+        Err(error @ SessionError::Source(_)) => Err(Failure::usage(error)),
+        Err(error) => Err(Failure::unexpected(error)),
+    }
+}

@@ -1,0 +1,28 @@
+//! `--pcap FILE`: what crossed the emulated link, for Wireshark.
+
+use std::{fs::File, io::BufWriter, path::Path};
+
+use super::{exit::Failure, output};
+use crate::{net::clock, render::Pcapng, session::Performed};
+
+/// The file, in the making.
+pub struct Pcap(Pcapng<BufWriter<File>>);
+
+impl Pcap {
+    /// Creates the file.
+    pub fn create(path: &Path) -> Result<Self, Failure> {
+        Pcapng::new(output::create(path)?, clock::calendar()).map(Self).map_err(unwritable)
+    }
+
+    /// Adds the wires of one scenario, with its state changes as comments.
+    pub fn add(&mut self, performed: &Performed) -> Result<(), Failure> {
+        performed.story.captures().iter().try_for_each(|capture| {
+            self.0.wire(capture.netns, &capture.packets, &performed.transitions).map_err(unwritable)
+        })?;
+        self.0.flush().map_err(unwritable)
+    }
+}
+
+fn unwritable(error: std::io::Error) -> Failure {
+    Failure::usage(format!("cannot write the packets: {error}"))
+}

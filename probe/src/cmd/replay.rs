@@ -1,0 +1,25 @@
+//! `probe replay`: everything downstream of the kernel again, from a recording.
+
+use std::{fs::File, io::BufReader};
+
+use super::{
+    exit::{Exit, Failure},
+    outcome, output,
+};
+use crate::{
+    cli::ReplayArgs,
+    session::{Scope, Session},
+    source::recording::Recording,
+};
+
+/// Shows a recording as the run that made it was shown. The exit code tells whether its checks passed.
+pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
+    let at = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", args.file.display()));
+    let file = File::open(&args.file).map_err(|error| at(&error))?;
+    let mut source = Recording::new(BufReader::new(file)).map_err(|error| at(&error))?;
+    let mut session = Session::new(Scope::All, output::renderer(args.format), output::stdout());
+    let result = outcome(session.replay(&mut source).await, |end| {
+        if end.checks_failed == 0 { Exit::Expected } else { Exit::Unexpected }
+    });
+    result.map_err(|failure| Failure { message: format!("{}: {}", args.file.display(), failure.message), ..failure })
+}

@@ -1,0 +1,139 @@
+//! `probe run`: the scenarios, held against the kernel's own report.
+
+use std::io::Write;
+
+use super::{
+    exit::{Exit, Failure},
+    live, outcome, output,
+    pcap::Pcap,
+};
+use crate::{
+    cli::{Common, NetnsChoice, RunArgs, WireChoice},
+    model::{Family, Verdict},
+    record::Writer,
+    scenario::{self, Netns, Options, Scenario, WireKind},
+    session::{Performance, Scope, Session, SessionError},
+    source::live::Live,
+};
+
+/// Runs what was asked for, as often as was asked for.
+pub async fn run(args: &RunArgs, common: &Common) -> Result<Exit, Failure> {
+    let scenarios = chosen(&args.scenarios)?;
+    if args.list {
+        return list(&scenarios);
+    }
+    let files = Files::create(args, &scenarios)?;
+    let mut live = live::attach(common)?;
+    let mut session = Session::new(Scope::own(), output::renderer(args.format), output::stdout())
+        .recording(files.recording);
+    let mut run = Run { scenarios, options: options(args), repeat: args.repeat, pcap: files.pcap };
+    let played = tokio::select! {
+        played = run.play(&mut session, &mut live) => played,
+        signal = live::interrupted() => signal.map(|()| Exit::Interrupted),
+    };
+    let attach = Some(live.attach_time());
+    match played {
+        Ok(exit) => outcome(session.finish(attach), |_| exit),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What is to be run.
+struct Run {
+    scenarios: Vec<&'static dyn Scenario>,
+    options: Options,
+    repeat: u32,
+    pcap: Option<Pcap>,
+}
+
+impl Run {
+    async fn play(&mut self, session: &mut Session, live: &mut Live) -> Result<Exit, Failure> {
+        let mut verdicts = Vec::new();
+        for _ in 0..self.repeat {
+            for scenario in &self.scenarios {
+                let performance = Performance { scenario: *scenario, options: self.options.clone() };
+                match session.perform(live, performance).await {
+                    Ok(performed) => {
+                        if let Some(pcap) = &mut self.pcap {
+                            pcap.add(&performed)?;
+                        }
+                        verdicts.push(performed.verdict);
+                    }
+                    Err(error) => return outcome(Err::<(), _>(error), |()| Exit::Expected),
+                }
+            }
+        }
+        Ok(exit_of(&verdicts))
+    }
+}
+
+/// The scenarios of those names; all of them where none is named.
+fn chosen(names: &[String]) -> Result<Vec<&'static dyn Scenario>, Failure> {
+    if names.is_empty() {
+        return Ok(scenario::all().to_vec());
+    }
+    let known = || scenario::all().map(|scenario| scenario.name()).join(", ");
+    let find = |name: &String| {
+        scenario::by_name(name)
+            .ok_or_else(|| Failure::usage(format!("there is no scenario `{name}`; there are {}", known())))
+    };
+    names.iter().map(find).collect()
+}
+
+/// Names the scenarios and what each shows.
+fn list(scenarios: &[&'static dyn Scenario]) -> Result<Exit, Failure> {
+    let mut out = output::stdout();
+    let written = scenarios
+        .iter()
+        .try_for_each(|scenario| writeln!(out, "{:<18} {}", scenario.name(), scenario.summary()))
+        .and_then(|()| out.flush());
+    outcome(written.map_err(SessionError::Output), |()| Exit::Expected)
+}
+
+fn options(args: &RunArgs) -> Options {
+    Options {
+        wire: match args.wire {
+            WireChoice::Tun => WireKind::Tun,
+            WireChoice::Loopback => WireKind::Loopback,
+        },
+        delay: args.delay,
+        family: if args.ipv6 { Family::Ipv6 } else { Family::Ipv4 },
+        netns: match args.netns {
+            NetnsChoice::Private => Netns::Private,
+            NetnsChoice::Host => Netns::Host,
+        },
+        sabotage: args.sabotage,
+    }
+}
+
+/// The files that were asked for.
+struct Files {
+    recording: Option<Writer<Box<dyn Write>>>,
+    pcap: Option<Pcap>,
+}
+
+impl Files {
+    fn create(args: &RunArgs, scenarios: &[&'static dyn Scenario]) -> Result<Self, Failure> {
+        let wired = |scenario: &&dyn Scenario| scenario.name() == "simultaneous-open";
+        if args.pcap.is_some() && (args.wire != WireChoice::Tun || !scenarios.iter().any(wired)) {
+            return Err(Failure::usage(
+                "--pcap writes what crosses the emulated link, which only simultaneous-open with --wire tun uses",
+            ));
+        }
+        let recording = args.record.as_deref().map(output::create).transpose()?;
+        let recording = recording.map(|file| Writer::new(Box::new(file) as Box<dyn Write>)).transpose();
+        let pcap = args.pcap.as_deref().map(Pcap::create).transpose()?;
+        Ok(Self { recording: recording.map_err(Failure::usage)?, pcap })
+    }
+}
+
+/// The worst verdict counts: a check that failed, then a scenario that this host cannot run.
+fn exit_of(verdicts: &[Verdict]) -> Exit {
+    if verdicts.contains(&Verdict::Failed) {
+        Exit::Unexpected
+    } else if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unsupported(_))) {
+        Exit::Host
+    } else {
+        Exit::Expected
+    }
+}

@@ -1,0 +1,163 @@
+//! A socket that connected to itself.
+//!
+//! A SYN that arrives in SYN_SENT opens the connection whoever sent it (RFC 9293 §3.5), and one that is
+//! sent to the sender's own address and port arrives at the sender. It takes a client whose local
+//! port is the one that it connects to: bound by hand, or picked by the kernel from the ephemeral
+//! range while the server that belongs there is down. The server then cannot bind.
+
+use std::collections::HashSet;
+
+use super::{Context, Detector, who};
+use crate::model::{Finding, FindingKind, Host, PortRange, SocketId, State};
+
+/// Certain at SYN_SENT→SYN_RECV with both ends equal, and not before: until then, the connect may be
+/// refused as any other.
+pub struct SelfConnect {
+    /// Of the tracer's namespace, which need not be the socket's.
+    ephemeral: Option<PortRange>,
+    /// Sockets in SYN_SENT that had no local port when they left CLOSE.
+    autobound: HashSet<SocketId>,
+}
+
+impl SelfConnect {
+    /// A detector for a stream that was taken on this host.
+    pub fn new(host: &Host) -> Self {
+        Self { ephemeral: host.ephemeral.clone(), autobound: HashSet::new() }
+    }
+
+    fn finding(&self, context: &Context<'_>, port: u16, autobound: bool) -> Finding {
+        let range = self.ephemeral.as_ref();
+        let is_ephemeral = range.is_some_and(|range| range.contains(&port));
+        let remote = context.transition.ends.remote;
+        let text = |range: &PortRange| format!("the ephemeral range {}-{}", range.start(), range.end());
+        let how = match range {
+            Some(range) if autobound && is_ephemeral => {
+                format!("for {remote} the kernel picked {port} as the local port, out of {}", text(range))
+            }
+            // Another namespace's range, then.
+            _ if autobound => {
+                format!("for {remote} the kernel picked {port} as the local port, out of the ephemeral range")
+            }
+            Some(range) => {
+                let side = if is_ephemeral { "in" } else { "outside" };
+                format!("it was bound to {remote} and connected to it; the port is {side} {}", text(range))
+            }
+            None => format!("it was bound to {remote} and connected to it"),
+        };
+        let explain = format!("{} connected to itself: {how}", who(&context.transition.owner));
+        Finding {
+            cure: Some(cure(port, autobound, is_ephemeral)),
+            ..context.finding(FindingKind::SelfConnect, explain)
+        }
+    }
+}
+
+fn cure(port: u16, autobound: bool, is_ephemeral: bool) -> String {
+    let reserve = format!(
+        "keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports={port} (it replaces \
+         the list: name what is in it already, too)"
+    );
+    let unbind = "do not bind a client to the port that it connects to";
+    match (autobound, is_ephemeral) {
+        (true, _) => reserve,
+        // By its number, or by the kernel through bind to port 0.
+        (false, true) => format!("{unbind}; where bind chose it, {reserve}"),
+        (false, false) => unbind.to_owned(),
+    }
+}
+
+impl Detector for SelfConnect {
+    fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
+        let transition = context.transition;
+        match transition.edge() {
+            (State::Close, State::SynSent) if transition.ends.local.port.is_none() => {
+                self.autobound.insert(transition.socket);
+                None
+            }
+            (State::SynSent, new) => {
+                let autobound = self.autobound.remove(&transition.socket);
+                let port = transition.ends.local.port?.get();
+                (new == State::SynRecv && transition.ends.is_self())
+                    .then(|| self.finding(context, port, autobound))
+            }
+            _ => None,
+        }
+    }
+
+    /// What was in SYN_SENT may have left it unheard.
+    fn lost(&mut self) {
+        self.autobound.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use State::*;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::detect::testing::{Story, endpoint, host, walk};
+
+    const OPEN: [State; 4] = [Close, SynSent, SynRecv, Established];
+
+    fn story() -> Story<SelfConnect> {
+        Story::new(SelfConnect::new(&host()))
+    }
+
+    #[test]
+    fn a_bound_one_is_found_when_it_is_certain() {
+        let ends = ("127.0.0.1:1314", "127.0.0.1:1314");
+        let findings = story().tell(7, ends, &OPEN);
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!(finding.evidence, [1, 2]);
+        insta::assert_snapshot!(finding.explain, @"client[100] connected to itself: it was bound to 127.0.0.1:1314 and connected to it; the port is outside the ephemeral range 32768-60999");
+        insta::assert_snapshot!(finding.cure.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to");
+    }
+
+    #[test]
+    fn one_by_accident_has_a_cure() {
+        let mut story = story();
+        story.tell(7, ("127.0.0.1:0", "127.0.0.1:40001"), &[Close, SynSent]);
+        let findings = story.tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
+        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, out of the ephemeral range 32768-60999");
+        insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+    }
+
+    #[test]
+    fn another_namespace_may_have_another_range() {
+        let mut story = story();
+        story.tell(7, ("[::]:0", "[::1]:2000"), &[Close, SynSent]);
+        let findings = story.tell(7, ("[::1]:2000", "[::1]:2000"), &OPEN[1..]);
+        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: for [::1]:2000 the kernel picked 2000 as the local port, out of the ephemeral range");
+        assert!(findings[0].cure.as_ref().is_some_and(|cure| cure.contains("ip_local_reserved_ports=2000")));
+    }
+
+    #[test]
+    fn a_bound_port_that_the_kernel_could_pick_has_both_cures() {
+        let findings = story().tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN);
+        insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to; where bind chose it, keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+    }
+
+    #[test]
+    fn the_same_port_at_another_address_is_none() {
+        let ends = ("127.0.0.1:1314", "127.0.0.2:1314");
+        assert_eq!(story().tell(7, ends, &[Close, SynSent, Close]), []);
+        assert_eq!(story().tell(7, ends, &OPEN), []);
+    }
+
+    #[test]
+    fn one_that_is_refused_is_none() {
+        let ends = ("127.0.0.1:1314", "127.0.0.1:1314");
+        assert_eq!(story().tell(7, ends, &[Close, SynSent, Close]), []);
+    }
+
+    proptest! {
+        #[test]
+        fn it_takes_equal_ends_and_crossed_syns(walk in walk(), local in endpoint(), remote in endpoint()) {
+            let crossed = walk.windows(2).filter(|edge| *edge == [SynSent, SynRecv]).count();
+            prop_assert_eq!(story().tell(7, (&local, &local), &walk).len(), crossed);
+            prop_assume!(local != remote);
+            prop_assert_eq!(story().tell(7, (&local, &remote), &walk), []);
+        }
+    }
+}

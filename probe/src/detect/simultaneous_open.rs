@@ -1,0 +1,52 @@
+//! Both ends connected to each other, and their SYNs crossed (RFC 9293 §3.5, figure 7).
+
+use super::{Context, Detector, who};
+use crate::model::{Finding, FindingKind, State};
+
+/// SYN_SENT→SYN_RECV has one place in the kernel (`tcp_rcv_synsent_state_process`), so it is certain.
+/// The other host may have seen an ordinary open, if its SYN was not on its way yet.
+pub struct SimultaneousOpen;
+
+impl Detector for SimultaneousOpen {
+    fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
+        let transition = context.transition;
+        if transition.edge() != (State::SynSent, State::SynRecv) || transition.ends.is_self() {
+            return None;
+        }
+        let explain = format!(
+            "{} and {} connected to each other at the same time: {} got the other's SYN while its own was on \
+             the way, and no one listened",
+            transition.ends.local,
+            transition.ends.remote,
+            who(&transition.owner),
+        );
+        Some(context.finding(FindingKind::SimultaneousOpen, explain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use State::*;
+
+    use super::*;
+    use crate::detect::testing::Story;
+
+    #[test]
+    fn crossed_syns_are_one() {
+        let mut story = Story::new(SimultaneousOpen);
+        let ends = ("10.0.0.1:1314", "10.0.0.2:1314");
+        assert_eq!(story.tell(7, ends, &[Close, SynSent]), []);
+        let [finding] = &story.tell(7, ends, &[SynSent, SynRecv, Established])[..] else { panic!() };
+        assert_eq!(finding.evidence, [1, 2]);
+        assert_eq!(finding.cure, None);
+        insta::assert_snapshot!(finding.explain, @"10.0.0.1:1314 and 10.0.0.2:1314 connected to each other at the same time: client[100] got the other's SYN while its own was on the way, and no one listened");
+    }
+
+    #[test]
+    fn nothing_else_is() {
+        let mut story = Story::new(SimultaneousOpen);
+        assert_eq!(story.tell(1, ("10.0.0.1:1314", "10.0.0.2:1314"), &[Close, SynSent, Established]), []);
+        assert_eq!(story.tell(2, ("10.0.0.2:80", "10.0.0.1:5000"), &[Listen, SynRecv, Established]), []);
+        assert_eq!(story.tell(3, ("[::1]:1314", "[::1]:1314"), &[Close, SynSent, SynRecv, Established]), []);
+    }
+}

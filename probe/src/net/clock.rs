@@ -1,0 +1,162 @@
+//! The two clocks: the monotonic one that the kernel stamps its reports with, and the calendar's,
+//! which two hosts can agree on.
+
+use std::{hint, io, mem::MaybeUninit, time::Duration};
+
+use nix::{
+    errno::Errno,
+    libc,
+    sys::time::TimeSpec,
+    time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep},
+};
+
+use crate::model::{Clock, Mono};
+
+const NS_PER_S: i128 = 1_000_000_000;
+
+/// Readings taken to find the offset between the clocks. The best one counts, and a pre-empted one
+/// in ten is not unusual.
+const READINGS: usize = 16;
+
+/// How long before its moment [`wait_until`] stops sleeping and watches the clock instead: more than
+/// the default timer slack (50 µs, prctl(2)) and an idle CPU's way back take.
+const WATCH_NS: i128 = 300_000;
+
+/// CLOCK_MONOTONIC now.
+#[must_use]
+pub fn now() -> Mono {
+    Mono(u64::try_from(read(ClockId::CLOCK_MONOTONIC)).expect("CLOCK_MONOTONIC counts up from 0"))
+}
+
+/// CLOCK_REALTIME now, in nanoseconds since 1970.
+#[must_use]
+pub fn unix_now() -> i128 {
+    read(ClockId::CLOCK_REALTIME)
+}
+
+/// How the monotonic clock maps to the calendar now: the calendar's clock read between two readings
+/// of the monotonic one, as close together as several tries got them, taken as read in their middle.
+#[must_use]
+pub fn calendar() -> Clock {
+    let reading = || {
+        let before = read(ClockId::CLOCK_MONOTONIC);
+        let realtime = read(ClockId::CLOCK_REALTIME);
+        let after = read(ClockId::CLOCK_MONOTONIC);
+        (after - before, realtime - (before + after) / 2)
+    };
+    let first = reading();
+    let (_, realtime_offset_ns) = (1..READINGS).fold(first, |best, _| best.min(reading()));
+    Clock { realtime_offset_ns }
+}
+
+/// Waits until CLOCK_REALTIME reads at least `unix_ns`, and returns how far past it the clock is then:
+/// a few microseconds, or the whole way for a moment that was past already. Setting the clock
+/// meanwhile moves the end along.
+#[must_use]
+pub fn wait_until(unix_ns: i128) -> Duration {
+    let sleep_until = unix_ns - WATCH_NS;
+    while unix_now() < sleep_until {
+        match clock_nanosleep(
+            ClockId::CLOCK_REALTIME,
+            ClockNanosleepFlags::TIMER_ABSTIME,
+            &timespec(sleep_until),
+        ) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => unreachable!("clock_nanosleep(2) refuses only malformed times: {errno}"),
+        }
+    }
+    loop {
+        let late = unix_now() - unix_ns;
+        if let Ok(late) = u64::try_from(late) {
+            return Duration::from_nanos(late);
+        }
+        hint::spin_loop();
+    }
+}
+
+/// What the kernel knows of how well CLOCK_REALTIME is kept: adjtimex(2), as the NTP daemon feeds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discipline {
+    /// Whether something keeps the clock (STA_UNSYNC is off).
+    pub synchronised: bool,
+    /// What is still to be corrected, in nanoseconds; positive where the clock is behind.
+    pub offset_ns: i64,
+    /// The likely error.
+    pub estimated_error: Duration,
+    /// The bound of the error, growing by 500 µs a second since the last correction (RFC 5905's root
+    /// distance).
+    pub maximum_error: Duration,
+}
+
+impl Discipline {
+    /// The discipline of the clock now. Reading it needs no privilege.
+    ///
+    /// # Errors
+    /// A sandbox that forbids adjtimex(2) even for reading (EPERM).
+    pub fn read() -> io::Result<Self> {
+        let timex = adjtimex()?;
+        let micros = |count| Duration::from_micros(u64::try_from(count).unwrap_or(0));
+        let nanoseconds = timex.status & libc::STA_NANO != 0;
+        Ok(Self {
+            synchronised: timex.status & libc::STA_UNSYNC == 0,
+            offset_ns: if nanoseconds { timex.offset } else { timex.offset * 1000 },
+            estimated_error: micros(timex.esterror),
+            maximum_error: micros(timex.maxerror),
+        })
+    }
+}
+
+#[expect(unsafe_code, reason = "nix has no adjtimex")]
+fn adjtimex() -> io::Result<libc::timex> {
+    let mut timex = MaybeUninit::<libc::timex>::zeroed();
+    // SAFETY: the pointer is to a whole timex. Its `modes` is 0, so the kernel changes nothing and fills
+    // in the rest; all bits zero is a valid timex, so it is initialised either way.
+    let (state, timex) = unsafe { (libc::adjtimex(timex.as_mut_ptr()), timex.assume_init()) };
+    // The other values tell leap seconds, or repeat STA_UNSYNC.
+    if state == -1 { Err(io::Error::last_os_error()) } else { Ok(timex) }
+}
+
+fn read(clock: ClockId) -> i128 {
+    let time = clock_gettime(clock).expect("every Linux has these two clocks");
+    i128::from(time.tv_sec()) * NS_PER_S + i128::from(time.tv_nsec())
+}
+
+fn timespec(ns: i128) -> TimeSpec {
+    let part = |value: i128| i64::try_from(value).unwrap_or(i64::MAX);
+    TimeSpec::new(part(ns.div_euclid(NS_PER_S)), part(ns.rem_euclid(NS_PER_S)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calendar_fits_both_clocks() {
+        let clock = calendar();
+        let (before, at, after) = (unix_now(), now(), unix_now());
+        // Half a millisecond is far more than the reading's error and far less than a wrong clock's.
+        assert!(clock.unix_ns(at) >= before - 500_000, "{} {before}", clock.unix_ns(at));
+        assert!(clock.unix_ns(at) <= after + 500_000, "{} {after}", clock.unix_ns(at));
+    }
+
+    #[test]
+    fn a_wait_never_ends_early() {
+        let moment = unix_now() + 5_000_000;
+        let late = wait_until(moment);
+        let after = unix_now();
+        assert!(after >= moment);
+        assert!(late <= Duration::from_nanos(u64::try_from(after - moment).unwrap()));
+    }
+
+    #[test]
+    fn a_moment_that_is_past_is_that_late() {
+        assert!(wait_until(unix_now() - NS_PER_S) >= Duration::from_secs(1));
+        assert!(wait_until(-NS_PER_S) > Duration::from_secs(1_000_000));
+    }
+
+    #[test]
+    fn the_discipline_can_be_read() {
+        let discipline = Discipline::read().unwrap();
+        assert!(discipline.estimated_error <= discipline.maximum_error || !discipline.synchronised);
+    }
+}

@@ -1,0 +1,35 @@
+//! What is said of the machine in every stream.
+
+use nix::sys::utsname::uname;
+
+use super::{clock, sysctl};
+use crate::model::Host;
+
+/// The running host. What cannot be read is left unknown.
+#[must_use]
+pub fn facts() -> Host {
+    let name = uname().ok();
+    let text = |pick: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
+        name.as_ref().map(|name| pick(name).to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    Host {
+        kernel: text(|name| name.release()),
+        arch: text(|name| name.machine()),
+        hostname: text(|name| name.nodename()),
+        clock: clock::calendar(),
+        ephemeral: sysctl::IP_LOCAL_PORT_RANGE.read().ok().flatten(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_host_has_a_kernel_and_a_clock() {
+        let host = facts();
+        assert!(!host.kernel.is_empty() && !host.arch.is_empty());
+        assert!(host.clock.realtime_offset_ns > 0);
+        assert!(host.ephemeral.is_some_and(|range| range.start() <= range.end()));
+    }
+}

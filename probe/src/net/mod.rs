@@ -1,0 +1,22 @@
+//! The system under the scenarios: namespaces, devices, sockets, clocks, and what the kernel says of
+//! them. Linux calls live here and nowhere above; what is `unsafe` about them stays inside.
+//!
+//! A network namespace belongs to a *thread*: everything here that opens a socket, reads a sysctl or
+//! asks netlink acts on the namespace of the thread that calls it. [`Namespace::enter`] is how a
+//! closure gets to another one.
+
+pub mod clock;
+pub mod host;
+pub mod link;
+pub mod namespace;
+mod netlink;
+pub mod privilege;
+pub mod process;
+mod ready;
+pub mod sock_diag;
+pub mod socket;
+pub mod sysctl;
+pub mod tun;
+
+pub use namespace::{Namespace, NamespaceError};
+pub use socket::{SocketError, Tcp};

@@ -1,0 +1,181 @@
+//! The sysctls under `net.ipv4` of the calling thread's namespace, with types.
+
+use std::{fmt, fs, io, marker::PhantomData};
+
+use crate::model::PortRange;
+
+/// `ip_local_port_range`: the ports that connect(2) and `bind(0)` choose from.
+pub const IP_LOCAL_PORT_RANGE: Sysctl<PortRange> = Sysctl::named("ip_local_port_range");
+/// `ip_local_reserved_ports`: those of them that the kernel never chooses by itself.
+pub const IP_LOCAL_RESERVED_PORTS: Sysctl<Vec<PortRange>> = Sysctl::named("ip_local_reserved_ports");
+/// `tcp_simult_connect`: whether a SYN in SYN_SENT opens the connection. Only linux-hardened has it;
+/// every other kernel always does.
+pub const TCP_SIMULT_CONNECT: Sysctl<bool> = Sysctl::named("tcp_simult_connect");
+
+/// A sysctl that could not be read or set.
+#[derive(Debug, thiserror::Error)]
+pub enum SysctlError {
+    /// The file under /proc/sys could not be used.
+    #[error(
+        "{action} sysctl net.ipv4.{name}: {cause}; setting one needs CAP_NET_ADMIN and a writable /proc/sys"
+    )]
+    Access {
+        /// `reading` or `setting`.
+        action: &'static str,
+        /// Its name under `net.ipv4`.
+        name: &'static str,
+        /// What the file system said.
+        cause: io::Error,
+    },
+    /// The kernel's text is not of the form that this sysctl has on Linux.
+    #[error("sysctl net.ipv4.{name} reads {text:?}, which is not what Linux writes there")]
+    Form {
+        /// Its name under `net.ipv4`.
+        name: &'static str,
+        /// What it reads.
+        text: String,
+    },
+}
+
+/// A sysctl under `net.ipv4` and the type of its value.
+#[derive(Clone, Copy, Debug)]
+pub struct Sysctl<T> {
+    name: &'static str,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T: Value> Sysctl<T> {
+    const fn named(name: &'static str) -> Self {
+        Self { name, value: PhantomData }
+    }
+
+    /// Its value here, `None` where this kernel has no such sysctl.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub fn read(&self) -> Result<Option<T>, SysctlError> {
+        match fs::read_to_string(self.path()) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(SysctlError::Access { action: "reading", name: self.name, cause }),
+            Ok(text) => match T::parse(text.trim()) {
+                Some(value) => Ok(Some(value)),
+                None => Err(SysctlError::Form { name: self.name, text }),
+            },
+        }
+    }
+
+    /// Sets it here.
+    ///
+    /// # Errors
+    /// This kernel has no such sysctl, refuses the value, or this process may not.
+    pub fn write(&self, value: &T) -> Result<(), SysctlError> {
+        fs::write(self.path(), value.to_text()).map_err(|cause| SysctlError::Access {
+            action: "setting",
+            name: self.name,
+            cause,
+        })
+    }
+
+    fn path(&self) -> String {
+        format!("/proc/sys/net/ipv4/{}", self.name)
+    }
+}
+
+impl<T> fmt::Display for Sysctl<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "net.ipv4.{}", self.name)
+    }
+}
+
+/// A value in the text that the kernel reads and writes.
+pub trait Value: Sized {
+    /// From the kernel's text, without the newline.
+    fn parse(text: &str) -> Option<Self>;
+    /// To the kernel's text.
+    fn to_text(&self) -> String;
+}
+
+impl Value for bool {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        }
+    }
+
+    fn to_text(&self) -> String {
+        u8::from(*self).to_string()
+    }
+}
+
+/// Two numbers with a tab between them.
+impl Value for PortRange {
+    fn parse(text: &str) -> Option<Self> {
+        let mut ends = text.split_whitespace().map(str::parse);
+        let range = ends.next()?.ok()?..=ends.next()?.ok()?;
+        ends.next().is_none().then_some(range)
+    }
+
+    fn to_text(&self) -> String {
+        format!("{} {}", self.start(), self.end())
+    }
+}
+
+/// Ports and ranges: `80,8000-8010`; nothing is an empty list.
+impl Value for Vec<PortRange> {
+    fn parse(text: &str) -> Option<Self> {
+        let range = |item: &str| {
+            let (first, last) = item.split_once('-').unwrap_or((item, item));
+            Some(first.parse().ok()?..=last.parse().ok()?)
+        };
+        text.split(',').filter(|item| !item.is_empty()).map(range).collect()
+    }
+
+    fn to_text(&self) -> String {
+        let items: Vec<_> = self.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
+        // An empty write leaves a sysctl as it was; a bare newline is an empty list.
+        items.join(",") + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Namespace;
+
+    #[test]
+    fn the_kernels_text_is_understood() {
+        assert_eq!(PortRange::parse("32768\t60999"), Some(32768..=60999));
+        assert_eq!(PortRange::parse("32768"), None);
+        assert_eq!(PortRange::parse("1 2 3"), None);
+        assert_eq!(Vec::<PortRange>::parse("80,8000-8010"), Some(vec![80..=80, 8000..=8010]));
+        assert_eq!(Vec::<PortRange>::parse(""), Some(vec![]));
+        assert_eq!(Vec::<PortRange>::parse("80,x"), None);
+        assert_eq!((bool::parse("1"), bool::parse("2")), (Some(true), None));
+    }
+
+    #[test]
+    #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+    fn a_namespace_has_its_own() {
+        let (narrow, reserved) = (1314..=1320, vec![1314..=1314, 1316..=1318]);
+        let outside = (IP_LOCAL_PORT_RANGE.read().unwrap(), IP_LOCAL_RESERVED_PORTS.read().unwrap());
+        let check = || {
+            IP_LOCAL_PORT_RANGE.write(&narrow).unwrap();
+            IP_LOCAL_RESERVED_PORTS.write(&reserved).unwrap();
+            assert_eq!(IP_LOCAL_PORT_RANGE.read().unwrap(), Some(narrow.clone()));
+            assert_eq!(IP_LOCAL_RESERVED_PORTS.read().unwrap(), Some(reserved.clone()));
+            IP_LOCAL_RESERVED_PORTS.write(&vec![]).unwrap();
+            assert_eq!(IP_LOCAL_RESERVED_PORTS.read().unwrap(), Some(vec![]));
+            assert!(IP_LOCAL_PORT_RANGE.write(&PortRange::new(5, 1)).is_err());
+        };
+        Namespace::private().unwrap().enter(check).unwrap();
+        let after = (IP_LOCAL_PORT_RANGE.read().unwrap(), IP_LOCAL_RESERVED_PORTS.read().unwrap());
+        assert_eq!(after, outside);
+    }
+
+    #[test]
+    fn a_sysctl_that_no_kernel_has_is_none() {
+        assert_eq!(Sysctl::<bool>::named("probe_no_such_sysctl").read().unwrap(), None);
+    }
+}

@@ -1,0 +1,26 @@
+//! Everything that is written as JSON: the output that scripts rely on, and recordings.
+//!
+//! The only serde types of the tool live here, apart from the model, so that neither can change the
+//! other by accident. [`Object`] is the output's: one object a line, additive from version to version.
+//! [`Writer`] and [`Reader`] keep recordings, in a format of their own (`format`): what the kernel and
+//! the scenarios said, from which everything else is made again.
+
+#[cfg(test)]
+mod arbitrary;
+mod format;
+mod names;
+mod output;
+mod raw;
+mod reader;
+mod writer;
+
+use std::time::Duration;
+
+pub use output::Object;
+pub use reader::{ReadError, Reader};
+pub use writer::Writer;
+
+/// Whole nanoseconds; 584 years is enough.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

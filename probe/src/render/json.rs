@@ -1,0 +1,85 @@
+//! JSON Lines: one object a line, written as it happens.
+
+use std::io::{self, Write};
+
+use super::Render;
+use crate::{
+    model::{Clock, Event},
+    record::Object,
+};
+
+/// Writes every event as the object that [`record`](crate::record) makes of it.
+#[derive(Debug, Default)]
+pub struct Json {
+    /// Known from [`Event::Ready`] on.
+    clock: Option<Clock>,
+}
+
+impl Json {
+    /// A renderer at the beginning of a stream.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Render for Json {
+    fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
+        if let Event::Ready { host, .. } = event {
+            self.clock = Some(host.clock);
+        }
+        if let Some(object) = Object::of(event, self.clock) {
+            serde_json::to_writer(&mut *out, &object)?;
+            out.write_all(b"\n")?;
+        }
+        if matches!(event, Event::End(_)) {
+            out.flush()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::testing;
+
+    fn shown(events: impl IntoIterator<Item = Event>) -> String {
+        let mut json = Json::new();
+        let mut out = Vec::new();
+        for event in events {
+            json.event(&event, &mut out).expect("memory takes everything");
+        }
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn every_kind_of_object() {
+        // The first try and its finding stand for the thousands.
+        let run = testing::self_connect().into_iter().filter(|event| match event {
+            Event::Transition(transition) => transition.seq < 4,
+            Event::Finding(finding) => finding.evidence[0] == 1,
+            _ => true,
+        });
+        let events =
+            [testing::ready()].into_iter().chain(run).chain(testing::trouble()).chain(testing::outside());
+        insta::assert_snapshot!("every_kind", shown(events.chain([testing::end()])));
+    }
+
+    #[test]
+    fn every_line_is_an_object_with_type_and_version() {
+        for line in shown(testing::trouble()).lines() {
+            let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            assert!(object["type"].is_string() && object["v"] == 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_day_is_unknown_before_the_host_is() {
+        let text = shown(testing::outside());
+        assert!(
+            text.starts_with(r#"{"type":"transition","v":1,"time":null,"mono_ns":1000000000,"#),
+            "{text}"
+        );
+    }
+}

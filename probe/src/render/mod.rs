@@ -1,0 +1,31 @@
+//! Events for people and programs: one file per form, all behind one trait.
+//!
+//! A renderer is pure: events in, bytes out. Whether there is a terminal, how wide it is and
+//! whether it shows colours is the caller's to know ([`Style`]).
+
+mod carrier;
+mod json;
+mod pcapng;
+mod style;
+mod table;
+#[cfg(test)]
+mod testing;
+
+use std::io::{self, Write};
+
+pub use json::Json;
+pub use pcapng::Pcapng;
+pub use style::Style;
+pub use table::Table;
+
+use crate::model::Event;
+
+/// A form in which the stream can be shown.
+pub trait Render {
+    /// Takes the next event, and writes what can be shown by now. After [`Event::End`] nothing is
+    /// held back.
+    ///
+    /// # Errors
+    /// Whatever `out` returns; a broken pipe is among it, and is the caller's to judge.
+    fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()>;
+}

@@ -1,0 +1,77 @@
+//! Tables as they are read.
+
+use super::*;
+use crate::render::testing::{self, Stream};
+
+fn shown(events: impl IntoIterator<Item = Event>, width: usize, colour: bool) -> String {
+    let mut table = Table::new(Style { width, colour });
+    let mut out = Vec::new();
+    for event in events {
+        table.event(&event, &mut out).expect("memory takes everything");
+    }
+    String::from_utf8(out).expect("text")
+}
+
+/// A whole run: every scenario, and what comes before and after.
+fn run(scenes: Vec<Event>) -> Vec<Event> {
+    [testing::ready()].into_iter().chain(scenes).chain([testing::end()]).collect()
+}
+
+#[test]
+fn a_run_at_80_columns() {
+    insta::assert_snapshot!("run_80", shown(run(testing::self_connect()), 80, false));
+}
+
+#[test]
+fn a_run_at_140_columns() {
+    insta::assert_snapshot!("run_140", shown(run(testing::self_connect()), 140, false));
+}
+
+#[test]
+fn a_run_in_colour() {
+    let text = shown(run(testing::self_connect()), 140, true);
+    insta::assert_snapshot!("run_colour", text.replace('\x1b', "␛"));
+}
+
+#[test]
+fn trouble_at_80_columns() {
+    insta::assert_snapshot!("trouble_80", shown(run(testing::trouble()), 80, false));
+}
+
+#[test]
+fn trouble_at_140_columns() {
+    insta::assert_snapshot!("trouble_140", shown(run(testing::trouble()), 140, false));
+}
+
+#[test]
+fn transitions_outside_of_scenarios() {
+    insta::assert_snapshot!("outside_80", shown(run(testing::outside()), 80, false));
+}
+
+#[test]
+fn no_line_is_wider_than_it_may_be_and_none_ends_in_spaces() {
+    for width in [20, 40, 60, 80, 100, 120, 140, 200] {
+        for scenes in [testing::self_connect(), testing::trouble(), testing::outside()] {
+            for line in shown(run(scenes), width, false).lines() {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+                assert_eq!(line, line.trim_end());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_control_character_gets_through() {
+    for width in [40, 80, 140] {
+        let text = shown(run(testing::trouble()), width, false);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
+    }
+}
+
+#[test]
+fn what_happens_outside_is_not_held_back_for_long() {
+    let mut stream = Stream::default();
+    stream.hammers("127.0.0.1:80", PIECE as u64);
+    let text = shown(stream.events, 80, false);
+    assert_eq!(text.matches("old → new").count(), 2);
+}

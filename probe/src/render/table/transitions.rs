@@ -1,0 +1,156 @@
+//! The transitions: in one table where it fits, else in two, with what seldom changes in the first.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+};
+
+use super::{
+    super::style::{Style, Tone},
+    fold::{Folded, Row},
+    grid::{Grid, paragraph},
+    words,
+};
+use crate::model::{Endpoints, Mono, SocketId, Transition};
+
+/// What a socket's number, its owner and the gaps need, as a rule.
+const BESIDE_ENDS: usize = 34;
+
+/// Writes them, with times since `start`.
+pub fn write(rows: &[Row<'_>], start: Mono, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let together = together(rows, start, style);
+    if together.natural_width() <= style.width {
+        together.write(out)?;
+    } else {
+        sockets(rows, style).write(out)?;
+        writeln!(out)?;
+        moves(rows, start, style).write(out)?;
+    }
+    match words::legend(shown(rows).map(|transition| &transition.owner)) {
+        Some(legend) => paragraph(style, Tone::Faint, &legend).write(out),
+        None => Ok(()),
+    }
+}
+
+/// Everything of a transition in one row.
+fn together(rows: &[Row<'_>], start: Mono, style: Style) -> Grid {
+    let names = ["ms", "socket", "local → remote", "old → new", "cause", "owner"];
+    let mut grid = Grid::new(style).header(names).right(&[0, 1]);
+    let pad = widest_old(rows);
+    for row in rows {
+        grid.row(match row {
+            Row::One(transition) => [
+                time(start, transition),
+                plain(words::socket(transition.socket)),
+                plain(ends(transition.ends)),
+                plain(edge(transition, pad)),
+                words::cause(&transition.cause),
+                words::owner(&transition.owner),
+            ],
+            Row::Folded(folded) => [
+                until(start, folded),
+                more(folded),
+                faint(format!("→ {}", folded.last.ends.remote)),
+                faint("CLOSE → SYN_SENT → CLOSE"),
+                words::cause(&folded.last.cause),
+                words::owner(&folded.last.owner),
+            ],
+        });
+    }
+    grid
+}
+
+/// The sockets, each once, as last known. Where the ends are too long for one line, as two IPv6
+/// addresses with all their digits are, the remote one has a line of its own.
+fn sockets(rows: &[Row<'_>], style: Style) -> Grid {
+    let room = style.width.saturating_sub(BESIDE_ENDS);
+    let mut order: Vec<SocketId> = Vec::new();
+    let mut latest: HashMap<SocketId, &Transition> = HashMap::new();
+    for transition in shown(rows) {
+        if latest.insert(transition.socket, transition).is_none() {
+            order.push(transition.socket);
+        }
+    }
+    let mut grid = Grid::new(style).header(["socket", "local → remote", "owner"]).right(&[0]);
+    for socket in order {
+        let Transition { ends: both, owner, .. } = latest[&socket];
+        let number = plain(words::socket(socket));
+        let together = ends(*both);
+        if together.chars().count() <= room || is_alone(*both) {
+            grid.row([number, plain(together), words::owner(owner)]);
+        } else {
+            grid.row([number, plain(both.local), words::owner(owner)]);
+            grid.row([plain(""), plain(format!("→ {}", both.remote)), plain("")]);
+        }
+    }
+    grid
+}
+
+/// The transitions by the sockets' numbers.
+fn moves(rows: &[Row<'_>], start: Mono, style: Style) -> Grid {
+    let names = ["ms", "socket", "old → new", "cause"];
+    let mut grid = Grid::new(style).header(names).right(&[0, 1]).whole(&[0, 1, 2]);
+    let pad = widest_old(rows);
+    for row in rows {
+        grid.row(match row {
+            Row::One(transition) => [
+                time(start, transition),
+                plain(words::socket(transition.socket)),
+                plain(edge(transition, pad)),
+                words::cause(&transition.cause),
+            ],
+            Row::Folded(folded) => [
+                until(start, folded),
+                more(folded),
+                faint(format!("to {}", folded.last.ends.remote)),
+                words::cause(&folded.last.cause),
+            ],
+        });
+    }
+    grid
+}
+
+fn shown<'a>(rows: &[Row<'a>]) -> impl Iterator<Item = &'a Transition> {
+    rows.iter().filter_map(|row| match row {
+        Row::One(transition) => Some(*transition),
+        Row::Folded(_) => None,
+    })
+}
+
+fn widest_old(rows: &[Row<'_>]) -> usize {
+    shown(rows).map(|transition| transition.old.name().len()).max().unwrap_or_default()
+}
+
+fn edge(transition: &Transition, pad: usize) -> String {
+    format!("{:pad$} → {}", transition.old, transition.new)
+}
+
+/// Both ends; of a listener, its own.
+fn ends(ends: Endpoints) -> String {
+    if is_alone(ends) { ends.local.to_string() } else { format!("{} → {}", ends.local, ends.remote) }
+}
+
+/// Whether there is no peer.
+fn is_alone(ends: Endpoints) -> bool {
+    ends.remote.addr.is_unspecified() && ends.remote.port.is_none()
+}
+
+fn time(start: Mono, transition: &Transition) -> (Tone, String) {
+    faint(words::milliseconds(start, transition.at))
+}
+
+fn until(start: Mono, folded: &Folded<'_>) -> (Tone, String) {
+    faint(format!("… {}", words::milliseconds(start, folded.last.at)))
+}
+
+fn more(folded: &Folded<'_>) -> (Tone, String) {
+    faint(words::count(folded.count as u64, "more", "more"))
+}
+
+fn plain(text: impl ToString) -> (Tone, String) {
+    (Tone::Plain, text.to_string())
+}
+
+fn faint(text: impl ToString) -> (Tone, String) {
+    (Tone::Faint, text.to_string())
+}

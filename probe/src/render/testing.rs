@@ -1,0 +1,290 @@
+//! A hand-made stream with something of everything, for every renderer.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crate::model::{
+    self, Backend, Cause, CauseKind, Check, Clock, Connection, Counters, End, Endpoints, Errno, Event,
+    Family, Finding, FindingKind, Host, Known, Mono, Name, Open, Owner, Phase, Protocol, SocketId, SocketRow,
+    State, Task, Transition, Verdict,
+};
+
+pub fn ready() -> Event {
+    Event::Ready {
+        host: Host {
+            kernel: "6.18.44".to_owned(),
+            arch: "x86_64".to_owned(),
+            hostname: "hal".to_owned(),
+            clock: Clock { realtime_offset_ns: 1_795_000_000_000_000_000 },
+            ephemeral: Some(32768..=60999),
+        },
+        backend: Backend::TpBtf,
+        off: vec!["the system call's number (Linux 5.15)".to_owned()],
+    }
+}
+
+pub fn ends(local: &str, remote: &str) -> Endpoints {
+    let at = |text: &str| text.parse::<SocketAddr>().expect("an address in a test").into();
+    Endpoints { local: at(local), remote: at(remote) }
+}
+
+pub fn owner(pid: u32, comm: &[u8], known: Known) -> Owner {
+    Owner { task: Some(Task { pid, uid: 1000, comm: Name::from_bytes(comm) }), cgroup: Some(77), known }
+}
+
+/// A stream in the making.
+#[derive(Default)]
+pub struct Stream {
+    pub events: Vec<Event>,
+    seq: u64,
+    now: u64,
+}
+
+/// A socket whose transitions are told.
+#[derive(Clone)]
+pub struct Actor {
+    pub number: u64,
+    pub ends: Endpoints,
+    pub owner: Owner,
+}
+
+impl Actor {
+    pub fn new(number: u64, local: &str, remote: &str) -> Self {
+        Self { number, ends: ends(local, remote), owner: owner(4711, b"probe", Known::Exact) }
+    }
+}
+
+impl Stream {
+    pub fn then(&mut self, event: Event) -> &mut Self {
+        self.events.push(event);
+        self
+    }
+
+    pub fn start(&mut self, name: &str, summary: &str) -> &mut Self {
+        let phase = Phase::Start { summary: summary.to_owned() };
+        self.then(Event::Scenario { name: name.to_owned(), phase })
+    }
+
+    pub fn finish(&mut self, name: &str, verdict: Verdict) -> &mut Self {
+        self.then(Event::Scenario { name: name.to_owned(), phase: Phase::End { verdict } })
+    }
+
+    /// The actor moves, `micros` after whatever was before.
+    pub fn moves(&mut self, actor: &Actor, micros: u64, old: State, new: State, cause: Cause) -> &mut Self {
+        self.seq += 1;
+        self.now += micros * 1_000;
+        let ipv6 = actor.ends.local.addr.is_ipv6();
+        self.then(Event::Transition(Transition {
+            seq: self.seq,
+            at: Mono(1_000_000_000 + self.now),
+            cpu: 1,
+            socket: SocketId { number: actor.number, generation: 1 },
+            cookie: Some(actor.number),
+            netns: Some(4026531840),
+            protocol: Protocol::Tcp,
+            family: if ipv6 { Family::Ipv6 } else { Family::Ipv4 },
+            ends: actor.ends,
+            old,
+            new,
+            cause,
+            owner: actor.owner.clone(),
+            since: Some(Duration::from_micros(micros)),
+            segs_out: None,
+        }))
+    }
+
+    pub fn finds(
+        &mut self,
+        actor: &Actor,
+        kind: FindingKind,
+        explain: &str,
+        cure: Option<&str>,
+    ) -> &mut Self {
+        self.then(Event::Finding(Finding {
+            kind,
+            at: Mono(1_000_000_000 + self.now),
+            socket: SocketId { number: actor.number, generation: 1 },
+            netns: Some(4026531840),
+            ends: actor.ends,
+            owner: actor.owner.clone(),
+            explain: explain.to_owned(),
+            cure: cure.map(str::to_owned),
+            evidence: vec![self.seq - 1, self.seq],
+        }))
+    }
+
+    pub fn checks(&mut self, name: &str, expected: &str, observed: &str) -> &mut Self {
+        self.then(Event::Check(Check {
+            scenario: "self-connect".to_owned(),
+            name: name.to_owned(),
+            expected: expected.to_owned(),
+            observed: observed.to_owned(),
+            pass: expected == observed,
+        }))
+    }
+
+    pub fn lists(&mut self, actors: &[(&Actor, State, &str)]) -> &mut Self {
+        let rows = actors.iter().map(|(actor, state, label)| SocketRow {
+            label: (*label).to_owned(),
+            state: *state,
+            ends: actor.ends,
+            owner: actor.owner.clone(),
+            cookie: actor.number,
+        });
+        self.then(Event::Sockets(rows.collect()))
+    }
+
+    /// A client that tries so often, every time from another port, and is refused.
+    pub fn hammers(&mut self, remote: &str, tries: u64) -> &mut Self {
+        for number in 0..tries {
+            let actor = Actor::new(1_000 + number, &format!("127.0.0.1:{}", 32768 + number), remote);
+            self.moves(&actor, 5, State::Close, State::SynSent, call("connect"));
+            self.moves(&actor, 30, State::SynSent, State::Close, refused());
+        }
+        self
+    }
+}
+
+pub fn call(detail: &str) -> Cause {
+    Cause::new(CauseKind::Call, detail)
+}
+
+pub fn segment(detail: &str) -> Cause {
+    Cause::new(CauseKind::Segment, detail)
+}
+
+pub fn refused() -> Cause {
+    segment("RST received").with(Errno::ECONNREFUSED)
+}
+
+/// A self-connect on purpose and one by accident, as `probe run` would show them.
+pub fn self_connect() -> Vec<Event> {
+    use State::*;
+    let mut stream = Stream::default();
+    let own = Actor::new(41, "127.0.0.1:1314", "127.0.0.1:1314");
+    let accident = Actor::new(9_000, "127.0.0.1:40001", "127.0.0.1:40001");
+    stream
+        .start("self-connect", "One socket connects to its own address and port, on purpose and by accident.")
+        .moves(&own, 0, Close, SynSent, call("connect"))
+        .moves(&own, 21, SynSent, SynRecv, segment("SYN received"))
+        .finds(
+            &own,
+            FindingKind::SelfConnect,
+            "probe[4711] connected to itself: it was bound to 127.0.0.1:1314 and connected to it; the port is outside the ephemeral range 32768-60999",
+            Some("do not bind a client to the port that it connects to"),
+        )
+        .moves(&own, 9, SynRecv, Established, segment("ACK of SYN received"))
+        .moves(&own, 400, Established, FinWait1, call("close"))
+        .moves(&own, 10, FinWait1, Closing, segment("FIN received"))
+        .moves(&own, 10, Closing, Close, segment("ACK of FIN received"))
+        .hammers("127.0.0.1:40001", 3_812)
+        .moves(&accident, 12, Close, SynSent, call("connect"))
+        .moves(&accident, 20, SynSent, SynRecv, segment("SYN received"))
+        .finds(
+            &accident,
+            FindingKind::SelfConnect,
+            "probe[4711] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, out of the ephemeral range 32768-60999",
+            Some("keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)"),
+        )
+        .moves(&accident, 9, SynRecv, Established, segment("ACK of SYN received"))
+        .then(Event::Note("with nobody listening on 127.0.0.1:40001, try 3813 connected: to itself".to_owned()))
+        .lists(&[(&own, Established, "the socket")])
+        .checks("connect to its own port", "success", "success")
+        .checks("reads what it wrote", "I love you.", "I love you.")
+        .checks("it opens", "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED", "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED")
+        .checks("the server's bind meanwhile", "EADDRINUSE", "EADDRINUSE")
+        .finish("self-connect", Verdict::Passed);
+    stream.events
+}
+
+/// Everything that is not quite known, long, hostile or wrong.
+pub fn trouble() -> Vec<Event> {
+    use State::*;
+    let mut stream = Stream::default();
+    let long = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
+    let listener = Actor::new(7, "[::]:80", "[::]:0");
+    let child =
+        Actor { owner: owner(812, b"nginx", Known::Listener), ..Actor::new(8, "[2001:db8::1]:80", long) };
+    let old = Actor {
+        owner: owner(99, b"\x1b[31mevil\n", Known::Seen),
+        ..Actor::new(9, long, "[2001:db8::1]:443")
+    };
+    let nobody =
+        Actor { owner: Owner::UNKNOWN, ..Actor::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1") };
+    stream
+        .then(Event::Lost { count: 12, place: "ring".to_owned() })
+        .start("trouble", "What must not break a table.")
+        .moves(&listener, 0, Close, Listen, call("listen"))
+        .moves(&child, 1_000, Listen, SynRecv, segment("child created"))
+        .moves(&child, 3, SynRecv, Established, segment("ACK of SYN received"))
+        .moves(
+            &old,
+            2_000_000,
+            Established,
+            Close,
+            Cause::new(CauseKind::Timer, "retransmissions, probes or keepalive exhausted")
+                .with(Errno::ETIMEDOUT),
+        )
+        .moves(
+            &nobody,
+            7,
+            SynSent,
+            Close,
+            Cause::new(CauseKind::Kernel, "refused without a packet: this 4-tuple is in use")
+                .with(Errno::EADDRNOTAVAIL),
+        )
+        .hammers("127.0.0.1:81", 3)
+        .checks("a name\x07 that rings", "EISCONN", "success")
+        .finish("trouble", Verdict::Failed)
+        .start("simultaneous-open", "Two ends connect to each other at once.")
+        .finish(
+            "simultaneous-open",
+            Verdict::Unsupported("there is no /dev/net/tun here: load the module tun".to_owned()),
+        );
+    stream.events
+}
+
+/// What happens outside of any scenario, with a connection's end.
+pub fn outside() -> Vec<Event> {
+    use State::*;
+    let mut stream = Stream::default();
+    let client = Actor::new(5, "10.0.0.1:50000", "10.0.0.2:80");
+    stream
+        .moves(&client, 0, Close, SynSent, call("connect"))
+        .moves(&client, 80_000, SynSent, Close, refused())
+        .then(Event::Connection(Connection {
+            socket: SocketId { number: 5, generation: 0 },
+            netns: None,
+            protocol: Protocol::Tcp,
+            family: Family::Ipv4,
+            ends: ends("10.0.0.1:0", "10.0.0.2:80"),
+            open: Open::Active,
+            opened: Some(Mono(1_000_000_000)),
+            established: None,
+            close: Some(model::Close { at: Mono(1_080_000_000), cause: refused() }),
+            path: vec![Close, SynSent, Close],
+            counters: Some(Counters {
+                bytes_sent: 0,
+                bytes_received: 0,
+                segs_out: 1,
+                segs_in: 1,
+                retransmits: 0,
+                srtt_us: None,
+            }),
+            owner: Owner::UNKNOWN,
+            complete: true,
+        }));
+    stream.events
+}
+
+pub fn end() -> Event {
+    Event::End(End {
+        transitions: 7_650,
+        connections: 3_814,
+        findings: 2,
+        lost: 0,
+        checks_passed: 4,
+        checks_failed: 0,
+        duration: Duration::from_micros(1_842_311),
+        attach: Some(Duration::from_micros(112_900)),
+    })
+}

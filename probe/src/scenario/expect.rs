@@ -1,0 +1,273 @@
+//! Expectations as data, and holding them against what the kernel reported.
+
+use crate::model::{Check, Mono, State, Transition};
+
+/// A socket of the story's, by its place in the cast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ActorId(pub(super) usize);
+
+/// Which part of a socket's life a path is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// From its first state to ESTABLISHED, that included; all of it where it never got there.
+    Opening,
+    /// From ESTABLISHED on, that included.
+    Closing,
+    /// All of it.
+    Life,
+}
+
+/// What the driver expects of something it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// Known as soon as it was done: what a call returned, what was read, what the wire carried.
+    Done {
+        /// What TCP, or the manual, says.
+        expected: String,
+        /// What came.
+        observed: String,
+    },
+    /// Each of the sockets went through these states, as the kernel reported them.
+    Path {
+        /// The sockets.
+        actors: Vec<ActorId>,
+        /// The part of their lives that is meant.
+        span: Span,
+        /// The states in order, the first one left included.
+        states: Vec<State>,
+    },
+    /// There was a moment at which all of the sockets were in this state.
+    Together {
+        /// The sockets.
+        actors: Vec<ActorId>,
+        /// The state.
+        state: State,
+    },
+    /// The socket reached CLOSE without a single segment sent.
+    NoSegment {
+        /// The socket.
+        actor: ActorId,
+    },
+}
+
+impl Expectation {
+    /// Holds the expectation against each actor's transitions. `None` where the backend that reported
+    /// them cannot tell.
+    pub(super) fn check(&self, scenario: &str, name: &str, lives: &[Vec<&Transition>]) -> Option<Check> {
+        let (expected, observed) = match self {
+            Self::Done { expected, observed } => (expected.clone(), observed.clone()),
+            Self::Path { actors, span, states } => {
+                (path_text(states), observed_path(actors, *span, states, lives))
+            }
+            Self::Together { actors, state } => {
+                (in_state(*state, true), in_state(*state, were_together(actors, *state, lives)))
+            }
+            Self::NoSegment { actor } => (segments(0), segments_sent(&lives[actor.0])?),
+        };
+        let pass = expected == observed;
+        Some(Check { scenario: scenario.to_owned(), name: name.to_owned(), expected, observed, pass })
+    }
+
+    /// Makes the expectation one that no kernel meets: the last two states change places. Says
+    /// whether there was a path to spoil.
+    pub(super) fn spoil(&mut self) -> bool {
+        let Self::Path { states, .. } = self else { return false };
+        let [.., last_but_one, last] = states.as_mut_slice() else { return false };
+        std::mem::swap(last_but_one, last);
+        true
+    }
+}
+
+/// The states that a socket went through, the first one left included. Where one report does not
+/// follow from the one before it, both states stand there.
+fn path(life: &[&Transition]) -> Vec<State> {
+    let mut states: Vec<State> = Vec::new();
+    for transition in life {
+        if states.last() != Some(&transition.old) {
+            states.push(transition.old);
+        }
+        states.push(transition.new);
+    }
+    states
+}
+
+fn cut(states: &[State], span: Span) -> &[State] {
+    let established = states.iter().position(|state| *state == State::Established);
+    match (span, established) {
+        (Span::Life, _) | (Span::Opening, None) => states,
+        (Span::Opening, Some(at)) => &states[..=at],
+        (Span::Closing, Some(at)) => &states[at..],
+        (Span::Closing, None) => &[],
+    }
+}
+
+fn path_text(states: &[State]) -> String {
+    if states.is_empty() {
+        return "no transition".to_owned();
+    }
+    states.iter().map(|state| state.name()).collect::<Vec<_>>().join(" → ")
+}
+
+/// The path that all took; else that of the first one which strayed.
+fn observed_path(actors: &[ActorId], span: Span, states: &[State], lives: &[Vec<&Transition>]) -> String {
+    let stray = actors.iter().enumerate().find_map(|(place, actor)| {
+        let whole = path(&lives[actor.0]);
+        let seen = cut(&whole, span);
+        (seen != states).then(|| (place, path_text(seen)))
+    });
+    match stray {
+        None => path_text(states),
+        Some((_, seen)) if actors.len() == 1 => seen,
+        Some((place, seen)) => format!("{seen} (number {})", place + 1),
+    }
+}
+
+fn in_state(state: State, together: bool) -> String {
+    format!("{}{state} at once", if together { "" } else { "never " })
+}
+
+fn segments(count: u32) -> String {
+    format!("{count} {}", if count == 1 { "segment" } else { "segments" })
+}
+
+/// What the kernel had counted when the socket reached CLOSE; `None` from a backend without counters.
+fn segments_sent(life: &[&Transition]) -> Option<String> {
+    match life.iter().find(|transition| transition.new == State::Close) {
+        Some(closed) => closed.segs_out.map(segments),
+        None => Some("CLOSE not reached".to_owned()),
+    }
+}
+
+/// When the socket entered the state first, and when it left it.
+fn stay(life: &[&Transition], state: State) -> Option<(Mono, Option<Mono>)> {
+    let entered = life.iter().position(|transition| transition.new == state)?;
+    let left = life[entered + 1..].iter().find(|transition| transition.old == state);
+    Some((life[entered].at, left.map(|transition| transition.at)))
+}
+
+fn were_together(actors: &[ActorId], state: State, lives: &[Vec<&Transition>]) -> bool {
+    let stays: Option<Vec<_>> = actors.iter().map(|actor| stay(&lives[actor.0], state)).collect();
+    let Some(stays) = stays else { return false };
+    let last_entered = stays.iter().map(|(entered, _)| *entered).max();
+    let first_left = stays.iter().filter_map(|(_, left)| *left).min();
+    match (last_entered, first_left) {
+        (Some(entered), Some(left)) => entered < left,
+        (entered, None) => entered.is_some(),
+        (None, Some(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::State::{Close, Closing, Established, FinWait1, Listen, SynRecv, SynSent};
+    use super::*;
+    use crate::scenario::testing::{actor, life, moved};
+
+    /// Expected and observed, and whether the check passes.
+    fn check(expectation: &Expectation, lives: &[Vec<Transition>]) -> (String, String, bool) {
+        let lives: Vec<Vec<&Transition>> = lives.iter().map(|life| life.iter().collect()).collect();
+        let check = expectation.check("scenario", "name", &lives).unwrap();
+        (check.expected, check.observed, check.pass)
+    }
+
+    fn path_of(actors: usize, span: Span, states: &[State]) -> Expectation {
+        Expectation::Path { actors: (0..actors).map(ActorId).collect(), span, states: states.to_vec() }
+    }
+
+    fn lived(states: &[State]) -> Vec<Transition> {
+        life(&actor(1, "127.0.0.1:1314", "127.0.0.1:1314"), 10, states)
+    }
+
+    const SELF: [State; 7] = [Close, SynSent, SynRecv, Established, FinWait1, Closing, Close];
+
+    #[test]
+    fn a_path_is_cut_at_established() {
+        let lives = [lived(&SELF)];
+        let opening = path_of(1, Span::Opening, &[Close, SynSent, SynRecv, Established]);
+        let text = "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED".to_owned();
+        assert_eq!(check(&opening, &lives), (text.clone(), text, true));
+        let closing = path_of(1, Span::Closing, &[Established, FinWait1, Closing, Close]);
+        assert!(check(&closing, &lives).2);
+        assert!(check(&path_of(1, Span::Life, &SELF), &lives).2);
+    }
+
+    #[test]
+    fn another_path_fails_and_shows() {
+        let plain = [lived(&[Close, SynSent, Established])];
+        let crossed = path_of(1, Span::Opening, &[Close, SynSent, SynRecv, Established]);
+        let (_, observed, pass) = check(&crossed, &plain);
+        assert_eq!((observed.as_str(), pass), ("CLOSE → SYN_SENT → ESTABLISHED", false));
+
+        let refused = [lived(&[Close, SynSent, Close])];
+        assert_eq!(check(&crossed, &refused).1, "CLOSE → SYN_SENT → CLOSE");
+        let closing = path_of(1, Span::Closing, &[Established, Close]);
+        assert_eq!(check(&closing, &refused).1, "no transition");
+        assert_eq!(check(&crossed, &[vec![]]).1, "no transition");
+    }
+
+    #[test]
+    fn a_state_too_many_and_a_gap_fail() {
+        let whole = path_of(1, Span::Life, &[Close, Listen, Close]);
+        assert!(check(&whole, &[lived(&[Close, Listen, Close])]).2);
+        assert!(!check(&whole, &[lived(&[Close, Listen, Close, Close])]).2);
+        assert!(!check(&whole, &[lived(&[Close, Listen])]).2);
+
+        let one = actor(1, "127.0.0.1:1", "127.0.0.1:2");
+        let gap = vec![moved(&one, 1, Close, SynSent), moved(&one, 2, SynRecv, Established)];
+        let through = path_of(1, Span::Opening, &[Close, SynSent, Established]);
+        assert_eq!(check(&through, &[gap]).1, "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED");
+    }
+
+    #[test]
+    fn of_several_the_first_that_strays_shows() {
+        let refused = || lived(&[Close, SynSent, Close]);
+        let all = path_of(3, Span::Life, &[Close, SynSent, Close]);
+        let expected = "CLOSE → SYN_SENT → CLOSE".to_owned();
+        let three = [refused(), refused(), refused()];
+        assert_eq!(check(&all, &three), (expected.clone(), expected.clone(), true));
+        let stray = "CLOSE → SYN_SENT → ESTABLISHED (number 2)".to_owned();
+        let one_strays = [refused(), lived(&[Close, SynSent, Established]), refused()];
+        assert_eq!(check(&all, &one_strays), (expected, stray, false));
+    }
+
+    #[test]
+    fn together_is_a_moment_and_not_a_succession() {
+        let (one, two) = (actor(1, "127.0.0.1:1", "127.0.0.1:3"), actor(2, "127.0.0.1:2", "127.0.0.1:3"));
+        let stay = |actor, from, to| {
+            vec![moved(actor, from, SynSent, Established), moved(actor, to, Established, Close)]
+        };
+        let both = Expectation::Together { actors: vec![ActorId(0), ActorId(1)], state: Established };
+        let all = "ESTABLISHED at once".to_owned();
+        assert_eq!(check(&both, &[stay(&one, 1, 5), stay(&two, 4, 9)]), (all.clone(), all, true));
+        assert_eq!(check(&both, &[stay(&one, 1, 5), stay(&two, 5, 9)]).1, "never ESTABLISHED at once");
+        assert!(!check(&both, &[stay(&one, 1, 5), vec![]]).2);
+        let still_there = vec![moved(&two, 6, SynSent, Established)];
+        assert!(check(&both, &[stay(&one, 1, 7), still_there.clone()]).2);
+        assert!(!check(&both, &[stay(&one, 1, 5), still_there]).2);
+    }
+
+    #[test]
+    fn no_segment_is_the_kernels_own_count() {
+        let expectation = Expectation::NoSegment { actor: ActorId(0) };
+        let refused = |segs_out| {
+            let mut life = lived(&[Close, SynSent, Close]);
+            life[1].segs_out = segs_out;
+            life
+        };
+        let none = "0 segments".to_owned();
+        assert_eq!(check(&expectation, &[refused(Some(0))]), (none.clone(), none, true));
+        assert_eq!(check(&expectation, &[refused(Some(1))]).1, "1 segment");
+        assert_eq!(check(&expectation, &[vec![]]).1, "CLOSE not reached");
+        let untold = refused(None);
+        assert_eq!(expectation.check("scenario", "name", &[untold.iter().collect()]), None);
+    }
+
+    #[test]
+    fn a_spoilt_path_is_met_by_no_kernel() {
+        let mut path = path_of(1, Span::Opening, &[Close, SynSent, SynRecv, Established]);
+        assert!(path.spoil());
+        assert!(!check(&path, &[lived(&SELF)]).2);
+        let mut done = Expectation::Done { expected: "1".to_owned(), observed: "1".to_owned() };
+        assert!(!done.spoil());
+    }
+}

@@ -1,0 +1,201 @@
+//! Which of the kernel's reports are about which of the story's sockets.
+
+use std::collections::HashMap;
+
+use super::story::Actor;
+use crate::model::{Endpoints, Mono, SocketId, State, Transition};
+
+/// The transitions of each actor, in the order of the cast, each life in the order of the reports.
+pub(super) fn lives<'a>(cast: &[Actor], transitions: &'a [Transition]) -> Vec<Vec<&'a Transition>> {
+    let mut lives = vec![Vec::new(); cast.len()];
+    for (transition, place) in transitions.iter().zip(places(cast, transitions)) {
+        if let Some(place) = place {
+            lives[place].push(transition);
+        }
+    }
+    lives
+}
+
+/// For each transition the place of its socket in the cast; `None` where it plays no part.
+///
+/// A cookie settles it. The fallback backend sees one only once somebody has asked for it, as drivers do
+/// with SO_COOKIE, or none at all. A socket without is matched by ends: in the order in which they
+/// opened, each is the first actor that is left and whose ends agree. That needs a cast in the order of
+/// opening, which drivers keep, and nobody else's sockets.
+pub(super) fn places(cast: &[Actor], transitions: &[Transition]) -> Vec<Option<usize>> {
+    let sockets = sockets(transitions);
+    let by_cookie = |socket: &Seen| {
+        let cookie = socket.cookie?;
+        cast.iter()
+            .position(|actor| actor.cookie == cookie && socket.netns.is_none_or(|netns| netns == actor.netns))
+    };
+    let mut places: HashMap<SocketId, usize> =
+        sockets.iter().filter_map(|socket| Some((socket.id, by_cookie(socket)?))).collect();
+    let mut left: Vec<usize> =
+        (0..cast.len()).filter(|place| !places.values().any(|taken| taken == place)).collect();
+    for socket in sockets.iter().filter(|socket| socket.cookie.is_none()) {
+        if let Some(at) = left.iter().position(|place| agree(cast[*place].ends, socket.ends)) {
+            places.insert(socket.id, left.remove(at));
+        }
+    }
+    ids(transitions).map(|id| places.get(&id?).copied()).collect()
+}
+
+/// What a stream says of a socket.
+struct Seen {
+    id: SocketId,
+    opened: Mono,
+    cookie: Option<u64>,
+    netns: Option<u32>,
+    /// The last known.
+    ends: Endpoints,
+}
+
+/// Every socket in the order of opening.
+fn sockets(transitions: &[Transition]) -> Vec<Seen> {
+    let mut sockets: HashMap<SocketId, Seen> = HashMap::new();
+    for (transition, id) in transitions.iter().zip(ids(transitions)) {
+        let (Some(id), Transition { at, cookie, netns, ends, .. }) = (id, transition) else { continue };
+        let socket =
+            sockets.entry(id).or_insert(Seen { id, opened: *at, cookie: None, netns: *netns, ends: *ends });
+        socket.cookie = socket.cookie.or(*cookie);
+        socket.ends = ends.or_earlier(socket.ends);
+    }
+    let mut sockets: Vec<Seen> = sockets.into_values().collect();
+    sockets.sort_by_key(|socket| socket.opened);
+    sockets
+}
+
+/// Whose each transition is. A child that begins under its listener's name is given its own, or `None`
+/// where that has not come yet.
+fn ids(transitions: &[Transition]) -> impl Iterator<Item = Option<SocketId>> {
+    transitions.iter().enumerate().map(|(index, transition)| {
+        if is_unnamed_child(transition) {
+            named_later(transition, &transitions[index + 1..]).map(|later| later.socket)
+        } else {
+            Some(transition.socket)
+        }
+    })
+}
+
+/// Whether this is a child's first transition under its listener's cookie: up to Linux 6.12 at least, the
+/// kernel sets the state first and the identity after. The remote port is not set yet either.
+fn is_unnamed_child(transition: &Transition) -> bool {
+    transition.edge() == (State::Listen, State::SynRecv) && transition.ends.remote.port.is_none()
+}
+
+/// The child's second transition, which is the first under its own name: it follows in the same softirq,
+/// so on the same CPU.
+fn named_later<'a>(first: &Transition, rest: &'a [Transition]) -> Option<&'a Transition> {
+    rest.iter().find(|later| {
+        later.old == State::SynRecv
+            && (later.cpu, later.netns, later.ends.local) == (first.cpu, first.netns, first.ends.local)
+    })
+}
+
+/// Whether an actor's ends can be these. The kernel chooses an unbound socket's port, so a local port
+/// that one side does not know agrees with any; a listener's remote end agrees with a listener's only.
+fn agree(actor: Endpoints, seen: Endpoints) -> bool {
+    let (ours, theirs) = (actor.local.canonical(), seen.local.canonical());
+    let port = ours.port == theirs.port || ours.port.is_none() || theirs.port.is_none();
+    ours.addr == theirs.addr && port && actor.remote.canonical() == seen.remote.canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::State::{Close, Established, Listen, SynRecv, SynSent},
+        scenario::testing::{actor, life, without_cookies},
+    };
+
+    #[test]
+    fn a_cookie_settles_it() {
+        let client = actor(1, "127.0.0.1:12345", "127.0.0.1:80");
+        let twin = actor(2, "127.0.0.1:12345", "127.0.0.1:80");
+        let stranger = actor(3, "127.0.0.1:12345", "127.0.0.1:80");
+        let mut elsewhere = actor(1, "127.0.0.1:12345", "127.0.0.1:80");
+        elsewhere.netns += 1;
+        let transitions =
+            [&twin, &stranger, &client, &elsewhere].map(|actor| life(actor, 1, &[Close, SynSent])).concat();
+        assert_eq!(places(&[client, twin], &transitions), [Some(1), None, Some(0), None]);
+    }
+
+    #[test]
+    fn a_child_that_begins_under_its_listeners_cookie_is_found() {
+        let listener = actor(1, "127.0.0.1:80", "0.0.0.0:0");
+        let child = actor(2, "127.0.0.1:80", "127.0.0.1:12345");
+        let transitions = [
+            life(&listener, 1, &[Close, Listen]),
+            life(&listener, 2, &[Listen, SynRecv]),
+            life(&child, 3, &[SynRecv, Established]),
+            life(&listener, 4, &[Listen, SynRecv]),
+            life(&listener, 9, &[Listen, Close]),
+        ]
+        .concat();
+        let expected = [Some(0), Some(1), Some(1), None, Some(0)];
+        assert_eq!(places(&[listener, child], &transitions), expected);
+    }
+
+    #[test]
+    fn a_cookie_that_comes_late_counts_from_the_beginning() {
+        let listener = actor(1, "127.0.0.1:80", "0.0.0.0:0");
+        let child = actor(2, "127.0.0.1:80", "127.0.0.1:12345");
+        let transitions = [
+            life(&listener, 1, &[Close, Listen]),
+            without_cookies(life(&child, 2, &[Listen, SynRecv, Established])),
+            life(&child, 4, &[Established, Close]),
+        ]
+        .concat();
+        assert_eq!(places(&[listener, child], &transitions), [0, 1, 1, 1].map(Some));
+    }
+
+    #[test]
+    fn without_cookies_equal_ends_go_by_the_order_of_opening() {
+        let client = actor(1, "127.0.0.1:12345", "127.0.0.1:80");
+        let twin = actor(2, "127.0.0.1:12345", "127.0.0.1:80");
+        let child = actor(3, "127.0.0.1:80", "127.0.0.1:12345");
+        let listener = actor(4, "127.0.0.1:80", "0.0.0.0:0");
+        let transitions = without_cookies(
+            [
+                life(&listener, 1, &[Close, Listen]),
+                life(&client, 2, &[Close, SynSent, Established]),
+                life(&child, 3, &[Listen, SynRecv, Established]),
+                life(&twin, 9, &[Close, SynSent, Close]),
+                life(&client, 11, &[Established, Close]),
+            ]
+            .concat(),
+        );
+        let cast = [listener, client, child, twin];
+        let expected = [0, 1, 1, 2, 2, 3, 3, 1].map(Some);
+        assert_eq!(places(&cast, &transitions), expected);
+        let lengths: Vec<_> = lives(&cast, &transitions).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [1, 3, 2, 2]);
+    }
+
+    #[test]
+    fn without_cookies_an_unbound_sockets_port_may_come_late() {
+        // A refused one keeps no port that the driver could ask for; the kernel reports it at CLOSE.
+        let (first, second) = (actor(1, "[::1]:0", "[::1]:1314"), actor(2, "[::1]:0", "[::1]:1314"));
+        let (seen, hit) = (actor(1, "[::1]:1312", "[::1]:1314"), actor(2, "[::1]:1314", "[::1]:1314"));
+        let transitions = without_cookies(
+            [
+                life(&first, 1, &[Close, SynSent]),
+                life(&seen, 2, &[SynSent, Close]),
+                life(&second, 3, &[Close, SynSent]),
+                life(&hit, 4, &[SynSent, SynRecv]),
+            ]
+            .concat(),
+        );
+        assert_eq!(places(&[first, second], &transitions), [0, 0, 1, 1].map(Some));
+    }
+
+    #[test]
+    fn without_cookies_other_ends_play_no_part() {
+        let ours = actor(1, "127.0.0.1:1314", "127.0.0.1:1315");
+        let elsewhere = life(&actor(3, "127.0.0.1:1314", "127.0.0.1:1316"), 2, &[Close, SynSent]);
+        let turned = life(&actor(4, "127.0.0.1:1315", "127.0.0.1:1314"), 2, &[Close, SynSent]);
+        let transitions = without_cookies([elsewhere, turned, life(&ours, 3, &[Close, SynSent])].concat());
+        assert_eq!(places(&[ours], &transitions), [None, None, Some(0)]);
+    }
+}

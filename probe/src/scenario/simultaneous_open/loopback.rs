@@ -1,0 +1,93 @@
+//! Without a wire: two threads race on the loopback device until their SYNs cross.
+//!
+//! There a SYN arrives before the connect(2) that sent it returns. For two to cross, the second socket
+//! must be in SYN_SENT within the few microseconds that the first one's SYN takes, on another CPU.
+//! Most tries on an idle machine with two CPUs do; otherwise the first SYN meets no socket.
+
+use std::{
+    hint,
+    num::NonZero,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Instant,
+};
+
+use super::{End, PORT, close, converse, crossing::CROSSED};
+use crate::scenario::{Span, Stage, Step, Trouble};
+
+/// The other end's port: `::1` is the only IPv6 address of the device, so the ports must differ.
+const OTHER_PORT: u16 = 1315;
+
+/// How often the two may try. Where it works at all, every second or third try does.
+const TRIES: usize = 100;
+
+pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
+    let namespace = stage.namespace()?;
+    let [here, there] = [PORT, OTHER_PORT].map(|port| stage.loopback(port));
+    for number in 1..=TRIES {
+        let a = End::bound(&namespace, here, there, &format!("a, try {number}"), stage)?;
+        let b = End::bound(&namespace, there, here, &format!("b, try {number}"), stage)?;
+        if !crossed(&a, &b, stage.deadline())? {
+            continue;
+        }
+        stage
+            .story()
+            .note(format!("the SYNs crossed on the loopback device at try {number} of at most {TRIES}"));
+        stage.path("both open", &[a.actor, b.actor], Span::Opening, &CROSSED);
+        stage.together("one connection", &[a.actor, b.actor]);
+        converse(stage, [&a, &b])?;
+        stage.list(&namespace)?;
+        return close(stage, a, b);
+    }
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    Err(Trouble::Unsupported(format!(
+        "the SYNs never crossed on the loopback device in {TRIES} tries, with CPUs for this process: {cpus}; try \
+         again on an idle machine with two or more, or leave out --wire loopback"
+    )))
+}
+
+/// Lets both connect at the same moment. Whether both got a connection of it.
+fn crossed(a: &End, b: &End, deadline: Instant) -> Result<bool, Trouble> {
+    let gate = Gate::default();
+    let begin = |end: &End| {
+        gate.pass();
+        end.begin_connect()
+    };
+    let begun = thread::scope(|scope| {
+        let other = scope.spawn(|| begin(b));
+        [begin(a), other.join().expect("connecting does not panic")]
+    });
+    for result in begun {
+        result?;
+    }
+    // A refusal is there at once. Its peer may be left in SYN_SENT with nobody to wait for, so no
+    // waiting before both have been asked.
+    let at_once = [a, b].map(|end| end.socket.outcome(Instant::now()));
+    if at_once.iter().any(|outcome| outcome.as_ref().is_err_and(|error| error.errno().is_some())) {
+        return Ok(false);
+    }
+    for end in [a, b] {
+        end.socket.outcome(deadline).step("opening simultaneously on the loopback device")?;
+    }
+    Ok(true)
+}
+
+/// Lets two threads go on within nanoseconds of each other, where each has a CPU. A barrier that sleeps
+/// would wake them one after the other.
+#[derive(Default)]
+struct Gate(AtomicUsize);
+
+impl Gate {
+    /// How often to look before another thread may have the CPU.
+    const LOOKS: usize = 10_000;
+
+    fn pass(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        for look in 1.. {
+            if self.0.load(Ordering::SeqCst) >= 2 {
+                return;
+            }
+            if look % Self::LOOKS == 0 { thread::yield_now() } else { hint::spin_loop() }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What a driver did, and what it expects the kernel to have reported of it.
+
+use super::{ActorId, Capture, Expectation, Trouble, resolve};
+use crate::model::{Check, Endpoints, SocketRow, State, Transition, Verdict};
+
+/// A socket that plays a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// What the scenario calls it.
+    pub label: String,
+    /// Its cookie (SO_COOKIE): the number that the kernel's reports carry.
+    pub cookie: u64,
+    /// The inode number of its network namespace.
+    pub netns: u32,
+    /// Its ends once it has opened; a local port that the kernel chooses may stay unknown.
+    pub ends: Endpoints,
+}
+
+/// One scenario's run as its driver tells it: the sockets that took part, what was expected of them,
+/// and what else there is to show.
+#[derive(Clone, Debug)]
+pub struct Story {
+    scenario: &'static str,
+    cast: Vec<Actor>,
+    expectations: Vec<(String, Expectation)>,
+    notes: Vec<String>,
+    sockets: Vec<SocketRow>,
+    captures: Vec<Capture>,
+    trouble: Option<Trouble>,
+}
+
+impl Story {
+    /// An empty one.
+    pub(super) fn of(scenario: &'static str) -> Self {
+        Self {
+            scenario,
+            cast: Vec::new(),
+            expectations: Vec::new(),
+            notes: Vec::new(),
+            sockets: Vec::new(),
+            captures: Vec::new(),
+            trouble: None,
+        }
+    }
+
+    /// Adds a socket. Drivers add them in the order in which they open: see [`resolve::lives`].
+    pub(super) fn add(&mut self, actor: Actor) -> ActorId {
+        self.cast.push(actor);
+        ActorId(self.cast.len() - 1)
+    }
+
+    /// Adds an expectation; checks come out in this order.
+    pub(super) fn expect(&mut self, name: impl Into<String>, expectation: Expectation) {
+        self.expectations.push((name.into(), expectation));
+    }
+
+    /// Adds a line of explanation.
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    /// Adds sockets as sock_diag lists them.
+    pub(super) fn list(&mut self, rows: Vec<SocketRow>) {
+        self.sockets.extend(rows);
+    }
+
+    /// Adds what the wires carried.
+    pub(super) fn carried(&mut self, captures: Vec<Capture>) {
+        self.captures = captures;
+    }
+
+    /// Says why the driver did not get to its end.
+    pub(super) fn broke_off(&mut self, trouble: Trouble) {
+        self.trouble = Some(trouble);
+    }
+
+    /// Makes one expectation wrong, so that the verdict must be [`Verdict::Failed`].
+    pub(super) fn spoil(&mut self) {
+        // The first path will do.
+        let _ = self.expectations.iter_mut().any(|(_, expectation)| expectation.spoil());
+    }
+
+    /// The scenario's name.
+    #[must_use]
+    pub fn scenario(&self) -> &'static str {
+        self.scenario
+    }
+
+    /// The sockets, in the order in which they opened.
+    #[must_use]
+    pub fn cast(&self) -> &[Actor] {
+        &self.cast
+    }
+
+    /// Lines of explanation, such as how many tries something took.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The sockets at the moment that the scenario is about, as sock_diag listed them.
+    #[must_use]
+    pub fn sockets(&self) -> &[SocketRow] {
+        &self.sockets
+    }
+
+    /// What each wire carried, in the order in which they were laid.
+    #[must_use]
+    pub fn captures(&self) -> &[Capture] {
+        &self.captures
+    }
+
+    /// Why the driver did not get to its end; `None` where it did.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
+    /// For each transition what the scenario calls its socket; `None` for a socket that plays no part.
+    #[must_use]
+    pub fn labels(&self, transitions: &[Transition]) -> Vec<Option<&str>> {
+        let places = resolve::places(&self.cast, transitions);
+        places.into_iter().map(|place| place.map(|place| self.cast[place].label.as_str())).collect()
+    }
+
+    /// Whether every socket of the story has been reported to reach CLOSE: nothing more will come.
+    #[must_use]
+    pub fn settled(&self, transitions: &[Transition]) -> bool {
+        let closed = |life: &Vec<&Transition>| life.last().is_some_and(|last| last.new == State::Close);
+        resolve::lives(&self.cast, transitions).iter().all(closed)
+    }
+
+    /// Holds every expectation against what the kernel reported.
+    #[must_use]
+    pub fn judge(&self, transitions: &[Transition]) -> Vec<Check> {
+        let lives = resolve::lives(&self.cast, transitions);
+        let checks = self
+            .expectations
+            .iter()
+            .filter_map(|(name, expectation)| expectation.check(self.scenario, name, &lives));
+        checks.chain(self.driver_failed()).collect()
+    }
+
+    /// What the checks, and the driver's way to its end, come to.
+    #[must_use]
+    pub fn verdict(&self, checks: &[Check]) -> Verdict {
+        if checks.iter().any(|check| !check.pass) {
+            return Verdict::Failed;
+        }
+        match &self.trouble {
+            Some(Trouble::Unsupported(why)) => Verdict::Unsupported(why.clone()),
+            Some(Trouble::Failed { .. }) => Verdict::Failed,
+            None => Verdict::Passed,
+        }
+    }
+
+    /// The checks that need no reports: what calls returned, and what was read.
+    #[cfg(test)]
+    pub(super) fn outcomes(&self) -> Vec<Check> {
+        let mut done = self.clone();
+        done.expectations.retain(|(_, expectation)| matches!(expectation, Expectation::Done { .. }));
+        done.judge(&[])
+    }
+
+    /// A driver that failed is a check that failed.
+    fn driver_failed(&self) -> Option<Check> {
+        let Some(trouble @ Trouble::Failed { .. }) = &self.trouble else { return None };
+        Some(Check {
+            scenario: self.scenario.to_owned(),
+            name: "the scenario's own steps".to_owned(),
+            expected: "all done".to_owned(),
+            observed: trouble.to_string(),
+            pass: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::State::{Close, Established, SynRecv, SynSent},
+        scenario::{
+            Span,
+            testing::{actor, life},
+        },
+    };
+
+    const CROSSED: [State; 4] = [Close, SynSent, SynRecv, Established];
+
+    /// Two ends that are expected to open at the same time.
+    fn simultaneous_open() -> (Story, [Actor; 2]) {
+        let ends = [actor(1, "10.0.0.1:1314", "10.0.0.2:1314"), actor(2, "10.0.0.2:1314", "10.0.0.1:1314")];
+        let mut story = Story::of("simultaneous-open");
+        let actors = ends.iter().map(|actor| story.add(actor.clone())).collect();
+        let path = Expectation::Path { actors, span: Span::Opening, states: CROSSED.to_vec() };
+        story.expect("both ends open", path);
+        (story, ends)
+    }
+
+    #[test]
+    fn a_story_is_settled_when_every_socket_is_closed() {
+        let (story, [a, b]) = simultaneous_open();
+        assert!(!story.settled(&[]));
+        let mut transitions = [life(&a, 1, &CROSSED), life(&b, 2, &CROSSED)].concat();
+        assert!(!story.settled(&transitions));
+        transitions.extend(life(&a, 10, &[Established, Close]));
+        assert!(!story.settled(&transitions));
+        transitions.extend(life(&actor(3, "10.0.0.2:9", "10.0.0.1:9"), 11, &[Established, Close]));
+        assert!(!story.settled(&transitions), "a stranger's end is not ours");
+        transitions.extend(life(&b, 12, &[Established, Close]));
+        assert!(story.settled(&transitions));
+    }
+
+    #[test]
+    fn the_verdict_is_the_checks() {
+        let (mut story, [a, b]) = simultaneous_open();
+        let good = [life(&a, 1, &CROSSED), life(&b, 2, &CROSSED)].concat();
+        let checks = story.judge(&good);
+        assert!(checks[0].pass, "{checks:?}");
+        assert_eq!(
+            (checks[0].scenario.as_str(), checks[0].name.as_str()),
+            ("simultaneous-open", "both ends open")
+        );
+        assert_eq!(story.verdict(&checks), Verdict::Passed);
+
+        let plain = [life(&a, 1, &CROSSED), life(&b, 2, &[Close, SynSent, Established])].concat();
+        assert_eq!(story.verdict(&story.judge(&plain)), Verdict::Failed);
+        assert_eq!(story.verdict(&story.judge(&[])), Verdict::Failed);
+
+        story.spoil();
+        assert_eq!(story.verdict(&story.judge(&good)), Verdict::Failed);
+    }
+
+    #[test]
+    fn trouble_tells_in_the_verdict() {
+        let mut story = Story::of("self-connect");
+        let why = "no network namespaces here";
+        story.broke_off(Trouble::Unsupported(why.to_owned()));
+        assert_eq!(story.judge(&[]), []);
+        assert_eq!(story.verdict(&[]), Verdict::Unsupported(why.to_owned()));
+
+        story.broke_off(Trouble::Failed { step: "binding".to_owned(), cause: "EACCES".to_owned() });
+        let checks = story.judge(&[]);
+        assert_eq!(checks[0].observed, "binding: EACCES");
+        assert_eq!(story.verdict(&checks), Verdict::Failed);
+    }
+
+    #[test]
+    fn labels_are_the_scenarios() {
+        let (story, [a, _]) = simultaneous_open();
+        let transitions =
+            [life(&actor(9, "[::1]:1", "[::1]:2"), 1, &[Close, SynSent]), life(&a, 2, &CROSSED[..2])];
+        assert_eq!(story.labels(&transitions.concat()), [None, Some("socket 1")]);
+    }
+}

@@ -1,0 +1,42 @@
+//! Why a driver did not get to its end.
+
+use std::fmt;
+
+use crate::net::NamespaceError;
+
+/// Why a driver did not get to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// This host cannot play it: the cause, and what would cure it.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A step failed that nothing was known to speak against.
+    #[error("{step}: {cause}")]
+    Failed {
+        /// What was being done.
+        step: String,
+        /// What came of it.
+        cause: String,
+    },
+}
+
+impl From<NamespaceError> for Trouble {
+    fn from(error: NamespaceError) -> Self {
+        Self::Unsupported(error.to_string())
+    }
+}
+
+/// Says what was being done when an error came up.
+pub trait Step<T> {
+    /// Turns an error into [`Trouble::Failed`] at this step.
+    ///
+    /// # Errors
+    /// The one that was there.
+    fn step(self, what: impl Into<String>) -> Result<T, Trouble>;
+}
+
+impl<T, E: fmt::Display> Step<T> for Result<T, E> {
+    fn step(self, what: impl Into<String>) -> Result<T, Trouble> {
+        self.map_err(|cause| Trouble::Failed { step: what.into(), cause: cause.to_string() })
+    }
+}

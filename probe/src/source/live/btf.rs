@@ -1,0 +1,234 @@
+//! Field offsets from the kernel's type information.
+//!
+//! A reader of just what is needed: it walks the types of `/sys/kernel/btf/vmlinux` once, without
+//! building anything from them, in a few milliseconds. The format is Documentation/bpf/btf.rst's.
+
+use std::{io, path::Path};
+
+use thiserror::Error;
+
+const MAGIC: u16 = 0xeb9f;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+
+/// Why type information cannot be used.
+#[derive(Debug, Error)]
+pub enum BtfError {
+    /// The kernel was built without CONFIG_DEBUG_INFO_BTF, or /sys is not mounted.
+    #[error("no type information at {path}: the kernel needs CONFIG_DEBUG_INFO_BTF, and /sys mounted")]
+    Missing {
+        /// Where it was looked for.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Not what the format promises.
+    #[error("type information is damaged at byte {0}")]
+    Damaged(usize),
+}
+
+/// The raw bytes, with where each type begins.
+pub struct Btf {
+    bytes: Vec<u8>,
+    strings: usize,
+    /// By type id; id 0 is void.
+    types: Vec<usize>,
+}
+
+/// A type's fixed part.
+struct Header {
+    name: u32,
+    kind: u32,
+    count: usize,
+    bitfields: bool,
+    /// A size, or the type referred to, by kind.
+    size_or_type: u32,
+}
+
+impl Btf {
+    /// Reads the running kernel's.
+    pub fn of_kernel() -> Result<Self, BtfError> {
+        let path = Path::new("/sys/kernel/btf/vmlinux");
+        let bytes = std::fs::read(path)
+            .map_err(|source| BtfError::Missing { path: path.display().to_string(), source })?;
+        Self::parse(bytes)
+    }
+
+    /// Finds where the types begin.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, BtfError> {
+        let mut btf = Self { bytes, strings: 0, types: vec![0] };
+        if btf.u32(0)? & 0xffff != u32::from(MAGIC) {
+            return Err(BtfError::Damaged(0));
+        }
+        let header = btf.u32(4)? as usize;
+        let first = header + btf.u32(8)? as usize;
+        let end = first + btf.u32(12)? as usize;
+        btf.strings = header + btf.u32(16)? as usize;
+        let mut at = first;
+        while at < end {
+            let next = at + 12 + btf.tail(at)?;
+            btf.types.push(at);
+            at = next;
+        }
+        Ok(btf)
+    }
+
+    /// The bytes that follow a type's fixed part.
+    fn tail(&self, at: usize) -> Result<usize, BtfError> {
+        let Header { kind, count, .. } = self.header(at)?;
+        Ok(match kind {
+            1 | 14 | 17 => 4,              // INT, VAR, DECL_TAG
+            3 => 12,                       // ARRAY
+            4 | 5 | 15 | 19 => count * 12, // STRUCT, UNION, DATASEC, ENUM64
+            6 | 13 => count * 8,           // ENUM, FUNC_PROTO
+            2 | 7..=12 | 16 | 18 => 0,     // PTR, FWD, TYPEDEF, qualifiers, FUNC, FLOAT, TYPE_TAG
+            _ => return Err(BtfError::Damaged(at)),
+        })
+    }
+
+    /// The byte offset of a member such as `__sk_common.skc_family` in the struct of that name, through
+    /// anonymous structs and unions. `None` where this kernel has none, or it is a bit field.
+    pub fn offset(&self, structure: &str, member: &str) -> Option<u32> {
+        let mut at = self.find(structure)?;
+        let mut bits = 0;
+        for name in member.split('.') {
+            let (offset, member_type) = self.member(at, name)?;
+            bits += offset;
+            at = self.resolve(member_type)?;
+        }
+        bits.is_multiple_of(8).then_some(bits / 8)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.types[1..].iter().copied().find(|at| {
+            self.header(*at)
+                .is_ok_and(|header| header.kind == KIND_STRUCT && self.is_named(header.name, name))
+        })
+    }
+
+    /// The member's offset in bits and its type, looked for in the struct at `at` and in what it holds
+    /// without a name.
+    fn member(&self, at: usize, name: &str) -> Option<(u32, u32)> {
+        let header = self.header(at).ok()?;
+        if header.kind != KIND_STRUCT && header.kind != KIND_UNION {
+            return None;
+        }
+        (0..header.count).find_map(|index| {
+            let member = at + 12 + index * 12;
+            let (label, member_type, raw) =
+                (self.u32(member).ok()?, self.u32(member + 4).ok()?, self.u32(member + 8).ok()?);
+            let (width, offset) = if header.bitfields { (raw >> 24, raw & 0x00ff_ffff) } else { (0, raw) };
+            if self.is_named(label, name) {
+                return (width == 0).then_some((offset, member_type));
+            }
+            if !self.is_named(label, "") {
+                return None;
+            }
+            let (inner, member_type) = self.member(self.resolve(member_type)?, name)?;
+            Some((offset + inner, member_type))
+        })
+    }
+
+    /// Where the type lies once typedefs and qualifiers are gone.
+    fn resolve(&self, id: u32) -> Option<usize> {
+        let mut at = *self.types.get(id as usize)?;
+        loop {
+            let header = self.header(at).ok()?;
+            match header.kind {
+                8..=11 | 18 => at = *self.types.get(header.size_or_type as usize)?,
+                _ => return Some(at),
+            }
+        }
+    }
+
+    fn header(&self, at: usize) -> Result<Header, BtfError> {
+        let info = self.u32(at + 4)?;
+        Ok(Header {
+            name: self.u32(at)?,
+            kind: (info >> 24) & 0x1f,
+            count: (info & 0xffff) as usize,
+            bitfields: info >> 31 == 1,
+            size_or_type: self.u32(at + 8)?,
+        })
+    }
+
+    /// Compares the string at `offset` without looking for its end first.
+    fn is_named(&self, offset: u32, name: &str) -> bool {
+        let start = self.strings + offset as usize;
+        self.bytes
+            .get(start..=start + name.len())
+            .is_some_and(|found| found[..name.len()] == *name.as_bytes() && found[name.len()] == 0)
+    }
+
+    fn u32(&self, at: usize) -> Result<u32, BtfError> {
+        let bytes = self.bytes.get(at..at + 4).ok_or(BtfError::Damaged(at))?;
+        Ok(u32::from_ne_bytes(bytes.try_into().expect("four bytes")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `struct outer { int a; union { int b; struct inner { int c, d; } e; }; int f:3; }`
+    fn sample() -> Vec<u8> {
+        let strings = b"\0int\0outer\0a\0b\0inner\0c\0d\0e\0f\0";
+        let name = |wanted: &str| {
+            if wanted.is_empty() {
+                return 0;
+            }
+            let needle = [b"\0", wanted.as_bytes(), b"\0"].concat();
+            strings.windows(needle.len()).position(|found| found == needle).expect("in the table") as u32 + 1
+        };
+        let info = |kind: u32, count: u32| kind << 24 | count;
+        let types: Vec<u32> = [
+            vec![name("int"), info(1, 0), 4, 32],                                  // 1
+            vec![name("inner"), info(4, 2), 8, name("c"), 1, 0, name("d"), 1, 32], // 2
+            vec![0, info(5, 2), 8, name("b"), 1, 0, name("e"), 2, 0],              // 3
+            vec![
+                name("outer"),
+                info(4, 3) | 1 << 31,
+                16,
+                name("a"),
+                1,
+                0,
+                0,
+                3,
+                32,
+                name("f"),
+                1,
+                3 << 24 | 96,
+            ],
+        ]
+        .concat();
+        let header = [u32::from(MAGIC) | 1 << 16, 24, 0, types.len() as u32 * 4, types.len() as u32 * 4];
+        let words = header.iter().chain([strings.len() as u32].iter()).chain(types.iter());
+        words.flat_map(|word| word.to_ne_bytes()).chain(strings.iter().copied()).collect()
+    }
+
+    #[test]
+    fn members_are_found_through_what_has_no_name() {
+        let btf = Btf::parse(sample()).expect("well-formed");
+        assert_eq!(btf.offset("outer", "a"), Some(0));
+        assert_eq!(btf.offset("outer", "b"), Some(4));
+        assert_eq!(btf.offset("outer", "e.d"), Some(8));
+        assert_eq!(btf.offset("outer", "d"), None);
+        assert_eq!(btf.offset("nowhere", "a"), None);
+    }
+
+    #[test]
+    fn a_bit_field_has_no_offset() {
+        assert_eq!(Btf::parse(sample()).expect("well-formed").offset("outer", "f"), None);
+    }
+
+    #[test]
+    fn damage_is_an_error_and_no_panic() {
+        let whole = sample();
+        for cut in 0..whole.len() {
+            if let Ok(btf) = Btf::parse(whole[..cut].to_vec()) {
+                let _ = btf.offset("outer", "e.d");
+            }
+        }
+        assert!(matches!(Btf::parse(b"ELF and not BTF".to_vec()), Err(BtfError::Damaged(0))));
+    }
+}

@@ -1,0 +1,125 @@
+//! The offset table that the programs are loaded with.
+
+use probe_ebpf::{Field, UNKNOWN_U32};
+
+use super::{btf::Btf, format::Format};
+
+/// Where each field is found in the kernel's types.
+const MEMBERS: &[(Field, &str, &str)] = &[
+    (Field::Family, "sock", "__sk_common.skc_family"),
+    (Field::Protocol, "sock", "sk_protocol"),
+    (Field::LocalV4, "sock", "__sk_common.skc_rcv_saddr"),
+    (Field::RemoteV4, "sock", "__sk_common.skc_daddr"),
+    (Field::LocalV6, "sock", "__sk_common.skc_v6_rcv_saddr"),
+    (Field::RemoteV6, "sock", "__sk_common.skc_v6_daddr"),
+    (Field::RemotePort, "sock", "__sk_common.skc_dport"),
+    (Field::LocalPort, "inet_sock", "inet_sport"),
+    (Field::Net, "sock", "__sk_common.skc_net.net"),
+    (Field::NetInode, "net", "ns.inum"),
+    (Field::Cookie, "sock", "__sk_common.skc_cookie"),
+    (Field::Error, "sock", "sk_err"),
+    (Field::Shutdown, "sock", "sk_shutdown"),
+    (Field::Flags, "sock", "__sk_common.skc_flags"),
+    (Field::BytesSent, "tcp_sock", "bytes_sent"),
+    (Field::BytesRetrans, "tcp_sock", "bytes_retrans"),
+    (Field::BytesReceived, "tcp_sock", "bytes_received"),
+    (Field::SegsOut, "tcp_sock", "segs_out"),
+    (Field::SegsIn, "tcp_sock", "segs_in"),
+    (Field::TotalRetrans, "tcp_sock", "total_retrans"),
+    (Field::SrttUs, "tcp_sock", "srtt_us"),
+    (Field::GroupLeader, "task_struct", "group_leader"),
+    (Field::StartBoottime, "task_struct", "start_boottime"),
+    (Field::SyscallNumber, "pt_regs", SYSCALL_NUMBER),
+];
+
+#[cfg(target_arch = "aarch64")]
+const SYSCALL_NUMBER: &str = "syscallno";
+#[cfg(not(target_arch = "aarch64"))]
+const SYSCALL_NUMBER: &str = "orig_ax";
+
+/// Without these the BTF tracepoint's program has nothing to report.
+const NEEDED: &[Field] =
+    &[Field::Family, Field::Protocol, Field::LocalPort, Field::RemotePort, Field::LocalV4, Field::RemoteV4];
+
+/// Where each field is found in the classic tracepoint's record.
+const EVENT: &[(Field, &str)] = &[
+    (Field::EventSkaddr, "skaddr"),
+    (Field::EventOldState, "oldstate"),
+    (Field::EventNewState, "newstate"),
+    (Field::EventLocalPort, "sport"),
+    (Field::EventRemotePort, "dport"),
+    (Field::EventFamily, "family"),
+    (Field::EventProtocol, "protocol"),
+    (Field::EventLocalV4, "saddr"),
+    (Field::EventRemoteV4, "daddr"),
+    (Field::EventLocalV6, "saddr_v6"),
+    (Field::EventRemoteV6, "daddr_v6"),
+];
+
+/// Offsets by [`Field`]; [`UNKNOWN_U32`] where this kernel lacks one.
+#[derive(Clone)]
+pub struct Fields([u32; Field::COUNT]);
+
+impl Fields {
+    /// No field known.
+    pub fn none() -> Self {
+        Self([UNKNOWN_U32; Field::COUNT])
+    }
+
+    /// Adds what the kernel's types tell.
+    pub fn add_types(&mut self, btf: &Btf) {
+        for (field, structure, member) in MEMBERS {
+            self.set(*field, btf.offset(structure, member));
+        }
+    }
+
+    /// Adds what the tracepoint's format tells.
+    pub fn add_event(&mut self, format: &Format) {
+        for (field, name) in EVENT {
+            self.set(*field, format.field(name).map(|field| field.offset));
+        }
+        self.set(Field::EventProtocolSize, format.field("protocol").map(|field| field.size));
+    }
+
+    /// Forgets what needs a helper that this kernel may not have, so that the verifier drops the code.
+    pub fn forget(&mut self, field: Field) {
+        self.0[field as usize] = UNKNOWN_U32;
+    }
+
+    fn set(&mut self, field: Field, offset: Option<u32>) {
+        self.0[field as usize] = offset.unwrap_or(UNKNOWN_U32);
+    }
+
+    /// Whether this kernel has the field.
+    pub fn has(&self, field: Field) -> bool {
+        self.0[field as usize] != UNKNOWN_U32
+    }
+
+    /// Whether the BTF tracepoint's program can report anything.
+    pub fn suffice(&self) -> bool {
+        NEEDED.iter().all(|field| self.has(*field))
+    }
+
+    /// The table as the programs take it.
+    pub fn table(&self) -> &[u32] {
+        &self.0
+    }
+
+    /// What this kernel's reports will lack, in plain words.
+    pub fn lacks(&self) -> Vec<String> {
+        let columns = [
+            (Field::NetInode, "namespace"),
+            (Field::Cookie, "socket cookie"),
+            (Field::Error, "error behind a transition"),
+            (Field::Shutdown, "whether close or shutdown ended a connection"),
+            (Field::Flags, "whether a socket was orphaned, or had the peer's FIN"),
+            (Field::SegsOut, "connection counters"),
+            (Field::SyscallNumber, "system call behind a transition"),
+        ];
+        columns
+            .iter()
+            .filter(|(field, _)| !self.has(*field))
+            .map(|(_, what)| format!("{what}: not in this kernel's type information"))
+            .collect()
+    }
+}

@@ -1,0 +1,107 @@
+//! The classic tracepoint's layout, as tracefs describes it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+/// Where tracefs is mounted, by custom.
+const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// Why the classic tracepoint cannot be used.
+#[derive(Debug, Error)]
+pub enum FormatError {
+    /// tracefs is not there.
+    #[error(
+        "tracefs is not mounted, and the classic tracepoint needs it: \
+         mount -t tracefs nodev /sys/kernel/tracing"
+    )]
+    NotMounted,
+    /// tracefs is there and the tracepoint is not.
+    #[error("cannot read {}: sock:inet_sock_set_state needs Linux 4.16", path.display())]
+    NoTracepoint {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A field of a tracepoint's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormatField {
+    /// Bytes from the record's beginning, the common fields included.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+}
+
+/// The fields of `sock:inet_sock_set_state`.
+pub struct Format {
+    fields: Vec<(String, FormatField)>,
+}
+
+impl Format {
+    /// Reads the running kernel's.
+    pub fn of_kernel() -> Result<Self, FormatError> {
+        let mount = MOUNTS
+            .iter()
+            .map(Path::new)
+            .find(|mount| mount.join("events").is_dir())
+            .ok_or(FormatError::NotMounted)?;
+        let path = mount.join("events/sock/inet_sock_set_state/format");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| FormatError::NoTracepoint { path: path.clone(), source })?;
+        Ok(Self::parse(&text))
+    }
+
+    /// Takes the lines that describe a field: `field:TYPE NAME;  offset:N;  size:N;  signed:N;`
+    fn parse(text: &str) -> Self {
+        Self { fields: text.lines().filter_map(field).collect() }
+    }
+
+    /// The field of that name.
+    pub fn field(&self, name: &str) -> Option<FormatField> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, field)| *field)
+    }
+}
+
+fn field(line: &str) -> Option<(String, FormatField)> {
+    let parts: Vec<&str> = line.trim().split(';').map(str::trim).collect();
+    let declaration = parts.first()?.strip_prefix("field:")?;
+    let value = |key: &str| parts.iter().find_map(|part| part.strip_prefix(key))?.parse().ok();
+    let name = declaration.rsplit(' ').next()?.split('[').next()?;
+    Some((name.to_owned(), FormatField { offset: value("offset:")?, size: value("size:")? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Linux 6.18's, shortened.
+    const NEW: &str = "name: inet_sock_set_state\nID: 2287\nformat:\n\
+        \tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n\
+        \tfield:const void * skaddr;\toffset:8;\tsize:8;\tsigned:0;\n\
+        \tfield:__u16 protocol;\toffset:30;\tsize:2;\tsigned:0;\n\
+        \tfield:__u8 saddr[4];\toffset:32;\tsize:4;\tsigned:0;\n\
+        print fmt: \"family=%s\", __print_symbolic(REC->family, { 2, \"AF_INET\" })\n";
+
+    /// Before 5.6 the protocol had one byte.
+    const OLD: &str = "\tfield:__u8 protocol;\toffset:30;\tsize:1;\tsigned:0;\n";
+
+    #[test]
+    fn fields_are_where_the_file_says() {
+        let format = Format::parse(NEW);
+        assert_eq!(format.field("skaddr"), Some(FormatField { offset: 8, size: 8 }));
+        assert_eq!(format.field("saddr"), Some(FormatField { offset: 32, size: 4 }));
+        assert_eq!(format.field("protocol"), Some(FormatField { offset: 30, size: 2 }));
+        assert_eq!(format.field("fmt"), None);
+    }
+
+    #[test]
+    fn the_narrow_protocol_of_old_kernels_is_seen() {
+        assert_eq!(Format::parse(OLD).field("protocol").map(|field| field.size), Some(1));
+    }
+}

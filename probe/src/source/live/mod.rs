@@ -1,0 +1,142 @@
+//! The running kernel as a source: the only module that names aya.
+//!
+//! [`load`] attaches the programs, with the offsets that [`fields`] found in the kernel's own
+//! descriptions ([`btf`], [`format`]); [`decode`] turns the ring's records into reports.
+
+mod btf;
+mod decode;
+mod fields;
+mod format;
+mod load;
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray, RingBuf},
+};
+use aya_log::EbpfLogger;
+use log::{Log, warn};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::{Interval, MissedTickBehavior},
+};
+
+pub use self::load::{LiveError, LiveOptions};
+use super::{Flow, Source, SourceError};
+use crate::model::{Backend, Event, Host};
+
+/// How long a report may lie in the ring. The kernel side wakes nobody until the ring is a quarter
+/// full, since each wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How many reports are taken at once, so that whoever waits for a batch gets one.
+const BATCH: usize = 8192;
+
+/// The running kernel. Dropping it detaches the programs; so does the end of the process, however it
+/// comes.
+pub struct Live {
+    /// Holds the links.
+    _ebpf: Ebpf,
+    backend: Backend,
+    ring: AsyncFd<RingBuf<MapData>>,
+    lost: PerCpuArray<MapData, u64>,
+    lost_told: u64,
+    log: Option<EbpfLogger<&'static dyn Log>>,
+    look: Interval,
+    ready: Option<Event>,
+    attach: Duration,
+}
+
+impl Live {
+    /// Attaches the programs. From here on nothing is missed; the first batch says so.
+    ///
+    /// Needs a tokio runtime, since the ring is waited on. `host` is what the stream tells of the
+    /// machine.
+    ///
+    /// # Errors
+    /// [`LiveError`] says what this host lacks and what would cure it.
+    pub fn attach(options: &LiveOptions, host: Host) -> Result<Self, LiveError> {
+        let start = Instant::now();
+        let load::Loaded { mut ebpf, backend, off } = load::load(options)?;
+        let mut take = |name| ebpf.take_map(name).ok_or(LiveError::NoPart(name));
+        let map = |error: aya::maps::MapError| LiveError::Ring(io::Error::other(error));
+        let ring = RingBuf::try_from(take("EVENTS")?).map_err(map)?;
+        let lost = PerCpuArray::try_from(take("LOST")?).map_err(map)?;
+        let log = options
+            .kernel_log
+            .then(|| EbpfLogger::init(&mut ebpf))
+            .transpose()
+            .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
+        let attach = start.elapsed();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            _ebpf: ebpf,
+            backend,
+            ring: watched(ring).map_err(LiveError::Ring)?,
+            lost,
+            lost_told: 0,
+            log,
+            look,
+            ready: Some(Event::Ready { host, backend, off }),
+            attach,
+        })
+    }
+
+    /// How long loading and attaching took.
+    #[must_use]
+    pub fn attach_time(&self) -> Duration {
+        self.attach
+    }
+
+    /// Takes what is in the ring now, without waiting.
+    fn take(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
+        let ring = self.ring.get_mut();
+        for _ in 0..BATCH {
+            let Some(record) = ring.next() else { break };
+            match decode::decode(&record, self.backend) {
+                Ok(report) => out.push(Event::Report(report)),
+                Err(error) => {
+                    warn!("{error}");
+                    out.push(Event::Lost { count: 1, place: "reader".into() });
+                }
+            }
+        }
+        let lost: u64 = self.lost.get(&0, 0).map_err(io::Error::other)?.iter().sum();
+        if lost > self.lost_told {
+            out.push(Event::Lost { count: lost - self.lost_told, place: "ring".into() });
+            self.lost_told = lost;
+        }
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        Ok(())
+    }
+}
+
+/// The ring, registered with the event loop.
+#[expect(unsafe_code, reason = "tokio cannot see that the descriptor stays the ring's")]
+fn watched(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
+    // SAFETY: the map owns its descriptor, keeps it open as long as it lives, and always returns the
+    // same one; it moves into the AsyncFd and out of it never.
+    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(io::Error::from)
+}
+
+impl Source for Live {
+    async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
+        if let Some(ready) = self.ready.take() {
+            out.push(ready);
+            return Ok(Flow::More);
+        }
+        tokio::select! {
+            _ = self.look.tick() => {}
+            guard = self.ring.readable() => guard?.clear_ready(),
+        }
+        self.take(out)?;
+        Ok(Flow::More)
+    }
+}

@@ -1,0 +1,45 @@
+//! Where events come from. The running kernel, a recording and a list in memory all look alike.
+
+pub mod live;
+pub mod memory;
+pub mod recording;
+
+use std::{future::Future, io};
+
+use thiserror::Error;
+
+use crate::{model::Event, record::ReadError};
+
+/// Whether a source has more to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Ask again.
+    More,
+    /// That was all.
+    Ended,
+}
+
+/// Why a source cannot go on.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The recording ends or breaks here; the text says where.
+    #[error(transparent)]
+    Recording(#[from] ReadError),
+    /// The kernel's ring cannot be waited on or read any more.
+    #[error("the kernel's reports cannot be read any more: {0}")]
+    Live(#[from] io::Error),
+}
+
+/// An origin of events: [`Event::Ready`] first, then reports and what else was said of them, in the
+/// order in which it happened.
+pub trait Source {
+    /// Waits until there is something, and appends it to `out`: one event or many, or none where
+    /// looking was in vain.
+    ///
+    /// It may be dropped while it waits (as `tokio::select!` does) without losing an event.
+    ///
+    /// # Errors
+    /// [`SourceError`] says why there will be no more. What came before it has been delivered by
+    /// earlier calls, or is in `out`.
+    fn batch(&mut self, out: &mut Vec<Event>) -> impl Future<Output = Result<Flow, SourceError>>;
+}

@@ -1,0 +1,80 @@
+//! A recording as a source: everything downstream of the kernel again.
+
+use std::io::BufRead;
+
+use super::{Flow, Source, SourceError};
+use crate::{
+    model::Event,
+    record::{ReadError, Reader},
+};
+
+/// How many events are read at once: enough to be quick, few enough to be shown as they come.
+const BATCH: usize = 1024;
+
+/// A recording that is being read.
+#[derive(Debug)]
+pub struct Recording<R> {
+    reader: Reader<R>,
+}
+
+impl<R: BufRead> Recording<R> {
+    /// Reads the first line of a recording.
+    ///
+    /// # Errors
+    /// [`ReadError`], where this is no recording that this version reads.
+    pub fn new(input: R) -> Result<Self, ReadError> {
+        Ok(Self { reader: Reader::new(input)? })
+    }
+}
+
+impl<R: BufRead> Source for Recording<R> {
+    /// What was readable before an error is in `out` when the error is returned.
+    async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
+        for _ in 0..BATCH {
+            match self.reader.next() {
+                Some(event) => out.push(event?),
+                None => return Ok(Flow::Ended),
+            }
+        }
+        Ok(Flow::More)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Writer;
+
+    fn recorded(notes: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
+        for number in 0..notes {
+            writer.event(&Event::Note(number.to_string())).expect("memory takes everything");
+        }
+        writer.event(&Event::End(Default::default())).expect("memory takes everything");
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_long_recording_comes_in_batches_and_ends() {
+        let bytes = recorded(2 * BATCH);
+        let mut source = Recording::new(&bytes[..]).expect("a recording");
+        let mut events = Vec::new();
+        let mut batches = 1;
+        while source.batch(&mut events).await.expect("whole") == Flow::More {
+            batches += 1;
+        }
+        assert_eq!((events.len(), batches), (2 * BATCH + 1, 3));
+        assert_eq!(source.batch(&mut events).await.expect("still over"), Flow::Ended);
+    }
+
+    #[tokio::test]
+    async fn what_was_readable_comes_before_the_error() {
+        let bytes = recorded(3);
+        let mut source = Recording::new(&bytes[..bytes.len() - 5]).expect("a recording");
+        let mut events = Vec::new();
+        let error = source.batch(&mut events).await.expect_err("cut off");
+        assert!(matches!(error, SourceError::Recording(ReadError::Truncated { line: 5 })), "{error}");
+        assert_eq!(events.len(), 3);
+    }
+}

@@ -1,0 +1,175 @@
+//! Why a socket reached CLOSE.
+//!
+//! The kernel writes `sk_err` before the state where a segment, a timer or sock_diag ends a
+//! connection, and leaves it 0 where the protocol or the owner does.
+
+use super::{Background, Call, SEND_SHUTDOWN, closed, shuts};
+use crate::model::{
+    Cause,
+    CauseKind::{Call as ByCall, Kernel, Segment, Timer},
+    Errno, Report, State,
+};
+
+const RESET_BY_CLOSE: &str = "close with RST (unread data or SO_LINGER 0)";
+
+/// A field that would tell could not be read.
+const UNTOLD: &str = "not told by this kernel";
+
+pub fn cause(report: &Report, background: &Background) -> Cause {
+    if let Some(refusal) = refusal(report, background) {
+        return refusal;
+    }
+    match report.error {
+        Some(Some(errno)) => by_error(report, errno).with(errno),
+        Some(None) => without_error(report, background),
+        None => Cause::new(Kernel, UNTOLD),
+    }
+}
+
+/// `connect` fails between setting SYN_SENT and sending the SYN. Whatever `sk_err` holds then is older:
+/// it is cleared on the way to the SYN (`tcp_connect_init`).
+fn refusal(report: &Report, background: &Background) -> Option<Cause> {
+    let sent_nothing = report.counters.is_some_and(|counters| counters.segs_out == 0);
+    let destroyed = report.error == Some(Some(Errno::ECONNABORTED));
+    if report.old != State::SynSent || !sent_nothing || destroyed || shuts(report, SEND_SHUTDOWN) {
+        return None;
+    }
+    // A deferred Fast Open has sent nothing either, and shutdown undoes it.
+    if background.call == Some(Call::Shutdown) {
+        return Some(Cause::new(ByCall, "shutdown"));
+    }
+    Some(match report.ends.local.port {
+        // __inet_hash_connect went through the whole range.
+        None => Cause::new(Kernel, "refused without a packet: no local port left").with(Errno::EADDRNOTAVAIL),
+        // __inet_check_established found the same four-tuple, live or in TIME_WAIT.
+        Some(_) if !background.past.autobound => {
+            Cause::new(Kernel, "refused without a packet: this 4-tuple is in use").with(Errno::EADDRNOTAVAIL)
+        }
+        // It found a port and failed after that: route, policy, memory.
+        Some(_) => Cause::new(Kernel, "refused without a packet"),
+    })
+}
+
+/// `sk_err` is set.
+fn by_error(report: &Report, errno: Errno) -> Cause {
+    use State::*;
+    let handshake = matches!(report.old, SynSent | SynRecv);
+    match (report.old, errno) {
+        // tcp_abort
+        (_, Errno::ECONNABORTED) => Cause::new(Kernel, "destroyed over sock_diag"),
+        // tcp_reset, or tcp_v4_err for ICMP port unreachable: only a segment is counted.
+        (SynSent, Errno::ECONNREFUSED) => match report.counters.map(|counters| counters.segs_in) {
+            Some(0) => Cause::new(Segment, "ICMP port unreachable received"),
+            Some(_) => Cause::new(Segment, "RST received"),
+            None => Cause::new(Segment, "RST or ICMP port unreachable received"),
+        },
+        (SynRecv, Errno::ECONNREFUSED) => Cause::new(Segment, "ICMP port unreachable received"),
+        // tcp_reset names the error by the state.
+        (CloseWait, Errno::EPIPE) => Cause::new(Segment, "RST received"),
+        // tcp_rcv_state_process uses tcp_reset for data that nobody can read any more, too.
+        (FinWait1 | FinWait2, Errno::ECONNRESET) if shuts(report, 1) => {
+            Cause::new(Segment, "RST received, or data after close")
+        }
+        (_, Errno::ECONNRESET) => Cause::new(Segment, "RST received"),
+        // tcp_write_err
+        (SynSent, Errno::ETIMEDOUT) => Cause::new(Timer, "SYN retransmissions exhausted"),
+        (SynRecv, Errno::ETIMEDOUT) => Cause::new(Timer, "SYN+ACK retransmissions exhausted"),
+        (FinWait1 | Closing | LastAck, Errno::ETIMEDOUT) => {
+            Cause::new(Timer, "FIN retransmissions exhausted")
+        }
+        (FinWait2, Errno::ETIMEDOUT) => Cause::new(Timer, "keepalive exhausted"),
+        (_, Errno::ETIMEDOUT) => Cause::new(Timer, "retransmissions, probes or keepalive exhausted"),
+        // ICMP is fatal in the handshake; later its error only replaces ETIMEDOUT (sk_err_soft).
+        _ if handshake && is_icmp(errno) => Cause::new(Segment, "ICMP error received"),
+        _ if is_icmp(errno) => Cause::new(Timer, "retransmissions exhausted after an ICMP error"),
+        _ => Cause::new(Kernel, "ended with an error"),
+    }
+}
+
+/// `icmp_err_convert`, `icmpv6_err_convert`.
+fn is_icmp(errno: Errno) -> bool {
+    use nix::libc::{
+        EACCES, EHOSTDOWN, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENONET, ENOPROTOOPT, EOPNOTSUPP, EPROTO,
+    };
+    matches!(
+        errno.0,
+        EACCES
+            | EHOSTDOWN
+            | EHOSTUNREACH
+            | EMSGSIZE
+            | ENETUNREACH
+            | ENONET
+            | ENOPROTOOPT
+            | EOPNOTSUPP
+            | EPROTO
+    )
+}
+
+/// `sk_err` is 0: the protocol's own end, or the owner's.
+fn without_error(report: &Report, background: &Background) -> Cause {
+    use State::*;
+    match report.old {
+        Listen => listener(report, background),
+        Close => Cause::new(Kernel, "destroyed"),
+        // A SYN that was not answered needs no RST.
+        SynSent if shuts(report, SEND_SHUTDOWN) => Cause::new(ByCall, closed(background.call)),
+        SynRecv | Established | CloseWait if shuts(report, SEND_SHUTDOWN) => {
+            Cause::new(ByCall, RESET_BY_CLOSE)
+        }
+        SynSent | SynRecv | Established | CloseWait => disconnected(report, background),
+        FinWait1 | FinWait2 => half_closed(report),
+        // tcp_rcv_state_process; an owner whose close would still reset has a round-trip's time.
+        Closing | LastAck => Cause::new(Segment, "ACK of FIN received"),
+        TimeWait | NewSynRecv => Cause::new(Kernel, "unheard of"),
+    }
+}
+
+/// Our FIN is sent, the peer's FIN is not acknowledged yet.
+fn half_closed(report: &Report) -> Cause {
+    match (report.old, report.fin_received, report.orphaned) {
+        // tcp_fin: TIME_WAIT begins, unseen.
+        (State::FinWait2, Some(true), _) => Cause::new(Segment, "FIN received"),
+        // tcp_time_wait, called before the FIN comes. TCP_LINGER2 < 0, or data that nobody can read,
+        // resets instead, and shows no sign of it.
+        (State::FinWait2, _, Some(true)) => Cause::new(Kernel, "orphan left to a FIN_WAIT2 mini-socket"),
+        // tcp_out_of_resources
+        (_, _, Some(true)) => Cause::new(Kernel, "orphan dropped: memory, or its namespace is gone"),
+        // After shutdown(WR), close still resets if there is unread data.
+        (_, _, Some(false)) => Cause::new(ByCall, RESET_BY_CLOSE),
+        (_, _, None) => Cause::new(Kernel, UNTOLD),
+    }
+}
+
+/// tcp_close sets both bits of `sk_shutdown` first; whatever else ends a listener sets none.
+fn listener(report: &Report, background: &Background) -> Cause {
+    match background.call {
+        call if shuts(report, SEND_SHUTDOWN) => Cause::new(ByCall, closed(call)),
+        Some(Call::Shutdown) => Cause::new(ByCall, "shutdown"),
+        Some(Call::Connect) => Cause::new(ByCall, "connect(AF_UNSPEC)"),
+        // inet_csk_listen_start sets LISTEN before it asks for the port.
+        Some(Call::Listen) => Cause::new(Kernel, "listen refused: the port is taken").with(Errno::EADDRINUSE),
+        Some(Call::Send) => Cause::new(Kernel, "destroyed over sock_diag"),
+        _ => Cause::new(Kernel, "listening ended, not by close"),
+    }
+}
+
+/// tcp_disconnect: no FIN, but an RST where there is a peer.
+fn disconnected(report: &Report, background: &Background) -> Cause {
+    match background.call {
+        Some(Call::Connect) if report.old != State::SynSent || report.counters.is_some() => {
+            Cause::new(ByCall, "connect(AF_UNSPEC)")
+        }
+        // inet_shutdown disconnects a socket in SYN_SENT.
+        Some(Call::Shutdown) if report.old == State::SynSent => Cause::new(ByCall, "shutdown"),
+        _ if report.shutdown.is_none() => Cause::new(Kernel, UNTOLD),
+        // Without counters, a refusal is not to be told from it.
+        _ if report.old == State::SynSent && report.counters.is_none() => {
+            Cause::new(Kernel, "refused without a packet, or disconnected")
+        }
+        // inet_child_forget, tcp_v4_syn_recv_sock
+        _ if background.past.passive && report.old == State::SynRecv => Cause::new(Kernel, "child discarded"),
+        // inet_csk_listen_stop
+        _ if background.past.passive => Cause::new(ByCall, "listener closed before accept"),
+        _ => Cause::new(ByCall, "disconnected"),
+    }
+}

@@ -1,0 +1,59 @@
+//! Children whose first report came under another's name.
+
+use std::collections::VecDeque;
+
+use crate::model::{Mono, Owner, Report, State};
+
+/// How many are waited for at once. The second report of a child follows in the same softirq.
+const MOST: usize = 64;
+
+/// A child that has been reported, but not under its own identity.
+#[derive(Clone, Debug)]
+pub struct Unnamed {
+    /// When.
+    pub at: Mono,
+    /// The `seq` of that report.
+    pub seq: u64,
+    /// Its generation.
+    pub generation: u32,
+    /// Its owner.
+    pub owner: Owner,
+    cpu: u32,
+    netns: Option<u32>,
+    port: u16,
+}
+
+/// The children that are waited for.
+#[derive(Debug, Default)]
+pub struct Children(VecDeque<Unnamed>);
+
+impl Children {
+    /// Waits for the child of this report to be named.
+    pub fn expect(&mut self, report: &Report, owner: Owner, seq: u64) {
+        if self.0.len() == MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back(Unnamed {
+            at: report.at,
+            seq,
+            generation: report.opened.as_ref().map_or(0, |opened| opened.generation),
+            owner,
+            cpu: report.cpu,
+            netns: report.netns,
+            port: report.ends.local.port_or_zero(),
+        });
+    }
+
+    /// The child that this report, the first under its name, is of: the latest one of the same port
+    /// on the same CPU.
+    pub fn take(&mut self, report: &Report) -> Option<Unnamed> {
+        if report.old != State::SynRecv {
+            return None;
+        }
+        let port = report.ends.local.port_or_zero();
+        let place = self.0.iter().rposition(|child| {
+            child.cpu == report.cpu && child.netns == report.netns && child.port == port
+        })?;
+        self.0.remove(place)
+    }
+}

@@ -1,0 +1,156 @@
+//! What is remembered of one socket from report to report.
+
+use super::{cause::Past, children::Unnamed, owner};
+use crate::model::{Cause, Close, Connection, Endpoints, Mono, Open, Owner, Report, SocketId, State};
+
+/// One socket.
+#[derive(Debug)]
+pub struct Life {
+    /// Its identity, with the present generation.
+    pub socket: SocketId,
+    /// The state that it was left in.
+    pub state: State,
+    /// When it entered that state, where this was seen.
+    pub entered: Option<Mono>,
+    /// Whether it can be relied on to be in that state still: not before its first report, and not
+    /// after reports were lost.
+    pub continuous: bool,
+    /// Both ends as last known.
+    pub ends: Endpoints,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What its later causes depend on.
+    pub past: Past,
+    /// Its connection; `None` for a listener.
+    pub connection: Option<Connection>,
+    /// The `seq` of each transition of the connection.
+    pub trail: Vec<u64>,
+    /// The `seq` of its end.
+    pub ended: Option<u64>,
+}
+
+impl Life {
+    /// A socket at its opening. `earlier` is what was known under the same identity: the same socket,
+    /// connected again.
+    pub fn born(report: &Report, open: Option<Open>, owner: Owner, earlier: Option<&Self>) -> Self {
+        let by_cookie = report.cookie == Some(report.socket);
+        let earlier = earlier.filter(|_| by_cookie && report.old == State::Close);
+        let generation = report.opened.as_ref().map_or(0, |opened| opened.generation);
+        let mut life = Self::new(report, generation, owner);
+        if let Some(earlier) = earlier {
+            life.state = earlier.state;
+            life.entered = earlier.entered;
+            life.continuous = earlier.continuous;
+        }
+        life.past.passive = open == Some(Open::Passive);
+        life.past.autobound = report.ends.local.port.is_none();
+        life.connection = open.map(|open| life.connection(report, open, Some(report.at)));
+        life
+    }
+
+    /// A child that is reported before it has a name: the number is its listener's.
+    pub fn unnamed(report: &Report, open: Option<Open>, owner: Owner) -> Self {
+        let mut life = Self::born(report, open, owner, None);
+        life.socket.generation = 0;
+        life
+    }
+
+    /// A socket of which this is the first report, though not its opening; or the first under its
+    /// own name.
+    pub fn first_seen(report: &Report, unnamed: Option<Unnamed>) -> Self {
+        let Some(unnamed) = unnamed else {
+            let mut life = Self::new(report, 0, owner::at_first_sight(report));
+            if !matches!(report.old, State::Listen | State::Close) {
+                life.connection = Some(life.connection(report, Open::Preexisting, None));
+            }
+            return life;
+        };
+        let mut life = Self::new(report, unnamed.generation, unnamed.owner);
+        life.entered = Some(unnamed.at);
+        life.trail = vec![unnamed.seq];
+        life.past.passive = true;
+        let mut connection = life.connection(report, Open::Passive, Some(unnamed.at));
+        connection.path.insert(0, State::Listen);
+        life.connection = Some(connection);
+        life
+    }
+
+    fn new(report: &Report, generation: u32, owner: Owner) -> Self {
+        Self {
+            socket: SocketId { number: report.socket, generation },
+            state: report.old,
+            entered: None,
+            continuous: false,
+            ends: report.ends,
+            owner,
+            past: Past::default(),
+            connection: None,
+            trail: Vec::new(),
+            ended: None,
+        }
+    }
+
+    fn connection(&self, report: &Report, open: Open, opened: Option<Mono>) -> Connection {
+        Connection {
+            socket: self.socket,
+            netns: report.netns,
+            protocol: report.protocol,
+            family: report.family,
+            ends: report.ends,
+            open,
+            opened,
+            established: None,
+            close: None,
+            path: vec![report.old],
+            counters: None,
+            owner: self.owner.clone(),
+            complete: opened.is_some(),
+        }
+    }
+
+    /// Takes a report in, when its cause is known.
+    pub fn step(&mut self, report: &Report, cause: &Cause, seq: u64) {
+        self.state = report.new;
+        self.entered = Some(report.at);
+        self.continuous = true;
+        self.ends = report.ends.or_earlier(self.ends);
+        self.past.step(report);
+        if report.new == State::Close && report.old != State::Close {
+            self.ended = Some(seq);
+        }
+        // A listener has a trail of one, since it may live for years.
+        if self.connection.is_none() {
+            self.trail.clear();
+        }
+        self.trail.push(seq);
+        if let Some(connection) = &mut self.connection
+            && connection.close.is_none()
+        {
+            connection.ends = self.ends;
+            connection.owner.clone_from(&self.owner);
+            connection.path.push(report.new);
+            match (report.old, report.new) {
+                (State::SynSent, State::SynRecv) if self.ends.is_self() => {
+                    connection.open = Open::SelfConnect;
+                }
+                (State::SynSent, State::SynRecv) => connection.open = Open::Simultaneous,
+                (_, State::Established) => connection.established = Some(report.at),
+                (_, State::Close) => {
+                    connection.close = Some(Close { at: report.at, cause: cause.clone() });
+                    connection.counters = report.counters;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Reports were lost, perhaps this socket's.
+    pub fn gap(&mut self) {
+        self.continuous = false;
+        if let Some(connection) = &mut self.connection
+            && connection.close.is_none()
+        {
+            connection.complete = false;
+        }
+    }
+}

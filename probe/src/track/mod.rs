@@ -1,0 +1,201 @@
+//! From reports to transitions and connections: everything that one report alone does not say.
+//!
+//! Pure: no I/O, no clock, nothing that can fail, so a recording yields what the live kernel did.
+//! The tracker remembers every live socket (`life`), and from that adds to each report its number,
+//! the generation, the owner (`owner`, `listeners`), the cause (`cause`), the ends that the kernel
+//! has cleared already, and the time in the old state.
+
+mod call;
+mod cause;
+mod children;
+mod life;
+mod listeners;
+mod owner;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+
+use self::{
+    call::Calls,
+    cause::{Background, cause},
+    children::Children,
+    life::Life,
+    listeners::Listeners,
+};
+use crate::model::{Connection, Host, Open, Protocol, Report, SocketId, State, Transition};
+
+/// How many closed sockets are remembered: a destroyed listener reports once more after its end, and
+/// a socket can be connected again.
+const CLOSED: usize = 1024;
+
+/// With so many sockets remembered, those that were not heard of since reports were last lost are
+/// forgotten: some of them will have ended unheard.
+const MOST: usize = 1 << 18;
+
+/// What the tracker makes of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracked {
+    /// The transition, with everything known about it.
+    pub transition: Transition,
+    /// The state in which the report before this one left the socket; `None` where that was not
+    /// seen, or where reports may be missing between the two.
+    pub previous: Option<State>,
+    /// The connection, where this was its end.
+    pub ended: Option<Connection>,
+}
+
+/// The lifecycles of all sockets in a stream.
+#[derive(Debug)]
+pub struct Tracker {
+    calls: Calls,
+    seq: u64,
+    lives: HashMap<u64, Life>,
+    /// Closed sockets in the order of their ends, each with the `seq` of its end.
+    closed: VecDeque<(u64, u64)>,
+    listeners: Listeners,
+    children: Children,
+}
+
+impl Tracker {
+    /// A tracker for a stream that was taken on this host.
+    #[must_use]
+    pub fn new(host: &Host) -> Self {
+        Self {
+            calls: Calls::of(&host.arch),
+            seq: 0,
+            lives: HashMap::new(),
+            closed: VecDeque::new(),
+            listeners: Listeners::default(),
+            children: Children::default(),
+        }
+    }
+
+    /// Takes the next report.
+    pub fn observe(&mut self, report: &Report) -> Tracked {
+        self.seq += 1;
+        let mut unnamed;
+        let is_unnamed = self.is_unnamed_child(report);
+        let Self { lives, listeners, children, .. } = self;
+        let life = match opening(report) {
+            Some(open) if is_unnamed => {
+                // It is given its place when it has a name; the listener's is left alone.
+                unnamed = Life::unnamed(report, open, owner::at_opening(report, listeners));
+                children.expect(report, unnamed.owner.clone(), self.seq);
+                &mut unnamed
+            }
+            Some(open) => {
+                let owner = owner::at_opening(report, listeners);
+                let life = Life::born(report, open, owner, lives.get(&report.socket));
+                lives.entry(report.socket).insert_entry(life).into_mut()
+            }
+            None => {
+                lives.entry(report.socket).or_insert_with(|| Life::first_seen(report, children.take(report)))
+            }
+        };
+
+        let previous = life.continuous.then_some(life.state);
+        let since = life.entered.filter(|_| life.state == report.old).map(|then| report.at.since(then));
+        let ends = report.ends.or_earlier(life.ends);
+        let background = Background {
+            past: life.past,
+            call: report.syscall.and_then(|number| self.calls.by_number(number)),
+        };
+        let cause = cause(report, &background);
+        if cause::is_owners_call(report, &background) {
+            owner::claim(&mut life.owner, report);
+        }
+        life.step(report, &cause, self.seq);
+
+        let transition = Transition {
+            seq: self.seq,
+            at: report.at,
+            cpu: report.cpu,
+            socket: life.socket,
+            cookie: report.cookie,
+            netns: report.netns,
+            protocol: report.protocol,
+            family: report.family,
+            ends,
+            old: report.old,
+            new: report.new,
+            cause,
+            owner: life.owner.clone(),
+            since,
+            segs_out: report.counters.map(|counters| counters.segs_out),
+        };
+        let ends_now = report.new == State::Close && report.old != State::Close;
+        let ended = life.connection.clone().filter(|_| ends_now);
+        self.index(report, &transition);
+        Tracked { transition, previous, ended }
+    }
+
+    /// Reports were lost: what is remembered of live sockets may be out of date from here on.
+    pub fn lost(&mut self) {
+        self.lives.values_mut().for_each(Life::gap);
+    }
+
+    /// The connection of a socket, live or just ended; `None` for a listener, and for a generation
+    /// that is not the socket's present one.
+    #[must_use]
+    pub fn connection(&self, socket: SocketId) -> Option<&Connection> {
+        self.life(socket)?.connection.as_ref()
+    }
+
+    /// The `seq` of each transition of that connection, as far as seen; the last one's is last.
+    #[must_use]
+    pub fn trail(&self, socket: SocketId) -> &[u64] {
+        self.life(socket).map_or(&[], |life| &life.trail)
+    }
+
+    fn life(&self, socket: SocketId) -> Option<&Life> {
+        self.lives.get(&socket.number).filter(|life| life.socket == socket)
+    }
+
+    /// Keeps the listeners findable by port, and the memory bounded.
+    fn index(&mut self, report: &Report, transition: &Transition) {
+        match (report.old, report.new) {
+            (_, State::Listen) => self.listeners.add(transition),
+            (State::Listen, State::Close) => self.listeners.remove(transition),
+            _ => {}
+        }
+        if report.new == State::Close && report.old != State::Close {
+            self.closed.push_back((report.socket, self.seq));
+        }
+        if self.closed.len() > CLOSED
+            && let Some((number, ended)) = self.closed.pop_front()
+            && self.lives.get(&number).is_some_and(|life| life.ended == Some(ended))
+        {
+            self.lives.remove(&number);
+        }
+        if self.lives.len() > MOST {
+            self.lives.retain(|_, life| life.continuous || life.state == State::Listen);
+        }
+    }
+
+    /// Whether a child's report carries its listener's cookie, and no remote port: up to Linux 6.12 at least
+    /// (not on 6.18), `inet_csk_clone_lock` sets the state first and the identity after.
+    fn is_unnamed_child(&self, report: &Report) -> bool {
+        let by_cookie = report.cookie == Some(report.socket);
+        let listens = self.lives.get(&report.socket).is_some_and(|life| life.state == State::Listen);
+        (report.old, report.new) == (State::Listen, State::SynRecv)
+            && by_cookie
+            && (listens || report.ends.remote.port.is_none())
+    }
+}
+
+/// Whether this report is the first of a connection or of a listener, and how it opens.
+fn opening(report: &Report) -> Option<Option<Open>> {
+    match (report.old, report.new) {
+        (State::Close, State::Listen) => Some(None),
+        // C→ESTABLISHED is a connect under TCP_REPAIR.
+        (State::Close, State::SynSent | State::Established) => Some(Some(Open::Active)),
+        (State::Listen, State::SynRecv) => Some(Some(Open::Passive)),
+        (State::Listen, State::Established) if report.protocol == Protocol::Mptcp => {
+            Some(Some(Open::Passive))
+        }
+        _ => None,
+    }
+}

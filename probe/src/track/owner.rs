@@ -1,0 +1,48 @@
+//! Whose a socket is.
+//!
+//! Only some reports run in the owner's own call: those of opening, and most of closing. The rest run
+//! in softirq on whatever task is there, on loopback the *peer's*, so the owner is remembered from
+//! the few and kept through the many.
+
+use super::listeners::Listeners;
+use crate::model::{Known, Opened, Owner, Report, State, Task};
+
+/// The owner at the first report of a connection or of a listener.
+pub fn at_opening(report: &Report, listeners: &Listeners) -> Owner {
+    if let Some(Opened { owner: Some(task), known, cgroup, .. }) = &report.opened {
+        return Owner { task: Some(task.clone()), cgroup: *cgroup, known: *known };
+    }
+    let child = report.old == State::Listen;
+    let owner = if child {
+        listeners.owner_of_child(report.netns, report.ends.local)
+    } else {
+        // connect and listen run in their caller, whatever else the kernel side could not tell.
+        report.task.as_ref().map(|task| Owner { task: Some(task.clone()), cgroup: None, known: Known::Exact })
+    };
+    owner.unwrap_or(Owner::UNKNOWN)
+}
+
+/// The owner of a socket older than the tracer: a guess.
+pub fn at_first_sight(report: &Report) -> Owner {
+    match &report.task {
+        Some(task) => Owner { task: Some(task.clone()), cgroup: None, known: Known::Seen },
+        None => Owner::UNKNOWN,
+    }
+}
+
+/// The report ran in a call on this socket: whoever made it has the socket now. A worker that accepted
+/// what its parent listens for becomes known so. One that is known exactly stays.
+pub fn claim(owner: &mut Owner, report: &Report) {
+    let Some(task) = report.task.as_ref().filter(|task| !is_kernel_worker(task)) else { return };
+    if owner.known != Known::Exact {
+        let same = owner.task.as_ref().is_some_and(|owner| owner.pid == task.pid);
+        let cgroup = owner.cgroup.filter(|_| same);
+        *owner = Owner { task: Some(task.clone()), cgroup, known: Known::Exact };
+    }
+}
+
+/// The last reference to a file can be dropped where it cannot be closed: then a kernel worker does
+/// it (`delayed_fput`), in nobody's name.
+fn is_kernel_worker(task: &Task) -> bool {
+    task.comm.as_bytes().starts_with(b"kworker/")
+}

@@ -1,0 +1,102 @@
+//! Reports for tests, as the kernel sends them on the BTF backend.
+
+use std::net::SocketAddr;
+
+use crate::model::{
+    Clock, Counters, Endpoints, Errno, Family, Host, Known, Mono, Name, Opened, Protocol, Report, State, Task,
+};
+
+pub fn host() -> Host {
+    Host {
+        kernel: "6.18.0".to_owned(),
+        arch: "x86_64".to_owned(),
+        hostname: "test".to_owned(),
+        clock: Clock { realtime_offset_ns: 0 },
+        ephemeral: Some(32768..=60999),
+    }
+}
+
+pub fn task(pid: u32, comm: &str) -> Task {
+    Task { pid, uid: 1000, comm: Name::from_bytes(comm.as_bytes()) }
+}
+
+pub fn ends(local: &str, remote: &str) -> Endpoints {
+    let at = |text: &str| text.parse::<SocketAddr>().expect("an address in a test").into();
+    Endpoints { local: at(local), remote: at(remote) }
+}
+
+/// A client's transition, in its own process 100, without an error.
+pub fn report(old: State, new: State) -> Report {
+    Report {
+        at: Mono(1_000),
+        cpu: 0,
+        socket: 7,
+        cookie: Some(7),
+        netns: Some(1),
+        protocol: Protocol::Tcp,
+        family: Family::Ipv4,
+        ends: ends("127.0.0.1:50000", "127.0.0.1:80"),
+        old,
+        new,
+        error: Some(None),
+        shutdown: Some(0),
+        orphaned: Some(false),
+        fin_received: Some(false),
+        syscall: None,
+        task: Some(task(100, "client")),
+        opened: None,
+        counters: None,
+    }
+}
+
+impl Report {
+    pub(super) fn at(self, at: u64) -> Self {
+        Self { at: Mono(at), ..self }
+    }
+
+    /// Another socket, with its cookie.
+    pub(super) fn of(self, cookie: u64) -> Self {
+        Self { socket: cookie, cookie: Some(cookie), ..self }
+    }
+
+    pub(super) fn between(self, local: &str, remote: &str) -> Self {
+        Self { ends: ends(local, remote), ..self }
+    }
+
+    pub(super) fn failed(self, errno: Errno) -> Self {
+        Self { error: Some(Some(errno)), ..self }
+    }
+
+    pub(super) fn shut(self, bits: u8) -> Self {
+        Self { shutdown: Some(bits), ..self }
+    }
+
+    /// No process holds it any more.
+    pub(super) fn orphaned(self) -> Self {
+        Self { orphaned: Some(true), ..self }
+    }
+
+    /// The peer has sent its FIN.
+    pub(super) fn fin(self) -> Self {
+        Self { fin_received: Some(true), ..self }
+    }
+
+    pub(super) fn in_call(self, number: u32) -> Self {
+        Self { syscall: Some(number), ..self }
+    }
+
+    pub(super) fn on(self, task: Task) -> Self {
+        Self { task: Some(task), ..self }
+    }
+
+    pub(super) fn opened_by(self, task: Task, known: Known, generation: u32) -> Self {
+        let opened = Opened { generation, owner: Some(task), known, cgroup: Some(9), owner_started_ns: None };
+        Self { opened: Some(opened), ..self }
+    }
+
+    pub(super) fn counted(self, segs_out: u32, segs_in: u32) -> Self {
+        let counters =
+            Counters { bytes_sent: 1, bytes_received: 2, segs_out, segs_in, retransmits: 0, srtt_us: None };
+        Self { counters: Some(counters), ..self }
+    }
+}

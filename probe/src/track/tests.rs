@@ -1,0 +1,301 @@
+//! What the tracker adds to reports.
+
+mod identity;
+
+use State::*;
+use proptest::{collection, prelude::*, sample::select};
+
+use super::{
+    testing::{ends, host, report, task},
+    *,
+};
+use crate::model::{Endpoint, Errno, Known, Mono, is_legal};
+
+const CLOSE: u32 = 3;
+
+fn tracker() -> Tracker {
+    Tracker::new(&host())
+}
+
+/// Feeds the reports and gives back what became of each.
+fn run(tracker: &mut Tracker, reports: impl IntoIterator<Item = Report>) -> Vec<Tracked> {
+    reports.into_iter().map(|report| tracker.observe(&report)).collect()
+}
+
+fn pid(tracked: &Tracked) -> (Option<u32>, Known) {
+    let owner = &tracked.transition.owner;
+    (owner.task.as_ref().map(|task| task.pid), owner.known)
+}
+
+/// A client's ordinary life, in process 100.
+fn client(cookie: u64) -> Vec<Report> {
+    vec![
+        report(Close, SynSent).of(cookie).at(1_000).between("127.0.0.1:0", "127.0.0.1:80").opened_by(
+            task(100, "client"),
+            Known::Exact,
+            1,
+        ),
+        report(SynSent, Established).of(cookie).at(3_000),
+        report(Established, FinWait1).of(cookie).at(10_000).shut(3).in_call(CLOSE),
+        report(FinWait1, FinWait2).of(cookie).at(12_000).shut(3).orphaned().on(task(999, "other")),
+        report(FinWait2, Close)
+            .of(cookie)
+            .at(15_000)
+            .shut(3)
+            .fin()
+            .orphaned()
+            .between("127.0.0.1:0", "127.0.0.1:0")
+            .counted(6, 5),
+    ]
+}
+
+fn listener(cookie: u64, pid: u32) -> Report {
+    report(Close, Listen).of(cookie).between("0.0.0.0:80", "0.0.0.0:0").opened_by(
+        task(pid, "server"),
+        Known::Exact,
+        1,
+    )
+}
+
+/// A child as the kernel side reports it where it knows the listener's owner.
+fn child(cookie: u64, pid: u32) -> Report {
+    report(Listen, SynRecv)
+        .of(cookie)
+        .between("127.0.0.1:80", "127.0.0.1:50000")
+        .on(task(100, "client"))
+        .opened_by(task(pid, "server"), Known::Listener, 1)
+}
+
+#[test]
+fn a_connection_has_a_life() {
+    let mut tracker = tracker();
+    let tracked = run(&mut tracker, client(7));
+    let seqs: Vec<u64> = tracked.iter().map(|tracked| tracked.transition.seq).collect();
+    assert_eq!(seqs, [1, 2, 3, 4, 5]);
+    let since: Vec<_> = tracked.iter().map(|t| t.transition.since.map(|since| since.as_nanos())).collect();
+    assert_eq!(since, [None, Some(2_000), Some(7_000), Some(2_000), Some(3_000)]);
+    let previous: Vec<_> = tracked.iter().map(|tracked| tracked.previous).collect();
+    assert_eq!(previous, [None, Some(SynSent), Some(Established), Some(FinWait1), Some(FinWait2)]);
+    assert!(tracked.iter().all(|tracked| pid(tracked) == (Some(100), Known::Exact)));
+
+    let last = &tracked[4];
+    assert_eq!(last.transition.ends, ends("127.0.0.1:50000", "127.0.0.1:80"), "ends that were cleared");
+    assert_eq!(last.transition.segs_out, Some(6));
+    let connection = last.ended.as_ref().expect("it ended");
+    assert_eq!(connection.path, [Close, SynSent, Established, FinWait1, FinWait2, Close]);
+    assert_eq!((connection.open, connection.complete), (Open::Active, true));
+    assert_eq!((connection.opened, connection.established), (Some(Mono(1_000)), Some(Mono(3_000))));
+    let close = connection.close.as_ref().expect("it ended");
+    assert_eq!((close.at, close.cause.detail.as_str()), (Mono(15_000), "FIN received"));
+    assert_eq!(connection.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
+    assert_eq!(tracker.trail(connection.socket), [1, 2, 3, 4, 5]);
+    assert!(tracked[..4].iter().all(|tracked| tracked.ended.is_none()));
+}
+
+#[test]
+fn a_childs_owner_is_the_listeners_until_someone_closes_it() {
+    let mut tracker = tracker();
+    let tracked = run(
+        &mut tracker,
+        [
+            listener(1, 200),
+            child(2, 200),
+            report(SynRecv, Established).of(2),
+            report(Established, FinWait1).of(2).shut(3).in_call(CLOSE).on(task(201, "worker")),
+            report(FinWait1, FinWait2).of(2).shut(3),
+        ],
+    );
+    let owners: Vec<_> = tracked.iter().map(pid).collect();
+    let (listener, worker) = ((Some(200), Known::Listener), (Some(201), Known::Exact));
+    assert_eq!(owners, [(Some(200), Known::Exact), listener, listener, worker, worker]);
+    let socket = tracked[4].transition.socket;
+    assert_eq!(tracker.connection(socket).map(|connection| connection.open), Some(Open::Passive));
+}
+
+#[test]
+fn a_kernel_worker_owns_nothing() {
+    let mut tracker = tracker();
+    let tracked = run(
+        &mut tracker,
+        [
+            child(2, 200),
+            report(SynRecv, Established).of(2),
+            report(Established, FinWait1).of(2).shut(3).on(task(33, "kworker/1:2")),
+        ],
+    );
+    assert_eq!(pid(&tracked[2]), (Some(200), Known::Listener));
+}
+
+#[test]
+fn a_shutdown_that_waited_for_established_runs_in_nobodys_call() {
+    let mut tracker = tracker();
+    let tracked = run(
+        &mut tracker,
+        [
+            child(2, 200),
+            report(SynRecv, Established).of(2).shut(2),
+            report(Established, FinWait1).of(2).shut(2),
+        ],
+    );
+    assert_eq!(tracked[2].transition.cause.detail, "shutdown, deferred from SYN_RECV");
+    assert_eq!(pid(&tracked[2]), (Some(200), Known::Listener));
+}
+
+#[test]
+fn a_socket_older_than_the_tracer_is_guessed_at() {
+    let mut tracker = tracker();
+    let tracked = run(
+        &mut tracker,
+        [
+            report(Established, CloseWait).of(5).shut(1).on(task(999, "other")),
+            report(CloseWait, LastAck).of(5).shut(3).in_call(CLOSE).on(task(300, "daemon")),
+            report(LastAck, Close).of(5).shut(3).fin(),
+        ],
+    );
+    assert_eq!(pid(&tracked[0]), (Some(999), Known::Seen));
+    assert_eq!(pid(&tracked[1]), (Some(300), Known::Exact));
+    assert_eq!(tracked[0].transition.socket.generation, 0);
+    assert_eq!((tracked[0].previous, tracked[0].transition.since), (None, None));
+    let connection = tracked[2].ended.as_ref().expect("it ended");
+    assert_eq!((connection.open, connection.opened, connection.complete), (Open::Preexisting, None, false));
+    assert_eq!(connection.path, [Established, CloseWait, LastAck, Close]);
+}
+
+#[test]
+fn nobody_on_the_cpu_is_nobody_known() {
+    let first = Report { task: None, ..report(Established, CloseWait) };
+    assert_eq!(pid(&tracker().observe(&first)), (None, Known::Unknown));
+}
+
+#[test]
+fn a_socket_connected_again_is_a_new_generation() {
+    let mut tracker = tracker();
+    run(&mut tracker, client(7));
+    let again = report(Close, SynSent).of(7).at(20_000).between("0.0.0.0:0", "127.0.0.1:81").opened_by(
+        task(100, "client"),
+        Known::Exact,
+        2,
+    );
+    let tracked = tracker.observe(&again);
+    assert_eq!(tracked.transition.socket, SocketId { number: 7, generation: 2 });
+    assert_eq!(tracked.transition.ends, ends("0.0.0.0:0", "127.0.0.1:81"), "nothing of the first life");
+    assert_eq!(tracked.transition.since.map(|since| since.as_nanos()), Some(5_000));
+    assert_eq!(tracked.previous, Some(Close));
+    assert!(tracker.connection(SocketId { number: 7, generation: 1 }).is_none());
+    assert_eq!(tracker.trail(tracked.transition.socket), [6]);
+}
+
+#[test]
+fn a_destroyed_listener_reports_twice_and_is_no_connection() {
+    let mut tracker = tracker();
+    let tracked = run(
+        &mut tracker,
+        [
+            listener(1, 200),
+            report(Listen, Close).of(1).on(task(9, "ss")),
+            report(Close, Close).of(1).failed(Errno::ECONNABORTED).on(task(9, "ss")),
+        ],
+    );
+    assert!(tracked.iter().all(|tracked| tracked.ended.is_none()));
+    assert!(tracked.iter().all(|tracked| pid(tracked) == (Some(200), Known::Exact)));
+    assert_eq!(tracked[2].transition.socket.generation, 1);
+}
+
+#[test]
+fn opens_are_told_apart() {
+    let open = |local: &str| {
+        let mut tracker = tracker();
+        run(
+            &mut tracker,
+            [
+                report(Close, SynSent).between(local, "10.0.0.2:1314"),
+                report(SynSent, SynRecv).between(local, "10.0.0.2:1314"),
+            ],
+        );
+        tracker.connection(SocketId { number: 7, generation: 0 }).map(|connection| connection.open)
+    };
+    assert_eq!(open("10.0.0.1:1314"), Some(Open::Simultaneous));
+    assert_eq!(open("10.0.0.2:1314"), Some(Open::SelfConnect));
+}
+
+#[test]
+fn a_gap_makes_the_living_incomplete_and_breaks_no_rule() {
+    let mut tracker = tracker();
+    let reports = client(7);
+    tracker.observe(&reports[0]);
+    tracker.lost();
+    let after: Vec<_> = run(&mut tracker, reports[2..].iter().cloned());
+    assert_eq!((after[0].previous, after[0].transition.since), (None, None));
+    assert_eq!(after[1].previous, Some(FinWait1), "the gap is behind");
+    assert!(!after[2].ended.as_ref().expect("it ended").complete);
+    assert!(run(&mut tracker, client(8))[4].ended.as_ref().expect("it ended").complete);
+}
+
+#[test]
+fn closed_sockets_are_forgotten_in_time() {
+    let mut tracker = tracker();
+    for cookie in 1..=(3 * CLOSED as u64) {
+        run(&mut tracker, client(cookie));
+    }
+    assert_eq!(tracker.lives.len(), CLOSED);
+    // One socket, connected over and over.
+    for _ in 0..(3 * CLOSED) {
+        run(&mut tracker, client(1));
+    }
+    assert_eq!((tracker.lives.len(), tracker.closed.len()), (1, CLOSED));
+}
+
+/// A random walk over edges that the kernel takes: of a client, a listener, or a child from its first
+/// report on.
+fn walk() -> impl Strategy<Value = Vec<(State, State)>> {
+    (select(vec![Close, Listen]), collection::vec(any::<prop::sample::Index>(), 1..12)).prop_map(
+        |(start, picks)| {
+            let mut state = start;
+            let mut edges = Vec::new();
+            for pick in picks {
+                let next: Vec<State> =
+                    State::ALL.into_iter().filter(|new| is_legal(Protocol::Tcp, (state, *new))).collect();
+                let is_listener = state == Listen && !edges.is_empty();
+                let next = if is_listener { vec![Close] } else { next };
+                let new = next[pick.index(next.len())];
+                edges.push((state, new));
+                state = new;
+            }
+            edges
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn each_socket_is_as_if_it_were_alone(
+        walks in collection::vec(walk(), 2..5),
+        picks in collection::vec(any::<prop::sample::Index>(), 60),
+        port in 1..=u16::MAX,
+    ) {
+        let make = |place: usize, edge: (State, State)| {
+            let mut report = report(edge.0, edge.1).of(place as u64 + 1);
+            // Each at its own address: a listener says whose the children of its port are.
+            report.ends.local = Endpoint::new([127, 0, 0, place as u8 + 1].into(), port);
+            report
+        };
+        let mut together: Vec<Vec<Tracked>> = vec![Vec::new(); walks.len()];
+        let mut tracker = tracker();
+        let mut queues: Vec<_> = walks.iter().map(|walk| walk.iter()).collect();
+        for pick in picks {
+            let place = pick.index(queues.len());
+            if let Some(edge) = queues[place].next() {
+                together[place].push(tracker.observe(&make(place, *edge)));
+            }
+        }
+        for (place, seen) in together.iter().enumerate() {
+            let mut alone = Tracker::new(&host());
+            for (edge, tracked) in walks[place].iter().zip(seen) {
+                let mut expected = alone.observe(&make(place, *edge));
+                expected.transition.seq = tracked.transition.seq;
+                prop_assert_eq!(&expected, tracked);
+                prop_assert!(tracked.previous.is_none_or(|previous| previous == edge.0));
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Between a packet's bytes and the segment in them.
+
+use std::net::{IpAddr, SocketAddr};
+
+use etherparse::{IpSlice, PacketBuilder, TcpHeader, TcpSlice, ip_number};
+
+use crate::model::{Flags, Segment};
+
+/// The hop limit of made packets: Linux's own default.
+const HOPS: u8 = 64;
+
+/// Whether a packet is for a group. None on the wire needs those: they are the greetings of IPv6 (MLD,
+/// router solicitations) and IGMP's.
+pub(super) fn is_multicast(packet: &[u8]) -> bool {
+    IpSlice::from_slice(packet).is_ok_and(|ip| ip.destination_addr().is_multicast())
+}
+
+/// The TCP segment in an IP packet; `None` where it is something else or broken.
+pub(super) fn parse(packet: &[u8]) -> Option<Segment> {
+    let ip = IpSlice::from_slice(packet).ok()?;
+    let inner = ip.payload();
+    if inner.ip_number != ip_number::TCP || inner.fragmented {
+        return None;
+    }
+    let tcp = TcpSlice::from_slice(inner.payload).ok()?;
+    Some(Segment {
+        source: SocketAddr::new(ip.source_addr(), tcp.source_port()),
+        destination: SocketAddr::new(ip.destination_addr(), tcp.destination_port()),
+        // Byte 13 of a TCP header is the eight control bits in RFC 9293's order.
+        flags: Flags(tcp.header_slice()[13]),
+        seq: tcp.sequence_number(),
+        ack: tcp.acknowledgment_number(),
+        window: tcp.window_size(),
+        payload: tcp.payload().len(),
+    })
+}
+
+/// An IP packet with this segment and this payload, checksums included, without options. What
+/// `segment.payload` says does not matter.
+///
+/// # Panics
+/// Where the two addresses are of different families, or the payload does not fit into an IP packet.
+pub(super) fn build(segment: &Segment, payload: &[u8]) -> Vec<u8> {
+    let Segment { source, destination, flags, seq, ack, window, payload: _ } = *segment;
+    let mut tcp = TcpHeader::new(source.port(), destination.port(), seq, window);
+    tcp.acknowledgment_number = ack;
+    tcp.fin = flags.contains(Flags::FIN);
+    tcp.syn = flags.contains(Flags::SYN);
+    tcp.rst = flags.contains(Flags::RST);
+    tcp.psh = flags.contains(Flags::PSH);
+    tcp.ack = flags.contains(Flags::ACK);
+    tcp.urg = flags.contains(Flags::URG);
+    tcp.ece = flags.contains(Flags::ECE);
+    tcp.cwr = flags.contains(Flags::CWR);
+    let ip = match (source.ip(), destination.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => PacketBuilder::ipv4(from.octets(), to.octets(), HOPS),
+        (IpAddr::V6(from), IpAddr::V6(to)) => PacketBuilder::ipv6(from.octets(), to.octets(), HOPS),
+        (from, to) => panic!("no packet goes from {from} to {to}"),
+    };
+    let mut packet = Vec::new();
+    ip.tcp_header(tcp).write_to_vec(&mut packet, payload).expect("the payload fits into an IP packet");
+    packet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(source: &str, destination: &str) -> Segment {
+        Segment {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            flags: Flags::SYN.with(Flags::ACK).with(Flags::ECE),
+            seq: 1,
+            ack: 0xffff_fffe,
+            window: 0x1234,
+            payload: 11,
+        }
+    }
+
+    #[test]
+    fn what_is_built_is_parsed() {
+        for (source, destination) in
+            [("10.13.14.1:1314", "10.13.14.2:80"), ("[fd13:14::1]:1314", "[fd13:14::2]:80")]
+        {
+            let segment = segment(source, destination);
+            let packet = build(&segment, b"I love you.");
+            assert_eq!(parse(&packet), Some(segment));
+            assert!(!is_multicast(&packet));
+        }
+    }
+
+    #[test]
+    fn what_is_built_has_right_checksums() {
+        let packet = build(&segment("10.13.14.1:1314", "10.13.14.2:80"), b"odd");
+        let IpSlice::Ipv4(ip) = IpSlice::from_slice(&packet).unwrap() else { panic!("IPv4 was built") };
+        let header = ip.header().to_header();
+        assert_eq!(header.header_checksum, header.calc_header_checksum());
+        let tcp = TcpSlice::from_slice(ip.payload().payload).unwrap();
+        let sum = tcp.calc_checksum_ipv4(ip.header().source(), ip.header().destination());
+        assert_eq!(Ok(tcp.checksum()), sum);
+    }
+
+    #[test]
+    fn what_is_not_tcp_has_no_segment() {
+        let mut udp = Vec::new();
+        let builder = PacketBuilder::ipv4([10, 0, 0, 1], [224, 0, 0, 1], 1).udp(5, 6);
+        builder.write_to_vec(&mut udp, b"x").unwrap();
+        assert_eq!(parse(&udp), None);
+        assert!(is_multicast(&udp));
+        let packet = build(&segment("10.13.14.1:1314", "10.13.14.2:80"), b"");
+        assert_eq!(parse(&packet[..30]), None);
+        assert_eq!(parse(&[]), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask ci`: all that must hold before a change goes in.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    setup,
+    toolchain::{Toolchain, bpf_target},
+    workspace,
+};
+
+/// The steps that were taken: name, time, and whether it went well.
+type Steps = Vec<(&'static str, Duration, bool)>;
+
+/// Takes every step, even after one that failed, and closes with a table of them.
+pub fn ci() -> Result<()> {
+    let mut steps = Steps::new();
+    let toolchain = step(&mut steps, "set-up", setup::toolchain)?;
+    let checks: [(&str, Command); 5] = [
+        ("format", cargo("fmt", &["--all", "--check"])),
+        ("clippy, host", cargo("clippy", &["--workspace", "--all-targets", "--", "-D", "warnings"])),
+        ("clippy, kernel side", clippy_of_kernel_side(&toolchain)),
+        ("tests", cargo("xtask", &["test"])),
+        ("documentation", documentation()),
+    ];
+    for (name, mut command) in checks {
+        // A failure is in the table, and what was wrong stands above it.
+        let _ = step(&mut steps, name, || {
+            let status = command.status().with_context(|| format!("could not run {command:?}"))?;
+            ensure!(status.success(), "{command:?} failed");
+            Ok(())
+        });
+    }
+    summarize(&steps)
+}
+
+fn cargo(subcommand: &str, args: &[&str]) -> Command {
+    let mut cargo = workspace::cargo(subcommand);
+    cargo.args(args);
+    cargo
+}
+
+/// Clippy as the kernel side is really compiled: for the BPF target, by that toolchain's own clippy.
+/// The host's cannot: its `core` is for the host, and it cannot read the other compiler's.
+fn clippy_of_kernel_side(toolchain: &Toolchain) -> Command {
+    let target = bpf_target(if cfg!(target_endian = "big") { "big" } else { "little" });
+    let build_dir = Toolchain::directory(&workspace::target_dir()).join("build");
+    let mut clippy = toolchain.cargo("clippy", std::env::consts::ARCH, target, &build_dir);
+    clippy.current_dir(workspace::root()).args(["--", "-D", "warnings"]);
+    clippy
+}
+
+fn documentation() -> Command {
+    let mut doc = cargo("doc", &["--workspace", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    doc
+}
+
+/// Names a step, does it, times it and notes how it went.
+fn step<T>(steps: &mut Steps, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    eprintln!("\n=== {name}");
+    let begun = Instant::now();
+    let result = work();
+    let took = begun.elapsed();
+    match &result {
+        Ok(_) => eprintln!("=== {name}: {:.1} s", took.as_secs_f64()),
+        Err(error) => eprintln!("=== {name}: failed after {:.1} s: {error:#}", took.as_secs_f64()),
+    }
+    steps.push((name, took, result.is_ok()));
+    result
+}
+
+/// Prints the table; an error if a step failed.
+fn summarize(steps: &Steps) -> Result<()> {
+    eprintln!("\n{:<22}{:>9}", "step", "time");
+    for (name, took, good) in steps {
+        eprintln!("{name:<22}{:>7.1} s  {}", took.as_secs_f64(), if *good { "ok" } else { "FAILED" });
+    }
+    let total: Duration = steps.iter().map(|(_, took, _)| *took).sum();
+    eprintln!("{:<22}{:>7.1} s", "all", total.as_secs_f64());
+    let failed: Vec<&str> = steps.iter().filter(|(_, _, good)| !good).map(|(name, ..)| *name).collect();
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Root, which probe needs to read the kernel's events: whether one is it, and how cargo starts a
+//! program as it.
+
+use std::{env, fs, os::unix::fs::MetadataExt as _, process::Command};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::workspace;
+
+/// Whether this process runs as root: its directory in /proc belongs to its effective user.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|of_self| of_self.uid() == 0)
+}
+
+/// Lets `cargo run` or `cargo test` compile as the user and start what it compiled as root.
+///
+/// # Errors
+/// One is not root and there is no sudo.
+pub fn run_as_root(cargo: &mut Command) -> Result<()> {
+    if is_root() {
+        return Ok(());
+    }
+    if !Command::new("sudo").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        bail!("this needs root, and there is no sudo on this host: run it as root");
+    }
+    let target = match env::var("CARGO_BUILD_TARGET") {
+        Ok(target) => target,
+        Err(_) => host()?,
+    };
+    let runner = format!("CARGO_TARGET_{}_RUNNER", target.to_uppercase().replace('-', "_"));
+    cargo.env(runner, "sudo --preserve-env");
+    Ok(())
+}
+
+/// The host's target triple.
+fn host() -> Result<String> {
+    let output = workspace::cargo("--version").arg("--verbose").output().context("could not run cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("`cargo --version --verbose` names no host")?.to_owned())
+}

@@ -1,0 +1,174 @@
+//! The repository's rules, as tests: what each part of the code may name, and how files look.
+//!
+//! A new rule is one line in a table.
+
+mod code;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::workspace;
+
+/// A file longer than this holds more than one thing.
+const LONGEST_FILE: usize = 350;
+
+/// Words that belong to some parts of the tree alone.
+struct Reserved {
+    words: &'static [&'static str],
+    /// Where the rule holds.
+    within: &'static [&'static str],
+    /// Where, in there, the words belong.
+    except: &'static [&'static str],
+    because: &'static str,
+}
+
+/// The parts that compute on what they are given, and nothing else.
+const PURE: &[&str] = &["probe/src/model", "probe/src/track", "probe/src/detect"];
+
+#[rustfmt::skip]
+const RESERVED: &[Reserved] = &[
+    Reserved { words: &["aya", "aya_log", "aya_build"], within: &["probe", "tests"], except: &["probe/src/source/live", "probe/build.rs"], because: "only source::live names aya" },
+    Reserved { words: &["Serialize", "Deserialize"], within: &["probe", "tests"], except: &["probe/src/record"], because: "only record derives serde" },
+    Reserved { words: &["unsafe"], within: &["probe", "tests", "xtask"], except: &["probe/src/net", "probe/src/source/live"], because: "only net and source::live are unsafe" },
+    Reserved { words: &["fs", "File", "TcpStream", "TcpListener", "UdpSocket", "socket2"], within: PURE, except: &[], because: "they do no I/O" },
+    Reserved { words: &["Instant", "SystemTime"], within: PURE, except: &[], because: "they read no clock" },
+    Reserved { words: &["tokio", "async", "await"], within: PURE, except: &[], because: "they are not async" },
+    Reserved { words: &["sleep"], within: &["tests"], except: &[], because: "a test waits for an event, with a deadline" },
+];
+
+/// What each module of probe may use of the others: only what lies below it.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("track", &["model"]),
+    ("detect", &["model"]),
+    ("record", &["model"]),
+    ("net", &["model"]),
+    ("wire", &["model", "net"]),
+    ("source", &["model", "record", "net"]),
+    ("scenario", &["model", "net", "wire"]),
+    ("render", &["model", "track", "detect", "record"]),
+    ("session", &["model", "track", "detect", "record", "net", "wire", "source", "scenario", "render"]),
+];
+
+/// A Rust file of the repository.
+struct Source {
+    /// Its path from the root.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// Whether the file is `part`, or is in it: `a/b` holds `a/b.rs` and `a/b/c.rs`.
+    fn is_in(&self, part: &str) -> bool {
+        self.path
+            .strip_prefix(part)
+            .is_some_and(|rest| rest.is_empty() || rest == ".rs" || rest.starts_with('/'))
+    }
+}
+
+#[test]
+fn files_say_what_they_own() {
+    let silent = sources().into_iter().filter(|source| !source.text.starts_with("//!"));
+    report(silent.map(|source| format!("{} does not begin with `//!`", source.path)));
+}
+
+#[test]
+fn files_are_short() {
+    let lengths = sources().into_iter().map(|source| (source.text.lines().count(), source.path));
+    report(
+        lengths
+            .filter(|(length, _)| *length > LONGEST_FILE)
+            .map(|(length, path)| format!("{path} has {length} lines; {LONGEST_FILE} are many")),
+    );
+}
+
+#[test]
+fn words_stay_where_they_belong() {
+    report(sources().iter().flat_map(misplaced_words));
+}
+
+#[test]
+fn modules_use_only_what_is_below_them() {
+    report(sources().iter().flat_map(misplaced_uses));
+}
+
+fn misplaced_words(source: &Source) -> Vec<String> {
+    let holds = |rule: &&Reserved| {
+        rule.within.iter().any(|part| source.is_in(part))
+            && !rule.except.iter().any(|part| source.is_in(part))
+    };
+    let code = code::code_of(&source.text);
+    let mut misplaced = Vec::new();
+    for rule in RESERVED.iter().filter(holds) {
+        let found = code::words(&code).filter(|(_, word)| rule.words.contains(word));
+        misplaced
+            .extend(found.map(|(line, word)| format!("{}:{line}: `{word}`: {}", source.path, rule.because)));
+    }
+    misplaced
+}
+
+fn misplaced_uses(source: &Source) -> Vec<String> {
+    let Some((module, below)) =
+        LAYERS.iter().find(|(module, _)| source.is_in(&format!("probe/src/{module}")))
+    else {
+        return Vec::new();
+    };
+    let code = code::code_of(&source.text);
+    code::modules_named(&code)
+        .into_iter()
+        .filter(|used| used != module && !below.contains(used))
+        .map(|used| format!("{}: `{module}` uses `{used}`, which is not below it", source.path))
+        .collect()
+}
+
+/// All Rust files of the repository.
+fn sources() -> Vec<Source> {
+    let mut sources = Vec::new();
+    for part in ["probe", "probe-ebpf", "tests", "xtask"] {
+        visit(&workspace::root().join(part), &mut |path| {
+            let text = fs::read_to_string(path).expect("a source file is UTF-8");
+            let path = path.strip_prefix(workspace::root()).expect("it is in the workspace");
+            sources.push(Source { path: path.to_str().expect("paths are UTF-8").to_owned(), text });
+        });
+    }
+    assert!(sources.len() > 10, "the sources were not found");
+    sources
+}
+
+fn visit(directory: &Path, found: &mut impl FnMut(&Path)) {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            visit(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found(&path);
+        }
+    }
+}
+
+/// Fails with every violation, one a line.
+#[track_caller]
+fn report(violations: impl Iterator<Item = String>) {
+    let violations: Vec<String> = violations.collect();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn the_rules_can_fail() {
+    let pure = Source {
+        path: "probe/src/detect/stuck.rs".into(),
+        text: "//! Now.\nuse std::time::Instant;\nuse crate::{model::Event, session::Session};\n".into(),
+    };
+    assert_eq!(misplaced_words(&pure), ["probe/src/detect/stuck.rs:2: `Instant`: they read no clock"]);
+    assert_eq!(
+        misplaced_uses(&pure),
+        ["probe/src/detect/stuck.rs: `detect` uses `session`, which is not below it"]
+    );
+    let elsewhere = Source { path: "probe/src/session/mod.rs".into(), text: pure.text };
+    assert!(misplaced_words(&elsewhere).is_empty());
+    assert!(misplaced_uses(&elsewhere).is_empty());
+}

@@ -1,0 +1,27 @@
+//! Where things are: the workspace, cargo's target directory, cargo itself.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The workspace's root directory.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}
+
+/// Cargo's target directory: CARGO_TARGET_DIR, or else `target` in the workspace.
+pub fn target_dir() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => env::current_dir().unwrap_or_default().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// `cargo SUBCOMMAND`, in the workspace, by the cargo that runs xtask.
+pub fn cargo(subcommand: &str) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg(subcommand).current_dir(root()).env("CARGO_TARGET_DIR", target_dir());
+    cargo
+}
