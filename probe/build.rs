@@ -13,7 +13,8 @@ mod toolchain;
 use toolchain::Toolchain;
 
 fn main() -> Result<()> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("probe lies in the workspace")?;
+    let probe = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let workspace = probe.parent().context("probe lies in the workspace")?;
     for file in
         ["Cargo.lock", "Cargo.toml", "probe-ebpf/Cargo.toml", "probe-ebpf/src", "xtask/src/toolchain.rs"]
     {

@@ -12,7 +12,7 @@ use crate::{privilege, setup, workspace};
 /// feature of `probe`.
 pub fn test(unprivileged: bool, args: &[OsString]) -> Result<()> {
     let mut cargo = workspace::cargo("test");
-    cargo.arg("--workspace");
+    cargo.args(["--workspace", "--no-fail-fast"]);
     if unprivileged {
         cargo.args(["--features", "probe/unprivileged"]);
     } else if let Err(error) = privilege::run_as_root(&mut cargo) {

@@ -125,11 +125,12 @@ fn misplaced_uses(source: &Source) -> Vec<String> {
 
 /// All Rust files of the repository.
 fn sources() -> Vec<Source> {
+    let root = workspace::root();
     let mut sources = Vec::new();
     for part in ["probe", "probe-ebpf", "tests", "xtask"] {
-        visit(&workspace::root().join(part), &mut |path| {
+        visit(&root.join(part), &mut |path| {
             let text = fs::read_to_string(path).expect("a source file is UTF-8");
-            let path = path.strip_prefix(workspace::root()).expect("it is in the workspace");
+            let path = path.strip_prefix(&root).expect("it is in the workspace");
             sources.push(Source { path: path.to_str().expect("paths are UTF-8").to_owned(), text });
         });
     }

@@ -7,8 +7,12 @@ use std::{
 };
 
 /// The workspace's root directory.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+///
+/// Asked of the running cargo first: with one target directory for two checkouts, xtask may have been
+/// compiled in the other one.
+pub fn root() -> PathBuf {
+    let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&xtask).parent().expect("xtask lies in the workspace").to_owned()
 }
 
 /// Cargo's target directory: CARGO_TARGET_DIR, or else `target` in the workspace.

@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
+use crate::model::Verdict;
+
 /// The exit codes that scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -15,6 +17,19 @@ pub enum Exit {
     Host = 3,
     /// Stopped by Ctrl-C where that is not the normal end.
     Interrupted = 130,
+}
+
+impl Exit {
+    /// The worst verdict counts: a check that failed, then a scenario that this host cannot run.
+    pub fn of(verdicts: &[Verdict]) -> Self {
+        if verdicts.contains(&Verdict::Failed) {
+            Self::Unexpected
+        } else if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unsupported(_))) {
+            Self::Host
+        } else {
+            Self::Expected
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {

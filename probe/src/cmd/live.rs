@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use crate::{
     cli::{BackendChoice, Common},
     model::Backend,
@@ -24,8 +24,16 @@ pub fn attach(common: &Common) -> Result<Live, Failure> {
     Live::attach(&options, host::facts()).map_err(Failure::host)
 }
 
+/// Follows `work` to its end, or to Ctrl-C where that comes first.
+pub async fn unless_interrupted(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    tokio::select! {
+        done = work => done,
+        signal = interrupted() => signal.map(|()| Exit::Interrupted),
+    }
+}
+
 /// Waits for Ctrl-C, or for whoever else wants the process to end.
-pub async fn interrupted() -> Result<(), Failure> {
+async fn interrupted() -> Result<(), Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::unexpected(format!("signals: {error}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     tokio::select! {

@@ -5,6 +5,7 @@ mod exit;
 mod live;
 mod output;
 mod pcap;
+mod rendezvous;
 mod replay;
 mod run;
 
@@ -22,7 +23,7 @@ use crate::{
 pub async fn execute(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Run(args) => run::run(&args, &cli.common).await,
-        Command::Rendezvous(_) => Err(Failure::host("TEMP")),
+        Command::Rendezvous(args) => rendezvous::rendezvous(&args, &cli.common).await,
         Command::Replay(args) => replay::replay(&args).await,
     }
 }

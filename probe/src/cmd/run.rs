@@ -1,6 +1,6 @@
 //! `probe run`: the scenarios, held against the kernel's own report.
 
-use std::io::Write;
+use std::{io::Write, sync::Arc};
 
 use super::{
     exit::{Exit, Failure},
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cli::{Common, NetnsChoice, RunArgs, WireChoice},
-    model::{Family, Verdict},
+    model::Family,
     record::Writer,
     scenario::{self, Netns, Options, Scenario, WireKind},
     session::{Performance, Scope, Session, SessionError},
@@ -24,13 +24,10 @@ pub async fn run(args: &RunArgs, common: &Common) -> Result<Exit, Failure> {
     }
     let files = Files::create(args, &scenarios)?;
     let mut live = live::attach(common)?;
-    let mut session = Session::new(Scope::own(), output::renderer(args.format), output::stdout())
+    let mut session = Session::new(Scope::own(live.pid()), output::renderer(args.format), output::stdout())
         .recording(files.recording);
     let mut run = Run { scenarios, options: options(args), repeat: args.repeat, pcap: files.pcap };
-    let played = tokio::select! {
-        played = run.play(&mut session, &mut live) => played,
-        signal = live::interrupted() => signal.map(|()| Exit::Interrupted),
-    };
+    let played = live::unless_interrupted(run.play(&mut session, &mut live)).await;
     let attach = Some(live.attach_time());
     match played {
         Ok(exit) => outcome(session.finish(attach), |_| exit),
@@ -40,7 +37,7 @@ pub async fn run(args: &RunArgs, common: &Common) -> Result<Exit, Failure> {
 
 /// What is to be run.
 struct Run {
-    scenarios: Vec<&'static dyn Scenario>,
+    scenarios: Vec<Arc<dyn Scenario>>,
     options: Options,
     repeat: u32,
     pcap: Option<Pcap>,
@@ -51,7 +48,7 @@ impl Run {
         let mut verdicts = Vec::new();
         for _ in 0..self.repeat {
             for scenario in &self.scenarios {
-                let performance = Performance { scenario: *scenario, options: self.options.clone() };
+                let performance = Performance { scenario: Arc::clone(scenario), options: self.options.clone() };
                 match session.perform(live, performance).await {
                     Ok(performed) => {
                         if let Some(pcap) = &mut self.pcap {
@@ -63,16 +60,16 @@ impl Run {
                 }
             }
         }
-        Ok(exit_of(&verdicts))
+        Ok(Exit::of(&verdicts))
     }
 }
 
 /// The scenarios of those names; all of them where none is named.
-fn chosen(names: &[String]) -> Result<Vec<&'static dyn Scenario>, Failure> {
+fn chosen(names: &[String]) -> Result<Vec<Arc<dyn Scenario>>, Failure> {
     if names.is_empty() {
         return Ok(scenario::all().to_vec());
     }
-    let known = || scenario::all().map(|scenario| scenario.name()).join(", ");
+    let known = || scenario::all().map(Scenario::name).join(", ");
     let find = |name: &String| {
         scenario::by_name(name)
             .ok_or_else(|| Failure::usage(format!("there is no scenario `{name}`; there are {}", known())))
@@ -81,7 +78,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static dyn Scenario>, Failure> {
 }
 
 /// Names the scenarios and what each shows.
-fn list(scenarios: &[&'static dyn Scenario]) -> Result<Exit, Failure> {
+fn list(scenarios: &[Arc<dyn Scenario>]) -> Result<Exit, Failure> {
     let mut out = output::stdout();
     let written = scenarios
         .iter()
@@ -113,8 +110,8 @@ struct Files {
 }
 
 impl Files {
-    fn create(args: &RunArgs, scenarios: &[&'static dyn Scenario]) -> Result<Self, Failure> {
-        let wired = |scenario: &&dyn Scenario| scenario.name() == "simultaneous-open";
+    fn create(args: &RunArgs, scenarios: &[Arc<dyn Scenario>]) -> Result<Self, Failure> {
+        let wired = |scenario: &Arc<dyn Scenario>| scenario.name() == "simultaneous-open";
         if args.pcap.is_some() && (args.wire != WireChoice::Tun || !scenarios.iter().any(wired)) {
             return Err(Failure::usage(
                 "--pcap writes what crosses the emulated link, which only simultaneous-open with --wire tun uses",
@@ -124,16 +121,5 @@ impl Files {
         let recording = recording.map(|file| Writer::new(Box::new(file) as Box<dyn Write>)).transpose();
         let pcap = args.pcap.as_deref().map(Pcap::create).transpose()?;
         Ok(Self { recording: recording.map_err(Failure::usage)?, pcap })
-    }
-}
-
-/// The worst verdict counts: a check that failed, then a scenario that this host cannot run.
-fn exit_of(verdicts: &[Verdict]) -> Exit {
-    if verdicts.contains(&Verdict::Failed) {
-        Exit::Unexpected
-    } else if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unsupported(_))) {
-        Exit::Host
-    } else {
-        Exit::Expected
     }
 }

@@ -15,7 +15,7 @@ impl Detector for SimultaneousOpen {
         }
         let explain = format!(
             "{} and {} connected to each other at the same time: {} got the other's SYN while its own was on \
-             the way, and no one listened",
+             the way",
             transition.ends.local,
             transition.ends.remote,
             who(&transition.owner),
@@ -39,7 +39,7 @@ mod tests {
         let [finding] = &story.tell(7, ends, &[SynSent, SynRecv, Established])[..] else { panic!() };
         assert_eq!(finding.evidence, [1, 2]);
         assert_eq!(finding.cure, None);
-        insta::assert_snapshot!(finding.explain, @"10.0.0.1:1314 and 10.0.0.2:1314 connected to each other at the same time: client[100] got the other's SYN while its own was on the way, and no one listened");
+        insta::assert_snapshot!(finding.explain, @"10.0.0.1:1314 and 10.0.0.2:1314 connected to each other at the same time: client[100] got the other's SYN while its own was on the way");
     }
 
     #[test]

@@ -143,7 +143,7 @@ fn cure(cause: &io::Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::net::Namespace;
@@ -157,7 +157,8 @@ mod tests {
                 let address: IpAddr = address.parse().unwrap();
                 assert!(TcpListener::bind((address, 0)).is_err());
                 device.address(address, prefix).unwrap();
-                TcpListener::bind((address, 0)).unwrap();
+                let listener = TcpListener::bind((address, 0)).unwrap();
+                TcpStream::connect(listener.local_addr().unwrap()).unwrap();
                 assert!(device.address(address, prefix).is_err());
             }
         };

@@ -214,7 +214,11 @@ impl Tcp {
         }
     }
 
-    fn read(&self, into: &mut [u8], deadline: Instant) -> Result<usize> {
+    /// Reads what is there, once there is something; 0 after the peer's FIN.
+    ///
+    /// # Errors
+    /// recv(2)'s, or the deadline.
+    pub fn read(&self, into: &mut [u8], deadline: Instant) -> Result<usize> {
         self.when_ready("data to read", PollFlags::POLLIN, deadline, || (&self.0).read(into))
     }
 

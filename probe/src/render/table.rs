@@ -93,9 +93,8 @@ impl Table {
         let title =
             format!("probe on {}: Linux {} {}, {}", host.hostname, host.kernel, host.arch, backend.name());
         paragraph(self.style, Tone::Faint, &title).flush_left().write(out)?;
-        off.iter().try_for_each(|lack| {
-            paragraph(self.style, Tone::Remarkable, &format!("without {lack}")).write(out)
-        })
+        off.iter()
+            .try_for_each(|lack| paragraph(self.style, Tone::Remarkable, &format!("– {lack}")).write(out))
     }
 
     /// The last lines: what there was, and how long it took.
@@ -104,7 +103,7 @@ impl Table {
         writeln!(out)?;
         let (tone, sums) = self.sums(end);
         paragraph(self.style, tone, &sums.join(" · ")).flush_left().write(out)?;
-        let attach = end.attach.map(|attach| format!(", of which attaching took {}", words::span(attach)));
+        let attach = end.attach.map(|attach| format!(", attached in {}", words::span(attach)));
         let times = format!("{}{}", words::span(end.duration), attach.unwrap_or_default());
         paragraph(self.style, Tone::Plain, &times).flush_left().write(out)?;
         out.flush()

@@ -18,7 +18,7 @@ pub fn ready() -> Event {
             ephemeral: Some(32768..=60999),
         },
         backend: Backend::TpBtf,
-        off: vec!["the system call's number (Linux 5.15)".to_owned()],
+        off: vec!["system call behind a transition: not before Linux 5.15".to_owned()],
     }
 }
 

@@ -1,5 +1,6 @@
 //! Expectations as data, and holding them against what the kernel reported.
 
+use super::opening;
 use crate::model::{Check, Mono, State, Transition};
 
 /// A socket of the story's, by its place in the cast.
@@ -26,6 +27,8 @@ pub enum Expectation {
         expected: String,
         /// What came.
         observed: String,
+        /// Whether that will do.
+        pass: bool,
     },
     /// Each of the sockets went through these states, as the kernel reported them.
     Path {
@@ -43,6 +46,11 @@ pub enum Expectation {
         /// The state.
         state: State,
     },
+    /// The socket connected, whichever way.
+    Opened {
+        /// The socket.
+        actor: ActorId,
+    },
     /// The socket reached CLOSE without a single segment sent.
     NoSegment {
         /// The socket.
@@ -55,16 +63,21 @@ impl Expectation {
     /// them cannot tell.
     pub(super) fn check(&self, scenario: &str, name: &str, lives: &[Vec<&Transition>]) -> Option<Check> {
         let (expected, observed) = match self {
-            Self::Done { expected, observed } => (expected.clone(), observed.clone()),
+            Self::Done { expected, observed, .. } => (expected.clone(), observed.clone()),
             Self::Path { actors, span, states } => {
                 (path_text(states), observed_path(actors, *span, states, lives))
             }
             Self::Together { actors, state } => {
                 (in_state(*state, true), in_state(*state, were_together(actors, *state, lives)))
             }
+            Self::Opened { actor } => (opening::EXPECTED.to_owned(), opening::observed(&lives[actor.0])),
             Self::NoSegment { actor } => (segments(0), segments_sent(&lives[actor.0])?),
         };
-        let pass = expected == observed;
+        let pass = match self {
+            Self::Done { pass, .. } => *pass,
+            Self::Opened { actor } => opening::is_open(&lives[actor.0]),
+            _ => expected == observed,
+        };
         Some(Check { scenario: scenario.to_owned(), name: name.to_owned(), expected, observed, pass })
     }
 
@@ -80,7 +93,7 @@ impl Expectation {
 
 /// The states that a socket went through, the first one left included. Where one report does not
 /// follow from the one before it, both states stand there.
-fn path(life: &[&Transition]) -> Vec<State> {
+pub(super) fn path(life: &[&Transition]) -> Vec<State> {
     let mut states: Vec<State> = Vec::new();
     for transition in life {
         if states.last() != Some(&transition.old) {
@@ -91,7 +104,7 @@ fn path(life: &[&Transition]) -> Vec<State> {
     states
 }
 
-fn cut(states: &[State], span: Span) -> &[State] {
+pub(super) fn cut(states: &[State], span: Span) -> &[State] {
     let established = states.iter().position(|state| *state == State::Established);
     match (span, established) {
         (Span::Life, _) | (Span::Opening, None) => states,
@@ -101,7 +114,7 @@ fn cut(states: &[State], span: Span) -> &[State] {
     }
 }
 
-fn path_text(states: &[State]) -> String {
+pub(super) fn path_text(states: &[State]) -> String {
     if states.is_empty() {
         return "no transition".to_owned();
     }
@@ -267,7 +280,7 @@ mod tests {
         let mut path = path_of(1, Span::Opening, &[Close, SynSent, SynRecv, Established]);
         assert!(path.spoil());
         assert!(!check(&path, &[lived(&SELF)]).2);
-        let mut done = Expectation::Done { expected: "1".to_owned(), observed: "1".to_owned() };
+        let mut done = Expectation::Done { expected: "1".to_owned(), observed: "1".to_owned(), pass: true };
         assert!(!done.spoil());
     }
 }

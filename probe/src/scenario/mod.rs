@@ -8,13 +8,17 @@
 //! - `pair`: two namespaces and the wire between them
 //! - [`story`]: what it tells, and the verdict
 //! - [`expect`]: expectations as data, held against transitions
+//! - `opening`: how a connect came out, by the kernel's report
 //! - `resolve`: which transitions are about which socket
 //! - [`shared_port`], [`simultaneous_open`], [`self_connect`]: the scenarios
+//! - [`rendezvous`]: simultaneous open with another host, which needs one that plays along
 //!
 //! A new one is a file with a [`Scenario`] and a line in [`all`].
 
 pub mod expect;
+mod opening;
 mod pair;
+pub mod rendezvous;
 mod resolve;
 pub mod self_connect;
 pub mod shared_port;
@@ -25,7 +29,7 @@ pub mod story;
 mod testing;
 mod trouble;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::model::Family;
 
@@ -84,12 +88,12 @@ pub enum Netns {
 }
 
 /// A driver with its expectations.
-pub trait Scenario: Sync {
+pub trait Scenario: Send + Sync {
     /// The name on the command line.
     fn name(&self) -> &'static str;
 
     /// What it shows, in one sentence.
-    fn summary(&self) -> &'static str;
+    fn summary(&self) -> &str;
 
     /// Makes the connections, waits for each step's outcome, and closes every socket that is in the
     /// story, so that all of them have reached CLOSE when this returns.
@@ -101,13 +105,17 @@ pub trait Scenario: Sync {
 
 /// Every scenario, in the order in which they run.
 #[must_use]
-pub fn all() -> [&'static dyn Scenario; 3] {
-    [&shared_port::SharedPort, &simultaneous_open::SimultaneousOpen, &self_connect::SelfConnect]
+pub fn all() -> [Arc<dyn Scenario>; 3] {
+    [
+        Arc::new(shared_port::SharedPort),
+        Arc::new(simultaneous_open::SimultaneousOpen),
+        Arc::new(self_connect::SelfConnect),
+    ]
 }
 
 /// The scenario of that name.
 #[must_use]
-pub fn by_name(name: &str) -> Option<&'static dyn Scenario> {
+pub fn by_name(name: &str) -> Option<Arc<dyn Scenario>> {
     all().into_iter().find(|scenario| scenario.name() == name)
 }
 

@@ -24,13 +24,10 @@ pub(super) fn lives<'a>(cast: &[Actor], transitions: &'a [Transition]) -> Vec<Ve
 /// opening, which drivers keep, and nobody else's sockets.
 pub(super) fn places(cast: &[Actor], transitions: &[Transition]) -> Vec<Option<usize>> {
     let sockets = sockets(transitions);
-    let by_cookie = |socket: &Seen| {
-        let cookie = socket.cookie?;
-        cast.iter()
-            .position(|actor| actor.cookie == cookie && socket.netns.is_none_or(|netns| netns == actor.netns))
-    };
+    let by_cookie: HashMap<u64, usize> =
+        cast.iter().enumerate().map(|(place, actor)| (actor.cookie, place)).collect();
     let mut places: HashMap<SocketId, usize> =
-        sockets.iter().filter_map(|socket| Some((socket.id, by_cookie(socket)?))).collect();
+        sockets.iter().filter_map(|socket| Some((socket.id, *by_cookie.get(&socket.cookie?)?))).collect();
     let mut left: Vec<usize> =
         (0..cast.len()).filter(|place| !places.values().any(|taken| taken == place)).collect();
     for socket in sockets.iter().filter(|socket| socket.cookie.is_none()) {
@@ -46,7 +43,6 @@ struct Seen {
     id: SocketId,
     opened: Mono,
     cookie: Option<u64>,
-    netns: Option<u32>,
     /// The last known.
     ends: Endpoints,
 }
@@ -55,10 +51,10 @@ struct Seen {
 fn sockets(transitions: &[Transition]) -> Vec<Seen> {
     let mut sockets: HashMap<SocketId, Seen> = HashMap::new();
     for (transition, id) in transitions.iter().zip(ids(transitions)) {
-        let (Some(id), Transition { at, cookie, netns, ends, .. }) = (id, transition) else { continue };
-        let socket =
-            sockets.entry(id).or_insert(Seen { id, opened: *at, cookie: None, netns: *netns, ends: *ends });
-        socket.cookie = socket.cookie.or(*cookie);
+        let (Some(id), Transition { at, cookie, ends, .. }) = (id, transition) else { continue };
+        let socket = sockets.entry(id).or_insert(Seen { id, opened: *at, cookie: None, ends: *ends });
+        // The latest, for a child's first may be its listener's.
+        socket.cookie = cookie.or(socket.cookie);
         socket.ends = ends.or_earlier(socket.ends);
     }
     let mut sockets: Vec<Seen> = sockets.into_values().collect();
@@ -114,11 +110,8 @@ mod tests {
         let client = actor(1, "127.0.0.1:12345", "127.0.0.1:80");
         let twin = actor(2, "127.0.0.1:12345", "127.0.0.1:80");
         let stranger = actor(3, "127.0.0.1:12345", "127.0.0.1:80");
-        let mut elsewhere = actor(1, "127.0.0.1:12345", "127.0.0.1:80");
-        elsewhere.netns += 1;
-        let transitions =
-            [&twin, &stranger, &client, &elsewhere].map(|actor| life(actor, 1, &[Close, SynSent])).concat();
-        assert_eq!(places(&[client, twin], &transitions), [Some(1), None, Some(0), None]);
+        let transitions = [&twin, &stranger, &client].map(|actor| life(actor, 1, &[Close, SynSent])).concat();
+        assert_eq!(places(&[client, twin], &transitions), [Some(1), None, Some(0)]);
     }
 
     #[test]

@@ -192,7 +192,26 @@ impl Stage {
         expected: impl Into<String>,
         observed: impl Into<String>,
     ) {
-        self.story.expect(name, Expectation::Done { expected: expected.into(), observed: observed.into() });
+        let (expected, observed) = (expected.into(), observed.into());
+        let pass = expected == observed;
+        self.judged(name, expected, observed, pass);
+    }
+
+    /// The same where equal is too much to ask: `pass` says whether what came will do.
+    pub fn judged(
+        &mut self,
+        name: impl Into<String>,
+        expected: impl Into<String>,
+        observed: impl Into<String>,
+        pass: bool,
+    ) {
+        let (expected, observed) = (expected.into(), observed.into());
+        self.story.expect(name, Expectation::Done { expected, observed, pass });
+    }
+
+    /// Expects the socket to connect, simultaneously or not.
+    pub fn opens(&mut self, name: &str, actor: ActorId) {
+        self.story.expect(name, Expectation::Opened { actor });
     }
 
     /// Puts the namespace's sockets into the story as `ss` would list them now: those that take part.

@@ -129,6 +129,25 @@ impl Session {
         }
     }
 
+    /// Waits until the source is ready: what happens from then on is seen whole.
+    ///
+    /// # Errors
+    /// The source gave out, or the output cannot be written.
+    pub async fn ready(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
+        while self.analysis.is_none() {
+            self.take(source).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a line of explanation.
+    ///
+    /// # Errors
+    /// The output or the recording cannot be written.
+    pub fn note(&mut self, text: impl Into<String>) -> Result<(), SessionError> {
+        self.feed(Event::Note(text.into()))
+    }
+
     /// Closes the stream now.
     ///
     /// # Errors

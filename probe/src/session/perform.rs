@@ -1,6 +1,7 @@
 //! A scenario on stage: its driver in a thread, the kernel's reports meanwhile, the verdict after.
 
 use std::{
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -21,7 +22,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// What is to be performed.
 pub struct Performance {
     /// The scenario.
-    pub scenario: &'static dyn Scenario,
+    pub scenario: Arc<dyn Scenario>,
     /// How.
     pub options: Options,
 }
@@ -48,12 +49,10 @@ impl Session {
     ) -> Result<Performed, SessionError> {
         let Performance { scenario, options } = performance;
         // A driver that began before the programs are attached would not be seen whole.
-        while self.analysis.is_none() {
-            self.take(source).await?;
-        }
+        self.ready(source).await?;
         let summary = scenario.summary().to_owned();
-        self.phase(scenario, Phase::Start { summary })?;
-        let story = self.drive(source, scenario, options).await?;
+        self.phase(&*scenario, Phase::Start { summary })?;
+        let story = self.drive(source, Arc::clone(&scenario), options).await?;
         self.settle(source, &story).await?;
         let transitions = std::mem::take(&mut self.transitions);
         for note in story.notes() {
@@ -67,7 +66,7 @@ impl Session {
             self.feed(Event::Check(check.clone()))?;
         }
         let verdict = story.verdict(&checks);
-        self.phase(scenario, Phase::End { verdict: verdict.clone() })?;
+        self.phase(&*scenario, Phase::End { verdict: verdict.clone() })?;
         self.flush()?;
         Ok(Performed { verdict, story, transitions })
     }
@@ -81,13 +80,13 @@ impl Session {
     async fn drive(
         &mut self,
         source: &mut impl Source,
-        scenario: &'static dyn Scenario,
+        scenario: Arc<dyn Scenario>,
         options: Options,
     ) -> Result<Story, SessionError> {
         let (done, mut ended) = oneshot::channel();
         let driver = thread::spawn(move || {
             // Nobody listens any more where the session broke off.
-            let _ = done.send(scenario::play(scenario, &options));
+            let _ = done.send(scenario::play(&*scenario, &options));
         });
         loop {
             tokio::select! {

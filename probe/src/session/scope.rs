@@ -14,10 +14,10 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// This process.
+    /// The process that the kernel's reports call `pid`.
     #[must_use]
-    pub fn own() -> Self {
-        Self::Own(Own { pid: std::process::id(), sockets: HashSet::new(), listeners: HashSet::new() })
+    pub fn own(pid: u32) -> Self {
+        Self::Own(Own { pid, sockets: HashSet::new(), listeners: HashSet::new() })
     }
 
     /// Whether the report is the session's business. Asked once for each, in their order.

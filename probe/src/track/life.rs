@@ -1,6 +1,6 @@
 //! What is remembered of one socket from report to report.
 
-use super::{cause::Past, children::Unnamed, owner};
+use super::{cause::Past, children::Unnamed, is_end, owner};
 use crate::model::{Cause, Close, Connection, Endpoints, Mono, Open, Owner, Report, SocketId, State};
 
 /// One socket.
@@ -115,7 +115,7 @@ impl Life {
         self.continuous = true;
         self.ends = report.ends.or_earlier(self.ends);
         self.past.step(report);
-        if report.new == State::Close && report.old != State::Close {
+        if is_end(report) {
             self.ended = Some(seq);
         }
         // A listener has a trail of one, since it may live for years.

@@ -31,9 +31,9 @@ use crate::model::{Connection, Host, Open, Protocol, Report, SocketId, State, Tr
 /// a socket can be connected again.
 const CLOSED: usize = 1024;
 
-/// With so many sockets remembered, those that were not heard of since reports were last lost are
-/// forgotten: some of them will have ended unheard.
-const MOST: usize = 1 << 18;
+/// With more sockets than this remembered, those that were not heard of since reports were lost are
+/// forgotten: some of them will have ended unheard. Without a loss, there really are so many.
+const MOST: usize = if cfg!(test) { 1 << 12 } else { 1 << 18 };
 
 /// What the tracker makes of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Tracker {
     calls: Calls,
     seq: u64,
     lives: HashMap<u64, Life>,
+    /// Reports were lost since stale lives were last cleared out.
+    gap: bool,
     /// Closed sockets in the order of their ends, each with the `seq` of its end.
     closed: VecDeque<(u64, u64)>,
     listeners: Listeners,
@@ -67,6 +69,7 @@ impl Tracker {
             calls: Calls::of(&host.arch),
             seq: 0,
             lives: HashMap::new(),
+            gap: false,
             closed: VecDeque::new(),
             listeners: Listeners::default(),
             children: Children::default(),
@@ -126,14 +129,14 @@ impl Tracker {
             since,
             segs_out: report.counters.map(|counters| counters.segs_out),
         };
-        let ends_now = report.new == State::Close && report.old != State::Close;
-        let ended = life.connection.clone().filter(|_| ends_now);
+        let ended = if is_end(report) { life.connection.clone() } else { None };
         self.index(report, &transition);
         Tracked { transition, previous, ended }
     }
 
     /// Reports were lost: what is remembered of live sockets may be out of date from here on.
     pub fn lost(&mut self) {
+        self.gap = true;
         self.lives.values_mut().for_each(Life::gap);
     }
 
@@ -161,7 +164,7 @@ impl Tracker {
             (State::Listen, State::Close) => self.listeners.remove(transition),
             _ => {}
         }
-        if report.new == State::Close && report.old != State::Close {
+        if is_end(report) {
             self.closed.push_back((report.socket, self.seq));
         }
         if self.closed.len() > CLOSED
@@ -170,7 +173,8 @@ impl Tracker {
         {
             self.lives.remove(&number);
         }
-        if self.lives.len() > MOST {
+        if self.lives.len() > MOST && self.gap {
+            self.gap = false;
             self.lives.retain(|_, life| life.continuous || life.state == State::Listen);
         }
     }
@@ -184,6 +188,11 @@ impl Tracker {
             && by_cookie
             && (listens || report.ends.remote.port.is_none())
     }
+}
+
+/// Whether a connection, or a listener, ends here. A destroyed listener reports CLOSE→CLOSE after that.
+fn is_end(report: &Report) -> bool {
+    report.new == State::Close && report.old != State::Close
 }
 
 /// Whether this report is the first of a connection or of a listener, and how it opens.

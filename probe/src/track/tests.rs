@@ -245,6 +245,20 @@ fn closed_sockets_are_forgotten_in_time() {
     assert_eq!((tracker.lives.len(), tracker.closed.len()), (1, CLOSED));
 }
 
+#[test]
+fn the_unheard_of_are_forgotten_where_there_are_too_many() {
+    let mut tracker = tracker();
+    let established = |cookie| report(SynRecv, Established).of(cookie);
+    run(&mut tracker, (1..=MOST as u64).map(established));
+    tracker.lost();
+    tracker.observe(&established(1));
+    assert_eq!(tracker.lives.len(), MOST);
+    tracker.observe(&established(0));
+    assert_eq!(tracker.lives.len(), 2, "the two that were heard of since");
+    run(&mut tracker, (1..=MOST as u64 + 1).map(established));
+    assert_eq!(tracker.lives.len(), MOST + 2, "all of them live");
+}
+
 /// A random walk over edges that the kernel takes: of a client, a listener, or a child from its first
 /// report on.
 fn walk() -> impl Strategy<Value = Vec<(State, State)>> {

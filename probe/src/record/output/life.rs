@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Calendar, VERSION};
 use crate::{
-    model::{Cause, Connection, Counters, Endpoint, Finding, Mono, Owner, SocketId, State, Transition},
+    model::{Cause, Connection, Counters, Endpoint, Errno, Finding, Mono, Owner, SocketId, State, Transition},
     record::nanoseconds,
 };
 
@@ -178,7 +178,7 @@ struct CauseObject<'a> {
 
 impl<'a> From<&'a Cause> for CauseObject<'a> {
     fn from(cause: &'a Cause) -> Self {
-        Self { kind: cause.kind.name(), detail: &cause.detail, errno: cause.errno.map(|errno| errno.name()) }
+        Self { kind: cause.kind.name(), detail: &cause.detail, errno: cause.errno.map(Errno::name) }
     }
 }
 

@@ -201,8 +201,9 @@ mod tests {
             ],
         ]
         .concat();
-        let header = [u32::from(MAGIC) | 1 << 16, 24, 0, types.len() as u32 * 4, types.len() as u32 * 4];
-        let words = header.iter().chain([strings.len() as u32].iter()).chain(types.iter());
+        let size = types.len() as u32 * 4;
+        let header = [u32::from(MAGIC) | 1 << 16, 24, 0, size, size, strings.len() as u32];
+        let words = header.iter().chain(types.iter());
         words.flat_map(|word| word.to_ne_bytes()).chain(strings.iter().copied()).collect()
     }
 

@@ -8,6 +8,7 @@ mod decode;
 mod fields;
 mod format;
 mod load;
+mod own;
 
 use std::{
     io,
@@ -47,7 +48,9 @@ pub struct Live {
     lost_told: u64,
     log: Option<EbpfLogger<&'static dyn Log>>,
     look: Interval,
-    ready: Option<Event>,
+    /// What the next batch begins with.
+    pending: Vec<Event>,
+    pid: u32,
     attach: Duration,
 }
 
@@ -71,10 +74,9 @@ impl Live {
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
-        let attach = start.elapsed();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
+        let mut live = Self {
             _ebpf: ebpf,
             backend,
             ring: watched(ring).map_err(LiveError::Ring)?,
@@ -82,9 +84,35 @@ impl Live {
             lost_told: 0,
             log,
             look,
-            ready: Some(Event::Ready { host, backend, off }),
-            attach,
-        })
+            pending: vec![Event::Ready { host, backend, off }],
+            pid: std::process::id(),
+            attach: Duration::ZERO,
+        };
+        live.find_self()?;
+        live.attach = start.elapsed();
+        Ok(live)
+    }
+
+    /// Learns this process's id in the kernel's reports, which proves by the way that they arrive.
+    fn find_self(&mut self) -> Result<(), LiveError> {
+        let Some(landmark) = own::Landmark::leave() else { return Ok(()) };
+        let mut events = Vec::new();
+        loop {
+            let known = events.len();
+            self.take(&mut events).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
+            if events.len() == known {
+                break;
+            }
+        }
+        self.pid = landmark.find(&mut events).ok_or(LiveError::Silent)?;
+        self.pending.append(&mut events);
+        Ok(())
+    }
+
+    /// This process's id as the kernel's reports give it: in the initial pid namespace.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// How long loading and attaching took.
@@ -128,8 +156,8 @@ fn watched(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
 
 impl Source for Live {
     async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
-        if let Some(ready) = self.ready.take() {
-            out.push(ready);
+        if !self.pending.is_empty() {
+            out.append(&mut self.pending);
             return Ok(Flow::More);
         }
         tokio::select! {
