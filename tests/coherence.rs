@@ -17,7 +17,8 @@ fn id(object: &Value) -> Id<'_> {
 /// Holds a stream that has its end against itself.
 #[track_caller]
 pub fn hold(objects: &Objects) {
-    let by_seq: HashMap<u64, &Value> = objects.of("transition").map(|one| (number(&one["seq"]), one)).collect();
+    let by_seq: HashMap<u64, &Value> =
+        objects.of("transition").map(|one| (number(&one["seq"]), one)).collect();
     clocks(objects);
     order(objects);
     lives(objects);

@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: all that must hold before a change goes in.
 
 use std::{
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -30,8 +31,9 @@ pub fn ci() -> Result<()> {
     for (name, mut command) in checks {
         // A failure is in the table, and what was wrong stands above it.
         let _ = step(&mut steps, name, || {
+            eprintln!("$ {}", shown(&command));
             let status = command.status().with_context(|| format!("could not run {command:?}"))?;
-            ensure!(status.success(), "{command:?} failed");
+            ensure!(status.success(), "{status}");
             Ok(())
         });
     }
@@ -58,6 +60,13 @@ fn documentation() -> Command {
     let mut doc = cargo("doc", &["--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     doc
+}
+
+/// A command as one would type it.
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// Names a step, does it, times it and notes how it went.

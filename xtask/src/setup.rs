@@ -112,7 +112,21 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::new_enough;
+    use super::{Toolchain, new_enough};
+
+    #[test]
+    fn what_is_written_is_read() {
+        let debian = Toolchain::Debian {
+            rustc: "/a b/rustc".into(),
+            libraries: "/lib".into(),
+            linker: "/bin/bpf-linker".into(),
+        };
+        for toolchain in [Toolchain::Nightly, debian] {
+            assert_eq!(Toolchain::parse(&toolchain.to_string()), Some(toolchain));
+        }
+        assert_eq!(Toolchain::parse(""), None);
+        assert_eq!(Toolchain::parse("kind = debian\nrustc = /usr/bin/rustc\n"), None);
+    }
 
     #[test]
     fn versions_are_compared_as_numbers() {

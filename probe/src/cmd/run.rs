@@ -48,7 +48,8 @@ impl Run {
         let mut verdicts = Vec::new();
         for _ in 0..self.repeat {
             for scenario in &self.scenarios {
-                let performance = Performance { scenario: Arc::clone(scenario), options: self.options.clone() };
+                let performance =
+                    Performance { scenario: Arc::clone(scenario), options: self.options.clone() };
                 match session.perform(live, performance).await {
                     Ok(performed) => {
                         if let Some(pcap) = &mut self.pcap {
@@ -69,7 +70,7 @@ fn chosen(names: &[String]) -> Result<Vec<Arc<dyn Scenario>>, Failure> {
     if names.is_empty() {
         return Ok(scenario::all().to_vec());
     }
-    let known = || scenario::all().map(Scenario::name).join(", ");
+    let known = || scenario::all().map(|scenario| scenario.name()).join(", ");
     let find = |name: &String| {
         scenario::by_name(name)
             .ok_or_else(|| Failure::usage(format!("there is no scenario `{name}`; there are {}", known())))

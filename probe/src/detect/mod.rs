@@ -10,6 +10,8 @@ mod simultaneous_close;
 mod simultaneous_open;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use self::{
     illegal_transition::IllegalTransition, port_sharing::PortSharing, self_connect::SelfConnect,

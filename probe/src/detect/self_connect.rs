@@ -5,7 +5,7 @@
 //! port is the one that it connects to: bound by hand, or picked by the kernel from the ephemeral
 //! range while the server that belongs there is down. The server then cannot bind.
 
-use std::collections::HashSet;
+use std::{collections::HashMap, num::NonZeroU16};
 
 use super::{Context, Detector, who};
 use crate::model::{Finding, FindingKind, Host, PortRange, SocketId, State};
@@ -15,50 +15,52 @@ use crate::model::{Finding, FindingKind, Host, PortRange, SocketId, State};
 pub struct SelfConnect {
     /// Of the tracer's namespace, which need not be the socket's.
     ephemeral: Option<PortRange>,
-    /// Sockets in SYN_SENT that had no local port when they left CLOSE.
-    autobound: HashSet<SocketId>,
+    /// The local ports with which sockets in SYN_SENT left CLOSE: the kernel picked any other.
+    bound: HashMap<SocketId, Option<NonZeroU16>>,
 }
 
 impl SelfConnect {
     /// A detector for a stream that was taken on this host.
     pub fn new(host: &Host) -> Self {
-        Self { ephemeral: host.ephemeral.clone(), autobound: HashSet::new() }
+        Self { ephemeral: host.ephemeral.clone(), bound: HashMap::new() }
     }
 
-    fn finding(&self, context: &Context<'_>, port: u16, autobound: bool) -> Finding {
+    /// `picked` says whether the kernel chose the local port, where that is known.
+    fn finding(&self, context: &Context<'_>, port: u16, picked: Option<bool>) -> Finding {
         let range = self.ephemeral.as_ref();
         let is_ephemeral = range.is_some_and(|range| range.contains(&port));
         let remote = context.transition.ends.remote;
         let text = |range: &PortRange| format!("the ephemeral range {}-{}", range.start(), range.end());
-        let how = match range {
-            Some(range) if autobound && is_ephemeral => {
+        let place = range.map(|range| {
+            let side = if is_ephemeral { "in" } else { "outside" };
+            format!("; the port is {side} {}", text(range))
+        });
+        let how = match (picked, range) {
+            (Some(true), Some(range)) if is_ephemeral => {
                 format!("for {remote} the kernel picked {port} as the local port, out of {}", text(range))
             }
             // Another namespace's range, then.
-            _ if autobound => {
+            (Some(true), _) => {
                 format!("for {remote} the kernel picked {port} as the local port, out of the ephemeral range")
             }
-            Some(range) => {
-                let side = if is_ephemeral { "in" } else { "outside" };
-                format!("it was bound to {remote} and connected to it; the port is {side} {}", text(range))
+            (Some(false), _) => {
+                format!("it was bound to {remote} and connected to it{}", place.unwrap_or_default())
             }
-            None => format!("it was bound to {remote} and connected to it"),
+            (None, _) => format!("both of its ends are {remote}{}", place.unwrap_or_default()),
         };
         let explain = format!("{} connected to itself: {how}", who(&context.transition.owner));
-        Finding {
-            cure: Some(cure(port, autobound, is_ephemeral)),
-            ..context.finding(FindingKind::SelfConnect, explain)
-        }
+        let cure = cure(port, picked == Some(true), is_ephemeral);
+        Finding { cure: Some(cure), ..context.finding(FindingKind::SelfConnect, explain) }
     }
 }
 
-fn cure(port: u16, autobound: bool, is_ephemeral: bool) -> String {
+fn cure(port: u16, picked: bool, is_ephemeral: bool) -> String {
     let reserve = format!(
         "keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports={port} (it replaces \
          the list: name what is in it already, too)"
     );
     let unbind = "do not bind a client to the port that it connects to";
-    match (autobound, is_ephemeral) {
+    match (picked, is_ephemeral) {
         (true, _) => reserve,
         // By its number, or by the kernel through bind to port 0.
         (false, true) => format!("{unbind}; where bind chose it, {reserve}"),
@@ -70,15 +72,16 @@ impl Detector for SelfConnect {
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         match transition.edge() {
-            (State::Close, State::SynSent) if transition.ends.local.port.is_none() => {
-                self.autobound.insert(transition.socket);
+            (State::Close, State::SynSent) => {
+                self.bound.insert(transition.socket, transition.ends.local.port);
                 None
             }
             (State::SynSent, new) => {
-                let autobound = self.autobound.remove(&transition.socket);
-                let port = transition.ends.local.port?.get();
+                let bound = self.bound.remove(&transition.socket);
+                let port = transition.ends.local.port?;
+                let picked = bound.map(|bound| bound != Some(port));
                 (new == State::SynRecv && transition.ends.is_self())
-                    .then(|| self.finding(context, port, autobound))
+                    .then(|| self.finding(context, port.get(), picked))
             }
             _ => None,
         }
@@ -86,7 +89,7 @@ impl Detector for SelfConnect {
 
     /// What was in SYN_SENT may have left it unheard.
     fn lost(&mut self) {
-        self.autobound.clear();
+        self.bound.clear();
     }
 }
 
@@ -121,6 +124,20 @@ mod tests {
         let findings = story.tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
         insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, out of the ephemeral range 32768-60999");
         insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+    }
+
+    #[test]
+    fn a_port_left_over_from_an_earlier_connection_is_not_bound() {
+        let mut story = story();
+        story.tell(7, ("127.0.0.1:50000", "127.0.0.1:40001"), &[Close, SynSent]);
+        let findings = story.tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
+        assert!(findings[0].explain.contains("the kernel picked 40001"), "{}", findings[0].explain);
+    }
+
+    #[test]
+    fn who_chose_the_port_of_a_socket_first_seen_in_syn_sent_is_not_known() {
+        let findings = story().tell(7, ("127.0.0.1:1314", "127.0.0.1:1314"), &OPEN[1..]);
+        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: both of its ends are 127.0.0.1:1314; the port is outside the ephemeral range 32768-60999");
     }
 
     #[test]

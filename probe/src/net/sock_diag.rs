@@ -5,7 +5,7 @@ use std::{io, net::IpAddr};
 use netlink_packet_sock_diag::{
     SockDiagMessage,
     constants::{AF_INET, AF_INET6, IPPROTO_TCP},
-    inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags},
+    inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, nlas::Nla},
 };
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
@@ -32,7 +32,12 @@ pub struct DiagSocket {
     pub inode: Option<u32>,
     /// Its cookie (SO_COOKIE). A TIME_WAIT socket keeps that of the socket it was made from.
     pub cookie: u64,
+    /// Segments it has received; `None` for one that is no full socket.
+    pub segs_in: Option<u32>,
 }
+
+/// Where `tcpi_segs_in` begins in `struct tcp_info` (include/uapi/linux/tcp.h), since Linux 4.2.
+const SEGS_IN: usize = 140;
 
 /// Lists all TCP sockets of the calling thread's namespace, IPv4 before IPv6. Those in CLOSE are in no
 /// table that the kernel could walk, so a socket that is only bound does not appear.
@@ -45,13 +50,13 @@ pub fn tcp_sockets() -> Result<Vec<DiagSocket>, SockDiagError> {
         let request = InetRequest {
             family,
             protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::empty(),
+            extensions: ExtensionFlags::INFO,
             states: StateFlags::all(),
             socket_id: any,
         };
         let answers = netlink::dump(NETLINK_SOCK_DIAG, SockDiagMessage::InetRequest(request));
         sockets.extend(answers.map_err(SockDiagError)?.into_iter().filter_map(|answer| match answer {
-            SockDiagMessage::InetResponse(response) => socket(&response.header),
+            SockDiagMessage::InetResponse(response) => socket(&response),
             _ => None,
         }));
     }
@@ -59,7 +64,7 @@ pub fn tcp_sockets() -> Result<Vec<DiagSocket>, SockDiagError> {
 }
 
 /// One answer; `None` for a state that no kernel of today has.
-fn socket(header: &InetResponseHeader) -> Option<DiagSocket> {
+fn socket(InetResponse { header, nlas }: &InetResponse) -> Option<DiagSocket> {
     let id = &header.socket_id;
     let family = match id.source_address {
         IpAddr::V4(_) => Family::Ipv4,
@@ -75,7 +80,14 @@ fn socket(header: &InetResponseHeader) -> Option<DiagSocket> {
         uid: header.uid,
         inode: (header.inode != 0).then_some(header.inode),
         cookie: u64::from_ne_bytes(id.cookie),
+        segs_in: nlas.iter().find_map(segs_in),
     })
+}
+
+fn segs_in(attribute: &Nla) -> Option<u32> {
+    let Nla::TcpInfo(info) = attribute else { return None };
+    let bytes = info.get(SEGS_IN..)?.first_chunk()?;
+    Some(u32::from_ne_bytes(*bytes))
 }
 
 #[cfg(test)]
@@ -112,6 +124,8 @@ mod tests {
         assert_eq!(row.ends.remote, local.into());
         assert_eq!(row.ends.local, client.local().unwrap().into());
         assert!(row.inode.is_some());
+        // The SYN+ACK, and nothing since.
+        assert_eq!(row.segs_in, Some(1));
 
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(server.read_to_end(soon).unwrap(), b"");

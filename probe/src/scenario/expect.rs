@@ -1,6 +1,6 @@
 //! Expectations as data, and holding them against what the kernel reported.
 
-use super::opening;
+use super::opening::Opening;
 use crate::model::{Check, Mono, State, Transition};
 
 /// A socket of the story's, by its place in the cast.
@@ -62,21 +62,19 @@ impl Expectation {
     /// Holds the expectation against each actor's transitions. `None` where the backend that reported
     /// them cannot tell.
     pub(super) fn check(&self, scenario: &str, name: &str, lives: &[Vec<&Transition>]) -> Option<Check> {
-        let (expected, observed) = match self {
-            Self::Done { expected, observed, .. } => (expected.clone(), observed.clone()),
+        let (expected, observed, pass) = match self {
+            Self::Done { expected, observed, pass } => (expected.clone(), observed.clone(), *pass),
             Self::Path { actors, span, states } => {
-                (path_text(states), observed_path(actors, *span, states, lives))
+                equal(path_text(states), observed_path(actors, *span, states, lives))
             }
             Self::Together { actors, state } => {
-                (in_state(*state, true), in_state(*state, were_together(actors, *state, lives)))
+                equal(in_state(*state, true), in_state(*state, were_together(actors, *state, lives)))
             }
-            Self::Opened { actor } => (opening::EXPECTED.to_owned(), opening::observed(&lives[actor.0])),
-            Self::NoSegment { actor } => (segments(0), segments_sent(&lives[actor.0])?),
-        };
-        let pass = match self {
-            Self::Done { pass, .. } => *pass,
-            Self::Opened { actor } => opening::is_open(&lives[actor.0]),
-            _ => expected == observed,
+            Self::Opened { actor } => {
+                let opening = Opening::of(&lives[actor.0]);
+                ("simultaneous here, or ordinary here".to_owned(), opening.to_string(), opening.is_open())
+            }
+            Self::NoSegment { actor } => equal(segments(0), segments_sent(&lives[actor.0])?),
         };
         Some(Check { scenario: scenario.to_owned(), name: name.to_owned(), expected, observed, pass })
     }
@@ -89,6 +87,11 @@ impl Expectation {
         std::mem::swap(last_but_one, last);
         true
     }
+}
+
+fn equal(expected: String, observed: String) -> (String, String, bool) {
+    let pass = expected == observed;
+    (expected, observed, pass)
 }
 
 /// The states that a socket went through, the first one left included. Where one report does not

@@ -43,7 +43,7 @@ impl Life {
             life.continuous = earlier.continuous;
         }
         life.past.passive = open == Some(Open::Passive);
-        life.past.autobound = report.ends.local.port.is_none();
+        life.past.first_port = report.ends.local.port;
         life.connection = open.map(|open| life.connection(report, open, Some(report.at)));
         life
     }

@@ -6,7 +6,14 @@ use crate::model::{Endpoint, Known, Owner, Transition};
 
 /// The listening sockets of all namespaces.
 #[derive(Debug, Default)]
-pub struct Listeners(HashMap<(Option<u32>, u16), Vec<Listener>>);
+pub struct Listeners {
+    by_place: HashMap<Place, Vec<Listener>>,
+    /// Where each stands in the other map: by the end, the port may read otherwise.
+    places: HashMap<u64, Place>,
+}
+
+/// A namespace, and a port in it.
+type Place = (Option<u32>, u16);
 
 #[derive(Debug)]
 struct Listener {
@@ -18,21 +25,24 @@ struct Listener {
 impl Listeners {
     /// A socket listens from here on.
     pub fn add(&mut self, transition: &Transition) {
-        self.remove(transition);
-        self.0.entry(key(transition.netns, transition.ends.local)).or_default().push(Listener {
-            number: transition.socket.number,
+        let number = transition.socket.number;
+        self.remove(number);
+        let place = place(transition.netns, transition.ends.local);
+        self.places.insert(number, place);
+        self.by_place.entry(place).or_default().push(Listener {
+            number,
             addr: transition.ends.local.addr,
             owner: transition.owner.clone(),
         });
     }
 
     /// It listens no more.
-    pub fn remove(&mut self, transition: &Transition) {
-        let key = key(transition.netns, transition.ends.local);
-        if let Some(here) = self.0.get_mut(&key) {
-            here.retain(|listener| listener.number != transition.socket.number);
+    pub fn remove(&mut self, number: u64) {
+        let Some(place) = self.places.remove(&number) else { return };
+        if let Some(here) = self.by_place.get_mut(&place) {
+            here.retain(|listener| listener.number != number);
             if here.is_empty() {
-                self.0.remove(&key);
+                self.by_place.remove(&place);
             }
         }
     }
@@ -40,7 +50,7 @@ impl Listeners {
     /// The owner of a child that was accepted there, if only one can be it: in a SO_REUSEPORT group
     /// of several processes, each may.
     pub fn owner_of_child(&self, netns: Option<u32>, local: Endpoint) -> Option<Owner> {
-        let here = self.0.get(&key(netns, local))?;
+        let here = self.by_place.get(&place(netns, local))?;
         let addr = local.canonical().addr;
         let mut owners = here
             .iter()
@@ -54,6 +64,6 @@ impl Listeners {
     }
 }
 
-fn key(netns: Option<u32>, local: Endpoint) -> (Option<u32>, u16) {
+fn place(netns: Option<u32>, local: Endpoint) -> Place {
     (netns, local.port_or_zero())
 }

@@ -161,7 +161,7 @@ impl Tracker {
     fn index(&mut self, report: &Report, transition: &Transition) {
         match (report.old, report.new) {
             (_, State::Listen) => self.listeners.add(transition),
-            (State::Listen, State::Close) => self.listeners.remove(transition),
+            (State::Listen, State::Close) => self.listeners.remove(report.socket),
             _ => {}
         }
         if is_end(report) {

@@ -37,43 +37,35 @@ pub fn find() -> Result<(), Lacks> {
     if lacks.nightly.is_none() && !lacks.linker { Ok(()) } else { Err(lacks) }
 }
 
+/// What is wrong with the nightly, and the command that cures it.
 fn lacking_nightly() -> Option<(String, &'static str)> {
     const INSTALL: &str = "rustup toolchain install nightly --component rust-src";
-    if let Err(error) = version(&mut Command::new("rustup")) {
+    if version(&mut Command::new("rustup")).is_err() {
         return Some((
-            error.to_string(),
-            "rustup, from https://rustup.rs, then rustup toolchain install nightly --component rust-src",
+            "rustup is not on PATH".into(),
+            "rustup, see https://rustup.rs; then rustup toolchain install nightly --component rust-src",
         ));
     }
-    let (Ok(sysroot), Ok(version)) = (rustc(&["--print", "sysroot"]), rustc(&["--version"])) else {
+    let (Some(sysroot), Some(version)) = (rustc(&["--print", "sysroot"]), rustc(&["--version"])) else {
         return Some(("there is no nightly toolchain".into(), INSTALL));
     };
+    // `rustc 1.97.0-nightly (e50aa6fba 2026-05-19)`
     let number = version.split(' ').nth(1).unwrap_or_default();
     if !new_enough(number) {
-        return Some((format!("{version} is too old"), "rustup update nightly"));
+        return Some((format!("nightly {number} is too old"), "rustup update nightly"));
     }
-    // rustup may list the component, or the toolchain, without these files being there.
-    let core = Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs");
-    if !core.exists() {
-        return Some((
-            format!("nightly {number} is without rust-src"),
-            "rustup component add rust-src --toolchain nightly",
-        ));
+    // rustup may list the component without these files being there.
+    if !Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs").exists() {
+        let cure = "rustup component add rust-src --toolchain nightly";
+        return Some((format!("nightly {number} is without rust-src"), cure));
     }
     None
 }
 
-/// One line from the nightly's rustc. rustup is kept from fetching what is not there.
-fn rustc(args: &[&str]) -> Result<String, ()> {
-    let output = Command::new("rustup")
-        .args(["run", "nightly", "rustc"])
-        .args(args)
-        .env("RUSTUP_AUTO_INSTALL", "0")
-        .output()
-        .map_err(drop)?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    } else {
-        Err(())
-    }
+/// What the nightly's rustc prints; `None` where there is none. rustup is kept from fetching one.
+fn rustc(args: &[&str]) -> Option<String> {
+    let mut rustup = Command::new("rustup");
+    rustup.args(["run", "nightly", "rustc"]).args(args).env("RUSTUP_AUTO_INSTALL", "0");
+    let output = rustup.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::{Calendar, VERSION};
 use crate::{
-    model::{Cause, Connection, Counters, Endpoint, Errno, Finding, Mono, Owner, SocketId, State, Transition},
+    model::{
+        Cause, Connection, Counters, Endpoint, Errno, Finding, Mono, Owner, SocketId, State, Transition,
+    },
     record::nanoseconds,
 };
 

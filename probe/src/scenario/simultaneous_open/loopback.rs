@@ -2,7 +2,9 @@
 //!
 //! There a SYN arrives before the connect(2) that sent it returns. For two to cross, the second socket
 //! must be in SYN_SENT within the few microseconds that the first one's SYN takes, on another CPU.
-//! Most tries on an idle machine with two CPUs do; otherwise the first SYN meets no socket.
+//! Most tries on an idle machine with two CPUs do; otherwise the first SYN meets no socket. Between
+//! these lies a moment in which the second SYN arrives before the reset that the first one earned: then
+//! there is a connection, but only one end of it opened simultaneously.
 
 use std::{
     hint,
@@ -13,7 +15,10 @@ use std::{
 };
 
 use super::{End, PORT, close, converse, crossing::CROSSED};
-use crate::scenario::{Span, Stage, Step, Trouble};
+use crate::{
+    net::{Namespace, sock_diag},
+    scenario::{Span, Stage, Step, Trouble},
+};
 
 /// The other end's port: `::1` is the only IPv6 address of the device, so the ports must differ.
 const OTHER_PORT: u16 = 1315;
@@ -27,7 +32,14 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
     for number in 1..=TRIES {
         let a = End::bound(&namespace, here, there, &format!("a, try {number}"), stage)?;
         let b = End::bound(&namespace, there, here, &format!("b, try {number}"), stage)?;
-        if !crossed(&a, &b, stage.deadline())? {
+        if !connected(&a, &b, stage.deadline())? {
+            continue;
+        }
+        if !each_got_a_syn(&namespace, [&a, &b])? {
+            // No TIME_WAIT may keep the next try from the ports.
+            for end in [&a, &b] {
+                end.socket.reset_on_close().step("setting SO_LINGER")?;
+            }
             continue;
         }
         stage
@@ -47,7 +59,7 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
 }
 
 /// Lets both connect at the same moment. Whether both got a connection of it.
-fn crossed(a: &End, b: &End, deadline: Instant) -> Result<bool, Trouble> {
+fn connected(a: &End, b: &End, deadline: Instant) -> Result<bool, Trouble> {
     let gate = Gate::default();
     let begin = |end: &End| {
         gate.pass();
@@ -70,6 +82,17 @@ fn crossed(a: &End, b: &End, deadline: Instant) -> Result<bool, Trouble> {
         end.socket.outcome(deadline).step("opening simultaneously on the loopback device")?;
     }
     Ok(true)
+}
+
+/// Whether each end of a new connection got the other's SYN, which its SYN+ACK followed: an ordinary
+/// connect gets that alone.
+fn each_got_a_syn(namespace: &Namespace, ends: [&End; 2]) -> Result<bool, Trouble> {
+    let sockets = namespace.enter(sock_diag::tcp_sockets)?.step("counting segments")?;
+    let counted = |end: &End| {
+        let cookie = end.socket.cookie().ok()?;
+        sockets.iter().find(|socket| socket.cookie == cookie)?.segs_in
+    };
+    Ok(ends.into_iter().all(|end| counted(end).is_some_and(|segments| segments >= 2)))
 }
 
 /// Lets two threads go on within nanoseconds of each other, where each has a CPU. A barrier that sleeps

@@ -67,7 +67,9 @@ pub enum LiveError {
     #[error("the kernel side has no {0}")]
     NoPart(&'static str),
     /// Attached, and yet no report came of a socket that was opened.
-    #[error("the program is attached, and yet the kernel did not report a socket that was opened to see: please send a bug report with `uname -a`")]
+    #[error(
+        "the program is attached, and yet the kernel did not report a socket that was opened to see: please send a bug report with `uname -a`"
+    )]
     Silent,
     /// A map, or waiting on it.
     #[error("cannot read the ring: {0}")]

@@ -9,6 +9,8 @@ mod fields;
 mod format;
 mod load;
 mod own;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
@@ -20,7 +22,7 @@ use aya::{
     maps::{MapData, PerCpuArray, RingBuf},
 };
 use aya_log::EbpfLogger;
-use log::{Log, warn};
+use log::{Log, info, warn};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::{Interval, MissedTickBehavior},
@@ -90,6 +92,12 @@ impl Live {
         };
         live.find_self()?;
         live.attach = start.elapsed();
+        info!(
+            "attached to {} in {:?}; to the kernel this process is {}",
+            backend.name(),
+            live.attach,
+            live.pid
+        );
         Ok(live)
     }
 

@@ -42,11 +42,11 @@ fn refusal(report: &Report, background: &Background) -> Option<Cause> {
         // __inet_hash_connect went through the whole range.
         None => Cause::new(Kernel, "refused without a packet: no local port left").with(Errno::EADDRNOTAVAIL),
         // __inet_check_established found the same four-tuple, live or in TIME_WAIT.
-        Some(_) if !background.past.autobound => {
+        port if port == background.past.first_port => {
             Cause::new(Kernel, "refused without a packet: this 4-tuple is in use").with(Errno::EADDRNOTAVAIL)
         }
         // It found a port and failed after that: route, policy, memory.
-        Some(_) => Cause::new(Kernel, "refused without a packet"),
+        _ => Cause::new(Kernel, "refused without a packet"),
     })
 }
 
@@ -129,9 +129,9 @@ fn half_closed(report: &Report) -> Cause {
     match (report.old, report.fin_received, report.orphaned) {
         // tcp_fin: TIME_WAIT begins, unseen.
         (State::FinWait2, Some(true), _) => Cause::new(Segment, "FIN received"),
-        // tcp_time_wait, called before the FIN comes. TCP_LINGER2 < 0, or data that nobody can read,
-        // resets instead, and shows no sign of it.
-        (State::FinWait2, _, Some(true)) => Cause::new(Kernel, "orphan left to a FIN_WAIT2 mini-socket"),
+        // tcp_time_wait, called before the FIN comes; or a reset, where TCP_LINGER2 is negative or there
+        // is data that nobody can read. Nothing in the socket tells which.
+        (State::FinWait2, _, Some(true)) => Cause::new(Kernel, "orphan: FIN_WAIT2 mini-socket or RST"),
         // tcp_out_of_resources
         (_, _, Some(true)) => Cause::new(Kernel, "orphan dropped: memory, or its namespace is gone"),
         // After shutdown(WR), close still resets if there is unread data.

@@ -1,5 +1,7 @@
 //! What a cause depends on beside the report.
 
+use std::num::NonZeroU16;
+
 use super::{Call, SEND_SHUTDOWN, shuts};
 use crate::model::{Report, State};
 
@@ -8,8 +10,9 @@ use crate::model::{Report, State};
 pub struct Past {
     /// It is a listener's child.
     pub passive: bool,
-    /// It had no local port when it left CLOSE: the kernel picked one.
-    pub autobound: bool,
+    /// The local port that it left CLOSE with. A later one was picked by the kernel on the way; so was
+    /// this one, perhaps, for an earlier connection of the same socket.
+    pub first_port: Option<NonZeroU16>,
     /// It was shut down for sending before it was established.
     pub deferred: bool,
 }

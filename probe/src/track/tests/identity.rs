@@ -77,4 +77,15 @@ mod fallback {
         let tracked = tracker.observe(&anonymous(second, 0));
         assert_eq!((tracked.previous, tracked.transition.since), (None, None));
     }
+
+    #[test]
+    fn a_listener_that_ends_is_no_longer_asked() {
+        let mut tracker = tracker();
+        tracker.observe(&anonymous(listener(1, 200), 0));
+        // Listening again after shutdown takes another port, which only the end shows.
+        let end = report(Listen, Close).between("0.0.0.0:81", "0.0.0.0:0").shut(3);
+        tracker.observe(&anonymous(end, 0));
+        let child = Report { opened: None, ..child(2, 0) };
+        assert_eq!(pid(&tracker.observe(&anonymous(child, 4096))), (None, Known::Unknown));
+    }
 }

@@ -1,0 +1,147 @@
+//! The programs on the running kernel: identity, owners, generations, loss.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use super::*;
+use crate::{
+    model::{Errno, Family, Known, Report, State},
+    net::{Namespace, Tcp, host},
+};
+
+/// A port of these tests alone: without type information no report says which namespace it is from.
+const PORT: u16 = 2417;
+/// One that nobody listens on.
+const CLOSED: u16 = 2418;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
+}
+
+fn attach(options: &LiveOptions) -> Live {
+    Live::attach(options, host::facts()).unwrap()
+}
+
+/// Every backend, and the fallback on a host without type information.
+fn every_backend() -> [LiveOptions; 3] {
+    let with =
+        |backend, without_btf| LiveOptions { backend: Some(backend), without_btf, ..LiveOptions::default() };
+    [with(Backend::TpBtf, false), with(Backend::Tracepoint, false), with(Backend::Tracepoint, true)]
+}
+
+/// What comes, until there is enough of it.
+async fn until(live: &mut Live, enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {
+    let (deadline, mut events) = (soon(), Vec::new());
+    while !enough(&events) {
+        assert!(Instant::now() < deadline, "not reported; {} events came", events.len());
+        live.batch(&mut events).await.unwrap();
+    }
+    events
+}
+
+fn reports(events: &[Event]) -> impl Iterator<Item = &Report> {
+    events.iter().filter_map(|event| match event {
+        Event::Report(report) => Some(report),
+        _ => None,
+    })
+}
+
+/// What is reported of a socket that connects to this port, at its opening.
+fn connects(events: &[Event], port: u16) -> impl Iterator<Item = &Report> {
+    reports(events)
+        .filter(move |report| report.new == State::SynSent && report.ends.remote.port_or_zero() == port)
+}
+
+/// A process of its own that connects, holds the connection until its stdin ends, and closes.
+fn stranger(server: SocketAddr) -> Child {
+    let connect = format!("exec 3<>/dev/tcp/{}/{} && read -r _", server.ip(), server.port());
+    Command::new("bash").args(["-c", &connect]).stdin(Stdio::piped()).spawn().unwrap()
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn a_child_is_its_listeners_and_not_the_bystanders() {
+    for options in every_backend() {
+        let mut live = attach(&options);
+        let inside = Namespace::private().unwrap();
+        let listener = inside.enter(|| Tcp::listening(loopback(PORT))).unwrap().unwrap();
+        let mut client = inside.enter(|| stranger(loopback(PORT))).unwrap();
+        drop(listener.accept(soon()).unwrap());
+        drop(client.stdin.take());
+        client.wait().unwrap();
+
+        let is_child = |report: &&Report| {
+            (report.old, report.new, report.ends.local.port_or_zero())
+                == (State::Listen, State::SynRecv, PORT)
+        };
+        let events = until(&mut live, |events| reports(events).any(|report| is_child(&report))).await;
+        // On loopback the child's first event runs in the client's connect: the bystander is bash.
+        let child = reports(&events).find(is_child).unwrap().opened.as_ref().unwrap();
+        match live.backend {
+            Backend::TpBtf => {
+                assert_eq!(child.known, Known::Listener);
+                assert_eq!(child.owner.as_ref().map(|owner| owner.pid), Some(live.pid()));
+            }
+            Backend::Tracepoint => assert_eq!((child.known, &child.owner), (Known::Unknown, &None)),
+        }
+        let connect = connects(&events, PORT).next().unwrap().opened.as_ref().unwrap();
+        let owner = connect.owner.as_ref().unwrap();
+        assert_eq!(
+            (connect.known, owner.pid, owner.comm.to_text().as_str()),
+            (Known::Exact, client.id(), "bash")
+        );
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn a_socket_that_is_connected_again_has_a_second_generation() {
+    for options in every_backend() {
+        let mut live = attach(&options);
+        let inside = Namespace::private().unwrap();
+        let client = inside.enter(|| Tcp::new(Family::Ipv4)).unwrap().unwrap();
+        let refused = |error: crate::net::SocketError| assert_eq!(error.errno(), Some(Errno::ECONNREFUSED));
+        refused(client.connect(loopback(CLOSED), soon()).unwrap_err());
+        // SO_ERROR has the refusal; to connect(2) the socket is connecting until it has said so itself
+        // (inet_stream_connect), and disconnects it.
+        let aborted = client.begin_connect(loopback(CLOSED)).unwrap_err();
+        assert_eq!(aborted.errno(), Some(Errno::ECONNABORTED));
+        refused(client.connect(loopback(CLOSED), soon()).unwrap_err());
+        let events = until(&mut live, |events| connects(events, CLOSED).count() == 2).await;
+        let opened: Vec<_> = connects(&events, CLOSED)
+            .map(|report| (report.socket, report.opened.as_ref().unwrap().generation))
+            .collect();
+        assert_eq!(opened[0].0, opened[1].0);
+        assert_eq!(opened[0].1 + 1, opened[1].1);
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn what_the_ring_cannot_take_is_counted() {
+    const TRIES: u64 = 100;
+    let mut live = attach(&LiveOptions { ring_bytes: Some(4096), ..LiveOptions::default() });
+    let inside = Namespace::private().unwrap();
+    inside
+        .enter(|| {
+            for _ in 0..TRIES {
+                Tcp::new(Family::Ipv4).unwrap().connect(loopback(CLOSED), soon()).unwrap_err();
+            }
+        })
+        .unwrap();
+    let lost = |events: &[Event]| -> u64 {
+        let count = |event: &Event| if let Event::Lost { count, .. } = event { *count } else { 0 };
+        events.iter().map(count).sum()
+    };
+    let events = until(&mut live, |events| lost(events) > 0).await;
+    // Each try is two transitions; other sockets of the host may have been lost, too.
+    let seen = reports(&events).filter(|report| report.netns == Some(inside.inode())).count() as u64;
+    assert!(seen < 2 * TRIES && seen + lost(&events) >= 2 * TRIES, "{seen} seen, {} lost", lost(&events));
+}

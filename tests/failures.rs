@@ -1,0 +1,234 @@
+//! Everything that can be wrong: a check, the host, the command line, whoever reads the output. Each has
+//! its exit code and its line, and none a backtrace.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, Read as _},
+    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
+    path::Path,
+    thread,
+};
+
+use nix::{
+    mount::{MsFlags, mount},
+    pty,
+    sched::{CloneFlags, unshare},
+};
+
+use crate::{
+    coherence, contract,
+    support::{Outcome, PROGRAM, Probe, fixture, number, text},
+};
+
+#[track_caller]
+fn sabotage_is_noticed(scenario: &str) {
+    let arguments = format!("run {scenario} --sabotage --delay 5ms --format json");
+    let objects = Probe::new(&arguments).run().exits(1).silently().objects();
+    contract::hold(&objects);
+    coherence::hold(&objects);
+    assert_eq!(objects.verdicts(), [(scenario, "failed")]);
+    let failed: Vec<_> = objects.of("check").filter(|check| check["pass"] == false).collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_ne!(failed[0]["expected"], failed[0]["observed"]);
+    assert_eq!(number(&objects.one("end")["checks_failed"]), 1);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_check_of_shared_port_can_fail() {
+    sabotage_is_noticed("shared-port");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_check_of_simultaneous_open_can_fail() {
+    sabotage_is_noticed("simultaneous-open");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_check_of_self_connect_can_fail() {
+    sabotage_is_noticed("self-connect");
+}
+
+/// One scenario that failed is enough, whatever comes after it; and its recording fails again.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_failure_is_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("failed");
+    Probe::new("run self-connect --sabotage --record").arg(&file).run().exits(1).silently();
+    Probe::new("replay").arg(&file).run().exits(1).silently();
+}
+
+/// Runs the tool as somebody who may do nothing.
+fn unprivileged(arguments: &str) -> Outcome {
+    const NOBODY: u32 = 65534;
+    if !nix::unistd::geteuid().is_root() {
+        return Probe::new(arguments).run();
+    }
+    // Nobody may look into the directory that holds the program, but an open file is open.
+    let program = File::open(PROGRAM).unwrap();
+    let path = format!("/proc/self/fd/{}", program.as_raw_fd());
+    let drop_privileges = |command: &mut std::process::Command| {
+        command.uid(NOBODY).gid(NOBODY);
+    };
+    Probe::of(path, arguments).with(drop_privileges).run()
+}
+
+#[test]
+fn without_privilege_one_line_names_the_cure() {
+    for arguments in ["run", "run --format json", "run --backend tracepoint", "run --backend tp_btf"] {
+        let outcome = unprivileged(arguments).exits(3).saying(&["not permitted", "run as root", "CAP_BPF"]);
+        assert_eq!(outcome.stdout, "");
+    }
+}
+
+/// Runs the tool where these directories are empty.
+fn without(directories: &[&str], arguments: &str) -> Outcome {
+    let hide = |directory: &&str| {
+        if Path::new(directory).is_dir() {
+            mount(Some("none"), *directory, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        }
+    };
+    // A mount namespace belongs to a thread, and goes with it.
+    thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            let all_of_them = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            mount(None::<&str>, "/", None::<&str>, all_of_them, None::<&str>).unwrap();
+            directories.iter().for_each(hide);
+            Probe::new(arguments).run()
+        });
+        run.join().expect("nothing above panics where the test is root")
+    })
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn without_tun_one_scenario_is_unsupported() {
+    let outcome = without(&["/dev/net"], "run --format json").exits(3).silently();
+    let objects = outcome.objects();
+    contract::hold(&objects);
+    coherence::hold(&objects);
+    assert_eq!(
+        objects.verdicts(),
+        [("shared-port", "passed"), ("simultaneous-open", "unsupported"), ("self-connect", "passed")]
+    );
+    let reasons: Vec<_> = objects.of("scenario").filter_map(|end| end["reason"].as_str()).collect();
+    assert!(reasons.len() == 1 && reasons[0].contains("modprobe tun"), "{reasons:?}");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn without_btf_the_classic_tracepoint_does() {
+    let objects =
+        without(&["/sys/kernel/btf"], "run shared-port --format json").exits(0).silently().objects();
+    contract::hold(&objects);
+    let ready = objects.one("ready");
+    assert_eq!(ready["backend"], "tracepoint");
+    assert!(ready["off"].as_array().is_some_and(|off| !off.is_empty()), "{ready}");
+    assert_eq!(objects.verdicts(), [("shared-port", "passed")]);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn without_either_interface_one_line_names_both() {
+    let hidden = ["/sys/kernel/btf", "/sys/kernel/tracing", "/sys/kernel/debug"];
+    without(&hidden, "run").exits(3).saying(&["cannot be traced", "BTF", "mount -t tracefs"]);
+}
+
+#[track_caller]
+fn usage(arguments: &str, words: &[&str]) {
+    let outcome = Probe::new(arguments).run().exits(2).naming(words);
+    assert_eq!(outcome.stdout, "");
+}
+
+#[test]
+fn wrong_usage_is_named() {
+    usage("", &["Usage: probe", "run"]);
+    usage("walk", &["unrecognized subcommand 'walk'"]);
+    usage("run --fast", &["unexpected argument '--fast'"]);
+    usage("run --format xml", &["'xml'", "table, json"]);
+    usage("run shared-ports", &["no scenario `shared-ports`", "shared-port, simultaneous-open, self-connect"]);
+    usage("run --delay 40", &["'40'", "40ms"]);
+    usage("run --delay=-1s", &["'-1s'", "cannot be negative"]);
+    usage("run --delay soon", &["'soon'", "40ms"]);
+    usage("run --repeat 0", &["'0'", "1.."]);
+    usage("run --repeat -1", &["-1"]);
+    usage("run self-connect --pcap /dev/null", &["--pcap", "only simultaneous-open with --wire tun"]);
+    usage("run --wire loopback --pcap /dev/null", &["--pcap", "only simultaneous-open with --wire tun"]);
+    usage("run --record /nowhere/file", &["cannot write /nowhere/file", "No such file or directory"]);
+    usage("run --pcap /nowhere/file", &["cannot write /nowhere/file", "No such file or directory"]);
+    usage("run --record /", &["cannot write /", "Is a directory"]);
+    usage("replay", &["<FILE>"]);
+    usage("replay /nowhere/file", &["/nowhere/file", "No such file or directory"]);
+}
+
+#[test]
+fn what_is_asked_for_in_vain_can_be_asked_for() {
+    let list = Probe::new("run --list").run().exits(0).silently().stdout;
+    let names: Vec<_> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["shared-port", "simultaneous-open", "self-connect"]);
+    Probe::new("--help").run().exits(0).silently();
+    Probe::new("--version").run().exits(0).silently();
+}
+
+/// As in `probe run | head -1`.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    for arguments in ["run --format json", "run"] {
+        let (reader, writer) = io::pipe().unwrap();
+        let running = Probe::new(arguments).with(|command| drop(command.stdout(writer))).start();
+        let mut line = String::new();
+        BufReader::new(reader).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        running.finish().exits(0).silently();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_a_failure() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    Probe::new("replay --format json")
+        .arg(fixture("shared-port-tp_btf-ipv4.jsonl"))
+        .with(|command| drop(command.stdout(full())))
+        .run()
+        .exits(1)
+        .saying(&["cannot write the output", "No space left"]);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_recording_that_cannot_be_kept_is_a_failure() {
+    for file in ["--record", "--pcap"] {
+        let arguments = format!("run simultaneous-open --delay 5ms {file} /dev/full");
+        Probe::new(&arguments).run().exits(1).saying(&["cannot write the", "No space left"]);
+    }
+}
+
+/// What a replay writes to a terminal.
+fn on_a_terminal(no_color: &str) -> String {
+    let ends = pty::openpty(None, None).unwrap();
+    let running = Probe::new("replay")
+        .arg(fixture("self-connect-tp_btf-ipv4.jsonl"))
+        .env("NO_COLOR", no_color)
+        .with(|command| drop(command.stdout(ends.slave)))
+        .start();
+    let mut shown = Vec::new();
+    // When the other end is closed, a terminal's reading fails with EIO.
+    let _ = File::from(ends.master).read_to_end(&mut shown);
+    running.finish().exits(0).silently();
+    String::from_utf8(shown).unwrap()
+}
+
+#[test]
+fn colour_is_for_terminals_that_want_it() {
+    const ESCAPE: char = '\x1b';
+    assert!(on_a_terminal("").contains(ESCAPE));
+    assert!(!on_a_terminal("1").contains(ESCAPE));
+    let piped = Probe::new("replay").arg(fixture("self-connect-tp_btf-ipv4.jsonl")).run().exits(0);
+    assert!(!piped.stdout.contains(ESCAPE), "{piped}");
+    assert!(text(&piped.stdout.lines().next().into()).len() > 1);
+}

@@ -1,0 +1,260 @@
+//! `probe run` on the running kernel: every scenario, over each backend and address family.
+
+use probe::net::Namespace;
+use serde_json::Value;
+
+use crate::{
+    coherence, contract,
+    support::{Objects, Probe, number, text},
+};
+
+const SCENARIOS: [&str; 3] = ["shared-port", "simultaneous-open", "self-connect"];
+
+/// What the kernel must have been seen to do: values that a check of the scenario expected and observed.
+const SEEN: [(&str, &[&str]); 3] = [
+    (
+        "shared-port",
+        &[
+            "CLOSE → SYN_SENT → ESTABLISHED",
+            "LISTEN → SYN_RECV → ESTABLISHED",
+            "ESTABLISHED at once",
+            "I love you.",
+            "EISCONN",
+            "EADDRNOTAVAIL",
+            "CLOSE → SYN_SENT → CLOSE",
+            "EADDRINUSE",
+        ],
+    ),
+    (
+        "simultaneous-open",
+        &[
+            "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED",
+            "ESTABLISHED at once",
+            "SYN, SYN, SYN+ACK, SYN+ACK",
+            "I love you.",
+            "ECONNREFUSED",
+            "CLOSE → SYN_SENT → CLOSE",
+            "CLOSE → SYN_SENT → ESTABLISHED",
+        ],
+    ),
+    (
+        "self-connect",
+        &[
+            "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED",
+            "ESTABLISHED → FIN_WAIT1 → CLOSING → CLOSE",
+            "I love you.",
+            "EADDRINUSE",
+            "20 of 20",
+        ],
+    ),
+];
+
+/// The output of a run that must pass, held against the contract and against itself.
+#[track_caller]
+fn passing(arguments: &str) -> (u32, Objects) {
+    let running = Probe::new(arguments).start();
+    let pid = running.pid();
+    let objects = running.finish().exits(0).silently().objects();
+    contract::hold(&objects);
+    coherence::hold(&objects);
+    (pid, objects)
+}
+
+#[track_caller]
+fn every_scenario(flags: &str) {
+    let (pid, objects) = passing(&format!("run --format json {flags}"));
+    assert_eq!(objects.verdicts(), SCENARIOS.map(|name| (name, "passed")));
+    let end = objects.one("end");
+    assert_eq!((&end["lost"], &end["checks_failed"]), (&0.into(), &0.into()), "{end}");
+    let backend = &objects.one("ready")["backend"];
+    assert!(flags.contains(text(backend)), "{backend}");
+
+    let family = if flags.contains("--ipv6") { "ipv6" } else { "ipv4" };
+    for transition in objects.of("transition") {
+        assert_eq!(transition["family"], family, "{transition}");
+        assert_eq!(transition["protocol"], "tcp", "{transition}");
+        assert_eq!(transition["owner"]["pid"], pid, "{transition}");
+    }
+    for (scenario, values) in SEEN {
+        for value in values {
+            let seen = |check: &Value| {
+                check["scenario"] == scenario && check["expected"] == *value && check["observed"] == *value
+            };
+            assert!(objects.of("check").any(seen), "{scenario} has no check of {value}");
+        }
+    }
+    findings(&objects, !flags.contains("--no-btf"));
+    shared_port_lists_its_sockets(&objects, pid);
+}
+
+/// Exactly those that the scenarios bring about. Without type information no namespaces are known, and
+/// without these nobody shares a port for certain.
+fn findings(objects: &Objects, with_namespaces: bool) {
+    let found: Vec<&str> = objects.of("finding").map(|finding| text(&finding["kind"])).collect();
+    let mut expected = vec!["port-sharing"; usize::from(with_namespaces)];
+    expected.extend([["simultaneous-open"; 3].as_slice(), &["self-connect"; 2]].concat());
+    assert_eq!(found, expected);
+    for finding in objects.of("finding") {
+        let evidence: Vec<(&str, &str)> = edges(finding, objects);
+        match text(&finding["kind"]) {
+            "port-sharing" => {
+                assert_eq!(evidence, [("SYN_SENT", "ESTABLISHED"); 2], "{finding}");
+                assert_eq!(
+                    (&finding["local"]["port"], &finding["remote"]["port"]),
+                    (&12345.into(), &4321.into())
+                );
+            }
+            kind => {
+                assert_eq!(evidence, [("CLOSE", "SYN_SENT"), ("SYN_SENT", "SYN_RECV")], "{finding}");
+                assert_eq!(finding["local"]["port"], 1314, "{finding}");
+                assert_eq!(finding["local"] == finding["remote"], kind == "self-connect", "{finding}");
+                assert_eq!(finding["cure"].is_string(), kind == "self-connect", "{finding}");
+            }
+        }
+    }
+}
+
+/// The state changes that a finding rests on.
+fn edges<'a>(finding: &Value, objects: &'a Objects) -> Vec<(&'a str, &'a str)> {
+    let evidence = finding["evidence"].as_array().expect("the contract holds");
+    let of_seq = |seq: &Value| objects.of("transition").find(|one| one["seq"] == *seq);
+    let pieces = evidence.iter().filter_map(of_seq);
+    pieces.map(|piece| (text(&piece["old"]), text(&piece["new"]))).collect()
+}
+
+/// Two connections from one port, as `ss` would list them.
+fn shared_port_lists_its_sockets(objects: &Objects, pid: u32) {
+    let list = objects.of("sockets").next().expect("the first scenario lists its sockets");
+    let rows = list["sockets"].as_array().expect("the contract holds");
+    let shared = rows.iter().filter(|row| row["local"]["port"] == 12345 && row["state"] == "ESTABLISHED");
+    let to: Vec<u64> = shared.map(|row| number(&row["remote"]["port"])).collect();
+    assert_eq!(to, [80, 4321], "{list}");
+    for row in rows {
+        assert_eq!(row["owner"]["pid"], pid, "{row}");
+    }
+}
+
+macro_rules! every_scenario_on {
+    ($($name:ident: $flags:literal)*) => {$(
+        #[test]
+        #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+        fn $name() {
+            every_scenario($flags);
+        }
+    )*};
+}
+
+every_scenario_on! {
+    tp_btf_over_ipv4: "--backend tp_btf"
+    tp_btf_over_ipv6: "--backend tp_btf --ipv6"
+    tracepoint_over_ipv4: "--backend tracepoint"
+    tracepoint_over_ipv6: "--backend tracepoint --ipv6"
+    no_btf_over_ipv4: "--backend tracepoint --no-btf"
+    no_btf_over_ipv6: "--backend tracepoint --no-btf --ipv6"
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn times_are_those_of_this_machines_clocks() {
+    let (_, objects) = passing("run self-connect --format json");
+    let transition = objects.of("transition").next().expect("a transition");
+    let now = jiff::Timestamp::now().as_nanosecond();
+    let ago = now - coherence::unix_ns(&transition["time"]);
+    assert!((0..60_000_000_000).contains(&ago), "{ago} ns ago: {transition}");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn the_syns_cross_on_the_loopback_device_or_it_is_said_that_they_do_not() {
+    let outcome = Probe::new("run simultaneous-open --wire loopback --format json").run().silently();
+    let objects = outcome.objects();
+    contract::hold(&objects);
+    coherence::hold(&objects);
+    let verdict = objects.verdicts();
+    if verdict == [("simultaneous-open", "passed")] {
+        assert!(text(&objects.one("note")["text"]).contains("crossed on the loopback device at try"));
+        let found: Vec<_> = objects.of("finding").map(|finding| text(&finding["kind"])).collect();
+        assert_eq!(found, ["simultaneous-open"; 2]);
+        outcome.exits(0);
+    } else {
+        // One CPU, or others that keep both of them busy.
+        assert_eq!(verdict, [("simultaneous-open", "unsupported")]);
+        let end = objects.of("scenario").last().expect("an end");
+        assert!(text(&end["reason"]).contains("never crossed"), "{end}");
+        outcome.exits(3);
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn repeating_goes_through_everything_again() {
+    let (_, objects) = passing("run shared-port simultaneous-open --delay 5ms --repeat 2 --format json");
+    let verdicts = [("shared-port", "passed"), ("simultaneous-open", "passed")];
+    assert_eq!(objects.verdicts(), [verdicts, verdicts].concat());
+    let checks: Vec<&str> = objects.of("check").map(|check| text(&check["name"])).collect();
+    let (first, second) = checks.split_at(checks.len() / 2);
+    assert_eq!(first, second);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn runs_at_the_same_time_never_meet() {
+    let runs: Vec<_> = (0..3).map(|_| Probe::new("run --format json").start()).collect();
+    for run in runs {
+        let pid = run.pid();
+        let objects = run.finish().exits(0).silently().objects();
+        contract::hold(&objects);
+        coherence::hold(&objects);
+        assert_eq!(objects.verdicts(), SCENARIOS.map(|name| (name, "passed")));
+        for transition in objects.of("transition") {
+            assert_eq!(transition["owner"]["pid"], pid, "{transition}");
+        }
+    }
+}
+
+/// A host of the test's own: `--netns host` is about the namespace that the tool is started in.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn on_a_host_it_is_the_hosts_ports() {
+    let host = Namespace::private().unwrap();
+    let run = |arguments| host.enter(|| Probe::new(arguments).run()).unwrap().silently();
+
+    let objects = run("run --netns host --format json").exits(0).objects();
+    contract::hold(&objects);
+    coherence::hold(&objects);
+    assert_eq!(objects.verdicts(), SCENARIOS.map(|name| (name, "passed")));
+    let on_loopback = |transition: &&Value| text(&transition["local"]["addr"]) == "127.0.0.1";
+    for transition in objects.of("transition").filter(on_loopback) {
+        assert_eq!(transition["netns"], host.inode(), "{transition}");
+    }
+
+    // The self-connect has left its port in TIME_WAIT, and no flag of a socket's own helps.
+    let objects = run("run self-connect --netns host --format json").exits(3).objects();
+    contract::hold(&objects);
+    assert_eq!(objects.verdicts(), [("self-connect", "unsupported")]);
+    let reason = text(&objects.of("scenario").last().expect("an end")["reason"]);
+    assert!(reason.contains("127.0.0.1:1314") && reason.contains("leave out --netns host"), "{reason}");
+
+    // In namespaces of its own nothing is in the way.
+    run("run self-connect --format json").exits(0);
+}
+
+/// Three seconds for everything, and in a release build 300 ms to attach. A machine that is busy with
+/// other things may have another try.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn it_is_quick() {
+    const TRIES: usize = 5;
+    let attach_limit = if cfg!(debug_assertions) { 3_000_000_000 } else { 300_000_000 };
+    let mut times = Vec::new();
+    for _ in 0..TRIES {
+        let (_, objects) = passing("run --format json");
+        let end = objects.one("end");
+        let (duration, attach) = (number(&end["duration_ns"]), number(&end["attach_ns"]));
+        if duration < 3_000_000_000 && attach < attach_limit {
+            return;
+        }
+        times.push((duration, attach));
+    }
+    panic!("everything, and attaching, took so many nanoseconds: {times:?}");
+}
