@@ -150,7 +150,10 @@ fn wrong_usage_is_named() {
     usage("walk", &["unrecognized subcommand 'walk'"]);
     usage("run --fast", &["unexpected argument '--fast'"]);
     usage("run --format xml", &["'xml'", "table, json"]);
-    usage("run shared-ports", &["no scenario `shared-ports`", "shared-port, simultaneous-open, self-connect"]);
+    usage(
+        "run shared-ports",
+        &["no scenario `shared-ports`", "shared-port, simultaneous-open, self-connect"],
+    );
     usage("run --delay 40", &["'40'", "40ms"]);
     usage("run --delay=-1s", &["'-1s'", "cannot be negative"]);
     usage("run --delay soon", &["'soon'", "40ms"]);

@@ -18,7 +18,7 @@ const BRISK: &str = "run simultaneous-open --delay 200ms --repeat 50 --format js
 /// Waits until both ends have left this state behind: sockets, wire and namespaces are there.
 fn both_in(state: &str, running: &mut Running) {
     for _ in 0..2 {
-        running.wait_for("transition", |object| object["type"] == "transition" && object["new"] == state);
+        running.wait_for_state(state);
     }
 }
 
@@ -61,7 +61,7 @@ fn a_table_that_is_interrupted_is_closed_too() {
     let file = directory.path().join("interrupted");
     let arguments = SLOW.replace("--format json", "--record");
     let mut running = Probe::new(&arguments).arg(&file).start();
-    running.wait_for_line("SYN_SENT");
+    running.wait_for_line("SYN_SENT", |line| line.contains("SYN_SENT"));
     running.signal(Signal::SIGINT);
     let outcome = running.finish().exits(130).silently();
     let last = outcome.stdout.lines().last().unwrap_or_default();
@@ -76,7 +76,11 @@ fn nothing_remains_after(signal: Signal, arguments: &str, state: &str) {
     let remains = Remains::of(running.pid());
     running.signal(signal);
     let outcome = running.finish();
-    if signal == Signal::SIGKILL { drop(outcome.dies_of(signal)) } else { says_its_end(outcome) }
+    if signal == Signal::SIGKILL {
+        drop(outcome.dies_of(signal))
+    } else {
+        says_its_end(outcome)
+    }
     remains.vanish();
 }
 

@@ -65,8 +65,7 @@ fn flags(packet: &[u8]) -> Option<String> {
 fn captured(flags: &str) -> (Vec<Found>, Objects) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("wire.pcapng");
-    let outcome =
-        Probe::new(&format!("run simultaneous-open --format json {flags} --pcap")).arg(&file).run();
+    let outcome = Probe::new(&format!("run simultaneous-open --format json {flags} --pcap")).arg(&file).run();
     let objects = outcome.exits(0).silently().objects();
     (read(&file), objects)
 }

@@ -149,11 +149,11 @@ fn an_early_end_tries_until_the_late_one_comes() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn an_end_alone_is_refused() {
     let hosts = Hosts::new(Family::Ipv4);
-    let objects = hosts.start(Side::A, "--in 100ms --window 300ms").finish().exits(1).silently().objects();
+    let objects = hosts.start(Side::A, "--in 0s --window 3s").finish().exits(1).silently().objects();
     assert_eq!(objects.verdicts(), [("rendezvous", "failed")]);
     assert_eq!(observed(&objects, "connects"), "ECONNREFUSED");
     assert_eq!(observed(&objects, "what this kernel saw"), "refused: CLOSE → SYN_SENT → CLOSE");
-    assert!((2..=5).contains(&refusals(&objects)), "a round trip is 80 ms: {:?}", notes(&objects));
+    assert!((2..=38).contains(&refusals(&objects)), "a round trip is 80 ms: {:?}", notes(&objects));
     assert!(notes(&objects).last().unwrap().contains("--window"), "{:?}", notes(&objects));
 }
 
@@ -162,7 +162,7 @@ fn an_end_alone_is_refused() {
 fn an_end_without_an_answer_times_out() {
     let hosts = Hosts::new(Family::Ipv6);
     hosts.wire.add(Rule::drop(Segment::is_syn));
-    let objects = hosts.start(Side::B, "--in 100ms --window 0s").finish().exits(1).silently().objects();
+    let objects = hosts.start(Side::B, "--in 0s --window 0s").finish().exits(1).silently().objects();
     assert_eq!(observed(&objects, "what this kernel saw"), "timed out: CLOSE → SYN_SENT → CLOSE");
     assert!(notes(&objects).last().unwrap().contains("firewall"), "{:?}", notes(&objects));
 }
@@ -173,7 +173,7 @@ fn to_an_end_that_meets_a_listener_it_is_ordinary() {
     let hosts = Hosts::new(Family::Ipv4);
     let at = hosts.link.at(Side::B, PORT);
     let listener = hosts.namespaces[Side::B as usize].enter(|| Tcp::listening(at)).unwrap().unwrap();
-    let end = hosts.start(Side::A, "--in 100ms");
+    let end = hosts.start(Side::A, "--in 0s");
     let deadline = Instant::now() + PATIENCE;
     let server = listener.accept(deadline).unwrap();
     assert_eq!(server.read_to_end(deadline).unwrap(), b"I love you.");
@@ -186,18 +186,29 @@ fn to_an_end_that_meets_a_listener_it_is_ordinary() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_minute_after_a_meeting_the_next_one_is_told_why_it_fails() {
+fn two_ends_can_meet_again_at_once() {
     let hosts = Hosts::new(Family::Ipv4);
-    let agreed = format!("--at {} --window 20s", soon());
-    hosts.meet([&agreed, &agreed]);
-    // Whoever sent its FIN first is in TIME_WAIT; mostly both are.
-    let again =
-        [Side::A, Side::B].map(|side| hosts.start(side, "--in 0s --window 0s").finish().exits(1).objects());
-    let told = again.iter().any(|objects| {
-        observed(objects, "connects") == "EADDRNOTAVAIL"
-            && notes(objects).iter().any(|note| note.contains("TIME_WAIT"))
-    });
-    assert!(told, "{:?}", again.each_ref().map(notes));
+    // The first meeting leaves its TIME_WAIT at one end at least.
+    for _ in 0..2 {
+        let agreed = format!("--at {} --window 20s", soon());
+        for objects in hosts.meet([&agreed, &agreed]) {
+            assert_eq!(observed(&objects, "what this kernel saw"), SIMULTANEOUS);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_connection_between_the_two_ends_is_in_the_way() {
+    let hosts = Hosts::new(Family::Ipv4);
+    let [a, b] = Side::BOTH.map(|side| hosts.link.at(side, PORT));
+    let _listener = hosts.namespaces[Side::B as usize].enter(|| Tcp::listening(b)).unwrap().unwrap();
+    let connection = hosts.namespaces[Side::A as usize].enter(|| Tcp::bound(a)).unwrap().unwrap();
+    connection.connect(b, Instant::now() + PATIENCE).unwrap();
+    let objects = hosts.start(Side::A, "--in 0s").finish().exits(1).silently().objects();
+    assert_eq!(observed(&objects, "connects"), "EADDRNOTAVAIL");
+    assert_eq!(observed(&objects, "what this kernel saw"), "EADDRNOTAVAIL: CLOSE → SYN_SENT → CLOSE");
+    assert!(notes(&objects).last().unwrap().contains("another port"), "{:?}", notes(&objects));
 }
 
 #[test]

@@ -133,21 +133,30 @@ impl Running {
         self.pid
     }
 
-    /// Waits for an object on stdout that is as `wanted` asks. What came before it is kept for the end.
+    /// Waits for a line on stdout that is as `wanted` asks. What came before it is kept for the end.
     #[track_caller]
-    pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for_line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
         let mut seen = self.outcome.stdout.len();
-        loop {
-            let more = self.next();
-            if let Some(line) = self.outcome.stdout[seen..].lines().next() {
-                seen = self.outcome.stdout.len();
-                let object = parse(line);
-                if wanted(&object) {
-                    return object;
-                }
+        while self.next() {
+            let line = &self.outcome.stdout[seen..];
+            if !line.is_empty() && wanted(line.trim_end()) {
+                return;
             }
-            assert!(more, "no {what} came from {}", self.outcome);
+            seen = self.outcome.stdout.len();
         }
+        panic!("no {what} came from {}", self.outcome);
+    }
+
+    /// Waits for an object on stdout that is as `wanted` asks.
+    #[track_caller]
+    pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) {
+        self.wait_for_line(what, |line| wanted(&parse(line)));
+    }
+
+    /// Waits until a socket enters this state.
+    #[track_caller]
+    pub fn wait_for_state(&mut self, state: &str) {
+        self.wait_for(state, |object| object["type"] == "transition" && object["new"] == state);
     }
 
     /// Sends a signal.

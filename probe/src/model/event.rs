@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Backend, Check, Connection, Finding, Host, Phase, Report, SocketRow, Transition};
+use super::{Backend, Check, Connection, Finding, Host, Phase, Report, SocketId, SocketRow, Transition};
 
 /// An item of the stream, in the order in which it happened. Sources yield the first kinds; the
 /// session turns each [`Report`] into a [`Transition`] and adds what tracker and detectors say.
@@ -41,6 +41,8 @@ pub enum Event {
     },
     /// A scenario's expectation against the observation.
     Check(Check),
+    /// What the scenario calls the sockets whose transitions came before.
+    Labels(Vec<(SocketId, String)>),
     /// Sockets as sock_diag lists them.
     Sockets(Vec<SocketRow>),
     /// A line of explanation from a scenario, such as how many tries it took.

@@ -6,6 +6,7 @@
 //! closure gets to another one.
 
 pub mod clock;
+pub mod cpu;
 pub mod host;
 pub mod link;
 pub mod namespace;

@@ -9,7 +9,7 @@ use proptest::{array, collection, option, prelude::*, sample::select};
 
 use crate::model::{
     Backend, Check, Clock, Counters, End, Endpoint, Endpoints, Errno, Event, Family, Host, Known, Mono, Name,
-    Opened, Owner, Phase, Protocol, Report, SocketRow, State, Task, Verdict,
+    Opened, Owner, Phase, Protocol, Report, SocketId, SocketRow, State, Task, Verdict,
 };
 
 /// Any of them but the end.
@@ -21,6 +21,7 @@ pub fn event() -> impl Strategy<Value = Event> {
         1 => (any::<u64>(), any::<String>()).prop_map(|(count, place)| Event::Lost { count, place }),
         1 => (any::<String>(), phase()).prop_map(|(name, phase)| Event::Scenario { name, phase }),
         1 => check().prop_map(Event::Check),
+        1 => collection::vec((socket(), any::<String>()), 0..3).prop_map(Event::Labels),
         1 => collection::vec(row(), 0..3).prop_map(Event::Sockets),
         1 => any::<String>().prop_map(Event::Note),
     ]
@@ -120,6 +121,10 @@ fn check() -> impl Strategy<Value = Check> {
         let [scenario, name, expected, observed] = texts;
         Check { scenario, name, expected, observed, pass }
     })
+}
+
+fn socket() -> impl Strategy<Value = SocketId> {
+    (any::<u64>(), any::<u32>()).prop_map(|(number, generation)| SocketId { number, generation })
 }
 
 fn row() -> impl Strategy<Value = SocketRow> {

@@ -13,7 +13,10 @@ use serde::Serialize;
 
 use self::{
     life::{ConnectionObject, FindingObject, TransitionObject},
-    run::{CheckObject, EndObject, LostObject, NoteObject, ReadyObject, ScenarioObject, SocketsObject},
+    run::{
+        CheckObject, EndObject, LabelsObject, LostObject, NoteObject, ReadyObject, ScenarioObject,
+        SocketsObject,
+    },
 };
 use crate::model::{Clock, Event, Mono};
 
@@ -35,6 +38,7 @@ enum Kind<'a> {
     Lost(LostObject<'a>),
     Scenario(ScenarioObject<'a>),
     Check(CheckObject<'a>),
+    Labels(LabelsObject<'a>),
     Sockets(SocketsObject<'a>),
     Note(NoteObject<'a>),
     End(EndObject),
@@ -54,6 +58,7 @@ impl<'a> Object<'a> {
             Event::Lost { count, place } => Kind::Lost(LostObject::of(*count, place)),
             Event::Scenario { name, phase } => Kind::Scenario(ScenarioObject::of(name, phase)),
             Event::Check(check) => Kind::Check(CheckObject::of(check)),
+            Event::Labels(labels) => Kind::Labels(LabelsObject::of(labels)),
             Event::Sockets(rows) => Kind::Sockets(SocketsObject::of(rows)),
             Event::Note(text) => Kind::Note(NoteObject::of(text)),
             Event::End(end) => Kind::End(EndObject::of(end)),

@@ -149,6 +149,7 @@ impl Render for Table {
             }
             Event::Finding(finding) => self.section.findings.push(finding.clone()),
             Event::Check(check) => self.section.checks.push(check.clone()),
+            Event::Labels(labels) => self.section.labels.extend(labels.iter().cloned()),
             Event::Sockets(rows) => self.section.sockets.extend_from_slice(rows),
             Event::Note(text) => self.section.notes.push(text.clone()),
             Event::Lost { count, place } => self.section.lost.push((*count, place.clone())),

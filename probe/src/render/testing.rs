@@ -122,6 +122,13 @@ impl Stream {
         }))
     }
 
+    pub fn labels(&mut self, labels: &[(&Actor, &str)]) -> &mut Self {
+        let label = |(actor, label): &(&Actor, &str)| {
+            (SocketId { number: actor.number, generation: 1 }, (*label).to_owned())
+        };
+        self.then(Event::Labels(labels.iter().map(label).collect()))
+    }
+
     pub fn lists(&mut self, actors: &[(&Actor, State, &str)]) -> &mut Self {
         let rows = actors.iter().map(|(actor, state, label)| SocketRow {
             label: (*label).to_owned(),
@@ -187,6 +194,7 @@ pub fn self_connect() -> Vec<Event> {
         )
         .moves(&accident, 9, SynRecv, Established, segment("ACK of SYN received"))
         .then(Event::Note("with nobody listening on 127.0.0.1:40001, try 3813 connected: to itself".to_owned()))
+        .labels(&[(&own, "bound"), (&accident, "accident")])
         .lists(&[(&own, Established, "the socket")])
         .checks("connect to its own port", "success", "success")
         .checks("reads what it wrote", "I love you.", "I love you.")
@@ -229,7 +237,7 @@ pub fn trouble() -> Vec<Event> {
             7,
             SynSent,
             Close,
-            Cause::new(CauseKind::Kernel, "refused without a packet: this 4-tuple is in use")
+            Cause::new(CauseKind::Kernel, "refused without a packet: 4-tuple in use")
                 .with(Errno::EADDRNOTAVAIL),
         )
         .hammers("127.0.0.1:81", 3)

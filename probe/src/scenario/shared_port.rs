@@ -139,7 +139,7 @@ impl Play<'_> {
 
         let twin = self.sharing(first.from)?;
         let ends = stage::ends(first.from, first.to);
-        let actor = self.stage.join("twin of client 1", &twin, &self.namespace, ends)?;
+        let actor = self.stage.join("twin", &twin, &self.namespace, ends)?;
         let same = twin.begin_connect(first.to);
         self.stage.returns("twin connects", Err(Errno::EADDRNOTAVAIL), &same);
         let refused = [State::Close, State::SynSent, State::Close];

@@ -1,6 +1,7 @@
 //! A scenario on stage: its driver in a thread, the kernel's reports meanwhile, the verdict after.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Session, SessionError};
 use crate::{
-    model::{Check, Event, Phase, Transition, Verdict},
+    model::{Check, Event, Phase, SocketId, Transition, Verdict},
     scenario::{self, Options, Scenario, Story},
     source::Source,
 };
@@ -55,6 +56,7 @@ impl Session {
         let story = self.drive(source, Arc::clone(&scenario), options).await?;
         self.settle(source, &story).await?;
         let transitions = std::mem::take(&mut self.transitions);
+        self.feed(Event::Labels(labels(&story, &transitions)))?;
         for note in story.notes() {
             self.feed(Event::Note(note.clone()))?;
         }
@@ -109,4 +111,14 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Each socket that plays a part, by what the scenario calls it, in the order of their first reports.
+fn labels(story: &Story, transitions: &[Transition]) -> Vec<(SocketId, String)> {
+    let named = transitions.iter().map(|transition| transition.socket).zip(story.labels(transitions));
+    let mut seen = HashSet::new();
+    named
+        .filter_map(|(socket, label)| Some((socket, label?.to_owned())))
+        .filter(|(socket, _)| seen.insert(*socket))
+        .collect()
 }

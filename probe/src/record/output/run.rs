@@ -7,7 +7,7 @@ use super::{
     life::{EndpointObject, OwnerObject},
 };
 use crate::{
-    model::{Backend, Check, End, Host, Phase, SocketRow, Verdict},
+    model::{Backend, Check, End, Host, Phase, SocketId, SocketRow, Verdict},
     record::nanoseconds,
 };
 
@@ -106,6 +106,31 @@ impl<'a> CheckObject<'a> {
             observed: &check.observed,
             pass: check.pass,
         }
+    }
+}
+
+/// What the scenario calls the sockets of its transitions.
+#[derive(Debug, Serialize)]
+pub struct LabelsObject<'a> {
+    v: u8,
+    labels: Vec<LabelObject<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct LabelObject<'a> {
+    socket: String,
+    generation: Option<u32>,
+    label: &'a str,
+}
+
+impl<'a> LabelsObject<'a> {
+    pub fn of(labels: &'a [(SocketId, String)]) -> Self {
+        let object = |(socket, label): &'a (SocketId, String)| LabelObject {
+            socket: socket.number.to_string(),
+            generation: (socket.generation != 0).then_some(socket.generation),
+            label,
+        };
+        Self { v: VERSION, labels: labels.iter().map(object).collect() }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     report::ReportLine,
-    said::{CheckLine, PhaseLine, SocketLine},
+    said::{CheckLine, LabelLine, PhaseLine, SocketLine},
 };
 use super::{names, nanoseconds};
 use crate::model::{Backend, Clock, End, Event, Host};
@@ -28,6 +28,8 @@ pub enum Line {
     Scenario { name: String, phase: PhaseLine },
     /// [`Event::Check`]
     Check(CheckLine),
+    /// [`Event::Labels`]
+    Labels(Vec<LabelLine>),
     /// [`Event::Sockets`]
     Sockets(Vec<SocketLine>),
     /// [`Event::Note`]
@@ -45,6 +47,7 @@ impl Line {
             Event::Lost { count, place } => Self::Lost { count: *count, place: place.clone() },
             Event::Scenario { name, phase } => Self::Scenario { name: name.clone(), phase: phase.into() },
             Event::Check(check) => Self::Check(check.into()),
+            Event::Labels(labels) => Self::Labels(labels.iter().map(Into::into).collect()),
             Event::Sockets(rows) => Self::Sockets(rows.iter().map(Into::into).collect()),
             Event::Note(text) => Self::Note(text.clone()),
             Event::End(end) => {
@@ -62,6 +65,7 @@ impl Line {
             Self::Lost { count, place } => Event::Lost { count, place },
             Self::Scenario { name, phase } => Event::Scenario { name, phase: phase.into() },
             Self::Check(check) => Event::Check(check.into()),
+            Self::Labels(labels) => Event::Labels(labels.into_iter().map(Into::into).collect()),
             Self::Sockets(rows) => Event::Sockets(rows.into_iter().map(Into::into).collect()),
             Self::Note(text) => Event::Note(text),
             Self::End { duration_ns, attach_ns } => Event::End(End {

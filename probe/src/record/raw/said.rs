@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{names, report::TaskLine};
-use crate::model::{Check, Endpoints, Known, Owner, Phase, SocketRow, State, Verdict};
+use crate::model::{Check, Endpoints, Known, Owner, Phase, SocketId, SocketRow, State, Verdict};
 
 /// [`Phase`]
 #[derive(Debug, Deserialize, Serialize)]
@@ -33,6 +33,15 @@ pub struct CheckLine {
     expected: String,
     observed: String,
     pass: bool,
+}
+
+/// A socket's name in its scenario.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelLine {
+    socket: u64,
+    generation: u32,
+    label: String,
 }
 
 /// [`SocketRow`]
@@ -102,6 +111,18 @@ impl From<CheckLine> for Check {
             observed: line.observed,
             pass: line.pass,
         }
+    }
+}
+
+impl From<&(SocketId, String)> for LabelLine {
+    fn from((socket, label): &(SocketId, String)) -> Self {
+        Self { socket: socket.number, generation: socket.generation, label: label.clone() }
+    }
+}
+
+impl From<LabelLine> for (SocketId, String) {
+    fn from(line: LabelLine) -> Self {
+        (SocketId { number: line.socket, generation: line.generation }, line.label)
     }
 }
 

@@ -1,7 +1,10 @@
 //! What belongs together in the output: a scenario from its start to its end, or what happens
 //! outside of any.
 
-use std::io::{self, Write};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+};
 
 use super::{
     super::style::{Style, Tone},
@@ -9,13 +12,15 @@ use super::{
     grid::{INDENT, paragraph},
     parts, transitions, words,
 };
-use crate::model::{Check, Finding, Mono, SocketRow, Transition, Verdict};
+use crate::model::{Check, Finding, Mono, SocketId, SocketRow, Transition, Verdict};
 
 /// A section that is being gathered: a table needs all of its rows before it has its widths.
 #[derive(Debug, Default)]
 pub struct Section {
     /// Of what it shows, in its order.
     pub transitions: Vec<Transition>,
+    /// What the scenario calls their sockets.
+    pub labels: HashMap<SocketId, String>,
     /// Expectations against observations.
     pub checks: Vec<Check>,
     /// What the detectors said.
@@ -37,7 +42,7 @@ impl Section {
             part(out, |out| paragraph(style, Tone::Bad, &text).write(out))?;
         }
         if !self.transitions.is_empty() {
-            part(out, |out| transitions::write(&fold(&self.transitions), start, style, out))?;
+            part(out, |out| transitions::write(&fold(&self.transitions), &self.labels, start, style, out))?;
         }
         if !self.notes.is_empty() {
             part(out, |out| parts::notes(&self.notes, style, out))?;

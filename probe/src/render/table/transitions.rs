@@ -1,7 +1,7 @@
 //! The transitions: in one table where it fits, else in two, with what seldom changes in the first.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     io::{self, Write},
 };
 
@@ -16,32 +16,51 @@ use crate::model::{Endpoints, Mono, SocketId, Transition};
 /// What a socket's number, its owner and the gaps need, as a rule.
 const BESIDE_ENDS: usize = 34;
 
+/// What a scenario calls its sockets.
+pub type Labels = HashMap<SocketId, String>;
+
 /// Writes them, with times since `start`.
-pub fn write(rows: &[Row<'_>], start: Mono, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let together = together(rows, start, style);
+pub fn write(
+    rows: &[Row<'_>],
+    labels: &Labels,
+    start: Mono,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let together = together(rows, labels, start, style);
     if together.natural_width() <= style.width {
         together.write(out)?;
-    } else {
-        sockets(rows, style).write(out)?;
-        writeln!(out)?;
-        moves(rows, start, style).write(out)?;
+        return legend(shown(rows), style, out);
     }
-    match words::legend(shown(rows).map(|transition| &transition.owner)) {
+    let sockets = latest(rows);
+    table_of_sockets(&sockets, labels, style).write(out)?;
+    legend(sockets.into_iter(), style, out)?;
+    writeln!(out)?;
+    moves(rows, labels, start, style).write(out)
+}
+
+/// What the marks of the owners mean, where there are any.
+fn legend<'a>(
+    shown: impl Iterator<Item = &'a Transition>,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match words::legend(shown.map(|transition| &transition.owner)) {
         Some(legend) => paragraph(style, Tone::Faint, &legend).write(out),
         None => Ok(()),
     }
 }
 
 /// Everything of a transition in one row.
-fn together(rows: &[Row<'_>], start: Mono, style: Style) -> Grid {
+fn together(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> Grid {
     let names = ["ms", "socket", "local → remote", "old → new", "cause", "owner"];
-    let mut grid = Grid::new(style).header(names).right(&[0, 1]);
+    let mut grid = Grid::new(style).header(names).right(&[0]);
     let pad = widest_old(rows);
     for row in rows {
         grid.row(match row {
             Row::One(transition) => [
                 time(start, transition),
-                plain(words::socket(transition.socket)),
+                plain(name(labels, transition.socket)),
                 plain(ends(transition.ends)),
                 plain(edge(transition, pad)),
                 words::cause(&transition.cause),
@@ -60,42 +79,50 @@ fn together(rows: &[Row<'_>], start: Mono, style: Style) -> Grid {
     grid
 }
 
-/// The sockets, each once, as last known. Where the ends are too long for one line, as two IPv6
-/// addresses with all their digits are, the remote one has a line of its own.
-fn sockets(rows: &[Row<'_>], style: Style) -> Grid {
-    let room = style.width.saturating_sub(BESIDE_ENDS);
-    let mut order: Vec<SocketId> = Vec::new();
-    let mut latest: HashMap<SocketId, &Transition> = HashMap::new();
+/// Of each socket the last transition, in the order of the first ones.
+fn latest<'a>(rows: &[Row<'a>]) -> Vec<&'a Transition> {
+    let mut places: HashMap<SocketId, usize> = HashMap::new();
+    let mut latest = Vec::new();
     for transition in shown(rows) {
-        if latest.insert(transition.socket, transition).is_none() {
-            order.push(transition.socket);
+        match places.entry(transition.socket) {
+            Entry::Occupied(place) => latest[*place.get()] = transition,
+            Entry::Vacant(place) => {
+                place.insert(latest.len());
+                latest.push(transition);
+            }
         }
     }
-    let mut grid = Grid::new(style).header(["socket", "local → remote", "owner"]).right(&[0]);
-    for socket in order {
-        let Transition { ends: both, owner, .. } = latest[&socket];
-        let number = plain(words::socket(socket));
+    latest
+}
+
+/// The sockets, each once, as last known. Where the ends are too long for one line, as two IPv6
+/// addresses with all their digits are, the remote one has a line of its own.
+fn table_of_sockets(sockets: &[&Transition], labels: &Labels, style: Style) -> Grid {
+    let room = style.width.saturating_sub(BESIDE_ENDS);
+    let mut grid = Grid::new(style).header(["socket", "local → remote", "owner"]);
+    for Transition { socket, ends: both, owner, .. } in sockets.iter().copied() {
+        let name = plain(name(labels, *socket));
         let together = ends(*both);
         if together.chars().count() <= room || is_alone(*both) {
-            grid.row([number, plain(together), words::owner(owner)]);
+            grid.row([name, plain(together), words::owner(owner)]);
         } else {
-            grid.row([number, plain(both.local), words::owner(owner)]);
+            grid.row([name, plain(both.local), words::owner(owner)]);
             grid.row([plain(""), plain(format!("→ {}", both.remote)), plain("")]);
         }
     }
     grid
 }
 
-/// The transitions by the sockets' numbers.
-fn moves(rows: &[Row<'_>], start: Mono, style: Style) -> Grid {
+/// The transitions by the sockets' names.
+fn moves(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> Grid {
     let names = ["ms", "socket", "old → new", "cause"];
-    let mut grid = Grid::new(style).header(names).right(&[0, 1]).whole(&[0, 1, 2]);
+    let mut grid = Grid::new(style).header(names).right(&[0]).whole(&[0, 1, 2]);
     let pad = widest_old(rows);
     for row in rows {
         grid.row(match row {
             Row::One(transition) => [
                 time(start, transition),
-                plain(words::socket(transition.socket)),
+                plain(name(labels, transition.socket)),
                 plain(edge(transition, pad)),
                 words::cause(&transition.cause),
             ],
@@ -108,6 +135,11 @@ fn moves(rows: &[Row<'_>], start: Mono, style: Style) -> Grid {
         });
     }
     grid
+}
+
+/// The scenario's name for the socket, else its number.
+fn name(labels: &Labels, socket: SocketId) -> String {
+    labels.get(&socket).cloned().unwrap_or_else(|| words::socket(socket))
 }
 
 fn shown<'a>(rows: &[Row<'a>]) -> impl Iterator<Item = &'a Transition> {

@@ -47,7 +47,7 @@ impl From<BindError> for Trouble {
 /// A socket of the calling thread's namespace, bound to the address and port.
 ///
 /// It has SO_REUSEADDR, so that the TIME_WAIT of an earlier rendezvous, which had it too, leaves the port
-/// free for another peer.
+/// free: for the same peer as well, where both ends use timestamps (`tcp_twsk_unique`).
 ///
 /// # Errors
 /// [`BindError`] says why the port is not to be had.

@@ -11,16 +11,16 @@ use crate::{
     scenario::{ActorId, Netns, Span, Stage, Step, Trouble, stage},
 };
 
-/// The ports that the kernel may choose from, narrowed from some 28,000 so that it takes a few tries
-/// and not thousands.
+/// The ports that the kernel may choose from, narrowed from some 28,000 so that it takes a few dozen
+/// tries and not thousands.
 ///
 /// connect(2) takes ports whose distance from the low end is even, and leaves the odd ones to `bind(0)`
-/// (`__inet_hash_connect`): so 1312 and [`PORT`], with equal chances. One port alone would do for
-/// the accident, but reserving it would leave none to connect from.
-const RANGE: PortRange = 1312..=1315;
+/// (`__inet_hash_connect`). That makes sixteen here, [`PORT`] among them, and each try moves on by one
+/// to eight of them, at random.
+const RANGE: PortRange = 1300..=1331;
 
-/// How often the client tries. That the accident needs more happens once in a million runs.
-const TRIES: usize = 20;
+/// How often the client tries. That the accident needs more happens once in a hundred million runs.
+const TRIES: usize = 300;
 
 pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
     if stage.options().netns == Netns::Host {

@@ -6,17 +6,11 @@
 //! these lies a moment in which the second SYN arrives before the reset that the first one earned: then
 //! there is a connection, but only one end of it opened simultaneously.
 
-use std::{
-    hint,
-    num::NonZero,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-    time::Instant,
-};
+use std::time::Instant;
 
-use super::{End, PORT, close, converse, crossing::CROSSED};
+use super::{End, PORT, close, converse, crossing::CROSSED, race::race};
 use crate::{
-    net::{Namespace, sock_diag},
+    net::{Namespace, cpu, sock_diag},
     scenario::{Span, Stage, Step, Trouble},
 };
 
@@ -51,7 +45,7 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
         stage.list(&namespace)?;
         return close(stage, a, b);
     }
-    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    let cpus = cpu::allowed().map_or(1, |cpus| cpus.len());
     Err(Trouble::Unsupported(format!(
         "the SYNs never crossed on the loopback device in {TRIES} tries, with CPUs for this process: {cpus}; try \
          again on an idle machine with two or more, or leave out --wire loopback"
@@ -60,17 +54,8 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
 
 /// Lets both connect at the same moment. Whether both got a connection of it.
 fn connected(a: &End, b: &End, deadline: Instant) -> Result<bool, Trouble> {
-    let gate = Gate::default();
-    let begin = |end: &End| {
-        gate.pass();
-        end.begin_connect()
-    };
-    let begun = thread::scope(|scope| {
-        let other = scope.spawn(|| begin(b));
-        [begin(a), other.join().expect("connecting does not panic")]
-    });
-    for result in begun {
-        result?;
+    for begun in race(|| a.begin_connect(), || b.begin_connect()) {
+        begun?;
     }
     // A refusal is there at once. Its peer may be left in SYN_SENT with nobody to wait for, so no
     // waiting before both have been asked.
@@ -93,24 +78,4 @@ fn each_got_a_syn(namespace: &Namespace, ends: [&End; 2]) -> Result<bool, Troubl
         sockets.iter().find(|socket| socket.cookie == cookie)?.segs_in
     };
     Ok(ends.into_iter().all(|end| counted(end).is_some_and(|segments| segments >= 2)))
-}
-
-/// Lets two threads go on within nanoseconds of each other, where each has a CPU. A barrier that sleeps
-/// would wake them one after the other.
-#[derive(Default)]
-struct Gate(AtomicUsize);
-
-impl Gate {
-    /// How often to look before another thread may have the CPU.
-    const LOOKS: usize = 10_000;
-
-    fn pass(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        for look in 1.. {
-            if self.0.load(Ordering::SeqCst) >= 2 {
-                return;
-            }
-            if look % Self::LOOKS == 0 { thread::yield_now() } else { hint::spin_loop() }
-        }
-    }
 }

@@ -3,11 +3,12 @@
 //! - `crossing`: the real thing, over a wire on which packets take their time
 //! - `refused`: one end too early, the other too late
 //! - `asymmetric`: one end opens simultaneously, and to the other it was an ordinary connect
-//! - `loopback`: without a wire, as a race
+//! - `loopback`: without a wire, as a `race` between two threads
 
 mod asymmetric;
 mod crossing;
 mod loopback;
+mod race;
 mod refused;
 
 use std::net::{Shutdown, SocketAddr};
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
     use crate::{
         model::Family,
-        scenario::{Options, testing::plays},
+        scenario::{Options, play, testing::plays},
     };
 
     #[test]
@@ -136,5 +137,19 @@ mod tests {
             let story = plays(&SimultaneousOpen, &Options { family, ..Options::default() });
             assert_eq!(story.captures().len(), 3);
         }
+    }
+
+    #[test]
+    #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+    fn a_race_is_won_or_said_to_be_lost() {
+        let options = Options { wire: WireKind::Loopback, ..Options::default() };
+        let story = play(&SimultaneousOpen, &options);
+        // On one CPU, or on a machine that is busy, the SYNs may never cross.
+        if let Some(trouble) = story.trouble() {
+            assert!(matches!(trouble, Trouble::Unsupported(_)), "{trouble}");
+            return;
+        }
+        assert!(story.notes()[0].starts_with("the SYNs crossed"), "{:?}", story.notes());
+        assert!(story.outcomes().iter().all(|check| check.pass), "{:?}", story.outcomes());
     }
 }

@@ -43,7 +43,7 @@ fn refusal(report: &Report, background: &Background) -> Option<Cause> {
         None => Cause::new(Kernel, "refused without a packet: no local port left").with(Errno::EADDRNOTAVAIL),
         // __inet_check_established found the same four-tuple, live or in TIME_WAIT.
         port if port == background.past.first_port => {
-            Cause::new(Kernel, "refused without a packet: this 4-tuple is in use").with(Errno::EADDRNOTAVAIL)
+            Cause::new(Kernel, "refused without a packet: 4-tuple in use").with(Errno::EADDRNOTAVAIL)
         }
         // It found a port and failed after that: route, policy, memory.
         _ => Cause::new(Kernel, "refused without a packet"),

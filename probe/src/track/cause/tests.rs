@@ -97,7 +97,7 @@ fn what_becomes_of_a_half_closed_connection() {
 #[test]
 fn a_refusal_without_a_packet() {
     let refused = || report(SynSent, Close).counted(0, 0).in_call(CONNECT);
-    let taken = "kernel: refused without a packet: this 4-tuple is in use (EADDRNOTAVAIL)";
+    let taken = "kernel: refused without a packet: 4-tuple in use (EADDRNOTAVAIL)";
     check(refused(), BOUND, taken);
     // An error that an earlier disconnect left behind is not this one's.
     check(refused().failed(Errno::ECONNRESET), BOUND, taken);

@@ -1,0 +1,50 @@
+//! On which CPU a thread runs.
+
+use std::io;
+
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
+
+/// The calling thread, to the calls of sched(7).
+const THIS_THREAD: Pid = Pid::from_raw(0);
+
+/// The CPUs that the calling thread may run on, by number.
+///
+/// # Errors
+/// sched_getaffinity(2)'s: the machine has more CPUs than a `cpu_set_t` holds.
+pub fn allowed() -> io::Result<Vec<usize>> {
+    let set = sched_getaffinity(THIS_THREAD)?;
+    Ok((0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).is_ok_and(|set| set)).collect())
+}
+
+/// Keeps the calling thread on one CPU from here on.
+///
+/// # Errors
+/// sched_setaffinity(2)'s: it is none of the [`allowed`] ones.
+pub fn stay_on(cpu: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    Ok(sched_setaffinity(THIS_THREAD, &set)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_stays_where_it_is_told() {
+        let before = allowed().unwrap();
+        let last = *before.last().unwrap();
+        let after = thread::spawn(move || {
+            stay_on(last).unwrap();
+            allowed().unwrap()
+        });
+        assert_eq!(after.join().unwrap(), [last]);
+        assert_eq!(allowed().unwrap(), before);
+        assert!(stay_on(CpuSet::count()).is_err());
+    }
+}

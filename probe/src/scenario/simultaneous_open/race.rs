@@ -1,0 +1,68 @@
+//! Two calls at the same moment, each on a CPU of its own.
+
+use std::{
+    hint,
+    panic::resume_unwind,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use crate::net::cpu;
+
+/// Runs both at the same moment, as nearly as the machine can, and returns what they return. Where
+/// this process has but one CPU, they run one after the other.
+///
+/// # Panics
+/// With the panic of either.
+pub(super) fn race<T: Send>(one: impl FnOnce() -> T + Send, other: impl FnOnce() -> T + Send) -> [T; 2] {
+    let gate = Gate::default();
+    let cpus = cpu::allowed().unwrap_or_default();
+    thread::scope(|scope| {
+        let one = scope.spawn(|| gate.pass_on(cpus.first(), one));
+        let other = scope.spawn(|| gate.pass_on(cpus.get(1), other));
+        [one, other].map(|runner| runner.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// Lets two threads go on within nanoseconds of each other. A barrier that sleeps would wake them one
+/// after the other.
+#[derive(Default)]
+struct Gate(AtomicUsize);
+
+impl Gate {
+    /// How often to look before another thread may have the CPU.
+    const LOOKS: usize = 10_000;
+
+    fn pass_on<T>(&self, cpu: Option<&usize>, call: impl FnOnce() -> T) -> T {
+        if let Some(cpu) = cpu {
+            // A thread that may not, and shares the other's CPU, lowers the odds and no more.
+            cpu::stay_on(*cpu).ok();
+        }
+        self.pass();
+        call()
+    }
+
+    fn pass(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        for look in 1.. {
+            if self.0.load(Ordering::SeqCst) >= 2 {
+                return;
+            }
+            if look % Self::LOOKS == 0 { thread::yield_now() } else { hint::spin_loop() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_begins_before_the_other_is_there() {
+        let begun = AtomicUsize::new(0);
+        let begin = || begun.fetch_add(1, Ordering::SeqCst);
+        let mut order = race(begin, begin);
+        order.sort_unstable();
+        assert_eq!(order, [0, 1]);
+    }
+}

@@ -1,0 +1,177 @@
+//! What a process has in the kernel, and waiting until all of it is gone.
+//!
+//! A network namespace is gone when the kernel says so: it announces the death of every namespace that
+//! another one has a number for. BPF objects have no such announcement. They live as long as something
+//! holds them, and what can hold one that is attached by a descriptor is a descriptor (in some process's
+//! fdinfo) or a pin (a file in some bpffs).
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io,
+    os::fd::{AsFd as _, AsRawFd as _},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    nsid::{NsidAttribute, NsidMessage},
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use probe::net::Namespace;
+
+use crate::support::PATIENCE;
+
+/// RTNLGRP_NSID
+const NSID_GROUP: u32 = 28;
+
+/// What a process has in the kernel.
+pub struct Remains {
+    deaths: Deaths,
+    /// Such as `prog_id 17`.
+    objects: BTreeSet<String>,
+}
+
+impl Remains {
+    /// Takes down everything that a process holds now: a namespace or more, and BPF objects.
+    pub fn of(pid: u32) -> Self {
+        let deaths = Deaths::of(&private_namespaces(pid));
+        let objects = bpf_objects(Path::new("/proc").join(pid.to_string()));
+        for kind in ["prog_id", "map_id", "link_id"] {
+            assert!(objects.iter().any(|object| object.starts_with(kind)), "no {kind} in {objects:?}");
+        }
+        Self { deaths, objects }
+    }
+
+    /// Waits until nothing of it is left.
+    pub fn vanish(self) {
+        self.deaths.wait();
+        let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(|entry| entry.path());
+        let held: BTreeSet<String> = processes.flat_map(bpf_objects).collect();
+        let left: Vec<_> = self.objects.intersection(&held).collect();
+        assert!(left.is_empty(), "somebody still holds {left:?}");
+        assert_eq!(pins(), Vec::<PathBuf>::new());
+    }
+}
+
+/// The network namespaces that a process has open, beside its own.
+fn private_namespaces(pid: u32) -> Vec<File> {
+    let process = Path::new("/proc").join(pid.to_string());
+    let own = fs::read_link(process.join("ns/net")).unwrap();
+    let mut seen = BTreeSet::from([own]);
+    let mut namespaces = Vec::new();
+    for entry in fs::read_dir(process.join("fd")).unwrap() {
+        let path = entry.unwrap().path();
+        // It may have been closed by now.
+        let Ok(target) = fs::read_link(&path) else { continue };
+        if target.to_string_lossy().starts_with("net:[") && seen.insert(target) {
+            namespaces.extend(File::open(path));
+        }
+    }
+    assert!(!namespaces.is_empty(), "process {pid} has no namespace of its own");
+    namespaces
+}
+
+/// The BPF objects of a process's descriptors; none where it is no process, or no more.
+fn bpf_objects(process: PathBuf) -> BTreeSet<String> {
+    let Ok(entries) = fs::read_dir(process.join("fdinfo")) else { return BTreeSet::new() };
+    let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    let ids = |text: String| -> Vec<String> {
+        let is_id = |line: &&str| ["prog_id:", "map_id:", "link_id:"].iter().any(|id| line.starts_with(id));
+        text.lines().filter(is_id).map(|line| line.replace(':', "").replace('\t', " ")).collect()
+    };
+    texts.flat_map(ids).collect()
+}
+
+/// Files in any bpffs that bear the tool's name or that of one of its programs or maps.
+fn pins() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let of_bpf = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "bpf").then(|| PathBuf::from(place))
+    });
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        ["probe", "transition", "events", "owners"].iter().any(|word| name.contains(word))
+    };
+    of_bpf
+        .filter_map(|place| fs::read_dir(place).ok())
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(ours)
+        .collect()
+}
+
+/// Namespaces whose deaths are being listened for, from one that nobody else is in.
+struct Deaths {
+    /// Keeps the numbers: they are this namespace's.
+    _here: Namespace,
+    socket: Socket,
+    awaited: BTreeSet<i32>,
+}
+
+impl Deaths {
+    /// Gives each of the namespaces a number, and listens to what becomes of it.
+    fn of(namespaces: &[File]) -> Self {
+        let here = Namespace::private().unwrap();
+        let socket = here.enter(|| {
+            let mut socket = Socket::new(NETLINK_ROUTE).unwrap();
+            socket.bind_auto().unwrap();
+            socket.add_membership(NSID_GROUP).unwrap();
+            socket
+        });
+        let deaths =
+            Self { _here: here, socket: socket.unwrap(), awaited: (0..).take(namespaces.len()).collect() };
+        for (number, namespace) in deaths.awaited.iter().zip(namespaces) {
+            deaths.number(*number, namespace).unwrap();
+        }
+        deaths
+    }
+
+    fn number(&self, number: i32, namespace: &File) -> io::Result<()> {
+        let mut message = NsidMessage::default();
+        let descriptor = namespace.as_raw_fd().cast_unsigned();
+        message.attributes = vec![NsidAttribute::Id(number), NsidAttribute::Fd(descriptor)];
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_ACK;
+        let mut request = NetlinkMessage::new(header, RouteNetlinkMessage::NewNsId(message).into());
+        request.finalize();
+        let mut bytes = vec![0; request.buffer_len()];
+        request.serialize(&mut bytes);
+        self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
+        loop {
+            if let NetlinkPayload::Error(answer) = self.receive()? {
+                return if answer.code.is_none() { Ok(()) } else { Err(answer.to_io()) };
+            }
+        }
+    }
+
+    fn receive(&self) -> io::Result<NetlinkPayload<RouteNetlinkMessage>> {
+        let (datagram, _) = self.socket.recv_from_full()?;
+        Ok(NetlinkMessage::deserialize(&datagram).map_err(io::Error::other)?.payload)
+    }
+
+    /// Waits until all of them are dead.
+    fn wait(mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.awaited.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap();
+            let ready = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], timeout).unwrap();
+            assert_eq!(ready, 1, "namespaces still live: {} of them", self.awaited.len());
+            let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelNsId(dead)) = self.receive().unwrap()
+            else {
+                continue;
+            };
+            for attribute in dead.attributes {
+                if let NsidAttribute::Id(number) = attribute {
+                    self.awaited.remove(&number);
+                }
+            }
+        }
+    }
+}
