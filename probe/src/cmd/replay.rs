@@ -21,5 +21,8 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
     let result = outcome(session.replay(&mut source).await, |end| {
         if end.checks_failed == 0 { Exit::Expected } else { Exit::Unexpected }
     });
-    result.map_err(|failure| Failure { message: format!("{}: {}", args.file.display(), failure.message), ..failure })
+    result.map_err(|failure| Failure {
+        message: format!("{}: {}", args.file.display(), failure.message),
+        ..failure
+    })
 }

@@ -1,6 +1,6 @@
 //! The one loop: a source's events go through tracker and detectors to a renderer and a recording.
 //!
-//! [`Session::feed`] is what happens to each event; [`Session::replay`] and
+//! `Session::feed` is what happens to each event; [`Session::replay`] and
 //! [`perform`](Session::perform) decide where the events come from and when to stop.
 
 mod perform;

@@ -40,9 +40,9 @@ impl Rendezvous {
     pub fn new(plan: Plan) -> Self {
         let Plan { local, peer, at, window, .. } = &plan;
         let again = if window.is_zero() {
-            "with one try".to_owned()
+            "once".to_owned()
         } else {
-            format!("and while refused again for {}", friendly(*window))
+            format!("and tries again for {} while refused", friendly(*window))
         };
         let summary = format!("{local} connects to {peer} at {at}, {again}");
         Self { plan, summary }
@@ -124,11 +124,11 @@ mod tests {
             window: Duration::from_millis(2500),
             payload: "I love you.".to_owned(),
         };
-        let again = "10.13.14.1:1314 connects to 10.13.14.2:1314 at 2026-11-22T12:00:00Z, and while refused again for \
-                     2s 500ms";
+        let again = "10.13.14.1:1314 connects to 10.13.14.2:1314 at 2026-11-22T12:00:00Z, and tries again for 2s 500ms \
+                     while refused";
         assert_eq!(Rendezvous::new(plan.clone()).summary(), again);
         let once = Rendezvous::new(Plan { window: Duration::ZERO, ..plan });
-        assert!(once.summary().ends_with("12:00:00Z, with one try"), "{}", once.summary());
+        assert!(once.summary().ends_with("12:00:00Z, once"), "{}", once.summary());
     }
 
     #[test]

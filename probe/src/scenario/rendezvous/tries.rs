@@ -9,7 +9,7 @@ use std::{
 use super::{Plan, friendly, port};
 use crate::{
     model::{Errno, State},
-    net::{Namespace, Tcp, socket},
+    net::{Namespace, SocketError, Tcp, socket},
     scenario::{ActorId, Span, Stage, Trouble, stage},
 };
 
@@ -22,7 +22,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// What connecting came to.
 pub(super) struct Tries {
-    /// The tries before the last, all refused.
+    /// How many there were.
+    count: usize,
+    /// Those before the last that were refused in SYN_SENT.
     refused: Vec<ActorId>,
     /// The last one.
     pub(super) last: ActorId,
@@ -55,15 +57,20 @@ impl Tries {
         let ends = stage::ends(plan.local, plan.peer);
         let mut refused = Vec::new();
         let mut socket = first;
+        let mut count = 0;
         loop {
+            count += 1;
             let tried = Instant::now();
-            let last = stage.join(format!("try {}", refused.len() + 1), &socket, namespace, ends)?;
+            let last = stage.join(format!("try {count}"), &socket, namespace, ends)?;
             let outcome = socket.connect(plan.peer, until + ANSWER);
             let next = tried + pause(tried - begun, chance());
-            if !is_refusal(&outcome) || next.max(Instant::now()) >= until {
-                return Ok(Self { refused, last, socket, outcome, late, took: begun.elapsed() });
+            let errno = outcome.as_ref().err().and_then(SocketError::errno);
+            if !errno.is_some_and(is_worth_another) || next.max(Instant::now()) >= until {
+                return Ok(Self { count, refused, last, socket, outcome, late, took: begun.elapsed() });
             }
-            refused.push(last);
+            if errno == Some(Errno::ECONNREFUSED) {
+                refused.push(last);
+            }
             drop(socket);
             thread::sleep(next.saturating_duration_since(Instant::now()));
             socket = port::bind(plan.local)?;
@@ -72,10 +79,10 @@ impl Tries {
 
     /// What happened, in one sentence.
     pub(super) fn account(&self) -> String {
-        let tries = self.refused.len() + 1;
+        let count = self.count;
         let end = match &self.outcome {
-            Ok(()) => format!("connected at try {tries}"),
-            Err(error) => format!("not connected after {tries} (at last: {error})"),
+            Ok(()) => format!("connected at try {count}"),
+            Err(error) => format!("not connected after try {count} ({error})"),
         };
         let [late, took] = [self.late, self.took].map(friendly);
         format!("the first try began {late} after the agreed time; {end}, {took} later")
@@ -90,9 +97,10 @@ impl Tries {
     }
 }
 
-/// Whether the peer's host answered that nobody was there.
-fn is_refusal(outcome: &socket::Result<()>) -> bool {
-    outcome.as_ref().is_err_and(|error| error.errno() == Some(Errno::ECONNREFUSED))
+/// Whether the peer's host answered with a reset: to a SYN for nobody, or (ECONNRESET) to the SYN+ACK for
+/// one who was gone by then.
+fn is_worth_another(errno: Errno) -> bool {
+    matches!(errno, Errno::ECONNREFUSED | Errno::ECONNRESET)
 }
 
 /// From one try to the next, `elapsed` after the first: a millisecond, and a thousandth of the time that has
@@ -110,7 +118,6 @@ fn chance() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::SocketError;
 
     #[test]
     fn pauses_are_short_at_first_and_never_a_flood() {
@@ -136,10 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn only_a_refusal_is_tried_again() {
-        assert!(is_refusal(&Err(SocketError::Errno(Errno::ECONNREFUSED))));
-        assert!(!is_refusal(&Err(SocketError::Errno(Errno::EHOSTUNREACH))));
-        assert!(!is_refusal(&Err(SocketError::Deadline("the end of connect"))));
-        assert!(!is_refusal(&Ok(())));
+    fn only_a_reset_is_worth_another_try() {
+        assert!([Errno::ECONNREFUSED, Errno::ECONNRESET].into_iter().all(is_worth_another));
+        assert!(![Errno::EHOSTUNREACH, Errno::EADDRNOTAVAIL].into_iter().any(is_worth_another));
     }
 }

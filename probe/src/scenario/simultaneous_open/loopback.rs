@@ -2,9 +2,9 @@
 //!
 //! There a SYN arrives before the connect(2) that sent it returns. For two to cross, the second socket
 //! must be in SYN_SENT within the few microseconds that the first one's SYN takes, on another CPU.
-//! Most tries on an idle machine with two CPUs do; otherwise the first SYN meets no socket. Between
-//! these lies a moment in which the second SYN arrives before the reset that the first one earned: then
-//! there is a connection, but only one end of it opened simultaneously.
+//! Otherwise the first SYN meets no socket, and both are refused. Between these lies a moment in which
+//! the second SYN arrives before the reset that the first one earned: then there is a connection, but
+//! only one end of it opened simultaneously, and the try counts as lost.
 
 use std::time::Instant;
 
@@ -17,7 +17,8 @@ use crate::{
 /// The other end's port: `::1` is the only IPv6 address of the device, so the ports must differ.
 const OTHER_PORT: u16 = 1315;
 
-/// How often the two may try. Where it works at all, every second or third try does.
+/// How often the two may try. With two idle CPUs the first try nearly always does; when busy, one in a
+/// few.
 const TRIES: usize = 100;
 
 pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {

@@ -55,14 +55,29 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]
-    fn neither_begins_before_the_other_is_there() {
-        let begun = AtomicUsize::new(0);
-        let begin = || begun.fetch_add(1, Ordering::SeqCst);
-        let mut order = race(begin, begin);
-        order.sort_unstable();
-        assert_eq!(order, [0, 1]);
+    fn the_gate_opens_for_two() {
+        let (gate, through) = (Gate::default(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                gate.pass();
+                through.store(true, Ordering::SeqCst);
+            });
+            while gate.0.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            assert!(!through.load(Ordering::SeqCst));
+            gate.pass();
+        });
+        assert!(through.into_inner());
+    }
+
+    #[test]
+    fn what_both_return_comes_in_order() {
+        assert_eq!(race(|| "one", || "other"), ["one", "other"]);
     }
 }

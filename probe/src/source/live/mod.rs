@@ -1,7 +1,7 @@
 //! The running kernel as a source: the only module that names aya.
 //!
-//! [`load`] attaches the programs, with the offsets that [`fields`] found in the kernel's own
-//! descriptions ([`btf`], [`format`]); [`decode`] turns the ring's records into reports.
+//! `load` attaches the programs, with the offsets that `fields` found in the kernel's own
+//! descriptions (`btf`, `format`); `decode` turns the ring's records into reports.
 
 mod btf;
 mod decode;

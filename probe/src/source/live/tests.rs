@@ -6,9 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Socket, Type};
+
 use super::*;
 use crate::{
-    model::{Errno, Family, Known, Report, State},
+    model::{Errno, Family, Known, Protocol, Report, State},
     net::{Namespace, Tcp, host},
 };
 
@@ -144,4 +146,28 @@ async fn what_the_ring_cannot_take_is_counted() {
     // Each try is two transitions; other sockets of the host may have been lost, too.
     let seen = reports(&events).filter(|report| report.netns == Some(inside.inode())).count() as u64;
     assert!(seen < 2 * TRIES && seen + lost(&events) >= 2 * TRIES, "{seen} seen, {} lost", lost(&events));
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn mptcp_is_told_from_its_subflows() {
+    for options in every_backend() {
+        let inside = Namespace::private().unwrap();
+        let mptcp = || Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(socket2::Protocol::MPTCP));
+        let client = match inside.enter(mptcp).unwrap() {
+            Ok(socket) => socket,
+            // This kernel has no MPTCP, so nothing to tell apart.
+            Err(error) => return assert_eq!(error.raw_os_error(), Some(nix::libc::EPROTONOSUPPORT)),
+        };
+        let mut live = attach(&options);
+        // In progress, or refused already: both ways the two sockets have moved.
+        client.connect(&loopback(CLOSED).into()).unwrap_err();
+        let own = |report: &&Report| report.netns.is_none_or(|netns| netns == inside.inode());
+        // The socket above has no port to tell: its subflows have.
+        let reported = |events: &[Event], protocol| {
+            reports(events).filter(own).any(|report| report.protocol == protocol)
+        };
+        let both = [Protocol::Tcp, Protocol::Mptcp];
+        until(&mut live, |events| both.into_iter().all(|protocol| reported(events, protocol))).await;
+    }
 }
