@@ -3,13 +3,16 @@
 
 use core::mem::MaybeUninit;
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel};
 use probe_ebpf::Field;
 
 use crate::fields;
 
 /// A way to read kernel memory.
 pub trait Access {
+    /// The current `struct task_struct`, in the form that this way can read.
+    fn current_task() -> *const u8;
+
     /// Reads a `T` at `base + offset`; `None` where the memory is not there.
     ///
     /// # Safety
@@ -50,6 +53,12 @@ pub struct Direct;
 
 impl Access for Direct {
     #[inline(always)]
+    fn current_task() -> *const u8 {
+        // SAFETY: takes nothing. Linux 5.11, and the BTF tracepoint's program needs 5.12.
+        unsafe { bpf_get_current_task_btf().cast() }
+    }
+
+    #[inline(always)]
     unsafe fn at<T: Copy>(base: *const u8, offset: usize) -> Option<T> {
         // SAFETY: the verifier checks the access against the pointer's type. Volatile, so that no two
         // loads are merged into one that crosses fields.
@@ -61,6 +70,12 @@ impl Access for Direct {
 pub struct Probed;
 
 impl Access for Probed {
+    #[inline(always)]
+    fn current_task() -> *const u8 {
+        // SAFETY: takes nothing.
+        unsafe { bpf_get_current_task() as *const u8 }
+    }
+
     #[inline(always)]
     unsafe fn at<T: Copy>(base: *const u8, offset: usize) -> Option<T> {
         let mut value = MaybeUninit::<T>::uninit();

@@ -3,8 +3,7 @@
 use aya_ebpf::{EbpfContext as _, macros::tracepoint, programs::TracePointContext};
 use aya_log_ebpf::debug;
 use probe_ebpf::{
-    ClosedRecord, Field, KIND_CLOSED, KIND_OPENED, KIND_TRANSITION, OWNER_EXACT, OWNER_UNKNOWN, OpenedRecord,
-    TransitionRecord,
+    ClosedRecord, Field, KIND_CLOSED, KIND_OPENED, KIND_TRANSITION, OpenedRecord, TransitionRecord,
 };
 
 use crate::{
@@ -75,11 +74,8 @@ impl Edge {
         // SAFETY: a reserved record.
         unsafe {
             self.fill(&raw mut (*record).transition, KIND_OPENED);
-            (*record).known = OWNER_EXACT;
             (*record).generation = next_generation(self.sk);
-            (*record).owner_started_ns = 0;
-            (*record).owner_cgroup = owner::current_cgroup();
-            owner::current_task(&raw mut (*record).owner);
+            owner::claim_in::<Probed>(record);
             debug!(ctx, "opened: skaddr {:x} generation {}", self.sk, (*record).generation);
         }
     }
@@ -90,11 +86,8 @@ impl Edge {
         // SAFETY: a reserved record.
         unsafe {
             self.fill(&raw mut (*record).transition, KIND_OPENED);
-            (*record).known = OWNER_UNKNOWN;
             (*record).generation = next_generation(self.sk);
-            (*record).owner_started_ns = 0;
-            (*record).owner_cgroup = 0;
-            owner::current_task(&raw mut (*record).owner);
+            owner::unknown_in::<Probed>(record);
         }
     }
 
@@ -113,7 +106,7 @@ impl Edge {
         let (event, sk) = (self.event, self.sk as *const u8);
         // SAFETY: a reserved record; reads that fail leave their field unknown.
         unsafe {
-            fill_context(record, kind);
+            fill_context::<Probed>(record, kind);
             // Without BTF every one of these offsets is unknown, and nothing is read.
             fill_socket::<Probed>(record, sk);
             (*record).cookie = Probed::field::<u64>(sk, Field::Cookie).unwrap_or(0);

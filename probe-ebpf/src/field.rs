@@ -53,8 +53,12 @@ pub enum Field {
     SrttUs,
     /// `task_struct.group_leader`
     GroupLeader,
-    /// `task_struct.start_boottime`
-    StartBoottime,
+    /// `task_struct.comm`
+    Comm,
+    /// `task_struct.flags`
+    TaskFlags,
+    /// `task_struct.thread_info.status` (x86): whether the system call is of the 32-bit kind, numbered otherwise
+    ThreadStatus,
     /// The system call's number in `pt_regs`: `orig_ax`, or `syscallno` on arm64
     SyscallNumber,
     /// The classic tracepoint's `skaddr`

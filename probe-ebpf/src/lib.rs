@@ -34,6 +34,9 @@ pub const OWNER_LISTENER: u32 = 2;
 /// [`OpenedRecord::known`]: no owner is known.
 pub const OWNER_UNKNOWN: u32 = 0;
 
+/// The ring's size in bytes, unless the reader asks for another.
+pub const RING_BYTES: u32 = 4 << 20;
+
 /// The length of a task's name in the kernel (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
 
@@ -53,11 +56,13 @@ pub struct RecordHeader {
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct TaskRecord {
-    /// The process: its thread group id in the initial pid namespace. 0 is the idle task.
+    /// The process: its thread group id in the initial pid namespace. 0 is a kernel thread, which is
+    /// nobody's process.
     pub tgid: u32,
     /// The user id in the initial user namespace.
     pub uid: u32,
-    /// The thread's name, NUL-padded; any bytes that the process chose.
+    /// The process's name, NUL-padded; any bytes that it chose. The thread's, on a kernel without type
+    /// information.
     pub comm: [u8; COMM_LEN],
 }
 
@@ -113,8 +118,6 @@ pub struct OpenedRecord {
     /// The how-manieth opening of this socket this is, from 1: `tcp_disconnect` lets one socket
     /// serve several connections.
     pub generation: u32,
-    /// When the owner's thread group leader started, CLOCK_BOOTTIME ns; 0 is unknown.
-    pub owner_started_ns: u64,
     /// The owner's cgroup v2 id; 0 is unknown.
     pub owner_cgroup: u64,
     /// The socket's owner.
@@ -148,6 +151,6 @@ const _: () = {
     assert!(size_of::<RecordHeader>() == 16);
     assert!(size_of::<TaskRecord>() == 24);
     assert!(size_of::<TransitionRecord>() == 112);
-    assert!(size_of::<OpenedRecord>() == 160);
+    assert!(size_of::<OpenedRecord>() == 152);
     assert!(size_of::<ClosedRecord>() == 152);
 };

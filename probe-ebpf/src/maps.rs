@@ -12,15 +12,14 @@ use aya_ebpf::{
     maps::{LruHashMap, PerCpuArray, RingBuf},
 };
 
-use crate::owner::Stored;
+use probe_ebpf::RING_BYTES;
 
-/// The ring's size unless the reader asks for another.
-const RING_BYTES: u32 = 4 << 20;
+use crate::owner::Stored;
 
 /// How full the ring may get before the reader is woken. Below that the reader's own timer finds the
 /// records: a wake-up is an interrupt to itself for the CPU that runs the event, and the dearest part.
 #[unsafe(no_mangle)]
-static WAKEUP_BYTES: u64 = 1 << 20;
+static WAKEUP_BYTES: u64 = RING_BYTES as u64 / 4;
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
@@ -117,7 +116,7 @@ pub fn next_generation(skaddr: u64) -> u32 {
             return *generation;
         }
     }
-    // Without room the socket simply stays at its first generation.
+    // The map forgets the addresses that were opened longest ago; one of them begins anew.
     let _ = GENERATIONS.insert(skaddr, 1, BPF_ANY.into());
     1
 }

@@ -3,15 +3,22 @@
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
     generated::{
-        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task_btf, bpf_task_pt_regs,
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task_btf, bpf_probe_read_kernel,
+        bpf_task_pt_regs,
     },
 };
-use probe_ebpf::{COMM_LEN, Field, OpenedRecord, TaskRecord, UNKNOWN_U32};
+use probe_ebpf::{COMM_LEN, Field, OWNER_EXACT, OWNER_UNKNOWN, OpenedRecord, TaskRecord, UNKNOWN_U32};
 
 use crate::{
     access::{Access, Direct},
     fields,
 };
+
+/// `task_struct.flags`: a kernel thread, such as MPTCP's worker, which opens sockets for others.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// `thread_info.status` on x86: the task is in a 32-bit system call.
+const TS_COMPAT: u32 = 0x0002;
 
 /// What the kernel keeps with a socket from its opening on.
 #[repr(C)]
@@ -20,8 +27,6 @@ pub struct Stored {
     pub generation: u32,
     /// `OWNER_*`
     pub known: u32,
-    /// When the owner's process started.
-    pub started_ns: u64,
     /// The owner's cgroup.
     pub cgroup: u64,
     /// The owner.
@@ -29,13 +34,19 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Makes the current task the owner.
+    /// Makes the current task the owner. A kernel thread acts for somebody: where that is known it
+    /// stays.
     #[inline(always)]
-    pub fn claim(&mut self, known: u32) {
-        self.known = known;
-        self.started_ns = current_started_ns();
+    pub fn claim<A: Access>(&mut self) {
+        if is_kernel_thread::<A>() {
+            if self.known != OWNER_EXACT {
+                self.known = OWNER_UNKNOWN;
+            }
+            return;
+        }
+        self.known = OWNER_EXACT;
         self.cgroup = current_cgroup();
-        current_task(&raw mut self.owner);
+        current_task::<A>(&raw mut self.owner);
     }
 
     /// Copies the owner into a record.
@@ -48,25 +59,73 @@ impl Stored {
         unsafe {
             (*record).known = self.known;
             (*record).generation = self.generation;
-            (*record).owner_started_ns = self.started_ns;
             (*record).owner_cgroup = self.cgroup;
             (*record).owner = self.owner;
         }
     }
 }
 
+/// Makes the current task the owner in a record alone, where there is no storage.
+///
+/// # Safety
+/// `record` is a reserved record.
+#[inline(always)]
+pub unsafe fn claim_in<A: Access>(record: *mut OpenedRecord) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*record).known = if is_kernel_thread::<A>() { OWNER_UNKNOWN } else { OWNER_EXACT };
+        (*record).owner_cgroup = current_cgroup();
+        current_task::<A>(&raw mut (*record).owner);
+    }
+}
+
+/// Marks the owner as unknown in a record.
+///
+/// # Safety
+/// `record` is a reserved record.
+#[inline(always)]
+pub unsafe fn unknown_in<A: Access>(record: *mut OpenedRecord) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*record).known = OWNER_UNKNOWN;
+        (*record).owner_cgroup = 0;
+        // Never shown; but what was in the ring's memory before must not leave it.
+        current_task::<A>(&raw mut (*record).owner);
+    }
+}
+
 /// Writes the current task straight to its place: a copy through the stack would become a call to
 /// memcpy, which the kernel refuses.
 #[inline(always)]
-pub fn current_task(task: *mut TaskRecord) {
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+pub fn current_task<A: Access>(task: *mut TaskRecord) {
+    let tgid = if is_kernel_thread::<A>() { 0 } else { (bpf_get_current_pid_tgid() >> 32) as u32 };
     let uid = bpf_get_current_uid_gid() as u32;
     // SAFETY: callers pass a place in a map or in a reserved record.
     unsafe {
         (*task).tgid = tgid;
         (*task).uid = uid;
-        bpf_get_current_comm((&raw mut (*task).comm).cast(), COMM_LEN as u32);
+        let comm = (&raw mut (*task).comm).cast();
+        // The thread's own name first: it stays where the process's cannot be read.
+        bpf_get_current_comm(comm, COMM_LEN as u32);
+        if let (Some(leader), Some(offset)) =
+            (current::<A, *const u8>(Field::GroupLeader), fields::offset(Field::Comm))
+        {
+            bpf_probe_read_kernel(comm, COMM_LEN as u32, leader.wrapping_add(offset).cast());
+        }
     }
+}
+
+/// A field of the current task; `None` where this kernel does not tell.
+#[inline(always)]
+fn current<A: Access, T: Copy>(field: Field) -> Option<T> {
+    // SAFETY: the current task exists while the program runs.
+    unsafe { A::field(A::current_task(), field) }
+}
+
+/// Whether nobody's process is on the CPU.
+#[inline(always)]
+fn is_kernel_thread<A: Access>() -> bool {
+    current::<A, u32>(Field::TaskFlags).is_some_and(|flags| flags & PF_KTHREAD != 0)
 }
 
 /// The current task's cgroup v2 id.
@@ -76,26 +135,14 @@ pub fn current_cgroup() -> u64 {
     unsafe { bpf_get_current_cgroup_id() }
 }
 
-/// When the current process started, CLOCK_BOOTTIME; 0 where the kernel does not tell.
+/// The system call that the current task is in. A 32-bit one has another number for the same, and is
+/// unknown.
 #[inline(always)]
-pub fn current_started_ns() -> u64 {
-    if fields::offset(Field::GroupLeader).is_none() || fields::offset(Field::StartBoottime).is_none() {
-        return 0;
-    }
-    // SAFETY: the current task and its leader exist while the program runs.
-    unsafe {
-        let task: *const u8 = bpf_get_current_task_btf().cast();
-        Direct::field::<*const u8>(task, Field::GroupLeader)
-            .and_then(|leader| Direct::field::<u64>(leader, Field::StartBoottime))
-            .unwrap_or(0)
-    }
-}
-
-/// The system call that the current task is in.
-#[inline(always)]
-pub fn current_syscall() -> u32 {
+pub fn current_syscall<A: Access>() -> u32 {
     // Asked first: before Linux 5.15 the helper does not exist, and the branch must fall away.
-    if fields::offset(Field::SyscallNumber).is_none() {
+    if fields::offset(Field::SyscallNumber).is_none()
+        || current::<A, u32>(Field::ThreadStatus).is_some_and(|status| status & TS_COMPAT != 0)
+    {
         return UNKNOWN_U32;
     }
     // SAFETY: the current task's saved registers are on its own kernel stack.

@@ -9,6 +9,7 @@ use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 
 use crate::{access::Access, owner};
 
+const TCP_ESTABLISHED: u8 = 1;
 const TCP_SYN_SENT: u8 = 2;
 const TCP_SYN_RECV: u8 = 3;
 const TCP_CLOSE: u8 = 7;
@@ -36,7 +37,8 @@ impl Shape {
     pub fn of(old: u8, new: u8) -> Self {
         match (old, new) {
             (TCP_CLOSE, TCP_SYN_SENT | TCP_LISTEN) => Self::Call,
-            (TCP_LISTEN, TCP_SYN_RECV) => Self::Child,
+            // MPTCP's own socket skips SYN_RECV.
+            (TCP_LISTEN, TCP_SYN_RECV | TCP_ESTABLISHED) => Self::Child,
             (_, TCP_CLOSE) => Self::Closed,
             _ => Self::Plain,
         }
@@ -60,7 +62,7 @@ pub fn has_tcp_sock(protocol: u16) -> bool {
 /// # Safety
 /// `record` is a reserved record.
 #[inline(always)]
-pub unsafe fn fill_context(record: *mut TransitionRecord, kind: u32) {
+pub unsafe fn fill_context<A: Access>(record: *mut TransitionRecord, kind: u32) {
     // SAFETY: the caller's promise.
     unsafe {
         (&raw mut (*record).header).write(RecordHeader {
@@ -68,8 +70,8 @@ pub unsafe fn fill_context(record: *mut TransitionRecord, kind: u32) {
             cpu: bpf_get_smp_processor_id(),
             mono_ns: bpf_ktime_get_ns(),
         });
-        (*record).syscall = owner::current_syscall();
-        owner::current_task(&raw mut (*record).task);
+        (*record).syscall = owner::current_syscall::<A>();
+        owner::current_task::<A>(&raw mut (*record).task);
     }
 }
 

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use aya_log_ebpf::{debug, warn};
 use probe_ebpf::{
     ClosedRecord, Field, KIND_CLOSED, KIND_OPENED, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER,
-    OWNER_UNKNOWN, OpenedRecord, TransitionRecord,
+    OpenedRecord, TransitionRecord,
 };
 
 use crate::{
@@ -62,7 +62,7 @@ impl Edge {
             self.fill(&raw mut (*record).transition, KIND_OPENED);
             if let Some(stored) = stored_or_new(self.sk) {
                 stored.generation += 1;
-                stored.claim(OWNER_EXACT);
+                stored.claim::<Direct>();
                 stored.copy_to(record);
                 debug!(
                     ctx,
@@ -78,11 +78,8 @@ impl Edge {
                 "no storage for socket {}: its children will have no owner",
                 (*record).transition.cookie
             );
-            (*record).known = OWNER_EXACT;
             (*record).generation = 1;
-            (*record).owner_started_ns = owner::current_started_ns();
-            (*record).owner_cgroup = owner::current_cgroup();
-            owner::current_task(&raw mut (*record).owner);
+            owner::claim_in::<Direct>(record);
         }
     }
 
@@ -94,17 +91,15 @@ impl Edge {
             self.fill(&raw mut (*record).transition, KIND_OPENED);
             if let Some(stored) = stored(self.sk) {
                 stored.generation = 1;
-                stored.known = OWNER_LISTENER;
+                if stored.known == OWNER_EXACT {
+                    stored.known = OWNER_LISTENER;
+                }
                 stored.copy_to(record);
                 return;
             }
             debug!(ctx, "child {} of a listener older than the tracer", (*record).transition.cookie);
-            (*record).known = OWNER_UNKNOWN;
             (*record).generation = 1;
-            (*record).owner_started_ns = 0;
-            (*record).owner_cgroup = 0;
-            // Marked unknown, so never shown; the ring's memory must not leave uninitialised.
-            owner::current_task(&raw mut (*record).owner);
+            owner::unknown_in::<Direct>(record);
         }
     }
 
@@ -127,7 +122,7 @@ impl Edge {
         let sk = self.sk;
         // SAFETY: a reserved record, and the tracepoint's own socket.
         unsafe {
-            fill_context(record, kind);
+            fill_context::<Direct>(record, kind);
             fill_socket::<Direct>(record, sk);
             (*record).cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
             (*record).skaddr = sk as u64;

@@ -95,7 +95,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = WireChoice::Tun)]
     pub wire: WireChoice,
     /// How long a packet is under way on the emulated link, each way
-    #[arg(long, default_value = "40ms", value_parser = duration)]
+    #[arg(long, default_value = "40ms", value_parser = delay)]
     pub delay: Duration,
     /// Use IPv6
     #[arg(long)]
@@ -155,6 +155,18 @@ pub struct ReplayArgs {
     pub format: Format,
 }
 
+/// The longest delay of the emulated link: at twice that, the kernel has given up on most of what it waits for.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+
+/// A delay of the emulated link.
+fn delay(text: &str) -> Result<Duration, String> {
+    let delay = duration(text)?;
+    if delay > LONGEST_DELAY {
+        return Err(format!("the link delays by at most {} s each way: take less", LONGEST_DELAY.as_secs()));
+    }
+    Ok(delay)
+}
+
 /// A span of time such as `40ms`, `2s` or `1m 30s`.
 fn duration(text: &str) -> Result<Duration, String> {
     let span: SignedDuration =
@@ -179,5 +191,16 @@ mod tests {
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
         assert!(duration("-1s").is_err());
         assert!(duration("40").is_err());
+    }
+
+    #[test]
+    fn a_delay_is_one_that_a_run_can_wait_for() {
+        assert_eq!(delay("0s"), Ok(Duration::ZERO));
+        assert_eq!(delay("10s"), Ok(LONGEST_DELAY));
+        for long in ["10s 1ns", "99999999h", "9000000000000000000s"] {
+            let refusal = delay(long).unwrap_err();
+            assert_eq!(refusal, "the link delays by at most 10 s each way: take less");
+        }
+        assert!(delay("-1s").is_err());
     }
 }

@@ -9,7 +9,7 @@
 //! - [`record`]: everything that is JSON: output objects and recordings
 //! - [`net`]: namespaces, devices, sockets, netlink, clocks
 //! - [`wire`]: an emulated link between two namespaces
-//! - [`source`]: where events come from: the live kernel, a recording, memory
+//! - [`source`]: where events come from: the live kernel, a recording
 //! - [`scenario`]: connections to be made, and what the kernel must report of them
 //! - [`render`]: events become tables, JSON, pcapng
 //! - [`session`]: the one loop

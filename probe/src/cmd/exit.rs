@@ -20,10 +20,13 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The worst verdict counts: a check that failed, then a scenario that this host cannot run.
+    /// The worst verdict counts: a check that failed, then a scenario that was broken off, then one that
+    /// this host cannot run.
     pub fn of(verdicts: &[Verdict]) -> Self {
         if verdicts.contains(&Verdict::Failed) {
             Self::Unexpected
+        } else if verdicts.contains(&Verdict::Interrupted) {
+            Self::Interrupted
         } else if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unsupported(_))) {
             Self::Host
         } else {

@@ -35,10 +35,13 @@ pub async fn unless_interrupted(work: impl Future<Output = Result<Exit, Failure>
 /// Waits for Ctrl-C, or for whoever else wants the process to end.
 async fn interrupted() -> Result<(), Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::unexpected(format!("signals: {error}")));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
     }
     Ok(())
 }

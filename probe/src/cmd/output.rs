@@ -3,7 +3,8 @@
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal as _, Write},
-    path::Path,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
 };
 
 use super::exit::Failure;
@@ -37,10 +38,41 @@ fn style() -> Style {
     Style { width: columns.or_else(window).unwrap_or(PIPED_WIDTH).into(), colour: terminal && !refused }
 }
 
-/// Creates a file that was named on the command line, before anything else is done: a run that
-/// cannot keep what it finds is better not begun.
-pub fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
-    File::create(path)
-        .map(BufWriter::new)
-        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))
+/// A file that was named on the command line. Its errors name it, too.
+pub struct NamedFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl NamedFile {
+    /// Creates the file, before anything else is done: a run that cannot keep what it finds is better
+    /// not begun.
+    pub fn create(path: &Path) -> Result<Self, Failure> {
+        match File::create(path) {
+            Ok(file) => Ok(Self { file, path: path.to_owned() }),
+            Err(error) => Err(Failure::usage(format!("cannot write {}: {error}", path.display()))),
+        }
+    }
+
+    /// Whether both write over each other: not where they are devices.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.file.metadata(), other.file.metadata()) {
+            (Ok(own), Ok(its)) => own.is_file() && (own.dev(), own.ino()) == (its.dev(), its.ino()),
+            _ => false,
+        }
+    }
+
+    fn named(&self, error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+    }
+}
+
+impl Write for NamedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| self.named(error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush().map_err(|error| self.named(error))
+    }
 }

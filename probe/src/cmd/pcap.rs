@@ -1,17 +1,17 @@
 //! `--pcap FILE`: what crossed the emulated link, for Wireshark.
 
-use std::{fs::File, io::BufWriter, path::Path};
+use std::io::BufWriter;
 
-use super::{exit::Failure, output};
+use super::{exit::Failure, output::NamedFile};
 use crate::{net::clock, render::Pcapng, session::Performed};
 
 /// The file, in the making.
-pub struct Pcap(Pcapng<BufWriter<File>>);
+pub struct Pcap(Pcapng<BufWriter<NamedFile>>);
 
 impl Pcap {
-    /// Creates the file.
-    pub fn create(path: &Path) -> Result<Self, Failure> {
-        Pcapng::new(output::create(path)?, clock::calendar()).map(Self).map_err(unwritable)
+    /// Begins the file.
+    pub fn new(file: NamedFile) -> Result<Self, Failure> {
+        Pcapng::new(BufWriter::new(file), clock::calendar()).map(Self).map_err(unwritable)
     }
 
     /// Adds the wires of one scenario, with its state changes as comments.
@@ -24,5 +24,5 @@ impl Pcap {
 }
 
 fn unwritable(error: std::io::Error) -> Failure {
-    Failure::usage(format!("cannot write the packets: {error}"))
+    Failure::unexpected(format!("cannot write the packets: {error}"))
 }

@@ -12,15 +12,15 @@ use crate::{
     source::recording::Recording,
 };
 
-/// Shows a recording as the run that made it was shown. The exit code tells whether its checks passed.
+/// Shows a recording as the run that made it was shown. The exit code is that of its
+/// verdicts.
 pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
     let at = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", args.file.display()));
     let file = File::open(&args.file).map_err(|error| at(&error))?;
     let mut source = Recording::new(BufReader::new(file)).map_err(|error| at(&error))?;
     let mut session = Session::new(Scope::All, output::renderer(args.format), output::stdout());
-    let result = outcome(session.replay(&mut source).await, |end| {
-        if end.checks_failed == 0 { Exit::Expected } else { Exit::Unexpected }
-    });
+    let played = session.replay(&mut source).await;
+    let result = outcome(played, |_| Exit::of(session.verdicts()));
     result.map_err(|failure| Failure {
         message: format!("{}: {}", args.file.display(), failure.message),
         ..failure

@@ -1,10 +1,14 @@
 //! `probe run`: the scenarios, held against the kernel's own report.
 
-use std::{io::Write, sync::Arc};
+use std::{
+    io::{BufWriter, Write},
+    sync::Arc,
+};
 
 use super::{
     exit::{Exit, Failure},
-    live, outcome, output,
+    live, outcome,
+    output::{self, NamedFile},
     pcap::Pcap,
 };
 use crate::{
@@ -28,11 +32,9 @@ pub async fn run(args: &RunArgs, common: &Common) -> Result<Exit, Failure> {
         .recording(files.recording);
     let mut run = Run { scenarios, options: options(args), repeat: args.repeat, pcap: files.pcap };
     let played = live::unless_interrupted(run.play(&mut session, &mut live)).await;
-    let attach = Some(live.attach_time());
-    match played {
-        Ok(exit) => outcome(session.finish(attach), |_| exit),
-        Err(failure) => Err(failure),
-    }
+    // Whatever became of it, the stream is closed.
+    let closed = outcome(session.finish(Some(live.attach_time())), |_| Exit::Expected);
+    played.and_then(|exit| closed.map(|_| exit))
 }
 
 /// What is to be run.
@@ -45,23 +47,17 @@ struct Run {
 
 impl Run {
     async fn play(&mut self, session: &mut Session, live: &mut Live) -> Result<Exit, Failure> {
-        let mut verdicts = Vec::new();
         for _ in 0..self.repeat {
             for scenario in &self.scenarios {
                 let performance =
                     Performance { scenario: Arc::clone(scenario), options: self.options.clone() };
                 match session.perform(live, performance).await {
-                    Ok(performed) => {
-                        if let Some(pcap) = &mut self.pcap {
-                            pcap.add(&performed)?;
-                        }
-                        verdicts.push(performed.verdict);
-                    }
+                    Ok(performed) => self.pcap.iter_mut().try_for_each(|pcap| pcap.add(&performed))?,
                     Err(error) => return outcome(Err::<(), _>(error), |()| Exit::Expected),
                 }
             }
         }
-        Ok(Exit::of(&verdicts))
+        Ok(Exit::of(session.verdicts()))
     }
 }
 
@@ -118,9 +114,17 @@ impl Files {
                 "--pcap writes what crosses the emulated link, which only simultaneous-open with --wire tun uses",
             ));
         }
-        let recording = args.record.as_deref().map(output::create).transpose()?;
-        let recording = recording.map(|file| Writer::new(Box::new(file) as Box<dyn Write>)).transpose();
-        let pcap = args.pcap.as_deref().map(Pcap::create).transpose()?;
-        Ok(Self { recording: recording.map_err(Failure::usage)?, pcap })
+        let record = args.record.as_deref().map(NamedFile::create).transpose()?;
+        let pcap = args.pcap.as_deref().map(NamedFile::create).transpose()?;
+        if let (Some(record), Some(pcap)) = (&record, &pcap)
+            && record.is_same(pcap)
+        {
+            return Err(Failure::usage("--record and --pcap name the same file: each needs one of its own"));
+        }
+        let writer = |file| Writer::new(Box::new(BufWriter::new(file)) as Box<dyn Write>);
+        Ok(Self {
+            recording: record.map(writer).transpose().map_err(Failure::unexpected)?,
+            pcap: pcap.map(Pcap::new).transpose()?,
+        })
     }
 }

@@ -37,11 +37,11 @@ impl SelfConnect {
         });
         let how = match (picked, range) {
             (Some(true), Some(range)) if is_ephemeral => {
-                format!("for {remote} the kernel picked {port} as the local port, out of {}", text(range))
+                format!("for {remote} the kernel picked {port} as the local port, from {}", text(range))
             }
             // Another namespace's range, then.
             (Some(true), _) => {
-                format!("for {remote} the kernel picked {port} as the local port, out of the ephemeral range")
+                format!("for {remote} the kernel picked {port} as the local port, from the ephemeral range")
             }
             (Some(false), _) => {
                 format!("it was bound to {remote} and connected to it{}", place.unwrap_or_default())
@@ -122,7 +122,7 @@ mod tests {
         let mut story = story();
         story.tell(7, ("127.0.0.1:0", "127.0.0.1:40001"), &[Close, SynSent]);
         let findings = story.tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, out of the ephemeral range 32768-60999");
+        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, from the ephemeral range 32768-60999");
         insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
     }
 
@@ -145,7 +145,7 @@ mod tests {
         let mut story = story();
         story.tell(7, ("[::]:0", "[::1]:2000"), &[Close, SynSent]);
         let findings = story.tell(7, ("[::1]:2000", "[::1]:2000"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: for [::1]:2000 the kernel picked 2000 as the local port, out of the ephemeral range");
+        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: for [::1]:2000 the kernel picked 2000 as the local port, from the ephemeral range");
         assert!(findings[0].cure.as_ref().is_some_and(|cure| cure.contains("ip_local_reserved_ports=2000")));
     }
 

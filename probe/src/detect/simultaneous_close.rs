@@ -1,9 +1,11 @@
-//! Both ends closed at the same time (RFC 9293 §3.6, figure 13).
+//! A FIN came to a socket whose own FIN was under way (RFC 9293 §3.6, figure 13).
 
 use super::{Context, Detector, who};
 use crate::model::{Finding, FindingKind, State};
 
-/// A FIN in FIN_WAIT1 that does not acknowledge ours crossed it. A self-connect always closes so.
+/// FIN_WAIT1→CLOSING is a FIN that does not acknowledge ours: it is certain at this end. Where ours was
+/// lost instead of crossing it, the other end gets an ACK in FIN_WAIT1 and closes ordinarily. A
+/// self-connect always closes so.
 pub struct SimultaneousClose;
 
 impl Detector for SimultaneousClose {
@@ -13,10 +15,11 @@ impl Detector for SimultaneousClose {
             return None;
         }
         let explain = format!(
-            "{} and {} closed at the same time: {} got the other's FIN before the ACK of its own",
+            "{} at {} got the FIN of {} before the ACK of its own: closed simultaneously at this end (the \
+             other end may have seen an ordinary close)",
+            who(&transition.owner),
             transition.ends.local,
             transition.ends.remote,
-            who(&transition.owner),
         );
         Some(context.finding(FindingKind::SimultaneousClose, explain))
     }
@@ -36,7 +39,7 @@ mod tests {
         let findings = story.tell(7, ends, &[Close, SynSent, Established, FinWait1, Closing, Close]);
         let [finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!(finding.evidence, [1, 2, 3, 4]);
-        insta::assert_snapshot!(finding.explain, @"10.0.0.1:5000 and 10.0.0.2:80 closed at the same time: client[100] got the other's FIN before the ACK of its own");
+        insta::assert_snapshot!(finding.explain, @"client[100] at 10.0.0.1:5000 got the FIN of 10.0.0.2:80 before the ACK of its own: closed simultaneously at this end (the other end may have seen an ordinary close)");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Both ends connected to each other, and their SYNs crossed (RFC 9293 §3.5, figure 7).
+//! A SYN came to a socket whose own connect was under way (RFC 9293 §3.5, figure 7).
 
 use super::{Context, Detector, who};
 use crate::model::{Finding, FindingKind, State};
 
-/// SYN_SENT→SYN_RECV has one place in the kernel (`tcp_rcv_synsent_state_process`), so it is certain.
-/// The other host may have seen an ordinary open, if its SYN was not on its way yet.
+/// SYN_SENT→SYN_RECV has one place in the kernel (`tcp_rcv_synsent_state_process`), so it is certain
+/// at this end. Of the other it says only that it sent a SYN: where ours was lost, or came
+/// too late to cross it, that end gets a SYN+ACK in SYN_SENT and opens ordinarily.
 pub struct SimultaneousOpen;
 
 impl Detector for SimultaneousOpen {
@@ -14,11 +15,11 @@ impl Detector for SimultaneousOpen {
             return None;
         }
         let explain = format!(
-            "{} and {} connected to each other at the same time: {} got the other's SYN while its own was on \
-             the way",
+            "{} at {} got a SYN from {} while its own connect to it was under way: opened simultaneously at \
+             this end (the other end may have seen an ordinary open)",
+            who(&transition.owner),
             transition.ends.local,
             transition.ends.remote,
-            who(&transition.owner),
         );
         Some(context.finding(FindingKind::SimultaneousOpen, explain))
     }
@@ -39,7 +40,7 @@ mod tests {
         let [finding] = &story.tell(7, ends, &[SynSent, SynRecv, Established])[..] else { panic!() };
         assert_eq!(finding.evidence, [1, 2]);
         assert_eq!(finding.cure, None);
-        insta::assert_snapshot!(finding.explain, @"10.0.0.1:1314 and 10.0.0.2:1314 connected to each other at the same time: client[100] got the other's SYN while its own was on the way");
+        insta::assert_snapshot!(finding.explain, @"client[100] at 10.0.0.1:1314 got a SYN from 10.0.0.2:1314 while its own connect to it was under way: opened simultaneously at this end (the other end may have seen an ordinary open)");
     }
 
     #[test]

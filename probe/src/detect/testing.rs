@@ -112,7 +112,7 @@ impl<D: Detector> Story<D> {
             ends,
             old,
             new,
-            cause: Cause::new(CauseKind::Kernel, "a test"),
+            cause: Some(Cause::new(CauseKind::Kernel, "a test")),
             owner: owner(),
             since: None,
             segs_out: None,

@@ -26,6 +26,8 @@ pub enum Verdict {
     Failed,
     /// This host cannot run it; the text says why and what would cure it.
     Unsupported(String),
+    /// It was stopped before its end.
+    Interrupted,
 }
 
 /// Where in a scenario the stream is.

@@ -7,9 +7,9 @@ use super::{Endpoints, Mono, Owner, SocketId};
 pub enum FindingKind {
     /// A socket connected to itself.
     SelfConnect,
-    /// Both ends connected to each other at the same time.
+    /// A SYN came from the end that a connect was under way to.
     SimultaneousOpen,
-    /// Both ends closed at the same time.
+    /// A FIN came before the ACK of this end's own.
     SimultaneousClose,
     /// One local address and port serves several outgoing connections.
     PortSharing,

@@ -56,8 +56,6 @@ pub struct Opened {
     pub known: Known,
     /// The owner's cgroup v2 id.
     pub cgroup: Option<u64>,
-    /// When the owner's process started, CLOCK_BOOTTIME ns.
-    pub owner_started_ns: Option<u64>,
 }
 
 /// A connection's counters at its end, from `struct tcp_sock`.

@@ -91,8 +91,7 @@ const TCP_EDGES: &[Edge] = {
     use State::*;
     &[
         (Close, Listen),          // inet_csk_listen_start
-        (Close, SynSent),         // tcp_v4_connect, tcp_v6_connect
-        (Close, Established),     // TCP_REPAIR: tcp_finish_connect with no packet
+        (Close, SynSent),         // tcp_v4_connect, tcp_v6_connect, under TCP_REPAIR too
         (Close, Close),           // a listener destroyed after tcp_set_state(CLOSE)
         (Listen, Close),          // inet_csk_listen_stop, tcp_disconnect
         (Listen, SynRecv),        // the child: inet_csk_clone_lock
@@ -160,6 +159,7 @@ mod tests {
         assert!(is_legal(Protocol::Tcp, (State::FinWait2, State::Close)));
         assert!(is_legal(Protocol::Tcp, (State::Listen, State::SynRecv)));
         assert!(!is_legal(Protocol::Tcp, (State::Listen, State::SynSent)));
+        assert!(!is_legal(Protocol::Tcp, (State::Close, State::Established)));
         assert!(!is_legal(Protocol::Tcp, (State::Established, State::Listen)));
         assert!(is_legal(Protocol::Mptcp, (State::Listen, State::Established)));
     }

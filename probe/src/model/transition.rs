@@ -29,8 +29,8 @@ pub struct Transition {
     pub old: State,
     /// The state entered.
     pub new: State,
-    /// Why.
-    pub cause: Cause,
+    /// Why; `None` where the kernel does not tell.
+    pub cause: Option<Cause>,
     /// Whose socket it is.
     pub owner: Owner,
     /// How long the socket was in `old`; `None` where its beginning was not seen.
@@ -54,7 +54,7 @@ pub enum Open {
     Active,
     /// Accepted by a listener.
     Passive,
-    /// Both ends connected and their SYNs crossed (RFC 9293 §3.5, figure 7).
+    /// `connect`, during which the peer's SYN came (RFC 9293 §3.5, figure 7).
     Simultaneous,
     /// A socket connected to itself.
     SelfConnect,
@@ -81,8 +81,8 @@ impl Open {
 pub struct Close {
     /// When it reached CLOSE.
     pub at: Mono,
-    /// The last cause.
-    pub cause: Cause,
+    /// The last cause; `None` where the kernel does not tell.
+    pub cause: Option<Cause>,
 }
 
 /// A connection's life, complete once `close` is there.

@@ -13,7 +13,11 @@ use netlink_packet_route::{
     route::{RouteAttribute, RouteType},
 };
 use netlink_sys::protocols::NETLINK_ROUTE;
-use nix::{libc, net::if_::if_nametoindex};
+use nix::{
+    ifaddrs::getifaddrs,
+    libc,
+    net::if_::{InterfaceFlags, if_nametoindex},
+};
 
 use super::netlink::{self, Watch};
 
@@ -55,6 +59,16 @@ impl Device {
             cause: errno.into(),
         })?;
         Ok(Self { name: name.to_owned(), index })
+    }
+
+    /// Whether it is up.
+    ///
+    /// # Errors
+    /// The kernel does not list its devices.
+    pub fn is_up(&self) -> Result<bool, LinkError> {
+        let listed = getifaddrs().map_err(|errno| self.error("asking for the state of", errno.into()))?;
+        let up = |flags: InterfaceFlags| flags.contains(InterfaceFlags::IFF_UP);
+        Ok(listed.into_iter().any(|entry| entry.interface_name == self.name && up(entry.flags)))
     }
 
     /// Brings it up.
@@ -146,7 +160,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::net::Namespace;
+    use crate::net::{Namespace, tun::Tun};
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
@@ -161,6 +175,18 @@ mod tests {
                 TcpStream::connect(listener.local_addr().unwrap()).unwrap();
                 assert!(device.address(address, prefix).is_err());
             }
+        };
+        Namespace::private().unwrap().enter(check).unwrap();
+    }
+
+    #[test]
+    #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+    fn a_device_is_up_once_it_was_brought_up() {
+        let check = || {
+            let tun = Tun::open("probe%d").unwrap();
+            assert!(!tun.device().is_up().unwrap());
+            tun.device().up().unwrap();
+            assert!(tun.device().is_up().unwrap());
         };
         Namespace::private().unwrap().enter(check).unwrap();
     }

@@ -11,7 +11,6 @@ pub mod host;
 pub mod link;
 pub mod namespace;
 mod netlink;
-pub mod privilege;
 pub mod process;
 mod ready;
 pub mod sock_diag;

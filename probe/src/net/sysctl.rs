@@ -2,12 +2,16 @@
 
 use std::{fmt, fs, io, marker::PhantomData};
 
+use nix::libc;
+
 use crate::model::PortRange;
 
 /// `ip_local_port_range`: the ports that connect(2) and `bind(0)` choose from.
 pub const IP_LOCAL_PORT_RANGE: Sysctl<PortRange> = Sysctl::named("ip_local_port_range");
 /// `ip_local_reserved_ports`: those of them that the kernel never chooses by itself.
 pub const IP_LOCAL_RESERVED_PORTS: Sysctl<Vec<PortRange>> = Sysctl::named("ip_local_reserved_ports");
+/// `ip_unprivileged_port_start`: the first port that binding to needs no CAP_NET_BIND_SERVICE.
+pub const IP_UNPRIVILEGED_PORT_START: Sysctl<u16> = Sysctl::named("ip_unprivileged_port_start");
 /// `tcp_simult_connect`: whether a SYN in SYN_SENT opens the connection. Only linux-hardened has it;
 /// every other kernel always does.
 pub const TCP_SIMULT_CONNECT: Sysctl<bool> = Sysctl::named("tcp_simult_connect");
@@ -16,9 +20,7 @@ pub const TCP_SIMULT_CONNECT: Sysctl<bool> = Sysctl::named("tcp_simult_connect")
 #[derive(Debug, thiserror::Error)]
 pub enum SysctlError {
     /// The file under /proc/sys could not be used.
-    #[error(
-        "{action} sysctl net.ipv4.{name}: {cause}; setting one needs CAP_NET_ADMIN and a writable /proc/sys"
-    )]
+    #[error("{action} sysctl net.ipv4.{name}: {cause}{}", cure(cause))]
     Access {
         /// `reading` or `setting`.
         action: &'static str,
@@ -35,6 +37,27 @@ pub enum SysctlError {
         /// What it reads.
         text: String,
     },
+}
+
+impl SysctlError {
+    /// Whether this process may not, which is the host's affair; anything else is a mistake of the caller's.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Access { cause, .. } if !cure(cause).is_empty())
+    }
+}
+
+/// What would make the file system agree, to be read after its answer.
+fn cure(cause: &io::Error) -> &'static str {
+    match cause.raw_os_error() {
+        Some(libc::EROFS) => {
+            "; containers mount /proc/sys read-only: start this one with --privileged, or remount it writable"
+        }
+        Some(libc::EACCES | libc::EPERM) => {
+            "; this needs CAP_NET_ADMIN in its network namespace, and a security module that allows it"
+        }
+        _ => "",
+    }
 }
 
 /// A sysctl under `net.ipv4` and the type of its value.
@@ -109,6 +132,17 @@ impl Value for bool {
     }
 }
 
+/// A port.
+impl Value for u16 {
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+}
+
 /// Two numbers with a tab between them.
 impl Value for PortRange {
     fn parse(text: &str) -> Option<Self> {
@@ -167,11 +201,27 @@ mod tests {
             assert_eq!(IP_LOCAL_RESERVED_PORTS.read().unwrap(), Some(reserved.clone()));
             IP_LOCAL_RESERVED_PORTS.write(&vec![]).unwrap();
             assert_eq!(IP_LOCAL_RESERVED_PORTS.read().unwrap(), Some(vec![]));
-            assert!(IP_LOCAL_PORT_RANGE.write(&PortRange::new(5, 1)).is_err());
+            assert!(!IP_LOCAL_PORT_RANGE.write(&PortRange::new(5, 1)).unwrap_err().is_refusal());
+            IP_UNPRIVILEGED_PORT_START.write(&0).unwrap();
+            assert_eq!(IP_UNPRIVILEGED_PORT_START.read().unwrap(), Some(0));
         };
         Namespace::private().unwrap().enter(check).unwrap();
         let after = (IP_LOCAL_PORT_RANGE.read().unwrap(), IP_LOCAL_RESERVED_PORTS.read().unwrap());
         assert_eq!(after, outside);
+    }
+
+    #[test]
+    fn a_refusal_comes_with_its_cure() {
+        let setting = |errno| SysctlError::Access {
+            action: "setting",
+            name: "ip_local_port_range",
+            cause: io::Error::from_raw_os_error(errno),
+        };
+        for (errno, cure) in [(libc::EROFS, "read-only"), (libc::EACCES, "CAP_NET_ADMIN")] {
+            let error = setting(errno);
+            assert!(error.is_refusal() && error.to_string().contains(cure), "{error}");
+        }
+        assert!(!setting(libc::EINVAL).is_refusal());
     }
 
     #[test]

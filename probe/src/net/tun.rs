@@ -1,11 +1,11 @@
 //! A TUN device: whatever is sent to it can be read here, and what is written here arrives on it.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
-        unix::fs::OpenOptionsExt,
+        unix::fs::{MetadataExt, OpenOptionsExt},
     },
 };
 
@@ -23,7 +23,18 @@ pub enum TunError {
         "no TUN driver ({CONTROL}: {0}): load it with `modprobe tun`, or pass {CONTROL} into the container"
     )]
     NoDriver(io::Error),
-    /// The device cannot be opened or made.
+    /// /dev/net/tun cannot be opened.
+    #[error(
+        "opening {CONTROL}{mode}: {cause}; this user must be able to read and write it, and a container must \
+             be given the device"
+    )]
+    Closed {
+        /// The file's mode and owner, in brackets; empty where it does not tell.
+        mode: String,
+        /// What open(2) returned.
+        cause: io::Error,
+    },
+    /// TUNSETIFF failed.
     #[error("making a TUN device: {0}; this needs CAP_NET_ADMIN in the network namespace")]
     Refused(io::Error),
     /// It was made, and cannot be found.
@@ -53,7 +64,7 @@ impl Tun {
         options.read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
         let file = options.open(CONTROL).map_err(|error| match error.raw_os_error() {
             Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => TunError::NoDriver(error),
-            _ => TunError::Refused(error),
+            _ => TunError::Closed { mode: mode(), cause: error },
         })?;
         let name = make_device(&file, name).map_err(TunError::Refused)?;
         let device = Device::named(&name)?;
@@ -93,6 +104,13 @@ impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// Who may open /dev/net/tun.
+fn mode() -> String {
+    let told = fs::metadata(CONTROL);
+    told.map(|file| format!(" (mode {:04o}, of user {})", file.mode() & 0o7777, file.uid()))
+        .unwrap_or_default()
 }
 
 /// Makes the device behind an open /dev/net/tun, and returns the name it got.
@@ -159,6 +177,19 @@ mod tests {
             assert_eq!(from, "10.13.14.2:7".parse().unwrap());
         };
         Namespace::private().unwrap().enter(check).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_told_from_a_device_that_cannot_be_made() {
+        let denied = || io::Error::from_raw_os_error(libc::EACCES);
+        let closed =
+            TunError::Closed { mode: " (mode 0600, of user 0)".to_owned(), cause: denied() }.to_string();
+        assert!(
+            closed.starts_with("opening /dev/net/tun (mode 0600, of user 0): Permission denied"),
+            "{closed}"
+        );
+        assert!(!closed.contains("CAP_NET_ADMIN"), "{closed}");
+        assert!(TunError::Refused(denied()).to_string().contains("CAP_NET_ADMIN"));
     }
 
     #[test]

@@ -85,15 +85,8 @@ fn report() -> impl Strategy<Value = Report> {
 }
 
 fn opened() -> impl Strategy<Value = Opened> {
-    (any::<u32>(), option::of(task()), known(), any::<Option<u64>>(), any::<Option<u64>>()).prop_map(
-        |(generation, owner, known, cgroup, owner_started_ns)| Opened {
-            generation,
-            owner,
-            known,
-            cgroup,
-            owner_started_ns,
-        },
-    )
+    (any::<u32>(), option::of(task()), known(), any::<Option<u64>>())
+        .prop_map(|(generation, owner, known, cgroup)| Opened { generation, owner, known, cgroup })
 }
 
 fn counters() -> impl Strategy<Value = Counters> {
@@ -112,6 +105,7 @@ fn phase() -> impl Strategy<Value = Phase> {
         any::<String>().prop_map(|summary| Phase::Start { summary }),
         Just(Phase::End { verdict: Verdict::Passed }),
         Just(Phase::End { verdict: Verdict::Failed }),
+        Just(Phase::End { verdict: Verdict::Interrupted }),
         any::<String>().prop_map(|why| Phase::End { verdict: Verdict::Unsupported(why) }),
     ]
 }

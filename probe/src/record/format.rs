@@ -2,7 +2,7 @@
 //!
 //! JSON Lines: a header that names the format and its version; a line for each event that came from
 //! the kernel or a scenario, the `ready` event with the facts of the host first; and a last line that
-//! says that the recording is whole. Derived events (transitions, connections, findings) are not
+//! says that the recording is whole, and how many events it has. Derived events (transitions, connections, findings) are not
 //! kept: a replay makes them again from the reports, as the version that replays would have.
 
 use serde::{Deserialize, Serialize};

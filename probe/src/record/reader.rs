@@ -86,7 +86,7 @@ impl<R: BufRead> Reader<R> {
             }
             Ok(header) if header.version != VERSION => Err(ReadError::Version { found: header.version }),
             Ok(_) => Ok(reader),
-            Err(_) if reader.buffer.is_empty() => Err(ReadError::Foreign("it is empty".to_owned())),
+            Err(_) if reader.buffer.is_empty() && !whole => Err(ReadError::Foreign("it is empty".to_owned())),
             Err(_) if !whole && reader.is_cut_header() => Err(ReadError::Truncated { line: 1 }),
             Err(_) => Err(ReadError::Foreign("its first line is not a recording's header".to_owned())),
         }
@@ -126,7 +126,8 @@ impl<R: BufRead> Reader<R> {
         }
         match serde_json::from_slice::<Line>(&self.buffer) {
             Ok(read) => {
-                if matches!(read, Line::End { .. }) {
+                if let Line::End { events, .. } = read {
+                    self.hold_against(events)?;
                     self.stage = Stage::Ended;
                 }
                 Ok(Some(read.into_event()))
@@ -134,6 +135,15 @@ impl<R: BufRead> Reader<R> {
             Err(_) if !whole => Err(ReadError::Truncated { line }),
             Err(error) => Err(self.corrupted(error.column().max(1), &reason(&error))),
         }
+    }
+
+    /// Holds the end's number of events against the lines between the header and this one.
+    fn hold_against(&self, said: u64) -> Result<(), ReadError> {
+        let found = self.line - 2;
+        if found == said {
+            return Ok(());
+        }
+        Err(self.corrupted(1, &format!("the recording has {found} events where its end says {said}")))
     }
 
     fn corrupted(&self, column: usize, what: &str) -> ReadError {
@@ -237,6 +247,27 @@ mod tests {
         }
 
         #[test]
+        fn a_line_that_is_missing_is_noticed(
+            events in collection::vec(arbitrary::event(), 1..8),
+            end in arbitrary::end(),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let count = events.len();
+            let gone = at.index(count);
+            let bytes = written(&[events, vec![end]].concat());
+            let lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
+            let kept: Vec<u8> =
+                lines.filter(|(line, _)| *line != 1 + gone).flat_map(|(_, line)| line).copied().collect();
+            let (back, error) = read(&kept);
+            prop_assert_eq!(back.len(), count - 1);
+            let said = format!("the recording has {} events where its end says {count}", count - 1);
+            prop_assert!(
+                matches!(&error, Some(ReadError::Corrupted { what, .. }) if *what == said),
+                "{error:?}"
+            );
+        }
+
+        #[test]
         fn no_bytes_can_upset_the_reader(bytes in collection::vec(any::<u8>(), 0..200)) {
             read(&bytes);
             read(&[HEADER.as_bytes(), b"\n", &bytes].concat());
@@ -246,6 +277,7 @@ mod tests {
     #[test]
     fn a_foreign_file_is_said_to_be_one() {
         assert!(message(b"").starts_with("not a recording of probe's: it is empty"));
+        assert!(message(b"\n\r\r\n\x1c\0\0\0").contains("its first line is not a recording's header"));
         assert!(message(b"\x7fELF\x02\x01").contains("its first line is not a recording's header"));
         assert!(message(b"{\"format\":\"other\",\"version\":1}\n").contains("names the format `other`"));
         assert!(message(b"{\"type\":\"ready\",\"v\":1}\n").contains("not a recording's header"));
@@ -276,7 +308,7 @@ mod tests {
 
     #[test]
     fn nothing_follows_the_end() {
-        let bytes = format!("{HEADER}\n{{\"end\":{{\"duration_ns\":1,\"attach_ns\":null}}}}\n\n");
+        let bytes = format!("{HEADER}\n{{\"end\":{{\"events\":0,\"duration_ns\":1,\"attach_ns\":null}}}}\n\n");
         let (events, error) = read(bytes.as_bytes());
         assert_eq!(events.len(), 1);
         assert!(matches!(error, Some(ReadError::Corrupted { line: 3, column: 1, .. })), "{error:?}");

@@ -9,6 +9,8 @@ use crate::model::Event;
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
+    /// Lines written since the header.
+    events: u64,
 }
 
 impl<W: Write> Writer<W> {
@@ -17,7 +19,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Whatever `out` returns, here and below.
     pub fn new(out: W) -> io::Result<Self> {
-        let mut writer = Self { out };
+        let mut writer = Self { out, events: 0 };
         writer.line(&Header::current())?;
         Ok(writer)
     }
@@ -25,8 +27,9 @@ impl<W: Write> Writer<W> {
     /// Keeps an event. Derived ones (transitions, connections, findings) are passed over, since a
     /// replay makes them again. [`Event::End`] makes the recording whole, and flushes.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
-        if let Some(line) = Line::of(event) {
+        if let Some(line) = Line::of(event, self.events) {
             self.line(&line)?;
+            self.events += 1;
         }
         if matches!(event, Event::End(_)) {
             self.out.flush()?;

@@ -6,7 +6,7 @@
 //! - A change that a *call* (or the kernel on another's behalf) caused goes with the first packet of the
 //!   connection that the side sent after it and that says so: a SYN, a FIN or a RST.
 //! - A change that no packet shows (`listen`, a timer's last expiry, the close of a socket that nobody
-//!   answered) goes with the packet of the connection that the side sent or received nearest in time.
+//!   answered), or whose cause is unknown, goes with the packet of the connection that the side sent or received nearest in time.
 //! - A change of a connection that never used the wire goes with none.
 
 use std::cmp::Reverse;
@@ -30,10 +30,10 @@ pub(super) fn side(netns: [u32; 2], transition: &Transition) -> Option<Side> {
 /// The packet that a state change at `side` goes with, as an index into `packets`.
 pub(super) fn carrier(side: Side, packets: &[Packet], transition: &Transition) -> Option<(usize, Tie)> {
     let seen = Seen { side, packets, transition };
-    let cause = match transition.cause.kind {
-        CauseKind::Segment => seen.arriving().or_else(|| seen.arrived_last()),
-        CauseKind::Call | CauseKind::Kernel => seen.sent_to_say_so(),
-        CauseKind::Timer => None,
+    let cause = match transition.cause.as_ref().map(|cause| cause.kind) {
+        Some(CauseKind::Segment) => seen.arriving().or_else(|| seen.arrived_last()),
+        Some(CauseKind::Call | CauseKind::Kernel) => seen.sent_to_say_so(),
+        Some(CauseKind::Timer) | None => None,
     };
     cause.map(|index| (index, Tie::Cause)).or_else(|| seen.nearest())
 }
@@ -178,7 +178,7 @@ pub(super) mod tests {
             ends: ends(side),
             old,
             new,
-            cause: Cause::new(kind, detail),
+            cause: Some(Cause::new(kind, detail)),
             owner: Owner::UNKNOWN,
             since: None,
             segs_out: None,
@@ -197,7 +197,7 @@ pub(super) mod tests {
             packet(4, Side::B, Flags::RST.with(Flags::ACK), 105),
         ];
         let mut reset = change(Side::A, (Established, Close), 127, Segment, "RST received");
-        reset.cause = reset.cause.with(Errno::ECONNRESET);
+        reset.cause = reset.cause.map(|cause| cause.with(Errno::ECONNRESET));
         let transitions = vec![
             change(Side::A, (Close, SynSent), 8, Call, "connect"),
             change(Side::B, (Close, SynSent), 9, Call, "connect"),

@@ -21,7 +21,7 @@ use pcap_file::{
 };
 
 use super::carrier::{Tie, carrier, side};
-use crate::model::{Clock, Fate, Mono, Origin, Packet, Side, Transition};
+use crate::model::{Cause, Clock, Fate, Mono, Origin, Packet, Side, Transition};
 
 /// `if_tsresol`: timestamps count units of 10⁻⁹ s.
 const NANOSECONDS: u8 = 9;
@@ -124,8 +124,9 @@ impl<W: Write> Pcapng<W> {
 /// `b: SYN_SENT → SYN_RECV (SYN received)`.
 fn comment(side: Side, transition: &Transition, tie: Tie) -> String {
     let Transition { old, new, cause, at, .. } = transition;
-    let errno = cause.errno.map(|errno| format!(", {errno}")).unwrap_or_default();
-    let change = format!("{side}: {old} → {new} ({}{errno})", cause.detail);
+    let errno = |cause: &Cause| cause.errno.map(|errno| format!(", {errno}")).unwrap_or_default();
+    let cause = cause.as_ref().map(|cause| format!(" ({}{})", cause.detail, errno(cause)));
+    let change = format!("{side}: {old} → {new}{}", cause.unwrap_or_default());
     match tie {
         Tie::Cause => change,
         Tie::Near(packet) if *at < packet => format!("{change}, {:?} before this packet", packet.since(*at)),

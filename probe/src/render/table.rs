@@ -44,6 +44,7 @@ struct Scenarios {
     passed: u64,
     failed: u64,
     unsupported: u64,
+    interrupted: u64,
 }
 
 impl Table {
@@ -76,6 +77,7 @@ impl Table {
                     Verdict::Passed => self.scenarios.passed += 1,
                     Verdict::Failed => self.scenarios.failed += 1,
                     Verdict::Unsupported(_) => self.scenarios.unsupported += 1,
+                    Verdict::Interrupted => self.scenarios.interrupted += 1,
                 }
             }
         }
@@ -110,7 +112,7 @@ impl Table {
     }
 
     fn sums(&self, end: &End) -> (Tone, Vec<String>) {
-        let Scenarios { passed, failed, unsupported } = self.scenarios;
+        let Scenarios { passed, failed, unsupported, interrupted } = self.scenarios;
         let mut sums = Vec::new();
         let mut sum = |number: u64, one: &str, many: &str| {
             if number > 0 {
@@ -120,6 +122,7 @@ impl Table {
         sum(passed, "scenario passed", "scenarios passed");
         sum(failed, "scenario failed", "scenarios failed");
         sum(unsupported, "scenario unsupported", "scenarios unsupported");
+        sum(interrupted, "scenario interrupted", "scenarios interrupted");
         sum(end.checks_passed, "check passed", "checks passed");
         sum(end.checks_failed, "check failed", "checks failed");
         sums.push(words::count(end.transitions, "transition", "transitions"));
@@ -127,7 +130,7 @@ impl Table {
         if end.lost > 0 {
             sums.push(words::count(end.lost, "report lost", "reports lost"));
         }
-        let tone = match (failed + end.checks_failed + end.lost, unsupported, passed) {
+        let tone = match (failed + end.checks_failed + end.lost, unsupported + interrupted, passed) {
             (1.., ..) => Tone::Bad,
             (0, 1.., _) => Tone::Remarkable,
             (0, 0, 1..) => Tone::Good,

@@ -69,7 +69,14 @@ impl Stream {
     }
 
     /// The actor moves, `micros` after whatever was before.
-    pub fn moves(&mut self, actor: &Actor, micros: u64, old: State, new: State, cause: Cause) -> &mut Self {
+    pub fn moves(
+        &mut self,
+        actor: &Actor,
+        micros: u64,
+        old: State,
+        new: State,
+        cause: impl Into<Option<Cause>>,
+    ) -> &mut Self {
         self.seq += 1;
         self.now += micros * 1_000;
         let ipv6 = actor.ends.local.addr.is_ipv6();
@@ -85,7 +92,7 @@ impl Stream {
             ends: actor.ends,
             old,
             new,
-            cause,
+            cause: cause.into(),
             owner: actor.owner.clone(),
             since: Some(Duration::from_micros(micros)),
             segs_out: None,
@@ -189,7 +196,7 @@ pub fn self_connect() -> Vec<Event> {
         .finds(
             &accident,
             FindingKind::SelfConnect,
-            "probe[4711] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, out of the ephemeral range 32768-60999",
+            "probe[4711] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, from the ephemeral range 32768-60999",
             Some("keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)"),
         )
         .moves(&accident, 9, SynRecv, Established, segment("ACK of SYN received"))
@@ -240,6 +247,7 @@ pub fn trouble() -> Vec<Event> {
             Cause::new(CauseKind::Kernel, "refused without a packet: 4-tuple in use")
                 .with(Errno::EADDRNOTAVAIL),
         )
+        .moves(&nobody, 7, Established, Close, None)
         .hammers("127.0.0.1:81", 3)
         .checks("a name\x07 that rings", "EISCONN", "success")
         .finish("trouble", Verdict::Failed)
@@ -247,7 +255,9 @@ pub fn trouble() -> Vec<Event> {
         .finish(
             "simultaneous-open",
             Verdict::Unsupported("there is no /dev/net/tun here: load the module tun".to_owned()),
-        );
+        )
+        .start("self-connect", "One socket connects to its own address and port.")
+        .finish("self-connect", Verdict::Interrupted);
     stream.events
 }
 
@@ -268,7 +278,7 @@ pub fn outside() -> Vec<Event> {
             open: Open::Active,
             opened: Some(Mono(1_000_000_000)),
             established: None,
-            close: Some(model::Close { at: Mono(1_080_000_000), cause: refused() }),
+            close: Some(model::Close { at: Mono(1_080_000_000), cause: Some(refused()) }),
             path: vec![Close, SynSent, Close],
             counters: Some(Counters {
                 bytes_sent: 0,

@@ -1,7 +1,7 @@
 //! Expectations as data, and holding them against what the kernel reported.
 
 use super::opening::Opening;
-use crate::model::{Check, Mono, State, Transition};
+use crate::model::{Check, Endpoint, Mono, State, Transition};
 
 /// A socket of the story's, by its place in the cast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +46,22 @@ pub enum Expectation {
         /// The state.
         state: State,
     },
+    /// The sockets were refused one after the other, until the last one opened.
+    Until {
+        /// Those that were refused; there may be none.
+        refused: Vec<ActorId>,
+        /// The one that was not.
+        last: ActorId,
+        /// Its states up to ESTABLISHED.
+        states: Vec<State>,
+    },
+    /// All of the sockets were connected from one local end.
+    OneEnd {
+        /// The sockets.
+        actors: Vec<ActorId>,
+        /// The end.
+        local: Endpoint,
+    },
     /// The socket connected, whichever way.
     Opened {
         /// The socket.
@@ -69,6 +85,14 @@ impl Expectation {
             }
             Self::Together { actors, state } => {
                 equal(in_state(*state, true), in_state(*state, were_together(actors, *state, lives)))
+            }
+            Self::Until { refused, last, states } => {
+                equal(until(&path_text(states)), observed_until(refused, *last, lives))
+            }
+            Self::OneEnd { actors, local } => {
+                let expected = vec![local.to_string(); actors.len()];
+                let observed = actors.iter().map(|actor| local_end(&lives[actor.0]));
+                equal(expected.join(", "), observed.collect::<Vec<_>>().join(", "))
             }
             Self::Opened { actor } => {
                 let opening = Opening::of(&lives[actor.0]);
@@ -138,6 +162,28 @@ fn observed_path(actors: &[ActorId], span: Span, states: &[State], lives: &[Vec<
     }
 }
 
+fn until(path: &str) -> String {
+    format!("refused until {path}")
+}
+
+/// The path of the first that ended otherwise than refused; else that of the last.
+fn observed_until(refused: &[ActorId], last: ActorId, lives: &[Vec<&Transition>]) -> String {
+    let is_refused = |actor: &ActorId| path(&lives[actor.0]) == [State::Close, State::SynSent, State::Close];
+    match refused.iter().position(|actor| !is_refused(actor)) {
+        Some(place) => format!("{} (try {})", path_text(&path(&lives[refused[place].0])), place + 1),
+        None => until(&path_text(cut(&path(&lives[last.0]), Span::Opening))),
+    }
+}
+
+/// Where the socket was when it was connected.
+fn local_end(life: &[&Transition]) -> String {
+    let connected = life.iter().find(|transition| transition.new == State::Established);
+    connected.map_or_else(
+        || "not connected".to_owned(),
+        |transition| transition.ends.local.canonical().to_string(),
+    )
+}
+
 fn in_state(state: State, together: bool) -> String {
     format!("{}{state} at once", if together { "" } else { "never " })
 }
@@ -177,7 +223,10 @@ fn were_together(actors: &[ActorId], state: State, lives: &[Vec<&Transition>]) -
 mod tests {
     use super::State::{Close, Closing, Established, FinWait1, Listen, SynRecv, SynSent};
     use super::*;
-    use crate::scenario::testing::{actor, life, moved};
+    use crate::scenario::{
+        stage,
+        testing::{actor, life, moved},
+    };
 
     /// Expected and observed, and whether the check passes.
     fn check(expectation: &Expectation, lives: &[Vec<Transition>]) -> (String, String, bool) {
@@ -260,6 +309,40 @@ mod tests {
         let still_there = vec![moved(&two, 6, SynSent, Established)];
         assert!(check(&both, &[stay(&one, 1, 7), still_there.clone()]).2);
         assert!(!check(&both, &[stay(&one, 1, 5), still_there]).2);
+    }
+
+    #[test]
+    fn tries_are_refused_until_one_opens() {
+        let states = vec![Close, SynSent, SynRecv, Established];
+        let until = |count| Expectation::Until {
+            refused: (0..count).map(ActorId).collect(),
+            last: ActorId(count),
+            states: states.clone(),
+        };
+        let (refused, hit) = (|| lived(&[Close, SynSent, Close]), || lived(&SELF));
+        let text = "refused until CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED".to_owned();
+        assert_eq!(check(&until(0), &[hit()]), (text.clone(), text.clone(), true));
+        assert_eq!(check(&until(2), &[refused(), refused(), hit()]), (text.clone(), text, true));
+        let plain = lived(&[Close, SynSent, Established]);
+        let (_, observed, pass) = check(&until(2), &[refused(), plain.clone(), hit()]);
+        assert_eq!((observed.as_str(), pass), ("CLOSE → SYN_SENT → ESTABLISHED (try 2)", false));
+        assert!(!check(&until(1), &[refused(), plain]).2);
+        assert_eq!(check(&until(1), &[vec![], hit()]).1, "no transition (try 1)");
+    }
+
+    #[test]
+    fn one_end_is_what_the_kernel_reported() {
+        let child = |cookie, local| {
+            life(&actor(cookie, local, "127.0.0.1:12345"), 1, &[Listen, SynRecv, Established, Close])
+        };
+        let local = stage::ends("127.0.0.1:80".parse().unwrap(), "127.0.0.1:1".parse().unwrap()).local;
+        let both = Expectation::OneEnd { actors: vec![ActorId(0), ActorId(1)], local };
+        let text = "127.0.0.1:80, 127.0.0.1:80".to_owned();
+        let same = [child(1, "127.0.0.1:80"), child(2, "127.0.0.1:80")];
+        assert_eq!(check(&both, &same), (text.clone(), text, true));
+        let other = [child(1, "127.0.0.1:80"), child(2, "127.0.0.1:81")];
+        assert_eq!(check(&both, &other).1, "127.0.0.1:80, 127.0.0.1:81");
+        assert_eq!(check(&both, &[vec![], vec![]]).1, "not connected, not connected");
     }
 
     #[test]

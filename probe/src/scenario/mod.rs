@@ -8,6 +8,7 @@
 //! - `pair`: two namespaces and the wire between them
 //! - [`story`]: what it tells, and the verdict
 //! - [`expect`]: expectations as data, held against transitions
+//! - `occupant`: who is in the way of a bind
 //! - `opening`: how a connect came out, by the kernel's report
 //! - `resolve`: which transitions are about which socket
 //! - [`shared_port`], [`simultaneous_open`], [`self_connect`]: the scenarios
@@ -16,6 +17,7 @@
 //! A new one is a file with a [`Scenario`] and a line in [`all`].
 
 pub mod expect;
+mod occupant;
 mod opening;
 mod pair;
 pub mod rendezvous;

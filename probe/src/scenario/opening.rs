@@ -38,11 +38,14 @@ impl Opening {
             ([Close, SynSent, SynRecv, Established], _) => Way::Simultaneous,
             ([Close, SynSent, Established], _) => Way::Ordinary,
             (_, None) => Way::Unseen,
-            (_, Some(last)) => match (last.cause.kind, last.cause.errno) {
-                (_, Some(Errno::ECONNREFUSED)) => Way::Refused,
-                (CauseKind::Timer, _) | (CauseKind::Call, None) => Way::TimedOut,
-                (_, Some(errno)) => Way::Otherwise(errno.to_string()),
-                (_, None) => Way::Otherwise(last.cause.detail.clone()),
+            (_, Some(last)) => match &last.cause {
+                None => Way::Otherwise("of unknown cause".to_owned()),
+                Some(cause) => match (cause.kind, cause.errno) {
+                    (_, Some(Errno::ECONNREFUSED)) => Way::Refused,
+                    (CauseKind::Timer, _) | (CauseKind::Call, None) => Way::TimedOut,
+                    (_, Some(errno)) => Way::Otherwise(errno.to_string()),
+                    (_, None) => Way::Otherwise(cause.detail.clone()),
+                },
             },
         };
         Self { way, states }
@@ -83,7 +86,7 @@ mod tests {
     fn check(states: &[State], cause: Cause, expected: &str, open: bool) {
         let mut life = life(&actor(1, "10.0.0.1:1314", "10.0.0.2:1314"), 1, states);
         if let Some(last) = life.last_mut() {
-            last.cause = cause;
+            last.cause = Some(cause);
         }
         let opening = Opening::of(&life.iter().collect::<Vec<_>>());
         assert_eq!((opening.to_string().as_str(), opening.is_open()), (expected, open));

@@ -8,7 +8,7 @@ use std::{
 use super::{ActorId, Expectation, Netns, PAYLOAD, Scenario, Span, Stage, Step, Trouble, stage};
 use crate::{
     model::{Errno, State},
-    net::{Namespace, Tcp, socket},
+    net::{Namespace, Tcp, socket, sysctl},
 };
 
 /// What two clients share.
@@ -38,6 +38,10 @@ impl Scenario for SharedPort {
         let [shared, neighbour, far] = [SHARED, NEIGHBOUR, FAR].map(|port| stage.loopback(port));
         let web = stage.loopback(if host { WEB_ON_HOST } else { WEB });
         let namespace = stage.namespace()?;
+        if !host {
+            // Not needed with CAP_NET_BIND_SERVICE; without, the bind says what is.
+            let _ = namespace.enter(|| sysctl::IP_UNPRIVILEGED_PORT_START.write(&0))?;
+        }
         let mut play = Play { stage, namespace };
 
         let at_web = play.listen(web)?;
@@ -91,7 +95,7 @@ impl Play<'_> {
         let ends = stage::ends(from, to);
         let client_actor = self.stage.join(format!("client {number}"), &client, &self.namespace, ends)?;
         let deadline = self.stage.deadline();
-        client.connect(to, deadline).step(format!("connecting {from} to {to}"))?;
+        self.stage.connect(client_actor, &client, to).step(format!("connecting {from} to {to}"))?;
         let server = listener.socket.accept(deadline).step(format!("accepting {from} on {to}"))?;
         let label = format!("server {number}");
         let server_actor = self.stage.join(label, &server, &self.namespace, ends.reversed())?;
@@ -125,11 +129,9 @@ impl Play<'_> {
 
     /// The other side of the same coin, and what every server does.
     fn expect_one_port_accepts(&mut self, one: &Connection, other: &Connection) {
-        let locals = [one, other].map(|connection| match connection.server.local() {
-            Ok(local) => local.to_string(),
-            Err(error) => error.to_string(),
-        });
-        self.stage.done("two accepted on", format!("{to}, {to}", to = one.to), locals.join(", "));
+        let actors = vec![one.server_actor, other.server_actor];
+        let local = one.to.into();
+        self.stage.story().expect("two accepted on", Expectation::OneEnd { actors, local });
         self.stage.together("both accepted", &[one.server_actor, other.server_actor]);
     }
 

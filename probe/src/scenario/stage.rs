@@ -6,10 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Actor, ActorId, Expectation, Netns, Options, Span, Step, Story, Trouble, pair::Pair};
+use super::{
+    Actor, ActorId, Expectation, Netns, Options, Span, Step, Story, Trouble, occupant::occupant, pair::Pair,
+};
 use crate::{
-    model::{Endpoint, Endpoints, Errno, Family, Known, Owner, SocketRow, State},
-    net::{Namespace, SocketError, Tcp, process, sock_diag, socket, sysctl},
+    model::{Endpoint, Endpoints, Errno, Family, Owner, SocketRow, State},
+    net::{Namespace, SocketError, Tcp, link::Device, sock_diag, socket, sysctl},
     wire::Link,
 };
 
@@ -81,9 +83,16 @@ impl Stage {
         Ok(pair)
     }
 
-    /// Makes sure that a namespace has the address family.
+    /// Makes sure that a namespace has a loopback device that works, and the address family.
     fn checked(&self, namespace: Namespace) -> Result<Namespace, Trouble> {
         let (family, address) = (self.options.family, self.loopback(0));
+        // Binding to its address works while it is down; connecting is what does not.
+        let up = namespace.enter(|| Device::named("lo")?.is_up()).map_err(Trouble::from)?;
+        if !up.map_err(|error| Trouble::Unsupported(error.to_string()))? {
+            return Err(Trouble::Unsupported(
+                "the device lo is down in this network namespace: ip link set lo up".to_owned(),
+            ));
+        }
         let bound = namespace.enter(|| Tcp::new(family).and_then(|socket| socket.bind(address)))?;
         match bound {
             Err(error) if family == Family::Ipv6 => Err(Trouble::Unsupported(format!(
@@ -118,11 +127,16 @@ impl Stage {
         let made = self.socket(namespace)?;
         match prepare(&made).and_then(|()| made.bind(local)) {
             Err(SocketError::Errno(Errno::EADDRINUSE)) if self.options.netns == Netns::Host => {
+                let by = namespace.enter(|| occupant(local))?;
                 Err(Trouble::Unsupported(format!(
-                    "binding to {local}: EADDRINUSE, for something on this host has that port, or had it within \
-                     the last minute: leave out --netns host"
+                    "binding to {local}: EADDRINUSE{by}: wait for its end, or leave out --netns host"
                 )))
             }
+            Err(SocketError::Errno(Errno::EACCES)) => Err(Trouble::Unsupported(format!(
+                "binding to {local}: EACCES; a port below {first} needs CAP_NET_BIND_SERVICE: run with it, or lower \
+                 that sysctl",
+                first = sysctl::IP_UNPRIVILEGED_PORT_START
+            ))),
             bound => bound.step(format!("binding to {local}")).map(|()| made),
         }
     }
@@ -151,6 +165,36 @@ impl Stage {
             Trouble::Unsupported(format!("reading SO_COOKIE: {error}; this needs Linux 4.12 or later"))
         })?;
         Ok(self.story.add(Actor { label: label.into(), cookie, netns: namespace.inode(), ends }))
+    }
+
+    /// Connects, and waits for the outcome.
+    ///
+    /// # Errors
+    /// Those of [`Tcp::connect`].
+    pub fn connect(&mut self, actor: ActorId, socket: &Tcp, remote: SocketAddr) -> socket::Result<()> {
+        let deadline = self.deadline();
+        self.connect_by(actor, socket, remote, deadline)
+    }
+
+    /// The same with a deadline of the caller's.
+    ///
+    /// # Errors
+    /// Those of [`Tcp::connect`].
+    pub fn connect_by(
+        &mut self,
+        actor: ActorId,
+        socket: &Tcp,
+        remote: SocketAddr,
+        deadline: Instant,
+    ) -> socket::Result<()> {
+        let begun = socket.begin_connect(remote);
+        match &begun {
+            Ok(()) => {}
+            // Ports are looked for in SYN_SENT, routes before it (tcp_v4_connect).
+            Err(SocketError::Errno(Errno::EADDRNOTAVAIL)) => {}
+            Err(_) => self.story.never_opened(actor),
+        }
+        begun.and_then(|()| socket.outcome(deadline))
     }
 
     /// Expects each of the sockets to go through these states.
@@ -222,22 +266,15 @@ impl Stage {
         let sockets = namespace
             .enter(sock_diag::tcp_sockets)?
             .map_err(|error| Trouble::Unsupported(error.to_string()))?;
-        let mut holders = process::socket_holders();
         let rows =
             self.story.cast().iter().filter(|actor| actor.netns == namespace.inode()).filter_map(|actor| {
                 let socket = sockets.iter().find(|socket| socket.cookie == actor.cookie)?;
-                let holder = socket.inode.and_then(|inode| holders.remove(&inode));
-                let owner = holder.map_or(Owner::UNKNOWN, |task| Owner {
-                    task: Some(task),
-                    cgroup: None,
-                    known: Known::Exact,
-                });
-                let label = actor.label.clone();
                 Some(SocketRow {
-                    label,
+                    label: actor.label.clone(),
                     state: socket.state,
                     ends: socket.ends,
-                    owner,
+                    // The reports know: see `Story::listed`.
+                    owner: Owner::UNKNOWN,
                     cookie: socket.cookie,
                 })
             });

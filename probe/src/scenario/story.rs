@@ -22,6 +22,8 @@ pub struct Actor {
 pub struct Story {
     scenario: &'static str,
     cast: Vec<Actor>,
+    /// Those of the cast of which the kernel has nothing to report.
+    unopened: Vec<ActorId>,
     expectations: Vec<(String, Expectation)>,
     notes: Vec<String>,
     sockets: Vec<SocketRow>,
@@ -35,6 +37,7 @@ impl Story {
         Self {
             scenario,
             cast: Vec::new(),
+            unopened: Vec::new(),
             expectations: Vec::new(),
             notes: Vec::new(),
             sockets: Vec::new(),
@@ -47,6 +50,11 @@ impl Story {
     pub(super) fn add(&mut self, actor: Actor) -> ActorId {
         self.cast.push(actor);
         ActorId(self.cast.len() - 1)
+    }
+
+    /// Says that what was to open the socket failed before its state changed, so that nobody waits for it.
+    pub(super) fn never_opened(&mut self, actor: ActorId) {
+        self.unopened.push(actor);
     }
 
     /// Adds an expectation; checks come out in this order.
@@ -98,6 +106,33 @@ impl Story {
         &self.notes
     }
 
+    /// The lines of explanation, and one for each expectation that `transitions` cannot be held against.
+    #[must_use]
+    pub fn remarks(&self, transitions: &[Transition]) -> Vec<String> {
+        let lives = resolve::lives(&self.cast, transitions);
+        let unchecked = self
+            .expectations
+            .iter()
+            .filter(|(name, expectation)| expectation.check(self.scenario, name, &lives).is_none())
+            .map(|(name, _)| format!("not checked: \"{name}\", for this kernel interface gives no counters"));
+        self.notes.iter().cloned().chain(unchecked).collect()
+    }
+
+    /// [`Story::sockets`], each with the owner that the kernel reported of it last.
+    #[must_use]
+    pub fn listed(&self, transitions: &[Transition]) -> Vec<SocketRow> {
+        let lives = resolve::lives(&self.cast, transitions);
+        let owner = |cookie| {
+            let life = &lives[self.cast.iter().position(|actor| actor.cookie == cookie)?];
+            life.last().map(|transition| transition.owner.clone())
+        };
+        let owned = |row: &SocketRow| {
+            let owner = owner(row.cookie).unwrap_or_else(|| row.owner.clone());
+            SocketRow { owner, ..row.clone() }
+        };
+        self.sockets.iter().map(owned).collect()
+    }
+
     /// The sockets at the moment that the scenario is about, as sock_diag listed them.
     #[must_use]
     pub fn sockets(&self) -> &[SocketRow] {
@@ -123,11 +158,15 @@ impl Story {
         places.into_iter().map(|place| place.map(|place| self.cast[place].label.as_str())).collect()
     }
 
-    /// Whether every socket of the story has been reported to reach CLOSE: nothing more will come.
+    /// Whether every socket of the story that has opened has been reported to reach CLOSE: nothing more
+    /// will come.
     #[must_use]
     pub fn settled(&self, transitions: &[Transition]) -> bool {
-        let closed = |life: &Vec<&Transition>| life.last().is_some_and(|last| last.new == State::Close);
-        resolve::lives(&self.cast, transitions).iter().all(closed)
+        let ended = |(place, life): (usize, &Vec<&Transition>)| match life.last() {
+            Some(last) => last.new == State::Close,
+            None => self.unopened.contains(&ActorId(place)),
+        };
+        resolve::lives(&self.cast, transitions).iter().enumerate().all(ended)
     }
 
     /// Holds every expectation against what the kernel reported.
@@ -179,10 +218,14 @@ impl Story {
 mod tests {
     use super::*;
     use crate::{
-        model::State::{Close, Established, SynRecv, SynSent},
+        model::{
+            Known, Name, Owner,
+            State::{Close, Established, SynRecv, SynSent},
+            Task,
+        },
         scenario::{
             Span,
-            testing::{actor, life},
+            testing::{actor, life, without_cookies},
         },
     };
 
@@ -210,6 +253,53 @@ mod tests {
         assert!(!story.settled(&transitions), "a stranger's end is not ours");
         transitions.extend(life(&b, 12, &[Established, Close]));
         assert!(story.settled(&transitions));
+    }
+
+    #[test]
+    fn a_socket_that_never_opened_is_not_waited_for() {
+        let (mut story, [a, b]) = simultaneous_open();
+        let first = life(&a, 1, &[Close, SynSent, Close]);
+        assert!(!story.settled(&first));
+        story.never_opened(ActorId(1));
+        assert!(story.settled(&first));
+        assert!(!story.settled(&[first, life(&b, 4, &[Close, SynSent])].concat()), "it has opened after all");
+        assert!(!story.settled(&[]), "the other one is still to come");
+    }
+
+    #[test]
+    fn what_a_backend_cannot_tell_is_remarked_on() {
+        let mut story = Story::of("shared-port");
+        let twin = actor(1, "127.0.0.1:12345", "127.0.0.1:80");
+        let id = story.add(twin.clone());
+        story.note("a note");
+        story.expect("twin sent", Expectation::NoSegment { actor: id });
+        let counted = life(&twin, 1, &[Close, SynSent, Close]);
+        assert_eq!(story.remarks(&counted), ["a note"]);
+        let uncounted = without_cookies(counted);
+        assert_eq!(story.judge(&uncounted), []);
+        let remarks = story.remarks(&uncounted);
+        assert_eq!(remarks[1], "not checked: \"twin sent\", for this kernel interface gives no counters");
+    }
+
+    #[test]
+    fn a_listed_socket_has_the_owner_that_was_reported() {
+        let (mut story, [a, _]) = simultaneous_open();
+        let row = |cookie| SocketRow {
+            label: "a".to_owned(),
+            state: Established,
+            ends: a.ends,
+            owner: Owner::UNKNOWN,
+            cookie,
+        };
+        story.list(vec![row(a.cookie), row(2)]);
+        let task = Task { pid: 4711, uid: 0, comm: Name::from_bytes(b"probe") };
+        let owner = Owner { task: Some(task), cgroup: None, known: Known::Exact };
+        let mut reported = life(&a, 1, &CROSSED);
+        for transition in &mut reported {
+            transition.owner = owner.clone();
+        }
+        let owners: Vec<_> = story.listed(&reported).into_iter().map(|row| row.owner).collect();
+        assert_eq!(owners, [owner, Owner::UNKNOWN]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn moved(actor: &Actor, at: u64, old: State, new: State) -> Transitio
         ends: actor.ends,
         old,
         new,
-        cause: Cause::new(CauseKind::Call, "a test"),
+        cause: Some(Cause::new(CauseKind::Call, "a test")),
         owner: Owner::UNKNOWN,
         since: None,
         segs_out: (new == State::Close).then_some(2),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::net::NamespaceError;
+use crate::net::{NamespaceError, sysctl::SysctlError};
 
 /// Why a driver did not get to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,15 @@ pub enum Trouble {
 impl From<NamespaceError> for Trouble {
     fn from(error: NamespaceError) -> Self {
         Self::Unsupported(error.to_string())
+    }
+}
+
+impl From<SysctlError> for Trouble {
+    fn from(error: SysctlError) -> Self {
+        if error.is_refusal() {
+            return Self::Unsupported(error.to_string());
+        }
+        Self::Failed { step: "using a sysctl".to_owned(), cause: error.to_string() }
     }
 }
 

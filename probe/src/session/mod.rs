@@ -19,7 +19,7 @@ pub use self::{
 };
 use crate::{
     detect::{self, Context, Detector},
-    model::{Connection, End, Event, Finding, Host, Report, Transition},
+    model::{Connection, End, Event, Finding, Host, Phase, Report, Transition, Verdict},
     record::Writer,
     render::Render,
     source::{Flow, Source, SourceError},
@@ -80,6 +80,9 @@ pub struct Session {
     recording: Option<Writer<Box<dyn Write>>>,
     /// What has been seen since the last scenario began, for its checks.
     transitions: Vec<Transition>,
+    /// The scenario that has begun and not ended.
+    playing: Option<String>,
+    verdicts: Vec<Verdict>,
     totals: End,
     started: Instant,
 }
@@ -95,6 +98,8 @@ impl Session {
             out,
             recording: None,
             transitions: Vec::new(),
+            playing: None,
+            verdicts: Vec::new(),
             totals: End::default(),
             started: Instant::now(),
         }
@@ -113,18 +118,22 @@ impl Session {
     /// # Errors
     /// What was read before an error has been shown.
     pub async fn replay(&mut self, source: &mut impl Source) -> Result<End, SessionError> {
-        let mut events = Vec::new();
+        let (mut events, mut end) = (Vec::new(), None);
         loop {
             let flow = source.batch(&mut events).await;
             for event in events.drain(..) {
-                if let Event::End(end) = event {
-                    return self.end(end.duration, end.attach);
+                match event {
+                    // What follows it is the source's to refuse.
+                    Event::End(recorded) => end = Some(recorded),
+                    event => self.feed(event)?,
                 }
-                self.feed(event)?;
             }
             self.flush()?;
             if flow? == Flow::Ended {
-                return self.finish(None);
+                return match end {
+                    Some(End { duration, attach, .. }) => self.end(duration, attach),
+                    None => self.finish(None),
+                };
             }
         }
     }
@@ -148,11 +157,20 @@ impl Session {
         self.feed(Event::Note(text.into()))
     }
 
-    /// Closes the stream now.
+    /// How the scenarios ended, so far.
+    #[must_use]
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// Closes the stream now. A scenario that has not come to its end was interrupted.
     ///
     /// # Errors
     /// The output or the recording cannot be written.
     pub fn finish(&mut self, attach: Option<Duration>) -> Result<End, SessionError> {
+        if let Some(name) = self.playing.take() {
+            self.feed(Event::Scenario { name, phase: Phase::End { verdict: Verdict::Interrupted } })?;
+        }
         self.end(self.started.elapsed(), attach)
     }
 
@@ -193,7 +211,14 @@ impl Session {
                     analysis.lost();
                 }
             }
-            Event::Scenario { .. } => self.transitions.clear(),
+            Event::Scenario { name, phase: Phase::Start { .. } } => {
+                self.transitions.clear();
+                self.playing = Some(name.clone());
+            }
+            Event::Scenario { phase: Phase::End { verdict }, .. } => {
+                self.playing = None;
+                self.verdicts.push(verdict.clone());
+            }
             Event::Check(check) if check.pass => self.totals.checks_passed += 1,
             Event::Check(_) => self.totals.checks_failed += 1,
             _ => {}
@@ -218,11 +243,13 @@ impl Session {
         Ok(())
     }
 
+    /// A recording that cannot be written is given up, so that the rest of the output still comes.
     fn keep(&mut self, event: &Event) -> Result<(), SessionError> {
-        match &mut self.recording {
-            Some(recording) => recording.event(event).map_err(SessionError::Recording),
-            None => Ok(()),
-        }
+        let Some(recording) = &mut self.recording else { return Ok(()) };
+        recording.event(event).map_err(|error| {
+            self.recording = None;
+            SessionError::Recording(error)
+        })
     }
 
     fn show(&mut self, event: &Event) -> Result<(), SessionError> {

@@ -41,11 +41,20 @@ pub struct Own {
 
 impl Own {
     fn admits(&mut self, report: &Report) -> bool {
+        let place = (report.netns, report.ends.local.port_or_zero());
+        if (report.old, report.new) == (State::Listen, State::Close) && self.sockets.contains(&report.socket)
+        {
+            self.listeners.remove(&place);
+        }
         let Some(opened) = &report.opened else { return self.sockets.contains(&report.socket) };
-        let port = (report.netns, report.ends.local.port_or_zero());
         let own = match (&opened.owner, opened.known) {
             (Some(owner), Known::Exact | Known::Listener) => owner.pid == self.pid,
-            _ => report.old == State::Listen && self.listeners.contains(&port),
+            // Whoever is on the CPU is the client, or nobody: both ends of a scenario are its own.
+            _ => {
+                report.old == State::Listen
+                    && self.listeners.contains(&place)
+                    && report.task.as_ref().is_none_or(|task| task.pid == self.pid)
+            }
         };
         if !own {
             // The address of one of ours, given to another's socket.
@@ -53,7 +62,7 @@ impl Own {
             return false;
         }
         if report.new == State::Listen {
-            self.listeners.insert(port);
+            self.listeners.insert(place);
         }
         self.sockets.insert(report.socket);
         true

@@ -1,7 +1,6 @@
-//! Where events come from. The running kernel, a recording and a list in memory all look alike.
+//! Where events come from. The running kernel and a recording look alike.
 
 pub mod live;
-pub mod memory;
 pub mod recording;
 
 use std::{future::Future, io};

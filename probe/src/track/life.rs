@@ -109,7 +109,7 @@ impl Life {
     }
 
     /// Takes a report in, when its cause is known.
-    pub fn step(&mut self, report: &Report, cause: &Cause, seq: u64) {
+    pub fn step(&mut self, report: &Report, cause: Option<&Cause>, seq: u64) {
         self.state = report.new;
         self.entered = Some(report.at);
         self.continuous = true;
@@ -136,7 +136,7 @@ impl Life {
                 (State::SynSent, State::SynRecv) => connection.open = Open::Simultaneous,
                 (_, State::Established) => connection.established = Some(report.at),
                 (_, State::Close) => {
-                    connection.close = Some(Close { at: report.at, cause: cause.clone() });
+                    connection.close = Some(Close { at: report.at, cause: cause.cloned() });
                     connection.counters = report.counters;
                 }
                 _ => {}

@@ -110,7 +110,7 @@ impl Tracker {
         if cause::is_owners_call(report, &background) {
             owner::claim(&mut life.owner, report);
         }
-        life.step(report, &cause, self.seq);
+        life.step(report, cause.as_ref(), self.seq);
 
         let transition = Transition {
             seq: self.seq,
@@ -199,8 +199,7 @@ fn is_end(report: &Report) -> bool {
 fn opening(report: &Report) -> Option<Option<Open>> {
     match (report.old, report.new) {
         (State::Close, State::Listen) => Some(None),
-        // C→ESTABLISHED is a connect under TCP_REPAIR.
-        (State::Close, State::SynSent | State::Established) => Some(Some(Open::Active)),
+        (State::Close, State::SynSent) => Some(Some(Open::Active)),
         (State::Listen, State::SynRecv) => Some(Some(Open::Passive)),
         (State::Listen, State::Established) if report.protocol == Protocol::Mptcp => {
             Some(Some(Open::Passive))

@@ -90,7 +90,7 @@ impl Report {
     }
 
     pub(super) fn opened_by(self, task: Task, known: Known, generation: u32) -> Self {
-        let opened = Opened { generation, owner: Some(task), known, cgroup: Some(9), owner_started_ns: None };
+        let opened = Opened { generation, owner: Some(task), known, cgroup: Some(9) };
         Self { opened: Some(opened), ..self }
     }
 

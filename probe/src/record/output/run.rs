@@ -78,6 +78,7 @@ impl<'a> ScenarioObject<'a> {
                     Verdict::Passed => ("passed", None),
                     Verdict::Failed => ("failed", None),
                     Verdict::Unsupported(why) => ("unsupported", Some(why.as_str())),
+                    Verdict::Interrupted => ("interrupted", None),
                 };
                 ("end", None, Some(VerdictObject { verdict, reason }))
             }

@@ -34,13 +34,14 @@ pub enum Line {
     Sockets(Vec<SocketLine>),
     /// [`Event::Note`]
     Note(String),
-    /// [`Event::End`]: its counts are of derived events, and made again.
-    End { duration_ns: u64, attach_ns: Option<u64> },
+    /// [`Event::End`], with how many lines stand between the header and it. Its own counts are of
+    /// derived events, and made again.
+    End { events: u64, duration_ns: u64, attach_ns: Option<u64> },
 }
 
 impl Line {
-    /// The line that keeps this event; none for a derived one.
-    pub fn of(event: &Event) -> Option<Self> {
+    /// The line that keeps this event, after so many `earlier` ones; none for a derived one.
+    pub fn of(event: &Event, earlier: u64) -> Option<Self> {
         Some(match event {
             Event::Ready { host, backend, off } => Self::Ready(ReadyLine::of(host, *backend, off)),
             Event::Report(report) => Self::Report(Box::new(report.into())),
@@ -50,9 +51,11 @@ impl Line {
             Event::Labels(labels) => Self::Labels(labels.iter().map(Into::into).collect()),
             Event::Sockets(rows) => Self::Sockets(rows.iter().map(Into::into).collect()),
             Event::Note(text) => Self::Note(text.clone()),
-            Event::End(end) => {
-                Self::End { duration_ns: nanoseconds(end.duration), attach_ns: end.attach.map(nanoseconds) }
-            }
+            Event::End(end) => Self::End {
+                events: earlier,
+                duration_ns: nanoseconds(end.duration),
+                attach_ns: end.attach.map(nanoseconds),
+            },
             Event::Transition(_) | Event::Connection(_) | Event::Finding(_) => return None,
         })
     }
@@ -68,7 +71,7 @@ impl Line {
             Self::Labels(labels) => Event::Labels(labels.into_iter().map(Into::into).collect()),
             Self::Sockets(rows) => Event::Sockets(rows.into_iter().map(Into::into).collect()),
             Self::Note(text) => Event::Note(text),
-            Self::End { duration_ns, attach_ns } => Event::End(End {
+            Self::End { duration_ns, attach_ns, .. } => Event::End(End {
                 duration: Duration::from_nanos(duration_ns),
                 attach: attach_ns.map(Duration::from_nanos),
                 ..End::default()

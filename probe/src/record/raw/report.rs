@@ -69,8 +69,6 @@ struct OpenedLine {
     known: Known,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cgroup: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    owner_started_ns: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -155,7 +153,6 @@ impl From<&Opened> for OpenedLine {
             owner: opened.owner.as_ref().map(Into::into),
             known: opened.known,
             cgroup: opened.cgroup,
-            owner_started_ns: opened.owner_started_ns,
         }
     }
 }
@@ -167,7 +164,6 @@ impl From<OpenedLine> for Opened {
             owner: line.owner.map(Into::into),
             known: line.known,
             cgroup: line.cgroup,
-            owner_started_ns: line.owner_started_ns,
         }
     }
 }

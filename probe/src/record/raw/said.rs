@@ -22,6 +22,7 @@ pub enum VerdictLine {
     Passed,
     Failed,
     Unsupported(String),
+    Interrupted,
 }
 
 /// [`Check`]
@@ -69,6 +70,7 @@ impl From<&Phase> for PhaseLine {
                     Verdict::Passed => VerdictLine::Passed,
                     Verdict::Failed => VerdictLine::Failed,
                     Verdict::Unsupported(why) => VerdictLine::Unsupported(why.clone()),
+                    Verdict::Interrupted => VerdictLine::Interrupted,
                 },
             },
         }
@@ -84,6 +86,7 @@ impl From<PhaseLine> for Phase {
                     VerdictLine::Passed => Verdict::Passed,
                     VerdictLine::Failed => Verdict::Failed,
                     VerdictLine::Unsupported(why) => Verdict::Unsupported(why),
+                    VerdictLine::Interrupted => Verdict::Interrupted,
                 },
             },
         }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Cause, Endpoint, SocketId, State, Transition};
+use crate::model::{Endpoint, SocketId, State, Transition};
 
 /// Fewer than this are shown one by one.
 const FEWEST: usize = 3;
@@ -34,7 +34,7 @@ struct Kind<'a> {
     remote: Endpoint,
     netns: Option<u32>,
     pid: Option<u32>,
-    cause: (&'a str, Option<i32>),
+    cause: Option<(&'a str, Option<i32>)>,
 }
 
 /// The transitions in their order, with attempts that are alike folded from the second one on.
@@ -74,12 +74,11 @@ fn attempts(transitions: &[Transition]) -> Vec<[usize; 2]> {
 }
 
 fn kind(end: &Transition) -> Kind<'_> {
-    let Cause { detail, errno, .. } = &end.cause;
     Kind {
         remote: end.ends.remote,
         netns: end.netns,
         pid: end.owner.task.as_ref().map(|task| task.pid),
-        cause: (detail, errno.map(|errno| errno.0)),
+        cause: end.cause.as_ref().map(|cause| (cause.detail.as_str(), cause.errno.map(|errno| errno.0))),
     }
 }
 

@@ -68,6 +68,7 @@ impl Section {
             Verdict::Failed if failed == 0 => (Tone::Bad, format!("✗ failed, after {all}")),
             Verdict::Failed => (Tone::Bad, format!("✗ failed: {failed} of {all}")),
             Verdict::Unsupported(why) => (Tone::Remarkable, format!("– unsupported: {why}")),
+            Verdict::Interrupted => (Tone::Remarkable, "– interrupted".to_owned()),
         };
         part(out, |out| paragraph(style, tone, &text).write(out))
     }

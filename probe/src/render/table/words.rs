@@ -35,8 +35,9 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{text} {}", if number == 1 { one } else { many })
 }
 
-/// What happened, with the error that the socket reports.
-pub fn cause(cause: &Cause) -> (Tone, String) {
+/// What happened, with the error that the socket reports; a dash where it is unknown.
+pub fn cause(cause: Option<&Cause>) -> (Tone, String) {
+    let Some(cause) = cause else { return (Tone::Faint, "–".to_owned()) };
     let tone = match cause.kind {
         _ if cause.errno.is_some() => Tone::Bad,
         CauseKind::Call => Tone::Plain,

@@ -24,7 +24,7 @@ pub(super) fn play(socket: Tcp, payload: &str, stage: &mut Stage) {
     let (observed, pass) = match ended {
         Ok(_) if heard.is_empty() => ("nothing".to_owned(), false),
         Ok(End::Fin) => (text.into_owned(), true),
-        Ok(End::Limit) => (format!("{text} (and more)"), true),
+        Ok(End::Limit) => (format!("{text} (and more than a payload may be, without a FIN)"), false),
         Err(error) => (format!("{text} (then {error})"), false),
     };
     stage.judged("payload received", "some text, then FIN", observed, pass);

@@ -104,9 +104,13 @@ fn advice(error: &SocketError) -> Option<&'static str> {
     }
 }
 
-/// A span of time as the command line takes it, to the microsecond.
+/// A span of time as the command line takes it: to the microsecond, or to the second from a minute on.
 #[must_use]
 pub fn friendly(span: Duration) -> String {
+    if span >= Duration::from_secs(60) {
+        let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+        return format!("{:#}", SignedDuration::from_secs(seconds));
+    }
     let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
     format!("{:#}", SignedDuration::from_micros(micros))
 }
@@ -129,6 +133,13 @@ mod tests {
         assert_eq!(Rendezvous::new(plan.clone()).summary(), again);
         let once = Rendezvous::new(Plan { window: Duration::ZERO, ..plan });
         assert!(once.summary().ends_with("12:00:00Z, once"), "{}", once.summary());
+    }
+
+    #[test]
+    fn a_span_has_the_precision_that_its_length_calls_for() {
+        assert_eq!(friendly(Duration::from_micros(2_500_090)), "2s 500ms 90µs");
+        let long = Duration::from_secs(60420 * 3600 + 52 * 60 + 30) + Duration::from_micros(416_076);
+        assert_eq!(friendly(long), "60420h 52m 30s");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What the two hosts have agreed on, seen from one of them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -43,6 +46,9 @@ pub enum PlanError {
     /// An address that is none in particular.
     #[error("{0} is no host's address: name the one that the other end connects to")]
     Unspecified(&'static str),
+    /// An address of many hosts.
+    #[error("{0} is a multicast or broadcast address: TCP connects two hosts, so name one")]
+    Many(&'static str),
     /// Both ends the same.
     #[error(
         "--local and --peer are the same, which would be a self-connect: take another port or address for the peer, \
@@ -78,6 +84,9 @@ impl Plan {
             if end.ip().to_canonical().is_unspecified() {
                 return Err(PlanError::Unspecified(flag));
             }
+            if is_of_many(end.ip().to_canonical()) {
+                return Err(PlanError::Many(flag));
+            }
         }
         if (self.local.ip(), self.local.port()) == (self.peer.ip(), self.peer.port()) {
             return Err(PlanError::Itself);
@@ -89,6 +98,12 @@ impl Plan {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether every host of a group, or of the link, answers to this address. (A subnet's broadcast address looks
+/// like any other; connect(2) refuses it.)
+fn is_of_many(address: IpAddr) -> bool {
+    address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 #[cfg(test)]
@@ -126,6 +141,12 @@ mod tests {
         check("10.0.0.1:1314", "10.0.0.2:0", Err(PlanError::Port("--peer")));
         check("0.0.0.0:1314", "10.0.0.2:1314", Err(PlanError::Unspecified("--local")));
         check("[fd13::1]:1314", "[::]:1314", Err(PlanError::Unspecified("--peer")));
+        for many in ["224.0.0.1:1314", "255.255.255.255:1314"] {
+            check("10.0.0.1:1314", many, Err(PlanError::Many("--peer")));
+            check(many, "10.0.0.2:1314", Err(PlanError::Many("--local")));
+        }
+        check("[fd13::1]:1314", "[ff02::1]:1314", Err(PlanError::Many("--peer")));
+        check("[::ffff:10.0.0.1]:1314", "[::ffff:224.0.0.1]:1314", Err(PlanError::Many("--peer")));
         check("10.0.0.1:1314", "10.0.0.1:1314", Err(PlanError::Itself));
     }
 

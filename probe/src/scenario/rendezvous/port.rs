@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::{
-    model::{Endpoint, Errno, Family},
-    net::{SocketError, Tcp, process, sock_diag},
-    scenario::Trouble,
+    model::{Errno, Family},
+    net::{SocketError, Tcp},
+    scenario::{Trouble, occupant::occupant},
 };
 
 /// Why the agreed port is not to be had.
@@ -63,21 +63,6 @@ pub fn bind(local: SocketAddr) -> Result<Tcp, BindError> {
         Some(Errno::EADDRINUSE) => BindError::InUse { local, by: occupant(local) },
         _ => BindError::Other { local, cause },
     })
-}
-
-/// What sock_diag and /proc tell of the socket that has the port; nothing where they do not (it lists no
-/// socket that is only bound).
-fn occupant(local: SocketAddr) -> String {
-    let wanted = Endpoint::from(local).canonical();
-    let sockets = sock_diag::tcp_sockets().unwrap_or_default();
-    let in_the_way = sockets.iter().find(|socket| {
-        let has = socket.ends.local.canonical();
-        has.port == wanted.port && (has.addr == wanted.addr || has.addr.is_unspecified())
-    });
-    let Some(socket) = in_the_way else { return String::new() };
-    let holder = socket.inode.and_then(|inode| process::socket_holders().remove(&inode));
-    let whose = holder.map(|task| format!(" of {}[{}]", task.comm, task.pid)).unwrap_or_default();
-    format!(", by a socket{whose} in {}", socket.state)
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Tries {
             count += 1;
             let tried = Instant::now();
             let last = stage.join(format!("try {count}"), &socket, namespace, ends)?;
-            let outcome = socket.connect(plan.peer, until + ANSWER);
+            let outcome = stage.connect_by(last, &socket, plan.peer, until + ANSWER);
             let next = tried + pause(tried - begun, chance());
             let errno = outcome.as_ref().err().and_then(SocketError::errno);
             if !errno.is_some_and(is_worth_another) || next.max(Instant::now()) >= until {

@@ -8,7 +8,7 @@ use super::{PORT, close};
 use crate::{
     model::{Errno, PortRange, State},
     net::{Namespace, Tcp, sysctl},
-    scenario::{ActorId, Netns, Span, Stage, Step, Trouble, stage},
+    scenario::{ActorId, Expectation, Netns, Span, Stage, Step, Trouble, stage},
 };
 
 /// The ports that the kernel may choose from, narrowed from some 28,000 so that it takes a few
@@ -43,11 +43,10 @@ fn happens(stage: &mut Stage) -> Result<(), Trouble> {
         None => format!("none in {TRIES} tries"),
     };
     stage.done("accident: from", here.to_string(), port);
-    tries.expect_refused(stage, "tries before it");
-    let Some((socket, actor)) = tries.connected else { return Ok(()) };
+    let Tries { refused, connected: Some((socket, actor)) } = tries else { return Ok(()) };
     stage.story().note(format!(
         "with nobody listening on {here}, try {} connected: to itself, from the port that the kernel chose",
-        tries.refused.len() + 1
+        refused.len() + 1
     ));
 
     let server = stage.socket(&namespace)?;
@@ -56,14 +55,16 @@ fn happens(stage: &mut Stage) -> Result<(), Trouble> {
     close(socket, stage)?;
     // SO_REUSEADDR helps only where the socket that left the TIME_WAIT had set it too.
     stage.returns("server binds afterwards", Err(Errno::EADDRINUSE), &server.bind(here));
-    expect_life(stage, actor);
+    expect_life(stage, refused, actor);
     Ok(())
 }
 
-fn expect_life(stage: &mut Stage, actor: ActorId) {
+fn expect_life(stage: &mut Stage, refused: Vec<ActorId>, actor: ActorId) {
     use State::{Close, Closing, Established, FinWait1, SynRecv, SynSent};
 
-    stage.path("accident: opens", &[actor], Span::Opening, &[Close, SynSent, SynRecv, Established]);
+    // One check, since the first try may be the one.
+    let states = vec![Close, SynSent, SynRecv, Established];
+    stage.story().expect("accident: opens", Expectation::Until { refused, last: actor, states });
     stage.path("accident: closes", &[actor], Span::Closing, &[Established, FinWait1, Closing, Close]);
 }
 
@@ -71,11 +72,12 @@ fn expect_life(stage: &mut Stage, actor: ActorId) {
 fn is_cured(stage: &mut Stage) -> Result<(), Trouble> {
     let namespace = narrowed(stage)?;
     let reserve = || sysctl::IP_LOCAL_RESERVED_PORTS.write(&vec![PORT..=PORT]);
-    namespace.enter(reserve)?.step("reserving the port")?;
+    namespace.enter(reserve)??;
     let tries = try_until_connected(stage, &namespace, "cured try")?;
     let all_refused = format!("{TRIES} of {TRIES}");
     stage.done("cure: refused", all_refused, format!("{} of {TRIES}", tries.refused.len()));
-    tries.expect_refused(stage, "cure: tries");
+    let refused = [State::Close, State::SynSent, State::Close];
+    stage.path("cure: tries", &tries.refused, Span::Life, &refused);
     let server = stage.socket(&namespace)?.bind(stage.loopback(PORT));
     stage.returns("cure: server binds", Ok(()), &server);
     Ok(())
@@ -84,7 +86,7 @@ fn is_cured(stage: &mut Stage) -> Result<(), Trouble> {
 /// A namespace in which the kernel has few ports to choose from.
 fn narrowed(stage: &Stage) -> Result<Namespace, Trouble> {
     let namespace = stage.namespace()?;
-    namespace.enter(|| sysctl::IP_LOCAL_PORT_RANGE.write(&RANGE))?.step("narrowing the ephemeral ports")?;
+    namespace.enter(|| sysctl::IP_LOCAL_PORT_RANGE.write(&RANGE))??;
     Ok(namespace)
 }
 
@@ -92,15 +94,6 @@ fn narrowed(stage: &Stage) -> Result<Namespace, Trouble> {
 struct Tries {
     refused: Vec<ActorId>,
     connected: Option<(Tcp, ActorId)>,
-}
-
-impl Tries {
-    fn expect_refused(&self, stage: &mut Stage, name: &str) {
-        if !self.refused.is_empty() {
-            let life = [State::Close, State::SynSent, State::Close];
-            stage.path(name, &self.refused, Span::Life, &life);
-        }
-    }
 }
 
 /// What the client in so many incident reports does: it connects, and on refusal connects again.
@@ -111,7 +104,7 @@ fn try_until_connected(stage: &mut Stage, namespace: &Namespace, label: &str) ->
         let socket = stage.socket(namespace)?;
         let ends = stage::ends(stage.loopback(0), server);
         let actor = stage.join(format!("{label} {number}"), &socket, namespace, ends)?;
-        match socket.connect(server, stage.deadline()) {
+        match stage.connect(actor, &socket, server) {
             Ok(()) => return Ok(Tries { refused, connected: Some((socket, actor)) }),
             Err(error) if error.errno() == Some(Errno::ECONNREFUSED) => refused.push(actor),
             Err(error) => return Err(error).step(format!("{label} {number} to connect to {server}")),

@@ -14,7 +14,7 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
     let socket = stage.bound(&namespace, here, |_| Ok(()))?;
     let actor = stage.join("bound", &socket, &namespace, stage::ends(here, here))?;
     let deadline = stage.deadline();
-    let connected = socket.connect(here, deadline);
+    let connected = stage.connect(actor, &socket, here);
     stage.returns("bound: connects", Ok(()), &connected);
     connected.step(format!("connecting {here} to itself"))?;
 

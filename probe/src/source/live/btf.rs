@@ -10,6 +10,7 @@ use thiserror::Error;
 const MAGIC: u16 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
 
 /// Why type information cannot be used.
 #[derive(Debug, Error)]
@@ -89,7 +90,7 @@ impl Btf {
     /// The byte offset of a member such as `__sk_common.skc_family` in the struct of that name, through
     /// anonymous structs and unions. `None` where this kernel has none, or it is a bit field.
     pub fn offset(&self, structure: &str, member: &str) -> Option<u32> {
-        let mut at = self.find(structure)?;
+        let mut at = self.find(KIND_STRUCT, structure)?;
         let mut bits = 0;
         for name in member.split('.') {
             let (offset, member_type) = self.member(at, name)?;
@@ -99,10 +100,17 @@ impl Btf {
         bits.is_multiple_of(8).then_some(bits / 8)
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
+    /// Whether the enumeration of that name has this enumerator.
+    pub fn enumerates(&self, enumeration: &str, enumerator: &str) -> bool {
+        let Some(at) = self.find(KIND_ENUM, enumeration) else { return false };
+        let count = self.header(at).map_or(0, |header| header.count);
+        (0..count)
+            .any(|index| self.u32(at + 12 + index * 8).is_ok_and(|label| self.is_named(label, enumerator)))
+    }
+
+    fn find(&self, kind: u32, name: &str) -> Option<usize> {
         self.types[1..].iter().copied().find(|at| {
-            self.header(*at)
-                .is_ok_and(|header| header.kind == KIND_STRUCT && self.is_named(header.name, name))
+            self.header(*at).is_ok_and(|header| header.kind == kind && self.is_named(header.name, name))
         })
     }
 
@@ -170,9 +178,10 @@ impl Btf {
 mod tests {
     use super::*;
 
+    /// `enum color { c, d };` and
     /// `struct outer { int a; union { int b; struct inner { int c, d; } e; }; int f:3; }`
     fn sample() -> Vec<u8> {
-        let strings = b"\0int\0outer\0a\0b\0inner\0c\0d\0e\0f\0";
+        let strings = b"\0int\0color\0outer\0a\0b\0inner\0c\0d\0e\0f\0";
         let name = |wanted: &str| {
             if wanted.is_empty() {
                 return 0;
@@ -199,6 +208,7 @@ mod tests {
                 1,
                 3 << 24 | 96,
             ],
+            vec![name("color"), info(6, 2), 4, name("c"), 0, name("d"), 1],
         ]
         .concat();
         let size = types.len() as u32 * 4;
@@ -215,6 +225,14 @@ mod tests {
         assert_eq!(btf.offset("outer", "e.d"), Some(8));
         assert_eq!(btf.offset("outer", "d"), None);
         assert_eq!(btf.offset("nowhere", "a"), None);
+    }
+
+    #[test]
+    fn enumerators_are_found_in_their_own_enumeration() {
+        let btf = Btf::parse(sample()).expect("well-formed");
+        assert!(btf.enumerates("color", "d"));
+        assert!(!btf.enumerates("color", "a"));
+        assert!(!btf.enumerates("inner", "d"));
     }
 
     #[test]

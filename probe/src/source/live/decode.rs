@@ -108,7 +108,7 @@ fn state(what: &'static str, number: u8) -> Result<State, DecodeError> {
     State::from_kernel(number).ok_or(DecodeError::Value { what, value: number.into() })
 }
 
-/// Thread group 0 is the idle task: an interrupt's bystander, nobody's process.
+/// Thread group 0 is the idle task or a kernel thread: a bystander, nobody's process.
 fn task(record: &TaskRecord) -> Option<Task> {
     (record.tgid != 0).then(|| Task {
         pid: record.tgid,
@@ -129,7 +129,6 @@ fn opened(record: &OpenedRecord) -> Opened {
         owner: owned.then(|| task(&record.owner)).flatten(),
         known,
         cgroup: (owned && record.owner_cgroup != 0).then_some(record.owner_cgroup),
-        owner_started_ns: (record.owner_started_ns != 0).then_some(record.owner_started_ns),
     }
 }
 

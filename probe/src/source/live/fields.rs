@@ -28,9 +28,14 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::TotalRetrans, "tcp_sock", "total_retrans"),
     (Field::SrttUs, "tcp_sock", "srtt_us"),
     (Field::GroupLeader, "task_struct", "group_leader"),
-    (Field::StartBoottime, "task_struct", "start_boottime"),
+    (Field::Comm, "task_struct", "comm"),
+    (Field::TaskFlags, "task_struct", "flags"),
+    (Field::ThreadStatus, "task_struct", "thread_info.status"),
     (Field::SyscallNumber, "pt_regs", SYSCALL_NUMBER),
 ];
+
+/// Fields that take a helper to reach, which is newer than the programs' other ones.
+const HELPERS: &[(Field, &str)] = &[(Field::SyscallNumber, "BPF_FUNC_task_pt_regs")];
 
 #[cfg(target_arch = "aarch64")]
 const SYSCALL_NUMBER: &str = "syscallno";
@@ -71,6 +76,11 @@ impl Fields {
         for (field, structure, member) in MEMBERS {
             self.set(*field, btf.offset(structure, member));
         }
+        for (field, helper) in HELPERS {
+            if !btf.enumerates("bpf_func_id", helper) {
+                self.forget(*field);
+            }
+        }
     }
 
     /// Adds what the tracepoint's format tells.
@@ -81,7 +91,7 @@ impl Fields {
         self.set(Field::EventProtocolSize, format.field("protocol").map(|field| field.size));
     }
 
-    /// Forgets what needs a helper that this kernel may not have, so that the verifier drops the code.
+    /// Forgets a field, so that the verifier drops the code that would read it.
     pub fn forget(&mut self, field: Field) {
         self.0[field as usize] = UNKNOWN_U32;
     }
@@ -105,21 +115,17 @@ impl Fields {
         &self.0
     }
 
-    /// What this kernel's reports will lack, in plain words.
-    pub fn lacks(&self) -> Vec<String> {
+    /// What the reports will lack, in plain words.
+    pub fn lacks(&self) -> Vec<&'static str> {
         let columns = [
-            (Field::NetInode, "namespace"),
-            (Field::Cookie, "socket cookie"),
-            (Field::Error, "error behind a transition"),
+            (Field::NetInode, "namespaces"),
+            (Field::Cookie, "socket cookies"),
+            (Field::Error, "the error and the cause of a transition into CLOSE"),
             (Field::Shutdown, "whether close or shutdown ended a connection"),
             (Field::Flags, "whether a socket was orphaned, or had the peer's FIN"),
             (Field::SegsOut, "connection counters"),
-            (Field::SyscallNumber, "system call behind a transition"),
+            (Field::SyscallNumber, "the system call behind a transition (Linux 5.15)"),
         ];
-        columns
-            .iter()
-            .filter(|(field, _)| !self.has(*field))
-            .map(|(_, what)| format!("{what}: not in this kernel's type information"))
-            .collect()
+        columns.into_iter().filter(|(field, _)| !self.has(*field)).map(|(_, what)| what).collect()
     }
 }

@@ -60,6 +60,9 @@ pub enum LiveError {
     /// The classic tracepoint.
     #[error(transparent)]
     Format(#[from] FormatError),
+    /// Asked for.
+    #[error("the kernel's type information was to be left aside")]
+    LeftAside,
     /// The kernel's types lack what the BTF tracepoint needs.
     #[error("this kernel's type information lacks the fields of struct sock")]
     NoFields,
@@ -120,14 +123,13 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
     }
     let loaded = match options.backend {
         Some(Backend::TpBtf) => load_btf(options),
-        Some(Backend::Tracepoint) => load_classic(options, Vec::new()),
+        Some(Backend::Tracepoint) => load_classic(options, None),
         None => load_btf(options).or_else(|error| {
             if is_permission(&error) {
                 return Err(error);
             }
             info!("no BTF tracepoint: {error}");
-            let why = vec![format!("socket cookies and inherited owners: {error}")];
-            load_classic(options, why)
+            load_classic(options, Some(&error))
                 .map_err(|classic| LiveError::Backends(format!("{error}; and the fallback: {classic}")))
         }),
     };
@@ -155,23 +157,22 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
     let failed = |source| LiveError::Program { tracepoint: "tp_btf/inet_sock_set_state", source };
     program.load(TRACEPOINT, &types).map_err(failed)?;
     program.attach().map_err(failed)?;
-    Ok(Loaded { ebpf, backend: Backend::TpBtf, off: fields.lacks() })
+    Ok(Loaded { ebpf, backend: Backend::TpBtf, off: missing(&fields, &[]).into_iter().collect() })
 }
 
-fn load_classic(options: &LiveOptions, mut off: Vec<String>) -> Result<Loaded, LiveError> {
+/// `instead_of` is why the better backend failed.
+fn load_classic(options: &LiveOptions, instead_of: Option<&LiveError>) -> Result<Loaded, LiveError> {
     // Type information is welcome here but not needed.
     let mut fields = fields_of_types(options).unwrap_or_else(|error| {
         debug!("without type information: {error}");
         Fields::none()
     });
     fields.add_event(&Format::of_kernel()?);
-    off.extend(fields.lacks());
-    // The helper behind it (bpf_task_pt_regs, Linux 5.15) is newer than this backend's kernels.
-    if fields.has(Field::SyscallNumber) {
-        fields.forget(Field::SyscallNumber);
-        off.push("system call behind a transition: not on this backend".into());
-    }
-    off.push("owners of accepted sockets: by the listener's port, where one process listens on it".into());
+    // The helper behind it is newer than this backend's kernels.
+    fields.forget(Field::SyscallNumber);
+    let why = instead_of.map(|error| format!("the classic tracepoint stands in for the BTF one: {error}"));
+    let by_port = "owners of accepted sockets, where more than one process listens on the port";
+    let off = why.into_iter().chain(missing(&fields, &[by_port])).collect();
     let mut ebpf = load_object(options, &fields)?;
     let program: &mut TracePoint = ebpf
         .program_mut("transition_classic")
@@ -183,11 +184,18 @@ fn load_classic(options: &LiveOptions, mut off: Vec<String>) -> Result<Loaded, L
     Ok(Loaded { ebpf, backend: Backend::Tracepoint, off })
 }
 
+/// What the reports will lack, in one line.
+fn missing(fields: &Fields, more: &[&'static str]) -> Option<String> {
+    let lacks: Vec<_> = fields.lacks().into_iter().chain(more.iter().copied()).collect();
+    (!lacks.is_empty()).then(|| format!("not known here: {}", lacks.join("; ")))
+}
+
 fn fields_of_types(options: &LiveOptions) -> Result<Fields, LiveError> {
     let mut fields = Fields::none();
-    if !options.without_btf {
-        fields.add_types(&Btf::of_kernel()?);
+    if options.without_btf {
+        return Err(LiveError::LeftAside);
     }
+    fields.add_types(&Btf::of_kernel()?);
     Ok(fields)
 }
 
@@ -196,6 +204,8 @@ fn load_object(options: &LiveOptions, fields: &Fields) -> Result<Ebpf, LiveError
     let mut loader = EbpfLoader::new();
     loader.override_global("FIELDS", fields.table(), true);
     loader.override_global(aya_log::LEVEL, &log_level, true);
+    let wakeup = u64::from(options.ring_bytes.unwrap_or(probe_ebpf::RING_BYTES)) / 4;
+    loader.override_global("WAKEUP_BYTES", &wakeup, true);
     if let Some(bytes) = options.ring_bytes {
         loader.map_max_entries("EVENTS", bytes);
     }

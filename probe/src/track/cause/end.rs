@@ -1,7 +1,14 @@
 //! Why a socket reached CLOSE.
 //!
 //! The kernel writes `sk_err` before the state where a segment, a timer or sock_diag ends a
-//! connection, and leaves it 0 where the protocol or the owner does.
+//! connection, and leaves it 0 where the protocol or the owner does. Where `sk_err` cannot be read,
+//! no end has a cause.
+//!
+//! One cause is a likelihood, not a certainty: CLOSING and LAST_ACK that end without an error are
+//! put down to the ACK of the FIN. The same report comes of an orphan that is dropped for want of memory or
+//! because its namespace is gone (tcp_out_of_resources, __tcp_close), and of a socket that was shut
+//! down, and is closed with data unread before that ACK is there, which resets. Almost every
+//! LAST_ACK is an orphan's, so that to name the rare cases would be to name them at every ordinary end.
 
 use super::{Background, Call, SEND_SHUTDOWN, closed, shuts};
 use crate::model::{
@@ -12,18 +19,12 @@ use crate::model::{
 
 const RESET_BY_CLOSE: &str = "close with RST (unread data or SO_LINGER 0)";
 
-/// A field that would tell could not be read.
-const UNTOLD: &str = "not told by this kernel";
-
-pub fn cause(report: &Report, background: &Background) -> Cause {
-    if let Some(refusal) = refusal(report, background) {
-        return refusal;
-    }
-    match report.error {
-        Some(Some(errno)) => by_error(report, errno).with(errno),
-        Some(None) => without_error(report, background),
-        None => Cause::new(Kernel, UNTOLD),
-    }
+/// `None` where a field that would tell could not be read.
+pub fn cause(report: &Report, background: &Background) -> Option<Cause> {
+    refusal(report, background).or_else(|| match report.error? {
+        Some(errno) => Some(by_error(report, errno).with(errno)),
+        None => without_error(report, background),
+    })
 }
 
 /// `connect` fails between setting SYN_SENT and sending the SYN. Whatever `sk_err` holds then is older:
@@ -106,9 +107,9 @@ fn is_icmp(errno: Errno) -> bool {
 }
 
 /// `sk_err` is 0: the protocol's own end, or the owner's.
-fn without_error(report: &Report, background: &Background) -> Cause {
+fn without_error(report: &Report, background: &Background) -> Option<Cause> {
     use State::*;
-    match report.old {
+    Some(match report.old {
         Listen => listener(report, background),
         Close => Cause::new(Kernel, "destroyed"),
         // A SYN that was not answered needs no RST.
@@ -116,17 +117,17 @@ fn without_error(report: &Report, background: &Background) -> Cause {
         SynRecv | Established | CloseWait if shuts(report, SEND_SHUTDOWN) => {
             Cause::new(ByCall, RESET_BY_CLOSE)
         }
-        SynSent | SynRecv | Established | CloseWait => disconnected(report, background),
-        FinWait1 | FinWait2 => half_closed(report),
-        // tcp_rcv_state_process; an owner whose close would still reset has a round-trip's time.
+        SynSent | SynRecv | Established | CloseWait => return disconnected(report, background),
+        FinWait1 | FinWait2 => return half_closed(report),
+        // tcp_rcv_state_process, as good as always: see above.
         Closing | LastAck => Cause::new(Segment, "ACK of FIN received"),
         TimeWait | NewSynRecv => Cause::new(Kernel, "unheard of"),
-    }
+    })
 }
 
 /// Our FIN is sent, the peer's FIN is not acknowledged yet.
-fn half_closed(report: &Report) -> Cause {
-    match (report.old, report.fin_received, report.orphaned) {
+fn half_closed(report: &Report) -> Option<Cause> {
+    Some(match (report.old, report.fin_received, report.orphaned) {
         // tcp_fin: TIME_WAIT begins, unseen.
         (State::FinWait2, Some(true), _) => Cause::new(Segment, "FIN received"),
         // tcp_time_wait, called before the FIN comes; or a reset, where TCP_LINGER2 is negative or there
@@ -136,8 +137,8 @@ fn half_closed(report: &Report) -> Cause {
         (_, _, Some(true)) => Cause::new(Kernel, "orphan dropped: memory, or its namespace is gone"),
         // After shutdown(WR), close still resets if there is unread data.
         (_, _, Some(false)) => Cause::new(ByCall, RESET_BY_CLOSE),
-        (_, _, None) => Cause::new(Kernel, UNTOLD),
-    }
+        (_, _, None) => return None,
+    })
 }
 
 /// tcp_close sets both bits of `sk_shutdown` first; whatever else ends a listener sets none.
@@ -154,14 +155,14 @@ fn listener(report: &Report, background: &Background) -> Cause {
 }
 
 /// tcp_disconnect: no FIN, but an RST where there is a peer.
-fn disconnected(report: &Report, background: &Background) -> Cause {
-    match background.call {
+fn disconnected(report: &Report, background: &Background) -> Option<Cause> {
+    Some(match background.call {
         Some(Call::Connect) if report.old != State::SynSent || report.counters.is_some() => {
             Cause::new(ByCall, "connect(AF_UNSPEC)")
         }
         // inet_shutdown disconnects a socket in SYN_SENT.
         Some(Call::Shutdown) if report.old == State::SynSent => Cause::new(ByCall, "shutdown"),
-        _ if report.shutdown.is_none() => Cause::new(Kernel, UNTOLD),
+        _ if report.shutdown.is_none() => return None,
         // Without counters, a refusal is not to be told from it.
         _ if report.old == State::SynSent && report.counters.is_none() => {
             Cause::new(Kernel, "refused without a packet, or disconnected")
@@ -171,5 +172,5 @@ fn disconnected(report: &Report, background: &Background) -> Cause {
         // inet_csk_listen_stop
         _ if background.past.passive => Cause::new(ByCall, "listener closed before accept"),
         _ => Cause::new(ByCall, "disconnected"),
-    }
+    })
 }

@@ -3,8 +3,8 @@
 //!
 //! Nothing is said that is not certain from these: where two causes look alike, the words cover both.
 //! What cannot be told apart at all: a connect under TCP_REPAIR reports SYN_SENT→ESTABLISHED like an
-//! answered one, and has no SYN+ACK. Function names are the kernel's, of net/ipv4/tcp.c and
-//! tcp_input.c.
+//! answered one, though tcp_connect calls tcp_finish_connect itself and there is no SYN+ACK. Function
+//! names are the kernel's, of net/ipv4/tcp.c and tcp_input.c.
 
 mod end;
 mod past;
@@ -26,16 +26,16 @@ const SEND_SHUTDOWN: u8 = 2;
 const BOTH_SHUTDOWN: u8 = 3;
 
 /// Why the socket moved.
-pub fn cause(report: &Report, background: &Background) -> Cause {
+///
+/// `None` where this kernel leaves out what would tell.
+pub fn cause(report: &Report, background: &Background) -> Option<Cause> {
     use State::*;
     if report.protocol == Protocol::Mptcp {
-        return mptcp(report);
+        return Some(mptcp(report));
     }
-    match (report.old, report.new) {
+    Some(match (report.old, report.new) {
         (Close, Listen) => Cause::new(ByCall, "listen"),
         (Close, SynSent) => opened(background.call),
-        // tcp_connect calls tcp_finish_connect itself.
-        (Close, Established) => Cause::new(ByCall, "connect under TCP_REPAIR"),
         // With TCP Fast Open at the SYN, else at the third segment of the handshake.
         (Listen, SynRecv) => Cause::new(Segment, "child created"),
         (SynSent, Established) => Cause::new(Segment, "SYN+ACK received"),
@@ -50,9 +50,9 @@ pub fn cause(report: &Report, background: &Background) -> Cause {
         (FinWait1, FinWait1) | (FinWait2, FinWait2) | (Closing, Closing) | (LastAck, LastAck) => {
             Cause::new(ByCall, closed(background.call))
         }
-        (_, Close) => end::cause(report, background),
+        (_, Close) => return end::cause(report, background),
         _ => Cause::new(Kernel, "unheard of"),
-    }
+    })
 }
 
 /// Whether the event certainly ran in a call on this very socket, so that its task has the socket.
@@ -101,8 +101,7 @@ fn fin_sent(report: &Report, background: &Background) -> &'static str {
         _ if background.past.deferred => "shutdown, deferred from SYN_RECV",
         (Some(SEND_SHUTDOWN), _) => "shutdown(WR)",
         (Some(BOTH_SHUTDOWN), Some(Call::Shutdown)) => "shutdown(RDWR)",
-        (Some(BOTH_SHUTDOWN), Some(call)) => closed(Some(call)),
-        (Some(BOTH_SHUTDOWN), None) => "close or shutdown(RDWR)",
+        (Some(BOTH_SHUTDOWN), call) => closing(call).unwrap_or("close or shutdown(RDWR)"),
         (_, Some(Call::Shutdown)) => "shutdown",
         _ => "close or shutdown",
     }
@@ -112,16 +111,21 @@ fn fin_sent(report: &Report, background: &Background) -> &'static str {
 fn second_fin_sent(call: Option<Call>) -> &'static str {
     match call {
         Some(Call::Shutdown) => "shutdown",
-        Some(call) => closed(Some(call)),
-        None => "close or shutdown",
+        call => closing(call).unwrap_or("close or shutdown"),
     }
 }
 
-/// The descriptor went away.
+/// The descriptor certainly went away, whatever call it was in.
 fn closed(call: Option<Call>) -> &'static str {
-    match call {
-        Some(Call::Exit) => "close at exit",
-        Some(Call::Exec) => "close at exec",
-        _ => "close",
+    closing(call).unwrap_or("close")
+}
+
+/// A call that makes descriptors go away. Of any other, a signal or io_uring may have done it.
+fn closing(call: Option<Call>) -> Option<&'static str> {
+    match call? {
+        Call::Close => Some("close"),
+        Call::Exit => Some("close at exit"),
+        Call::Exec => Some("close at exec"),
+        Call::Connect | Call::Listen | Call::Send | Call::Shutdown => None,
     }
 }
