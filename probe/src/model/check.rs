@@ -54,7 +54,7 @@ pub struct SocketRow {
     pub state: State,
     /// Both ends.
     pub ends: Endpoints,
-    /// The process that holds it, by /proc.
+    /// Whose it is, as its transitions say.
     pub owner: Owner,
     /// Its cookie.
     pub cookie: u64,

@@ -35,8 +35,11 @@ pub enum TunError {
         cause: io::Error,
     },
     /// TUNSETIFF failed.
-    #[error("making a TUN device: {0}; this needs CAP_NET_ADMIN in the network namespace")]
-    Refused(io::Error),
+    #[error("making a TUN device: {cause}{}", cure(cause))]
+    Refused {
+        /// What ioctl(2) returned.
+        cause: io::Error,
+    },
     /// It was made, and cannot be found.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -66,7 +69,7 @@ impl Tun {
             Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => TunError::NoDriver(error),
             _ => TunError::Closed { mode: mode(), cause: error },
         })?;
-        let name = make_device(&file, name).map_err(TunError::Refused)?;
+        let name = make_device(&file, name).map_err(|cause| TunError::Refused { cause })?;
         let device = Device::named(&name)?;
         Ok(Self { file, device })
     }
@@ -103,6 +106,17 @@ impl Tun {
 impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// What would make the driver agree, to be read after its answer.
+fn cure(cause: &io::Error) -> &'static str {
+    match cause.raw_os_error() {
+        Some(libc::EPERM) => "; this needs CAP_NET_ADMIN in the network namespace",
+        Some(libc::ENOTTY) => {
+            "; what is at /dev/net/tun is another file: make it with `mknod /dev/net/tun c 10 200`"
+        }
+        _ => "",
     }
 }
 
@@ -189,7 +203,9 @@ mod tests {
             "{closed}"
         );
         assert!(!closed.contains("CAP_NET_ADMIN"), "{closed}");
-        assert!(TunError::Refused(denied()).to_string().contains("CAP_NET_ADMIN"));
+        let refused = |errno| TunError::Refused { cause: io::Error::from_raw_os_error(errno) }.to_string();
+        assert!(refused(libc::EPERM).contains("CAP_NET_ADMIN"));
+        assert!(refused(libc::ENOTTY).contains("mknod") && !refused(libc::ENOMEM).contains("CAP_NET_ADMIN"));
     }
 
     #[test]

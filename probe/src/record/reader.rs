@@ -308,7 +308,8 @@ mod tests {
 
     #[test]
     fn nothing_follows_the_end() {
-        let bytes = format!("{HEADER}\n{{\"end\":{{\"events\":0,\"duration_ns\":1,\"attach_ns\":null}}}}\n\n");
+        let bytes =
+            format!("{HEADER}\n{{\"end\":{{\"events\":0,\"duration_ns\":1,\"attach_ns\":null}}}}\n\n");
         let (events, error) = read(bytes.as_bytes());
         assert_eq!(events.len(), 1);
         assert!(matches!(error, Some(ReadError::Corrupted { line: 3, column: 1, .. })), "{error:?}");

@@ -244,6 +244,8 @@ pub(super) mod tests {
         assert_eq!(carrier_of(&given_up), Some((0, Tie::Near(us(10)))));
         let unsent = change(Side::A, (Established, FinWait1), 70, CauseKind::Call, "shutdown");
         assert_eq!(carrier_of(&unsent), Some((2, Tie::Near(us(54)))));
+        let unknown = Transition { cause: None, ..sample().1.remove(6) };
+        assert_eq!(carrier_of(&unknown), Some((4, Tie::Near(us(105)))));
     }
 
     #[test]

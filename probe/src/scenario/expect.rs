@@ -1,6 +1,9 @@
 //! Expectations as data, and holding them against what the kernel reported.
 
-use super::opening::Opening;
+use super::{
+    opening::Opening,
+    path::{cut, path, path_text},
+};
 use crate::model::{Check, Endpoint, Mono, State, Transition};
 
 /// A socket of the story's, by its place in the cast.
@@ -116,36 +119,6 @@ impl Expectation {
 fn equal(expected: String, observed: String) -> (String, String, bool) {
     let pass = expected == observed;
     (expected, observed, pass)
-}
-
-/// The states that a socket went through, the first one left included. Where one report does not
-/// follow from the one before it, both states stand there.
-pub(super) fn path(life: &[&Transition]) -> Vec<State> {
-    let mut states: Vec<State> = Vec::new();
-    for transition in life {
-        if states.last() != Some(&transition.old) {
-            states.push(transition.old);
-        }
-        states.push(transition.new);
-    }
-    states
-}
-
-pub(super) fn cut(states: &[State], span: Span) -> &[State] {
-    let established = states.iter().position(|state| *state == State::Established);
-    match (span, established) {
-        (Span::Life, _) | (Span::Opening, None) => states,
-        (Span::Opening, Some(at)) => &states[..=at],
-        (Span::Closing, Some(at)) => &states[at..],
-        (Span::Closing, None) => &[],
-    }
-}
-
-pub(super) fn path_text(states: &[State]) -> String {
-    if states.is_empty() {
-        return "no transition".to_owned();
-    }
-    states.iter().map(|state| state.name()).collect::<Vec<_>>().join(" → ")
 }
 
 /// The path that all took; else that of the first one which strayed.

@@ -10,6 +10,7 @@
 //! - [`expect`]: expectations as data, held against transitions
 //! - `occupant`: who is in the way of a bind
 //! - `opening`: how a connect came out, by the kernel's report
+//! - `path`: the states that a socket went through
 //! - `resolve`: which transitions are about which socket
 //! - [`shared_port`], [`simultaneous_open`], [`self_connect`]: the scenarios
 //! - [`rendezvous`]: simultaneous open with another host, which needs one that plays along
@@ -20,6 +21,7 @@ pub mod expect;
 mod occupant;
 mod opening;
 mod pair;
+mod path;
 pub mod rendezvous;
 mod resolve;
 pub mod self_connect;

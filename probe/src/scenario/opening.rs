@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::expect::{Span, cut, path, path_text};
+use super::{
+    Span,
+    path::{cut, path, path_text},
+};
 use crate::model::{CauseKind, Errno, State, Transition};
 
 /// A socket's way from CLOSE to ESTABLISHED, or to where it ended instead.
@@ -83,10 +86,10 @@ mod tests {
     };
 
     #[track_caller]
-    fn check(states: &[State], cause: Cause, expected: &str, open: bool) {
+    fn check(states: &[State], cause: impl Into<Option<Cause>>, expected: &str, open: bool) {
         let mut life = life(&actor(1, "10.0.0.1:1314", "10.0.0.2:1314"), 1, states);
         if let Some(last) = life.last_mut() {
-            last.cause = Some(cause);
+            last.cause = cause.into();
         }
         let opening = Opening::of(&life.iter().collect::<Vec<_>>());
         assert_eq!((opening.to_string().as_str(), opening.is_open()), (expected, open));
@@ -122,6 +125,7 @@ mod tests {
             false,
         );
         check(&failed, Cause::new(CauseKind::Kernel, "untold"), "untold: CLOSE → SYN_SENT → CLOSE", false);
+        check(&failed, None, "of unknown cause: CLOSE → SYN_SENT → CLOSE", false);
         check(&[], Cause::new(CauseKind::Call, "none"), "no transition", false);
     }
 }

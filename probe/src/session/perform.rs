@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Session, SessionError};
 use crate::{
-    model::{Check, Event, Phase, SocketId, SocketRow, Transition, Verdict},
+    model::{Check, Event, Phase, SocketId, Transition, Verdict},
     scenario::{self, Options, Scenario, Story},
     source::Source,
 };
@@ -57,11 +57,11 @@ impl Session {
         self.settle(source, &story).await?;
         let transitions = std::mem::take(&mut self.transitions);
         self.feed(Event::Labels(labels(&story, &transitions)))?;
-        for note in story.notes() {
-            self.feed(Event::Note(note.clone()))?;
+        for remark in story.remarks(&transitions) {
+            self.feed(Event::Note(remark))?;
         }
         if !story.sockets().is_empty() {
-            self.feed(Event::Sockets(sockets(&story, &transitions)))?;
+            self.feed(Event::Sockets(story.listed(&transitions)))?;
         }
         let checks: Vec<Check> = story.judge(&transitions);
         for check in &checks {
@@ -121,15 +121,4 @@ fn labels(story: &Story, transitions: &[Transition]) -> Vec<(SocketId, String)> 
         .filter_map(|(socket, label)| Some((socket, label?.to_owned())))
         .filter(|(socket, _)| seen.insert(*socket))
         .collect()
-}
-
-/// The sockets as listed, each with the owner that its transitions name: /proc knows processes by the
-/// numbers of its own pid namespace.
-fn sockets(story: &Story, transitions: &[Transition]) -> Vec<SocketRow> {
-    let owner = |cookie| {
-        let last = transitions.iter().rev().find(|transition| transition.cookie == Some(cookie));
-        last.map(|transition| transition.owner.clone())
-    };
-    let rows = story.sockets().iter().cloned();
-    rows.map(|row| SocketRow { owner: owner(row.cookie).unwrap_or(row.owner), ..row }).collect()
 }

@@ -167,6 +167,18 @@ fn a_socket_older_than_the_tracer_is_guessed_at() {
 }
 
 #[test]
+fn an_end_that_the_kernel_does_not_explain_is_an_end_of_unknown_cause() {
+    let mut reports = client(7);
+    let last = reports.pop().expect("it ends");
+    let mut tracker = tracker();
+    run(&mut tracker, reports);
+    let tracked = tracker.observe(&Report { error: None, ..last.clone() });
+    assert_eq!(tracked.transition.cause, None);
+    let close = tracked.ended.and_then(|connection| connection.close).expect("it ended");
+    assert_eq!((close.at, close.cause), (last.at, None));
+}
+
+#[test]
 fn nobody_on_the_cpu_is_nobody_known() {
     let first = Report { task: None, ..report(Established, CloseWait) };
     assert_eq!(pid(&tracker().observe(&first)), (None, Known::Unknown));

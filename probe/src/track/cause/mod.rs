@@ -1,7 +1,8 @@
 //! Why a socket moved: from the edge, what the kernel had written into the socket by then (`sk_err`,
 //! `sk_shutdown`, the counters), and what is known of its past.
 //!
-//! Nothing is said that is not certain from these: where two causes look alike, the words cover both.
+//! Nothing is said that is not certain from these: where two causes look alike, the words cover both,
+//! with one exception (see `end`).
 //! What cannot be told apart at all: a connect under TCP_REPAIR reports SYN_SENT→ESTABLISHED like an
 //! answered one, though tcp_connect calls tcp_finish_connect itself and there is no SYN+ACK. Function
 //! names are the kernel's, of net/ipv4/tcp.c and tcp_input.c.

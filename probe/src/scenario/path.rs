@@ -1,0 +1,36 @@
+//! The states that a socket went through, and parts of them.
+
+use super::Span;
+use crate::model::{State, Transition};
+
+/// The states that a socket went through, the first one left included. Where one report does not
+/// follow from the one before it, both states stand there.
+pub(super) fn path(life: &[&Transition]) -> Vec<State> {
+    let mut states: Vec<State> = Vec::new();
+    for transition in life {
+        if states.last() != Some(&transition.old) {
+            states.push(transition.old);
+        }
+        states.push(transition.new);
+    }
+    states
+}
+
+/// The part of the states that is meant.
+pub(super) fn cut(states: &[State], span: Span) -> &[State] {
+    let established = states.iter().position(|state| *state == State::Established);
+    match (span, established) {
+        (Span::Life, _) | (Span::Opening, None) => states,
+        (Span::Opening, Some(at)) => &states[..=at],
+        (Span::Closing, Some(at)) => &states[at..],
+        (Span::Closing, None) => &[],
+    }
+}
+
+/// The states as people read them.
+pub(super) fn path_text(states: &[State]) -> String {
+    if states.is_empty() {
+        return "no transition".to_owned();
+    }
+    states.iter().map(|state| state.name()).collect::<Vec<_>>().join(" → ")
+}
