@@ -1,7 +1,7 @@
 //! What the objects of one stream say of each other: numbers that follow, states that follow, times that
 //! agree, counts that add up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ pub fn hold(objects: &Objects) {
     for finding in objects.of("finding") {
         evidence(finding, &by_seq);
     }
+    labels(objects);
     owners(objects);
     counts(objects);
 }
@@ -114,6 +115,16 @@ fn evidence(finding: &Value, by_seq: &HashMap<u64, &Value>) {
     let last = pieces.last().expect("a finding has evidence");
     for same in ["socket", "generation", "netns", "time", "mono_ns", "local", "remote", "owner"] {
         assert_eq!(finding[same], last[same], "{finding}");
+    }
+}
+
+/// Names are given to sockets that the stream has told of.
+fn labels(objects: &Objects) {
+    let told: HashSet<Id<'_>> = objects.of("transition").map(id).collect();
+    for labels in objects.of("labels") {
+        for label in labels["labels"].as_array().expect("the contract holds") {
+            assert!(told.contains(&id(label)), "{label}");
+        }
     }
 }
 

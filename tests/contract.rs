@@ -84,7 +84,7 @@ const TRANSITION: Fields = &[
     ("remote", ENDPOINT),
     ("old", STATE),
     ("new", STATE),
-    ("cause", CAUSE_FIELDS),
+    ("cause", OrNull(&CAUSE_FIELDS)),
     ("owner", OWNER),
     ("cpu", Count),
     ("since_ns", OrNull(&Count)),
@@ -145,11 +145,13 @@ const SCENARIO_START: Fields = &[("name", SCENARIO), ("phase", Name(&["start"]))
 const SCENARIO_END: Fields = &[
     ("name", SCENARIO),
     ("phase", Name(&["end"])),
-    ("verdict", Name(&["passed", "failed", "unsupported"])),
+    ("verdict", Name(&["passed", "failed", "interrupted", "unsupported"])),
     ("reason", OrNull(&Text)),
 ];
 const CHECK: Fields =
     &[("scenario", SCENARIO), ("name", Text), ("expected", Text), ("observed", Text), ("pass", Bool)];
+const LABELS: Fields =
+    &[("labels", List(&Object(&[("socket", Decimal), ("generation", OrNull(&Positive)), ("label", Text)])))];
 const SOCKETS: Fields = &[(
     "sockets",
     List(&Object(&[
@@ -183,6 +185,7 @@ fn fields_of(object: &Value) -> Fields {
         ("scenario", Some("start")) => SCENARIO_START,
         ("scenario", _) => SCENARIO_END,
         ("check", _) => CHECK,
+        ("labels", _) => LABELS,
         ("sockets", _) => SOCKETS,
         ("note", _) => NOTE,
         ("end", _) => END,

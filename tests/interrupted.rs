@@ -27,7 +27,7 @@ fn says_its_end(outcome: Outcome) {
     let objects = outcome.exits(130).silently().objects();
     contract::hold(&objects);
     coherence::hold(&objects);
-    assert_eq!(objects.verdicts(), []);
+    assert_eq!(objects.verdicts(), [("simultaneous-open", "interrupted")]);
 }
 
 #[test]
@@ -50,8 +50,22 @@ fn ctrl_c_leaves_a_recording_that_is_whole() {
     both_in("SYN_SENT", &mut running);
     running.signal(Signal::SIGINT);
     let live = running.finish().exits(130).silently();
-    let again = Probe::new("replay --format json").arg(&file).run().exits(0).silently();
+    let again = Probe::new("replay --format json").arg(&file).run().exits(130).silently();
     assert_eq!(again.stdout, live.stdout);
+}
+
+/// Whatever was shown can be shown again.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn kill_9_leaves_a_recording_of_what_was_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("killed");
+    let mut running = Probe::new(&format!("{SLOW} --record")).arg(&file).start();
+    both_in("SYN_SENT", &mut running);
+    running.signal(Signal::SIGKILL);
+    let live = running.finish().dies_of(Signal::SIGKILL);
+    let again = Probe::new("replay --format json").arg(&file).run().exits(2).saying(&["cut off at line"]);
+    assert!(again.stdout.starts_with(&live.stdout), "{live}\nand {again}");
 }
 
 #[test]
@@ -61,11 +75,11 @@ fn a_table_that_is_interrupted_is_closed_too() {
     let file = directory.path().join("interrupted");
     let arguments = SLOW.replace("--format json", "--record");
     let mut running = Probe::new(&arguments).arg(&file).start();
-    running.wait_for_line("SYN_SENT", |line| line.contains("SYN_SENT"));
+    running.wait_for_line("heading", |line| line.contains("simultaneous-open"));
     running.signal(Signal::SIGINT);
     let outcome = running.finish().exits(130).silently();
     let last = outcome.stdout.lines().last().unwrap_or_default();
-    assert!(last.contains("transitions") && last.contains("attach"), "{outcome}");
+    assert!(last.contains("attached in"), "{outcome}");
     assert!(fs::read_to_string(file).unwrap().contains("\"end\""));
 }
 
@@ -76,10 +90,9 @@ fn nothing_remains_after(signal: Signal, arguments: &str, state: &str) {
     let remains = Remains::of(running.pid());
     running.signal(signal);
     let outcome = running.finish();
-    if signal == Signal::SIGKILL {
-        drop(outcome.dies_of(signal))
-    } else {
-        says_its_end(outcome)
+    match signal {
+        Signal::SIGKILL => drop(outcome.dies_of(signal)),
+        _ => says_its_end(outcome),
     }
     remains.vanish();
 }

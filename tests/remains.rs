@@ -86,24 +86,18 @@ fn bpf_objects(process: PathBuf) -> BTreeSet<String> {
     texts.flat_map(ids).collect()
 }
 
-/// Files in any bpffs that bear the tool's name or that of one of its programs or maps.
+/// Files in any bpffs that bear the name of one of the tool's programs or maps.
 fn pins() -> Vec<PathBuf> {
+    const OURS: [&str; 6] =
+        ["transition_btf", "transition_classic", "EVENTS", "LOST", "GENERATIONS", "SOCKETS"];
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let of_bpf = mounts.lines().filter_map(|line| {
+    let bpffs = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ');
         let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
-        (kind == "bpf").then(|| PathBuf::from(place))
+        (kind == "bpf").then_some(place)
     });
-    let ours = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        ["probe", "transition", "events", "owners"].iter().any(|word| name.contains(word))
-    };
-    of_bpf
-        .filter_map(|place| fs::read_dir(place).ok())
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(ours)
-        .collect()
+    let pins = bpffs.flat_map(|place| OURS.map(|name| Path::new(place).join(name)));
+    pins.filter(|pin| pin.exists()).collect()
 }
 
 /// Namespaces whose deaths are being listened for, from one that nobody else is in.

@@ -4,7 +4,6 @@ use std::{
     ffi::OsStr,
     fmt,
     io::{BufRead as _, BufReader, Read as _},
-    ops::Deref,
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
@@ -18,6 +17,9 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
+
+use crate::objects;
+pub use crate::objects::{Objects, number, text};
 
 /// How long anything may take on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,7 +42,7 @@ impl Probe {
         Self::of(PROGRAM, arguments)
     }
 
-    /// The same, for a program that is the tool by another path.
+    /// The same of another program: the tool by another path, or one that starts the tool.
     pub fn of(program: impl AsRef<OsStr>, arguments: &str) -> Self {
         let mut command = Command::new(program);
         command.args(arguments.split_whitespace());
@@ -60,6 +62,12 @@ impl Probe {
     /// A variable of the environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
+        self
+    }
+
+    /// Sends what it writes elsewhere.
+    pub fn stdout(mut self, elsewhere: impl Into<Stdio>) -> Self {
+        self.0.stdout(elsewhere);
         self
     }
 
@@ -150,7 +158,7 @@ impl Running {
     /// Waits for an object on stdout that is as `wanted` asks.
     #[track_caller]
     pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) {
-        self.wait_for_line(what, |line| wanted(&parse(line)));
+        self.wait_for_line(what, |line| wanted(&objects::parse(line)));
     }
 
     /// Waits until a socket enters this state.
@@ -255,7 +263,7 @@ impl Outcome {
     /// The objects on stdout.
     #[track_caller]
     pub fn objects(&self) -> Objects {
-        Objects(self.stdout.lines().map(parse).collect())
+        Objects::parse(&self.stdout)
     }
 }
 
@@ -264,53 +272,4 @@ impl fmt::Display for Outcome {
         let Self { command, status, stdout, stderr } = self;
         write!(f, "{command}, which ended with {status:?}\nstderr:\n{stderr}\nstdout:\n{stdout}")
     }
-}
-
-#[track_caller]
-fn parse(line: &str) -> Value {
-    serde_json::from_str(line).unwrap_or_else(|error| panic!("no object: {error}: {line}"))
-}
-
-/// A stream of objects.
-pub struct Objects(Vec<Value>);
-
-impl Objects {
-    /// Those of a type, in their order.
-    pub fn of(&self, kind: &str) -> impl Iterator<Item = &Value> + Clone {
-        self.0.iter().filter(move |object| object["type"] == kind)
-    }
-
-    /// The only one of its type.
-    #[track_caller]
-    pub fn one(&self, kind: &str) -> &Value {
-        let all: Vec<_> = self.of(kind).collect();
-        assert_eq!(all.len(), 1, "objects of type {kind}");
-        all[0]
-    }
-
-    /// Each scenario's verdict.
-    pub fn verdicts(&self) -> Vec<(&str, &str)> {
-        let ends = self.of("scenario").filter(|scenario| scenario["phase"] == "end");
-        ends.map(|end| (text(&end["name"]), text(&end["verdict"]))).collect()
-    }
-}
-
-impl Deref for Objects {
-    type Target = [Value];
-
-    fn deref(&self) -> &[Value] {
-        &self.0
-    }
-}
-
-/// The text of a value that is one.
-#[track_caller]
-pub fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
-}
-
-/// The number of a value that is one.
-#[track_caller]
-pub fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
 }

@@ -26,22 +26,15 @@ pub fn attach(common: &Common) -> Result<Live, Failure> {
 
 /// Follows `work` to its end, or to Ctrl-C where that comes first.
 pub async fn unless_interrupted(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    tokio::select! {
-        done = work => done,
-        signal = interrupted() => signal.map(|()| Exit::Interrupted),
-    }
-}
-
-/// Waits for Ctrl-C, or for whoever else wants the process to end.
-async fn interrupted() -> Result<(), Failure> {
+    // Before the first line is written: whoever reads it may send a signal at once.
     let listen = |kind| signal(kind).map_err(|error| Failure::unexpected(format!("signals: {error}")));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hang_up = listen(SignalKind::hangup())?;
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
+        done = work => done,
+        _ = interrupt.recv() => Ok(Exit::Interrupted),
+        _ = terminate.recv() => Ok(Exit::Interrupted),
+        _ = hang_up.recv() => Ok(Exit::Interrupted),
     }
-    Ok(())
 }

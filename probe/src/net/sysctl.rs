@@ -12,6 +12,8 @@ pub const IP_LOCAL_PORT_RANGE: Sysctl<PortRange> = Sysctl::named("ip_local_port_
 pub const IP_LOCAL_RESERVED_PORTS: Sysctl<Vec<PortRange>> = Sysctl::named("ip_local_reserved_ports");
 /// `ip_unprivileged_port_start`: the first port that binding to needs no CAP_NET_BIND_SERVICE.
 pub const IP_UNPRIVILEGED_PORT_START: Sysctl<u16> = Sysctl::named("ip_unprivileged_port_start");
+/// `tcp_orphan_retries`: how often a FIN is sent again for a socket that no process holds any more.
+pub const TCP_ORPHAN_RETRIES: Sysctl<u16> = Sysctl::named("tcp_orphan_retries");
 /// `tcp_simult_connect`: whether a SYN in SYN_SENT opens the connection. Only linux-hardened has it;
 /// every other kernel always does.
 pub const TCP_SIMULT_CONNECT: Sysctl<bool> = Sysctl::named("tcp_simult_connect");

@@ -32,9 +32,14 @@ impl<W: Write> Writer<W> {
             self.events += 1;
         }
         if matches!(event, Event::End(_)) {
-            self.out.flush()?;
+            self.flush()?;
         }
         Ok(())
+    }
+
+    /// Writes out what is buffered: it outlives the process then, however that ends.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     fn line(&mut self, line: &impl serde::Serialize) -> io::Result<()> {

@@ -37,6 +37,11 @@ impl Render for Json {
         }
         Ok(())
     }
+
+    /// Every object is written as it comes.
+    fn broken_off(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

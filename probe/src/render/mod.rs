@@ -28,4 +28,10 @@ pub trait Render {
     /// # Errors
     /// Whatever `out` returns; a broken pipe is among it, and is the caller's to judge.
     fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes what was held back of a stream that broke off: no [`Event::End`] will come.
+    ///
+    /// # Errors
+    /// As for [`event`](Self::event).
+    fn broken_off(&mut self, out: &mut dyn Write) -> io::Result<()>;
 }

@@ -164,4 +164,8 @@ impl Render for Table {
         }
         Ok(())
     }
+
+    fn broken_off(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.write(out).map(drop)
+    }
 }

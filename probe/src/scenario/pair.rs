@@ -3,7 +3,7 @@
 use super::Trouble;
 use crate::{
     model::{Fate, Packet, Side},
-    net::Namespace,
+    net::{Namespace, sysctl},
     wire::{Link, Wire, WireError},
 };
 
@@ -32,6 +32,12 @@ impl Pair {
                 Trouble::Failed { step: "laying the wire".to_owned(), cause: error.to_string() }
             }
         })?;
+        for namespace in &namespaces {
+            // A process that is killed takes the wire along, and its connections would go on sending
+            // their FINs to nobody, and keep the namespace, for minutes. Where the sysctl cannot be set
+            // they do; nothing else depends on it.
+            let _ = namespace.enter(|| sysctl::TCP_ORPHAN_RETRIES.write(&1))?;
+        }
         Ok(Self { namespaces, link, wire })
     }
 

@@ -128,6 +128,9 @@ impl Session {
                     event => self.feed(event)?,
                 }
             }
+            if flow.is_err() {
+                self.render.broken_off(&mut self.out).map_err(SessionError::Output)?;
+            }
             self.flush()?;
             if flow? == Flow::Ended {
                 return match end {
@@ -245,8 +248,16 @@ impl Session {
 
     /// A recording that cannot be written is given up, so that the rest of the output still comes.
     fn keep(&mut self, event: &Event) -> Result<(), SessionError> {
+        self.record(|recording| recording.event(event))
+    }
+
+    /// A recording that cannot be written is given up, so that the rest of the output still comes.
+    fn record(
+        &mut self,
+        write: impl FnOnce(&mut Writer<Box<dyn Write>>) -> io::Result<()>,
+    ) -> Result<(), SessionError> {
         let Some(recording) = &mut self.recording else { return Ok(()) };
-        recording.event(event).map_err(|error| {
+        write(recording).map_err(|error| {
             self.recording = None;
             SessionError::Recording(error)
         })
@@ -257,6 +268,8 @@ impl Session {
     }
 
     fn flush(&mut self) -> Result<(), SessionError> {
+        // First the recording: whatever was shown can be shown again.
+        self.record(Writer::flush)?;
         self.out.flush().map_err(SessionError::Output)
     }
 }

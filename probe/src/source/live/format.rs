@@ -19,6 +19,9 @@ pub enum FormatError {
          mount -t tracefs nodev /sys/kernel/tracing"
     )]
     NotMounted,
+    /// tracefs is root's.
+    #[error("reading tracefs is not permitted: run as root")]
+    NotPermitted,
     /// tracefs is there and the tracepoint is not.
     #[error("cannot read {}: sock:inet_sock_set_state needs Linux 4.16", path.display())]
     NoTracepoint {
@@ -46,15 +49,22 @@ pub struct Format {
 impl Format {
     /// Reads the running kernel's.
     pub fn of_kernel() -> Result<Self, FormatError> {
-        let mount = MOUNTS
-            .iter()
-            .map(Path::new)
-            .find(|mount| mount.join("events").is_dir())
-            .ok_or(FormatError::NotMounted)?;
-        let path = mount.join("events/sock/inet_sock_set_state/format");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| FormatError::NoTracepoint { path: path.clone(), source })?;
-        Ok(Self::parse(&text))
+        let files = MOUNTS.map(|mount| Path::new(mount).join("events/sock/inet_sock_set_state/format"));
+        let mut refused = None;
+        for (mount, path) in MOUNTS.iter().zip(files) {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => return Ok(Self::parse(&text)),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    refused.get_or_insert(FormatError::NotPermitted);
+                }
+                // Mounted, but without the tracepoint.
+                Err(source) if Path::new(mount).join("events").is_dir() => {
+                    refused.get_or_insert(FormatError::NoTracepoint { path, source });
+                }
+                Err(_) => {}
+            }
+        }
+        Err(refused.unwrap_or(FormatError::NotMounted))
     }
 
     /// Takes the lines that describe a field: `field:TYPE NAME;  offset:N;  size:N;  signed:N;`

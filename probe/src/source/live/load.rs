@@ -133,7 +133,11 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
                 .map_err(|classic| LiveError::Backends(format!("{error}; and the fallback: {classic}")))
         }),
     };
-    loaded.map_err(|error| if is_permission(&error) { LiveError::NoPrivilege } else { error })
+    loaded.map_err(|error| match error {
+        LiveError::Format(FormatError::NotPermitted) => LiveError::NoPrivilege,
+        error if is_permission(&error) => LiveError::NoPrivilege,
+        error => error,
+    })
 }
 
 fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {

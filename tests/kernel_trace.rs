@@ -1,0 +1,182 @@
+//! A second witness: the kernel's own trace of `sock:inet_sock_set_state`, taken while the tool runs.
+//!
+//! Its text leaves out the socket's address, so it is read as the ring's pages, which tracefs describes
+//! in `events/header_page` and `events/header_event`. Times are CLOCK_MONOTONIC's, as the tool's are.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Read as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use nix::libc::O_NONBLOCK;
+use probe::model::State;
+
+const EVENT: &str = "events/sock/inet_sock_set_state";
+
+/// The kernel's record of one state change.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// CLOCK_MONOTONIC
+    pub at: u64,
+    /// The address of the socket.
+    pub skaddr: u64,
+    pub old: State,
+    pub new: State,
+    /// Local and remote; 0 where the kernel has cleared a port.
+    pub ports: [u16; 2],
+    pub addresses: [IpAddr; 2],
+}
+
+/// A buffer of the kernel's that records every state change on the host. It goes with this value.
+pub struct Trace {
+    instance: PathBuf,
+    layout: Layout,
+}
+
+impl Trace {
+    /// Begins to record.
+    pub fn begin() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let tracefs = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"].into_iter().map(Path::new);
+        let tracefs =
+            tracefs.into_iter().find(|place| place.join(EVENT).is_dir()).expect("tracefs is mounted");
+        let name = format!("probe-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let instance = tracefs.join("instances").join(name);
+        fs::create_dir(&instance).unwrap();
+        let trace = Self { layout: Layout::read(&tracefs.join(EVENT)), instance };
+        trace.set("trace_clock", "mono");
+        trace.set(&format!("{EVENT}/enable"), "1");
+        trace
+    }
+
+    fn set(&self, file: &str, value: &str) {
+        fs::write(self.instance.join(file), value).unwrap();
+    }
+
+    /// Everything recorded so far, in the order in which it happened.
+    pub fn end(self) -> Vec<Change> {
+        self.set("tracing_on", "0");
+        let mut changes = Vec::new();
+        for entry in fs::read_dir(self.instance.join("per_cpu")).unwrap() {
+            let cpu = entry.unwrap().path();
+            let stats = fs::read_to_string(cpu.join("stats")).unwrap();
+            assert!(stats.contains("overrun: 0\n"), "the kernel's own trace has lost some:\n{stats}");
+            let mut options = File::options();
+            let mut pages =
+                options.read(true).custom_flags(O_NONBLOCK).open(cpu.join("trace_pipe_raw")).unwrap();
+            // Larger than any page of the ring's; each read returns one.
+            let mut page = vec![0; 1 << 16];
+            loop {
+                match pages.read(&mut page) {
+                    Ok(0) => break,
+                    Ok(length) => self.layout.changes_of(&page[..length], &mut changes),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("{}: {error}", cpu.display()),
+                }
+            }
+        }
+        changes.sort_by_key(|change| change.at);
+        changes
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        // What a failed test leaves would be found by the next look into tracefs; nothing more can be done.
+        let _ = fs::remove_dir(&self.instance);
+    }
+}
+
+/// Where the fields are in a record of the event.
+struct Layout {
+    id: u16,
+    fields: Vec<(String, usize)>,
+}
+
+impl Layout {
+    fn read(event: &Path) -> Self {
+        let text = fs::read_to_string(event.join("format")).unwrap();
+        let field = |line: &str| {
+            let (declaration, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;
+            let name = declaration.split(['[', ']']).next()?.split_whitespace().last()?;
+            let offset = rest.trim().strip_prefix("offset:")?.split(';').next()?;
+            Some((name.to_owned(), offset.parse().ok()?))
+        };
+        let id = fs::read_to_string(event.join("id")).unwrap().trim().parse().unwrap();
+        Self { id, fields: text.lines().filter_map(field).collect() }
+    }
+
+    fn at(&self, name: &str) -> usize {
+        let field = self.fields.iter().find(|(field, _)| field == name);
+        field.unwrap_or_else(|| panic!("the event has no field {name}")).1
+    }
+
+    /// Takes the changes out of a page: its time, the length of what is in it, and then events.
+    fn changes_of(&self, page: &[u8], changes: &mut Vec<Change>) {
+        /// The upper bits tell of events that were lost before.
+        const LENGTH: u64 = (1 << 20) - 1;
+        const PADDING: u32 = 29;
+        const TIME_EXTEND: u32 = 30;
+        const TIME_STAMP: u32 = 31;
+
+        let mut time = u64::from_ne_bytes(bytes(page, 0));
+        let length = (u64::from_ne_bytes(bytes(page, 8)) & LENGTH) as usize;
+        let mut rest = &page[16..16 + length];
+        while !rest.is_empty() {
+            let header = u32::from_ne_bytes(bytes(rest, 0));
+            let (kind, delta) = (header & 0x1f, u64::from(header >> 5));
+            let word = || u32::from_ne_bytes(bytes(rest, 4));
+            let (event, size) = match kind {
+                PADDING if delta == 0 => break,
+                0 => (&rest[8..], 4 + word() as usize),
+                PADDING => (&rest[..0], 4 + word() as usize),
+                TIME_EXTEND | TIME_STAMP => (&rest[..0], 8),
+                words => (&rest[4..], 4 + 4 * words as usize),
+            };
+            match kind {
+                TIME_EXTEND => time += delta + (u64::from(word()) << 27),
+                TIME_STAMP => panic!("this clock has no absolute times"),
+                _ => time += delta,
+            }
+            if event.len() >= 2 && u16::from_ne_bytes(bytes(event, 0)) == self.id {
+                changes.extend(self.change(time, event));
+            }
+            rest = &rest[size..];
+        }
+    }
+
+    /// `None` for SCTP.
+    fn change(&self, at: u64, event: &[u8]) -> Option<Change> {
+        const SCTP: u16 = 132;
+        const AF_INET: u16 = 2;
+        let short = |name| u16::from_ne_bytes(bytes(event, self.at(name)));
+        let state = |name| {
+            let number = i32::from_ne_bytes(bytes(event, self.at(name)));
+            State::from_kernel(number.try_into().ok()?)
+        };
+        let address = |v4, v6| -> IpAddr {
+            if short("family") == AF_INET {
+                Ipv4Addr::from(bytes(event, self.at(v4))).into()
+            } else {
+                Ipv6Addr::from(bytes(event, self.at(v6))).into()
+            }
+        };
+        // One byte before Linux 5.6; the next one is the first of an address then.
+        (short("protocol") != SCTP).then_some(Change {
+            at,
+            skaddr: u64::from_ne_bytes(bytes(event, self.at("skaddr"))),
+            old: state("oldstate")?,
+            new: state("newstate")?,
+            ports: [short("sport"), short("dport")],
+            addresses: [address("saddr", "saddr_v6"), address("daddr", "daddr_v6")],
+        })
+    }
+}
+
+fn bytes<const N: usize>(from: &[u8], at: usize) -> [u8; N] {
+    from[at..at + N].try_into().expect("N bytes are N bytes")
+}
