@@ -75,7 +75,7 @@ impl Edge {
         unsafe {
             self.fill(&raw mut (*record).transition, KIND_OPENED);
             (*record).generation = next_generation(self.sk);
-            owner::claim_in::<Probed>(record);
+            owner::claim_in(record);
             debug!(ctx, "opened: skaddr {:x} generation {}", self.sk, (*record).generation);
         }
     }
@@ -87,7 +87,7 @@ impl Edge {
         unsafe {
             self.fill(&raw mut (*record).transition, KIND_OPENED);
             (*record).generation = next_generation(self.sk);
-            owner::unknown_in::<Probed>(record);
+            owner::unknown_in(record);
         }
     }
 

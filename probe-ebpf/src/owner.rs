@@ -34,11 +34,10 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Makes the current task the owner. A kernel thread acts for somebody: where that is known it
-    /// stays.
+    /// Makes the task the owner. A kernel thread acts for somebody: where that is known it stays.
     #[inline(always)]
-    pub fn claim<A: Access>(&mut self) {
-        if is_kernel_thread::<A>() {
+    pub fn claim(&mut self, task: &TaskRecord) {
+        if is_kernel_thread(task) {
             if self.known != OWNER_EXACT {
                 self.known = OWNER_UNKNOWN;
             }
@@ -46,7 +45,7 @@ impl Stored {
         }
         self.known = OWNER_EXACT;
         self.cgroup = current_cgroup();
-        current_task::<A>(&raw mut self.owner);
+        self.owner = *task;
     }
 
     /// Copies the owner into a record.
@@ -65,40 +64,48 @@ impl Stored {
     }
 }
 
-/// Makes the current task the owner in a record alone, where there is no storage.
+/// Makes the task on the CPU the owner in a record alone, where there is no storage.
 ///
 /// # Safety
-/// `record` is a reserved record.
+/// `record` is a reserved record, its transition filled in.
 #[inline(always)]
-pub unsafe fn claim_in<A: Access>(record: *mut OpenedRecord) {
+pub unsafe fn claim_in(record: *mut OpenedRecord) {
     // SAFETY: the caller's promise.
     unsafe {
-        (*record).known = if is_kernel_thread::<A>() { OWNER_UNKNOWN } else { OWNER_EXACT };
+        let task = (*record).transition.task;
+        (*record).known = if is_kernel_thread(&task) { OWNER_UNKNOWN } else { OWNER_EXACT };
         (*record).owner_cgroup = current_cgroup();
-        current_task::<A>(&raw mut (*record).owner);
+        (*record).owner = task;
     }
 }
 
 /// Marks the owner as unknown in a record.
 ///
 /// # Safety
-/// `record` is a reserved record.
+/// `record` is a reserved record, its transition filled in.
 #[inline(always)]
-pub unsafe fn unknown_in<A: Access>(record: *mut OpenedRecord) {
+pub unsafe fn unknown_in(record: *mut OpenedRecord) {
     // SAFETY: the caller's promise.
     unsafe {
         (*record).known = OWNER_UNKNOWN;
         (*record).owner_cgroup = 0;
         // Never shown; but what was in the ring's memory before must not leave it.
-        current_task::<A>(&raw mut (*record).owner);
+        (*record).owner = (*record).transition.task;
     }
 }
 
+/// Whether the task is nobody's process: see [`current_task`].
+#[inline(always)]
+fn is_kernel_thread(task: &TaskRecord) -> bool {
+    task.tgid == 0
+}
+
 /// Writes the current task straight to its place: a copy through the stack would become a call to
-/// memcpy, which the kernel refuses.
+/// memcpy, which the kernel refuses. A kernel thread is given as 0.
 #[inline(always)]
 pub fn current_task<A: Access>(task: *mut TaskRecord) {
-    let tgid = if is_kernel_thread::<A>() { 0 } else { (bpf_get_current_pid_tgid() >> 32) as u32 };
+    let kernel_thread = current::<A, u32>(Field::TaskFlags).is_some_and(|flags| flags & PF_KTHREAD != 0);
+    let tgid = if kernel_thread { 0 } else { (bpf_get_current_pid_tgid() >> 32) as u32 };
     let uid = bpf_get_current_uid_gid() as u32;
     // SAFETY: callers pass a place in a map or in a reserved record.
     unsafe {
@@ -120,12 +127,6 @@ pub fn current_task<A: Access>(task: *mut TaskRecord) {
 fn current<A: Access, T: Copy>(field: Field) -> Option<T> {
     // SAFETY: the current task exists while the program runs.
     unsafe { A::field(A::current_task(), field) }
-}
-
-/// Whether nobody's process is on the CPU.
-#[inline(always)]
-fn is_kernel_thread<A: Access>() -> bool {
-    current::<A, u32>(Field::TaskFlags).is_some_and(|flags| flags & PF_KTHREAD != 0)
 }
 
 /// The current task's cgroup v2 id.

@@ -62,7 +62,7 @@ impl Edge {
             self.fill(&raw mut (*record).transition, KIND_OPENED);
             if let Some(stored) = stored_or_new(self.sk) {
                 stored.generation += 1;
-                stored.claim::<Direct>();
+                stored.claim(&(*record).transition.task);
                 stored.copy_to(record);
                 debug!(
                     ctx,
@@ -79,7 +79,7 @@ impl Edge {
                 (*record).transition.cookie
             );
             (*record).generation = 1;
-            owner::claim_in::<Direct>(record);
+            owner::claim_in(record);
         }
     }
 
@@ -99,7 +99,7 @@ impl Edge {
             }
             debug!(ctx, "child {} of a listener older than the tracer", (*record).transition.cookie);
             (*record).generation = 1;
-            owner::unknown_in::<Direct>(record);
+            owner::unknown_in(record);
         }
     }
 

@@ -88,12 +88,6 @@ impl Story {
         let _ = self.expectations.iter_mut().any(|(_, expectation)| expectation.spoil());
     }
 
-    /// The scenario's name.
-    #[must_use]
-    pub fn scenario(&self) -> &'static str {
-        self.scenario
-    }
-
     /// The sockets, in the order in which they opened.
     #[must_use]
     pub fn cast(&self) -> &[Actor] {
