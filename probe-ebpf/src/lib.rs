@@ -17,6 +17,13 @@ pub const KIND_OPENED: u32 = 2;
 /// `RecordHeader::kind` of a [`ClosedRecord`].
 pub const KIND_CLOSED: u32 = 3;
 
+/// `RecordHeader::kind` of a [`SummaryRecord`].
+pub const KIND_SUMMARY: u32 = 4;
+/// `RecordHeader::kind` of a [`BindRecord`].
+pub const KIND_BIND: u32 = 5;
+/// `RecordHeader::kind` of a [`ResetRecord`].
+pub const KIND_RESET: u32 = 6;
+
 /// A `u32` that the kernel side could not read.
 pub const UNKNOWN_U32: u32 = u32::MAX;
 /// A `u8` that the kernel side could not read.
@@ -147,10 +154,101 @@ pub struct ClosedRecord {
     pub srtt_us: u32,
 }
 
+/// A whole connection, at its transition into CLOSE: what was kept of it in the socket's storage.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct SummaryRecord {
+    /// The transition into CLOSE, with the counters.
+    pub closed: ClosedRecord,
+    /// When the first transition was (CLOCK_MONOTONIC); 0 for a socket older than the programs.
+    pub opened_ns: u64,
+    /// When it reached ESTABLISHED; 0 where it did not, or unseen.
+    pub established_ns: u64,
+    /// The states in order, four bits each, the first one in the lowest; CLOSE at the end is not among them.
+    pub path: u64,
+    /// How many states the path has had; only the first 16 are in `path`.
+    pub path_length: u32,
+    /// How the owner is known: one of the `OWNER_*` constants.
+    pub known: u32,
+    /// As in [`OpenedRecord`]; 0 where the opening was not seen.
+    pub generation: u32,
+    /// `inet_sport` at the first transition.
+    pub first_port: u16,
+    /// Always 0.
+    pub padding: u16,
+    /// The owner's cgroup v2 id; 0 is unknown.
+    pub owner_cgroup: u64,
+    /// The socket's owner.
+    pub owner: TaskRecord,
+}
+
+/// A bind(2) on a TCP socket that failed.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct BindRecord {
+    /// Kind, CPU and time of the call's return.
+    pub header: RecordHeader,
+    /// The socket's cookie; 0 where it has none yet.
+    pub cookie: u64,
+    /// The caller's cgroup v2 id; 0 is unknown.
+    pub cgroup: u64,
+    /// The socket's network namespace; 0 is unknown.
+    pub netns: u32,
+    /// A positive errno.
+    pub error: u32,
+    /// `IPPROTO_TCP` or `IPPROTO_MPTCP`.
+    pub protocol: u16,
+    /// `AF_INET` or `AF_INET6`, of the socket.
+    pub family: u16,
+    /// The family of the address that was asked for.
+    pub address_family: u16,
+    /// The port that was asked for; 0 leaves it to the kernel.
+    pub port: u16,
+    /// The address, as in [`TransitionRecord`].
+    pub addr: [u8; 16],
+    /// Who called.
+    pub task: TaskRecord,
+}
+
+/// An RST sent for a socket (`tcp_send_reset`).
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct ResetRecord {
+    /// Kind, CPU and time.
+    pub header: RecordHeader,
+    /// As in [`TransitionRecord`], here and below.
+    pub cookie: u64,
+    /// The address of the `struct sock`.
+    pub skaddr: u64,
+    /// The network namespace.
+    pub netns: u32,
+    /// `enum sk_rst_reason`; [`UNKNOWN_U32`] before Linux 6.10.
+    pub reason: u32,
+    /// `IPPROTO_TCP`
+    pub protocol: u16,
+    /// `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// `inet_sport`
+    pub local_port: u16,
+    /// `inet_dport`
+    pub remote_port: u16,
+    /// The socket's state.
+    pub state: u32,
+    /// Always 0.
+    pub padding: u32,
+    /// The local address.
+    pub local_addr: [u8; 16],
+    /// The remote address.
+    pub remote_addr: [u8; 16],
+}
+
 const _: () = {
     assert!(size_of::<RecordHeader>() == 16);
     assert!(size_of::<TaskRecord>() == 24);
     assert!(size_of::<TransitionRecord>() == 112);
     assert!(size_of::<OpenedRecord>() == 152);
     assert!(size_of::<ClosedRecord>() == 152);
+    assert!(size_of::<SummaryRecord>() == 224);
+    assert!(size_of::<BindRecord>() == 88);
+    assert!(size_of::<ResetRecord>() == 88);
 };

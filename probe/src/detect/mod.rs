@@ -17,12 +17,32 @@ use self::{
     illegal_transition::IllegalTransition, port_sharing::PortSharing, self_connect::SelfConnect,
     simultaneous_close::SimultaneousClose, simultaneous_open::SimultaneousOpen,
 };
-use crate::model::{Connection, Finding, FindingKind, Host, Owner, State, Transition};
+use crate::model::{
+    BindFailure, Connection, Finding, FindingKind, Host, Listed, Mono, Owner, State, Transition,
+};
 
 /// Something that looks at every transition.
 pub trait Detector {
     /// Takes the next transition, and says what it shows.
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding>;
+
+    /// Takes a socket that was there before the stream began.
+    fn existing(&mut self, _at: Mono, _socket: &Listed) {}
+
+    /// Takes a connection of which nothing but its end was reported, and says what that alone shows.
+    fn ended(&mut self, _connection: &Connection) -> Option<Finding> {
+        None
+    }
+
+    /// Takes a bind(2) that was refused.
+    fn bind_failed(&mut self, _failure: &BindFailure) -> Option<Finding> {
+        None
+    }
+
+    /// So late is it now: the only way in which time passes by itself here.
+    fn tick(&mut self, _now: Mono) -> Vec<Finding> {
+        Vec::new()
+    }
 
     /// Reports were lost: what was remembered of other sockets may be out of date.
     fn lost(&mut self) {}
@@ -60,7 +80,7 @@ impl Context<'_> {
         Finding {
             kind,
             at: self.transition.at,
-            socket: self.transition.socket,
+            socket: Some(self.transition.socket),
             netns: self.transition.netns,
             ends: self.transition.ends,
             owner: self.transition.owner.clone(),

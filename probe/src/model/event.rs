@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Backend, Check, Connection, Finding, Host, Phase, Report, SocketId, SocketRow, Transition};
+use super::{
+    Backend, BindFailure, Cgroup, Check, Connection, Finding, Host, Listed, Mono, Phase, Remains, Report,
+    Reset, SocketId, SocketRow, Summary, Transition,
+};
 
 /// An item of the stream, in the order in which it happened. Sources yield the first kinds; the
 /// session turns each [`Report`] into a [`Transition`] and adds what tracker and detectors say.
@@ -16,9 +19,30 @@ pub enum Event {
         backend: Backend,
         /// What this host cannot give, in plain words.
         off: Vec<String>,
+        /// How many sockets were there already; `None` where nobody looked.
+        existing: Option<u64>,
     },
+    /// The sockets that were there already, right after `Ready`. Renderers never see it.
+    Existing {
+        /// When sock_diag had listed them.
+        at: Mono,
+        /// The sockets of every namespace that could be reached.
+        sockets: Vec<Listed>,
+    },
+    /// The path of a cgroup, before the first event that names its id. Renderers never see it.
+    Cgroup(Cgroup),
     /// The kernel's report, before the tracker. Renderers never see it.
     Report(Report),
+    /// A connection in one record, before the tracker. Renderers never see it.
+    Summary(Box<Summary>),
+    /// A bind(2) that failed. What is shown of it is the finding.
+    BindFailed(Box<BindFailure>),
+    /// An RST that was sent.
+    Reset(Reset),
+    /// What stayed of a connection after CLOSE.
+    Remains(Remains),
+    /// So late is it now, said by the live session where nothing else happens. Renderers never see it.
+    Tick(Mono),
     /// A transition, made from a report.
     Transition(Transition),
     /// A connection that ended.

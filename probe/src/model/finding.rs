@@ -13,18 +13,27 @@ pub enum FindingKind {
     SimultaneousClose,
     /// One local address and port serves several outgoing connections.
     PortSharing,
+    /// A connect that came to nothing, other than by its owner's own will.
+    ConnectFailed,
+    /// A bind or a listen that was refused.
+    BindFailed,
     /// An edge that the kernel does not take.
     IllegalTransition,
+    /// A socket that stays in SYN_SENT, CLOSE_WAIT or FIN_WAIT2.
+    Stuck,
 }
 
 impl FindingKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::SelfConnect,
         Self::SimultaneousOpen,
         Self::SimultaneousClose,
         Self::PortSharing,
+        Self::ConnectFailed,
+        Self::BindFailed,
         Self::IllegalTransition,
+        Self::Stuck,
     ];
 
     /// The name in output and flags.
@@ -35,7 +44,10 @@ impl FindingKind {
             Self::SimultaneousOpen => "simultaneous-open",
             Self::SimultaneousClose => "simultaneous-close",
             Self::PortSharing => "port-sharing",
+            Self::ConnectFailed => "connect-failed",
+            Self::BindFailed => "bind-failed",
             Self::IllegalTransition => "illegal-transition",
+            Self::Stuck => "stuck",
         }
     }
 
@@ -53,8 +65,8 @@ pub struct Finding {
     pub kind: FindingKind,
     /// When it became certain.
     pub at: Mono,
-    /// The socket it is about.
-    pub socket: SocketId,
+    /// The socket it is about; `None` for one that never had an identity to the kernel.
+    pub socket: Option<SocketId>,
     /// The socket's namespace.
     pub netns: Option<u32>,
     /// The socket's ends.

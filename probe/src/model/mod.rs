@@ -2,32 +2,44 @@
 //!
 //! Pure data: nothing here does I/O, reads a clock or can fail. Names follow the kernel and RFC 9293.
 
+mod bind;
 mod cause;
+mod cgroup;
 mod check;
 mod endpoint;
 mod errno;
 mod event;
+mod filter;
 mod finding;
 mod host;
+mod listed;
 mod owner;
 mod packet;
 mod report;
+mod reset;
 mod socket;
 mod state;
+mod summary;
 mod time;
 mod transition;
 
+pub use bind::BindFailure;
 pub use cause::{Cause, CauseKind};
+pub use cgroup::Cgroup;
 pub use check::{Check, Phase, SocketRow, Verdict};
 pub use endpoint::{Endpoint, Endpoints};
 pub use errno::Errno;
 pub use event::{End, Event};
+pub use filter::Filter;
 pub use finding::{Finding, FindingKind};
 pub use host::{Backend, Host, PortRange};
+pub use listed::{Listed, Remains};
 pub use owner::{Known, Name, Owner, Task, escape};
 pub use packet::{Fate, Flags, Origin, Packet, Segment, Side};
 pub use report::{Counters, Opened, Report};
+pub use reset::Reset;
 pub use socket::{Family, Protocol, SocketId};
 pub use state::{Edge, State, is_legal};
+pub use summary::Summary;
 pub use time::{Clock, Mono};
 pub use transition::{Close, Connection, Open, Transition};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Cgroup;
+
 /// A task's name as the process chose it: any bytes, so it is shown escaped and nothing else.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Vec<u8>);
@@ -78,7 +80,8 @@ pub enum Known {
     Exact,
     /// The listener's owner, inherited by the socket that was accepted for it.
     Listener,
-    /// Whoever was on the CPU at the first event of a socket older than the tracer: a guess.
+    /// Of a socket older than the tracer: who held a descriptor of it when the trace began, by /proc; else
+    /// whoever was on the CPU at its first event, a guess.
     Seen,
     /// Not at all.
     Unknown,
@@ -102,8 +105,8 @@ impl Known {
 pub struct Owner {
     /// The process; `None` exactly where `known` is [`Known::Unknown`].
     pub task: Option<Task>,
-    /// The cgroup v2 id, where known.
-    pub cgroup: Option<u64>,
+    /// Its cgroup, where known.
+    pub cgroup: Option<Cgroup>,
     /// How this is known.
     pub known: Known,
 }

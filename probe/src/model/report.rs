@@ -35,10 +35,14 @@ pub struct Report {
     pub orphaned: Option<bool>,
     /// Whether the peer's FIN had come (`SOCK_DONE`, set by `tcp_fin`).
     pub fin_received: Option<bool>,
+    /// Whether an RST for the socket came right before (`tcp_receive_reset`); `None` where this kernel is not asked.
+    pub rst_received: Option<bool>,
     /// The number of the system call that `task` is in.
     pub syscall: Option<u32>,
     /// Who was on the CPU: the caller only where the event ran in a call.
     pub task: Option<Task>,
+    /// Whether the owner is one that the filter asks for, where the kernel side has decided that.
+    pub owner_matches: Option<bool>,
     /// At a transition that opens a socket: whose it is.
     pub opened: Option<Opened>,
     /// At a transition into CLOSE: what the connection had counted.
@@ -54,7 +58,7 @@ pub struct Opened {
     pub owner: Option<Task>,
     /// How the owner is known.
     pub known: Known,
-    /// The owner's cgroup v2 id.
+    /// The owner's cgroup v2 id. Its path comes by itself ([`Event::Cgroup`](super::Event::Cgroup)), once.
     pub cgroup: Option<u64>,
 }
 

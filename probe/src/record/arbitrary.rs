@@ -8,15 +8,15 @@ use std::{
 use proptest::{array, collection, option, prelude::*, sample::select};
 
 use crate::model::{
-    Backend, Check, Clock, Counters, End, Endpoint, Endpoints, Errno, Event, Family, Host, Known, Mono, Name,
-    Opened, Owner, Phase, Protocol, Report, SocketId, SocketRow, State, Task, Verdict,
+    Backend, Cgroup, Check, Clock, Counters, End, Endpoint, Endpoints, Errno, Event, Family, Host, Known,
+    Mono, Name, Opened, Owner, Phase, Protocol, Report, SocketId, SocketRow, State, Task, Verdict,
 };
 
 /// Any of them but the end.
 pub fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        1 => (host(), select(vec![Backend::TpBtf, Backend::Tracepoint]), collection::vec(any::<String>(), 0..3))
-            .prop_map(|(host, backend, off)| Event::Ready { host, backend, off }),
+        1 => (host(), select(vec![Backend::TpBtf, Backend::Tracepoint]), collection::vec(any::<String>(), 0..3), any::<Option<u64>>())
+            .prop_map(|(host, backend, off, existing)| Event::Ready { host, backend, off, existing }),
         5 => report().prop_map(Event::Report),
         1 => (any::<u64>(), any::<String>()).prop_map(|(count, place)| Event::Lost { count, place }),
         1 => (any::<String>(), phase()).prop_map(|(name, phase)| Event::Scenario { name, phase }),
@@ -53,13 +53,14 @@ fn report() -> impl Strategy<Value = Report> {
     let place = (any::<u64>(), any::<u32>(), any::<u64>(), any::<Option<u64>>(), any::<Option<u32>>());
     let kind = (select(vec![Protocol::Tcp, Protocol::Mptcp]), select(vec![Family::Ipv4, Family::Ipv6]));
     let error = option::of(option::of((1..200).prop_map(Errno)));
-    let flags = (any::<Option<u8>>(), any::<[Option<bool>; 2]>());
+    let flags = (any::<Option<u8>>(), any::<[Option<bool>; 4]>());
     let call = (error, flags, any::<Option<u32>>(), option::of(task()));
     let extra = (option::of(opened()), option::of(counters()));
     (place, kind, ends(), [state(), state()], call, extra).prop_map(
         |(place, kind, ends, edge, call, extra)| {
             let (at, cpu, socket, cookie, netns) = place;
-            let (error, (shutdown, [orphaned, fin_received]), syscall, task) = call;
+            let (error, (shutdown, [orphaned, fin_received, rst_received, owner_matches]), syscall, task) =
+                call;
             Report {
                 at: Mono(at),
                 cpu,
@@ -75,6 +76,8 @@ fn report() -> impl Strategy<Value = Report> {
                 shutdown,
                 orphaned,
                 fin_received,
+                rst_received,
+                owner_matches,
                 syscall,
                 task,
                 opened: extra.0,
@@ -129,7 +132,7 @@ fn row() -> impl Strategy<Value = SocketRow> {
 fn owner() -> impl Strategy<Value = Owner> {
     (option::of(task()), any::<Option<u64>>(), known()).prop_map(|(task, cgroup, known)| Owner {
         task,
-        cgroup,
+        cgroup: cgroup.map(|id| Cgroup { id, path: None }),
         known,
     })
 }

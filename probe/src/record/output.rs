@@ -51,7 +51,9 @@ impl<'a> Object<'a> {
     pub fn of(event: &'a Event, clock: Option<Clock>) -> Option<Self> {
         let calendar = Calendar(clock);
         Some(Self(match event {
-            Event::Ready { host, backend, off } => Kind::Ready(ReadyObject::of(host, *backend, off)),
+            Event::Ready { host, backend, off, existing } => {
+                Kind::Ready(ReadyObject::of(host, *backend, off, *existing))
+            }
             Event::Transition(transition) => Kind::Transition(TransitionObject::of(transition, calendar)),
             Event::Connection(connection) => Kind::Connection(ConnectionObject::of(connection, calendar)),
             Event::Finding(finding) => Kind::Finding(FindingObject::of(finding, calendar)),
@@ -62,7 +64,14 @@ impl<'a> Object<'a> {
             Event::Sockets(rows) => Kind::Sockets(SocketsObject::of(rows)),
             Event::Note(text) => Kind::Note(NoteObject::of(text)),
             Event::End(end) => Kind::End(EndObject::of(end)),
-            Event::Report(_) => return None,
+            Event::Existing { .. }
+            | Event::Cgroup(_)
+            | Event::Report(_)
+            | Event::Summary(_)
+            | Event::BindFailed(_)
+            | Event::Reset(_)
+            | Event::Remains(_)
+            | Event::Tick(_) => return None,
         }))
     }
 }

@@ -143,7 +143,7 @@ impl Table {
 impl Render for Table {
     fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
         match event {
-            Event::Ready { host, backend, off } => return self.ready(host, *backend, off, out),
+            Event::Ready { host, backend, off, .. } => return self.ready(host, *backend, off, out),
             Event::Scenario { name, phase } => return self.phase(name, phase, out),
             Event::End(end) => return self.end(end, out),
             Event::Transition(transition) => {
@@ -158,6 +158,13 @@ impl Render for Table {
             Event::Lost { count, place } => self.section.lost.push((*count, place.clone())),
             // Its transitions tell it all.
             Event::Connection(_) | Event::Report(_) => {}
+            Event::Existing { .. }
+            | Event::Cgroup(_)
+            | Event::Summary(_)
+            | Event::BindFailed(_)
+            | Event::Reset(_)
+            | Event::Remains(_)
+            | Event::Tick(_) => {}
         }
         if !self.in_scenario && self.section.transitions.len() >= PIECE {
             self.write(out)?;

@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use crate::model::{
-    self, Backend, Cause, CauseKind, Check, Clock, Connection, Counters, End, Endpoints, Errno, Event,
-    Family, Finding, FindingKind, Host, Known, Mono, Name, Open, Owner, Phase, Protocol, SocketId, SocketRow,
-    State, Task, Transition, Verdict,
+    self, Backend, Cause, CauseKind, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno,
+    Event, Family, Finding, FindingKind, Host, Known, Mono, Name, Open, Owner, Phase, Protocol, SocketId,
+    SocketRow, State, Task, Transition, Verdict,
 };
 
 pub fn ready() -> Event {
@@ -19,6 +19,7 @@ pub fn ready() -> Event {
         },
         backend: Backend::TpBtf,
         off: vec!["system call behind a transition: not before Linux 5.15".to_owned()],
+        existing: None,
     }
 }
 
@@ -28,7 +29,11 @@ pub fn ends(local: &str, remote: &str) -> Endpoints {
 }
 
 pub fn owner(pid: u32, comm: &[u8], known: Known) -> Owner {
-    Owner { task: Some(Task { pid, uid: 1000, comm: Name::from_bytes(comm) }), cgroup: Some(77), known }
+    Owner {
+        task: Some(Task { pid, uid: 1000, comm: Name::from_bytes(comm) }),
+        cgroup: Some(Cgroup { id: 77, path: None }),
+        known,
+    }
 }
 
 /// A stream in the making.
@@ -109,7 +114,7 @@ impl Stream {
         self.then(Event::Finding(Finding {
             kind,
             at: Mono(1_000_000_000 + self.now),
-            socket: SocketId { number: actor.number, generation: 1 },
+            socket: Some(SocketId { number: actor.number, generation: 1 }),
             netns: Some(4026531840),
             ends: actor.ends,
             owner: actor.owner.clone(),

@@ -5,12 +5,16 @@
 //! the few and kept through the many.
 
 use super::listeners::Listeners;
-use crate::model::{Known, Opened, Owner, Report, State, Task};
+use crate::model::{Cgroup, Known, Opened, Owner, Report, State, Task};
 
 /// The owner at the first report of a connection or of a listener.
 pub fn at_opening(report: &Report, listeners: &Listeners) -> Owner {
     if let Some(Opened { owner: Some(task), known, cgroup, .. }) = &report.opened {
-        return Owner { task: Some(task.clone()), cgroup: *cgroup, known: *known };
+        return Owner {
+            task: Some(task.clone()),
+            cgroup: cgroup.map(|id| Cgroup { id, path: None }),
+            known: *known,
+        };
     }
     let child = report.old == State::Listen;
     let owner = if child {
@@ -36,7 +40,7 @@ pub fn claim(owner: &mut Owner, report: &Report) {
     let Some(task) = report.task.as_ref().filter(|task| !is_kernel_worker(task)) else { return };
     if owner.known != Known::Exact {
         let same = owner.task.as_ref().is_some_and(|owner| owner.pid == task.pid);
-        let cgroup = owner.cgroup.filter(|_| same);
+        let cgroup = owner.cgroup.take().filter(|_| same);
         *owner = Owner { task: Some(task.clone()), cgroup, known: Known::Exact };
     }
 }

@@ -42,6 +42,8 @@ pub fn report(old: State, new: State) -> Report {
         shutdown: Some(0),
         orphaned: Some(false),
         fin_received: Some(false),
+        rst_received: None,
+        owner_matches: None,
         syscall: None,
         task: Some(task(100, "client")),
         opened: None,

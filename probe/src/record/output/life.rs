@@ -128,7 +128,7 @@ pub struct FindingObject<'a> {
     time: Option<String>,
     mono_ns: u64,
     kind: &'static str,
-    socket: String,
+    socket: Option<String>,
     generation: Option<u32>,
     local: EndpointObject,
     remote: EndpointObject,
@@ -146,8 +146,8 @@ impl<'a> FindingObject<'a> {
             time: calendar.time(finding.at),
             mono_ns: finding.at.0,
             kind: finding.kind.name(),
-            socket: finding.socket.number.to_string(),
-            generation: generation(finding.socket),
+            socket: finding.socket.map(|socket| socket.number.to_string()),
+            generation: finding.socket.and_then(generation),
             local: finding.ends.local.into(),
             remote: finding.ends.remote.into(),
             netns: finding.netns,
@@ -200,7 +200,7 @@ impl From<&Owner> for OwnerObject {
             pid: task.map(|task| task.pid),
             comm: task.map(|task| task.comm.to_text()),
             uid: task.map(|task| task.uid),
-            cgroup: owner.cgroup.map(|cgroup| cgroup.to_string()),
+            cgroup: owner.cgroup.as_ref().map(|cgroup| cgroup.id.to_string()),
             known: owner.known.name(),
         }
     }

@@ -17,6 +17,7 @@ pub struct ReadyObject<'a> {
     host: HostObject<'a>,
     backend: &'static str,
     off: &'a [String],
+    existing: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -27,12 +28,13 @@ struct HostObject<'a> {
 }
 
 impl<'a> ReadyObject<'a> {
-    pub fn of(host: &'a Host, backend: Backend, off: &'a [String]) -> Self {
+    pub fn of(host: &'a Host, backend: Backend, off: &'a [String], existing: Option<u64>) -> Self {
         Self {
             v: VERSION,
             host: HostObject { kernel: &host.kernel, arch: &host.arch, hostname: &host.hostname },
             backend: backend.name(),
             off,
+            existing,
         }
     }
 }

@@ -43,7 +43,9 @@ impl Line {
     /// The line that keeps this event, after so many `earlier` ones; none for a derived one.
     pub fn of(event: &Event, earlier: u64) -> Option<Self> {
         Some(match event {
-            Event::Ready { host, backend, off } => Self::Ready(ReadyLine::of(host, *backend, off)),
+            Event::Ready { host, backend, off, existing } => {
+                Self::Ready(ReadyLine::of(host, *backend, off, *existing))
+            }
             Event::Report(report) => Self::Report(Box::new(report.into())),
             Event::Lost { count, place } => Self::Lost { count: *count, place: place.clone() },
             Event::Scenario { name, phase } => Self::Scenario { name: name.clone(), phase: phase.into() },
@@ -57,6 +59,13 @@ impl Line {
                 attach_ns: end.attach.map(nanoseconds),
             },
             Event::Transition(_) | Event::Connection(_) | Event::Finding(_) => return None,
+            Event::Existing { .. }
+            | Event::Cgroup(_)
+            | Event::Summary(_)
+            | Event::BindFailed(_)
+            | Event::Reset(_)
+            | Event::Remains(_)
+            | Event::Tick(_) => return None,
         })
     }
 
@@ -93,10 +102,12 @@ pub struct ReadyLine {
     #[serde(with = "names::backend")]
     backend: Backend,
     off: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    existing: Option<u64>,
 }
 
 impl ReadyLine {
-    fn of(host: &Host, backend: Backend, off: &[String]) -> Self {
+    fn of(host: &Host, backend: Backend, off: &[String], existing: Option<u64>) -> Self {
         Self {
             kernel: host.kernel.clone(),
             arch: host.arch.clone(),
@@ -105,6 +116,7 @@ impl ReadyLine {
             ephemeral: host.ephemeral.as_ref().map(|range| (*range.start(), *range.end())),
             backend,
             off: off.to_vec(),
+            existing,
         }
     }
 
@@ -119,6 +131,7 @@ impl ReadyLine {
             },
             backend: self.backend,
             off: self.off,
+            existing: self.existing,
         }
     }
 }

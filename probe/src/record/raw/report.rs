@@ -40,9 +40,13 @@ pub struct ReportLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fin_received: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    rst_received: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     syscall: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     task: Option<TaskLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner_matches: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     opened: Option<OpenedLine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,8 +105,10 @@ impl From<&Report> for ReportLine {
             shutdown: report.shutdown,
             orphaned: report.orphaned,
             fin_received: report.fin_received,
+            rst_received: report.rst_received,
             syscall: report.syscall,
             task: report.task.as_ref().map(Into::into),
+            owner_matches: report.owner_matches,
             opened: report.opened.as_ref().map(Into::into),
             counters: report.counters.map(Into::into),
         }
@@ -126,8 +132,10 @@ impl From<ReportLine> for Report {
             shutdown: line.shutdown,
             orphaned: line.orphaned,
             fin_received: line.fin_received,
+            rst_received: line.rst_received,
             syscall: line.syscall,
             task: line.task.map(Into::into),
+            owner_matches: line.owner_matches,
             opened: line.opened.map(Into::into),
             counters: line.counters.map(Into::into),
         }

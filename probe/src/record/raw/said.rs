@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{names, report::TaskLine};
-use crate::model::{Check, Endpoints, Known, Owner, Phase, SocketId, SocketRow, State, Verdict};
+use crate::model::{Cgroup, Check, Endpoints, Known, Owner, Phase, SocketId, SocketRow, State, Verdict};
 
 /// [`Phase`]
 #[derive(Debug, Deserialize, Serialize)]
@@ -138,7 +138,7 @@ impl From<&SocketRow> for SocketLine {
             remote: SocketAddr::new(row.ends.remote.addr, row.ends.remote.port_or_zero()),
             owner: row.owner.task.as_ref().map(Into::into),
             known: row.owner.known,
-            cgroup: row.owner.cgroup,
+            cgroup: row.owner.cgroup.as_ref().map(|cgroup| cgroup.id),
             cookie: row.cookie,
         }
     }
@@ -150,7 +150,11 @@ impl From<SocketLine> for SocketRow {
             label: line.label,
             state: line.state,
             ends: Endpoints { local: line.local.into(), remote: line.remote.into() },
-            owner: Owner { task: line.owner.map(Into::into), cgroup: line.cgroup, known: line.known },
+            owner: Owner {
+                task: line.owner.map(Into::into),
+                cgroup: line.cgroup.map(|id| Cgroup { id, path: None }),
+                known: line.known,
+            },
             cookie: line.cookie,
         }
     }

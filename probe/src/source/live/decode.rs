@@ -90,8 +90,10 @@ fn report(record: &TransitionRecord, backend: Backend) -> Result<Report, DecodeE
         shutdown: (record.shutdown != UNKNOWN_U8).then_some(record.shutdown),
         orphaned: flag(SOCKET_ORPHANED),
         fin_received: flag(SOCKET_FIN_RECEIVED),
+        rst_received: None,
         syscall: (record.syscall != UNKNOWN_U32).then_some(record.syscall),
         task: task(&record.task),
+        owner_matches: None,
         opened: None,
         counters: None,
     })

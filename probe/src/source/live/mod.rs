@@ -86,7 +86,7 @@ impl Live {
             lost_told: 0,
             log,
             look,
-            pending: vec![Event::Ready { host, backend, off }],
+            pending: vec![Event::Ready { host, backend, off, existing: None }],
             pid: std::process::id(),
             attach: Duration::ZERO,
         };

@@ -1,0 +1,65 @@
+//! The control group of a process.
+
+use super::Name;
+
+/// A cgroup v2 group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cgroup {
+    /// Its id (`bpf_get_current_cgroup_id`): the inode number of its directory.
+    pub id: u64,
+    /// Its path below the root of the hierarchy, `/` first; `None` where it was gone before it could be
+    /// looked up.
+    pub path: Option<Name>,
+}
+
+impl Cgroup {
+    /// The container that the path names: the 64 hexadecimal digits that Docker, containerd, CRI-O and
+    /// Podman give each, by themselves (`/docker/<id>`) or in a systemd scope (`docker-<id>.scope`).
+    #[must_use]
+    pub fn container(&self) -> Option<String> {
+        let path = self.path.as_ref()?.to_text();
+        path.rsplit('/').find_map(|group| container_id(group).map(str::to_owned))
+    }
+}
+
+/// The length of a container's id.
+const CONTAINER_ID: usize = 64;
+
+fn container_id(group: &str) -> Option<&str> {
+    let name = group.strip_suffix(".scope").unwrap_or(group);
+    let id = name.rsplit(['-', ':']).next()?;
+    let hexadecimal = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    (id.len() == CONTAINER_ID && id.bytes().all(hexadecimal)).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(path: &str) -> Option<String> {
+        Cgroup { id: 1, path: Some(Name::from_bytes(path.as_bytes())) }.container()
+    }
+
+    #[test]
+    fn every_runtime_writes_the_id_its_own_way() {
+        let id = "0123456789abcdef".repeat(4);
+        for path in [
+            format!("/docker/{id}"),
+            format!("/system.slice/docker-{id}.scope"),
+            format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
+            format!("/kubepods/burstable/pod1/{id}/inner"),
+            format!("/machine.slice/libpod-{id}.scope/container"),
+            format!("/kubelet/kubepods/pod1/cri-containerd:{id}"),
+        ] {
+            assert_eq!(container(&path), Some(id.clone()), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_container_has_no_id() {
+        for path in ["/", "/system.slice/ssh.service", "/docker/0123", "/user.slice/\u{fffd}"] {
+            assert_eq!(container(path), None, "{path}");
+        }
+        assert_eq!(Cgroup { id: 1, path: None }.container(), None);
+    }
+}

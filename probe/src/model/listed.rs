@@ -1,0 +1,48 @@
+//! Sockets as sock_diag lists them: what was there before the tracer, what holds a port, what stayed
+//! after CLOSE.
+
+use std::time::Duration;
+
+use super::{Endpoints, Family, Mono, Owner, Protocol, SocketId, State};
+
+/// A socket of the kernel's own list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its cookie; a TIME_WAIT mini-socket has that of the socket it was made from.
+    pub cookie: u64,
+    /// The network namespace's inode number.
+    pub netns: u32,
+    /// TCP or MPTCP.
+    pub protocol: Protocol,
+    /// The socket's address family.
+    pub family: Family,
+    /// Both ends.
+    pub ends: Endpoints,
+    /// Its state, TIME_WAIT and SYN_RECV included.
+    pub state: State,
+    /// Who holds a descriptor of it, by /proc ([`Known::Seen`](super::Known::Seen)); the tracker puts in its place what it
+    /// knows better.
+    pub owner: Owner,
+    /// How long its timer has to run (`idiag_expires`): of a TIME_WAIT or FIN_WAIT2 mini-socket, until it is
+    /// gone.
+    pub expires: Option<Duration>,
+}
+
+/// What was left of a connection after CLOSE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remains {
+    /// When sock_diag was asked.
+    pub at: Mono,
+    /// The connection.
+    pub socket: SocketId,
+    /// The network namespace's inode number.
+    pub netns: Option<u32>,
+    /// Both ends.
+    pub ends: Endpoints,
+    /// TIME_WAIT, or FIN_WAIT2 for the mini-socket that an orphan leaves; `None` where nothing stayed.
+    pub state: Option<State>,
+    /// When the mini-socket will be gone.
+    pub until: Option<Mono>,
+    /// Whose the connection was.
+    pub owner: Owner,
+}
