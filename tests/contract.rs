@@ -63,6 +63,8 @@ const OWNER: Kind = Object(&[
     ("comm", OrNull(&Text)),
     ("uid", OrNull(&Count)),
     ("cgroup", OrNull(&Decimal)),
+    ("cgroup_path", OrNull(&Text)),
+    ("container", OrNull(&Text)),
     ("known", Name(&["exact", "listener", "seen", "unknown"])),
 ]);
 
@@ -70,6 +72,7 @@ const READY: Fields = &[
     ("host", Object(&[("kernel", Text), ("arch", Text), ("hostname", Text)])),
     ("backend", Name(&["tp_btf", "tracepoint"])),
     ("off", List(&Text)),
+    ("existing", OrNull(&Count)),
 ];
 const TRANSITION: Fields = &[
     ("time", Time),
@@ -88,6 +91,32 @@ const TRANSITION: Fields = &[
     ("owner", OWNER),
     ("cpu", Count),
     ("since_ns", OrNull(&Count)),
+];
+const RESET: Fields = &[
+    ("time", Time),
+    ("mono_ns", Positive),
+    ("socket", Decimal),
+    ("generation", OrNull(&Positive)),
+    ("netns", OrNull(&Positive)),
+    ("family", FAMILY),
+    ("local", ENDPOINT),
+    ("remote", ENDPOINT),
+    ("state", STATE),
+    ("reason", OrNull(&Text)),
+    ("owner", OWNER),
+    ("cpu", Count),
+];
+const TIME_WAIT: Fields = &[
+    ("time", Time),
+    ("mono_ns", Positive),
+    ("socket", Decimal),
+    ("generation", OrNull(&Positive)),
+    ("netns", OrNull(&Positive)),
+    ("local", ENDPOINT),
+    ("remote", ENDPOINT),
+    ("state", OrNull(&Name(&["TIME_WAIT", "FIN_WAIT2"]))),
+    ("until", OrNull(&Time)),
+    ("owner", OWNER),
 ];
 const CONNECTION: Fields = &[
     ("socket", Decimal),
@@ -130,7 +159,7 @@ const FINDING: Fields = &[
             "stuck",
         ]),
     ),
-    ("socket", Decimal),
+    ("socket", OrNull(&Decimal)),
     ("generation", OrNull(&Positive)),
     ("local", ENDPOINT),
     ("remote", ENDPOINT),
@@ -140,7 +169,7 @@ const FINDING: Fields = &[
     ("cure", OrNull(&Text)),
     ("evidence", List(&Positive)),
 ];
-const LOST: Fields = &[("count", Positive), ("where", Name(&["ring", "reader"]))];
+const LOST: Fields = &[("count", Positive), ("where", Name(&["ring", "reader", "kernel"]))];
 const SCENARIO_START: Fields = &[("name", SCENARIO), ("phase", Name(&["start"])), ("summary", Text)];
 const SCENARIO_END: Fields = &[
     ("name", SCENARIO),
@@ -179,7 +208,9 @@ fn fields_of(object: &Value) -> Fields {
     match (text(&object["type"]), object["phase"].as_str()) {
         ("ready", _) => READY,
         ("transition", _) => TRANSITION,
+        ("reset", _) => RESET,
         ("connection", _) => CONNECTION,
+        ("time_wait", _) => TIME_WAIT,
         ("finding", _) => FINDING,
         ("lost", _) => LOST,
         ("scenario", Some("start")) => SCENARIO_START,

@@ -63,7 +63,7 @@ fn a_failure_is_recorded() {
 }
 
 /// Runs the tool as somebody who may do nothing.
-fn unprivileged(arguments: &str) -> Outcome {
+pub fn unprivileged(arguments: &str) -> Outcome {
     const NOBODY: u32 = 65534;
     if !nix::unistd::geteuid().is_root() {
         return Probe::new(arguments).run();
@@ -86,7 +86,7 @@ fn without_privilege_one_line_names_the_cure() {
 }
 
 /// Runs the tool where these directories are empty.
-fn without(directories: &[&str], arguments: &str) -> Outcome {
+pub fn without(directories: &[&str], arguments: &str) -> Outcome {
     let hide = |directory: &&str| {
         if Path::new(directory).is_dir() {
             mount(Some("none"), *directory, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();

@@ -7,13 +7,19 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Read as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    os::unix::fs::OpenOptionsExt as _,
+    os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
+    time::Instant,
 };
 
-use nix::libc::O_NONBLOCK;
+use nix::{
+    libc::O_NONBLOCK,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use probe::model::State;
+
+use crate::support::PATIENCE;
 
 const EVENT: &str = "events/sock/inet_sock_set_state";
 
@@ -35,6 +41,9 @@ pub struct Change {
 pub struct Trace {
     instance: PathBuf,
     layout: Layout,
+    /// The pages of each CPU.
+    pages: Vec<File>,
+    changes: Vec<Change>,
 }
 
 impl Trace {
@@ -47,45 +56,77 @@ impl Trace {
         let name = format!("probe-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let instance = tracefs.join("instances").join(name);
         fs::create_dir(&instance).unwrap();
-        let trace = Self { layout: Layout::read(&tracefs.join(EVENT)), instance };
+        let layout = Layout::read(&tracefs.join(EVENT));
+        let mut trace = Self { instance, layout, pages: Vec::new(), changes: Vec::new() };
+        trace.pages = trace.cpus().map(|cpu| open(&cpu.join("trace_pipe_raw"))).collect();
         trace.set("trace_clock", "mono");
+        // Whoever waits for pages is woken by the first event in them.
+        trace.set("buffer_percent", "0");
         trace.set(&format!("{EVENT}/enable"), "1");
         trace
+    }
+
+    fn cpus(&self) -> impl Iterator<Item = PathBuf> {
+        let entries = fs::read_dir(self.instance.join("per_cpu")).unwrap();
+        entries.map(|entry| entry.unwrap().path())
     }
 
     fn set(&self, file: &str, value: &str) {
         fs::write(self.instance.join(file), value).unwrap();
     }
 
+    /// Waits until what was recorded is enough.
+    #[track_caller]
+    pub fn wait(&mut self, what: &str, enough: impl Fn(&[Change]) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.read();
+            if enough(&self.changes) {
+                return;
+            }
+            let left = PollTimeout::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
+            let mut pages: Vec<_> =
+                self.pages.iter().map(|pages| PollFd::new(pages.as_fd(), PollFlags::POLLIN)).collect();
+            assert!(poll(&mut pages, left).unwrap() > 0, "the kernel has recorded no {what}");
+        }
+    }
+
     /// Everything recorded so far, in the order in which it happened.
-    pub fn end(self) -> Vec<Change> {
+    pub fn end(mut self) -> Vec<Change> {
         self.set("tracing_on", "0");
-        let mut changes = Vec::new();
-        for entry in fs::read_dir(self.instance.join("per_cpu")).unwrap() {
-            let cpu = entry.unwrap().path();
+        for cpu in self.cpus() {
             let stats = fs::read_to_string(cpu.join("stats")).unwrap();
             assert!(stats.contains("overrun: 0\n"), "the kernel's own trace has lost some:\n{stats}");
-            let mut options = File::options();
-            let mut pages =
-                options.read(true).custom_flags(O_NONBLOCK).open(cpu.join("trace_pipe_raw")).unwrap();
-            // Larger than any page of the ring's; each read returns one.
-            let mut page = vec![0; 1 << 16];
+        }
+        self.read();
+        std::mem::take(&mut self.changes)
+    }
+
+    fn read(&mut self) {
+        // Larger than any page of the ring's; each read returns one.
+        let mut page = vec![0; 1 << 16];
+        for pages in &mut self.pages {
             loop {
                 match pages.read(&mut page) {
                     Ok(0) => break,
-                    Ok(length) => self.layout.changes_of(&page[..length], &mut changes),
+                    Ok(length) => self.layout.changes_of(&page[..length], &mut self.changes),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => panic!("{}: {error}", cpu.display()),
+                    Err(error) => panic!("{pages:?}: {error}"),
                 }
             }
         }
-        changes.sort_by_key(|change| change.at);
-        changes
+        self.changes.sort_by_key(|change| change.at);
     }
+}
+
+fn open(pages: &Path) -> File {
+    File::options().read(true).custom_flags(O_NONBLOCK).open(pages).unwrap()
 }
 
 impl Drop for Trace {
     fn drop(&mut self) {
+        // An open file keeps the instance from going.
+        self.pages.clear();
         // What a failed test leaves would be found by the next look into tracefs; nothing more can be done.
         let _ = fs::remove_dir(&self.instance);
     }

@@ -2,26 +2,45 @@
 //!
 //! - `support`, `objects`: starting the tool, and what came of it
 //! - `contract`, `coherence`: what its JSON must be, object by object and as a stream
+//! - `schema`: the same, against the schema that the tool prints
 //! - `run`, `pcap`: the scenarios on the running kernel
 //! - `kernel_trace`, `witness`: the same, as the kernel's own trace has it
+//! - `actor`, `workload`, `tracing`: what happens on a host, and `probe trace` on it
+//! - `trace_truth`: what that tells, against the kernel's own trace
+//! - `owners`, `cgroups`, `existing`: whose sockets they are, those too that were there before
+//! - `filters`, `command`: which sockets are shown
+//! - `findings`: what is found among them
 //! - `rendezvous`: two processes that meet
 //! - `interrupted`, `remains`: runs that are cut short, and what is left of them
 //! - `failures`: checks, hosts and command lines that are wrong
+//! - `doctor`: what is said of hosts, and what cures them
 //! - `replay`, `broken`: recordings, whole and otherwise
 //! - `wire`: the emulated link
 
+mod actor;
 mod broken;
+mod cgroups;
 mod coherence;
+mod command;
 mod contract;
+mod doctor;
+mod existing;
 mod failures;
+mod filters;
+mod findings;
 mod interrupted;
 mod kernel_trace;
 mod objects;
+mod owners;
 mod pcap;
 mod remains;
 mod rendezvous;
 mod replay;
 mod run;
+mod schema;
 mod support;
+mod trace_truth;
+mod tracing;
 mod wire;
 mod witness;
+mod workload;

@@ -1,49 +1,65 @@
 //! The classic tracepoint: what the kernel formatted, for hosts without BTF or before Linux 5.12.
 
 use aya_ebpf::{EbpfContext as _, macros::tracepoint, programs::TracePointContext};
-use aya_log_ebpf::debug;
-use probe_ebpf::{
-    ClosedRecord, Field, KIND_CLOSED, KIND_OPENED, KIND_TRANSITION, OpenedRecord, TransitionRecord,
-};
+use probe_ebpf::Field;
 
 use crate::{
     access::{Access, Probed},
+    edge::{Address, Edge},
     fields,
-    maps::{emit, next_generation},
-    owner,
-    record::{AF_INET6, Shape, fill_context, fill_counters, fill_socket, has_tcp_sock, is_tcp},
+    maps::{stored_at, stored_or_new_at},
+    record::{AF_INET6, has_tcp_sock, is_tcp},
+    report::report,
+    stored::Stored,
 };
 
 /// `sock:inet_sock_set_state`, laid out as its format file says.
 #[tracepoint(category = "sock", name = "inet_sock_set_state")]
 pub fn transition_classic(ctx: TracePointContext) -> u32 {
-    let _ = report(&ctx);
+    if let Some(edge) = Formatted::of(&ctx).filter(|edge| is_tcp(edge.protocol)) {
+        report(&edge);
+    }
     0
 }
 
-#[inline(always)]
-fn report(ctx: &TracePointContext) -> Option<()> {
-    let event: *const u8 = ctx.as_ptr().cast();
-    // SAFETY: the tracepoint's own record, read where the format file says, here and below.
-    let edge = unsafe {
-        Edge {
-            event,
-            sk: Probed::field::<u64>(event, Field::EventSkaddr)?,
-            protocol: protocol(event)?,
-            old: Probed::field::<i32>(event, Field::EventOldState)? as u8,
-            new: Probed::field::<i32>(event, Field::EventNewState)? as u8,
+/// What the tracepoint recorded of the socket.
+struct Formatted<'a> {
+    ctx: &'a TracePointContext,
+    event: *const u8,
+    sk: u64,
+    protocol: u16,
+    old: u8,
+    new: u8,
+}
+
+impl<'a> Formatted<'a> {
+    #[inline(always)]
+    fn of(ctx: &'a TracePointContext) -> Option<Self> {
+        let event: *const u8 = ctx.as_ptr().cast();
+        // SAFETY: the tracepoint's own record, read where the format file says.
+        unsafe {
+            Some(Self {
+                ctx,
+                event,
+                sk: Probed::field::<u64>(event, Field::EventSkaddr)?,
+                protocol: protocol(event)?,
+                old: Probed::field::<i32>(event, Field::EventOldState)? as u8,
+                new: Probed::field::<i32>(event, Field::EventNewState)? as u8,
+            })
         }
-    };
-    if !is_tcp(edge.protocol) {
-        return None;
     }
-    match Shape::of(edge.old, edge.new) {
-        Shape::Call => emit(|record| edge.fill_call(ctx, record)),
-        Shape::Child => emit(|record| edge.fill_child(record)),
-        Shape::Closed => emit(|record| edge.fill_closed(record)),
-        Shape::Plain => emit(|record| edge.fill(record, KIND_TRANSITION)),
+
+    /// A field of the record.
+    #[inline(always)]
+    fn event<T: Copy>(&self, field: Field) -> Option<T> {
+        // SAFETY: the tracepoint's own record.
+        unsafe { Probed::field(self.event, field) }
     }
-    Some(())
+
+    #[inline(always)]
+    fn v4(&self, field: Field) -> Address {
+        [self.event(field).unwrap_or(0), 0, 0, 0]
+    }
 }
 
 /// One byte before Linux 5.6, two since.
@@ -59,81 +75,96 @@ unsafe fn protocol(event: *const u8) -> Option<u16> {
     }
 }
 
-/// What the tracepoint recorded of the socket.
-struct Edge {
-    event: *const u8,
-    sk: u64,
-    protocol: u16,
-    old: u8,
-    new: u8,
-}
+/// Without BTF every offset into the socket itself is unknown, and nothing is read there.
+impl Edge for Formatted<'_> {
+    type Access = Probed;
+    type Context = TracePointContext;
 
-impl Edge {
     #[inline(always)]
-    fn fill_call(&self, ctx: &TracePointContext, record: *mut OpenedRecord) {
-        // SAFETY: a reserved record.
-        unsafe {
-            self.fill(&raw mut (*record).transition, KIND_OPENED);
-            (*record).generation = next_generation(self.sk);
-            owner::claim_in(record);
-            debug!(ctx, "opened: skaddr {:x} generation {}", self.sk, (*record).generation);
-        }
-    }
-
-    /// The listener's owner is not at hand here: the reader may know it by the port.
-    #[inline(always)]
-    fn fill_child(&self, record: *mut OpenedRecord) {
-        // SAFETY: a reserved record.
-        unsafe {
-            self.fill(&raw mut (*record).transition, KIND_OPENED);
-            (*record).generation = next_generation(self.sk);
-            owner::unknown_in(record);
-        }
+    fn context(&self) -> &TracePointContext {
+        self.ctx
     }
 
     #[inline(always)]
-    fn fill_closed(&self, record: *mut ClosedRecord) {
-        let tcp = if has_tcp_sock(self.protocol) { self.sk as *const u8 } else { core::ptr::null() };
-        // SAFETY: a reserved record; `struct tcp_sock` begins with its `struct sock`.
-        unsafe {
-            self.fill(&raw mut (*record).transition, KIND_CLOSED);
-            fill_counters::<Probed>(record, tcp);
+    fn sk(&self) -> *const u8 {
+        self.sk as *const u8
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        self.protocol
+    }
+
+    #[inline(always)]
+    fn old(&self) -> u8 {
+        self.old
+    }
+
+    #[inline(always)]
+    fn new(&self) -> u8 {
+        self.new
+    }
+
+    #[inline(always)]
+    fn family(&self) -> u16 {
+        self.event(Field::EventFamily).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn local_port(&self) -> u16 {
+        self.event(Field::EventLocalPort).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn remote_port(&self) -> u16 {
+        self.event(Field::EventRemotePort).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn addresses(&self, family: u16) -> (Address, Address) {
+        if family == AF_INET6 {
+            (
+                self.event(Field::EventLocalV6).unwrap_or([0; 4]),
+                self.event(Field::EventRemoteV6).unwrap_or([0; 4]),
+            )
+        } else {
+            (self.v4(Field::EventLocalV4), self.v4(Field::EventRemoteV4))
         }
     }
 
     #[inline(always)]
-    fn fill(&self, record: *mut TransitionRecord, kind: u32) {
-        let (event, sk) = (self.event, self.sk as *const u8);
-        // SAFETY: a reserved record; reads that fail leave their field unknown.
-        unsafe {
-            fill_context::<Probed>(record, kind);
-            // Without BTF every one of these offsets is unknown, and nothing is read.
-            fill_socket::<Probed>(record, sk);
-            (*record).cookie = Probed::field::<u64>(sk, Field::Cookie).unwrap_or(0);
-            (*record).skaddr = self.sk;
-            (*record).protocol = self.protocol;
-            (*record).old = self.old;
-            (*record).new = self.new;
-            let family = Probed::field::<u16>(event, Field::EventFamily).unwrap_or(0);
-            (*record).family = family;
-            (*record).local_port = Probed::field(event, Field::EventLocalPort).unwrap_or(0);
-            (*record).remote_port = Probed::field(event, Field::EventRemotePort).unwrap_or(0);
-            let (local, remote) = if family == AF_INET6 {
-                (
-                    Probed::field::<[u32; 4]>(event, Field::EventLocalV6).unwrap_or([0; 4]),
-                    Probed::field::<[u32; 4]>(event, Field::EventRemoteV6).unwrap_or([0; 4]),
-                )
-            } else {
-                (v4(event, Field::EventLocalV4), v4(event, Field::EventRemoteV4))
-            };
-            (&raw mut (*record).local_addr).cast::<[u32; 4]>().write(local);
-            (&raw mut (*record).remote_addr).cast::<[u32; 4]>().write(remote);
-        }
+    fn cookie(&self) -> u64 {
+        self.field(Field::Cookie).unwrap_or(0)
     }
-}
 
-#[inline(always)]
-unsafe fn v4(event: *const u8, field: Field) -> [u32; 4] {
-    // SAFETY: the caller's record.
-    [unsafe { Probed::field::<u32>(event, field).unwrap_or(0) }, 0, 0, 0]
+    /// `struct tcp_sock` begins with its `struct sock`.
+    #[inline(always)]
+    fn tcp_sock(&self) -> *const u8 {
+        if has_tcp_sock(self.protocol) { self.sk() } else { core::ptr::null() }
+    }
+
+    #[inline(always)]
+    fn stored(&self) -> Option<&'static mut Stored> {
+        stored_at(self.sk)
+    }
+
+    #[inline(always)]
+    fn stored_or_new(&self) -> Option<&'static mut Stored> {
+        stored_or_new_at(self.sk)
+    }
+
+    /// They are watched on the BTF tracepoints alone.
+    #[inline(always)]
+    fn resets(&self, _error: u32) -> u8 {
+        0
+    }
+
+    /// The listener's entry is not at hand here: the reader may know the owner by the port.
+    #[inline(always)]
+    fn stored_for_child(&self) -> Option<&'static mut Stored> {
+        let stored = stored_or_new_at(self.sk)?;
+        stored.forget();
+        stored.adopt(self, stored.next_generation());
+        Some(stored)
+    }
 }

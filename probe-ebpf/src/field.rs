@@ -13,6 +13,8 @@ pub enum Field {
     Family,
     /// `sock.sk_protocol`
     Protocol,
+    /// `sock_common.skc_state`
+    State,
     /// `sock_common.skc_rcv_saddr`: the IPv4 address bound to
     LocalV4,
     /// `sock_common.skc_daddr`
@@ -61,6 +63,32 @@ pub enum Field {
     ThreadStatus,
     /// The system call's number in `pt_regs`: `orig_ax`, or `syscallno` on arm64
     SyscallNumber,
+    /// The system call's first argument in `pt_regs`: `di`, or `orig_x0` on arm64
+    FirstArgument,
+    /// Its second one
+    SecondArgument,
+    /// Its third one
+    ThirdArgument,
+    /// `task_struct.files`: a pointer to `struct files_struct`
+    Files,
+    /// `files_struct.fdt`: a pointer to `struct fdtable`
+    FileTable,
+    /// `fdtable.max_fds`
+    FileTableLength,
+    /// `fdtable.fd`: a pointer to an array of pointers to `struct file`
+    FileTableArray,
+    /// `file.private_data`: of a socket's file, a pointer to its `struct socket`
+    FilePrivate,
+    /// `socket.file`: the file that the socket belongs to
+    SocketFile,
+    /// `socket.type`
+    SocketType,
+    /// `socket.sk`: a pointer to `struct sock`
+    SocketSock,
+    /// Which argument of the tracepoint `tcp_send_reset` is its `reason`: 2, since Linux 6.10
+    ResetReason,
+    /// The `ret` of `sys_exit_bind`
+    BindReturned,
     /// The classic tracepoint's `skaddr`
     EventSkaddr,
     /// Its `oldstate`
@@ -85,9 +113,11 @@ pub enum Field {
     EventLocalV6,
     /// Its `daddr_v6`
     EventRemoteV6,
+    /// `sched:sched_process_fork`'s `child_pid`
+    ForkChild,
 }
 
 impl Field {
     /// The length of the table.
-    pub const COUNT: usize = Self::EventRemoteV6 as usize + 1;
+    pub const COUNT: usize = Self::ForkChild as usize + 1;
 }

@@ -5,8 +5,10 @@
 //! kernel could not give holds the `UNKNOWN_*` constant named in its comment.
 #![no_std]
 
+mod asked;
 mod field;
 
+pub use asked::{Asked, PORT_SETS, PORT_WORDS, PortSet};
 pub use field::Field;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -33,6 +35,15 @@ pub const UNKNOWN_U8: u8 = u8::MAX;
 pub const SOCKET_ORPHANED: u8 = 1 << 0;
 /// [`TransitionRecord::flags`]: the peer's FIN has come (`SOCK_DONE`, set by `tcp_fin`).
 pub const SOCKET_FIN_RECEIVED: u8 = 1 << 1;
+/// [`TransitionRecord::flags`] into CLOSE, of a TCP socket: an RST for it came right before
+/// (`tcp_receive_reset`).
+pub const SOCKET_RST_RECEIVED: u8 = 1 << 2;
+/// [`TransitionRecord::flags`] into CLOSE: [`SOCKET_RST_RECEIVED`] would be there if one had come.
+pub const RST_WATCHED: u8 = 1 << 3;
+/// [`TransitionRecord::flags`]: the owner is one that the filter asks for.
+pub const OWNER_FITS: u8 = 1 << 4;
+/// [`TransitionRecord::flags`]: [`SOCKET_ORPHANED`] and [`SOCKET_FIN_RECEIVED`] could not be read.
+pub const FLAGS_UNKNOWN: u8 = 1 << 7;
 
 /// [`OpenedRecord::known`]: the event ran in the owner's own call.
 pub const OWNER_EXACT: u32 = 1;
@@ -104,7 +115,7 @@ pub struct TransitionRecord {
     pub new: u8,
     /// `sk_shutdown`: bit 0 receive, bit 1 send; [`UNKNOWN_U8`].
     pub shutdown: u8,
-    /// The bits of `sk_flags` that `SOCKET_*` name; [`UNKNOWN_U8`].
+    /// `SOCKET_*`, [`RST_WATCHED`], [`OWNER_FITS`] and [`FLAGS_UNKNOWN`].
     pub flags: u8,
     /// The local address: all of it for IPv6, the first four bytes for IPv4.
     pub local_addr: [u8; 16],
@@ -174,8 +185,8 @@ pub struct SummaryRecord {
     pub generation: u32,
     /// `inet_sport` at the first transition.
     pub first_port: u16,
-    /// Always 0.
-    pub padding: u16,
+    /// 1 where a transition between two states of the path was not seen.
+    pub broken: u16,
     /// The owner's cgroup v2 id; 0 is unknown.
     pub owner_cgroup: u64,
     /// The socket's owner.

@@ -2,17 +2,27 @@
 //!
 //! One question, two ways to ask it: `transition_btf` on the BTF tracepoint, with identity and owners;
 //! `transition_classic` on the classic one, for kernels that lack BTF or its helpers. Each event
-//! becomes one record of [`probe_ebpf`]'s in the ring.
+//! becomes one record of [`probe_ebpf`]'s in the ring. What explains transitions comes beside them, where
+//! the host has it: `bind_failed`, `reset_sent` and `reset_received`.
 #![no_std]
 #![no_main]
 #![expect(unsafe_code, reason = "every access to kernel memory is unsafe, and checked by the verifier")]
 
 mod access;
+mod bind;
 mod classic;
+mod edge;
 mod fields;
+mod filter;
+mod fork;
 mod maps;
-mod owner;
+mod modes;
 mod record;
+mod report;
+mod reset;
+mod state;
+mod stored;
+mod task;
 mod tp_btf;
 
 /// bpf_get_socket_cookie and others are open to GPL-compatible programs alone.

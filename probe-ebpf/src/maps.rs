@@ -4,8 +4,8 @@ use core::ptr;
 
 use aya_ebpf::{
     bindings::{
-        BPF_ANY, BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP,
-        BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
+        BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP,
+        BPF_RB_NO_WAKEUP, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
     },
     helpers::generated::{bpf_ringbuf_query, bpf_sk_storage_get},
     macros::map,
@@ -14,7 +14,7 @@ use aya_ebpf::{
 
 use probe_ebpf::RING_BYTES;
 
-use crate::owner::Stored;
+use crate::stored::Stored;
 
 /// How full the ring may get before the reader is woken. Below that the reader's own timer finds the
 /// records: a wake-up is an interrupt to itself for the CPU that runs the event, and the dearest part.
@@ -28,9 +28,9 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 #[map]
 static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// The classic backend's generations: how often a socket was opened at this `skaddr`.
+/// What the classic backend remembers, by the socket's address. The map forgets what was opened longest ago.
 #[map]
-static GENERATIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1 << 16, 0);
+static BY_ADDRESS: LruHashMap<u64, Stored> = LruHashMap::with_max_entries(1 << 16, 0);
 
 /// A map with socket-local storage, in the layout that the loader reads from BTF. Written out because
 /// aya's own type cannot be given `BPF_F_CLONE`, with which the kernel copies a listener's entry into
@@ -55,6 +55,17 @@ static SOCKETS: SocketStorage =
 /// no room.
 #[inline(always)]
 pub fn emit<T: 'static>(fill: impl FnOnce(*mut T)) {
+    submit(fill, wakeup);
+}
+
+/// The same, and wakes the reader at once: what it wants to ask the host about this record is soon gone.
+#[inline(always)]
+pub fn emit_now<T: 'static>(fill: impl FnOnce(*mut T)) {
+    submit(fill, || BPF_RB_FORCE_WAKEUP.into());
+}
+
+#[inline(always)]
+fn submit<T: 'static>(fill: impl FnOnce(*mut T), wakeup: impl FnOnce() -> u64) {
     let Some(mut entry) = EVENTS.reserve::<T>(0) else {
         if let Some(lost) = LOST.get_ptr_mut(0) {
             // SAFETY: this CPU's own counter.
@@ -106,17 +117,20 @@ unsafe fn storage(sk: *const u8, flags: u64) -> *mut Stored {
     unsafe { bpf_sk_storage_get(map, sk.cast_mut().cast(), ptr::null_mut(), flags).cast() }
 }
 
-/// Counts another opening at this `skaddr`.
+/// What is remembered of the socket at this address, if anything.
 #[inline(always)]
-pub fn next_generation(skaddr: u64) -> u32 {
-    if let Some(generation) = GENERATIONS.get_ptr_mut(skaddr) {
-        // SAFETY: a value of the map; a socket's opening runs under its lock.
-        unsafe {
-            *generation += 1;
-            return *generation;
-        }
+pub fn stored_at(skaddr: u64) -> Option<&'static mut Stored> {
+    // SAFETY: a value of the map; a socket's transitions run under its lock.
+    BY_ADDRESS.get_ptr_mut(skaddr).and_then(|stored| unsafe { stored.as_mut() })
+}
+
+/// The same, and room for it where nothing is.
+#[inline(always)]
+pub fn stored_or_new_at(skaddr: u64) -> Option<&'static mut Stored> {
+    static NOTHING: Stored = Stored::NOTHING;
+    if stored_at(skaddr).is_none() {
+        // Where another CPU is faster, its entry stays.
+        let _ = BY_ADDRESS.insert(skaddr, &NOTHING, BPF_NOEXIST.into());
     }
-    // The map forgets the addresses that were opened longest ago; one of them begins anew.
-    let _ = GENERATIONS.insert(skaddr, 1, BPF_ANY.into());
-    1
+    stored_at(skaddr)
 }

@@ -1,49 +1,24 @@
-//! Filling in records from a `struct sock`, by either way of reading.
-
-use probe_ebpf::{
-    ClosedRecord, Field, RecordHeader, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, TransitionRecord, UNKNOWN_U8,
-    UNKNOWN_U32,
-};
+//! Filling in records.
 
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
+use probe_ebpf::{
+    ClosedRecord, FLAGS_UNKNOWN, Field, OWNER_FITS, RecordHeader, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED,
+    TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
+};
 
-use crate::{access::Access, owner};
-
-const TCP_ESTABLISHED: u8 = 1;
-const TCP_SYN_SENT: u8 = 2;
-const TCP_SYN_RECV: u8 = 3;
-const TCP_CLOSE: u8 = 7;
-const TCP_LISTEN: u8 = 10;
+use crate::{
+    access::Access,
+    edge::{Address, Edge},
+    filter::{self, Verdict},
+    stored::Stored,
+    task,
+};
 
 const IPPROTO_TCP: u16 = 6;
-const IPPROTO_MPTCP: u16 = 262;
+pub const IPPROTO_MPTCP: u16 = 262;
 
+pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
-
-/// Which record a transition becomes.
-pub enum Shape {
-    /// The caller opens the socket: `connect` or `listen`.
-    Call,
-    /// A listener's child appears.
-    Child,
-    /// The end of a connection.
-    Closed,
-    /// Everything between.
-    Plain,
-}
-
-impl Shape {
-    #[inline(always)]
-    pub fn of(old: u8, new: u8) -> Self {
-        match (old, new) {
-            (TCP_CLOSE, TCP_SYN_SENT | TCP_LISTEN) => Self::Call,
-            // MPTCP's own socket skips SYN_RECV.
-            (TCP_LISTEN, TCP_SYN_RECV | TCP_ESTABLISHED) => Self::Child,
-            (_, TCP_CLOSE) => Self::Closed,
-            _ => Self::Plain,
-        }
-    }
-}
 
 /// Whether the protocol's states follow TCP's: SCTP uses the same tracepoint.
 #[inline(always)]
@@ -57,47 +32,55 @@ pub fn has_tcp_sock(protocol: u16) -> bool {
     protocol == IPPROTO_TCP
 }
 
-/// Fills in what no socket is needed for.
+/// What every record begins with.
+#[inline(always)]
+pub fn header(kind: u32) -> RecordHeader {
+    // SAFETY: neither helper takes anything.
+    unsafe { RecordHeader { kind, cpu: bpf_get_smp_processor_id(), mono_ns: bpf_ktime_get_ns() } }
+}
+
+/// Fills in a transition.
 ///
 /// # Safety
 /// `record` is a reserved record.
 #[inline(always)]
-pub unsafe fn fill_context<A: Access>(record: *mut TransitionRecord, kind: u32) {
+pub unsafe fn fill<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut TransitionRecord, kind: u32) {
     // SAFETY: the caller's promise.
     unsafe {
-        (&raw mut (*record).header).write(RecordHeader {
-            kind,
-            cpu: bpf_get_smp_processor_id(),
-            mono_ns: bpf_ktime_get_ns(),
-        });
-        (*record).syscall = owner::current_syscall::<A>();
-        owner::current_task::<A>(&raw mut (*record).task);
-    }
-}
-
-/// Fills in what is read from `struct sock` itself on both backends.
-///
-/// # Safety
-/// `record` is a reserved record, `sk` a `struct sock` that `A` can read.
-#[inline(always)]
-pub unsafe fn fill_socket<A: Access>(record: *mut TransitionRecord, sk: *const u8) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        (*record).netns = netns::<A>(sk).unwrap_or(0);
-        (*record).error = A::field::<u32>(sk, Field::Error).unwrap_or(UNKNOWN_U32);
-        (*record).shutdown = A::field::<u8>(sk, Field::Shutdown).unwrap_or(UNKNOWN_U8);
-        // The two lowest bits of a word of flags (`enum sock_flags`).
-        (*record).flags = A::field::<u64>(sk, Field::Flags)
-            .map_or(UNKNOWN_U8, |flags| flags as u8 & (SOCKET_ORPHANED | SOCKET_FIN_RECEIVED));
+        (&raw mut (*record).header).write(header(kind));
+        (*record).cookie = edge.cookie();
+        (*record).skaddr = edge.sk() as u64;
+        (*record).netns = edge.netns().unwrap_or(0);
+        (*record).error = edge.field::<u32>(Field::Error).unwrap_or(UNKNOWN_U32);
+        (*record).syscall = task::syscall::<E::Access>();
+        (*record).protocol = edge.protocol();
+        let family = edge.family();
+        (*record).family = family;
+        (*record).local_port = edge.local_port();
+        (*record).remote_port = edge.remote_port();
+        (*record).old = edge.old();
+        (*record).new = edge.new();
+        (*record).shutdown = edge.field::<u8>(Field::Shutdown).unwrap_or(UNKNOWN_U8);
+        (*record).flags = flags(edge, stored);
+        let (local, remote) = edge.addresses(family);
+        (&raw mut (*record).local_addr).cast::<Address>().write(local);
+        (&raw mut (*record).remote_addr).cast::<Address>().write(remote);
+        match stored.and_then(|stored| stored.caller(edge)) {
+            Some(caller) => (*record).task = *caller,
+            None => task::write::<E::Access>(&raw mut (*record).task),
+        }
     }
 }
 
 #[inline(always)]
-unsafe fn netns<A: Access>(sk: *const u8) -> Option<u32> {
-    // SAFETY: `skc_net` is a pointer to a namespace that outlives the socket.
-    unsafe {
-        let net = A::field::<*const u8>(sk, Field::Net)?;
-        A::field::<u32>(net, Field::NetInode)
+fn flags<E: Edge>(edge: &E, stored: Option<&Stored>) -> u8 {
+    // The two lowest bits of a word of flags (`enum sock_flags`).
+    let flags = edge
+        .field::<u64>(Field::Flags)
+        .map_or(FLAGS_UNKNOWN, |flags| flags as u8 & (SOCKET_ORPHANED | SOCKET_FIN_RECEIVED));
+    match stored {
+        Some(stored) if filter::names_owners() && stored.owner_fits == Verdict::Fits => flags | OWNER_FITS,
+        _ => flags,
     }
 }
 

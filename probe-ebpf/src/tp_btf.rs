@@ -5,166 +5,162 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use aya_log_ebpf::{debug, warn};
-use probe_ebpf::{
-    ClosedRecord, Field, KIND_CLOSED, KIND_OPENED, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER,
-    OpenedRecord, TransitionRecord,
-};
+use probe_ebpf::{Field, RST_WATCHED, SOCKET_RST_RECEIVED};
 
 use crate::{
     access::{Access, Direct, Probed},
+    edge::{Address, Edge},
     fields,
-    maps::{emit, stored, stored_or_new},
-    owner,
-    record::{AF_INET6, Shape, fill_context, fill_counters, fill_socket, has_tcp_sock, is_tcp},
+    maps::{stored, stored_or_new},
+    modes,
+    record::{AF_INET6, has_tcp_sock, is_tcp},
+    report::{is_remembered, report},
+    stored::Stored,
 };
 
 /// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn transition_btf(ctx: BtfTracePointContext) -> i32 {
-    let _ = report(&ctx);
+    let sk: *const u8 = ctx.arg(0);
+    // SAFETY: the tracepoint's own socket.
+    let protocol = unsafe { Direct::field::<u16>(sk, Field::Protocol) };
+    if let Some(protocol) = protocol.filter(|protocol| is_tcp(*protocol)) {
+        let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
+        report(&Typed { ctx: &ctx, sk, protocol, old, new });
+    }
     0
 }
 
-#[inline(always)]
-fn report(ctx: &BtfTracePointContext) -> Option<()> {
-    let sk: *const u8 = ctx.arg(0);
-    let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
-    // SAFETY: the tracepoint's own socket, here and below.
-    let protocol = unsafe { Direct::field::<u16>(sk, Field::Protocol)? };
-    if !is_tcp(protocol) {
-        return None;
-    }
-    let edge = Edge { sk, protocol, old, new };
-    match Shape::of(old, new) {
-        Shape::Call => emit(|record| edge.fill_call(ctx, record)),
-        Shape::Child => emit(|record| edge.fill_child(ctx, record)),
-        Shape::Closed => emit(|record| edge.fill_closed(record)),
-        Shape::Plain => emit(|record| edge.fill(record, KIND_TRANSITION)),
-    }
-    Some(())
-}
-
 /// The tracepoint's arguments.
-struct Edge {
+struct Typed<'a> {
+    ctx: &'a BtfTracePointContext,
     sk: *const u8,
     protocol: u16,
     old: u8,
     new: u8,
 }
 
-impl Edge {
-    /// The caller of `connect` or `listen` becomes the owner.
+impl Edge for Typed<'_> {
+    type Access = Direct;
+    type Context = BtfTracePointContext;
+
     #[inline(always)]
-    fn fill_call(&self, ctx: &BtfTracePointContext, record: *mut OpenedRecord) {
-        // SAFETY: a reserved record.
-        unsafe {
-            self.fill(&raw mut (*record).transition, KIND_OPENED);
-            if let Some(stored) = stored_or_new(self.sk) {
-                stored.generation += 1;
-                stored.claim(&(*record).transition.task);
-                stored.copy_to(record);
-                debug!(
-                    ctx,
-                    "opened: cookie {} generation {}",
-                    (*record).transition.cookie,
-                    stored.generation
-                );
-                return;
-            }
-            // No memory for the storage: the owner is still at hand for this event.
-            warn!(
-                ctx,
-                "no storage for socket {}: its children will have no owner",
-                (*record).transition.cookie
-            );
-            (*record).generation = 1;
-            owner::claim_in(record);
+    fn context(&self) -> &BtfTracePointContext {
+        self.ctx
+    }
+
+    #[inline(always)]
+    fn sk(&self) -> *const u8 {
+        self.sk
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        self.protocol
+    }
+
+    #[inline(always)]
+    fn old(&self) -> u8 {
+        self.old
+    }
+
+    #[inline(always)]
+    fn new(&self) -> u8 {
+        self.new
+    }
+
+    #[inline(always)]
+    fn family(&self) -> u16 {
+        self.field(Field::Family).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn local_port(&self) -> u16 {
+        // `inet_sport` lies beyond `struct sock`, where plain loads end.
+        // SAFETY: every socket of this tracepoint is a `struct inet_sock`.
+        unsafe { Probed::field::<u16>(self.sk, Field::LocalPort) }.map_or(0, u16::from_be)
+    }
+
+    #[inline(always)]
+    fn remote_port(&self) -> u16 {
+        self.field::<u16>(Field::RemotePort).map_or(0, u16::from_be)
+    }
+
+    /// For IPv6 only the v6 fields count: the v4 ones hold nonsense there.
+    #[inline(always)]
+    fn addresses(&self, family: u16) -> (Address, Address) {
+        if family == AF_INET6 {
+            (self.v6(Field::LocalV6), self.v6(Field::RemoteV6))
+        } else {
+            (self.v4(Field::LocalV4), self.v4(Field::RemoteV4))
+        }
+    }
+
+    #[inline(always)]
+    fn cookie(&self) -> u64 {
+        // SAFETY: the tracepoint's own socket.
+        unsafe { bpf_get_socket_cookie(self.sk.cast_mut().cast()) }
+    }
+
+    /// The helper answers null for a socket without a `tcp_sock`.
+    #[inline(always)]
+    fn tcp_sock(&self) -> *const u8 {
+        if !has_tcp_sock(self.protocol) {
+            return core::ptr::null();
+        }
+        // SAFETY: the tracepoint's own socket.
+        unsafe { bpf_skc_to_tcp_sock(self.sk.cast_mut().cast()).cast() }
+    }
+
+    #[inline(always)]
+    fn stored(&self) -> Option<&'static mut Stored> {
+        // SAFETY: the tracepoint's own socket, here and below.
+        unsafe { stored(self.sk) }
+    }
+
+    #[inline(always)]
+    fn stored_or_new(&self) -> Option<&'static mut Stored> {
+        unsafe { stored_or_new(self.sk) }
+    }
+
+    #[inline(always)]
+    fn resets(&self, error: u32) -> u8 {
+        if !modes::watches_resets() || !has_tcp_sock(self.protocol) {
+            return 0;
+        }
+        // An RST always leaves an error (tcp_reset), so that the many closes without one cost no look into
+        // the storage.
+        if error == 0 {
+            return RST_WATCHED;
+        }
+        match self.stored().map(Stored::take_reset) {
+            Some(true) => RST_WATCHED | SOCKET_RST_RECEIVED,
+            Some(false) => RST_WATCHED,
+            None => 0,
         }
     }
 
     /// The kernel has cloned the listener's entry into the child before this first event of its.
     #[inline(always)]
-    fn fill_child(&self, ctx: &BtfTracePointContext, record: *mut OpenedRecord) {
-        // SAFETY: a reserved record.
-        unsafe {
-            self.fill(&raw mut (*record).transition, KIND_OPENED);
-            if let Some(stored) = stored(self.sk) {
-                stored.generation = 1;
-                if stored.known == OWNER_EXACT {
-                    stored.known = OWNER_LISTENER;
-                }
-                stored.copy_to(record);
-                return;
-            }
-            debug!(ctx, "child {} of a listener older than the tracer", (*record).transition.cookie);
-            (*record).generation = 1;
-            owner::unknown_in(record);
-        }
+    fn stored_for_child(&self) -> Option<&'static mut Stored> {
+        // Of a listener older than the programs there is none. The child's course is its own all the same.
+        let stored = self.stored().or_else(|| is_remembered().then(|| self.stored_or_new()).flatten())?;
+        stored.adopt(self, 1);
+        Some(stored)
+    }
+}
+
+impl Typed<'_> {
+    #[inline(always)]
+    fn v4(&self, field: Field) -> Address {
+        [self.field(field).unwrap_or(0), 0, 0, 0]
     }
 
     #[inline(always)]
-    fn fill_closed(&self, record: *mut ClosedRecord) {
-        // SAFETY: a reserved record. The helper answers null for a socket without a `tcp_sock`.
-        unsafe {
-            self.fill(&raw mut (*record).transition, KIND_CLOSED);
-            let tcp: *const u8 = if has_tcp_sock(self.protocol) {
-                bpf_skc_to_tcp_sock(self.sk.cast_mut().cast()).cast()
-            } else {
-                core::ptr::null()
-            };
-            fill_counters::<Direct>(record, tcp);
-        }
+    fn v6(&self, field: Field) -> Address {
+        // SAFETY: the tracepoint's own socket.
+        fields::offset(field)
+            .and_then(|offset| unsafe { Direct::address_v6(self.sk, offset) })
+            .unwrap_or([0; 4])
     }
-
-    #[inline(always)]
-    fn fill(&self, record: *mut TransitionRecord, kind: u32) {
-        let sk = self.sk;
-        // SAFETY: a reserved record, and the tracepoint's own socket.
-        unsafe {
-            fill_context::<Direct>(record, kind);
-            fill_socket::<Direct>(record, sk);
-            (*record).cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
-            (*record).skaddr = sk as u64;
-            (*record).protocol = self.protocol;
-            (*record).old = self.old;
-            (*record).new = self.new;
-            let family = Direct::field::<u16>(sk, Field::Family).unwrap_or(0);
-            (*record).family = family;
-            // `inet_sport` lies beyond `struct sock`, where plain loads end.
-            (*record).local_port = Probed::field::<u16>(sk, Field::LocalPort).map_or(0, u16::from_be);
-            (*record).remote_port = Direct::field::<u16>(sk, Field::RemotePort).map_or(0, u16::from_be);
-            fill_addresses(record, sk, family);
-        }
-    }
-}
-
-/// For IPv6 only the v6 fields count: the v4 ones hold nonsense there.
-///
-/// # Safety
-/// `record` is a reserved record, `sk` the tracepoint's own socket.
-#[inline(always)]
-unsafe fn fill_addresses(record: *mut TransitionRecord, sk: *const u8, family: u16) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (local, remote) = if family == AF_INET6 {
-            (v6(sk, Field::LocalV6), v6(sk, Field::RemoteV6))
-        } else {
-            (v4(sk, Field::LocalV4), v4(sk, Field::RemoteV4))
-        };
-        (&raw mut (*record).local_addr).cast::<[u32; 4]>().write(local);
-        (&raw mut (*record).remote_addr).cast::<[u32; 4]>().write(remote);
-    }
-}
-
-#[inline(always)]
-unsafe fn v4(sk: *const u8, field: Field) -> [u32; 4] {
-    // SAFETY: the caller's socket.
-    [unsafe { Direct::field::<u32>(sk, field).unwrap_or(0) }, 0, 0, 0]
-}
-
-#[inline(always)]
-unsafe fn v6(sk: *const u8, field: Field) -> [u32; 4] {
-    // SAFETY: the caller's socket.
-    fields::offset(field).and_then(|offset| unsafe { Direct::address_v6(sk, offset) }).unwrap_or([0; 4])
 }

@@ -10,6 +10,7 @@
 //! - [`net`]: namespaces, devices, sockets, netlink, clocks
 //! - [`wire`]: an emulated link between two namespaces
 //! - [`source`]: where events come from: the live kernel, a recording
+//! - [`doctor`]: what this host gives, and what on it may go wrong
 //! - [`scenario`]: connections to be made, and what the kernel must report of them
 //! - [`render`]: events become tables, JSON, pcapng
 //! - [`session`]: the one loop
@@ -18,6 +19,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod detect;
+pub mod doctor;
 pub mod model;
 pub mod net;
 pub mod record;

@@ -47,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("net", &["model"]),
     ("wire", &["model", "net"]),
     ("source", &["model", "record", "net"]),
+    ("doctor", &["model", "net", "source"]),
     ("scenario", &["model", "net", "wire"]),
     ("render", &["model", "track", "detect", "record"]),
     ("session", &["model", "track", "detect", "record", "net", "wire", "source", "scenario", "render"]),

@@ -7,16 +7,18 @@ use crate::model::Verdict;
 /// The exit codes that scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Everything went as expected.
-    Expected = 0,
-    /// It ran, and something was not as expected.
-    Unexpected = 1,
-    /// Wrong usage, or input that cannot be read.
-    Usage = 2,
-    /// This host cannot do it.
-    Host = 3,
-    /// Stopped by Ctrl-C where that is not the normal end.
-    Interrupted = 130,
+    /// Everything went as expected: 0.
+    Expected,
+    /// It ran, and something was not as expected: 1.
+    Unexpected,
+    /// Wrong usage, or input that cannot be read: 2.
+    Usage,
+    /// This host cannot do it: 3.
+    Host,
+    /// Stopped by Ctrl-C where that is not the normal end: 130.
+    Interrupted,
+    /// Whatever the command that was traced ended with, as a shell has it.
+    Command(u8),
 }
 
 impl Exit {
@@ -37,7 +39,14 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Expected => 0,
+            Exit::Unexpected => 1,
+            Exit::Usage => 2,
+            Exit::Host => 3,
+            Exit::Interrupted => 130,
+            Exit::Command(code) => code,
+        })
     }
 }
 

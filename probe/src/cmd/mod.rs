@@ -1,13 +1,20 @@
 //! The commands: what was typed becomes what is done, and what came of it an exit code. The only place
 //! that prints.
 
+mod completions;
+mod doctor;
 mod exit;
+mod filter;
 mod live;
+mod man;
 mod output;
 mod pcap;
 mod rendezvous;
 mod replay;
 mod run;
+mod schema;
+mod show;
+mod trace;
 
 pub use exit::{Exit, Failure};
 
@@ -23,8 +30,13 @@ use crate::{
 pub async fn execute(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Run(args) => run::run(&args, &cli.common).await,
+        Command::Trace(args) => trace::trace(&args, &cli.common).await,
         Command::Rendezvous(args) => rendezvous::rendezvous(&args, &cli.common).await,
         Command::Replay(args) => replay::replay(&args).await,
+        Command::Doctor(args) => doctor::doctor(&args, &cli.common).await,
+        Command::Schema => schema::schema(),
+        Command::Completions(args) => completions::completions(args.shell),
+        Command::Man => man::man(),
     }
 }
 

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     exit::{Exit, Failure},
-    live, outcome, output,
+    live, outcome,
+    output::{self, Look},
 };
 use crate::{
     cli::{Common, RendezvousArgs},
@@ -25,8 +26,9 @@ pub async fn rendezvous(args: &RendezvousArgs, common: &Common) -> Result<Exit, 
     let plan = plan(args)?;
     // What speaks against the port had better be known now than at the agreed time.
     port::bind(plan.local).map_err(refused)?;
-    let mut live = live::attach(common)?;
-    let mut session = Session::new(Scope::own(live.pid()), output::renderer(args.format), output::stdout());
+    let mut live = live::attach(&live::options(common))?;
+    let mut session =
+        Session::new(Scope::own(live.pid()), Look::whole(args.format).on_stdout(), output::stdout());
     let met = live::unless_interrupted(async {
         let met = meet(plan, &mut session, &mut live).await;
         outcome(met, |performed| Exit::of(&[performed.verdict]))

@@ -4,25 +4,37 @@ use std::{fs::File, io::BufReader};
 
 use super::{
     exit::{Exit, Failure},
-    outcome, output,
+    filter, outcome, output, show,
 };
 use crate::{
     cli::ReplayArgs,
-    session::{Scope, Session},
+    session::{Scope, Selection, Session, Ticks},
     source::recording::Recording,
 };
 
 /// Shows a recording as the run that made it was shown. The exit code is that of its
-/// verdicts.
+/// verdicts, and of `--fail-on`.
 pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
+    show::check(&args.show)?;
+    let filter = filter::of_recording(&args.filter)?;
     let at = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", args.file.display()));
     let file = File::open(&args.file).map_err(|error| at(&error))?;
     let mut source = Recording::new(BufReader::new(file)).map_err(|error| at(&error))?;
-    let mut session = Session::new(Scope::All, output::renderer(args.format), output::stdout());
-    let played = session.replay(&mut source).await;
+    let selection = Selection {
+        filter,
+        view: show::view(&args.show),
+        kinds: args.show.only.clone(),
+        ..Selection::default()
+    };
+    let mut session = Session::new(Scope::All, show::look(&args.show).on_stdout(), output::stdout())
+        .selecting(selection)
+        .detecting(show::options(&args.show));
+    let ticks = if args.show.stuck_after.is_some() { Ticks::Filled } else { Ticks::Recorded };
+    let played = session.replay(&mut source, ticks).await;
     let result = outcome(played, |_| Exit::of(session.verdicts()));
-    result.map_err(|failure| Failure {
+    let exit = result.map_err(|failure| Failure {
         message: format!("{}: {}", args.file.display(), failure.message),
         ..failure
-    })
+    })?;
+    Ok(show::judge(&session, &args.show, exit))
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     exit::{Exit, Failure},
     live, outcome,
-    output::{self, NamedFile},
+    output::{self, Look, NamedFile},
     pcap::Pcap,
 };
 use crate::{
@@ -27,9 +27,10 @@ pub async fn run(args: &RunArgs, common: &Common) -> Result<Exit, Failure> {
         return list(&scenarios);
     }
     let files = Files::create(args, &scenarios)?;
-    let mut live = live::attach(common)?;
-    let mut session = Session::new(Scope::own(live.pid()), output::renderer(args.format), output::stdout())
-        .recording(files.recording);
+    let mut live = live::attach(&live::options(common))?;
+    let mut session =
+        Session::new(Scope::own(live.pid()), Look::whole(args.format).on_stdout(), output::stdout())
+            .recording(files.recording);
     let mut run = Run { scenarios, options: options(args), repeat: args.repeat, pcap: files.pcap };
     let played = live::unless_interrupted(run.play(&mut session, &mut live)).await;
     // Whatever became of it, the stream is closed.

@@ -1,24 +1,31 @@
 //! What is worth an engineer's attention: one detector a file, all behind one trait.
 //!
-//! Pure: transitions in, findings out. A detector says only what is certain; what it cannot know it
+//! Pure: transitions in, findings out, and time as it is told. A detector says only what is certain; what it cannot know it
 //! leaves out. A new one is a file here, and a line in [`all`].
 
+mod bind_failed;
+mod connect_failed;
 mod illegal_transition;
 mod port_sharing;
 mod self_connect;
 mod simultaneous_close;
 mod simultaneous_open;
+mod stuck;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tuples;
+
+use std::time::Duration;
 
 use self::{
-    illegal_transition::IllegalTransition, port_sharing::PortSharing, self_connect::SelfConnect,
-    simultaneous_close::SimultaneousClose, simultaneous_open::SimultaneousOpen,
+    bind_failed::BindFailed, connect_failed::ConnectFailed, illegal_transition::IllegalTransition,
+    port_sharing::PortSharing, self_connect::SelfConnect, simultaneous_close::SimultaneousClose,
+    simultaneous_open::SimultaneousOpen, stuck::Stuck,
 };
 use crate::model::{
-    BindFailure, Connection, Finding, FindingKind, Host, Listed, Mono, Owner, State, Transition,
+    BindFailure, Connection, Edge, Finding, FindingKind, Host, Listed, Mono, Owner, State, Transition,
 };
 
 /// Something that looks at every transition.
@@ -48,15 +55,31 @@ pub trait Detector {
     fn lost(&mut self) {}
 }
 
+/// What can be asked of the detectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How long a socket may stay in SYN_SENT, CLOSE_WAIT or FIN_WAIT2 before it counts as stuck.
+    pub stuck_after: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { stuck_after: Duration::from_secs(60) }
+    }
+}
+
 /// Every detector, in the order in which their findings are told.
 #[must_use]
-pub fn all(host: &Host) -> Vec<Box<dyn Detector>> {
+pub fn all(host: &Host, options: &Options) -> Vec<Box<dyn Detector>> {
     vec![
         Box::new(SelfConnect::new(host)),
         Box::new(SimultaneousOpen),
         Box::new(SimultaneousClose),
         Box::new(PortSharing::default()),
+        Box::new(ConnectFailed::new(host)),
+        Box::new(BindFailed::new(host)),
         Box::new(IllegalTransition),
+        Box::new(Stuck::new(options.stuck_after)),
     ]
 }
 
@@ -86,9 +109,34 @@ impl Context<'_> {
             owner: self.transition.owner.clone(),
             explain,
             cure: None,
-            evidence: if self.trail.is_empty() { vec![self.transition.seq] } else { self.trail.to_vec() },
+            evidence: self.evidence(),
         }
     }
+
+    /// The whole trail, or this transition where there is none.
+    fn evidence(&self) -> Vec<u64> {
+        if self.trail.is_empty() { vec![self.transition.seq] } else { self.trail.to_vec() }
+    }
+}
+
+/// A finding about a connection of which nothing but its end was reported: no transition shows it.
+fn finding_of(connection: &Connection, kind: FindingKind, explain: String) -> Finding {
+    Finding {
+        kind,
+        at: connection.close.as_ref().map(|close| close.at).or(connection.opened).unwrap_or_default(),
+        socket: Some(connection.socket),
+        netns: connection.netns,
+        ends: connection.ends,
+        owner: connection.owner.clone(),
+        explain,
+        cure: None,
+        evidence: Vec::new(),
+    }
+}
+
+/// Whether the connection went from one state right to the other.
+fn took(connection: &Connection, edge: Edge) -> bool {
+    connection.path.windows(2).any(|states| (states[0], states[1]) == edge)
 }
 
 /// The owner as the subject of a sentence.

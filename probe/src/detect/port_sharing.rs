@@ -3,56 +3,74 @@
 //! A connection is its four-tuple, so that nothing is wrong with it; but it surprises whoever tells
 //! connections apart by the local port, and it takes SO_REUSEPORT, SO_REUSEADDR or the kernel's own
 //! choice to come about.
+//!
+//! A connection older than the tracer does not say which side opened it. It counts as outgoing where nobody
+//! listened on its port when the trace began, and is named only as one that a new connection shares with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Context, Detector, who};
-use crate::model::{Endpoint, Finding, FindingKind, Open, Owner, Protocol, SocketId, State, Transition};
+use crate::model::{Endpoint, Finding, FindingKind, Listed, Mono, Open, Owner, Protocol, State, Transition};
 
 /// How many sharers a sentence names.
 const NAMED: usize = 3;
 
 /// Remembers the live outgoing connections of every local address and port.
 #[derive(Default)]
-pub struct PortSharing(HashMap<Place, Vec<Sharer>>);
+pub struct PortSharing {
+    by_place: HashMap<Place, Vec<Sharer>>,
+    /// Namespaces and the ports that were listened on in them before.
+    served: HashSet<(u32, u16)>,
+}
 
 /// A namespace, and an address and port in it.
 type Place = (u32, Endpoint);
 
 struct Sharer {
-    socket: SocketId,
+    /// The socket's number; its cookie, for one from the snapshot.
+    number: u64,
     remote: Endpoint,
     owner: Owner,
-    /// The transition that established it.
-    seq: u64,
+    /// The transition that established it; `None` for one from the snapshot.
+    seq: Option<u64>,
+}
+
+impl Sharer {
+    fn is(&self, transition: &Transition) -> bool {
+        self.number == transition.socket.number || Some(self.number) == transition.cookie
+    }
 }
 
 impl PortSharing {
     /// Takes in a connection that has just been established, and says whom it shares with.
     fn join(&mut self, place: Place, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        let here = self.0.entry(place).or_default();
+        let served = self.served.contains(&(place.0, place.1.port_or_zero()));
+        let here = self.by_place.entry(place).or_default();
+        // The snapshot may have shown it between its first report and this one.
+        here.retain(|sharer| !sharer.is(transition));
         let remote = transition.ends.remote.canonical();
-        let others: Vec<&Sharer> = here.iter().filter(|sharer| sharer.remote != remote).collect();
+        let is_other = |sharer: &&Sharer| sharer.remote != remote && (sharer.seq.is_some() || !served);
+        let others: Vec<&Sharer> = here.iter().filter(is_other).collect();
         let finding = (!others.is_empty()).then(|| {
-            let evidence = others.iter().map(|sharer| sharer.seq).chain([transition.seq]).collect();
+            let evidence = others.iter().filter_map(|sharer| sharer.seq).chain([transition.seq]).collect();
             let explain = explain(transition, &others);
             Finding { evidence, ..context.finding(FindingKind::PortSharing, explain) }
         });
         here.push(Sharer {
-            socket: transition.socket,
+            number: transition.socket.number,
             remote,
             owner: transition.owner.clone(),
-            seq: transition.seq,
+            seq: Some(transition.seq),
         });
         finding
     }
 
-    fn leave(&mut self, place: Place, socket: SocketId) {
-        if let Some(here) = self.0.get_mut(&place) {
-            here.retain(|sharer| sharer.socket != socket);
+    fn leave(&mut self, place: Place, transition: &Transition) {
+        if let Some(here) = self.by_place.get_mut(&place) {
+            here.retain(|sharer| !sharer.is(transition));
             if here.is_empty() {
-                self.0.remove(&place);
+                self.by_place.remove(&place);
             }
         }
     }
@@ -70,16 +88,35 @@ impl Detector for PortSharing {
         match transition.new {
             State::Established if is_outgoing(context) => self.join(place, context),
             State::Close => {
-                self.leave(place, transition.socket);
+                self.leave(place, transition);
                 None
             }
             _ => None,
         }
     }
 
+    fn existing(&mut self, _at: Mono, socket: &Listed) {
+        let local = socket.ends.local.canonical();
+        if socket.protocol != Protocol::Tcp || !socket.is_full() {
+            return;
+        }
+        match socket.state {
+            State::Listen => {
+                self.served.insert((socket.netns, local.port_or_zero()));
+            }
+            State::SynSent => {}
+            _ => self.by_place.entry((socket.netns, local)).or_default().push(Sharer {
+                number: socket.cookie,
+                remote: socket.ends.remote.canonical(),
+                owner: socket.owner.clone(),
+                seq: None,
+            }),
+        }
+    }
+
     /// Any of them may have ended unheard.
     fn lost(&mut self) {
-        self.0.clear();
+        self.by_place.clear();
     }
 }
 
@@ -114,7 +151,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::detect::testing::{Story, endpoint};
+    use crate::{
+        detect::testing::{Story, endpoint},
+        model::testing::listed,
+    };
 
     const OPEN: [State; 3] = [Close, SynSent, Established];
     const LOCAL: &str = "127.0.0.1:12345";
@@ -157,6 +197,35 @@ mod tests {
         assert_eq!(story.tell(6, (LOCAL, "127.0.0.1:4321"), &OPEN), [], "another namespace");
         story.enter(None);
         assert_eq!(story.tell(7, (LOCAL, "127.0.0.1:4321"), &OPEN), [], "who knows where");
+    }
+
+    #[test]
+    fn an_older_connection_is_a_sharer_where_nobody_listened() {
+        let there = |state| listed(1, state, LOCAL, "127.0.0.1:80").held_by(300, "daemon");
+        let mut story = story();
+        story.existing(&[there(Established)]);
+        let findings = story.tell(2, (LOCAL, "127.0.0.1:4321"), &OPEN);
+        assert_eq!(findings[0].evidence, [2]);
+        insta::assert_snapshot!(findings[0].explain, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:4321; connections from there already lead to 127.0.0.1:80 (daemon[300])");
+        story.tell(1, (LOCAL, "127.0.0.1:80"), &[Established, Close]);
+        story.tell(2, (LOCAL, "127.0.0.1:4321"), &[Established, Close]);
+        assert_eq!(story.tell(3, (LOCAL, "127.0.0.1:81"), &OPEN), [], "both are gone");
+
+        let listener = listed(9, Listen, "0.0.0.0:12345", "0.0.0.0:0");
+        for rows in [vec![there(Established), listener], vec![there(SynSent)], vec![there(TimeWait)]] {
+            let mut story = self::story();
+            story.existing(&rows);
+            assert_eq!(story.tell(2, (LOCAL, "127.0.0.1:4321"), &OPEN), [], "{:?}", rows[0].state);
+        }
+    }
+
+    #[test]
+    fn one_that_the_snapshot_shows_too_is_one() {
+        let mut story = story();
+        story.existing(&[listed(1, Established, LOCAL, "127.0.0.1:80")]);
+        assert_eq!(story.tell(1, (LOCAL, "127.0.0.1:80"), &OPEN), []);
+        let findings = story.tell(2, (LOCAL, "127.0.0.1:81"), &OPEN);
+        insta::assert_snapshot!(findings[0].explain, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:81; connections from there already lead to 127.0.0.1:80 (client[100])");
     }
 
     #[test]

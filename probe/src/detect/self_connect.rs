@@ -7,8 +7,10 @@
 
 use std::{collections::HashMap, num::NonZeroU16};
 
-use super::{Context, Detector, who};
-use crate::model::{Finding, FindingKind, Host, PortRange, SocketId, State};
+use super::{Context, Detector, finding_of, who};
+use crate::model::{
+    Connection, Endpoint, Finding, FindingKind, Host, Open, Owner, PortRange, SocketId, State,
+};
 
 /// Certain at SYN_SENT→SYN_RECV with both ends equal, and not before: until then, the connect may be
 /// refused as any other.
@@ -25,11 +27,12 @@ impl SelfConnect {
         Self { ephemeral: host.ephemeral.clone(), bound: HashMap::new() }
     }
 
-    /// `picked` says whether the kernel chose the local port, where that is known.
-    fn finding(&self, context: &Context<'_>, port: u16, picked: Option<bool>) -> Finding {
+    /// What happened, in a sentence, and its cure. `picked` says whether the kernel chose the local port,
+    /// where that is known.
+    fn words(&self, owner: &Owner, remote: Endpoint, picked: Option<bool>) -> (String, String) {
+        let port = remote.port_or_zero();
         let range = self.ephemeral.as_ref();
         let is_ephemeral = range.is_some_and(|range| range.contains(&port));
-        let remote = context.transition.ends.remote;
         let text = |range: &PortRange| format!("the ephemeral range {}-{}", range.start(), range.end());
         let place = range.map(|range| {
             let side = if is_ephemeral { "in" } else { "outside" };
@@ -48,24 +51,28 @@ impl SelfConnect {
             }
             (None, _) => format!("both of its ends are {remote}{}", place.unwrap_or_default()),
         };
-        let explain = format!("{} connected to itself: {how}", who(&context.transition.owner));
-        let cure = cure(port, picked == Some(true), is_ephemeral);
-        Finding { cure: Some(cure), ..context.finding(FindingKind::SelfConnect, explain) }
+        (format!("{} connected to itself: {how}", who(owner)), cure(port, picked, is_ephemeral))
     }
 }
 
-fn cure(port: u16, picked: bool, is_ephemeral: bool) -> String {
-    let reserve = format!(
-        "keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports={port} (it replaces \
-         the list: name what is in it already, too)"
-    );
+/// `picked` says whether the kernel chose the local port, where that is known.
+pub fn cure(port: u16, picked: Option<bool>, is_ephemeral: bool) -> String {
     let unbind = "do not bind a client to the port that it connects to";
     match (picked, is_ephemeral) {
-        (true, _) => reserve,
-        // By its number, or by the kernel through bind to port 0.
-        (false, true) => format!("{unbind}; where bind chose it, {reserve}"),
-        (false, false) => unbind.to_owned(),
+        (Some(true), _) => reserve(port),
+        // Bound by its number, or by the kernel through bind to port 0.
+        (Some(false), true) => format!("{unbind}; where bind chose it, {}", reserve(port)),
+        (None, true) => format!("{}; where it was bound, {unbind}", reserve(port)),
+        (_, false) => unbind.to_owned(),
     }
+}
+
+/// How to keep a server's port out of the hands of clients.
+fn reserve(port: u16) -> String {
+    format!(
+        "keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports={port} (it replaces \
+         the list: name what is in it already, too)"
+    )
 }
 
 impl Detector for SelfConnect {
@@ -80,11 +87,20 @@ impl Detector for SelfConnect {
                 let bound = self.bound.remove(&transition.socket);
                 let port = transition.ends.local.port?;
                 let picked = bound.map(|bound| bound != Some(port));
-                (new == State::SynRecv && transition.ends.is_self())
-                    .then(|| self.finding(context, port.get(), picked))
+                (new == State::SynRecv && transition.ends.is_self()).then(|| {
+                    let (explain, cure) = self.words(&transition.owner, transition.ends.remote, picked);
+                    Finding { cure: Some(cure), ..context.finding(FindingKind::SelfConnect, explain) }
+                })
             }
             _ => None,
         }
+    }
+
+    fn ended(&mut self, connection: &Connection) -> Option<Finding> {
+        (connection.open == Open::SelfConnect).then(|| {
+            let (explain, cure) = self.words(&connection.owner, connection.ends.remote, None);
+            Finding { cure: Some(cure), ..finding_of(connection, FindingKind::SelfConnect, explain) }
+        })
     }
 
     /// What was in SYN_SENT may have left it unheard.
@@ -99,7 +115,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::detect::testing::{Story, endpoint, host, walk};
+    use crate::{
+        detect::testing::{Story, endpoint, walk, whole},
+        model::testing::host,
+    };
 
     const OPEN: [State; 4] = [Close, SynSent, SynRecv, Established];
 
@@ -153,6 +172,19 @@ mod tests {
     fn a_bound_port_that_the_kernel_could_pick_has_both_cures() {
         let findings = story().tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN);
         insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to; where bind chose it, keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+    }
+
+    #[test]
+    fn its_end_alone_tells_it() {
+        let path = [Close, SynSent, SynRecv, Established, FinWait1, Closing, Close];
+        let end = |ends| whole(Open::SelfConnect, ends, &path, None);
+        let finding =
+            story().detector().ended(&end(("127.0.0.1:40001", "127.0.0.1:40001"))).expect("it is one");
+        assert_eq!((finding.at.0, finding.evidence.len()), (9, 0));
+        insta::assert_snapshot!(finding.explain, @"client[100] connected to itself: both of its ends are 127.0.0.1:40001; the port is in the ephemeral range 32768-60999");
+        insta::assert_snapshot!(finding.cure.unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too); where it was bound, do not bind a client to the port that it connects to");
+        let simultaneous = whole(Open::Simultaneous, ("10.0.0.1:1", "10.0.0.2:1"), &path, None);
+        assert_eq!(story().detector().ended(&simultaneous), None);
     }
 
     #[test]

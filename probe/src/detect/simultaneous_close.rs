@@ -1,7 +1,9 @@
 //! A FIN came to a socket whose own FIN was under way (RFC 9293 §3.6, figure 13).
 
-use super::{Context, Detector, who};
-use crate::model::{Finding, FindingKind, State};
+use super::{Context, Detector, finding_of, took, who};
+use crate::model::{Connection, Edge, Endpoints, Finding, FindingKind, Owner, State};
+
+const EDGE: Edge = (State::FinWait1, State::Closing);
 
 /// FIN_WAIT1→CLOSING is a FIN that does not acknowledge ours: it is certain at this end. Where ours was
 /// lost instead of crossing it, the other end gets an ACK in FIN_WAIT1 and closes ordinarily. A
@@ -11,18 +13,27 @@ pub struct SimultaneousClose;
 impl Detector for SimultaneousClose {
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        if transition.edge() != (State::FinWait1, State::Closing) || transition.ends.is_self() {
-            return None;
-        }
-        let explain = format!(
-            "{} at {} got the FIN of {} before the ACK of its own: closed simultaneously at this end (the \
-             other end may have seen an ordinary close)",
-            who(&transition.owner),
-            transition.ends.local,
-            transition.ends.remote,
-        );
-        Some(context.finding(FindingKind::SimultaneousClose, explain))
+        let is_one = transition.edge() == EDGE && !transition.ends.is_self();
+        is_one.then(|| {
+            context.finding(FindingKind::SimultaneousClose, explain(&transition.owner, transition.ends))
+        })
     }
+
+    fn ended(&mut self, connection: &Connection) -> Option<Finding> {
+        let is_one = took(connection, EDGE) && !connection.ends.is_self();
+        let explain = || explain(&connection.owner, connection.ends);
+        is_one.then(|| finding_of(connection, FindingKind::SimultaneousClose, explain()))
+    }
+}
+
+fn explain(owner: &Owner, ends: Endpoints) -> String {
+    format!(
+        "{} at {} got the FIN of {} before the ACK of its own: closed simultaneously at this end (the \
+         other end may have seen an ordinary close)",
+        who(owner),
+        ends.local,
+        ends.remote,
+    )
 }
 
 #[cfg(test)]
@@ -30,7 +41,10 @@ mod tests {
     use State::*;
 
     use super::*;
-    use crate::detect::testing::Story;
+    use crate::{
+        detect::testing::{Story, whole},
+        model::Open,
+    };
 
     #[test]
     fn crossed_fins_are_one() {
@@ -40,6 +54,18 @@ mod tests {
         let [finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!(finding.evidence, [1, 2, 3, 4]);
         insta::assert_snapshot!(finding.explain, @"client[100] at 10.0.0.1:5000 got the FIN of 10.0.0.2:80 before the ACK of its own: closed simultaneously at this end (the other end may have seen an ordinary close)");
+    }
+
+    #[test]
+    fn its_end_alone_tells_it_in_the_same_words() {
+        let ends = ("10.0.0.1:1314", "10.0.0.2:1314");
+        let path = [Close, SynSent, Established, FinWait1, Closing, Close];
+        let told = Story::new(SimultaneousClose).tell(7, ends, &path);
+        let finding = SimultaneousClose.ended(&whole(Open::Active, ends, &path, None)).expect("it is one");
+        assert_eq!((&finding.explain, finding.kind), (&told[0].explain, told[0].kind));
+        let own = ("127.0.0.1:1314", "127.0.0.1:1314");
+        assert_eq!(SimultaneousClose.ended(&whole(Open::SelfConnect, own, &path, None)), None);
+        assert_eq!(SimultaneousClose.ended(&whole(Open::Active, ends, &[Close, SynSent, Close], None)), None);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! A SYN came to a socket whose own connect was under way (RFC 9293 §3.5, figure 7).
 
-use super::{Context, Detector, who};
-use crate::model::{Finding, FindingKind, State};
+use super::{Context, Detector, finding_of, took, who};
+use crate::model::{Connection, Edge, Endpoints, Finding, FindingKind, Owner, State};
+
+const EDGE: Edge = (State::SynSent, State::SynRecv);
 
 /// SYN_SENT→SYN_RECV has one place in the kernel (`tcp_rcv_synsent_state_process`), so it is certain
 /// at this end. Of the other it says only that it sent a SYN: where ours was lost, or came
@@ -11,18 +13,27 @@ pub struct SimultaneousOpen;
 impl Detector for SimultaneousOpen {
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        if transition.edge() != (State::SynSent, State::SynRecv) || transition.ends.is_self() {
-            return None;
-        }
-        let explain = format!(
-            "{} at {} got a SYN from {} while its own connect to it was under way: opened simultaneously at \
-             this end (the other end may have seen an ordinary open)",
-            who(&transition.owner),
-            transition.ends.local,
-            transition.ends.remote,
-        );
-        Some(context.finding(FindingKind::SimultaneousOpen, explain))
+        let is_one = transition.edge() == EDGE && !transition.ends.is_self();
+        is_one.then(|| {
+            context.finding(FindingKind::SimultaneousOpen, explain(&transition.owner, transition.ends))
+        })
     }
+
+    fn ended(&mut self, connection: &Connection) -> Option<Finding> {
+        let is_one = took(connection, EDGE) && !connection.ends.is_self();
+        let explain = || explain(&connection.owner, connection.ends);
+        is_one.then(|| finding_of(connection, FindingKind::SimultaneousOpen, explain()))
+    }
+}
+
+fn explain(owner: &Owner, ends: Endpoints) -> String {
+    format!(
+        "{} at {} got a SYN from {} while its own connect to it was under way: opened simultaneously at \
+         this end (the other end may have seen an ordinary open)",
+        who(owner),
+        ends.local,
+        ends.remote,
+    )
 }
 
 #[cfg(test)]
@@ -30,7 +41,10 @@ mod tests {
     use State::*;
 
     use super::*;
-    use crate::detect::testing::Story;
+    use crate::{
+        detect::testing::{Story, whole},
+        model::Open,
+    };
 
     #[test]
     fn crossed_syns_are_one() {
@@ -41,6 +55,19 @@ mod tests {
         assert_eq!(finding.evidence, [1, 2]);
         assert_eq!(finding.cure, None);
         insta::assert_snapshot!(finding.explain, @"client[100] at 10.0.0.1:1314 got a SYN from 10.0.0.2:1314 while its own connect to it was under way: opened simultaneously at this end (the other end may have seen an ordinary open)");
+    }
+
+    #[test]
+    fn its_end_alone_tells_it_in_the_same_words() {
+        let ends = ("10.0.0.1:1314", "10.0.0.2:1314");
+        let path = [Close, SynSent, SynRecv, Established, Close];
+        let told = Story::new(SimultaneousOpen).tell(7, ends, &path);
+        let finding =
+            SimultaneousOpen.ended(&whole(Open::Simultaneous, ends, &path, None)).expect("it is one");
+        assert_eq!((&finding.explain, finding.kind), (&told[0].explain, told[0].kind));
+        let own = ("127.0.0.1:1314", "127.0.0.1:1314");
+        assert_eq!(SimultaneousOpen.ended(&whole(Open::SelfConnect, own, &path, None)), None);
+        assert_eq!(SimultaneousOpen.ended(&whole(Open::Active, ends, &[Close, SynSent, Close], None)), None);
     }
 
     #[test]

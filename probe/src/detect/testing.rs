@@ -1,41 +1,26 @@
 //! Transitions for tests, told as stories of sockets.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use proptest::{collection, prelude::*, sample::select};
 
 use super::{Context, Detector};
 use crate::model::{
-    Cause, CauseKind, Clock, Connection, Endpoints, Family, Finding, Host, Known, Mono, Name, Open, Owner,
-    Protocol, SocketId, State, Task, Transition, is_legal,
+    Cause, CauseKind, Close, Connection, Endpoints, Family, Finding, Known, Listed, Mono, Open, Protocol,
+    SocketId, State, Transition, is_legal,
+    testing::{ends, owner},
 };
-
-pub fn host() -> Host {
-    Host {
-        kernel: "6.18.0".to_owned(),
-        arch: "x86_64".to_owned(),
-        hostname: "test".to_owned(),
-        clock: Clock { realtime_offset_ns: 0 },
-        ephemeral: Some(32768..=60999),
-    }
-}
-
-pub fn ends(local: &str, remote: &str) -> Endpoints {
-    let at = |text: &str| text.parse::<SocketAddr>().expect("an address in a test").into();
-    Endpoints { local: at(local), remote: at(remote) }
-}
-
-pub fn owner() -> Owner {
-    let task = Task { pid: 100, uid: 1000, comm: Name::from_bytes(b"client") };
-    Owner { task: Some(task), cgroup: None, known: Known::Exact }
-}
 
 /// Sockets as they go by a detector.
 pub struct Story<D> {
     detector: D,
     seq: u64,
+    /// Time goes on by a nanosecond a transition, and by what is waited.
+    now: Mono,
     protocol: Protocol,
     netns: Option<u32>,
+    cause: Option<Cause>,
+    segs_out: Option<u32>,
     known: HashMap<u64, Socket>,
 }
 
@@ -47,7 +32,43 @@ struct Socket {
 
 impl<D: Detector> Story<D> {
     pub fn new(detector: D) -> Self {
-        Self { detector, seq: 0, protocol: Protocol::Tcp, netns: Some(1), known: HashMap::new() }
+        Self {
+            detector,
+            seq: 0,
+            now: Mono(0),
+            protocol: Protocol::Tcp,
+            netns: Some(1),
+            cause: Some(Cause::new(CauseKind::Kernel, "a test")),
+            segs_out: None,
+            known: HashMap::new(),
+        }
+    }
+
+    /// What follows happens for this reason.
+    pub fn because(&mut self, cause: Option<Cause>) -> &mut Self {
+        self.cause = cause;
+        self
+    }
+
+    /// What follows happens when so many segments have been sent.
+    pub fn having_sent(&mut self, segments: u32) -> &mut Self {
+        self.segs_out = Some(segments);
+        self
+    }
+
+    /// Sockets that were there already.
+    pub fn existing(&mut self, rows: &[Listed]) {
+        rows.iter().for_each(|row| self.detector.existing(self.now, row));
+    }
+
+    /// Time passes, and is told: what is found then.
+    pub fn wait(&mut self, time: Duration) -> Vec<Finding> {
+        self.now = Mono(self.now.0 + time.as_nanos() as u64);
+        self.detector.tick(self.now)
+    }
+
+    pub fn detector(&mut self) -> &mut D {
+        &mut self.detector
     }
 
     pub fn mptcp(self) -> Self {
@@ -74,6 +95,7 @@ impl<D: Detector> Story<D> {
 
     fn step(&mut self, number: u64, ends: Endpoints, old: State, new: State) -> Option<Finding> {
         self.seq += 1;
+        self.now.0 += 1;
         let transition = self.transition(number, ends, old, new);
         let open = match (old, new) {
             (State::Close, State::SynSent) => Some(Open::Active),
@@ -89,6 +111,9 @@ impl<D: Detector> Story<D> {
         if open.is_some() {
             *socket = Socket { state: socket.state.filter(|_| old == State::Close), ..fresh() };
         }
+        if (old, new) == (State::SynSent, State::SynRecv) {
+            socket.connection.open = if ends.is_self() { Open::SelfConnect } else { Open::Simultaneous };
+        }
         let previous = socket.state.replace(new);
         socket.trail.push(self.seq);
         self.detector.observe(&Context {
@@ -102,7 +127,7 @@ impl<D: Detector> Story<D> {
     fn transition(&self, number: u64, ends: Endpoints, old: State, new: State) -> Transition {
         Transition {
             seq: self.seq,
-            at: Mono(self.seq),
+            at: self.now,
             cpu: 0,
             socket: SocketId { number, generation: 1 },
             cookie: Some(number),
@@ -112,11 +137,30 @@ impl<D: Detector> Story<D> {
             ends,
             old,
             new,
-            cause: Some(Cause::new(CauseKind::Kernel, "a test")),
-            owner: owner(),
+            cause: self.cause.clone(),
+            owner: owner(100, "client", Known::Exact),
             since: None,
-            segs_out: None,
+            segs_out: self.segs_out,
         }
+    }
+}
+
+/// A connection of client[100] as it is told at its end, and nothing before.
+pub fn whole(open: Open, (local, remote): (&str, &str), path: &[State], cause: Option<Cause>) -> Connection {
+    Connection {
+        socket: SocketId { number: 7, generation: 1 },
+        netns: Some(1),
+        protocol: Protocol::Tcp,
+        family: Family::Ipv4,
+        ends: ends(local, remote),
+        open,
+        opened: Some(Mono(1)),
+        established: None,
+        close: Some(Close { at: Mono(9), cause }),
+        path: path.to_vec(),
+        counters: None,
+        owner: owner(100, "client", Known::Exact),
+        complete: true,
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use proptest::{collection, prelude::*, sample::Index};
 
 use super::{
-    testing::{Story, endpoint, host, walk},
+    testing::{Story, endpoint, walk},
     *,
 };
+use crate::model::testing::host;
 
 /// A socket: its ends, and the states it goes through.
 type Life = (String, String, Vec<State>);
@@ -59,10 +60,14 @@ proptest! {
         prop_assert_eq!(interleaved(SimultaneousOpen, &lives, &picks), alone(|| SimultaneousOpen, &lives, &picks));
         prop_assert_eq!(interleaved(SimultaneousClose, &lives, &picks), alone(|| SimultaneousClose, &lives, &picks));
         prop_assert_eq!(interleaved(IllegalTransition, &lives, &picks), alone(|| IllegalTransition, &lives, &picks));
+        prop_assert_eq!(
+            interleaved(ConnectFailed::new(&host), &lives, &picks),
+            alone(|| ConnectFailed::new(&host), &lives, &picks)
+        );
     }
 }
 
 #[test]
 fn every_kind_has_its_detector() {
-    assert_eq!(all(&host()).len(), FindingKind::ALL.len());
+    assert_eq!(all(&host(), &Options::default()).len(), FindingKind::ALL.len());
 }

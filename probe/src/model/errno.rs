@@ -11,14 +11,17 @@ impl Errno {
     pub const EACCES: Self = Self(13);
     pub const EADDRINUSE: Self = Self(98);
     pub const EADDRNOTAVAIL: Self = Self(99);
+    pub const EAFNOSUPPORT: Self = Self(97);
     pub const EAGAIN: Self = Self(11);
     pub const ECONNABORTED: Self = Self(103);
     pub const ECONNREFUSED: Self = Self(111);
     pub const ECONNRESET: Self = Self(104);
     pub const EHOSTUNREACH: Self = Self(113);
     pub const EINPROGRESS: Self = Self(115);
+    pub const EINVAL: Self = Self(22);
     pub const EISCONN: Self = Self(106);
     pub const ENETUNREACH: Self = Self(101);
+    pub const ENODEV: Self = Self(19);
     pub const ENOPROTOOPT: Self = Self(92);
     pub const EPERM: Self = Self(1);
     pub const EPIPE: Self = Self(32);

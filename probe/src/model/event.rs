@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Backend, BindFailure, Cgroup, Check, Connection, Finding, Host, Listed, Mono, Phase, Remains, Report,
-    Reset, SocketId, SocketRow, Summary, Transition,
+    Backend, BindFailure, Cgroup, Check, Connection, Filter, Finding, Host, Listed, Mono, Phase, Remains,
+    Report, Reset, SocketId, SocketRow, Summary, Transition,
 };
 
 /// An item of the stream, in the order in which it happened. Sources yield the first kinds; the
@@ -22,7 +22,9 @@ pub enum Event {
         /// How many sockets were there already; `None` where nobody looked.
         existing: Option<u64>,
     },
-    /// The sockets that were there already, right after `Ready`. Renderers never see it.
+    /// Which sockets the stream is about, where not all, right after `Ready`. Renderers never see it.
+    Filter(Box<Filter>),
+    /// The sockets that were there already. Renderers never see it.
     Existing {
         /// When sock_diag had listed them.
         at: Mono,

@@ -10,7 +10,7 @@ use super::{Cgroup, Family, Name, PortRange, Protocol};
 pub struct Filter {
     /// The owner's process id, in the initial pid namespace.
     pub pids: Vec<u32>,
-    /// Whether the descendants of `pids` are meant too: those that they start from now on.
+    /// Whether the descendants of `pids` are meant in their place: the processes that they start from now on.
     pub descendants: bool,
     /// The owner's name, all of it.
     pub comms: Vec<Name>,

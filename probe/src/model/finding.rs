@@ -51,6 +51,12 @@ impl FindingKind {
         }
     }
 
+    /// Whether it is seen from single transitions alone, not from what is known of a connection at its end.
+    #[must_use]
+    pub fn needs_transitions(self) -> bool {
+        matches!(self, Self::PortSharing | Self::IllegalTransition | Self::Stuck)
+    }
+
     /// The kind of that [`name`](Self::name).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

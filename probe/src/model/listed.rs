@@ -23,9 +23,22 @@ pub struct Listed {
     /// Who holds a descriptor of it, by /proc ([`Known::Seen`](super::Known::Seen)); the tracker puts in its place what it
     /// knows better.
     pub owner: Owner,
-    /// How long its timer has to run (`idiag_expires`): of a TIME_WAIT or FIN_WAIT2 mini-socket, until it is
-    /// gone.
+    /// Of a TIME_WAIT or FIN_WAIT2 mini-socket: how long until it is gone (`idiag_expires`).
     pub expires: Option<Duration>,
+}
+
+impl Listed {
+    /// Whether a full socket stands behind the row, one whose transitions are reported. A request socket
+    /// (SYN_RECV) and a mini-socket (TIME_WAIT, or the FIN_WAIT2 that an orphan leaves) have none. The rare
+    /// full socket in SYN_RECV looks like a request, and counts as one.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self.state {
+            State::TimeWait | State::SynRecv | State::NewSynRecv | State::Close => false,
+            State::FinWait2 => self.expires.is_none(),
+            _ => true,
+        }
+    }
 }
 
 /// What was left of a connection after CLOSE.

@@ -6,6 +6,7 @@ mod bind;
 mod cause;
 mod cgroup;
 mod check;
+mod doctor;
 mod endpoint;
 mod errno;
 mod event;
@@ -20,6 +21,8 @@ mod reset;
 mod socket;
 mod state;
 mod summary;
+#[cfg(test)]
+pub mod testing;
 mod time;
 mod transition;
 
@@ -27,6 +30,9 @@ pub use bind::BindFailure;
 pub use cause::{Cause, CauseKind};
 pub use cgroup::Cgroup;
 pub use check::{Check, Phase, SocketRow, Verdict};
+pub use doctor::{
+    Diagnosis, Facility, FacilityGroup, FacilityStatus, Hazard, HazardFacts, HazardKind, PortReach,
+};
 pub use endpoint::{Endpoint, Endpoints};
 pub use errno::Errno;
 pub use event::{End, Event};

@@ -1,18 +1,19 @@
 //! Whose socket it is, and how that is known.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::Cgroup;
 
-/// A task's name as the process chose it: any bytes, so it is shown escaped and nothing else.
+/// A task's name as the process chose it: any bytes, so it is shown escaped and nothing else. Copies
+/// share the bytes, since every transition carries its owner's.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Vec<u8>);
+pub struct Name(Arc<[u8]>);
 
 impl Name {
     /// The name up to the first NUL.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())
+        Self(bytes.split(|byte| *byte == 0).next().unwrap_or_default().into())
     }
 
     /// The name as text with invalid UTF-8 replaced; control characters are still in it.
@@ -69,7 +70,7 @@ pub struct Task {
     pub pid: u32,
     /// The user id in the initial user namespace.
     pub uid: u32,
-    /// The thread's name.
+    /// The process's name; the thread's, on a kernel without type information.
     pub comm: Name,
 }
 

@@ -35,7 +35,8 @@ pub struct Report {
     pub orphaned: Option<bool>,
     /// Whether the peer's FIN had come (`SOCK_DONE`, set by `tcp_fin`).
     pub fin_received: Option<bool>,
-    /// Whether an RST for the socket came right before (`tcp_receive_reset`); `None` where this kernel is not asked.
+    /// Whether `tcp_reset` took the socket right before (`tcp_receive_reset`): for an RST that came, or, with the
+    /// receiving side shut, for data that nobody can read any more. `None` where this kernel is not asked.
     pub rst_received: Option<bool>,
     /// The number of the system call that `task` is in.
     pub syscall: Option<u32>,

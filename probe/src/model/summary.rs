@@ -17,6 +17,6 @@ pub struct Summary {
     pub first_port: Option<NonZeroU16>,
     /// The states it went through, in order, CLOSE at the end.
     pub path: Vec<State>,
-    /// Whether all of them are in `path`: it has room for sixteen.
+    /// Whether all of them are in `path`: it has room for sixteen, and the kernel may have passed over a transition.
     pub path_is_whole: bool,
 }

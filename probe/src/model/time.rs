@@ -12,6 +12,18 @@ impl Mono {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// The moment so long before, at the earliest the boot.
+    #[must_use]
+    pub fn before(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// The moment so long after, as far as there is one.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    }
 }
 
 impl fmt::Display for Mono {
@@ -32,6 +44,6 @@ impl Clock {
     /// The calendar time of a moment, in nanoseconds since 1970.
     #[must_use]
     pub fn unix_ns(self, at: Mono) -> i128 {
-        self.realtime_offset_ns + i128::from(at.0)
+        self.realtime_offset_ns.saturating_add(at.0.into())
     }
 }

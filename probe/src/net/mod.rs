@@ -5,17 +5,27 @@
 //! asks netlink acts on the namespace of the thread that calls it. [`Namespace::enter`] is how a
 //! closure gets to another one.
 
+pub mod cgroup;
+pub mod child;
 pub mod clock;
 pub mod cpu;
 pub mod host;
+mod inet_diag;
 pub mod link;
+pub mod lookup;
+mod mounts;
 pub mod namespace;
+pub mod namespaces;
 mod netlink;
+mod owners;
 pub mod process;
 mod ready;
+pub mod snapshot;
 pub mod sock_diag;
 pub mod socket;
 pub mod sysctl;
+#[cfg(test)]
+mod testing;
 pub mod tun;
 
 pub use namespace::{Namespace, NamespaceError};

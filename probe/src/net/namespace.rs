@@ -3,16 +3,20 @@
 use std::{
     fs::File,
     io,
+    os::fd::AsRawFd,
     os::fd::{AsFd, BorrowedFd},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     panic::resume_unwind,
+    path::Path,
     sync::Arc,
     thread,
 };
 
 use nix::{
     errno::Errno,
+    libc,
     sched::{CloneFlags, setns, unshare},
+    sys::statfs::{NSFS_MAGIC, fstatfs},
 };
 
 use super::link::{Device, LinkError};
@@ -91,6 +95,23 @@ impl Namespace {
         Self::open(OF_PROCESS)
     }
 
+    /// The namespace that a file stands for: /proc/PID/ns/net, or the mount point of one. `None` for a file
+    /// that is no network namespace.
+    ///
+    /// # Errors
+    /// open(2)'s.
+    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
+        // Whatever file it is, opening it must not block.
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
+        // The question is for nsfs alone: another file may take the same number for a command.
+        if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC || !is_network(&file) {
+            return Ok(None);
+        }
+        let inode = inode_of(&file)?;
+        Ok(Some(Self { file: Arc::new(file), inode }))
+    }
+
     /// Its inode number on nsfs: what the kernel's reports call `netns`.
     #[must_use]
     pub fn inode(&self) -> u32 {
@@ -136,8 +157,7 @@ impl Namespace {
     fn open(path: &'static str) -> Result<Self, NamespaceError> {
         let opening = |cause| NamespaceError::Opening { path, cause };
         let file = File::open(path).map_err(opening)?;
-        let inode = file.metadata().map_err(opening)?.ino();
-        let inode = u32::try_from(inode).expect("proc_alloc_inum hands out 32 bits");
+        let inode = inode_of(&file).map_err(opening)?;
         Ok(Self { file: Arc::new(file), inode })
     }
 }
@@ -146,6 +166,23 @@ impl AsFd for Namespace {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+fn inode_of(file: &File) -> io::Result<u32> {
+    Ok(u32::try_from(file.metadata()?.ino()).expect("proc_alloc_inum hands out 32 bits"))
+}
+
+/// Whether a file on nsfs is a network namespace.
+#[expect(unsafe_code, reason = "nix has no NS_GET_NSTYPE")]
+fn is_network(file: &File) -> bool {
+    // SAFETY: the call takes no argument, and changes nothing.
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), libc::NS_GET_NSTYPE) };
+    kind == libc::CLONE_NEWNET
+}
+
+/// The inode in what /proc/PID/ns/net points to: `net:[4026532008]`.
+pub(super) fn inode_in(name: &str) -> Option<u32> {
+    name.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// Runs `work` on a thread of its own and waits for it. The thread has its maker's name, so that the
@@ -169,6 +206,20 @@ mod tests {
     fn the_own_namespace_needs_no_privilege() {
         let host = Namespace::host().unwrap();
         assert_eq!(host.enter(|| Namespace::open(OF_THREAD).unwrap().inode()).unwrap(), host.inode());
+    }
+
+    #[test]
+    fn a_file_is_a_namespace_by_what_the_kernel_calls_it() {
+        let host = Namespace::host().unwrap();
+        assert_eq!(Namespace::at(Path::new(OF_PROCESS)).unwrap().unwrap().inode(), host.inode());
+        for other in ["/proc/self/ns/uts", "/proc/self/comm", "/", "/dev/null"] {
+            assert!(Namespace::at(Path::new(other)).unwrap().is_none(), "{other}");
+        }
+        assert!(Namespace::at(Path::new("/no/such/file")).is_err());
+        assert_eq!(
+            (inode_in("net:[4711]"), inode_in("/net:[4711]"), inode_in("pid:[1]")),
+            (Some(4711), None, None)
+        );
     }
 
     #[test]

@@ -1,6 +1,14 @@
-//! Which process holds a socket, by /proc.
+//! Processes, and the sockets that they hold, by /proc.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use nix::{errno::Errno, fcntl::readlinkat};
 
 use crate::model::{Name, Task};
 
@@ -10,43 +18,85 @@ use crate::model::{Name, Task};
 /// Processes that end meanwhile, or whose descriptors this user may not see, are left out.
 #[must_use]
 pub fn socket_holders() -> HashMap<u32, Task> {
-    let mut pids: Vec<u32> = entries(Path::new("/proc")).filter_map(|name| name.parse().ok()).collect();
-    pids.sort_unstable();
     let mut holders = HashMap::new();
-    for pid in pids {
-        let process = Path::new("/proc").join(pid.to_string());
-        let descriptors = process.join("fd");
-        let sockets: Vec<u32> = entries(&descriptors)
-            .filter_map(|descriptor| fs::read_link(descriptors.join(descriptor)).ok())
-            .filter_map(|target| socket_inode(target.to_str()?))
-            .collect();
-        if sockets.is_empty() {
-            continue;
+    visit_sockets(&pids(), |pid, sockets| {
+        if let Some(task) = task(pid) {
+            for inode in sockets {
+                holders.entry(*inode).or_insert_with(|| task.clone());
+            }
         }
-        let Some(task) = task(pid, &process) else { continue };
-        for inode in sockets {
-            holders.entry(inode).or_insert_with(|| task.clone());
-        }
-    }
+        ControlFlow::Continue(())
+    });
     holders
 }
 
+/// The ids of all processes, lowest first.
+pub(super) fn pids() -> Vec<u32> {
+    let mut pids: Vec<u32> = entries(Path::new("/proc")).filter_map(|name| name.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// Shows the inode numbers of the sockets that each of these processes holds, until told to stop; those that
+/// hold none are passed over. Returns how many processes' descriptors this user may not see.
+///
+/// A descriptor's number is not enough, so each is read as a link; stat(2) would ask the file system behind
+/// it, and that of a dead server never answers.
+pub(super) fn visit_sockets(pids: &[u32], mut visit: impl FnMut(u32, &[u32]) -> ControlFlow<()>) -> usize {
+    let mut hidden = 0;
+    for pid in pids {
+        match sockets(&directory(*pid).join("fd")) {
+            Ok(sockets) if sockets.is_empty() => {}
+            Ok(sockets) => {
+                if visit(*pid, &sockets).is_break() {
+                    break;
+                }
+            }
+            Err(cause) => hidden += usize::from(cause.kind() == io::ErrorKind::PermissionDenied),
+        }
+    }
+    hidden
+}
+
+/// The inode numbers of the sockets in a directory of descriptors. Links are read from the open directory,
+/// which spares most of the way to each.
+fn sockets(descriptors: &Path) -> io::Result<Vec<u32>> {
+    let directory = File::open(descriptors)?;
+    let mut sockets = Vec::new();
+    for entry in fs::read_dir(descriptors)? {
+        match readlinkat(&directory, entry?.file_name().as_os_str()) {
+            Ok(target) => sockets.extend(target.to_str().and_then(socket_inode)),
+            // Listing them takes less than reading them does.
+            Err(Errno::EACCES) => return Err(Errno::EACCES.into()),
+            // It has been closed.
+            Err(_) => {}
+        }
+    }
+    Ok(sockets)
+}
+
+/// The process with this id, `None` once it has ended.
+pub(super) fn task(pid: u32) -> Option<Task> {
+    let process = directory(pid);
+    let comm = fs::read(process.join("comm")).ok()?;
+    let status = fs::read(process.join("status")).ok()?;
+    let uid = real_uid(&String::from_utf8_lossy(&status))?;
+    Some(Task { pid, uid, comm: Name::from_bytes(comm.strip_suffix(b"\n").unwrap_or(&comm)) })
+}
+
 /// The names in a directory, none where it cannot be read.
-fn entries(directory: &Path) -> impl Iterator<Item = String> {
+pub(super) fn entries(directory: &Path) -> impl Iterator<Item = String> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}
+
+fn directory(pid: u32) -> PathBuf {
+    Path::new("/proc").join(pid.to_string())
 }
 
 /// The inode in what /proc/PID/fd/N points to: `socket:[4711]`.
 fn socket_inode(target: &str) -> Option<u32> {
     target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-}
-
-fn task(pid: u32, process: &Path) -> Option<Task> {
-    let comm = fs::read(process.join("comm")).ok()?;
-    let status = fs::read(process.join("status")).ok()?;
-    let uid = real_uid(&String::from_utf8_lossy(&status))?;
-    Some(Task { pid, uid, comm: Name::from_bytes(comm.strip_suffix(b"\n").unwrap_or(&comm)) })
 }
 
 /// The first number of the line `Uid:` in /proc/PID/status, as `bpf_get_current_uid_gid` has it.
@@ -60,6 +110,7 @@ mod tests {
     use std::{net::TcpListener, os::fd::AsRawFd, process};
 
     use super::*;
+    use crate::net::testing::eventually;
 
     #[test]
     fn this_process_holds_its_socket() {
@@ -72,7 +123,7 @@ mod tests {
         assert!(!holder.comm.is_empty());
 
         drop(socket);
-        assert_eq!(socket_holders().get(&inode), None);
+        eventually("nobody holds it", || !socket_holders().contains_key(&inode));
     }
 
     #[test]

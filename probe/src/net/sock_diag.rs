@@ -1,25 +1,38 @@
-//! The TCP sockets of the calling thread's namespace, as `ss` lists them.
+//! The TCP sockets of a namespace, as `ss` lists them.
 
-use std::{io, net::IpAddr};
+use std::{io, time::Duration};
 
-use netlink_packet_sock_diag::{
-    SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP},
-    inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, nlas::Nla},
-};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
+use nix::libc;
 
-use super::netlink;
-use crate::model::{Endpoint, Endpoints, Family, State};
+use super::{
+    inet_diag::{Answer, Request},
+    netlink::Channel,
+};
+use crate::model::{Endpoints, Family, Protocol, State};
 
 /// The kernel does not list its sockets.
 #[derive(Debug, thiserror::Error)]
-#[error("listing TCP sockets by sock_diag: {0}; this needs CONFIG_INET_TCP_DIAG, or its module tcp_diag")]
-pub struct SockDiagError(io::Error);
+#[error("listing {} sockets by sock_diag: {cause}; this needs {}", .protocol.name(), needed(*.protocol))]
+pub struct SockDiagError {
+    protocol: Protocol,
+    cause: io::Error,
+}
 
-/// A TCP socket: a full one, a half-open request (SYN_RECV) or a TIME_WAIT mini-socket.
+/// What the kernel must have been built with.
+fn needed(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "CONFIG_INET_TCP_DIAG, or its module tcp_diag",
+        Protocol::Mptcp => "CONFIG_INET_MPTCP_DIAG, or its module mptcp_diag",
+    }
+}
+
+/// A TCP or MPTCP socket: a full one, a half-open request (SYN_RECV) or a mini-socket (TIME_WAIT, or an
+/// orphan's FIN_WAIT2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiagSocket {
+    /// TCP or MPTCP.
+    pub protocol: Protocol,
     /// Its address family.
     pub family: Family,
     /// Both ends.
@@ -32,62 +45,115 @@ pub struct DiagSocket {
     pub inode: Option<u32>,
     /// Its cookie (SO_COOKIE). A TIME_WAIT socket keeps that of the socket it was made from.
     pub cookie: u64,
-    /// Segments it has received; `None` for one that is no full socket.
+    /// The id of the cgroup that it was made in; `None` for a mini-socket, and before Linux 5.8.
+    pub cgroup: Option<u64>,
+    /// How long a mini-socket has left; `None` for any other.
+    pub expires: Option<Duration>,
+    /// Segments it has received; `None` for one that is no full socket, or where nobody asked.
     pub segs_in: Option<u32>,
 }
 
-/// Where `tcpi_segs_in` begins in `struct tcp_info` (include/uapi/linux/tcp.h), since Linux 4.2.
-const SEGS_IN: usize = 140;
+/// A way to ask for the sockets of one namespace, from any thread.
+///
+/// As long as it is open, it keeps the namespace alive.
+pub struct SockDiag(Channel);
 
-/// Lists all TCP sockets of the calling thread's namespace, IPv4 before IPv6. Those in CLOSE are in no
-/// table that the kernel could walk, so a socket that is only bound does not appear.
+impl SockDiag {
+    /// Opens one for the calling thread's namespace.
+    ///
+    /// # Errors
+    /// No netlink socket for sock_diag.
+    pub fn open() -> Result<Self, SockDiagError> {
+        let channel = Channel::open(NETLINK_SOCK_DIAG);
+        Ok(Self(channel.map_err(|cause| SockDiagError { protocol: Protocol::Tcp, cause })?))
+    }
+
+    /// Lists all sockets of a protocol, IPv4 before IPv6; none of a protocol that this kernel does not have.
+    ///
+    /// One that is only bound, to be seen in CLOSE, is listed since Linux 6.8; older kernels have it in no
+    /// table that they walk. One that changes its table meanwhile may come twice, and the later one holds.
+    ///
+    /// # Errors
+    /// The kernel has no sock_diag for the protocol.
+    pub fn all(&mut self, protocol: Protocol) -> Result<Vec<DiagSocket>, SockDiagError> {
+        self.list(protocol, |family| Request::all(protocol, family, false))
+    }
+
+    /// Lists the TCP and MPTCP sockets with this local port, in the same way. (The kernel sifts them, in the
+    /// time that it takes to walk its table.)
+    ///
+    /// # Errors
+    /// The kernel has no sock_diag for TCP.
+    pub fn with_local_port(&mut self, port: u16) -> Result<Vec<DiagSocket>, SockDiagError> {
+        let mut ask = |protocol| {
+            self.list(protocol, |family| Request::all(protocol, family, false).with_local_port(port))
+        };
+        let mut sockets = ask(Protocol::Tcp)?;
+        // Without sock_diag for MPTCP its subflows still are in the list.
+        sockets.extend(ask(Protocol::Mptcp).unwrap_or_default());
+        sockets.retain(|socket| socket.ends.local.port_or_zero() == port);
+        Ok(sockets)
+    }
+
+    /// The one TCP socket with exactly these ends, by the kernel's own lookup, which takes microseconds. It
+    /// does not find one that is bound to a device (`idiag_if` is not known here).
+    ///
+    /// # Errors
+    /// The kernel has no sock_diag for TCP.
+    pub fn one(&mut self, family: Family, ends: Endpoints) -> Result<Option<DiagSocket>, SockDiagError> {
+        match self.0.get::<_, Answer>(Request::one(family, ends)) {
+            Ok(answer) => {
+                let found = answer.and_then(|answer| socket(Protocol::Tcp, &answer));
+                // Where there is none, the kernel goes on to the listener.
+                Ok(found.filter(|socket| socket.ends == ends))
+            }
+            Err(cause) if cause.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(cause) => Err(SockDiagError { protocol: Protocol::Tcp, cause }),
+        }
+    }
+
+    fn list(
+        &mut self,
+        protocol: Protocol,
+        request: impl Fn(Family) -> Request,
+    ) -> Result<Vec<DiagSocket>, SockDiagError> {
+        let mut sockets = Vec::new();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            self.0
+                .dump(request(family), |answer: Answer| sockets.extend(socket(protocol, &answer)))
+                .map_err(|cause| SockDiagError { protocol, cause })?;
+        }
+        Ok(sockets)
+    }
+}
+
+/// Lists all TCP sockets of the calling thread's namespace, IPv4 before IPv6, with the segments that each
+/// has received. A socket that is only bound does not appear, as on kernels before Linux 6.8, so that a
+/// scenario shows the same on all of them.
 ///
 /// # Errors
 /// The kernel has no sock_diag for TCP.
 pub fn tcp_sockets() -> Result<Vec<DiagSocket>, SockDiagError> {
-    let mut sockets = Vec::new();
-    for (family, any) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
-        let request = InetRequest {
-            family,
-            protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::INFO,
-            states: StateFlags::all(),
-            socket_id: any,
-        };
-        let answers = netlink::dump(NETLINK_SOCK_DIAG, SockDiagMessage::InetRequest(request));
-        sockets.extend(answers.map_err(SockDiagError)?.into_iter().filter_map(|answer| match answer {
-            SockDiagMessage::InetResponse(response) => socket(&response),
-            _ => None,
-        }));
-    }
+    let request = |family| Request::all(Protocol::Tcp, family, true);
+    let mut sockets = SockDiag::open()?.list(Protocol::Tcp, request)?;
+    sockets.retain(|socket| socket.state != State::Close);
     Ok(sockets)
 }
 
 /// One answer; `None` for a state that no kernel of today has.
-fn socket(InetResponse { header, nlas }: &InetResponse) -> Option<DiagSocket> {
-    let id = &header.socket_id;
-    let family = match id.source_address {
-        IpAddr::V4(_) => Family::Ipv4,
-        IpAddr::V6(_) => Family::Ipv6,
-    };
+fn socket(protocol: Protocol, answer: &Answer) -> Option<DiagSocket> {
     Some(DiagSocket {
-        family,
-        ends: Endpoints {
-            local: Endpoint::new(id.source_address, id.source_port),
-            remote: Endpoint::new(id.destination_address, id.destination_port),
-        },
-        state: State::from_kernel(header.state)?,
-        uid: header.uid,
-        inode: (header.inode != 0).then_some(header.inode),
-        cookie: u64::from_ne_bytes(id.cookie),
-        segs_in: nlas.iter().find_map(segs_in),
+        protocol,
+        family: answer.family(),
+        ends: answer.ends(),
+        state: answer.state()?,
+        uid: answer.uid(),
+        inode: (answer.inode() != 0).then_some(answer.inode()),
+        cookie: answer.cookie(),
+        cgroup: answer.cgroup,
+        expires: answer.expires_ms().map(|ms| Duration::from_millis(ms.into())),
+        segs_in: answer.segs_in,
     })
-}
-
-fn segs_in(attribute: &Nla) -> Option<u32> {
-    let Nla::TcpInfo(info) = attribute else { return None };
-    let bytes = info.get(SEGS_IN..)?.first_chunk()?;
-    Some(u32::from_ne_bytes(*bytes))
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! The sysctls under `net.ipv4` of the calling thread's namespace, with types.
 
-use std::{fmt, fs, io, marker::PhantomData};
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read},
+    marker::PhantomData,
+};
 
 use nix::libc;
 
@@ -79,7 +84,7 @@ impl<T: Value> Sysctl<T> {
     /// # Errors
     /// It could not be read.
     pub fn read(&self) -> Result<Option<T>, SysctlError> {
-        match fs::read_to_string(self.path()) {
+        match read_whole(&self.path()) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(SysctlError::Access { action: "reading", name: self.name, cause }),
             Ok(text) => match T::parse(text.trim()) {
@@ -110,6 +115,26 @@ impl<T> fmt::Display for Sysctl<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "net.ipv4.{}", self.name)
     }
+}
+
+/// Room for the longest text: a list with every other port in it.
+const LONGEST: usize = 1 << 18;
+
+/// The text of any sysctl of the calling thread's namespaces, by its whole name, such as `net.core.somaxconn`.
+///
+/// # Errors
+/// This kernel has no such sysctl, or it may not be read.
+pub fn text(name: &str) -> io::Result<String> {
+    read_whole(&format!("/proc/sys/{}", name.replace('.', "/")))
+}
+
+/// Reads it all at once: of a list the kernel gives the first read(2) as much as fits, and the next one nothing
+/// (`proc_do_large_bitmap`).
+fn read_whole(path: &str) -> io::Result<String> {
+    let mut bytes = vec![0; LONGEST];
+    let length = File::open(path)?.read(&mut bytes)?;
+    bytes.truncate(length);
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// A value in the text that the kernel reads and writes.
@@ -210,6 +235,20 @@ mod tests {
         Namespace::private().unwrap().enter(check).unwrap();
         let after = (IP_LOCAL_PORT_RANGE.read().unwrap(), IP_LOCAL_RESERVED_PORTS.read().unwrap());
         assert_eq!(after, outside);
+    }
+
+    #[test]
+    #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+    fn a_list_of_any_length_is_read_to_its_end() {
+        let every_other = || (0..=u16::MAX).step_by(2).map(|port| port..=port);
+        let check = || {
+            for length in [6, 1_000, every_other().len()] {
+                let list: Vec<PortRange> = every_other().skip(1).take(length).collect();
+                IP_LOCAL_RESERVED_PORTS.write(&list).unwrap();
+                assert_eq!(IP_LOCAL_RESERVED_PORTS.read().unwrap(), Some(list));
+            }
+        };
+        Namespace::private().unwrap().enter(check).unwrap();
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What a recording looks like from outside.
 //!
 //! JSON Lines: a header that names the format and its version; a line for each event that came from
-//! the kernel or a scenario, the `ready` event with the facts of the host first; and a last line that
-//! says that the recording is whole, and how many events it has. Derived events (transitions, connections, findings) are not
-//! kept: a replay makes them again from the reports, as the version that replays would have.
+//! the kernel, a scenario or the passing of time, the `ready` event with the facts of the host first; and
+//! a last line that says that the recording is whole, and how many lines there were. Derived events
+//! (transitions, connections, findings) are not kept: a replay makes them again from the reports, as the
+//! version that replays would have. Fields that are unknown are left out, so that one that is new can be
+//! missing from recordings that are older.
 
 use serde::{Deserialize, Serialize};
 

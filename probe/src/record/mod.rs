@@ -12,12 +12,15 @@ mod names;
 mod output;
 mod raw;
 mod reader;
+mod schema;
+mod word;
 mod writer;
 
 use std::time::Duration;
 
 pub use output::Object;
 pub use reader::{ReadError, Reader};
+pub use schema::schema;
 pub use writer::Writer;
 
 /// Whole nanoseconds; 584 years is enough.

@@ -4,36 +4,47 @@
 //! none changes. Unknown is `null`. 64-bit identities are decimal text, since many readers of JSON
 //! keep 53 bits. Names that a process chose are as it chose them, lossily made UTF-8: JSON escapes
 //! what needs escaping.
+//!
+//! The types are the schema, too ([`schema`](super::schema)): a field's comment is its description there.
+//! A new object is a struct that refuses unknown fields, and a variant of [`Kind`].
 
+mod close;
+mod doctor;
+mod finding;
 mod life;
+mod parts;
 mod run;
+mod scenario;
+mod value;
 
-use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::{
-    life::{ConnectionObject, FindingObject, TransitionObject},
-    run::{
-        CheckObject, EndObject, LabelsObject, LostObject, NoteObject, ReadyObject, ScenarioObject,
-        SocketsObject,
-    },
+    close::{ResetObject, TimeWaitObject},
+    doctor::{FacilityObject, HazardObject},
+    finding::FindingObject,
+    life::{ConnectionObject, TransitionObject},
+    run::{EndObject, LostObject, NoteObject, ReadyObject},
+    scenario::{CheckObject, LabelsObject, ScenarioObject, SocketsObject},
+    value::Calendar,
 };
-use crate::model::{Clock, Event, Mono};
-
-/// What `v` says in every object.
-const VERSION: u8 = 1;
+use crate::model::{Clock, Event, Facility, Hazard};
 
 /// An object of the output.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(transparent)]
 pub struct Object<'a>(Kind<'a>);
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schemars(inline)]
 enum Kind<'a> {
     Ready(ReadyObject<'a>),
     Transition(TransitionObject<'a>),
+    Reset(ResetObject<'a>),
     Connection(ConnectionObject<'a>),
+    TimeWait(TimeWaitObject),
     Finding(FindingObject<'a>),
     Lost(LostObject<'a>),
     Scenario(ScenarioObject<'a>),
@@ -42,10 +53,12 @@ enum Kind<'a> {
     Sockets(SocketsObject<'a>),
     Note(NoteObject<'a>),
     End(EndObject),
+    Facility(FacilityObject<'a>),
+    Hazard(HazardObject<'a>),
 }
 
 impl<'a> Object<'a> {
-    /// The object that shows this event; none for a raw report. Without a clock (before
+    /// The object that shows this event; none for what only the tracker reads. Without a clock (before
     /// [`Event::Ready`]) the times of day are unknown.
     #[must_use]
     pub fn of(event: &'a Event, clock: Option<Clock>) -> Option<Self> {
@@ -55,7 +68,9 @@ impl<'a> Object<'a> {
                 Kind::Ready(ReadyObject::of(host, *backend, off, *existing))
             }
             Event::Transition(transition) => Kind::Transition(TransitionObject::of(transition, calendar)),
+            Event::Reset(reset) => Kind::Reset(ResetObject::of(reset, calendar)),
             Event::Connection(connection) => Kind::Connection(ConnectionObject::of(connection, calendar)),
+            Event::Remains(remains) => Kind::TimeWait(TimeWaitObject::of(remains, calendar)),
             Event::Finding(finding) => Kind::Finding(FindingObject::of(finding, calendar)),
             Event::Lost { count, place } => Kind::Lost(LostObject::of(*count, place)),
             Event::Scenario { name, phase } => Kind::Scenario(ScenarioObject::of(name, phase)),
@@ -64,39 +79,25 @@ impl<'a> Object<'a> {
             Event::Sockets(rows) => Kind::Sockets(SocketsObject::of(rows)),
             Event::Note(text) => Kind::Note(NoteObject::of(text)),
             Event::End(end) => Kind::End(EndObject::of(end)),
-            Event::Existing { .. }
+            Event::Filter(_)
+            | Event::Existing { .. }
             | Event::Cgroup(_)
             | Event::Report(_)
             | Event::Summary(_)
             | Event::BindFailed(_)
-            | Event::Reset(_)
-            | Event::Remains(_)
             | Event::Tick(_) => return None,
         }))
     }
-}
 
-/// From the monotonic clock to RFC 3339.
-#[derive(Clone, Copy, Debug)]
-struct Calendar(Option<Clock>);
-
-impl Calendar {
-    /// UTC with nanoseconds; `None` without a clock, or for a moment that has no date.
-    fn time(self, at: Mono) -> Option<String> {
-        let moment = Timestamp::from_nanosecond(self.0?.unix_ns(at)).ok()?;
-        Some(format!("{moment:.9}"))
+    /// The object that shows this facility.
+    #[must_use]
+    pub fn of_facility(facility: &'a Facility) -> Self {
+        Self(Kind::Facility(facility.into()))
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_utc_with_all_nine_digits() {
-        let calendar = Calendar(Some(Clock { realtime_offset_ns: 1_700_000_000_000_000_000 }));
-        assert_eq!(calendar.time(Mono(120)).as_deref(), Some("2023-11-14T22:13:20.000000120Z"));
-        assert_eq!(Calendar(None).time(Mono(1)), None);
-        assert_eq!(Calendar(Some(Clock { realtime_offset_ns: i128::MAX / 2 })).time(Mono(1)), None);
+    /// The object that shows this hazard.
+    #[must_use]
+    pub fn of_hazard(hazard: &'a Hazard) -> Self {
+        Self(Kind::Hazard(hazard.into()))
     }
 }

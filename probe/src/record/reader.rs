@@ -11,7 +11,7 @@ use super::{
 use crate::model::Event;
 
 /// The longest line that is read: no recording has one, and a file that is none must not fill the memory.
-const LONGEST: usize = 16 << 20;
+pub const LONGEST: usize = 16 << 20;
 
 /// Why a recording cannot be read, or not any further. Lines and columns count from 1.
 #[derive(Debug, Error)]

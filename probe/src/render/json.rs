@@ -2,15 +2,16 @@
 
 use std::io::{self, Write};
 
-use super::Render;
+use super::{Render, View};
 use crate::{
     model::{Clock, Event},
     record::Object,
 };
 
-/// Writes every event as the object that [`record`](crate::record) makes of it.
-#[derive(Debug, Default)]
+/// Writes every event of the view as the object that [`record`](crate::record) makes of it.
+#[derive(Debug)]
 pub struct Json {
+    view: View,
     /// Known from [`Event::Ready`] on.
     clock: Option<Clock>,
 }
@@ -18,8 +19,8 @@ pub struct Json {
 impl Json {
     /// A renderer at the beginning of a stream.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(view: View) -> Self {
+        Self { view, clock: None }
     }
 }
 
@@ -28,7 +29,9 @@ impl Render for Json {
         if let Event::Ready { host, .. } = event {
             self.clock = Some(host.clock);
         }
-        if let Some(object) = Object::of(event, self.clock) {
+        if self.view.shows(event)
+            && let Some(object) = Object::of(event, self.clock)
+        {
             serde_json::to_writer(&mut *out, &object)?;
             out.write_all(b"\n")?;
         }
@@ -46,11 +49,17 @@ impl Render for Json {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::render::testing;
 
     fn shown(events: impl IntoIterator<Item = Event>) -> String {
-        let mut json = Json::new();
+        viewed(View::Transitions, events)
+    }
+
+    fn viewed(view: View, events: impl IntoIterator<Item = Event>) -> String {
+        let mut json = Json::new(view);
         let mut out = Vec::new();
         for event in events {
             json.event(&event, &mut out).expect("memory takes everything");
@@ -77,6 +86,32 @@ mod tests {
             let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
             assert!(object["type"].is_string() && object["v"] == 1, "{line}");
         }
+    }
+
+    #[test]
+    fn a_view_leaves_out_what_it_is_not_about() {
+        let types = |view| {
+            let stream =
+                [testing::ready()].into_iter().chain(testing::trace()).chain(testing::self_connect());
+            let types: BTreeSet<String> = viewed(view, stream.chain([testing::end()]))
+                .lines()
+                .map(|line| {
+                    let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                    object["type"].as_str().expect("a type").to_owned()
+                })
+                .collect();
+            types
+        };
+        let without = |left_out: &[&str]| {
+            let mut types = types(View::Transitions);
+            types.retain(|kind| !left_out.contains(&kind.as_str()));
+            types
+        };
+        assert!(
+            types(View::Transitions).is_superset(&["transition", "connection"].map(str::to_owned).into())
+        );
+        assert_eq!(types(View::Connections), without(&["transition"]));
+        assert_eq!(types(View::Findings), without(&["transition", "connection", "reset", "time_wait"]));
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! whether it shows colours is the caller's to know ([`Style`]).
 
 mod carrier;
+pub mod doctor;
 mod json;
 mod pcapng;
 mod style;
 mod table;
 #[cfg(test)]
 mod testing;
+mod view;
 
 use std::io::{self, Write};
 
@@ -17,6 +19,7 @@ pub use json::Json;
 pub use pcapng::Pcapng;
 pub use style::Style;
 pub use table::Table;
+pub use view::{TimeFormat, View};
 
 use crate::model::Event;
 

@@ -1,5 +1,7 @@
 //! How a table may look: its width, and whether it has colour.
 
+use std::io::{self, Write};
+
 use comfy_table::{Attribute, Cell, Color};
 
 /// What the caller knows of the place where a table is shown.
@@ -28,16 +30,16 @@ pub enum Tone {
 }
 
 impl Tone {
-    /// From the sixteen that every terminal has, and its owner has chosen.
-    fn colour(self) -> Option<Color> {
+    /// One of the sixteen that every terminal has, and its owner has chosen.
+    fn colour(self) -> Option<u8> {
         match self {
             Self::Plain | Self::Heading => None,
-            Self::Faint => Some(Color::DarkGrey),
-            Self::Good => Some(Color::DarkGreen),
-            Self::Bad => Some(Color::DarkRed),
-            Self::Remarkable | Self::Timer => Some(Color::DarkYellow),
-            Self::Segment => Some(Color::DarkCyan),
-            Self::Kernel => Some(Color::DarkMagenta),
+            Self::Bad => Some(1),
+            Self::Good => Some(2),
+            Self::Remarkable | Self::Timer => Some(3),
+            Self::Kernel => Some(5),
+            Self::Segment => Some(6),
+            Self::Faint => Some(8),
         }
     }
 
@@ -45,9 +47,20 @@ impl Tone {
     pub fn cell(self, text: String) -> Cell {
         let cell = Cell::new_owned(text);
         match self.colour() {
-            Some(colour) => cell.fg(colour),
+            Some(colour) => cell.fg(Color::AnsiValue(colour)),
             None if self == Self::Heading => cell.add_attribute(Attribute::Bold),
             None => cell,
+        }
+    }
+}
+
+impl Style {
+    /// Writes text, which has to be safe for a terminal, in this tone.
+    pub fn paint(self, tone: Tone, text: &str, out: &mut dyn Write) -> io::Result<()> {
+        match tone.colour() {
+            Some(colour) if self.colour => write!(out, "\x1b[38;5;{colour}m{text}\x1b[39m"),
+            None if self.colour && tone == Tone::Heading => write!(out, "\x1b[1m{text}\x1b[0m"),
+            _ => out.write_all(text.as_bytes()),
         }
     }
 }

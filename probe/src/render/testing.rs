@@ -1,6 +1,10 @@
 //! A hand-made stream with something of everything, for every renderer.
 
+mod trace;
+
 use std::{net::SocketAddr, time::Duration};
+
+pub use trace::{trace, trace_end};
 
 use crate::model::{
     self, Backend, Cause, CauseKind, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno,
@@ -64,6 +68,11 @@ impl Stream {
         self
     }
 
+    /// The moment of what was told last.
+    pub fn now(&self) -> Mono {
+        Mono(1_000_000_000 + self.now)
+    }
+
     pub fn start(&mut self, name: &str, summary: &str) -> &mut Self {
         let phase = Phase::Start { summary: summary.to_owned() };
         self.then(Event::Scenario { name: name.to_owned(), phase })
@@ -87,7 +96,7 @@ impl Stream {
         let ipv6 = actor.ends.local.addr.is_ipv6();
         self.then(Event::Transition(Transition {
             seq: self.seq,
-            at: Mono(1_000_000_000 + self.now),
+            at: self.now(),
             cpu: 1,
             socket: SocketId { number: actor.number, generation: 1 },
             cookie: Some(actor.number),
@@ -113,7 +122,7 @@ impl Stream {
     ) -> &mut Self {
         self.then(Event::Finding(Finding {
             kind,
-            at: Mono(1_000_000_000 + self.now),
+            at: self.now(),
             socket: Some(SocketId { number: actor.number, generation: 1 }),
             netns: Some(4026531840),
             ends: actor.ends,

@@ -1,29 +1,47 @@
 //! The one loop: a source's events go through tracker and detectors to a renderer and a recording.
 //!
-//! `Session::feed` is what happens to each event; [`Session::replay`] and
+//! `feed` is what happens to each event. [`Session::follow`], [`replay`](Session::replay) and
 //! [`perform`](Session::perform) decide where the events come from and when to stop.
 
+mod analysis;
+mod companion;
+mod feed;
+mod filter;
+mod follow;
+mod live_host;
 mod perform;
+mod replay;
 mod scope;
+mod selection;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::{
+    collections::{BTreeSet, HashSet},
     io::{self, Write},
     time::{Duration, Instant},
 };
 
 use thiserror::Error;
 
+use self::{analysis::Analysis, companion::Accompanied, selection::Selector};
 pub use self::{
+    companion::Companion,
+    follow::Ending,
+    live_host::LiveHost,
     perform::{Performance, Performed},
+    replay::Ticks,
     scope::Scope,
+    selection::Selection,
 };
 use crate::{
-    detect::{self, Context, Detector},
-    model::{Connection, End, Event, Finding, Host, Phase, Report, Transition, Verdict},
+    detect,
+    model::{End, Event, Filter, FindingKind, Phase, SocketId, Transition, Verdict},
     record::Writer,
     render::Render,
     source::{Flow, Source, SourceError},
-    track::{Tracked, Tracker},
 };
 
 /// Why a session cannot go on.
@@ -32,7 +50,7 @@ pub enum SessionError {
     /// The source has no more to give.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Stdout is closed. Its reader had enough: not a failure.
+    /// The output is closed. Its reader had enough: not a failure.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
     /// The recording cannot be written any more.
@@ -40,41 +58,17 @@ pub enum SessionError {
     Recording(io::Error),
 }
 
-/// What is made of reports.
-struct Analysis {
-    tracker: Tracker,
-    detectors: Vec<Box<dyn Detector>>,
-}
-
-impl Analysis {
-    fn of(host: &Host) -> Self {
-        Self { tracker: Tracker::new(host), detectors: detect::all(host) }
-    }
-
-    fn lost(&mut self) {
-        self.tracker.lost();
-        self.detectors.iter_mut().for_each(|detector| detector.lost());
-    }
-
-    /// A report becomes a transition, which may be the evidence of findings and the end of a connection.
-    fn observe(&mut self, report: &Report) -> (Transition, Vec<Finding>, Option<Connection>) {
-        let Tracked { transition, previous, ended } = self.tracker.observe(report);
-        let context = Context {
-            transition: &transition,
-            previous,
-            connection: self.tracker.connection(transition.socket),
-            trail: self.tracker.trail(transition.socket),
-        };
-        let findings = self.detectors.iter_mut().filter_map(|detector| detector.observe(&context)).collect();
-        (transition, findings, ended)
-    }
-}
-
 /// From events to what is shown of them.
 pub struct Session {
     scope: Scope,
+    options: detect::Options,
     /// From [`Event::Ready`] on, which says what host the reports are of.
     analysis: Option<Analysis>,
+    /// Until the stream has said so: which sockets it is about, where not all.
+    about: Option<Filter>,
+    selector: Selector,
+    /// Where the host is the one that the reports are of, and can be asked.
+    companion: Option<Accompanied>,
     render: Box<dyn Render>,
     out: Box<dyn Write>,
     recording: Option<Writer<Box<dyn Write>>>,
@@ -82,7 +76,10 @@ pub struct Session {
     transitions: Vec<Transition>,
     /// The scenario that has begun and not ended.
     playing: Option<String>,
+    /// The connections that are on their way to CLOSE by their owner's will.
+    closing: HashSet<SocketId>,
     verdicts: Vec<Verdict>,
+    found: BTreeSet<FindingKind>,
     totals: End,
     started: Instant,
 }
@@ -93,13 +90,19 @@ impl Session {
     pub fn new(scope: Scope, render: Box<dyn Render>, out: Box<dyn Write>) -> Self {
         Self {
             scope,
+            options: detect::Options::default(),
             analysis: None,
+            about: None,
+            selector: Selector::new(Selection::default()),
+            companion: None,
             render,
             out,
             recording: None,
             transitions: Vec::new(),
             playing: None,
+            closing: HashSet::new(),
             verdicts: Vec::new(),
+            found: BTreeSet::new(),
             totals: End::default(),
             started: Instant::now(),
         }
@@ -112,33 +115,33 @@ impl Session {
         self
     }
 
-    /// Plays a recording, or any other source that ends, to its end, and closes the stream with the
-    /// figures that it brings along.
-    ///
-    /// # Errors
-    /// What was read before an error has been shown.
-    pub async fn replay(&mut self, source: &mut impl Source) -> Result<End, SessionError> {
-        let (mut events, mut end) = (Vec::new(), None);
-        loop {
-            let flow = source.batch(&mut events).await;
-            for event in events.drain(..) {
-                match event {
-                    // What follows it is the source's to refuse.
-                    Event::End(recorded) => end = Some(recorded),
-                    event => self.feed(event)?,
-                }
-            }
-            if flow.is_err() {
-                self.render.broken_off(&mut self.out).map_err(SessionError::Output)?;
-            }
-            self.flush()?;
-            if flow? == Flow::Ended {
-                return match end {
-                    Some(End { duration, attach, .. }) => self.end(duration, attach),
-                    None => self.finish(None),
-                };
-            }
-        }
+    /// Lets the stream be about these sockets. What comes from the source may be more; of that, only the
+    /// recording has it.
+    #[must_use]
+    pub fn about(mut self, filter: Filter) -> Self {
+        self.about = Some(filter).filter(|filter| !filter.is_empty());
+        self
+    }
+
+    /// Shows this of the stream, and no more.
+    #[must_use]
+    pub fn selecting(mut self, selection: Selection) -> Self {
+        self.selector = Selector::new(selection);
+        self
+    }
+
+    /// Lets the detectors look so.
+    #[must_use]
+    pub fn detecting(mut self, options: detect::Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Asks the host what its reports do not say.
+    #[must_use]
+    pub fn asking(mut self, companion: Box<dyn Companion>) -> Self {
+        self.companion = Some(Accompanied::by(companion));
+        self
     }
 
     /// Waits until the source is ready: what happens from then on is seen whole.
@@ -166,6 +169,12 @@ impl Session {
         &self.verdicts
     }
 
+    /// Whether a finding of one of these kinds was shown, so far.
+    #[must_use]
+    pub fn has_found(&self, kinds: &[FindingKind]) -> bool {
+        kinds.iter().any(|kind| self.found.contains(kind))
+    }
+
     /// Closes the stream now. A scenario that has not come to its end was interrupted.
     ///
     /// # Errors
@@ -190,63 +199,26 @@ impl Session {
         // What the source delivered before an error counts.
         let mut events = Vec::new();
         let flow = source.batch(&mut events).await;
-        for event in events {
-            self.feed(event)?;
-        }
-        self.flush()?;
+        self.feed_all(events)?;
         Ok(flow?)
     }
 
-    /// Takes one event from a source or a scenario: keeps it, draws the conclusions, shows them.
-    fn feed(&mut self, event: Event) -> Result<(), SessionError> {
-        if let Event::Report(report) = &event
-            && !self.scope.admits(report)
-        {
-            return Ok(());
-        }
-        self.keep(&event)?;
-        match &event {
-            Event::Report(report) => return self.report(report),
-            Event::Ready { host, .. } => self.analysis = Some(Analysis::of(host)),
-            Event::Lost { count, .. } => {
-                self.totals.lost += count;
-                if let Some(analysis) = &mut self.analysis {
-                    analysis.lost();
-                }
-            }
-            Event::Scenario { name, phase: Phase::Start { .. } } => {
-                self.transitions.clear();
-                self.playing = Some(name.clone());
-            }
-            Event::Scenario { phase: Phase::End { verdict }, .. } => {
-                self.playing = None;
-                self.verdicts.push(verdict.clone());
-            }
-            Event::Check(check) if check.pass => self.totals.checks_passed += 1,
-            Event::Check(_) => self.totals.checks_failed += 1,
-            _ => {}
-        }
-        self.show(&event)
+    /// Takes in what the source has now.
+    fn drain(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
+        let mut events = Vec::new();
+        let drained = source.drain(&mut events);
+        self.feed_all(events)?;
+        Ok(drained?)
     }
 
-    fn report(&mut self, report: &Report) -> Result<(), SessionError> {
-        let Some(analysis) = &mut self.analysis else { return Ok(()) };
-        let (transition, findings, ended) = analysis.observe(report);
-        // For the checks of a scenario; nothing else asks for them again.
-        if self.playing.is_some() {
-            self.transitions.push(transition.clone());
+    fn feed_all(&mut self, events: Vec<Event>) -> Result<(), SessionError> {
+        for event in events {
+            if self.selector.is_full() {
+                break;
+            }
+            self.feed(event)?;
         }
-        self.totals.transitions += 1;
-        self.totals.findings += findings.len() as u64;
-        self.totals.connections += u64::from(ended.is_some());
-        let shown = [Event::Transition(transition)]
-            .into_iter()
-            .chain(findings.into_iter().map(Event::Finding))
-            .chain(ended.map(Event::Connection));
-        for event in shown {
-            self.show(&event)?;
-        }
-        Ok(())
+        self.flush()
     }
 
     /// A recording that cannot be written is given up, so that the rest of the output still comes.

@@ -41,4 +41,12 @@ pub trait Source {
     /// [`SourceError`] says why there will be no more. What came before it has been delivered by
     /// earlier calls, or is in `out`.
     fn batch(&mut self, out: &mut Vec<Event>) -> impl Future<Output = Result<Flow, SourceError>>;
+
+    /// Appends what there is already to `out`, without waiting.
+    ///
+    /// # Errors
+    /// As for [`batch`](Self::batch).
+    fn drain(&mut self, _out: &mut Vec<Event>) -> Result<(), SourceError> {
+        Ok(())
+    }
 }

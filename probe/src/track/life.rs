@@ -1,13 +1,21 @@
 //! What is remembered of one socket from report to report.
 
 use super::{cause::Past, children::Unnamed, is_end, owner};
-use crate::model::{Cause, Close, Connection, Endpoints, Mono, Open, Owner, Report, SocketId, State};
+use crate::model::{
+    Cause, Close, Connection, Endpoints, Family, Listed, Mono, Open, Owner, Protocol, Report, SocketId, State,
+};
 
 /// One socket.
 #[derive(Debug)]
 pub struct Life {
     /// Its identity, with the present generation.
     pub socket: SocketId,
+    /// The cookie, where the kernel gives one.
+    cookie: Option<u64>,
+    /// The network namespace's inode number.
+    pub netns: Option<u32>,
+    protocol: Protocol,
+    family: Family,
     /// The state that it was left in.
     pub state: State,
     /// When it entered that state, where this was seen.
@@ -42,7 +50,7 @@ impl Life {
             life.entered = earlier.entered;
             life.continuous = earlier.continuous;
         }
-        life.past.passive = open == Some(Open::Passive);
+        life.past.passive = Some(open == Some(Open::Passive));
         life.past.first_port = report.ends.local.port;
         life.connection = open.map(|open| life.connection(report, open, Some(report.at)));
         life
@@ -55,20 +63,28 @@ impl Life {
         life
     }
 
-    /// A socket of which this is the first report, though not its opening; or the first under its
-    /// own name.
-    pub fn first_seen(report: &Report, unnamed: Option<Unnamed>) -> Self {
-        let Some(unnamed) = unnamed else {
-            let mut life = Self::new(report, 0, owner::at_first_sight(report));
-            if !matches!(report.old, State::Listen | State::Close) {
-                life.connection = Some(life.connection(report, Open::Preexisting, None));
-            }
-            return life;
+    /// A socket of which this is the first report, though not its opening: what the snapshot knows of it
+    /// is whose it is, and between which ends.
+    pub fn first_seen(report: &Report, older: Option<Listed>) -> Self {
+        let (owner, ends) = match older {
+            Some(row) => (row.owner, report.ends.or_earlier(row.ends)),
+            None => (Owner::UNKNOWN, report.ends),
         };
+        let owner = if owner.task.is_some() { owner } else { owner::at_first_sight(report) };
+        let mut life = Self { ends, ..Self::new(report, 0, owner) };
+        life.past.passive = None;
+        if !matches!(report.old, State::Listen | State::Close) {
+            life.connection = Some(life.connection(report, Open::Preexisting, None));
+        }
+        life
+    }
+
+    /// A child of which this is the first report under its own name.
+    pub fn named(report: &Report, unnamed: Unnamed) -> Self {
         let mut life = Self::new(report, unnamed.generation, unnamed.owner);
         life.entered = Some(unnamed.at);
         life.trail = vec![unnamed.seq];
-        life.past.passive = true;
+        life.past.passive = Some(true);
         let mut connection = life.connection(report, Open::Passive, Some(unnamed.at));
         connection.path.insert(0, State::Listen);
         life.connection = Some(connection);
@@ -78,6 +94,10 @@ impl Life {
     fn new(report: &Report, generation: u32, owner: Owner) -> Self {
         Self {
             socket: SocketId { number: report.socket, generation },
+            cookie: report.cookie,
+            netns: report.netns,
+            protocol: report.protocol,
+            family: report.family,
             state: report.old,
             entered: None,
             continuous: false,
@@ -108,9 +128,24 @@ impl Life {
         }
     }
 
+    /// The socket as sock_diag would list it now; `None` where it is closed, or has no cookie to be listed by.
+    pub fn listed(&self) -> Option<Listed> {
+        (self.state != State::Close).then_some(Listed {
+            cookie: self.cookie?,
+            netns: self.netns?,
+            protocol: self.protocol,
+            family: self.family,
+            ends: self.ends,
+            state: self.state,
+            owner: self.owner.clone(),
+            expires: None,
+        })
+    }
+
     /// Takes a report in, when its cause is known.
     pub fn step(&mut self, report: &Report, cause: Option<&Cause>, seq: u64) {
         self.state = report.new;
+        self.cookie = report.cookie.or(self.cookie);
         self.entered = Some(report.at);
         self.continuous = true;
         self.ends = report.ends.or_earlier(self.ends);

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use crate::model::{Endpoint, Known, Owner, Transition};
+use crate::model::{Endpoint, Known, Owner};
 
 /// The listening sockets of all namespaces.
 #[derive(Debug, Default)]
@@ -23,17 +23,13 @@ struct Listener {
 }
 
 impl Listeners {
-    /// A socket listens from here on.
-    pub fn add(&mut self, transition: &Transition) {
-        let number = transition.socket.number;
+    /// The socket of that number listens from here on.
+    pub fn add(&mut self, number: u64, netns: Option<u32>, local: Endpoint, owner: &Owner) {
         self.remove(number);
-        let place = place(transition.netns, transition.ends.local);
+        let place = place(netns, local);
         self.places.insert(number, place);
-        self.by_place.entry(place).or_default().push(Listener {
-            number,
-            addr: transition.ends.local.addr,
-            owner: transition.owner.clone(),
-        });
+        let listener = Listener { number, addr: local.addr, owner: owner.clone() };
+        self.by_place.entry(place).or_default().push(listener);
     }
 
     /// It listens no more.

@@ -3,14 +3,21 @@
 //! Pure: no I/O, no clock, nothing that can fail, so a recording yields what the live kernel did.
 //! The tracker remembers every live socket (`life`), and from that adds to each report its number,
 //! the generation, the owner (`owner`, `listeners`), the cause (`cause`), the ends that the kernel
-//! has cleared already, and the time in the old state.
+//! has cleared already, and the time in the old state. Of sockets older than the tracer the snapshot
+//! tells what it can (`older`). What comes beside the reports is in `beside`, connections of which only the
+//! end is reported are in `summary`.
 
+mod beside;
 mod call;
 mod cause;
+mod cgroups;
 mod children;
+mod former;
 mod life;
 mod listeners;
+mod older;
 mod owner;
+mod summary;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -21,9 +28,12 @@ use std::collections::{HashMap, VecDeque};
 use self::{
     call::Calls,
     cause::{Background, cause},
+    cgroups::Cgroups,
     children::Children,
+    former::Former,
     life::Life,
     listeners::Listeners,
+    older::Older,
 };
 use crate::model::{Connection, Host, Open, Protocol, Report, SocketId, State, Transition};
 
@@ -59,6 +69,9 @@ pub struct Tracker {
     closed: VecDeque<(u64, u64)>,
     listeners: Listeners,
     children: Children,
+    older: Older,
+    former: Former,
+    cgroups: Cgroups,
 }
 
 impl Tracker {
@@ -73,6 +86,9 @@ impl Tracker {
             closed: VecDeque::new(),
             listeners: Listeners::default(),
             children: Children::default(),
+            older: Older::default(),
+            former: Former::default(),
+            cgroups: Cgroups::default(),
         }
     }
 
@@ -81,22 +97,25 @@ impl Tracker {
         self.seq += 1;
         let mut unnamed;
         let is_unnamed = self.is_unnamed_child(report);
-        let Self { lives, listeners, children, .. } = self;
+        let Self { lives, listeners, children, older, cgroups, .. } = self;
         let life = match opening(report) {
             Some(open) if is_unnamed => {
                 // It is given its place when it has a name; the listener's is left alone.
-                unnamed = Life::unnamed(report, open, owner::at_opening(report, listeners));
+                unnamed = Life::unnamed(report, open, owner::at_opening(report, listeners, cgroups));
                 children.expect(report, unnamed.owner.clone(), self.seq);
                 &mut unnamed
             }
             Some(open) => {
-                let owner = owner::at_opening(report, listeners);
+                // The snapshot shows what became of it, if it shows it at all.
+                older.take(report);
+                let owner = owner::at_opening(report, listeners, cgroups);
                 let life = Life::born(report, open, owner, lives.get(&report.socket));
                 lives.entry(report.socket).insert_entry(life).into_mut()
             }
-            None => {
-                lives.entry(report.socket).or_insert_with(|| Life::first_seen(report, children.take(report)))
-            }
+            None => lives.entry(report.socket).or_insert_with(|| match children.take(report) {
+                Some(unnamed) => Life::named(report, unnamed),
+                None => Life::first_seen(report, older.take(report)),
+            }),
         };
 
         let previous = life.continuous.then_some(life.state);
@@ -160,11 +179,21 @@ impl Tracker {
     /// Keeps the listeners findable by port, and the memory bounded.
     fn index(&mut self, report: &Report, transition: &Transition) {
         match (report.old, report.new) {
-            (_, State::Listen) => self.listeners.add(transition),
-            (State::Listen, State::Close) => self.listeners.remove(report.socket),
+            (_, State::Listen) => {
+                let Transition { socket, netns, ends, owner, .. } = transition;
+                self.listeners.add(socket.number, *netns, ends.local, owner);
+            }
+            (State::Listen, State::Close) => {
+                self.listeners.remove(report.socket);
+                // On the fallback backend, the snapshot's has another number.
+                report.cookie.into_iter().for_each(|cookie| self.listeners.remove(cookie));
+            }
             _ => {}
         }
         if is_end(report) {
+            // Without a cookie at its opening, it was not recognised in the snapshot then.
+            self.older.take(report);
+            self.former.add(report, transition.ends, &transition.owner);
             self.closed.push_back((report.socket, self.seq));
         }
         if self.closed.len() > CLOSED
@@ -173,8 +202,9 @@ impl Tracker {
         {
             self.lives.remove(&number);
         }
-        if self.lives.len() > MOST && self.gap {
+        if self.lives.len() + self.older.len() > MOST && self.gap {
             self.gap = false;
+            self.older.forget_connections();
             self.lives.retain(|_, life| life.continuous || life.state == State::Listen);
         }
     }
@@ -183,7 +213,8 @@ impl Tracker {
     /// (not on 6.18), `inet_csk_clone_lock` sets the state first and the identity after.
     fn is_unnamed_child(&self, report: &Report) -> bool {
         let by_cookie = report.cookie == Some(report.socket);
-        let listens = self.lives.get(&report.socket).is_some_and(|life| life.state == State::Listen);
+        let listens = self.lives.get(&report.socket).is_some_and(|life| life.state == State::Listen)
+            || self.older.listens(report.socket);
         (report.old, report.new) == (State::Listen, State::SynRecv)
             && by_cookie
             && (listens || report.ends.remote.port.is_none())

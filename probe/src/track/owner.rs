@@ -4,17 +4,20 @@
 //! in softirq on whatever task is there, on loopback the *peer's*, so the owner is remembered from
 //! the few and kept through the many.
 
-use super::listeners::Listeners;
-use crate::model::{Cgroup, Known, Opened, Owner, Report, State, Task};
+use super::{cgroups::Cgroups, listeners::Listeners};
+use crate::model::{Known, Opened, Owner, Report, State, Task};
+
+/// The owner as the kernel side tells it.
+pub fn told(report: &Report, cgroups: &Cgroups) -> Option<Owner> {
+    let Opened { owner, known, cgroup, .. } = report.opened.as_ref()?;
+    let task = owner.clone()?;
+    Some(Owner { task: Some(task), cgroup: cgroup.map(|id| cgroups.by_id(id)), known: *known })
+}
 
 /// The owner at the first report of a connection or of a listener.
-pub fn at_opening(report: &Report, listeners: &Listeners) -> Owner {
-    if let Some(Opened { owner: Some(task), known, cgroup, .. }) = &report.opened {
-        return Owner {
-            task: Some(task.clone()),
-            cgroup: cgroup.map(|id| Cgroup { id, path: None }),
-            known: *known,
-        };
+pub fn at_opening(report: &Report, listeners: &Listeners, cgroups: &Cgroups) -> Owner {
+    if let Some(owner) = told(report, cgroups) {
+        return owner;
     }
     let child = report.old == State::Listen;
     let owner = if child {
@@ -26,7 +29,7 @@ pub fn at_opening(report: &Report, listeners: &Listeners) -> Owner {
     owner.unwrap_or(Owner::UNKNOWN)
 }
 
-/// The owner of a socket older than the tracer: a guess.
+/// The owner of a socket older than the tracer that the snapshot does not know: a guess.
 pub fn at_first_sight(report: &Report) -> Owner {
     match &report.task {
         Some(task) => Owner { task: Some(task.clone()), cgroup: None, known: Known::Seen },

@@ -1,29 +1,9 @@
 //! Reports for tests, as the kernel sends them on the BTF backend.
 
-use std::net::SocketAddr;
-
 use crate::model::{
-    Clock, Counters, Endpoints, Errno, Family, Host, Known, Mono, Name, Opened, Protocol, Report, State, Task,
+    Counters, Errno, Family, Known, Mono, Opened, Protocol, Report, State, Task,
+    testing::{ends, task},
 };
-
-pub fn host() -> Host {
-    Host {
-        kernel: "6.18.0".to_owned(),
-        arch: "x86_64".to_owned(),
-        hostname: "test".to_owned(),
-        clock: Clock { realtime_offset_ns: 0 },
-        ephemeral: Some(32768..=60999),
-    }
-}
-
-pub fn task(pid: u32, comm: &str) -> Task {
-    Task { pid, uid: 1000, comm: Name::from_bytes(comm.as_bytes()) }
-}
-
-pub fn ends(local: &str, remote: &str) -> Endpoints {
-    let at = |text: &str| text.parse::<SocketAddr>().expect("an address in a test").into();
-    Endpoints { local: at(local), remote: at(remote) }
-}
 
 /// A client's transition, in its own process 100, without an error.
 pub fn report(old: State, new: State) -> Report {

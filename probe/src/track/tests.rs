@@ -1,15 +1,18 @@
 //! What the tracker adds to reports.
 
+mod beside;
 mod identity;
+mod older;
+mod summary;
 
 use State::*;
 use proptest::{collection, prelude::*, sample::select};
 
-use super::{
-    testing::{ends, host, report, task},
-    *,
+use super::{testing::report, *};
+use crate::model::{
+    Cause, Endpoint, Errno, Known, Mono, is_legal,
+    testing::{ends, host, task},
 };
-use crate::model::{Cause, Endpoint, Errno, Known, Mono, is_legal};
 
 const CLOSE: u32 = 3;
 

@@ -1,54 +1,75 @@
-//! The objects about sockets: transitions, connections, findings.
+//! The objects about a socket's life: its transitions one by one, and the whole connection.
 
-use std::net::IpAddr;
+use std::num::NonZeroU32;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Calendar, VERSION};
+use super::{
+    parts::{CauseObject, EndpointObject, OwnerObject},
+    value::{Calendar, Decimal, Time, Version, generation},
+};
 use crate::{
-    model::{
-        Cause, Connection, Counters, Endpoint, Errno, Finding, Mono, Owner, SocketId, State, Transition,
-    },
-    record::nanoseconds,
+    model::{Connection, Counters, Family, Mono, Open, Protocol, State, Transition},
+    record::{nanoseconds, word::Word},
 };
 
-#[derive(Debug, Serialize)]
+/// One state transition of one socket.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
 pub struct TransitionObject<'a> {
-    v: u8,
-    time: Option<String>,
+    v: Version,
+    /// When, as RFC 3339 in UTC with nanoseconds; null before the host's clock is known.
+    time: Option<Time>,
+    /// When, on CLOCK_MONOTONIC, in nanoseconds.
     mono_ns: u64,
+    /// The how-manieth transition of this stream it is, from 1.
     seq: u64,
-    socket: String,
-    generation: Option<u32>,
+    /// The socket's cookie, which SO_COOKIE and sock_diag give too; on backend `tracepoint` the address of
+    /// its `struct sock`.
+    socket: Decimal,
+    /// Which of the socket's connections it is, from 1; null where its opening was not seen.
+    generation: Option<NonZeroU32>,
+    /// The network namespace's inode number; null where the kernel does not tell.
     netns: Option<u32>,
-    protocol: &'static str,
-    family: &'static str,
+    /// TCP, or the MPTCP socket above its subflows.
+    protocol: Word<Protocol>,
+    /// The socket's address family; a v4-mapped connection is an IPv6 socket's.
+    family: Word<Family>,
+    /// This socket's end; where the kernel has cleared it already, the last known.
     local: EndpointObject,
+    /// The peer's end; where the kernel has cleared it already, the last known.
     remote: EndpointObject,
-    old: &'static str,
-    new: &'static str,
+    /// The state left.
+    old: Word<State>,
+    /// The state entered.
+    new: Word<State>,
+    /// Why; null where the kernel does not tell.
     cause: Option<CauseObject<'a>>,
+    /// Whose socket it is.
     owner: OwnerObject,
+    /// The CPU that it ran on.
     cpu: u32,
+    /// How long the socket was in the old state, in nanoseconds; null where the beginning was not seen.
     since_ns: Option<u64>,
 }
 
 impl<'a> TransitionObject<'a> {
     pub fn of(transition: &'a Transition, calendar: Calendar) -> Self {
         Self {
-            v: VERSION,
+            v: Version,
             time: calendar.time(transition.at),
             mono_ns: transition.at.0,
             seq: transition.seq,
-            socket: transition.socket.number.to_string(),
+            socket: Decimal(transition.socket.number),
             generation: generation(transition.socket),
             netns: transition.netns,
-            protocol: transition.protocol.name(),
-            family: transition.family.name(),
+            protocol: Word(transition.protocol),
+            family: Word(transition.family),
             local: transition.ends.local.into(),
             remote: transition.ends.remote.into(),
-            old: transition.old.name(),
-            new: transition.new.name(),
+            old: Word(transition.old),
+            new: Word(transition.new),
             cause: transition.cause.as_ref().map(Into::into),
             owner: (&transition.owner).into(),
             cpu: transition.cpu,
@@ -57,31 +78,57 @@ impl<'a> TransitionObject<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// A connection that ended: its whole life.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
 pub struct ConnectionObject<'a> {
-    v: u8,
-    socket: String,
-    generation: Option<u32>,
+    v: Version,
+    /// The socket's identity, as in its transitions.
+    socket: Decimal,
+    /// Which of the socket's connections it is, from 1; null where its opening was not seen.
+    generation: Option<NonZeroU32>,
+    /// The network namespace's inode number; null where the kernel does not tell.
     netns: Option<u32>,
-    protocol: &'static str,
-    family: &'static str,
+    /// TCP, or the MPTCP socket above its subflows.
+    protocol: Word<Protocol>,
+    /// The socket's address family; a v4-mapped connection is an IPv6 socket's.
+    family: Word<Family>,
+    /// This socket's end, as last known.
     local: EndpointObject,
+    /// The peer's end, as last known.
     remote: EndpointObject,
-    open: &'static str,
+    /// How it came to be; `preexisting` where it is older than the tracer.
+    open: Word<Open>,
+    /// The cause of its last transition; null where the kernel does not tell.
     close: Option<CauseObject<'a>>,
-    opened: Option<String>,
-    established: Option<String>,
-    closed: Option<String>,
-    path: Vec<&'static str>,
+    /// When its first transition was, as RFC 3339; null where that was not seen.
+    opened: Option<Time>,
+    /// When it reached ESTABLISHED, as RFC 3339; null where it never did, or that was not seen.
+    established: Option<Time>,
+    /// When it reached CLOSE, as RFC 3339; null where that was not seen.
+    closed: Option<Time>,
+    /// The states it went through, in order.
+    path: Vec<Word<State>>,
+    /// From the first transition to CLOSE, the handshake included, in nanoseconds; null where either was not
+    /// seen.
     duration_ns: Option<u64>,
+    /// From the first transition to ESTABLISHED, in nanoseconds; null where either was not seen.
     handshake_ns: Option<u64>,
+    /// Payload bytes sent, each counted once; null, as all counters are, where the backend gives none.
     bytes_sent: Option<u64>,
+    /// Payload bytes received in order.
     bytes_received: Option<u64>,
+    /// Segments sent, SYNs and bare ACKs included.
     segs_out: Option<u32>,
+    /// Segments received.
     segs_in: Option<u32>,
+    /// Segments retransmitted.
     retransmits: Option<u32>,
+    /// The smoothed round-trip time at the end, in microseconds; null before the first sample.
     srtt_us: Option<u32>,
+    /// Whose it is.
     owner: OwnerObject,
+    /// False where the start was not seen, or events were lost while it lived.
     complete: bool,
 }
 
@@ -94,20 +141,20 @@ impl<'a> ConnectionObject<'a> {
         let bytes = |field: fn(Counters) -> u64| counted.map(field);
         let segments = |field: fn(Counters) -> u32| counted.map(field);
         Self {
-            v: VERSION,
-            socket: connection.socket.number.to_string(),
+            v: Version,
+            socket: Decimal(connection.socket.number),
             generation: generation(connection.socket),
             netns: connection.netns,
-            protocol: connection.protocol.name(),
-            family: connection.family.name(),
+            protocol: Word(connection.protocol),
+            family: Word(connection.family),
             local: connection.ends.local.into(),
             remote: connection.ends.remote.into(),
-            open: connection.open.name(),
+            open: Word(connection.open),
             close: connection.close.as_ref().and_then(|close| close.cause.as_ref()).map(Into::into),
             opened: time(connection.opened),
             established: time(connection.established),
             closed: time(closed),
-            path: connection.path.iter().map(|state: &State| state.name()).collect(),
+            path: connection.path.iter().copied().map(Word).collect(),
             duration_ns: between(connection.opened, closed),
             handshake_ns: between(connection.opened, connection.established),
             bytes_sent: bytes(|counters| counters.bytes_sent),
@@ -122,91 +169,52 @@ impl<'a> ConnectionObject<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
-pub struct FindingObject<'a> {
-    v: u8,
-    time: Option<String>,
-    mono_ns: u64,
-    kind: &'static str,
-    socket: Option<String>,
-    generation: Option<u32>,
-    local: EndpointObject,
-    remote: EndpointObject,
-    netns: Option<u32>,
-    owner: OwnerObject,
-    explain: &'a str,
-    cure: Option<&'a str>,
-    evidence: &'a [u64],
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Clock, Endpoint, Endpoints, Owner, SocketId};
 
-impl<'a> FindingObject<'a> {
-    pub fn of(finding: &'a Finding, calendar: Calendar) -> Self {
-        Self {
-            v: VERSION,
-            time: calendar.time(finding.at),
-            mono_ns: finding.at.0,
-            kind: finding.kind.name(),
-            socket: finding.socket.map(|socket| socket.number.to_string()),
-            generation: finding.socket.and_then(generation),
-            local: finding.ends.local.into(),
-            remote: finding.ends.remote.into(),
-            netns: finding.netns,
-            owner: (&finding.owner).into(),
-            explain: &finding.explain,
-            cure: finding.cure.as_deref(),
-            evidence: &finding.evidence,
+    #[test]
+    fn what_was_not_seen_is_null() {
+        let end = Endpoint::new([127, 0, 0, 1].into(), 0);
+        let connection = Connection {
+            socket: SocketId { number: u64::MAX, generation: 0 },
+            netns: None,
+            protocol: Protocol::Tcp,
+            family: Family::Ipv4,
+            ends: Endpoints { local: end, remote: end },
+            open: Open::Preexisting,
+            opened: None,
+            established: Some(Mono(1)),
+            close: None,
+            path: vec![],
+            counters: None,
+            owner: Owner::UNKNOWN,
+            complete: false,
+        };
+        let calendar = Calendar(Some(Clock { realtime_offset_ns: 0 }));
+        let object = serde_json::to_value(ConnectionObject::of(&connection, calendar)).expect("JSON");
+        let unknown = [
+            "bytes_received",
+            "bytes_sent",
+            "close",
+            "closed",
+            "duration_ns",
+            "generation",
+            "handshake_ns",
+            "netns",
+            "opened",
+            "retransmits",
+            "segs_in",
+            "segs_out",
+            "srtt_us",
+        ];
+        for (name, value) in object.as_object().expect("an object") {
+            assert_eq!(value.is_null(), unknown.contains(&name.as_str()), "{name}: {value}");
         }
+        assert_eq!(object["open"], "preexisting");
+        assert_eq!(object["established"], "1970-01-01T00:00:00.000000001Z");
+        assert_eq!(object["socket"], "18446744073709551615");
+        assert_eq!(object["local"], serde_json::json!({ "addr": "127.0.0.1", "port": null }));
     }
-}
-
-#[derive(Debug, Serialize)]
-pub struct EndpointObject {
-    addr: IpAddr,
-    port: Option<u16>,
-}
-
-impl From<Endpoint> for EndpointObject {
-    fn from(endpoint: Endpoint) -> Self {
-        Self { addr: endpoint.addr, port: endpoint.port.map(Into::into) }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct CauseObject<'a> {
-    kind: &'static str,
-    detail: &'a str,
-    errno: Option<String>,
-}
-
-impl<'a> From<&'a Cause> for CauseObject<'a> {
-    fn from(cause: &'a Cause) -> Self {
-        Self { kind: cause.kind.name(), detail: &cause.detail, errno: cause.errno.map(Errno::name) }
-    }
-}
-
-#[derive(Debug, Serialize)]
-pub struct OwnerObject {
-    pid: Option<u32>,
-    comm: Option<String>,
-    uid: Option<u32>,
-    cgroup: Option<String>,
-    known: &'static str,
-}
-
-impl From<&Owner> for OwnerObject {
-    fn from(owner: &Owner) -> Self {
-        let task = owner.task.as_ref();
-        Self {
-            pid: task.map(|task| task.pid),
-            comm: task.map(|task| task.comm.to_text()),
-            uid: task.map(|task| task.uid),
-            cgroup: owner.cgroup.as_ref().map(|cgroup| cgroup.id.to_string()),
-            known: owner.known.name(),
-        }
-    }
-}
-
-/// Generation 0 is one that was not seen.
-fn generation(socket: SocketId) -> Option<u32> {
-    (socket.generation != 0).then_some(socket.generation)
 }

@@ -1,204 +1,121 @@
-//! The objects about the run: its host, its scenarios, its end.
+//! The objects about the stream itself: the host it is taken on, its gaps, its end.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
-use super::{
-    VERSION,
-    life::{EndpointObject, OwnerObject},
-};
+use super::value::Version;
 use crate::{
-    model::{Backend, Check, End, Host, Phase, SocketId, SocketRow, Verdict},
-    record::nanoseconds,
+    model::{Backend, End, Host},
+    record::{
+        nanoseconds,
+        word::{PLACES, Word},
+    },
 };
 
-#[derive(Debug, Serialize)]
+/// Every program is attached and the snapshot taken: from here on nothing is missed.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
 pub struct ReadyObject<'a> {
-    v: u8,
+    v: Version,
+    /// The machine.
     host: HostObject<'a>,
-    backend: &'static str,
+    /// The kernel interface that the transitions come from.
+    backend: Word<Backend>,
+    /// What this host cannot give, a sentence each.
     off: &'a [String],
+    /// How many sockets were there already; null where nobody looked.
     existing: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+/// The machine that the stream is taken on.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "host", deny_unknown_fields)]
 struct HostObject<'a> {
+    /// The kernel's release: `uname -r`.
     kernel: &'a str,
+    /// The machine's architecture: `uname -m`.
     arch: &'a str,
+    /// The name that it has in its network: `uname -n`.
     hostname: &'a str,
 }
 
 impl<'a> ReadyObject<'a> {
     pub fn of(host: &'a Host, backend: Backend, off: &'a [String], existing: Option<u64>) -> Self {
         Self {
-            v: VERSION,
+            v: Version,
             host: HostObject { kernel: &host.kernel, arch: &host.arch, hostname: &host.hostname },
-            backend: backend.name(),
+            backend: Word(backend),
             off,
             existing,
         }
     }
 }
 
-#[derive(Debug, Serialize)]
+/// Events are missing here.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
 pub struct LostObject<'a> {
-    v: u8,
+    v: Version,
+    /// How many.
     count: u64,
+    /// Where they went missing: the ring was full, the reader could not make sense of one, or the kernel passed over
+    /// an event because it came while the program was running on that CPU.
+    #[schemars(schema_with = "place")]
     r#where: &'a str,
+}
+
+fn place(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": PLACES })
 }
 
 impl<'a> LostObject<'a> {
     pub fn of(count: u64, place: &'a str) -> Self {
-        Self { v: VERSION, count, r#where: place }
+        Self { v: Version, count, r#where: place }
     }
 }
 
-/// `summary` belongs to the start; `verdict` and `reason` to the end.
-#[derive(Debug, Serialize)]
-pub struct ScenarioObject<'a> {
-    v: u8,
-    name: &'a str,
-    phase: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    summary: Option<&'a str>,
-    #[serde(flatten)]
-    verdict: Option<VerdictObject<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct VerdictObject<'a> {
-    verdict: &'static str,
-    /// Why it is unsupported.
-    reason: Option<&'a str>,
-}
-
-impl<'a> ScenarioObject<'a> {
-    pub fn of(name: &'a str, phase: &'a Phase) -> Self {
-        let (phase, summary, verdict) = match phase {
-            Phase::Start { summary } => ("start", Some(summary.as_str()), None),
-            Phase::End { verdict } => {
-                let (verdict, reason) = match verdict {
-                    Verdict::Passed => ("passed", None),
-                    Verdict::Failed => ("failed", None),
-                    Verdict::Unsupported(why) => ("unsupported", Some(why.as_str())),
-                    Verdict::Interrupted => ("interrupted", None),
-                };
-                ("end", None, Some(VerdictObject { verdict, reason }))
-            }
-        };
-        Self { v: VERSION, name, phase, summary, verdict }
-    }
-}
-
-#[derive(Debug, Serialize)]
-pub struct CheckObject<'a> {
-    v: u8,
-    scenario: &'a str,
-    name: &'a str,
-    expected: &'a str,
-    observed: &'a str,
-    pass: bool,
-}
-
-impl<'a> CheckObject<'a> {
-    pub fn of(check: &'a Check) -> Self {
-        Self {
-            v: VERSION,
-            scenario: &check.scenario,
-            name: &check.name,
-            expected: &check.expected,
-            observed: &check.observed,
-            pass: check.pass,
-        }
-    }
-}
-
-/// What the scenario calls the sockets of its transitions.
-#[derive(Debug, Serialize)]
-pub struct LabelsObject<'a> {
-    v: u8,
-    labels: Vec<LabelObject<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct LabelObject<'a> {
-    socket: String,
-    generation: Option<u32>,
-    label: &'a str,
-}
-
-impl<'a> LabelsObject<'a> {
-    pub fn of(labels: &'a [(SocketId, String)]) -> Self {
-        let object = |(socket, label): &'a (SocketId, String)| LabelObject {
-            socket: socket.number.to_string(),
-            generation: (socket.generation != 0).then_some(socket.generation),
-            label,
-        };
-        Self { v: VERSION, labels: labels.iter().map(object).collect() }
-    }
-}
-
-#[derive(Debug, Serialize)]
-pub struct SocketsObject<'a> {
-    v: u8,
-    sockets: Vec<SocketObject<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct SocketObject<'a> {
-    label: &'a str,
-    socket: String,
-    state: &'static str,
-    local: EndpointObject,
-    remote: EndpointObject,
-    owner: OwnerObject,
-}
-
-impl<'a> SocketsObject<'a> {
-    pub fn of(rows: &'a [SocketRow]) -> Self {
-        let sockets = rows
-            .iter()
-            .map(|row| SocketObject {
-                label: &row.label,
-                socket: row.cookie.to_string(),
-                state: row.state.name(),
-                local: row.ends.local.into(),
-                remote: row.ends.remote.into(),
-                owner: (&row.owner).into(),
-            })
-            .collect();
-        Self { v: VERSION, sockets }
-    }
-}
-
-#[derive(Debug, Serialize)]
+/// A line of explanation, for people.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
 pub struct NoteObject<'a> {
-    v: u8,
+    v: Version,
+    /// The line.
     text: &'a str,
 }
 
 impl<'a> NoteObject<'a> {
     pub fn of(text: &'a str) -> Self {
-        Self { v: VERSION, text }
+        Self { v: Version, text }
     }
 }
 
-#[derive(Debug, Serialize)]
+/// The stream is over: its figures.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
 pub struct EndObject {
-    v: u8,
+    v: Version,
+    /// Transitions seen.
     transitions: u64,
+    /// Connections that ended.
     connections: u64,
+    /// Findings made.
     findings: u64,
+    /// Events lost.
     lost: u64,
+    /// Checks that passed.
     checks_passed: u64,
+    /// Checks that failed.
     checks_failed: u64,
+    /// From start to end, in nanoseconds.
     duration_ns: u64,
+    /// How long loading and attaching the programs took, in nanoseconds; null without a kernel.
     attach_ns: Option<u64>,
 }
 
 impl EndObject {
     pub fn of(end: &End) -> Self {
         Self {
-            v: VERSION,
+            v: Version,
             transitions: end.transitions,
             connections: end.connections,
             findings: end.findings,

@@ -1,18 +1,31 @@
 //! The lines of a recording between its header and its end, and how they become events again.
 
+mod filter;
+mod listed;
+mod owner;
+mod refused;
 mod report;
 mod said;
+mod summary;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use self::{
+    filter::FilterLine,
+    listed::{ListedLine, RemainsLine},
+    owner::CgroupLine,
+    refused::{BindFailedLine, ResetLine},
     report::ReportLine,
     said::{CheckLine, LabelLine, PhaseLine, SocketLine},
+    summary::SummaryLine,
 };
-use super::{names, nanoseconds};
-use crate::model::{Backend, Clock, End, Event, Host};
+use super::{
+    names, nanoseconds,
+    word::{self, Word},
+};
+use crate::model::{Backend, Clock, End, Event, Host, Mono};
 
 /// One line. The tag stands outside so that an error inside has its column.
 #[derive(Debug, Deserialize, Serialize)]
@@ -20,10 +33,30 @@ use crate::model::{Backend, Clock, End, Event, Host};
 pub enum Line {
     /// [`Event::Ready`]
     Ready(ReadyLine),
+    /// [`Event::Filter`]
+    Filter(Box<FilterLine>),
+    /// [`Event::Existing`]
+    Existing { at: u64, sockets: Vec<ListedLine> },
+    /// [`Event::Cgroup`]
+    Cgroup(CgroupLine),
     /// [`Event::Report`]
     Report(Box<ReportLine>),
+    /// [`Event::Summary`]
+    Summary(Box<SummaryLine>),
+    /// [`Event::BindFailed`]
+    BindFailed(Box<BindFailedLine>),
+    /// [`Event::Reset`]
+    Reset(Box<ResetLine>),
+    /// [`Event::Remains`]
+    Remains(Box<RemainsLine>),
+    /// [`Event::Tick`], in nanoseconds.
+    Tick(u64),
     /// [`Event::Lost`]
-    Lost { count: u64, place: String },
+    Lost {
+        count: u64,
+        #[serde(with = "word::place")]
+        place: String,
+    },
     /// [`Event::Scenario`]
     Scenario { name: String, phase: PhaseLine },
     /// [`Event::Check`]
@@ -46,7 +79,17 @@ impl Line {
             Event::Ready { host, backend, off, existing } => {
                 Self::Ready(ReadyLine::of(host, *backend, off, *existing))
             }
+            Event::Filter(filter) => Self::Filter(Box::new(filter.as_ref().into())),
+            Event::Existing { at, sockets } => {
+                Self::Existing { at: at.0, sockets: sockets.iter().map(Into::into).collect() }
+            }
+            Event::Cgroup(cgroup) => Self::Cgroup(cgroup.into()),
             Event::Report(report) => Self::Report(Box::new(report.into())),
+            Event::Summary(summary) => Self::Summary(Box::new(summary.as_ref().into())),
+            Event::BindFailed(failure) => Self::BindFailed(Box::new(failure.as_ref().into())),
+            Event::Reset(reset) => Self::Reset(Box::new(reset.into())),
+            Event::Remains(remains) => Self::Remains(Box::new(remains.into())),
+            Event::Tick(now) => Self::Tick(now.0),
             Event::Lost { count, place } => Self::Lost { count: *count, place: place.clone() },
             Event::Scenario { name, phase } => Self::Scenario { name: name.clone(), phase: phase.into() },
             Event::Check(check) => Self::Check(check.into()),
@@ -59,13 +102,6 @@ impl Line {
                 attach_ns: end.attach.map(nanoseconds),
             },
             Event::Transition(_) | Event::Connection(_) | Event::Finding(_) => return None,
-            Event::Existing { .. }
-            | Event::Cgroup(_)
-            | Event::Summary(_)
-            | Event::BindFailed(_)
-            | Event::Reset(_)
-            | Event::Remains(_)
-            | Event::Tick(_) => return None,
         })
     }
 
@@ -73,7 +109,17 @@ impl Line {
     pub fn into_event(self) -> Event {
         match self {
             Self::Ready(ready) => ready.into_event(),
+            Self::Filter(filter) => Event::Filter(Box::new((*filter).into())),
+            Self::Existing { at, sockets } => {
+                Event::Existing { at: Mono(at), sockets: sockets.into_iter().map(Into::into).collect() }
+            }
+            Self::Cgroup(cgroup) => Event::Cgroup(cgroup.into()),
             Self::Report(report) => Event::Report((*report).into()),
+            Self::Summary(summary) => Event::Summary(Box::new((*summary).into())),
+            Self::BindFailed(failure) => Event::BindFailed(Box::new((*failure).into())),
+            Self::Reset(reset) => Event::Reset((*reset).into()),
+            Self::Remains(remains) => Event::Remains((*remains).into()),
+            Self::Tick(now) => Event::Tick(Mono(now)),
             Self::Lost { count, place } => Event::Lost { count, place },
             Self::Scenario { name, phase } => Event::Scenario { name, phase: phase.into() },
             Self::Check(check) => Event::Check(check.into()),
@@ -99,8 +145,7 @@ pub struct ReadyLine {
     #[serde(with = "names::wide")]
     realtime_offset_ns: i128,
     ephemeral: Option<(u16, u16)>,
-    #[serde(with = "names::backend")]
-    backend: Backend,
+    backend: Word<Backend>,
     off: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     existing: Option<u64>,
@@ -114,7 +159,7 @@ impl ReadyLine {
             hostname: host.hostname.clone(),
             realtime_offset_ns: host.clock.realtime_offset_ns,
             ephemeral: host.ephemeral.as_ref().map(|range| (*range.start(), *range.end())),
-            backend,
+            backend: Word(backend),
             off: off.to_vec(),
             existing,
         }
@@ -129,7 +174,7 @@ impl ReadyLine {
                 clock: Clock { realtime_offset_ns: self.realtime_offset_ns },
                 ephemeral: self.ephemeral.map(|(first, last)| first..=last),
             },
-            backend: self.backend,
+            backend: self.backend.0,
             off: self.off,
             existing: self.existing,
         }

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::names;
-use crate::model::{
-    Counters, Endpoints, Errno, Family, Known, Mono, Name, Opened, Protocol, Report, State, Task,
+use super::owner::{TaskLine, address};
+use crate::{
+    model::{Counters, Endpoints, Errno, Family, Known, Mono, Opened, Protocol, Report, State},
+    record::word::Word,
 };
 
 /// [`Report`], with what is unknown left out.
@@ -20,16 +21,12 @@ pub struct ReportLine {
     cookie: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     netns: Option<u32>,
-    #[serde(with = "names::protocol")]
-    protocol: Protocol,
-    #[serde(with = "names::family")]
-    family: Family,
+    protocol: Word<Protocol>,
+    family: Word<Family>,
     local: SocketAddr,
     remote: SocketAddr,
-    #[serde(with = "names::state")]
-    old: State,
-    #[serde(with = "names::state")]
-    new: State,
+    old: Word<State>,
+    new: Word<State>,
     /// 0 is no error; left out where it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<i32>,
@@ -53,24 +50,13 @@ pub struct ReportLine {
     counters: Option<CountersLine>,
 }
 
-/// [`Task`]
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct TaskLine {
-    pid: u32,
-    uid: u32,
-    #[serde(with = "names::comm")]
-    comm: Name,
-}
-
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct OpenedLine {
     generation: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<TaskLine>,
-    #[serde(with = "names::known")]
-    known: Known,
+    known: Word<Known>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cgroup: Option<u64>,
 }
@@ -95,12 +81,12 @@ impl From<&Report> for ReportLine {
             socket: report.socket,
             cookie: report.cookie,
             netns: report.netns,
-            protocol: report.protocol,
-            family: report.family,
-            local: SocketAddr::new(report.ends.local.addr, report.ends.local.port_or_zero()),
-            remote: SocketAddr::new(report.ends.remote.addr, report.ends.remote.port_or_zero()),
-            old: report.old,
-            new: report.new,
+            protocol: Word(report.protocol),
+            family: Word(report.family),
+            local: address(report.ends.local),
+            remote: address(report.ends.remote),
+            old: Word(report.old),
+            new: Word(report.new),
             error: report.error.map(|error| error.map_or(0, |errno| errno.0)),
             shutdown: report.shutdown,
             orphaned: report.orphaned,
@@ -123,11 +109,11 @@ impl From<ReportLine> for Report {
             socket: line.socket,
             cookie: line.cookie,
             netns: line.netns,
-            protocol: line.protocol,
-            family: line.family,
+            protocol: line.protocol.0,
+            family: line.family.0,
             ends: Endpoints { local: line.local.into(), remote: line.remote.into() },
-            old: line.old,
-            new: line.new,
+            old: line.old.0,
+            new: line.new.0,
             error: line.error.map(|number| (number != 0).then_some(Errno(number))),
             shutdown: line.shutdown,
             orphaned: line.orphaned,
@@ -142,24 +128,12 @@ impl From<ReportLine> for Report {
     }
 }
 
-impl From<&Task> for TaskLine {
-    fn from(task: &Task) -> Self {
-        Self { pid: task.pid, uid: task.uid, comm: task.comm.clone() }
-    }
-}
-
-impl From<TaskLine> for Task {
-    fn from(line: TaskLine) -> Self {
-        Self { pid: line.pid, uid: line.uid, comm: line.comm }
-    }
-}
-
 impl From<&Opened> for OpenedLine {
     fn from(opened: &Opened) -> Self {
         Self {
             generation: opened.generation,
             owner: opened.owner.as_ref().map(Into::into),
-            known: opened.known,
+            known: Word(opened.known),
             cgroup: opened.cgroup,
         }
     }
@@ -170,7 +144,7 @@ impl From<OpenedLine> for Opened {
         Self {
             generation: line.generation,
             owner: line.owner.map(Into::into),
-            known: line.known,
+            known: line.known.0,
             cgroup: line.cgroup,
         }
     }

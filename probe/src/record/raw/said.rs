@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{names, report::TaskLine};
-use crate::model::{Cgroup, Check, Endpoints, Known, Owner, Phase, SocketId, SocketRow, State, Verdict};
+use super::owner::{TaskLine, address};
+use crate::{
+    model::{Cgroup, Check, Endpoints, Known, Owner, Phase, SocketId, SocketRow, State, Verdict},
+    record::{names::Escaped, word::Word},
+};
 
 /// [`Phase`]
 #[derive(Debug, Deserialize, Serialize)]
@@ -50,14 +53,15 @@ pub struct LabelLine {
 #[serde(deny_unknown_fields)]
 pub struct SocketLine {
     label: String,
-    #[serde(with = "names::state")]
-    state: State,
+    state: Word<State>,
     local: SocketAddr,
     remote: SocketAddr,
     owner: Option<TaskLine>,
-    #[serde(with = "names::known")]
-    known: Known,
+    known: Word<Known>,
+    /// The cgroup's id.
     cgroup: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cgroup_path: Option<Escaped>,
     cookie: u64,
 }
 
@@ -131,14 +135,16 @@ impl From<LabelLine> for (SocketId, String) {
 
 impl From<&SocketRow> for SocketLine {
     fn from(row: &SocketRow) -> Self {
+        let cgroup = row.owner.cgroup.as_ref();
         Self {
             label: row.label.clone(),
-            state: row.state,
-            local: SocketAddr::new(row.ends.local.addr, row.ends.local.port_or_zero()),
-            remote: SocketAddr::new(row.ends.remote.addr, row.ends.remote.port_or_zero()),
+            state: Word(row.state),
+            local: address(row.ends.local),
+            remote: address(row.ends.remote),
             owner: row.owner.task.as_ref().map(Into::into),
-            known: row.owner.known,
-            cgroup: row.owner.cgroup.as_ref().map(|cgroup| cgroup.id),
+            known: Word(row.owner.known),
+            cgroup: cgroup.map(|cgroup| cgroup.id),
+            cgroup_path: cgroup.and_then(|cgroup| cgroup.path.clone()).map(Escaped),
             cookie: row.cookie,
         }
     }
@@ -146,14 +152,15 @@ impl From<&SocketRow> for SocketLine {
 
 impl From<SocketLine> for SocketRow {
     fn from(line: SocketLine) -> Self {
+        let path = line.cgroup_path.map(|path| path.0);
         Self {
             label: line.label,
-            state: line.state,
+            state: line.state.0,
             ends: Endpoints { local: line.local.into(), remote: line.remote.into() },
             owner: Owner {
                 task: line.owner.map(Into::into),
-                cgroup: line.cgroup.map(|id| Cgroup { id, path: None }),
-                known: line.known,
+                cgroup: line.cgroup.map(|id| Cgroup { id, path }),
+                known: line.known.0,
             },
             cookie: line.cookie,
         }

@@ -1,5 +1,4 @@
-//! What belongs together in the output: a scenario from its start to its end, or what happens
-//! outside of any.
+//! What belongs together in the output: a scenario from its start to its end.
 
 use std::{
     collections::HashMap,
@@ -12,7 +11,7 @@ use super::{
     grid::{INDENT, paragraph},
     parts, transitions, words,
 };
-use crate::model::{Check, Finding, Mono, SocketId, SocketRow, Transition, Verdict};
+use crate::model::{Check, Event, Finding, Mono, SocketId, SocketRow, Transition, Verdict};
 
 /// A section that is being gathered: a table needs all of its rows before it has its widths.
 #[derive(Debug, Default)]
@@ -34,12 +33,24 @@ pub struct Section {
 }
 
 impl Section {
+    /// Takes what belongs to it. A connection does not: its transitions tell it all.
+    pub fn add(&mut self, event: &Event) {
+        match event {
+            Event::Transition(transition) => self.transitions.push(transition.clone()),
+            Event::Finding(finding) => self.findings.push(finding.clone()),
+            Event::Check(check) => self.checks.push(check.clone()),
+            Event::Labels(labels) => self.labels.extend(labels.iter().cloned()),
+            Event::Sockets(rows) => self.sockets.extend_from_slice(rows),
+            Event::Note(text) => self.notes.push(text.clone()),
+            Event::Lost { count, place } => self.lost.push((*count, place.clone())),
+            _ => {}
+        }
+    }
+
     /// Writes everything but the heading and the verdict. Times are since `start`.
     pub fn write(&self, start: Mono, style: Style, out: &mut dyn Write) -> io::Result<()> {
         for (count, place) in &self.lost {
-            let reports = words::count(*count, "report was", "reports were");
-            let text = format!("{reports} lost ({place}): what follows is not all that happened");
-            part(out, |out| paragraph(style, Tone::Bad, &text).write(out))?;
+            part(out, |out| paragraph(style, Tone::Bad, &words::lost(*count, place)).write(out))?;
         }
         if !self.transitions.is_empty() {
             part(out, |out| transitions::write(&fold(&self.transitions), &self.labels, start, style, out))?;

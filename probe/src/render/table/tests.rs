@@ -1,10 +1,10 @@
 //! Tables as they are read.
 
 use super::*;
-use crate::render::testing::{self, Stream};
+use crate::render::testing;
 
 fn shown(events: impl IntoIterator<Item = Event>, width: usize, colour: bool) -> String {
-    let mut table = Table::new(Style { width, colour });
+    let mut table = Table::new(Style { width, colour }, View::Transitions, TimeFormat::Elapsed);
     let mut out = Vec::new();
     for event in events {
         table.event(&event, &mut out).expect("memory takes everything");
@@ -66,12 +66,4 @@ fn no_control_character_gets_through() {
         let text = shown(run(testing::trouble()), width, false);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
     }
-}
-
-#[test]
-fn what_happens_outside_is_not_held_back_for_long() {
-    let mut stream = Stream::default();
-    stream.hammers("127.0.0.1:80", PIECE as u64);
-    let text = shown(stream.events, 80, false);
-    assert_eq!(text.matches("old → new").count(), 2);
 }

@@ -11,7 +11,7 @@ use super::{
     grid::{Grid, paragraph},
     words,
 };
-use crate::model::{Endpoints, Mono, SocketId, Transition};
+use crate::model::{Mono, SocketId, Transition};
 
 /// What a socket's number, its owner and the gaps need, as a rule.
 const BESIDE_ENDS: usize = 34;
@@ -45,7 +45,7 @@ fn legend<'a>(
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    match words::legend(shown.map(|transition| &transition.owner)) {
+    match shown.map(|transition| &transition.owner).collect::<words::Marks>().legend() {
         Some(legend) => paragraph(style, Tone::Faint, &legend).write(out),
         None => Ok(()),
     }
@@ -61,7 +61,7 @@ fn together(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> Gri
             Row::One(transition) => [
                 time(start, transition),
                 plain(name(labels, transition.socket)),
-                plain(ends(transition.ends)),
+                plain(words::ends(transition.ends)),
                 plain(edge(transition, pad)),
                 words::cause(transition.cause.as_ref()),
                 words::owner(&transition.owner),
@@ -102,8 +102,8 @@ fn table_of_sockets(sockets: &[&Transition], labels: &Labels, style: Style) -> G
     let mut grid = Grid::new(style).header(["socket", "local → remote", "owner"]);
     for Transition { socket, ends: both, owner, .. } in sockets.iter().copied() {
         let name = plain(name(labels, *socket));
-        let together = ends(*both);
-        if together.chars().count() <= room || is_alone(*both) {
+        let together = words::ends(*both);
+        if together.chars().count() <= room || words::is_alone(*both) {
             grid.row([name, plain(together), words::owner(owner)]);
         } else {
             grid.row([name, plain(both.local), words::owner(owner)]);
@@ -155,16 +155,6 @@ fn widest_old(rows: &[Row<'_>]) -> usize {
 
 fn edge(transition: &Transition, pad: usize) -> String {
     format!("{:pad$} → {}", transition.old, transition.new)
-}
-
-/// Both ends; of a listener, its own.
-fn ends(ends: Endpoints) -> String {
-    if is_alone(ends) { ends.local.to_string() } else { format!("{} → {}", ends.local, ends.remote) }
-}
-
-/// Whether there is no peer.
-fn is_alone(ends: Endpoints) -> bool {
-    ends.remote.addr.is_unspecified() && ends.remote.port.is_none()
 }
 
 fn time(start: Mono, transition: &Transition) -> (Tone, String) {

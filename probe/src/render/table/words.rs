@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Cause, CauseKind, Known, Mono, Owner, SocketId};
+use crate::model::{Cause, CauseKind, Connection, Endpoints, Known, Mono, Owner, SocketId};
 
 use super::super::style::Tone;
 
@@ -22,8 +22,47 @@ pub fn span(duration: Duration) -> String {
     }
 }
 
+/// A duration in three figures, from microseconds to days.
+pub fn lasted(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 if duration.as_micros() < 1_000 => format!("{} µs", duration.as_micros()),
+        0 => figures(duration.as_micros() as f64 / 1e3, "ms"),
+        1..60 => figures(duration.as_millis() as f64 / 1e3, "s"),
+        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// A number of bytes in three figures.
+pub fn bytes(bytes: u64) -> String {
+    let mut number = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB", "TB"] {
+        if number < 999.5 {
+            return if unit == "B" { format!("{bytes} B") } else { figures(number, unit) };
+        }
+        number /= 1e3;
+    }
+    figures(number, "PB")
+}
+
+fn figures(number: f64, unit: &str) -> String {
+    let digits = match number {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{number:.digits$} {unit}")
+}
+
 /// A number with its thousands apart, and what it counts.
 pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", self::number(number), if number == 1 { one } else { many })
+}
+
+/// A number with its thousands apart.
+pub fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -32,7 +71,7 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
         }
         text.push(digit);
     }
-    format!("{text} {}", if number == 1 { one } else { many })
+    text
 }
 
 /// What happened, with the error that the socket reports; a dash where it is unknown.
@@ -47,6 +86,22 @@ pub fn cause(cause: Option<&Cause>) -> (Tone, String) {
     };
     let errno = cause.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
     (tone, format!("{}{errno}", cause.detail))
+}
+
+/// Both ends; of a listener, its own.
+pub fn ends(ends: Endpoints) -> String {
+    if is_alone(ends) { ends.local.to_string() } else { format!("{} → {}", ends.local, ends.remote) }
+}
+
+/// Whether there is no peer.
+pub fn is_alone(ends: Endpoints) -> bool {
+    ends.remote.addr.is_unspecified() && ends.remote.port.is_none()
+}
+
+/// What was lost, and what that means.
+pub fn lost(count: u64, place: &str) -> String {
+    let reports = self::count(count, "report was", "reports were");
+    format!("{reports} lost ({place}): what follows is not all that happened")
 }
 
 /// The socket's number. Of a kernel address the last digits tell one from another.
@@ -68,16 +123,45 @@ pub fn owner(owner: &Owner) -> (Tone, String) {
     }
 }
 
-/// What the marks of these owners mean; `None` where there are none.
-pub fn legend<'a>(owners: impl Iterator<Item = &'a Owner>) -> Option<String> {
-    let (mut listener, mut seen) = (false, false);
-    for owner in owners {
-        listener |= owner.known == Known::Listener;
-        seen |= owner.known == Known::Seen;
+/// Which marks were used.
+#[derive(Debug, Default)]
+pub struct Marks {
+    listener: bool,
+    seen: bool,
+    incomplete: bool,
+}
+
+impl Marks {
+    /// Takes note of an owner that was shown.
+    pub fn owner(&mut self, owner: &Owner) {
+        self.listener |= owner.known == Known::Listener;
+        self.seen |= owner.known == Known::Seen;
     }
-    let marks = [(listener, "* the listener's owner"), (seen, "? who was on the CPU: a guess")];
-    let meanings: Vec<&str> = marks.into_iter().filter(|(used, _)| *used).map(|(_, text)| text).collect();
-    (!meanings.is_empty()).then(|| meanings.join("   "))
+
+    /// Takes note of a connection that was shown.
+    pub fn connection(&mut self, connection: &Connection) {
+        self.owner(&connection.owner);
+        self.incomplete |= !connection.complete;
+    }
+
+    /// What they mean; `None` where there are none.
+    pub fn legend(&self) -> Option<String> {
+        let marks = [
+            (self.listener, "* the listener's owner"),
+            (self.seen, "? older than the tracer, by /proc or by who was on the CPU"),
+            (self.incomplete, "~ incomplete: begun before the trace, or with reports lost"),
+        ];
+        let meanings: Vec<&str> = marks.into_iter().filter(|(used, _)| *used).map(|(_, text)| text).collect();
+        (!meanings.is_empty()).then(|| meanings.join("   "))
+    }
+}
+
+impl<'a> FromIterator<&'a Owner> for Marks {
+    fn from_iter<T: IntoIterator<Item = &'a Owner>>(owners: T) -> Self {
+        let mut marks = Self::default();
+        owners.into_iter().for_each(|owner| marks.owner(owner));
+        marks
+    }
 }
 
 #[cfg(test)]
@@ -95,5 +179,29 @@ mod tests {
         assert_eq!(span(Duration::from_micros(3_210)), "3.2 ms");
         assert_eq!(span(Duration::from_micros(112_900)), "112 ms");
         assert_eq!(span(Duration::from_millis(1_842)), "1.84 s");
+        for (micros, text) in [
+            (0, "0 µs"),
+            (999, "999 µs"),
+            (3_210, "3.21 ms"),
+            (999_999, "1000 ms"),
+            (1_842_311, "1.84 s"),
+            (59_990_000, "60.0 s"),
+            (754_000_000, "12m34s"),
+            (11_100_000_000, "3h05m"),
+            (180_000_000_000, "2d02h"),
+        ] {
+            assert_eq!(lasted(Duration::from_micros(micros)), text);
+        }
+        for (number, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.00 kB"),
+            (12_345, "12.3 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.00 MB"),
+            (u64::MAX, "18447 PB"),
+        ] {
+            assert_eq!(bytes(number), text);
+        }
     }
 }

@@ -8,9 +8,12 @@ use std::{io, path::Path};
 use thiserror::Error;
 
 const MAGIC: u16 = 0xeb9f;
+const KIND_PTR: u32 = 2;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNC_PROTO: u32 = 13;
 
 /// Why type information cannot be used.
 #[derive(Debug, Error)]
@@ -102,10 +105,33 @@ impl Btf {
 
     /// Whether the enumeration of that name has this enumerator.
     pub fn enumerates(&self, enumeration: &str, enumerator: &str) -> bool {
-        let Some(at) = self.find(KIND_ENUM, enumeration) else { return false };
-        let count = self.header(at).map_or(0, |header| header.count);
-        (0..count)
-            .any(|index| self.u32(at + 12 + index * 8).is_ok_and(|label| self.is_named(label, enumerator)))
+        self.enumerators(enumeration).any(|(label, _)| self.is_named(label, enumerator))
+    }
+
+    /// The enumeration's values and their names.
+    pub fn values(&self, enumeration: &str) -> impl Iterator<Item = (u32, String)> {
+        self.enumerators(enumeration).filter_map(|(label, value)| Some((value, self.name(label)?)))
+    }
+
+    /// How many arguments the tracepoint hands to its programs; `None` where this kernel has no
+    /// tracepoint of that name.
+    pub fn arguments(&self, tracepoint: &str) -> Option<usize> {
+        // typedef void (*btf_trace_NAME)(void *__data, ARGUMENTS)
+        let handler = self.header(self.find(KIND_TYPEDEF, &format!("btf_trace_{tracepoint}"))?).ok()?;
+        let pointer = self.header(self.resolve(handler.size_or_type)?).ok()?;
+        let function = self.header(self.resolve(pointer.size_or_type)?).ok()?;
+        let kinds = (pointer.kind, function.kind);
+        (kinds == (KIND_PTR, KIND_FUNC_PROTO)).then(|| function.count.checked_sub(1)).flatten()
+    }
+
+    /// The enumeration's names, by where they are, and values.
+    fn enumerators(&self, enumeration: &str) -> impl Iterator<Item = (u32, u32)> {
+        let found = self.find(KIND_ENUM, enumeration).and_then(|at| Some((at, self.header(at).ok()?.count)));
+        let (at, count) = found.unwrap_or_default();
+        (0..count).filter_map(move |index| {
+            let enumerator = at + 12 + index * 8;
+            Some((self.u32(enumerator).ok()?, self.u32(enumerator + 4).ok()?))
+        })
     }
 
     fn find(&self, kind: u32, name: &str) -> Option<usize> {
@@ -168,6 +194,13 @@ impl Btf {
             .is_some_and(|found| found[..name.len()] == *name.as_bytes() && found[name.len()] == 0)
     }
 
+    /// The string at `offset`.
+    fn name(&self, offset: u32) -> Option<String> {
+        let bytes = self.bytes.get(self.strings + offset as usize..)?;
+        let end = bytes.iter().position(|byte| *byte == 0)?;
+        Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
+    }
+
     fn u32(&self, at: usize) -> Result<u32, BtfError> {
         let bytes = self.bytes.get(at..at + 4).ok_or(BtfError::Damaged(at))?;
         Ok(u32::from_ne_bytes(bytes.try_into().expect("four bytes")))
@@ -178,10 +211,11 @@ impl Btf {
 mod tests {
     use super::*;
 
-    /// `enum color { c, d };` and
-    /// `struct outer { int a; union { int b; struct inner { int c, d; } e; }; int f:3; }`
+    /// `enum color { c, d };`,
+    /// `struct outer { int a; union { int b; struct inner { int c, d; } e; }; int f:3; }` and
+    /// `typedef void (*btf_trace_b)(void *, int);`
     fn sample() -> Vec<u8> {
-        let strings = b"\0int\0color\0outer\0a\0b\0inner\0c\0d\0e\0f\0";
+        let strings = b"\0int\0color\0outer\0a\0b\0inner\0c\0d\0e\0f\0btf_trace_b\0";
         let name = |wanted: &str| {
             if wanted.is_empty() {
                 return 0;
@@ -209,6 +243,10 @@ mod tests {
                 3 << 24 | 96,
             ],
             vec![name("color"), info(6, 2), 4, name("c"), 0, name("d"), 1],
+            vec![0, info(2, 0), 0],                   // 6: void *
+            vec![0, info(13, 2), 0, 0, 6, 0, 1],      // 7
+            vec![0, info(2, 0), 7],                   // 8
+            vec![name("btf_trace_b"), info(8, 0), 8], // 9
         ]
         .concat();
         let size = types.len() as u32 * 4;
@@ -233,6 +271,16 @@ mod tests {
         assert!(btf.enumerates("color", "d"));
         assert!(!btf.enumerates("color", "a"));
         assert!(!btf.enumerates("inner", "d"));
+        let values: Vec<_> = btf.values("color").collect();
+        assert_eq!(values, [(0, "c".to_owned()), (1, "d".to_owned())]);
+        assert_eq!(btf.values("inner").count(), 0);
+    }
+
+    #[test]
+    fn a_tracepoint_has_the_arguments_of_its_handler() {
+        let btf = Btf::parse(sample()).expect("well-formed");
+        assert_eq!(btf.arguments("b"), Some(1));
+        assert_eq!(btf.arguments("a"), None);
     }
 
     #[test]
@@ -245,7 +293,7 @@ mod tests {
         let whole = sample();
         for cut in 0..whole.len() {
             if let Ok(btf) = Btf::parse(whole[..cut].to_vec()) {
-                let _ = btf.offset("outer", "e.d");
+                let _ = (btf.offset("outer", "e.d"), btf.values("color").count(), btf.arguments("b"));
             }
         }
         assert!(matches!(Btf::parse(b"ELF and not BTF".to_vec()), Err(BtfError::Damaged(0))));

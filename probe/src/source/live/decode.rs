@@ -1,18 +1,26 @@
-//! From the ring's bytes to a [`Report`].
+//! From the ring's bytes to events: a [`Report`] each, or what explains one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod bind;
+mod reset;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU16,
+};
 
 use probe_ebpf::{
-    ClosedRecord, KIND_CLOSED, KIND_OPENED, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER, OpenedRecord,
-    RecordHeader, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, TaskRecord, TransitionRecord, UNKNOWN_U8,
-    UNKNOWN_U32,
+    BindRecord, ClosedRecord, FLAGS_UNKNOWN, KIND_BIND, KIND_CLOSED, KIND_OPENED, KIND_RESET, KIND_SUMMARY,
+    KIND_TRANSITION, OWNER_EXACT, OWNER_FITS, OWNER_LISTENER, OpenedRecord, RST_WATCHED, RecordHeader,
+    ResetRecord, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, SummaryRecord, TaskRecord,
+    TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
 };
 use thiserror::Error;
 use zerocopy::FromBytes;
 
+pub use self::reset::Reasons;
 use crate::model::{
-    Backend, Counters, Endpoint, Endpoints, Errno, Family, Known, Mono, Name, Opened, Protocol, Report,
-    State, Task,
+    Backend, Counters, Endpoint, Endpoints, Errno, Event, Family, Known, Mono, Name, Opened, Protocol,
+    Report, State, Summary, Task,
 };
 
 /// A record that the two sides do not agree on.
@@ -36,38 +44,73 @@ pub enum DecodeError {
     },
 }
 
-/// Decodes one record.
-pub fn decode(bytes: &[u8], backend: Backend) -> Result<Report, DecodeError> {
+/// Decodes one record. `reasons` names those of resets.
+pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event, DecodeError> {
     let kind = RecordHeader::read_from_prefix(bytes).ok().map(|(header, _)| header.kind);
     let layout = || DecodeError::Layout { length: bytes.len(), kind };
     match kind {
         Some(KIND_TRANSITION) => {
-            report(&TransitionRecord::read_from_bytes(bytes).map_err(|_| layout())?, backend)
+            let record = TransitionRecord::read_from_bytes(bytes).map_err(|_| layout())?;
+            report(&record, backend).map(Event::Report)
         }
         Some(KIND_OPENED) => {
             let record = OpenedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            Ok(Report { opened: Some(opened(&record)), ..report(&record.transition, backend)? })
+            let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
+            Ok(Event::Report(Report { opened: Some(opened), ..report(&record.transition, backend)? }))
         }
         Some(KIND_CLOSED) => {
             let record = ClosedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            Ok(Report { counters: counters(&record), ..report(&record.transition, backend)? })
+            closed(&record, backend).map(Event::Report)
+        }
+        Some(KIND_SUMMARY) => {
+            let record = SummaryRecord::read_from_bytes(bytes).map_err(|_| layout())?;
+            summary(&record, backend).map(|summary| Event::Summary(Box::new(summary)))
+        }
+        Some(KIND_BIND) => {
+            let record = BindRecord::read_from_bytes(bytes).map_err(|_| layout())?;
+            Ok(Event::BindFailed(Box::new(bind::decode(&record)?)))
+        }
+        Some(KIND_RESET) => {
+            let record = ResetRecord::read_from_bytes(bytes).map_err(|_| layout())?;
+            Ok(Event::Reset(reset::decode(&record, reasons)?))
         }
         _ => Err(layout()),
     }
 }
 
+fn closed(record: &ClosedRecord, backend: Backend) -> Result<Report, DecodeError> {
+    Ok(Report { counters: counters(record), ..report(&record.transition, backend)? })
+}
+
+/// How many states fit into a path.
+const PATH_STATES: u32 = 16;
+
+fn summary(record: &SummaryRecord, backend: Backend) -> Result<Summary, DecodeError> {
+    let end = closed(&record.closed, backend)?;
+    let mut path: Vec<State> = (0..record.path_length.min(PATH_STATES))
+        .map(|place| state("state of a path", (record.path >> (4 * place) & 0xf) as u8))
+        .collect::<Result<_, _>>()?;
+    if path.is_empty() {
+        path.push(end.old);
+    }
+    path.push(end.new);
+    let time = |at: u64| (at != 0).then_some(Mono(at));
+    let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
+    Ok(Summary {
+        end: Report { opened: Some(opened), ..end },
+        opened: time(record.opened_ns),
+        established: time(record.established_ns),
+        first_port: NonZeroU16::new(record.first_port),
+        path,
+        path_is_whole: record.path_length <= PATH_STATES && record.broken == 0,
+    })
+}
+
 fn report(record: &TransitionRecord, backend: Backend) -> Result<Report, DecodeError> {
-    let protocol = match i32::from(record.protocol) {
-        nix::libc::IPPROTO_TCP => Protocol::Tcp,
-        nix::libc::IPPROTO_MPTCP => Protocol::Mptcp,
-        other => return Err(DecodeError::Value { what: "protocol", value: other.unsigned_abs() }),
-    };
-    let family = match i32::from(record.family) {
-        nix::libc::AF_INET => Family::Ipv4,
-        nix::libc::AF_INET6 => Family::Ipv6,
-        other => return Err(DecodeError::Value { what: "family", value: other.unsigned_abs() }),
-    };
-    let flag = |bit| (record.flags != UNKNOWN_U8).then_some(record.flags & bit != 0);
+    let protocol = protocol(record.protocol)?;
+    let family = family(record.family)?;
+    let has = |bit| record.flags & bit != 0;
+    let flag = |bit| (!has(FLAGS_UNKNOWN)).then_some(has(bit));
     Ok(Report {
         at: Mono(record.header.mono_ns),
         cpu: record.header.cpu,
@@ -90,13 +133,29 @@ fn report(record: &TransitionRecord, backend: Backend) -> Result<Report, DecodeE
         shutdown: (record.shutdown != UNKNOWN_U8).then_some(record.shutdown),
         orphaned: flag(SOCKET_ORPHANED),
         fin_received: flag(SOCKET_FIN_RECEIVED),
-        rst_received: None,
+        rst_received: has(RST_WATCHED).then_some(has(SOCKET_RST_RECEIVED)),
         syscall: (record.syscall != UNKNOWN_U32).then_some(record.syscall),
         task: task(&record.task),
-        owner_matches: None,
+        owner_matches: has(OWNER_FITS).then_some(true),
         opened: None,
         counters: None,
     })
+}
+
+fn protocol(number: u16) -> Result<Protocol, DecodeError> {
+    match i32::from(number) {
+        nix::libc::IPPROTO_TCP => Ok(Protocol::Tcp),
+        nix::libc::IPPROTO_MPTCP => Ok(Protocol::Mptcp),
+        _ => Err(DecodeError::Value { what: "protocol", value: number.into() }),
+    }
+}
+
+fn family(number: u16) -> Result<Family, DecodeError> {
+    match i32::from(number) {
+        nix::libc::AF_INET => Ok(Family::Ipv4),
+        nix::libc::AF_INET6 => Ok(Family::Ipv6),
+        _ => Err(DecodeError::Value { what: "family", value: number.into() }),
+    }
 }
 
 fn address(family: Family, bytes: [u8; 16]) -> IpAddr {
@@ -119,18 +178,18 @@ fn task(record: &TaskRecord) -> Option<Task> {
     })
 }
 
-fn opened(record: &OpenedRecord) -> Opened {
-    let known = match record.known {
+fn opened(generation: u32, known: u32, owner: &TaskRecord, cgroup: u64) -> Opened {
+    let known = match known {
         OWNER_EXACT => Known::Exact,
         OWNER_LISTENER => Known::Listener,
         _ => Known::Unknown,
     };
     let owned = known != Known::Unknown;
     Opened {
-        generation: record.generation,
-        owner: owned.then(|| task(&record.owner)).flatten(),
+        generation,
+        owner: owned.then(|| task(owner)).flatten(),
         known,
-        cgroup: (owned && record.owner_cgroup != 0).then_some(record.owner_cgroup),
+        cgroup: (owned && cgroup != 0).then_some(cgroup),
     }
 }
 
@@ -139,7 +198,7 @@ fn opened(record: &OpenedRecord) -> Opened {
 fn counters(record: &ClosedRecord) -> Option<Counters> {
     // `bytes_received` follows `rcv_nxt`, and a FIN takes a sequence number (tcp_rcv_nxt_update).
     let flags = record.transition.flags;
-    let fin = u64::from(flags != UNKNOWN_U8 && flags & SOCKET_FIN_RECEIVED != 0);
+    let fin = u64::from(flags & FLAGS_UNKNOWN == 0 && flags & SOCKET_FIN_RECEIVED != 0);
     (record.segs_out != UNKNOWN_U32).then(|| Counters {
         bytes_sent: record.bytes_sent.saturating_sub(record.bytes_retrans),
         bytes_received: record.bytes_received.saturating_sub(fin),
@@ -156,6 +215,10 @@ mod tests {
 
     use super::*;
 
+    fn decode(bytes: &[u8], backend: Backend) -> Result<Event, DecodeError> {
+        super::decode(bytes, backend, &Reasons::default())
+    }
+
     fn record() -> TransitionRecord {
         let mut record = TransitionRecord::new_zeroed();
         record.header = RecordHeader { kind: KIND_TRANSITION, cpu: 1, mono_ns: 5 };
@@ -171,15 +234,22 @@ mod tests {
         record
     }
 
+    fn decoded(record: &TransitionRecord, backend: Backend) -> Report {
+        match decode(record.as_bytes(), backend) {
+            Ok(Event::Report(report)) => report,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_record_becomes_a_report() {
-        let report = decode(record().as_bytes(), Backend::TpBtf).expect("well-formed");
+        let report = decoded(&record(), Backend::TpBtf);
         assert_eq!(report.socket, 77);
         assert_eq!(report.error, Some(Some(Errno::ECONNREFUSED)));
         assert_eq!(report.ends.local.to_string(), "127.0.0.1:1314");
         assert_eq!(report.ends.remote.port, None);
         assert_eq!((report.netns, report.task, report.shutdown), (None, None, Some(0)));
-        let classic = decode(record().as_bytes(), Backend::Tracepoint).expect("well-formed");
+        let classic = decoded(&record(), Backend::Tracepoint);
         assert_eq!((classic.socket, classic.cookie), (0xffff_8880_0000_1000, Some(77)));
     }
 
@@ -189,11 +259,38 @@ mod tests {
         unknown.error = UNKNOWN_U32;
         unknown.shutdown = UNKNOWN_U8;
         unknown.syscall = UNKNOWN_U32;
-        let report = decode(unknown.as_bytes(), Backend::TpBtf).expect("well-formed");
+        let report = decoded(&unknown, Backend::TpBtf);
         assert_eq!((report.error, report.shutdown, report.syscall), (None, None, None));
+        assert_eq!((report.orphaned, report.fin_received), (Some(false), Some(false)));
+        unknown.flags = FLAGS_UNKNOWN | SOCKET_ORPHANED | RST_WATCHED;
         unknown.error = 0;
-        let report = decode(unknown.as_bytes(), Backend::TpBtf).expect("well-formed");
+        let report = decoded(&unknown, Backend::TpBtf);
         assert_eq!(report.error, Some(None));
+        assert_eq!((report.orphaned, report.fin_received), (None, None));
+        assert_eq!(report.rst_received, Some(false));
+    }
+
+    #[test]
+    fn that_no_reset_came_is_known_where_they_are_watched() {
+        for (flags, received) in [
+            (SOCKET_RST_RECEIVED | RST_WATCHED, Some(true)),
+            (RST_WATCHED, Some(false)),
+            (SOCKET_ORPHANED, None),
+        ] {
+            let record = TransitionRecord { flags, ..record() };
+            let report = decoded(&record, Backend::TpBtf);
+            assert_eq!(report.rst_received, received);
+        }
+    }
+
+    #[test]
+    fn every_kind_is_cut_to_its_own_length() {
+        let short = RecordHeader { kind: KIND_BIND, cpu: 0, mono_ns: 0 };
+        for kind in [KIND_TRANSITION, KIND_OPENED, KIND_CLOSED, KIND_SUMMARY, KIND_BIND, KIND_RESET] {
+            let header = RecordHeader { kind, ..short };
+            let refused = decode(header.as_bytes(), Backend::TpBtf);
+            assert_eq!(refused, Err(DecodeError::Layout { length: 16, kind: Some(kind) }));
+        }
     }
 
     #[test]
@@ -211,5 +308,32 @@ mod tests {
             decode(nowhere.as_bytes(), Backend::TpBtf),
             Err(DecodeError::Value { what: "new state", value: 13 })
         );
+    }
+
+    #[test]
+    fn a_summary_has_its_path() {
+        let mut record = SummaryRecord::new_zeroed();
+        record.closed.transition = self::record();
+        record.closed.transition.header.kind = KIND_SUMMARY;
+        record.path = u64::from(State::Close as u8) | u64::from(State::SynSent as u8) << 4;
+        record.path_length = 2;
+        record.opened_ns = 9;
+        let Ok(Event::Summary(summary)) = decode(record.as_bytes(), Backend::TpBtf) else { panic!() };
+        assert_eq!(summary.path, [State::Close, State::SynSent, State::Close]);
+        assert_eq!((summary.opened, summary.established, summary.path_is_whole), (Some(Mono(9)), None, true));
+
+        record.path_length = 17;
+        let Err(error) = decode(record.as_bytes(), Backend::TpBtf) else { panic!() };
+        assert_eq!(error, DecodeError::Value { what: "state of a path", value: 0 });
+    }
+
+    #[test]
+    fn the_path_of_a_socket_older_than_the_programs_is_its_end() {
+        let mut record = SummaryRecord::new_zeroed();
+        record.closed.transition = self::record();
+        record.closed.transition.header.kind = KIND_SUMMARY;
+        let Ok(Event::Summary(summary)) = decode(record.as_bytes(), Backend::TpBtf) else { panic!() };
+        assert_eq!(summary.path, [State::SynSent, State::Close]);
+        assert_eq!(summary.opened, None);
     }
 }

@@ -8,6 +8,7 @@ use super::{btf::Btf, format::Format};
 const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::Family, "sock", "__sk_common.skc_family"),
     (Field::Protocol, "sock", "sk_protocol"),
+    (Field::State, "sock", "__sk_common.skc_state"),
     (Field::LocalV4, "sock", "__sk_common.skc_rcv_saddr"),
     (Field::RemoteV4, "sock", "__sk_common.skc_daddr"),
     (Field::LocalV6, "sock", "__sk_common.skc_v6_rcv_saddr"),
@@ -32,15 +33,31 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::TaskFlags, "task_struct", "flags"),
     (Field::ThreadStatus, "task_struct", "thread_info.status"),
     (Field::SyscallNumber, "pt_regs", SYSCALL_NUMBER),
+    (Field::Files, "task_struct", "files"),
+    (Field::FileTable, "files_struct", "fdt"),
+    (Field::FileTableLength, "fdtable", "max_fds"),
+    (Field::FileTableArray, "fdtable", "fd"),
+    (Field::FilePrivate, "file", "private_data"),
+    (Field::SocketFile, "socket", "file"),
+    (Field::SocketType, "socket", "type"),
+    (Field::SocketSock, "socket", "sk"),
 ];
 
 /// Fields that take a helper to reach, which is newer than the programs' other ones.
-const HELPERS: &[(Field, &str)] = &[(Field::SyscallNumber, "BPF_FUNC_task_pt_regs")];
+const HELPERS: &[(Field, &str)] =
+    &[(Field::SyscallNumber, "BPF_FUNC_task_pt_regs"), (Field::FirstArgument, "BPF_FUNC_task_pt_regs")];
 
 #[cfg(target_arch = "aarch64")]
 const SYSCALL_NUMBER: &str = "syscallno";
 #[cfg(not(target_arch = "aarch64"))]
 const SYSCALL_NUMBER: &str = "orig_ax";
+
+/// A system call's arguments in `pt_regs`, with the offset in the member. arm64 has its result where the
+/// first one was.
+#[cfg(target_arch = "aarch64")]
+const ARGUMENTS: [(&str, u32); 3] = [("orig_x0", 0), ("regs", 8), ("regs", 16)];
+#[cfg(not(target_arch = "aarch64"))]
+const ARGUMENTS: [(&str, u32); 3] = [("di", 0), ("si", 0), ("dx", 0)];
 
 /// Without these the BTF tracepoint's program has nothing to report.
 const NEEDED: &[Field] =
@@ -76,6 +93,12 @@ impl Fields {
         for (field, structure, member) in MEMBERS {
             self.set(*field, btf.offset(structure, member));
         }
+        let arguments = [Field::FirstArgument, Field::SecondArgument, Field::ThirdArgument];
+        for (field, (member, within)) in arguments.into_iter().zip(ARGUMENTS) {
+            self.set(field, btf.offset("pt_regs", member).map(|offset| offset + within));
+        }
+        let has_reason = btf.arguments("tcp_send_reset").is_some_and(|arguments| arguments > 2);
+        self.set(Field::ResetReason, has_reason.then_some(2));
         for (field, helper) in HELPERS {
             if !btf.enumerates("bpf_func_id", helper) {
                 self.forget(*field);
@@ -89,6 +112,16 @@ impl Fields {
             self.set(*field, format.field(name).map(|field| field.offset));
         }
         self.set(Field::EventProtocolSize, format.field("protocol").map(|field| field.size));
+    }
+
+    /// Adds where a fork tells its child.
+    pub fn add_fork(&mut self, format: &Format) {
+        self.set(Field::ForkChild, format.field("child_pid").map(|field| field.offset));
+    }
+
+    /// Adds what the format of `sys_exit_bind` tells.
+    pub fn add_bind(&mut self, format: &Format) {
+        self.set(Field::BindReturned, format.field("ret").map(|field| field.offset));
     }
 
     /// Forgets a field, so that the verifier drops the code that would read it.

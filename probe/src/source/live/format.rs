@@ -1,4 +1,4 @@
-//! The classic tracepoint's layout, as tracefs describes it.
+//! The layouts of classic tracepoints, as tracefs describes them.
 
 use std::{
     io,
@@ -10,12 +10,37 @@ use thiserror::Error;
 /// Where tracefs is mounted, by custom.
 const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
-/// Why the classic tracepoint cannot be used.
+/// A classic tracepoint.
+#[derive(Debug)]
+pub struct Tracepoint {
+    /// Its directory in tracefs.
+    pub category: &'static str,
+    /// Its own name.
+    pub name: &'static str,
+    /// What a kernel needs to have it.
+    pub needs: &'static str,
+}
+
+/// State transitions of sockets.
+pub const TRANSITION: Tracepoint =
+    Tracepoint { category: "sock", name: "inet_sock_set_state", needs: "Linux 4.16" };
+
+/// A process that starts another.
+pub const FORK: Tracepoint = Tracepoint { category: "sched", name: "sched_process_fork", needs: "Linux 3.0" };
+
+/// A process, or a thread, that ends.
+pub const EXIT: Tracepoint = Tracepoint { category: "sched", name: "sched_process_exit", needs: "Linux 3.0" };
+
+/// The return of bind(2).
+pub const BIND: Tracepoint =
+    Tracepoint { category: "syscalls", name: "sys_exit_bind", needs: "CONFIG_FTRACE_SYSCALLS" };
+
+/// Why a classic tracepoint cannot be used.
 #[derive(Debug, Error)]
 pub enum FormatError {
     /// tracefs is not there.
     #[error(
-        "tracefs is not mounted, and the classic tracepoint needs it: \
+        "tracefs is not mounted, and classic tracepoints need it: \
          mount -t tracefs nodev /sys/kernel/tracing"
     )]
     NotMounted,
@@ -23,8 +48,10 @@ pub enum FormatError {
     #[error("reading tracefs is not permitted: run as root")]
     NotPermitted,
     /// tracefs is there and the tracepoint is not.
-    #[error("cannot read {}: sock:inet_sock_set_state needs Linux 4.16", path.display())]
+    #[error("cannot read {}: {}:{} needs {}", path.display(), tracepoint.category, tracepoint.name, tracepoint.needs)]
     NoTracepoint {
+        /// Which one.
+        tracepoint: &'static Tracepoint,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -41,15 +68,16 @@ pub struct FormatField {
     pub size: u32,
 }
 
-/// The fields of `sock:inet_sock_set_state`.
+/// The fields of one tracepoint's record.
 pub struct Format {
     fields: Vec<(String, FormatField)>,
 }
 
 impl Format {
     /// Reads the running kernel's.
-    pub fn of_kernel() -> Result<Self, FormatError> {
-        let files = MOUNTS.map(|mount| Path::new(mount).join("events/sock/inet_sock_set_state/format"));
+    pub fn of_kernel(tracepoint: &'static Tracepoint) -> Result<Self, FormatError> {
+        let file = format!("events/{}/{}/format", tracepoint.category, tracepoint.name);
+        let files = MOUNTS.map(|mount| Path::new(mount).join(&file));
         let mut refused = None;
         for (mount, path) in MOUNTS.iter().zip(files) {
             match std::fs::read_to_string(&path) {
@@ -59,7 +87,7 @@ impl Format {
                 }
                 // Mounted, but without the tracepoint.
                 Err(source) if Path::new(mount).join("events").is_dir() => {
-                    refused.get_or_insert(FormatError::NoTracepoint { path, source });
+                    refused.get_or_insert(FormatError::NoTracepoint { tracepoint, path, source });
                 }
                 Err(_) => {}
             }

@@ -4,7 +4,7 @@ use std::{io, thread};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    programs::{BtfTracePoint, ProgramError, TracePoint},
+    programs::{BtfTracePoint, Program, ProgramError, TracePoint},
 };
 use log::{debug, info};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
@@ -12,11 +12,29 @@ use probe_ebpf::Field;
 use thiserror::Error;
 
 use super::{
+    binds::Binds,
     btf::{Btf, BtfError},
+    decode::Reasons,
     fields::Fields,
-    format::{Format, FormatError},
+    format::{EXIT, FORK, Format, FormatError, TRANSITION, Tracepoint},
+    resets::{self, Resets},
+    select::{self, Selection},
 };
-use crate::model::Backend;
+use crate::model::{Backend, Filter};
+
+/// The program on the BTF tracepoint.
+const TYPED: &str = "transition_btf";
+
+/// The program on the classic one.
+const CLASSIC: &str = "transition_classic";
+
+/// The program that reports transitions.
+pub fn transition(backend: Backend) -> &'static str {
+    match backend {
+        Backend::TpBtf => TYPED,
+        Backend::Tracepoint => CLASSIC,
+    }
+}
 
 /// How to trace.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +45,18 @@ pub struct LiveOptions {
     pub ring_bytes: Option<u32>,
     /// Leaves the kernel's type information aside, as on a host that has none.
     pub without_btf: bool,
+    /// Which sockets are wanted; what the kernel cannot decide passes.
+    pub filter: Filter,
+    /// Whether one [`Summary`](crate::model::Summary) for each finished connection is wanted in place of its reports.
+    pub summaries: bool,
     /// Whether the kernel side says what it does. Off, the verifier drops the code that would.
     pub kernel_log: bool,
+    /// Whether failed calls of bind(2) are reported. It costs every system call of the host some
+    /// nanoseconds: one traced call sends all of them the slow way out of the kernel.
+    pub binds: bool,
+    /// Whether resets are reported: those that are sent, and whether one had come before a transition
+    /// into CLOSE.
+    pub resets: bool,
 }
 
 /// Why this host cannot be traced.
@@ -50,7 +78,7 @@ pub enum LiveError {
     #[error("the program on {tracepoint} was not accepted: {}", chain(.source))]
     Program {
         /// What it was to hang on.
-        tracepoint: &'static str,
+        tracepoint: String,
         /// The loader's word.
         source: ProgramError,
     },
@@ -113,6 +141,8 @@ pub struct Loaded {
     pub backend: Backend,
     /// What the reports will lack.
     pub off: Vec<String>,
+    /// The names of the reasons for resets.
+    pub reasons: Reasons,
 }
 
 /// Attaches the best program that this kernel takes.
@@ -141,51 +171,88 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
 }
 
 fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
-    const TRACEPOINT: &str = "inet_sock_set_state";
     // aya parses all of the kernel's types to find one name in them. Two threads halve the wait: the
     // loader's own parse runs beside this one.
     let types = thread::spawn(aya::Btf::from_sys_fs);
-    let fields = fields_of_types(options)?;
+    let btf = types_of_kernel(options)?;
+    let mut fields = Fields::none();
+    fields.add_types(&btf);
     if !fields.suffice() {
         return Err(LiveError::NoFields);
     }
-    let mut ebpf = load_object(options, &fields)?;
+    let binds = Binds::prepare(options, &mut fields);
+    let mut resets = Resets::prepare(options, &btf);
+    let mut ebpf = load_object(options, &mut fields, resets.watched())?;
     let types = types
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))?;
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut("transition_btf")
-        .and_then(|program| program.try_into().ok())
-        .ok_or(LiveError::NoPart("transition_btf"))?;
-    let failed = |source| LiveError::Program { tracepoint: "tp_btf/inet_sock_set_state", source };
-    program.load(TRACEPOINT, &types).map_err(failed)?;
+    if !resets.watch(&mut ebpf, &types) {
+        // The programs take every RST to be marked: they have to be told otherwise.
+        ebpf = load_object(options, &mut fields, resets.watched())?;
+    }
+    attach_btf(&mut ebpf, TYPED, TRANSITION.name, &types)?;
+    resets.report(&mut ebpf, &types);
+    let (reasons, resets_off) = resets.finish();
+    let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
+    Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons })
+}
+
+/// Attaches a program to a BTF tracepoint.
+pub fn attach_btf(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    tracepoint: &'static str,
+    types: &aya::Btf,
+) -> Result<(), LiveError> {
+    let program: &mut BtfTracePoint = program(ebpf, name)?;
+    let failed = |source| LiveError::Program { tracepoint: format!("tp_btf/{tracepoint}"), source };
+    program.load(tracepoint, types).map_err(failed)?;
     program.attach().map_err(failed)?;
-    Ok(Loaded { ebpf, backend: Backend::TpBtf, off: missing(&fields, &[]).into_iter().collect() })
+    Ok(())
+}
+
+/// Attaches a program to a classic tracepoint.
+pub fn attach_classic(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    tracepoint: &'static Tracepoint,
+) -> Result<(), LiveError> {
+    let program: &mut TracePoint = program(ebpf, name)?;
+    let Tracepoint { category, name, .. } = tracepoint;
+    let failed = |source| LiveError::Program { tracepoint: format!("{category}/{name}"), source };
+    program.load().map_err(failed)?;
+    program.attach(category, name).map_err(failed)?;
+    Ok(())
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LiveError>
+where
+    &'a mut P: TryFrom<&'a mut Program>,
+{
+    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(LiveError::NoPart(name))
 }
 
 /// `instead_of` is why the better backend failed.
 fn load_classic(options: &LiveOptions, instead_of: Option<&LiveError>) -> Result<Loaded, LiveError> {
     // Type information is welcome here but not needed.
-    let mut fields = fields_of_types(options).unwrap_or_else(|error| {
-        debug!("without type information: {error}");
-        Fields::none()
-    });
-    fields.add_event(&Format::of_kernel()?);
+    let mut fields = Fields::none();
+    match types_of_kernel(options) {
+        Ok(btf) => fields.add_types(&btf),
+        Err(error) => debug!("without type information: {error}"),
+    }
+    fields.add_event(&Format::of_kernel(&TRANSITION)?);
     // The helper behind it is newer than this backend's kernels.
     fields.forget(Field::SyscallNumber);
     let why = instead_of.map(|error| format!("the classic tracepoint stands in for the BTF one: {error}"));
     let by_port = "owners of accepted sockets, where more than one process listens on the port";
-    let off = why.into_iter().chain(missing(&fields, &[by_port])).collect();
-    let mut ebpf = load_object(options, &fields)?;
-    let program: &mut TracePoint = ebpf
-        .program_mut("transition_classic")
-        .and_then(|program| program.try_into().ok())
-        .ok_or(LiveError::NoPart("transition_classic"))?;
-    let failed = |source| LiveError::Program { tracepoint: "sock/inet_sock_set_state", source };
-    program.load().map_err(failed)?;
-    program.attach("sock", "inet_sock_set_state").map_err(failed)?;
-    Ok(Loaded { ebpf, backend: Backend::Tracepoint, off })
+    let mut off: Vec<_> = why.into_iter().chain(missing(&fields, &[by_port])).collect();
+    off.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
+    let binds = Binds::prepare(options, &mut fields);
+    let mut ebpf = load_object(options, &mut fields, false)?;
+    attach_classic(&mut ebpf, CLASSIC, &TRANSITION)?;
+    off.extend(binds.attach(&mut ebpf));
+    Ok(Loaded { ebpf, backend: Backend::Tracepoint, off, reasons: Reasons::default() })
 }
 
 /// What the reports will lack, in one line.
@@ -194,24 +261,41 @@ fn missing(fields: &Fields, more: &[&'static str]) -> Option<String> {
     (!lacks.is_empty()).then(|| format!("not known here: {}", lacks.join("; ")))
 }
 
-fn fields_of_types(options: &LiveOptions) -> Result<Fields, LiveError> {
-    let mut fields = Fields::none();
+fn types_of_kernel(options: &LiveOptions) -> Result<Btf, LiveError> {
     if options.without_btf {
         return Err(LiveError::LeftAside);
     }
-    fields.add_types(&Btf::of_kernel()?);
-    Ok(fields)
+    Ok(Btf::of_kernel()?)
 }
 
-fn load_object(options: &LiveOptions, fields: &Fields) -> Result<Ebpf, LiveError> {
+/// Loads the object, with everything attached that both backends need. `watches_resets` says whether every RST
+/// that comes is marked in its socket's storage.
+fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool) -> Result<Ebpf, LiveError> {
+    let watches_resets = u8::from(watches_resets);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
+    if options.filter.descendants {
+        fields.add_fork(&Format::of_kernel(&FORK)?);
+    }
     let mut loader = EbpfLoader::new();
     loader.override_global("FIELDS", fields.table(), true);
+    loader.override_global("WATCHES_RESETS", &watches_resets, true);
     loader.override_global(aya_log::LEVEL, &log_level, true);
+    let summaries = u8::from(options.summaries);
+    loader.override_global("SUMMARIES", &summaries, true);
+    let selection = Selection::of(&options.filter);
+    selection.prepare(&options.filter, &mut loader);
     let wakeup = u64::from(options.ring_bytes.unwrap_or(probe_ebpf::RING_BYTES)) / 4;
     loader.override_global("WAKEUP_BYTES", &wakeup, true);
     if let Some(bytes) = options.ring_bytes {
         loader.map_max_entries("EVENTS", bytes);
     }
-    Ok(loader.load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel")))?)
+    let mut ebpf = loader.load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel")))?;
+    select::fill(&options.filter, &mut ebpf)?;
+    // Until the reader has found itself.
+    select::open(&mut ebpf, true)?;
+    if options.filter.descendants {
+        attach_classic(&mut ebpf, "descend", &FORK)?;
+        attach_classic(&mut ebpf, "exit", &EXIT)?;
+    }
+    Ok(ebpf)
 }

@@ -1,16 +1,22 @@
 //! The running kernel as a source: the only module that names aya.
 //!
 //! `load` attaches the programs, with the offsets that `fields` found in the kernel's own
-//! descriptions (`btf`, `format`); `decode` turns the ring's records into reports.
+//! descriptions (`btf`, `format`); `decode` turns the ring's records into events. `binds` and `resets` are
+//! programs that a host may lack.
 
+mod binds;
 mod btf;
 mod decode;
 mod fields;
 mod format;
 mod load;
+mod misses;
 mod own;
+mod resets;
+mod select;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use std::{
     io,
@@ -29,8 +35,13 @@ use tokio::{
 };
 
 pub use self::load::{LiveError, LiveOptions};
+use self::misses::Misses;
+pub(crate) use self::types::Types;
 use super::{Flow, Source, SourceError};
-use crate::model::{Backend, Event, Host};
+use crate::{
+    model::{Backend, Event, Host},
+    net::clock,
+};
 
 /// How long a report may lie in the ring. The kernel side wakes nobody until the ring is a quarter
 /// full, since each wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
@@ -42,12 +53,14 @@ const BATCH: usize = 8192;
 /// The running kernel. Dropping it detaches the programs; so does the end of the process, however it
 /// comes.
 pub struct Live {
-    /// Holds the links.
-    _ebpf: Ebpf,
+    /// Holds the links, and the filter's maps.
+    ebpf: Ebpf,
     backend: Backend,
+    reasons: decode::Reasons,
     ring: AsyncFd<RingBuf<MapData>>,
     lost: PerCpuArray<MapData, u64>,
     lost_told: u64,
+    misses: Misses,
     log: Option<EbpfLogger<&'static dyn Log>>,
     look: Interval,
     /// What the next batch begins with.
@@ -66,7 +79,7 @@ impl Live {
     /// [`LiveError`] says what this host lacks and what would cure it.
     pub fn attach(options: &LiveOptions, host: Host) -> Result<Self, LiveError> {
         let start = Instant::now();
-        let load::Loaded { mut ebpf, backend, off } = load::load(options)?;
+        let load::Loaded { mut ebpf, backend, off, reasons } = load::load(options)?;
         let mut take = |name| ebpf.take_map(name).ok_or(LiveError::NoPart(name));
         let map = |error: aya::maps::MapError| LiveError::Ring(io::Error::other(error));
         let ring = RingBuf::try_from(take("EVENTS")?).map_err(map)?;
@@ -78,12 +91,15 @@ impl Live {
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let misses = Misses::of(&ebpf, load::transition(backend));
         let mut live = Self {
-            _ebpf: ebpf,
+            ebpf,
             backend,
+            reasons,
             ring: watched(ring).map_err(LiveError::Ring)?,
             lost,
             lost_told: 0,
+            misses,
             log,
             look,
             pending: vec![Event::Ready { host, backend, off, existing: None }],
@@ -91,6 +107,10 @@ impl Live {
             attach: Duration::ZERO,
         };
         live.find_self()?;
+        if options.filter.descendants {
+            select::add_process(&mut live.ebpf, live.pid)?;
+        }
+        select::open(&mut live.ebpf, false)?;
         live.attach = start.elapsed();
         info!(
             "attached to {} in {:?}; to the kernel this process is {}",
@@ -134,8 +154,8 @@ impl Live {
         let ring = self.ring.get_mut();
         for _ in 0..BATCH {
             let Some(record) = ring.next() else { break };
-            match decode::decode(&record, self.backend) {
-                Ok(report) => out.push(Event::Report(report)),
+            match decode::decode(&record, self.backend, &self.reasons) {
+                Ok(event) => out.push(event),
                 Err(error) => {
                     warn!("{error}");
                     out.push(Event::Lost { count: 1, place: "reader".into() });
@@ -146,6 +166,10 @@ impl Live {
         if lost > self.lost_told {
             out.push(Event::Lost { count: lost - self.lost_told, place: "ring".into() });
             self.lost_told = lost;
+        }
+        let missed = self.misses.new_ones().map_err(SourceError::Live)?;
+        if missed > 0 {
+            out.push(Event::Lost { count: missed, place: "kernel".into() });
         }
         if let Some(log) = &mut self.log {
             log.flush();
@@ -174,5 +198,23 @@ impl Source for Live {
         }
         self.take(out)?;
         Ok(Flow::More)
+    }
+
+    fn drain(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
+        out.append(&mut self.pending);
+        // On a busy host there is no end of what comes meanwhile.
+        let begun = clock::now();
+        loop {
+            let known = out.len();
+            self.take(out)?;
+            let came_since = |event: &Event| match event {
+                Event::Report(report) => report.at > begun,
+                Event::Summary(summary) => summary.end.at > begun,
+                _ => false,
+            };
+            if out.len() == known || out[known..].iter().any(came_since) {
+                return Ok(());
+            }
+        }
     }
 }

@@ -1,5 +1,9 @@
 //! The programs on the running kernel: identity, owners, generations, loss.
 
+mod bind;
+mod reset;
+mod selection;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     process::{Child, Command, Stdio},

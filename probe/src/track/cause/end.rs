@@ -2,7 +2,7 @@
 //!
 //! The kernel writes `sk_err` before the state where a segment, a timer or sock_diag ends a
 //! connection, and leaves it 0 where the protocol or the owner does. Where `sk_err` cannot be read,
-//! no end has a cause.
+//! no end has a cause but by an RST that was heard of otherwise.
 //!
 //! One cause is a likelihood, not a certainty: CLOSING and LAST_ACK that end without an error are
 //! put down to the ACK of the FIN. The same report comes of an orphan that is dropped for want of memory or
@@ -21,10 +21,21 @@ const RESET_BY_CLOSE: &str = "close with RST (unread data or SO_LINGER 0)";
 
 /// `None` where a field that would tell could not be read.
 pub fn cause(report: &Report, background: &Background) -> Option<Cause> {
-    refusal(report, background).or_else(|| match report.error? {
-        Some(errno) => Some(by_error(report, errno).with(errno)),
-        None => without_error(report, background),
+    refusal(report, background).or_else(|| match report.error {
+        Some(Some(errno)) => Some(by_error(report, errno).with(errno)),
+        Some(None) => without_error(report, background),
+        None => reset(report),
     })
+}
+
+/// `sk_err` could not be read, but tcp_reset has been heard: it names the error by the state.
+fn reset(report: &Report) -> Option<Cause> {
+    let errno = match report.old {
+        State::SynSent => Errno::ECONNREFUSED,
+        State::CloseWait => Errno::EPIPE,
+        _ => Errno::ECONNRESET,
+    };
+    (report.rst_received == Some(true)).then(|| by_error(report, errno).with(errno))
 }
 
 /// `connect` fails between setting SYN_SENT and sending the SYN. Whatever `sk_err` holds then is older:
@@ -41,13 +52,13 @@ fn refusal(report: &Report, background: &Background) -> Option<Cause> {
     }
     Some(match report.ends.local.port {
         // __inet_hash_connect went through the whole range.
-        None => Cause::new(Kernel, "refused without a packet: no local port left").with(Errno::EADDRNOTAVAIL),
+        None => Cause::new(Kernel, Cause::NO_PORT_LEFT).with(Errno::EADDRNOTAVAIL),
         // __inet_check_established found the same four-tuple, live or in TIME_WAIT.
         port if port == background.past.first_port => {
-            Cause::new(Kernel, "refused without a packet: 4-tuple in use").with(Errno::EADDRNOTAVAIL)
+            Cause::new(Kernel, Cause::TUPLE_IN_USE).with(Errno::EADDRNOTAVAIL)
         }
         // It found a port and failed after that: route, policy, memory.
-        _ => Cause::new(Kernel, "refused without a packet"),
+        _ => Cause::new(Kernel, Cause::REFUSED),
     })
 }
 
@@ -57,21 +68,17 @@ fn by_error(report: &Report, errno: Errno) -> Cause {
     let handshake = matches!(report.old, SynSent | SynRecv);
     match (report.old, errno) {
         // tcp_abort
-        (_, Errno::ECONNABORTED) => Cause::new(Kernel, "destroyed over sock_diag"),
-        // tcp_reset, or tcp_v4_err for ICMP port unreachable: only a segment is counted.
-        (SynSent, Errno::ECONNREFUSED) => match report.counters.map(|counters| counters.segs_in) {
-            Some(0) => Cause::new(Segment, "ICMP port unreachable received"),
-            Some(_) => Cause::new(Segment, "RST received"),
-            None => Cause::new(Segment, "RST or ICMP port unreachable received"),
-        },
-        (SynRecv, Errno::ECONNREFUSED) => Cause::new(Segment, "ICMP port unreachable received"),
+        (_, Errno::ECONNABORTED) => Cause::new(Kernel, Cause::DESTROYED),
+        (SynSent, Errno::ECONNREFUSED) => Cause::new(Segment, refused(report)),
+        (SynRecv, Errno::ECONNREFUSED) => Cause::new(Segment, Cause::PORT_UNREACHABLE),
         // tcp_reset names the error by the state.
-        (CloseWait, Errno::EPIPE) => Cause::new(Segment, "RST received"),
-        // tcp_rcv_state_process uses tcp_reset for data that nobody can read any more, too.
-        (FinWait1 | FinWait2, Errno::ECONNRESET) if shuts(report, 1) => {
+        (CloseWait, Errno::EPIPE) => Cause::new(Segment, Cause::RST),
+        // tcp_rcv_state_process calls tcp_reset for data that nobody can read any more, too, so that the
+        // tracepoint in there tells nothing.
+        (FinWait1 | FinWait2, Errno::ECONNRESET) if report.shutdown.is_none_or(|bits| bits & 1 == 1) => {
             Cause::new(Segment, "RST received, or data after close")
         }
-        (_, Errno::ECONNRESET) => Cause::new(Segment, "RST received"),
+        (_, Errno::ECONNRESET) => Cause::new(Segment, Cause::RST),
         // tcp_write_err
         (SynSent, Errno::ETIMEDOUT) => Cause::new(Timer, "SYN retransmissions exhausted"),
         (SynRecv, Errno::ETIMEDOUT) => Cause::new(Timer, "SYN+ACK retransmissions exhausted"),
@@ -81,9 +88,19 @@ fn by_error(report: &Report, errno: Errno) -> Cause {
         (FinWait2, Errno::ETIMEDOUT) => Cause::new(Timer, "keepalive exhausted"),
         (_, Errno::ETIMEDOUT) => Cause::new(Timer, "retransmissions, probes or keepalive exhausted"),
         // ICMP is fatal in the handshake; later its error only replaces ETIMEDOUT (sk_err_soft).
-        _ if handshake && is_icmp(errno) => Cause::new(Segment, "ICMP error received"),
+        _ if handshake && is_icmp(errno) => Cause::new(Segment, Cause::ICMP_ERROR),
         _ if is_icmp(errno) => Cause::new(Timer, "retransmissions exhausted after an ICMP error"),
         _ => Cause::new(Kernel, "ended with an error"),
+    }
+}
+
+/// tcp_reset, or tcp_v4_err for ICMP port unreachable: only a segment is counted.
+fn refused(report: &Report) -> &'static str {
+    let heard = report.rst_received.or(report.counters.map(|counters| counters.segs_in > 0));
+    match heard {
+        Some(true) => Cause::RST,
+        Some(false) => Cause::PORT_UNREACHABLE,
+        None => Cause::RST_OR_PORT_UNREACHABLE,
     }
 }
 
@@ -148,8 +165,8 @@ fn listener(report: &Report, background: &Background) -> Cause {
         Some(Call::Shutdown) => Cause::new(ByCall, "shutdown"),
         Some(Call::Connect) => Cause::new(ByCall, "connect(AF_UNSPEC)"),
         // inet_csk_listen_start sets LISTEN before it asks for the port.
-        Some(Call::Listen) => Cause::new(Kernel, "listen refused: the port is taken").with(Errno::EADDRINUSE),
-        Some(Call::Send) => Cause::new(Kernel, "destroyed over sock_diag"),
+        Some(Call::Listen) => Cause::new(Kernel, Cause::LISTEN_REFUSED).with(Errno::EADDRINUSE),
+        Some(Call::Send) => Cause::new(Kernel, Cause::DESTROYED),
         _ => Cause::new(Kernel, "listening ended, not by close"),
     }
 }
@@ -167,10 +184,14 @@ fn disconnected(report: &Report, background: &Background) -> Option<Cause> {
         _ if report.old == State::SynSent && report.counters.is_none() => {
             Cause::new(Kernel, "refused without a packet, or disconnected")
         }
-        // inet_child_forget, tcp_v4_syn_recv_sock
-        _ if background.past.passive && report.old == State::SynRecv => Cause::new(Kernel, "child discarded"),
-        // inet_csk_listen_stop
-        _ if background.past.passive => Cause::new(ByCall, "listener closed before accept"),
-        _ => Cause::new(ByCall, "disconnected"),
+        _ => match (report.old, background.past.passive) {
+            (State::SynSent, _) | (_, Some(false)) => Cause::new(ByCall, "disconnected"),
+            // inet_child_forget, tcp_v4_syn_recv_sock
+            (State::SynRecv, Some(true)) => Cause::new(Kernel, "child discarded"),
+            (State::SynRecv, None) => Cause::new(Kernel, "child discarded, or disconnected"),
+            // inet_csk_listen_stop
+            (_, Some(true)) => Cause::new(ByCall, "listener closed before accept"),
+            (_, None) => Cause::new(ByCall, "disconnected, or listener closed before accept"),
+        },
     })
 }

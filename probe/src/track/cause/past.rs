@@ -8,8 +8,8 @@ use crate::model::{Report, State};
 /// What a socket's earlier reports said.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Past {
-    /// It is a listener's child.
-    pub passive: bool,
+    /// Whether it is a listener's child; `None` for a socket first seen in mid-life.
+    pub passive: Option<bool>,
     /// The local port that it left CLOSE with. A later one was picked by the kernel on the way; so was
     /// this one, perhaps, for an earlier connection of the same socket.
     pub first_port: Option<NonZeroU16>,

@@ -16,9 +16,11 @@ const EXIT_GROUP: u32 = 231;
 const READ: u32 = 0;
 const IO_URING_ENTER: u32 = 426;
 
-const FRESH: Past = Past { passive: false, first_port: None, deferred: false };
+const FRESH: Past = Past { passive: Some(false), first_port: None, deferred: false };
 const BOUND: Past = Past { first_port: NonZeroU16::new(50000), ..FRESH };
-const CHILD: Past = Past { passive: true, ..FRESH };
+const CHILD: Past = Past { passive: Some(true), ..FRESH };
+/// First seen in mid-life.
+const OLDER: Past = Past { passive: None, ..FRESH };
 const DEFERRED: Past = Past { deferred: true, ..FRESH };
 
 /// Holds a cause against `kind: detail (errno)`.
@@ -133,6 +135,13 @@ fn an_open_that_fails() {
         FRESH,
         "segment: RST or ICMP port unreachable received (ECONNREFUSED)",
     );
+    let heard = |rst, report| Report { rst_received: Some(rst), counters: None, ..report };
+    check(heard(true, failed(Errno::ECONNREFUSED)), FRESH, "segment: RST received (ECONNREFUSED)");
+    check(
+        heard(false, failed(Errno::ECONNREFUSED)),
+        FRESH,
+        "segment: ICMP port unreachable received (ECONNREFUSED)",
+    );
     check(failed(Errno::ETIMEDOUT), FRESH, "timer: SYN retransmissions exhausted (ETIMEDOUT)");
     check(failed(Errno::EHOSTUNREACH), FRESH, "segment: ICMP error received (EHOSTUNREACH)");
     check(failed(Errno::ENETUNREACH), FRESH, "segment: ICMP error received (ENETUNREACH)");
@@ -147,6 +156,8 @@ fn an_open_that_fails() {
     check(half(Errno::ECONNREFUSED), FRESH, "segment: ICMP port unreachable received (ECONNREFUSED)");
     check(half(Errno::ETIMEDOUT), CHILD, "timer: SYN+ACK retransmissions exhausted (ETIMEDOUT)");
     check(report(SynRecv, Close), CHILD, "kernel: child discarded");
+    check(report(SynRecv, Close), OLDER, "kernel: child discarded, or disconnected");
+    check(report(SynSent, Close).counted(1, 0), OLDER, "call: disconnected");
     check(report(SynRecv, Close).shut(3), CHILD, "call: close with RST (unread data or SO_LINGER 0)");
 }
 
@@ -169,6 +180,7 @@ fn an_abrupt_end() {
         check(end().in_call(CONNECT), FRESH, "call: connect(AF_UNSPEC)");
         check(end().in_call(CLOSE), CHILD, "call: listener closed before accept");
         check(end(), FRESH, "call: disconnected");
+        check(end(), OLDER, "call: disconnected, or listener closed before accept");
         check(Report { shutdown: None, ..end() }, FRESH, "unknown");
         check(Report { error: None, ..end() }, FRESH, "unknown");
     }
@@ -186,6 +198,22 @@ fn an_abrupt_end() {
     check(reset(2), FRESH, "segment: RST received (ECONNRESET)");
     check(reset(3), FRESH, "segment: RST received, or data after close (ECONNRESET)");
     check(report(Established, Close).failed(Errno(5)), FRESH, "kernel: ended with an error (EIO)");
+}
+
+/// Without BTF nothing of the socket can be read, but tcp_reset has a tracepoint of its own.
+#[test]
+fn an_rst_that_was_heard_needs_no_error() {
+    let blind =
+        |old, rst| Report { error: None, shutdown: None, rst_received: Some(rst), ..report(old, Close) };
+    check(blind(SynSent, true), FRESH, "segment: RST received (ECONNREFUSED)");
+    check(blind(Established, true), FRESH, "segment: RST received (ECONNRESET)");
+    check(blind(CloseWait, true), FRESH, "segment: RST received (EPIPE)");
+    for state in [FinWait1, FinWait2] {
+        check(blind(state, true), FRESH, "segment: RST received, or data after close (ECONNRESET)");
+    }
+    for state in [SynSent, Established, CloseWait, FinWait1, FinWait2] {
+        check(blind(state, false), FRESH, "unknown");
+    }
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! One transition as its tracepoint shows it: what both backends can be asked.
+
+use aya_ebpf::EbpfContext;
+use probe_ebpf::Field;
+
+use crate::{access::Access, stored::Stored};
+
+/// An IPv6 address, or an IPv4 one in the first word, in network order.
+pub type Address = [u32; 4];
+
+/// A call of the tracepoint, before anything is written of it. Reading is only done when asked for.
+pub trait Edge {
+    /// How the socket's memory is read here.
+    type Access: Access;
+    /// The program's own context.
+    type Context: EbpfContext;
+
+    fn context(&self) -> &Self::Context;
+    /// The `struct sock`.
+    fn sk(&self) -> *const u8;
+    fn protocol(&self) -> u16;
+    fn old(&self) -> u8;
+    fn new(&self) -> u8;
+    fn family(&self) -> u16;
+    /// In host order; 0 is unbound or cleared.
+    fn local_port(&self) -> u16;
+    fn remote_port(&self) -> u16;
+    /// Local and remote.
+    fn addresses(&self, family: u16) -> (Address, Address);
+    /// 0 where there is none.
+    fn cookie(&self) -> u64;
+    /// Null where no `struct tcp_sock` stands behind the socket.
+    fn tcp_sock(&self) -> *const u8;
+
+    /// What is remembered of the socket.
+    fn stored(&self) -> Option<&'static mut Stored>;
+    /// The same, and room for it where nothing is; `None` without memory.
+    fn stored_or_new(&self) -> Option<&'static mut Stored>;
+    /// What is remembered of a listener's new child.
+    fn stored_for_child(&self) -> Option<&'static mut Stored>;
+
+    /// What a transition into CLOSE says of resets: bits of `TransitionRecord::flags`. `error` is its `sk_err`.
+    fn resets(&self, error: u32) -> u8;
+
+    /// A field of `struct sock`; `None` where this kernel does not tell.
+    #[inline(always)]
+    fn field<T: Copy>(&self, field: Field) -> Option<T> {
+        // SAFETY: the tracepoint's own socket.
+        unsafe { Self::Access::field(self.sk(), field) }
+    }
+
+    /// The inode number of the network namespace.
+    #[inline(always)]
+    fn netns(&self) -> Option<u32> {
+        // SAFETY: the tracepoint's own socket.
+        unsafe { netns::<Self::Access>(self.sk()) }
+    }
+}
+
+/// The inode number of a socket's network namespace.
+///
+/// # Safety
+/// `sk` is a `struct sock` that `A` can read.
+#[inline(always)]
+pub unsafe fn netns<A: Access>(sk: *const u8) -> Option<u32> {
+    // SAFETY: `skc_net` is a pointer to a namespace that outlives the socket.
+    unsafe {
+        let net = A::field::<*const u8>(sk, Field::Net)?;
+        A::field::<u32>(net, Field::NetInode)
+    }
+}

@@ -1,0 +1,136 @@
+//! From a transition to what is told of it: nothing, a record of its own, or the connection's at its end.
+
+use aya_log_ebpf::{debug, warn};
+use probe_ebpf::{
+    ClosedRecord, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_UNKNOWN,
+    OpenedRecord, SummaryRecord,
+};
+
+use crate::{
+    edge::Edge,
+    filter,
+    maps::emit,
+    modes,
+    record::{fill, fill_counters},
+    state::{CLOSE, LISTEN, SYN_RECV, Shape},
+    stored::Stored,
+    task,
+};
+
+/// Takes a transition.
+#[inline(always)]
+pub fn report<E: Edge>(edge: &E) {
+    let shape = Shape::of(edge.old(), edge.new());
+    let mut stored = remember(edge, shape);
+    if !filter::passes(edge, stored.as_deref_mut()) {
+        return;
+    }
+    let stored = stored.as_deref();
+    // Until the reader is ready, it looks for a transition of its own.
+    if modes::summaries() && !filter::is_open() {
+        // A listener has no summary, nor has what is destroyed after its end.
+        if shape == Shape::Closed && edge.old() != LISTEN && edge.old() != CLOSE {
+            emit(|record| summary(edge, stored, record));
+        }
+        return;
+    }
+    match shape {
+        Shape::Call | Shape::Child => emit(|record| opened(edge, stored, record)),
+        Shape::Closed => emit(|record| closed(edge, stored, record, KIND_CLOSED)),
+        // SAFETY: a reserved record.
+        Shape::Plain => emit(|record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
+    }
+}
+
+/// Whether sockets are followed from transition to transition.
+#[inline(always)]
+pub fn is_remembered() -> bool {
+    modes::summaries() || filter::is_active()
+}
+
+/// Brings what is remembered of the socket up to date. Where nobody asks for more than transitions, only
+/// openings are worth a look: it is the dearest part.
+#[inline(always)]
+fn remember<E: Edge>(edge: &E, shape: Shape) -> Option<&'static mut Stored> {
+    match shape {
+        Shape::Call => {
+            let stored = edge.stored_or_new()?;
+            stored.open(edge);
+            Some(stored)
+        }
+        Shape::Child => edge.stored_for_child(),
+        Shape::Closed | Shape::Plain if is_remembered() => {
+            let stored = edge.stored()?;
+            stored.step(edge);
+            Some(stored)
+        }
+        Shape::Closed | Shape::Plain => None,
+    }
+}
+
+#[inline(always)]
+fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord) {
+    // SAFETY: a reserved record.
+    unsafe {
+        fill(edge, stored, &raw mut (*record).transition, KIND_OPENED);
+        if let Some(stored) = stored {
+            stored.copy_to_opened(record);
+            debug!(
+                edge.context(),
+                "opened: cookie {} generation {}",
+                (*record).transition.cookie,
+                (*record).generation
+            );
+            return;
+        }
+        (*record).generation = 1;
+        (*record).owner_cgroup = 0;
+        // What was in the ring's memory before must not leave it.
+        (*record).owner = (*record).transition.task;
+        if edge.old() == LISTEN || edge.new() == SYN_RECV {
+            (*record).known = OWNER_UNKNOWN;
+            debug!(
+                edge.context(),
+                "child {} of a listener older than the tracer",
+                (*record).transition.cookie
+            );
+        } else {
+            // No memory for it: the owner is still at hand for this event.
+            (*record).known = if task::is_kernel_thread::<E::Access>() { OWNER_UNKNOWN } else { OWNER_EXACT };
+            (*record).owner_cgroup = task::cgroup();
+            warn!(edge.context(), "nothing can be remembered of socket {}", (*record).transition.cookie);
+        }
+    }
+}
+
+#[inline(always)]
+fn closed<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut ClosedRecord, kind: u32) {
+    // SAFETY: a reserved record, and the tracepoint's own socket.
+    unsafe {
+        fill(edge, stored, &raw mut (*record).transition, kind);
+        (*record).transition.flags |= edge.resets((*record).transition.error);
+        fill_counters::<E::Access>(record, edge.tcp_sock());
+    }
+}
+
+#[inline(always)]
+fn summary<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut SummaryRecord) {
+    // SAFETY: a reserved record.
+    unsafe {
+        closed(edge, stored, &raw mut (*record).closed, KIND_SUMMARY);
+        if let Some(stored) = stored {
+            stored.copy_to_summary(record);
+            return;
+        }
+        (*record).opened_ns = 0;
+        (*record).established_ns = 0;
+        (*record).path = 0;
+        (*record).path_length = 0;
+        (*record).first_port = 0;
+        (*record).broken = 0;
+        (*record).known = OWNER_UNKNOWN;
+        (*record).generation = 0;
+        (*record).owner_cgroup = 0;
+        (*record).owner = (*record).closed.transition.task;
+    }
+}

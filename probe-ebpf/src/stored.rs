@@ -1,0 +1,242 @@
+//! What is remembered of a socket from its opening on: its owner, what the filter makes of it, and, where
+//! connections are told in one record, their course.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use probe_ebpf::{
+    Field, OWNER_EXACT, OWNER_LISTENER, OWNER_UNKNOWN, OpenedRecord, SummaryRecord, TaskRecord,
+};
+
+use crate::{
+    edge::Edge,
+    filter::{self, Verdict},
+    modes,
+    state::{CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LAST_ACK, SYN_RECV, SYN_SENT, Shape},
+    task,
+};
+
+/// Bit 1 of `sk_shutdown`: our side will send no more.
+const SEND_SHUTDOWN: u8 = 2;
+
+/// How many states a path has room for.
+const PATH_STATES: u32 = 16;
+
+/// Kept with the socket: in its own storage, or by its address.
+#[repr(C)]
+pub struct Stored {
+    /// The owner's cgroup.
+    cgroup: u64,
+    /// The first transition.
+    opened_ns: u64,
+    /// ESTABLISHED; 0 before.
+    established_ns: u64,
+    /// As in [`SummaryRecord`].
+    path: u64,
+    /// The owner.
+    owner: TaskRecord,
+    /// How often it was opened.
+    generation: u32,
+    /// `OWNER_*`
+    known: u32,
+    /// As in [`SummaryRecord`].
+    path_length: u32,
+    /// `inet_sport` at the first transition.
+    first_port: u16,
+    /// What the filter makes of the owner.
+    pub owner_fits: Verdict,
+    /// What it makes of owner and ends together.
+    pub fits: Verdict,
+    /// It was shut down for sending before it was established: its FIN goes out in nobody's call.
+    deferred: bool,
+    /// An RST came, and no transition into CLOSE since.
+    rst_received: bool,
+    /// The state that it was left in.
+    state: u8,
+    /// It left another state than it was left in: the kernel has passed over an event in between.
+    broken: bool,
+    padding: [u8; 4],
+}
+
+impl Stored {
+    /// Of a socket that nothing is known of.
+    pub const NOTHING: Self = Self {
+        cgroup: 0,
+        opened_ns: 0,
+        established_ns: 0,
+        path: 0,
+        owner: TaskRecord { tgid: 0, uid: 0, comm: [0; 16] },
+        generation: 0,
+        known: OWNER_UNKNOWN,
+        path_length: 0,
+        first_port: 0,
+        owner_fits: Verdict::Undecided,
+        fits: Verdict::Undecided,
+        deferred: false,
+        rst_received: false,
+        state: 0,
+        broken: false,
+        padding: [0; 4],
+    };
+
+    /// The caller of `connect` or `listen` opens the socket, perhaps not for the first time.
+    #[inline(always)]
+    pub fn open<E: Edge>(&mut self, edge: &E) {
+        self.generation += 1;
+        self.begin(edge);
+        self.claim::<E>();
+    }
+
+    /// A listener's child appears, with what was remembered of the listener (see [`Edge::stored_for_child`]).
+    #[inline(always)]
+    pub fn adopt<E: Edge>(&mut self, edge: &E, generation: u32) {
+        self.generation = generation;
+        if self.known == OWNER_EXACT {
+            self.known = OWNER_LISTENER;
+        }
+        self.begin(edge);
+    }
+
+    #[inline(always)]
+    fn begin<E: Edge>(&mut self, edge: &E) {
+        self.fits = Verdict::Undecided;
+        self.deferred = false;
+        self.rst_received = false;
+        self.state = edge.new();
+        self.broken = false;
+        if modes::summaries() {
+            // SAFETY: takes nothing.
+            self.opened_ns = unsafe { bpf_ktime_get_ns() };
+            self.established_ns = 0;
+            self.path = u64::from(edge.old()) | u64::from(edge.new()) << 4;
+            self.path_length = 2;
+            self.first_port = edge.local_port();
+        }
+    }
+
+    /// Nothing is remembered any more but how often a socket was opened at this address.
+    #[inline(always)]
+    pub fn forget(&mut self) {
+        self.known = OWNER_UNKNOWN;
+        self.cgroup = 0;
+        self.owner_fits = Verdict::Undecided;
+    }
+
+    /// The next such number.
+    #[inline(always)]
+    pub fn next_generation(&self) -> u32 {
+        self.generation + 1
+    }
+
+    /// Takes in a transition after the first one.
+    #[inline(always)]
+    pub fn step<E: Edge>(&mut self, edge: &E) {
+        let (old, new) = (edge.old(), edge.new());
+        let shuts = edge.field::<u8>(Field::Shutdown).unwrap_or(0) & SEND_SHUTDOWN != 0;
+        if (old, new) == (SYN_RECV, ESTABLISHED) {
+            self.deferred = shuts;
+        }
+        self.broken |= self.state != old;
+        self.state = new;
+        if modes::summaries() && new != CLOSE {
+            if new == ESTABLISHED {
+                // SAFETY: takes nothing.
+                self.established_ns = unsafe { bpf_ktime_get_ns() };
+            }
+            if self.path_length < PATH_STATES {
+                self.path |= u64::from(new) << (4 * self.path_length & 63);
+            }
+            self.path_length += 1;
+        }
+        // Whoever acts on an accepted socket has it now: a worker, perhaps, of the process that listens.
+        if self.known != OWNER_EXACT && self.is_owners_call(edge, shuts) && task::process::<E::Access>() != 0
+        {
+            self.claim::<E>();
+            self.fits = Verdict::Undecided;
+        }
+    }
+
+    /// An RST came for the socket.
+    #[inline(always)]
+    pub fn mark_reset(&mut self) {
+        self.rst_received = true;
+    }
+
+    /// Whether one came before this transition into CLOSE.
+    #[inline(always)]
+    pub fn take_reset(&mut self) -> bool {
+        core::mem::take(&mut self.rst_received)
+    }
+
+    /// Whether the event certainly runs in a call on this very socket.
+    #[inline(always)]
+    fn is_owners_call<E: Edge>(&self, edge: &E, shuts: bool) -> bool {
+        match (edge.old(), edge.new()) {
+            (ESTABLISHED, FIN_WAIT1) => !self.deferred,
+            (SYN_RECV, FIN_WAIT1) | (CLOSE_WAIT, LAST_ACK) => true,
+            (SYN_SENT | SYN_RECV | ESTABLISHED | CLOSE_WAIT, CLOSE) => {
+                shuts && edge.field::<u32>(Field::Error) == Some(0)
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes the task on the CPU the owner. A kernel thread acts for somebody: where that is known it stays.
+    #[inline(always)]
+    fn claim<E: Edge>(&mut self) {
+        if task::is_kernel_thread::<E::Access>() {
+            if self.known != OWNER_EXACT {
+                self.known = OWNER_UNKNOWN;
+                self.owner_fits = Verdict::Undecided;
+            }
+            return;
+        }
+        self.known = OWNER_EXACT;
+        self.cgroup = task::cgroup();
+        task::write::<E::Access>(&raw mut self.owner);
+        self.owner_fits = filter::current_task(&self.owner);
+    }
+
+    /// The current task, where this transition has just made it the owner.
+    #[inline(always)]
+    pub fn caller<E: Edge>(&self, edge: &E) -> Option<&TaskRecord> {
+        let opens = Shape::of(edge.old(), edge.new()) == Shape::Call;
+        // Zero is a kernel thread, which claims nothing.
+        let tgid = if opens { task::process::<E::Access>() } else { 0 };
+        (tgid != 0 && tgid == self.owner.tgid).then_some(&self.owner)
+    }
+
+    /// Copies the owner into a record.
+    ///
+    /// # Safety
+    /// `record` is a reserved record.
+    #[inline(always)]
+    pub unsafe fn copy_to_opened(&self, record: *mut OpenedRecord) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*record).known = self.known;
+            (*record).generation = self.generation;
+            (*record).owner_cgroup = self.cgroup;
+            (*record).owner = self.owner;
+        }
+    }
+
+    /// Copies everything into a record.
+    ///
+    /// # Safety
+    /// `record` is a reserved record.
+    #[inline(always)]
+    pub unsafe fn copy_to_summary(&self, record: *mut SummaryRecord) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*record).opened_ns = self.opened_ns;
+            (*record).established_ns = self.established_ns;
+            (*record).path = self.path;
+            (*record).path_length = self.path_length;
+            (*record).first_port = self.first_port;
+            (*record).broken = self.broken.into();
+            (*record).known = self.known;
+            (*record).generation = self.generation;
+            (*record).owner_cgroup = self.cgroup;
+            (*record).owner = self.owner;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The task on the CPU.
+
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+    generated::{
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task_btf, bpf_probe_read_kernel,
+        bpf_task_pt_regs,
+    },
+};
+use probe_ebpf::{COMM_LEN, Field, TaskRecord, UNKNOWN_U32};
+
+use crate::{
+    access::{Access, Direct},
+    fields,
+};
+
+/// `task_struct.flags`: a kernel thread, such as MPTCP's worker, which opens sockets for others.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// `thread_info.status` on x86: the task is in a 32-bit system call.
+const TS_COMPAT: u32 = 0x0002;
+
+/// Whether the current task is a kernel thread, which acts for somebody else.
+#[inline(always)]
+pub fn is_kernel_thread<A: Access>() -> bool {
+    current::<A, u32>(Field::TaskFlags).is_some_and(|flags| flags & PF_KTHREAD != 0)
+}
+
+/// The current process's id; 0 for a kernel thread, which is nobody's process.
+#[inline(always)]
+pub fn process<A: Access>() -> u32 {
+    if is_kernel_thread::<A>() { 0 } else { (bpf_get_current_pid_tgid() >> 32) as u32 }
+}
+
+/// Writes the current task straight to its place: a copy through the stack would become a call to
+/// memcpy, which the kernel refuses.
+#[inline(always)]
+pub fn write<A: Access>(task: *mut TaskRecord) {
+    let (tgid, uid) = (process::<A>(), bpf_get_current_uid_gid() as u32);
+    // SAFETY: callers pass a place in a map or in a reserved record.
+    unsafe {
+        (*task).tgid = tgid;
+        (*task).uid = uid;
+        let comm = (&raw mut (*task).comm).cast();
+        // The thread's own name first: it stays where the process's cannot be read.
+        bpf_get_current_comm(comm, COMM_LEN as u32);
+        if let (Some(leader), Some(offset)) =
+            (current::<A, *const u8>(Field::GroupLeader), fields::offset(Field::Comm))
+        {
+            bpf_probe_read_kernel(comm, COMM_LEN as u32, leader.wrapping_add(offset).cast());
+        }
+    }
+}
+
+/// A field of the current task; `None` where this kernel does not tell.
+#[inline(always)]
+fn current<A: Access, T: Copy>(field: Field) -> Option<T> {
+    // SAFETY: the current task exists while the program runs.
+    unsafe { A::field(A::current_task(), field) }
+}
+
+/// The current task's cgroup v2 id.
+#[inline(always)]
+pub fn cgroup() -> u64 {
+    // SAFETY: takes nothing.
+    unsafe { bpf_get_current_cgroup_id() }
+}
+
+/// The system call that the current task is in. A 32-bit one has another number for the same, and is
+/// unknown.
+#[inline(always)]
+pub fn syscall<A: Access>() -> u32 {
+    // Asked first: before Linux 5.15 the helper does not exist, and the branch must fall away.
+    if fields::offset(Field::SyscallNumber).is_none()
+        || current::<A, u32>(Field::ThreadStatus).is_some_and(|status| status & TS_COMPAT != 0)
+    {
+        return UNKNOWN_U32;
+    }
+    // SAFETY: the current task's saved registers are on its own kernel stack.
+    unsafe {
+        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
+        Direct::field::<u32>(registers, Field::SyscallNumber).unwrap_or(UNKNOWN_U32)
+    }
+}

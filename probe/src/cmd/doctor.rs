@@ -1,0 +1,27 @@
+//! `probe doctor`: what this host gives, and what on it is likely to go wrong.
+
+use super::{
+    exit::{Exit, Failure},
+    live, outcome, output,
+};
+use crate::{
+    cli::{Common, DoctorArgs, Format},
+    doctor, render,
+    session::SessionError,
+};
+
+/// Tries everything and shows it. The exit code says whether this host can be traced; hazards do not
+/// change it.
+pub async fn doctor(args: &DoctorArgs, common: &Common) -> Result<Exit, Failure> {
+    let diagnosis = doctor::examine(&live::options(common)).await;
+    let mut out = output::stdout();
+    let written = match args.format {
+        Format::Json => render::doctor::json(&diagnosis, &mut out),
+        Format::Table => render::doctor::table(&diagnosis, output::style(), &mut out),
+    };
+    let shown = outcome(written.map_err(SessionError::Output), |()| Exit::Expected)?;
+    match diagnosis.refusal {
+        Some(refusal) => Err(Failure::host(refusal)),
+        None => Ok(shown),
+    }
+}

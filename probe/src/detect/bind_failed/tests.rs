@@ -1,0 +1,153 @@
+//! Who has the port, in words.
+
+use std::time::Duration;
+
+use State::*;
+
+use super::*;
+use crate::{
+    detect::testing::Story,
+    model::{
+        CauseKind, Family, Protocol,
+        testing::{endpoint, host, listed, task},
+    },
+};
+
+const SERVER: &str = "0.0.0.0:8080";
+
+fn story() -> Story<BindFailed> {
+    Story::new(BindFailed::new(&host()))
+}
+
+fn find(local: &str, errno: Errno, holders: Vec<Listed>) -> Finding {
+    let failure = BindFailure {
+        at: Mono(5),
+        cpu: 0,
+        task: Some(task(500, "late")),
+        cgroup: None,
+        cookie: Some(42),
+        netns: Some(1),
+        protocol: Protocol::Tcp,
+        family: Family::Ipv4,
+        local: endpoint(local),
+        errno,
+        holders,
+    };
+    story().detector().bind_failed(&failure).expect("every refusal is one")
+}
+
+fn explain(local: &str, errno: Errno) -> String {
+    find(local, errno, Vec::new()).explain
+}
+
+/// What is said of the holders, and the cure.
+fn taken_by(holders: Vec<Listed>) -> (String, Option<String>) {
+    let finding = find(SERVER, Errno::EADDRINUSE, holders);
+    (finding.explain.split_once("EADDRINUSE, ").expect("it says so").1.to_owned(), finding.cure)
+}
+
+fn row(state: State, local: &str, remote: &str) -> Listed {
+    listed(1, state, local, remote).held_by(77, "client")
+}
+
+fn mini(state: State, local: &str, remote: &str) -> Listed {
+    Listed { expires: Some(Duration::from_millis(42_100)), ..row(state, local, remote) }
+}
+
+#[test]
+fn a_finding_names_caller_port_and_holder() {
+    let listener = listed(1, Listen, "0.0.0.0:80", "0.0.0.0:0").held_by(123, "nginx");
+    let finding = find("0.0.0.0:80", Errno::EADDRINUSE, vec![listener]);
+    insta::assert_snapshot!(finding.explain, @"late[500] could not bind 0.0.0.0:80: EADDRINUSE, nginx[123] listens on 0.0.0.0:80");
+    assert_eq!((finding.kind, finding.at, finding.cure), (FindingKind::BindFailed, Mono(5), None));
+    assert_eq!(finding.socket, Some(SocketId { number: 42, generation: 0 }));
+    assert_eq!(finding.ends.remote, endpoint("0.0.0.0:0"));
+    assert_eq!(finding.owner.task, Some(task(500, "late")));
+}
+
+#[test]
+fn every_holder_has_its_words() {
+    let said = |row| taken_by(vec![row]).0;
+    insta::assert_snapshot!(said(row(Established, "10.0.0.1:8080", "10.0.0.2:5000")), @"a connection of client[77] has it: 10.0.0.1:8080 with 10.0.0.2:5000 in ESTABLISHED");
+    insta::assert_snapshot!(said(row(Established, "10.0.0.1:8080", "10.0.0.1:8080")), @"client[77], which connected to itself at 10.0.0.1:8080, has it");
+    insta::assert_snapshot!(said(mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000")), @"the TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by client[77]");
+    insta::assert_snapshot!(said(mini(TimeWait, "10.0.0.1:8080", "10.0.0.1:8080")), @"the TIME_WAIT of 10.0.0.1:8080 (gone in 43 s), left by client[77], which connected to itself");
+    insta::assert_snapshot!(said(mini(FinWait2, "10.0.0.1:8080", "10.0.0.2:5000")), @"the FIN_WAIT2 of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by client[77]");
+    insta::assert_snapshot!(said(row(SynRecv, "10.0.0.1:8080", "10.0.0.2:5000")), @"10.0.0.2:5000 is connecting to 10.0.0.1:8080 of client[77]");
+    insta::assert_snapshot!(said(row(Close, "0.0.0.0:8080", "0.0.0.0:0")), @"client[77] has bound 0.0.0.0:8080");
+    let nobodys = Listed { owner: Owner::UNKNOWN, ..mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000") };
+    insta::assert_snapshot!(said(nobodys), @"the TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by a process that is not known");
+}
+
+#[test]
+fn of_many_the_plainest_come_first() {
+    let connection = |port: u16| row(Established, "10.0.0.1:8080", &format!("10.0.0.2:{port}"));
+    let holders = vec![
+        mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:1"),
+        connection(2),
+        connection(3),
+        row(Listen, SERVER, "0.0.0.0:0"),
+        connection(4),
+    ];
+    insta::assert_snapshot!(taken_by(holders).0, @"client[77] listens on 0.0.0.0:8080; a connection of client[77] has it: 10.0.0.1:8080 with 10.0.0.2:2 in ESTABLISHED; a connection of client[77] has it: 10.0.0.1:8080 with 10.0.0.2:3 in ESTABLISHED; and 2 more");
+}
+
+#[test]
+fn who_has_the_port_elsewhere_is_in_nobodys_way() {
+    let finding = |local| find("127.0.0.1:8080", Errno::EADDRINUSE, vec![row(Listen, local, "0.0.0.0:0")]);
+    let nobody = "no socket that is listed has it (one that is bound and no more may not be)";
+    assert!(finding("127.0.0.2:8080").explain.ends_with(nobody));
+    assert!(finding("[::1]:8080").explain.ends_with(nobody));
+    for local in ["127.0.0.1:8080", "0.0.0.0:8080", "[::]:8080", "[::ffff:127.0.0.1]:8080"] {
+        assert!(finding(local).explain.contains("client[77] listens on"), "{local}");
+    }
+}
+
+#[test]
+fn a_cure_is_given_where_it_is_certain() {
+    let waiting = || mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000");
+    assert_eq!(taken_by(vec![waiting(), waiting()]).1.as_deref(), Some(REUSE));
+    assert_eq!(taken_by(vec![waiting(), row(Listen, SERVER, "0.0.0.0:0")]).1, None);
+    assert_eq!(taken_by(Vec::new()).1, None);
+    // SO_REUSEADDR is no help there.
+    let left = mini(TimeWait, "10.0.0.1:40001", "10.0.0.1:40001");
+    let cure = find("0.0.0.0:40001", Errno::EADDRINUSE, vec![left]).cure.unwrap_or_default();
+    insta::assert_snapshot!(cure, @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too); where it was bound, do not bind a client to the port that it connects to");
+    let bound = mini(TimeWait, "10.0.0.1:8080", "10.0.0.1:8080");
+    insta::assert_snapshot!(taken_by(vec![bound]).1.unwrap_or_default(), @"do not bind a client to the port that it connects to");
+}
+
+#[test]
+fn every_error_has_its_words() {
+    insta::assert_snapshot!(explain("0.0.0.0:80", Errno::EACCES), @"late[500] could not bind 0.0.0.0:80: EACCES, a port below net.ipv4.ip_unprivileged_port_start (1024 unless it is set) takes CAP_NET_BIND_SERVICE");
+    insta::assert_snapshot!(find("0.0.0.0:80", Errno::EACCES, Vec::new()).cure.unwrap_or_default(), @"give it CAP_NET_BIND_SERVICE, or sysctl -w net.ipv4.ip_unprivileged_port_start=80");
+    insta::assert_snapshot!(explain(SERVER, Errno::EACCES), @"late[500] could not bind 0.0.0.0:8080: EACCES, a security module forbids it, or net.ipv4.ip_unprivileged_port_start is above it");
+    insta::assert_snapshot!(explain("10.9.9.9:8080", Errno::EADDRNOTAVAIL), @"late[500] could not bind 10.9.9.9:8080: EADDRNOTAVAIL, no interface of its namespace has that address");
+    insta::assert_snapshot!(explain(SERVER, Errno::EINVAL), @"late[500] could not bind 0.0.0.0:8080: EINVAL, the socket is bound already, or the address does not fit it");
+    insta::assert_snapshot!(explain(SERVER, Errno::EAFNOSUPPORT), @"late[500] could not bind 0.0.0.0:8080: EAFNOSUPPORT, the address is of another family than the socket");
+    insta::assert_snapshot!(explain(SERVER, Errno::EPERM), @"late[500] could not bind 0.0.0.0:8080: EPERM, a BPF program or a security module forbids it");
+    insta::assert_snapshot!(explain("[fe80::1]:8080", Errno::ENODEV), @"late[500] could not bind [fe80::1]:8080: ENODEV, a link-local address takes the interface that it is on");
+    insta::assert_snapshot!(explain(SERVER, Errno(12)), @"late[500] could not bind 0.0.0.0:8080: ENOMEM");
+    let none_left = find("0.0.0.0:0", Errno::EADDRINUSE, Vec::new());
+    insta::assert_snapshot!(none_left.explain, @"late[500] could not bind 0.0.0.0:*: no ephemeral port is left to give it (EADDRINUSE)");
+    assert!(none_left.cure.is_some_and(|cure| cure.contains("ip_local_port_range=")));
+}
+
+#[test]
+fn a_listen_that_is_refused_names_the_listener() {
+    let ends = (SERVER, "0.0.0.0:0");
+    let refused = Some(Cause::new(CauseKind::Kernel, Cause::LISTEN_REFUSED).with(Errno::EADDRINUSE));
+    let mut story = story();
+    story.tell(1, ends, &[Close, Listen]);
+    let findings = story.because(refused.clone()).tell(2, ends, &[Close, Listen, Close]);
+    assert_eq!(findings[0].evidence.len(), 2);
+    insta::assert_snapshot!(findings[0].explain, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, client[100] listens on 0.0.0.0:8080");
+    // The rival ends, in the usual way.
+    story.because(None);
+    assert_eq!(story.tell(1, ends, &[Listen, Close]), []);
+    let findings = story.because(refused.clone()).tell(2, ends, &[Close, Listen, Close]);
+    insta::assert_snapshot!(findings[0].explain, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, another socket listens there");
+    story.existing(&[listed(9, Listen, "[::]:8080", "[::]:0").held_by(300, "daemon")]);
+    let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);
+    insta::assert_snapshot!(findings[0].explain, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, daemon[300] listens on [::]:8080");
+}

@@ -1,0 +1,201 @@
+//! What may go wrong with the ports of each network namespace. Only what is certain is said.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
+
+use super::namespace::Ports;
+use crate::model::{Endpoint, Hazard, HazardFacts, Listed, Owner, Protocol, State};
+
+/// Fewer free ports than one in so many are hardly any.
+const SCARCE: usize = 10;
+
+/// The hazards of all namespaces whose ports are known, by their inode numbers.
+pub fn hazards(sockets: &[Listed], namespaces: &BTreeMap<u32, Ports>) -> Vec<Hazard> {
+    let mut hazards = Vec::new();
+    for (netns, ports) in namespaces {
+        // MPTCP's own sockets have the addresses of their subflows, which are listed as TCP.
+        let here = |socket: &&Listed| socket.netns == *netns && socket.protocol == Protocol::Tcp;
+        let sockets: Vec<&Listed> = sockets.iter().filter(here).collect();
+        hazards.extend(of_namespace(&sockets, *netns, ports));
+    }
+    hazards
+}
+
+fn of_namespace(sockets: &[&Listed], netns: u32, ports: &Ports) -> Vec<Hazard> {
+    let hazard =
+        |facts, local, owner: &Owner| Hazard { facts, netns, local, owner: owner.clone(), cure: None };
+    let mut found: Vec<Hazard> = Vec::new();
+    for socket in sockets {
+        let local = socket.ends.local;
+        let facts = if socket.state == State::Listen {
+            let reach = ports.reach(local.port_or_zero());
+            reach.map(|reach| HazardFacts::EphemeralListener { range: ports.range.clone(), reach })
+        } else {
+            let time_wait = socket.state == State::TimeWait;
+            socket.ends.is_self().then_some(HazardFacts::SelfConnected { time_wait })
+        };
+        found.extend(facts.map(|facts| hazard(facts, local, &socket.owner)));
+    }
+    found.sort_by_key(|hazard| (hazard.kind(), hazard.local.port, hazard.local.addr));
+    // Sockets that share a port by SO_REUSEPORT are one listener to whoever connects.
+    found.dedup_by(|later, first| {
+        later.facts == first.facts && later.local == first.local && later.owner == first.owner
+    });
+
+    let curable = |hazard: &Hazard| ports.reach(hazard.local.port_or_zero()).is_some();
+    let ports_to_reserve: BTreeSet<u16> =
+        found.iter().filter(|hazard| curable(hazard)).map(|hazard| hazard.local.port_or_zero()).collect();
+    for hazard in found.iter_mut().filter(|hazard| curable(hazard)) {
+        hazard.cure = Some(ports.reserve(&ports_to_reserve));
+    }
+    found.extend(exhaustion(sockets, ports).into_iter().map(|(addr, facts)| Hazard {
+        cure: Some(EXHAUSTION_CURE.to_owned()),
+        ..hazard(facts, Endpoint::new(addr, 0), &Owner::UNKNOWN)
+    }));
+    found
+}
+
+const EXHAUSTION_CURE: &str = "keep connections open and use them again, connect from further source addresses, or \
+                               widen net.ipv4.ip_local_port_range";
+
+/// Pairs of a local address and a remote end between which hardly a port is free.
+fn exhaustion(sockets: &[&Listed], ports: &Ports) -> Vec<(IpAddr, HazardFacts)> {
+    let mut pairs: HashMap<(IpAddr, Endpoint), HashMap<u16, State>> = HashMap::new();
+    for socket in sockets {
+        let (local, remote) = (socket.ends.local.canonical(), socket.ends.remote.canonical());
+        let port = local.port_or_zero();
+        if remote.port.is_some() && ports.reach(port).is_some() {
+            pairs.entry((local.addr, remote)).or_default().insert(port, socket.state);
+        }
+    }
+    let available = ports.choice();
+    let scarce = |used: usize| used > 0 && (available - used.min(available)) * SCARCE < available;
+    let mut pairs: Vec<_> = pairs.into_iter().filter(|(_, taken)| scarce(taken.len())).collect();
+    pairs.sort_by_key(|(pair, _)| *pair);
+    let facts = |remote, taken: HashMap<u16, State>| HazardFacts::EphemeralExhaustion {
+        remote,
+        used: taken.len(),
+        time_wait: taken.values().filter(|state| **state == State::TimeWait).count(),
+        available,
+    };
+    pairs.into_iter().map(|((addr, remote), taken)| (addr, facts(remote, taken))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Endpoints, Family, Known, Name, PortRange, PortReach, Task};
+
+    const HERE: u32 = 1;
+
+    fn owner(pid: u32) -> Owner {
+        let task = Task { pid, uid: 0, comm: Name::from_bytes(b"server") };
+        Owner { task: Some(task), cgroup: None, known: Known::Seen }
+    }
+
+    fn endpoint(text: &str) -> Endpoint {
+        text.parse::<std::net::SocketAddr>().unwrap().into()
+    }
+
+    fn socket(state: State, local: &str, remote: &str) -> Listed {
+        let ends = Endpoints { local: endpoint(local), remote: endpoint(remote) };
+        Listed {
+            cookie: 1,
+            netns: HERE,
+            protocol: Protocol::Tcp,
+            family: if ends.local.addr.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
+            ends,
+            state,
+            owner: owner(7),
+            expires: None,
+        }
+    }
+
+    fn listener(local: &str) -> Listed {
+        socket(State::Listen, local, "0.0.0.0:0")
+    }
+
+    fn ports(range: PortRange, reserved: &[PortRange]) -> Ports {
+        Ports { range, reserved: reserved.to_vec(), within: String::new() }
+    }
+
+    fn found(sockets: &[Listed], ports: Ports) -> Vec<Hazard> {
+        hazards(sockets, &BTreeMap::from([(HERE, ports)]))
+    }
+
+    #[test]
+    fn one_command_reserves_all_ports_and_those_that_were() {
+        let sockets = [
+            listener("0.0.0.0:50052"),
+            listener("[::]:50051"),
+            listener("127.0.0.1:80"),
+            listener("127.0.0.1:40000"),
+        ];
+        let seen = found(&sockets, ports(32768..=60999, &[8080..=8080, 9148..=9148, 40000..=40009]));
+        let at: Vec<_> = seen.iter().map(|hazard| hazard.local.to_string()).collect();
+        assert_eq!(at, ["[::]:50051", "0.0.0.0:50052"]);
+        let cure = "sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,40000-40009,50051-50052";
+        assert!(seen.iter().all(|hazard| hazard.cure.as_deref() == Some(cure)), "{seen:?}");
+        assert!(matches!(seen[0].facts, HazardFacts::EphemeralListener { reach: PortReach::Bind, .. }));
+        assert!(matches!(seen[1].facts, HazardFacts::EphemeralListener { reach: PortReach::Connect, .. }));
+        assert!(seen[0].explain().contains("50051"), "{}", seen[0].explain());
+    }
+
+    #[test]
+    fn each_namespace_has_its_own() {
+        let there = Listed { netns: 2, ..listener("127.0.0.1:50000") };
+        let unknown = Listed { netns: 3, ..there.clone() };
+        let within = Ports { within: "ip netns exec blue ".to_owned(), ..ports(32768..=60999, &[]) };
+        let namespaces = BTreeMap::from([(HERE, ports(32768..=49999, &[])), (2, within)]);
+        let seen = hazards(&[listener("127.0.0.1:50000"), there, unknown], &namespaces);
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].netns, 2);
+        let cure = "ip netns exec blue sysctl -w net.ipv4.ip_local_reserved_ports=50000";
+        assert_eq!(seen[0].cure.as_deref(), Some(cure));
+    }
+
+    #[test]
+    fn listeners_that_share_a_port_are_one_for_each_owner() {
+        let other = Listed { owner: owner(8), ..listener("127.0.0.1:50000") };
+        let mptcp = Listed { protocol: Protocol::Mptcp, ..listener("127.0.0.1:50000") };
+        let sockets = [listener("127.0.0.1:50000"), listener("127.0.0.1:50000"), mptcp, other];
+        assert_eq!(found(&sockets, ports(32768..=60999, &[])).len(), 2);
+    }
+
+    #[test]
+    fn a_self_connect_is_named_and_its_port_reserved() {
+        let sockets = [
+            socket(State::Established, "127.0.0.1:40000", "127.0.0.1:40000"),
+            socket(State::TimeWait, "127.0.0.1:1314", "127.0.0.1:1314"),
+            socket(State::Established, "127.0.0.1:40001", "127.0.0.1:80"),
+        ];
+        let seen = found(&sockets, ports(32768..=60999, &[]));
+        assert_eq!(seen.len(), 2);
+        assert_eq!(seen[0].facts, HazardFacts::SelfConnected { time_wait: true });
+        assert_eq!(seen[0].cure, None);
+        assert_eq!(seen[1].facts, HazardFacts::SelfConnected { time_wait: false });
+        assert_eq!(seen[1].cure.as_deref(), Some("sysctl -w net.ipv4.ip_local_reserved_ports=40000"));
+    }
+
+    #[test]
+    fn nine_ports_of_ten_are_not_yet_hardly_any_left() {
+        let client = |port: u16| {
+            let state = if port.is_multiple_of(2) { State::TimeWait } else { State::Established };
+            socket(state, &format!("10.0.0.1:{port}"), "10.0.0.2:80")
+        };
+        let ports = ports(40000..=40019, &[]);
+        let mut sockets: Vec<_> = (40000..40018).map(client).collect();
+        // The same ports to another end, and a mapped address that is the same one.
+        sockets.push(socket(State::Established, "10.0.0.1:40018", "10.0.0.3:80"));
+        sockets.push(socket(State::Established, "[::ffff:10.0.0.1]:40017", "[::ffff:10.0.0.2]:80"));
+        assert_eq!(found(&sockets, ports.clone()), []);
+        sockets.push(client(40018));
+        let seen = found(&sockets, ports);
+        let remote = endpoint("10.0.0.2:80");
+        let facts = HazardFacts::EphemeralExhaustion { remote, used: 19, time_wait: 10, available: 20 };
+        assert_eq!(seen.iter().map(|hazard| &hazard.facts).collect::<Vec<_>>(), [&facts]);
+        assert_eq!(seen[0].local, Endpoint::new("10.0.0.1".parse().unwrap(), 0));
+    }
+}

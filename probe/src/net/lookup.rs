@@ -1,0 +1,112 @@
+//! Questions about sockets while a trace runs: who has a port, what stayed of a connection.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use super::{Namespace, cgroup::Cgroups, namespaces::Namespaces, owners::Owners, sock_diag::SockDiag};
+use crate::model::{Endpoints, Family, Listed, State};
+
+/// How many namespaces are kept ready for the next question.
+const MOST_OPEN: usize = 64;
+/// For how long. An open netlink socket keeps its namespace alive, and so the devices of a container that has
+/// ended.
+const READY_FOR: Duration = Duration::from_secs(1);
+
+/// Asks sock_diag in any reachable namespace, and keeps the sockets to ask with for a short while.
+///
+/// A namespace that is gone or out of reach is nothing special: nothing is known of its sockets.
+pub struct Lookup {
+    namespaces: Namespaces,
+    cgroups: Cgroups,
+    /// The namespace of this process, which lives as long as it does.
+    home: Option<u32>,
+    open: HashMap<u32, Open>,
+}
+
+struct Open {
+    diag: SockDiag,
+    used: Instant,
+}
+
+impl Lookup {
+    /// A way to ask in the namespaces that can be reached, and in those that come later.
+    #[must_use]
+    pub fn new() -> Self {
+        let home = Namespace::host().ok().map(|namespace| namespace.inode());
+        Self { namespaces: Namespaces::reachable(), cgroups: Cgroups::new(), home, open: HashMap::new() }
+    }
+
+    /// All TCP and MPTCP sockets with this local port, in every state, with their owners. Of sockets that are
+    /// only bound (CLOSE) the kernel tells since Linux 6.8.
+    ///
+    /// It takes the kernel's walk over its tables, and a look into the descriptors of the processes that are
+    /// in the cgroups of the sockets: some milliseconds. Where no process there has them, all are looked at.
+    pub fn holders(&mut self, netns: u32, port: u16) -> Vec<Listed> {
+        let Some(sockets) = self.ask(netns, |diag| diag.with_local_port(port).ok()) else {
+            return Vec::new();
+        };
+        let owners = Owners::of(&sockets, &mut self.cgroups);
+        sockets.iter().map(|socket| owners.list(netns, socket)).collect()
+    }
+
+    /// What stays of a connection that has ended, and for how long: TIME_WAIT, or FIN_WAIT2 for the mini-socket
+    /// that an orphan leaves. `ends` are the socket's own, from its side.
+    ///
+    /// It takes microseconds: the kernel looks into one place of its table. Only for link-local addresses it
+    /// must walk all of it, since the socket is bound to a device; other sockets that are bound to a device are
+    /// not found.
+    pub fn remains(&mut self, netns: u32, ends: Endpoints, family: Family) -> Option<(State, Duration)> {
+        let found = self.ask(netns, |diag| {
+            let exact = diag.one(family, ends).ok()?;
+            if exact.is_some() || !is_link_local(ends) {
+                return exact;
+            }
+            let port = ends.local.port?.get();
+            let all = diag.with_local_port(port).ok()?;
+            all.into_iter().find(|socket| socket.ends == ends && socket.expires.is_some())
+        })?;
+        Some((found.state, found.expires?))
+    }
+
+    /// Lets go of the namespaces that nobody asked about lately, so that they can go. To be called now and
+    /// then, such as every second.
+    pub fn tidy(&mut self) {
+        let home = self.home;
+        self.open.retain(|netns, open| Some(*netns) == home || open.used.elapsed() < READY_FOR);
+    }
+
+    fn ask<T>(&mut self, netns: u32, question: impl FnOnce(&mut SockDiag) -> Option<T>) -> Option<T> {
+        if !self.open.contains_key(&netns) {
+            self.tidy();
+            let diag = self.namespaces.get(netns)?.enter(SockDiag::open).ok()?.ok()?;
+            if self.open.len() >= MOST_OPEN {
+                let oldest = self.open.iter().min_by_key(|(_, open)| open.used).map(|(netns, _)| *netns);
+                self.open.remove(&oldest?);
+            }
+            self.open.insert(netns, Open { diag, used: Instant::now() });
+        }
+        let open = self.open.get_mut(&netns)?;
+        open.used = Instant::now();
+        question(&mut open.diag)
+    }
+}
+
+impl Default for Lookup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether a connection with these ends must be on one device (RFC 4291 §2.5.6).
+fn is_link_local(ends: Endpoints) -> bool {
+    [ends.local, ends.remote].iter().any(|end| match end.addr {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(addr) => addr.is_unicast_link_local(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! Whose sockets are, by /proc.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+};
+
+use super::{cgroup::Cgroups, process, sock_diag::DiagSocket};
+use crate::model::{Known, Listed, Owner};
+
+/// The owners of sockets, by the sockets' inode numbers, which are the host's: no two namespaces share one.
+///
+/// Of several holders the one with the lowest pid counts: the parent, where a descriptor was inherited. The
+/// pids are those of this /proc.
+#[derive(Default)]
+pub(super) struct Owners {
+    owners: Vec<Owner>,
+    /// Which of them holds a socket.
+    by_inode: HashMap<u32, usize>,
+    /// How many processes there were whose descriptors this user may not see.
+    pub(super) hidden: usize,
+}
+
+impl Owners {
+    /// Those of all sockets that processes hold.
+    pub(super) fn of_all(cgroups: &mut Cgroups) -> Self {
+        let mut owners = Self::default();
+        owners.hidden = process::visit_sockets(&process::pids(), |pid, inodes| {
+            owners.add(pid, inodes.iter().copied(), cgroups);
+            ControlFlow::Continue(())
+        });
+        owners
+    }
+
+    /// Those of some sockets. The processes in the cgroups that the sockets were made in come first, which
+    /// mostly spares looking at all the others.
+    pub(super) fn of(sockets: &[DiagSocket], cgroups: &mut Cgroups) -> Self {
+        let mut missing: HashSet<u32> = sockets.iter().filter_map(|socket| socket.inode).collect();
+        let mut owners = Self::default();
+        let made_in: HashSet<u64> = sockets.iter().filter_map(|socket| socket.cgroup).collect();
+        let mut likely: Vec<u32> = made_in.into_iter().flat_map(|id| cgroups.members(id)).collect();
+        likely.sort_unstable();
+        owners.find(&likely, &mut missing, cgroups);
+        if !missing.is_empty() {
+            let others: Vec<u32> =
+                process::pids().into_iter().filter(|pid| likely.binary_search(pid).is_err()).collect();
+            owners.find(&others, &mut missing, cgroups);
+        }
+        owners
+    }
+
+    /// The socket as the model has it.
+    pub(super) fn list(&self, netns: u32, socket: &DiagSocket) -> Listed {
+        let owner = socket.inode.and_then(|inode| self.owners.get(*self.by_inode.get(&inode)?));
+        Listed {
+            cookie: socket.cookie,
+            netns,
+            protocol: socket.protocol,
+            family: socket.family,
+            ends: socket.ends,
+            state: socket.state,
+            owner: owner.cloned().unwrap_or(Owner::UNKNOWN),
+            expires: socket.expires,
+        }
+    }
+
+    /// Looks through these processes until nothing is missing.
+    fn find(&mut self, pids: &[u32], missing: &mut HashSet<u32>, cgroups: &mut Cgroups) {
+        if missing.is_empty() {
+            return;
+        }
+        self.hidden += process::visit_sockets(pids, |pid, inodes| {
+            let found: Vec<u32> = inodes.iter().copied().filter(|inode| missing.remove(inode)).collect();
+            if !found.is_empty() {
+                self.add(pid, found, cgroups);
+            }
+            if missing.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+    }
+
+    fn add(&mut self, pid: u32, inodes: impl IntoIterator<Item = u32>, cgroups: &mut Cgroups) {
+        let Some(task) = process::task(pid) else { return };
+        let number = self.owners.len();
+        self.owners.push(Owner { task: Some(task), cgroup: cgroups.of_process(pid), known: Known::Seen });
+        for inode in inodes {
+            self.by_inode.entry(inode).or_insert(number);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Any event that is made of others, which no recording keeps.
+
+use proptest::{collection, option, prelude::*};
+
+use super::{duration, ends, kernel::counters, mono, owner, socket, word};
+use crate::model::{Cause, Close, Connection, Errno, Event, Finding, Transition};
+
+/// Any of them.
+pub fn derived() -> BoxedStrategy<Event> {
+    prop_oneof![
+        transition().prop_map(Event::Transition),
+        connection().prop_map(Event::Connection),
+        finding().prop_map(Event::Finding),
+    ]
+    .boxed()
+}
+
+fn transition() -> BoxedStrategy<Transition> {
+    let place = (any::<u64>(), mono(), any::<u32>(), socket(), any::<Option<u64>>(), any::<Option<u32>>());
+    let edge = (word(), word(), option::of(cause()), option::of(duration()), any::<Option<u32>>());
+    (place, (word(), word()), ends(), edge, owner())
+        .prop_map(|(place, (protocol, family), ends, (old, new, cause, since, segs_out), owner)| {
+            let (seq, at, cpu, socket, cookie, netns) = place;
+            Transition {
+                seq,
+                at,
+                cpu,
+                socket,
+                cookie,
+                netns,
+                protocol,
+                family,
+                ends,
+                old,
+                new,
+                cause,
+                owner,
+                since,
+                segs_out,
+            }
+        })
+        .boxed()
+}
+
+fn cause() -> impl Strategy<Value = Cause> {
+    (word(), any::<String>(), option::of((1..200).prop_map(Errno))).prop_map(|(kind, detail, errno)| Cause {
+        kind,
+        detail,
+        errno,
+    })
+}
+
+fn connection() -> BoxedStrategy<Connection> {
+    let place = (socket(), any::<Option<u32>>(), word(), word(), ends());
+    let close = (mono(), option::of(cause())).prop_map(|(at, cause)| Close { at, cause });
+    let times = (option::of(mono()), option::of(mono()), option::of(close));
+    let life = (word(), times, collection::vec(word(), 0..8), option::of(counters()), any::<bool>());
+    (place, life, owner())
+        .prop_map(|(place, (open, (opened, established, close), path, counters, complete), owner)| {
+            let (socket, netns, protocol, family, ends) = place;
+            Connection {
+                socket,
+                netns,
+                protocol,
+                family,
+                ends,
+                open,
+                opened,
+                established,
+                close,
+                path,
+                counters,
+                owner,
+                complete,
+            }
+        })
+        .boxed()
+}
+
+fn finding() -> BoxedStrategy<Finding> {
+    let place = (mono(), option::of(socket()), any::<Option<u32>>(), ends());
+    let evidence = collection::vec(any::<u64>(), 0..4);
+    (word(), place, owner(), any::<String>(), any::<Option<String>>(), evidence)
+        .prop_map(|(kind, (at, socket, netns, ends), owner, explain, cure, evidence)| Finding {
+            kind,
+            at,
+            socket,
+            netns,
+            ends,
+            owner,
+            explain,
+            cure,
+            evidence,
+        })
+        .boxed()
+}

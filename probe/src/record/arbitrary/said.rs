@@ -1,0 +1,45 @@
+//! Any event that the run itself makes: what is lost, and what scenarios say.
+
+use proptest::{collection, prelude::*, sample::select};
+
+use super::{ends, owner, socket, word};
+use crate::{
+    model::{Check, Event, Phase, SocketRow, Verdict},
+    record::word::PLACES,
+};
+
+/// Any of them.
+pub fn event() -> BoxedStrategy<Event> {
+    prop_oneof![
+        (any::<u64>(), select(&PLACES[..]))
+            .prop_map(|(count, place)| Event::Lost { count, place: place.to_owned() }),
+        (any::<String>(), phase()).prop_map(|(name, phase)| Event::Scenario { name, phase }),
+        check().prop_map(Event::Check),
+        collection::vec((socket(), any::<String>()), 0..3).prop_map(Event::Labels),
+        collection::vec(row(), 0..3).prop_map(Event::Sockets),
+        any::<String>().prop_map(Event::Note),
+    ]
+    .boxed()
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    prop_oneof![
+        any::<String>().prop_map(|summary| Phase::Start { summary }),
+        Just(Phase::End { verdict: Verdict::Passed }),
+        Just(Phase::End { verdict: Verdict::Failed }),
+        Just(Phase::End { verdict: Verdict::Interrupted }),
+        any::<String>().prop_map(|why| Phase::End { verdict: Verdict::Unsupported(why) }),
+    ]
+}
+
+fn check() -> impl Strategy<Value = Check> {
+    (any::<[String; 4]>(), any::<bool>()).prop_map(|(texts, pass)| {
+        let [scenario, name, expected, observed] = texts;
+        Check { scenario, name, expected, observed, pass }
+    })
+}
+
+fn row() -> impl Strategy<Value = SocketRow> {
+    (any::<String>(), word(), ends(), owner(), any::<u64>())
+        .prop_map(|(label, state, ends, owner, cookie)| SocketRow { label, state, ends, owner, cookie })
+}

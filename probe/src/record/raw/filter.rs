@@ -1,0 +1,93 @@
+//! Which sockets a trace was about, as a recording keeps it.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use super::owner::CgroupLine;
+use crate::{
+    model::{Family, Filter, PortRange, Protocol},
+    record::{names::Escaped, word::Word},
+};
+
+/// [`Filter`], with what was not asked for left out.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilterLine {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pids: Vec<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    descendants: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    comms: Vec<Escaped>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ports: Vec<(u16, u16)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    local_ports: Vec<(u16, u16)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remote_ports: Vec<(u16, u16)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    networks: Vec<Network>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    netns: Vec<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cgroups: Vec<CgroupLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    families: Vec<Word<Family>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    protocols: Vec<Word<Protocol>>,
+}
+
+/// A network in CIDR notation.
+#[derive(Debug)]
+struct Network(IpNet);
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl From<&Filter> for FilterLine {
+    fn from(filter: &Filter) -> Self {
+        let ranges =
+            |ranges: &[PortRange]| ranges.iter().map(|range| (*range.start(), *range.end())).collect();
+        Self {
+            pids: filter.pids.clone(),
+            descendants: filter.descendants,
+            comms: filter.comms.iter().cloned().map(Escaped).collect(),
+            ports: ranges(&filter.ports),
+            local_ports: ranges(&filter.local_ports),
+            remote_ports: ranges(&filter.remote_ports),
+            networks: filter.networks.iter().copied().map(Network).collect(),
+            netns: filter.netns.clone(),
+            cgroups: filter.cgroups.iter().map(Into::into).collect(),
+            families: filter.families.iter().copied().map(Word).collect(),
+            protocols: filter.protocols.iter().copied().map(Word).collect(),
+        }
+    }
+}
+
+impl From<FilterLine> for Filter {
+    fn from(line: FilterLine) -> Self {
+        let ranges = |ranges: Vec<(u16, u16)>| ranges.into_iter().map(|(first, last)| first..=last).collect();
+        Self {
+            pids: line.pids,
+            descendants: line.descendants,
+            comms: line.comms.into_iter().map(|comm| comm.0).collect(),
+            ports: ranges(line.ports),
+            local_ports: ranges(line.local_ports),
+            remote_ports: ranges(line.remote_ports),
+            networks: line.networks.into_iter().map(|network| network.0).collect(),
+            netns: line.netns,
+            cgroups: line.cgroups.into_iter().map(Into::into).collect(),
+            families: line.families.into_iter().map(|family| family.0).collect(),
+            protocols: line.protocols.into_iter().map(|protocol| protocol.0).collect(),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What sock_diag lists, as a recording keeps it: sockets that were there already, and what stayed of a
+//! connection.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::owner::{OwnerLine, address};
+use crate::{
+    model::{Endpoints, Family, Listed, Mono, Protocol, Remains, SocketId, State},
+    record::{nanoseconds, word::Word},
+};
+
+/// [`Listed`], with what is unknown left out.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListedLine {
+    cookie: u64,
+    netns: u32,
+    protocol: Word<Protocol>,
+    family: Word<Family>,
+    local: SocketAddr,
+    remote: SocketAddr,
+    state: Word<State>,
+    owner: OwnerLine,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_ns: Option<u64>,
+}
+
+/// [`Remains`], with what is unknown left out.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemainsLine {
+    at: u64,
+    socket: u64,
+    generation: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    netns: Option<u32>,
+    local: SocketAddr,
+    remote: SocketAddr,
+    /// Left out where nothing stayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<Word<State>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    owner: OwnerLine,
+}
+
+impl From<&Listed> for ListedLine {
+    fn from(listed: &Listed) -> Self {
+        Self {
+            cookie: listed.cookie,
+            netns: listed.netns,
+            protocol: Word(listed.protocol),
+            family: Word(listed.family),
+            local: address(listed.ends.local),
+            remote: address(listed.ends.remote),
+            state: Word(listed.state),
+            owner: (&listed.owner).into(),
+            expires_ns: listed.expires.map(nanoseconds),
+        }
+    }
+}
+
+impl From<ListedLine> for Listed {
+    fn from(line: ListedLine) -> Self {
+        Self {
+            cookie: line.cookie,
+            netns: line.netns,
+            protocol: line.protocol.0,
+            family: line.family.0,
+            ends: Endpoints { local: line.local.into(), remote: line.remote.into() },
+            state: line.state.0,
+            owner: line.owner.into(),
+            expires: line.expires_ns.map(Duration::from_nanos),
+        }
+    }
+}
+
+impl From<&Remains> for RemainsLine {
+    fn from(remains: &Remains) -> Self {
+        Self {
+            at: remains.at.0,
+            socket: remains.socket.number,
+            generation: remains.socket.generation,
+            netns: remains.netns,
+            local: address(remains.ends.local),
+            remote: address(remains.ends.remote),
+            state: remains.state.map(Word),
+            until: remains.until.map(|until| until.0),
+            owner: (&remains.owner).into(),
+        }
+    }
+}
+
+impl From<RemainsLine> for Remains {
+    fn from(line: RemainsLine) -> Self {
+        Self {
+            at: Mono(line.at),
+            socket: SocketId { number: line.socket, generation: line.generation },
+            netns: line.netns,
+            ends: Endpoints { local: line.local.into(), remote: line.remote.into() },
+            state: line.state.map(|state| state.0),
+            until: line.until.map(Mono),
+            owner: line.owner.into(),
+        }
+    }
+}

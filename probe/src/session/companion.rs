@@ -1,0 +1,93 @@
+//! What the live host is asked beside the kernel's reports. The answers become events of the stream and are
+//! recorded, so that a replay has them too.
+
+use std::collections::HashSet;
+
+use crate::{
+    model::{Cgroup, Connection, Errno, Event, Listed, Remains},
+    net::snapshot::Snapshot,
+};
+
+/// The host whose reports come in, as far as it can be asked.
+pub trait Companion {
+    /// The sockets that are there already; `None` where they are not to be looked at.
+    fn existing(&mut self) -> Option<Snapshot>;
+
+    /// The cgroup of that id, with its path if it is still there.
+    fn cgroup(&mut self, id: u64) -> Cgroup;
+
+    /// The sockets of a namespace that have a local port.
+    fn holders(&mut self, netns: u32, port: u16) -> Vec<Listed>;
+
+    /// What stayed of a connection that this end closed; `None` where that is not to be asked, or cannot be.
+    fn remains(&mut self, connection: &Connection) -> Option<Remains>;
+
+    /// So much time has passed that what is kept for the next question may be let go.
+    fn rest(&mut self);
+}
+
+/// With more cgroups told than this, they are told again: a host that makes a new one for every job has no
+/// end of them.
+const CGROUPS: usize = 1 << 16;
+
+/// A companion, and what it has said already.
+pub(super) struct Accompanied {
+    companion: Box<dyn Companion>,
+    /// The ids of the cgroups that were told.
+    told: HashSet<u64>,
+}
+
+impl Accompanied {
+    pub fn by(companion: Box<dyn Companion>) -> Self {
+        Self { companion, told: HashSet::new() }
+    }
+
+    /// Adds to an event what the host knows of it. Returns the events that belong before and after it.
+    pub fn accompany(&mut self, event: &mut Event) -> (Option<Event>, Option<Event>) {
+        let before = self.cgroup_of(event).map(Event::Cgroup);
+        let after = match event {
+            Event::Ready { off, existing, .. } => self.companion.existing().map(|found| {
+                off.extend(found.off);
+                *existing = Some(found.sockets.len() as u64);
+                Event::Existing { at: found.at, sockets: found.sockets }
+            }),
+            Event::BindFailed(failure) => {
+                if failure.errno == Errno::EADDRINUSE
+                    && let (Some(netns), Some(port)) = (failure.netns, failure.local.port)
+                {
+                    failure.holders = self.companion.holders(netns, port.get());
+                }
+                None
+            }
+            _ => None,
+        };
+        (before, after)
+    }
+
+    /// What stayed of a connection that this end closed.
+    pub fn remains(&mut self, connection: &Connection) -> Option<Remains> {
+        self.companion.remains(connection)
+    }
+
+    /// So much time has passed that what is kept for the next question may be let go.
+    pub fn rest(&mut self) {
+        self.companion.rest();
+    }
+
+    /// The cgroup that the event names, unless it was told.
+    fn cgroup_of(&mut self, event: &Event) -> Option<Cgroup> {
+        let report = match event {
+            Event::Report(report) => Some(report),
+            Event::Summary(summary) => Some(&summary.end),
+            _ => None,
+        };
+        let id = match event {
+            Event::BindFailed(failure) => failure.cgroup.as_ref()?.id,
+            _ => report?.opened.as_ref()?.cgroup?,
+        };
+        if self.told.len() > CGROUPS {
+            self.told.clear();
+        }
+        self.told.insert(id).then(|| self.companion.cgroup(id))
+    }
+}

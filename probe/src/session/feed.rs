@@ -1,0 +1,182 @@
+//! What happens to each event: it is kept, conclusions are drawn from it, and what is selected of them is
+//! shown.
+
+use super::{Session, SessionError, analysis::Analysis};
+use crate::model::{Connection, Event, Mono, Phase, State, Transition};
+
+/// Which ticks are kept in a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Those that show something: a quiet day leaves a short recording.
+    Findings,
+    /// Every one.
+    Always,
+}
+
+impl Session {
+    /// Takes one event from a source or a scenario, with what the host says to it.
+    pub(super) fn feed(&mut self, mut event: Event) -> Result<(), SessionError> {
+        if let Event::Report(report) = &event
+            && !self.scope.admits(report)
+        {
+            return Ok(());
+        }
+        let (before, after) =
+            self.companion.as_mut().map_or((None, None), |companion| companion.accompany(&mut event));
+        let is_first = matches!(event, Event::Ready { .. });
+        let about = self.about.take_if(|_| is_first).map(|filter| Event::Filter(Box::new(filter)));
+        let whole = before.into_iter().chain([event]).chain(about).chain(after);
+        whole.into_iter().try_for_each(|event| self.take_in(event))
+    }
+
+    fn take_in(&mut self, event: Event) -> Result<(), SessionError> {
+        if let Event::Tick(now) = event {
+            return self.tick(now, Keep::Findings);
+        }
+        self.keep(&event)?;
+        match event {
+            Event::Report(report) => {
+                self.draw(report.owner_matches, |analysis, out| analysis.report(&report, out))
+            }
+            Event::Summary(summary) => {
+                self.draw(summary.end.owner_matches, |analysis, out| analysis.summary(&summary, out))
+            }
+            Event::BindFailed(failure) => {
+                self.draw(None, |analysis, out| analysis.bind_failed(*failure, out))
+            }
+            Event::Reset(reset) => {
+                self.draw(None, |analysis, out| out.push(Event::Reset(analysis.reset(reset))))
+            }
+            Event::Remains(_) => self.draw(None, |_, out| out.push(event)),
+            Event::Filter(filter) => {
+                self.selector.subject(*filter);
+                Ok(())
+            }
+            Event::Existing { at, sockets } => {
+                self.analysis.iter_mut().for_each(|analysis| analysis.existing(at, &sockets));
+                Ok(())
+            }
+            Event::Cgroup(cgroup) => {
+                self.analysis.iter_mut().for_each(|analysis| analysis.cgroup(&cgroup));
+                Ok(())
+            }
+            event => {
+                self.mark(&event);
+                self.show(&event)
+            }
+        }
+    }
+
+    /// What an event that is shown as it is means to the session.
+    fn mark(&mut self, event: &Event) {
+        match event {
+            Event::Ready { host, .. } => self.analysis = Some(Analysis::new(host, &self.options)),
+            Event::Lost { count, .. } => {
+                self.totals.lost += count;
+                self.closing.clear();
+                self.selector.lost();
+                self.analysis.iter_mut().for_each(Analysis::lost);
+            }
+            Event::Scenario { name, phase: Phase::Start { .. } } => {
+                self.transitions.clear();
+                self.playing = Some(name.clone());
+            }
+            Event::Scenario { phase: Phase::End { verdict }, .. } => {
+                self.playing = None;
+                self.verdicts.push(verdict.clone());
+            }
+            Event::Check(check) if check.pass => self.totals.checks_passed += 1,
+            Event::Check(_) => self.totals.checks_failed += 1,
+            _ => {}
+        }
+    }
+
+    /// Time passes.
+    pub(super) fn tick(&mut self, now: Mono, keep: Keep) -> Result<(), SessionError> {
+        let Some(analysis) = &mut self.analysis else { return Ok(()) };
+        let findings = analysis.tick(now);
+        if keep == Keep::Always || !findings.is_empty() {
+            self.keep(&Event::Tick(now))?;
+        }
+        findings
+            .into_iter()
+            .try_for_each(|finding| self.draw(None, |_, out| out.push(Event::Finding(finding))))
+    }
+
+    /// Draws the conclusions from a raw event, and shows those that are selected. Before the stream has said
+    /// of what host it is, there are none.
+    fn draw(
+        &mut self,
+        owner_fits: Option<bool>,
+        conclude: impl FnOnce(&mut Analysis, &mut Vec<Event>),
+    ) -> Result<(), SessionError> {
+        let Some(analysis) = &mut self.analysis else { return Ok(()) };
+        let mut events = Vec::new();
+        conclude(analysis, &mut events);
+        let first = events.first().and_then(|event| first_seq(analysis, event));
+        self.selector.admit(&mut events, first, owner_fits);
+        events.into_iter().try_for_each(|event| self.tell(event))
+    }
+
+    /// Counts and shows a conclusion.
+    fn tell(&mut self, event: Event) -> Result<(), SessionError> {
+        match &event {
+            Event::Transition(transition) => {
+                self.totals.transitions += 1;
+                self.follow_to_its_end(transition);
+                // For the checks of a scenario; nothing else asks for them again.
+                if self.playing.is_some() {
+                    self.transitions.push(transition.clone());
+                }
+            }
+            Event::Finding(finding) => {
+                self.totals.findings += 1;
+                self.found.insert(finding.kind);
+            }
+            Event::Connection(_) => self.totals.connections += 1,
+            _ => {}
+        }
+        self.show(&event)?;
+        match event {
+            Event::Connection(connection) if may_leave_something(&connection) => self.ask_after(&connection),
+            _ => Ok(()),
+        }
+    }
+
+    fn follow_to_its_end(&mut self, transition: &Transition) {
+        match transition.new {
+            State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck => {
+                self.closing.insert(transition.socket);
+            }
+            _ => {
+                self.closing.remove(&transition.socket);
+            }
+        }
+    }
+
+    /// Asks what stayed of a connection.
+    fn ask_after(&mut self, connection: &Connection) -> Result<(), SessionError> {
+        let remains = self.companion.as_mut().and_then(|companion| companion.remains(connection));
+        remains.map_or(Ok(()), |remains| self.feed(Event::Remains(remains)))
+    }
+}
+
+/// The `seq` of the first transition of the connection that this is about.
+fn first_seq(analysis: &Analysis, event: &Event) -> Option<u64> {
+    match event {
+        // A child that is reported before it has a name is in nobody's trail yet.
+        Event::Transition(transition) => {
+            Some(analysis.first_seq(transition.socket).unwrap_or(transition.seq))
+        }
+        Event::Finding(finding) => analysis.first_seq(finding.socket?),
+        Event::Reset(reset) => analysis.first_seq(reset.socket),
+        Event::Remains(remains) => analysis.first_seq(remains.socket),
+        _ => None,
+    }
+}
+
+/// Whether a mini-socket may have taken the connection's place: where this end closed first
+/// (`tcp_time_wait`).
+fn may_leave_something(connection: &Connection) -> bool {
+    matches!(connection.path[..], [.., State::FinWait1 | State::FinWait2 | State::Closing, State::Close])
+}

@@ -1,0 +1,135 @@
+//! Which of the host's sockets are shown: the filter, exactly.
+//!
+//! The kernel side drops what certainly is not meant. What comes through is decided here, where the tracker
+//! has added the owner and the ends. A socket is decided once and stays shown, whoever it passes to. What
+//! cannot be decided yet is held back: a connect from a port that the kernel has yet to pick.
+
+mod facts;
+mod owners;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use self::{
+    facts::{Facts, Fit},
+    owners::Owners,
+};
+use crate::model::{Event, Filter, SocketId};
+
+/// How many closed sockets are remembered: an RST, a finding or a mini-socket may come after the end.
+const CLOSED: usize = 1024;
+
+/// How many connections are held back at most. Of more, the oldest is shown: nothing that may be meant is
+/// dropped.
+const HELD: usize = if cfg!(test) { 8 } else { 1 << 14 };
+
+/// With more sockets than this remembered, those that were not heard of since reports were lost are
+/// forgotten: some of them will have ended unheard.
+const MOST: usize = if cfg!(test) { 8 } else { 1 << 18 };
+
+/// The filter, with what it has decided.
+#[derive(Debug)]
+pub struct Exact {
+    filter: Filter,
+    owners: Owners,
+    /// The sockets that are shown, each with the number of losses at the time when it was last heard of.
+    shown: HashMap<SocketId, u64>,
+    closed: VecDeque<SocketId>,
+    /// Events of connections that cannot be decided yet, by the `seq` of their first transition.
+    held: BTreeMap<u64, Vec<Event>>,
+    losses: u64,
+}
+
+impl Exact {
+    /// The filter, at the beginning of a stream.
+    #[must_use]
+    pub fn new(filter: Filter) -> Self {
+        Self {
+            filter,
+            owners: Owners::default(),
+            shown: HashMap::new(),
+            closed: VecDeque::new(),
+            held: BTreeMap::new(),
+            losses: 0,
+        }
+    }
+
+    /// Takes the next `events` of one socket, and leaves in it what is to be shown now: themselves with those of
+    /// the socket's that were held back, or nothing.
+    ///
+    /// `first` is the `seq` of the connection's first transition, where that was seen; `owner_fits` is the
+    /// kernel side's word on the owner.
+    pub fn admit(&mut self, events: &mut Vec<Event>, first: Option<u64>, owner_fits: Option<bool>) {
+        if self.filter.is_empty() {
+            return;
+        }
+        let Some(facts) = Facts::of(events) else { return };
+        match self.decide(&facts, owner_fits) {
+            Fit::Yes => self.release(first, events),
+            Fit::No => {
+                self.release(first, events);
+                events.clear();
+            }
+            Fit::Unknown => match first.filter(|_| !facts.is_last) {
+                Some(first) => self.hold(first, events),
+                // It will never be known. A refusal by the kernel before it had picked a port is among these.
+                None => self.release(first, events),
+            },
+        }
+    }
+
+    /// Reports were lost, perhaps of the end of sockets that are remembered.
+    pub fn lost(&mut self) {
+        self.losses += 1;
+    }
+
+    fn decide(&mut self, facts: &Facts<'_>, owner_fits: Option<bool>) -> Fit {
+        let owner = self.owners.fit(&self.filter, facts, owner_fits);
+        let fit = match facts.socket.and_then(|socket| self.shown.get_mut(&socket)) {
+            Some(heard) => {
+                *heard = self.losses;
+                Fit::Yes
+            }
+            None => owner.and(facts.fit(&self.filter)),
+        };
+        if fit == Fit::Yes
+            && let Some(socket) = facts.socket
+        {
+            self.remember(socket, facts.is_end);
+        }
+        fit
+    }
+
+    fn remember(&mut self, socket: SocketId, is_end: bool) {
+        self.shown.insert(socket, self.losses);
+        if is_end {
+            self.closed.push_back(socket);
+        }
+        if self.closed.len() > CLOSED
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            self.shown.remove(&oldest);
+        }
+        if self.shown.len() > MOST {
+            let losses = self.losses;
+            self.shown.retain(|_, heard| *heard == losses);
+        }
+    }
+
+    fn hold(&mut self, first: u64, events: &mut Vec<Event>) {
+        self.held.entry(first).or_default().append(events);
+        if self.held.len() > HELD
+            && let Some((_, oldest)) = self.held.pop_first()
+        {
+            *events = oldest;
+        }
+    }
+
+    fn release(&mut self, first: Option<u64>, events: &mut Vec<Event>) {
+        if let Some(mut held) = first.and_then(|first| self.held.remove(&first)) {
+            held.append(events);
+            *events = held;
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What of the stream is shown: of which sockets, of which kinds, and how many lines.
+
+use super::filter::Exact;
+use crate::{
+    model::{Event, Filter, FindingKind},
+    render::View,
+};
+
+/// What of the stream is shown. Everything, by default.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Which sockets, of those that the stream is about ([`Event::Filter`]).
+    pub filter: Filter,
+    /// What the renderer shows.
+    pub view: View,
+    /// The kinds of findings; none mean all.
+    pub kinds: Vec<FindingKind>,
+    /// So many lines: of what the view is named for.
+    pub lines: Option<u64>,
+}
+
+/// The selection at work on a stream.
+#[derive(Debug)]
+pub(super) struct Selector {
+    /// Which sockets the stream is about. What passes it has been passed by the kernel side too, whose word on
+    /// owners counts here.
+    subject: Option<Exact>,
+    exact: Exact,
+    view: View,
+    kinds: Vec<FindingKind>,
+    lines_left: Option<u64>,
+}
+
+impl Selector {
+    pub fn new(selection: Selection) -> Self {
+        let Selection { filter, view, kinds, lines } = selection;
+        Self { subject: None, exact: Exact::new(filter), view, kinds, lines_left: lines }
+    }
+
+    /// The stream is about these sockets.
+    pub fn subject(&mut self, filter: Filter) {
+        self.subject = Some(Exact::new(filter));
+    }
+
+    /// Takes the next events of one socket, and leaves those in `events` that are shown now.
+    pub fn admit(&mut self, events: &mut Vec<Event>, first: Option<u64>, owner_fits: Option<bool>) {
+        if let Some(subject) = &mut self.subject {
+            subject.admit(events, first, owner_fits);
+        }
+        self.exact.admit(events, first, None);
+        events.retain(|event| self.is_wanted(event) && self.takes_a_line(event));
+    }
+
+    /// Whether as many lines were shown as were asked for.
+    pub fn is_full(&self) -> bool {
+        self.lines_left == Some(0)
+    }
+
+    /// Reports were lost.
+    pub fn lost(&mut self) {
+        self.subject.iter_mut().for_each(Exact::lost);
+        self.exact.lost();
+    }
+
+    fn is_wanted(&self, event: &Event) -> bool {
+        match event {
+            Event::Finding(finding) => self.kinds.is_empty() || self.kinds.contains(&finding.kind),
+            _ => true,
+        }
+    }
+
+    fn takes_a_line(&mut self, event: &Event) -> bool {
+        let counts = match event {
+            Event::Transition(_) => self.view == View::Transitions,
+            Event::Connection(_) => self.view == View::Connections,
+            Event::Finding(_) => self.view == View::Findings,
+            _ => false,
+        };
+        match &mut self.lines_left {
+            Some(0) => !counts,
+            Some(left) if counts => {
+                *left -= 1;
+                true
+            }
+            _ => true,
+        }
+    }
+}

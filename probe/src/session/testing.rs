@@ -1,0 +1,157 @@
+//! Streams for tests: reports of sockets, a source that has them, and what is shown of them.
+
+use std::{cell::RefCell, collections::VecDeque, io, rc::Rc};
+
+use crate::{
+    model::{
+        Backend, Clock, Endpoints, Event, Family, Host, Known, Mono, Name, Opened, Protocol, Report, State,
+        Task,
+    },
+    render::Render,
+    source::{Flow, Source, SourceError},
+};
+
+pub fn host() -> Host {
+    Host {
+        kernel: "6.18.0".to_owned(),
+        arch: "x86_64".to_owned(),
+        hostname: "test".to_owned(),
+        clock: Clock { realtime_offset_ns: 0 },
+        ephemeral: Some(32768..=60999),
+    }
+}
+
+pub fn ready() -> Event {
+    Event::Ready { host: host(), backend: Backend::TpBtf, off: Vec::new(), existing: None }
+}
+
+pub fn task(pid: u32, comm: &str) -> Task {
+    Task { pid, uid: 0, comm: Name::from_bytes(comm.as_bytes()) }
+}
+
+pub fn ends(local: &str, remote: &str) -> Endpoints {
+    let at = |text: &str| text.parse::<std::net::SocketAddr>().expect("an address in a test").into();
+    Endpoints { local: at(local), remote: at(remote) }
+}
+
+/// A socket of process 100, whose reports come a millisecond apart.
+pub struct Socket {
+    pub number: u64,
+    pub task: Task,
+    pub ends: Endpoints,
+    pub owner_matches: Option<bool>,
+    at: u64,
+}
+
+impl Socket {
+    pub fn new(number: u64, local: &str, remote: &str) -> Self {
+        let ends = ends(local, remote);
+        Self { number, task: task(100, "client"), ends, owner_matches: None, at: number * 1_000_000_000 }
+    }
+
+    /// The next report.
+    pub fn step(&mut self, old: State, new: State) -> Event {
+        self.at += 1_000_000;
+        let opens = matches!((old, new), (State::Close, State::SynSent | State::Listen));
+        Event::Report(Report {
+            at: Mono(self.at),
+            cpu: 0,
+            socket: self.number,
+            cookie: Some(self.number),
+            netns: Some(1),
+            protocol: Protocol::Tcp,
+            family: if self.ends.local.addr.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
+            ends: self.ends,
+            old,
+            new,
+            error: Some(None),
+            shutdown: None,
+            orphaned: None,
+            fin_received: None,
+            rst_received: None,
+            syscall: None,
+            task: Some(self.task.clone()),
+            owner_matches: self.owner_matches,
+            opened: opens.then(|| Opened {
+                generation: 1,
+                owner: Some(self.task.clone()),
+                known: Known::Exact,
+                cgroup: Some(u64::from(self.task.pid)),
+            }),
+            counters: None,
+        })
+    }
+
+    /// It goes through these states, the first one left.
+    pub fn life(&mut self, states: &[State]) -> Vec<Event> {
+        states.windows(2).map(|edge| self.step(edge[0], edge[1])).collect()
+    }
+}
+
+/// A connection that is opened and closed from this end.
+pub const CLIENT: [State; 6] =
+    [State::Close, State::SynSent, State::Established, State::FinWait1, State::FinWait2, State::Close];
+
+/// A source that has its events in batches, and then waits for ever or ends.
+pub struct Memory {
+    pub batches: VecDeque<Vec<Event>>,
+    /// What [`Source::drain`] finds.
+    pub rest: Vec<Event>,
+    pub ends: bool,
+}
+
+impl Memory {
+    pub fn new(batches: impl IntoIterator<Item = Vec<Event>>) -> Self {
+        Self { batches: batches.into_iter().collect(), rest: Vec::new(), ends: false }
+    }
+}
+
+impl Source for Memory {
+    async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
+        match self.batches.pop_front() {
+            Some(mut batch) => out.append(&mut batch),
+            None if self.ends => return Ok(Flow::Ended),
+            None => std::future::pending().await,
+        }
+        Ok(Flow::More)
+    }
+
+    fn drain(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
+        if self.batches.is_empty() {
+            out.append(&mut self.rest);
+        }
+        Ok(())
+    }
+}
+
+/// A renderer that keeps what it is shown.
+#[derive(Clone, Default)]
+pub struct Shown(pub Rc<RefCell<Vec<Event>>>);
+
+impl Shown {
+    /// The edges of the transitions that were shown, with their sockets.
+    pub fn edges(&self) -> Vec<(u64, State, State)> {
+        let events = self.0.borrow();
+        let edge = |event: &Event| match event {
+            Event::Transition(transition) => Some((transition.socket.number, transition.old, transition.new)),
+            _ => None,
+        };
+        events.iter().filter_map(edge).collect()
+    }
+
+    /// How many events that are so were shown.
+    pub fn count(&self, which: impl Fn(&Event) -> bool) -> usize {
+        self.0.borrow().iter().filter(|event| which(event)).count()
+    }
+}
+
+impl Render for Shown {
+    fn event(&mut self, event: &Event, _out: &mut dyn io::Write) -> io::Result<()> {
+        self.0.borrow_mut().push(event.clone());
+        Ok(())
+    }
+
+    fn broken_off(&mut self, _out: &mut dyn io::Write) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,27 @@
+//! The running kernel as the source.
+
+use crate::{
+    model::{Event, State},
+    net::{Namespace, Tcp, host},
+    source::{
+        Source as _,
+        live::{Live, LiveOptions},
+    },
+};
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn what_the_kernel_has_reported_is_there_without_waiting() {
+    let mut live = Live::attach(&LiveOptions::default(), host::facts()).unwrap();
+    let inside = Namespace::private().unwrap();
+    let listen = || Tcp::listening("127.0.0.1:1314".parse().unwrap()).unwrap().cookie().unwrap();
+    let cookie = inside.enter(listen).unwrap();
+    let mut events = Vec::new();
+    live.drain(&mut events).unwrap();
+    let entered = |event: &Event| match event {
+        Event::Report(report) if report.cookie == Some(cookie) => Some(report.new),
+        _ => None,
+    };
+    assert!(matches!(events[0], Event::Ready { .. }));
+    assert_eq!(events.iter().filter_map(entered).collect::<Vec<_>>(), [State::Listen, State::Close]);
+}

@@ -1,0 +1,114 @@
+//! Failed binds.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use probe_ebpf::BindRecord;
+
+use super::{DecodeError, address, family, protocol, task};
+use crate::model::{BindFailure, Cgroup, Endpoint, Errno, Family, Mono};
+
+pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
+    let family = family(record.family)?;
+    let errno =
+        i32::try_from(record.error).map_err(|_| DecodeError::Value { what: "error", value: record.error })?;
+    Ok(BindFailure {
+        at: Mono(record.header.mono_ns),
+        cpu: record.header.cpu,
+        task: task(&record.task),
+        cgroup: (record.cgroup != 0).then_some(Cgroup { id: record.cgroup, path: None }),
+        cookie: (record.cookie != 0).then_some(record.cookie),
+        netns: (record.netns != 0).then_some(record.netns),
+        protocol: protocol(record.protocol)?,
+        family,
+        local: asked(record, family),
+        errno: Errno(errno),
+        holders: Vec::new(),
+    })
+}
+
+/// The address that was asked for, of whatever family. An IPv4 socket reads one of no family as its own
+/// (`__inet_bind`); of others there is nothing to tell, nor was the kernel going to take them.
+fn asked(record: &BindRecord, socket: Family) -> Endpoint {
+    let kind = match i32::from(record.address_family) {
+        nix::libc::AF_INET => Some(Family::Ipv4),
+        nix::libc::AF_INET6 => Some(Family::Ipv6),
+        nix::libc::AF_UNSPEC => (socket == Family::Ipv4).then_some(Family::Ipv4),
+        _ => None,
+    };
+    match kind {
+        Some(kind) => Endpoint::new(address(kind, record.addr), record.port),
+        None => Endpoint::new(unspecified(socket), 0),
+    }
+}
+
+fn unspecified(family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::Ipv6 => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use probe_ebpf::{KIND_BIND, RecordHeader};
+    use zerocopy::{FromZeros, IntoBytes};
+
+    use super::*;
+    use crate::{
+        model::{Backend, Event, Protocol},
+        source::live::decode::{Reasons, decode as event},
+    };
+
+    const AF_UNSPEC: u16 = 0;
+    const AF_UNIX: u16 = 1;
+    const AF_INET: u16 = 2;
+    const AF_INET6: u16 = 10;
+
+    fn record(family: u16, address_family: u16) -> BindRecord {
+        let mut record = BindRecord::new_zeroed();
+        record.header = RecordHeader { kind: KIND_BIND, cpu: 1, mono_ns: 5 };
+        record.error = 98;
+        record.protocol = 6;
+        record.family = family;
+        record.address_family = address_family;
+        record.port = 1314;
+        record.addr[..4].copy_from_slice(&[127, 0, 0, 1]);
+        record
+    }
+
+    fn local(family: u16, address_family: u16) -> String {
+        decode(&record(family, address_family)).expect("well-formed").local.to_string()
+    }
+
+    #[test]
+    fn a_record_becomes_a_failure() {
+        let mut record = record(AF_INET, AF_INET);
+        record.cgroup = 7;
+        record.task.tgid = 42;
+        let Ok(Event::BindFailed(failure)) = event(record.as_bytes(), Backend::TpBtf, &Reasons::default())
+        else {
+            panic!("not a failed bind")
+        };
+        assert_eq!((failure.errno, failure.protocol), (Errno::EADDRINUSE, Protocol::Tcp));
+        assert_eq!(failure.local.to_string(), "127.0.0.1:1314");
+        assert_eq!(failure.cgroup, Some(Cgroup { id: 7, path: None }));
+        assert_eq!(failure.task.map(|task| task.pid), Some(42));
+        assert_eq!((failure.cookie, failure.netns), (None, None));
+    }
+
+    #[test]
+    fn the_address_has_its_own_family() {
+        assert_eq!(local(AF_INET6, AF_INET6), "[7f00:1::]:1314");
+        assert_eq!(local(AF_INET6, AF_INET), "127.0.0.1:1314");
+        assert_eq!(local(AF_INET, AF_UNSPEC), "127.0.0.1:1314");
+        assert_eq!(local(AF_INET6, AF_UNSPEC), "[::]:*");
+        assert_eq!(local(AF_INET, AF_UNIX), "0.0.0.0:*");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let udp = BindRecord { protocol: 17, ..record(AF_INET, AF_INET) };
+        assert_eq!(decode(&udp), Err(DecodeError::Value { what: "protocol", value: 17 }));
+        assert!(decode(&record(AF_UNIX, AF_UNIX)).is_err());
+    }
+}

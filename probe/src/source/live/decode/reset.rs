@@ -1,0 +1,110 @@
+//! Resets that were sent.
+
+use std::collections::BTreeMap;
+
+use probe_ebpf::ResetRecord;
+
+use super::{DecodeError, address, family, state};
+use crate::model::{Endpoint, Endpoints, Mono, Owner, Reset, SocketId};
+
+/// The reasons for a reset by the running kernel's own numbers.
+#[derive(Debug, Default)]
+pub struct Reasons(BTreeMap<u32, String>);
+
+impl Reasons {
+    /// Takes the enumerators of `enum sk_rst_reason`.
+    pub fn of(values: impl Iterator<Item = (u32, String)>) -> Self {
+        Self(
+            values
+                .map(|(value, name)| match name.strip_prefix("SK_RST_REASON_") {
+                    Some(short) => (value, short.to_owned()),
+                    None => (value, name),
+                })
+                .collect(),
+        )
+    }
+
+    fn name(&self, reason: u32) -> Option<String> {
+        self.0.get(&reason).cloned()
+    }
+}
+
+pub(super) fn decode(record: &ResetRecord, reasons: &Reasons) -> Result<Reset, DecodeError> {
+    let family = family(record.family)?;
+    let number =
+        u8::try_from(record.state).map_err(|_| DecodeError::Value { what: "state", value: record.state })?;
+    Ok(Reset {
+        at: Mono(record.header.mono_ns),
+        cpu: record.header.cpu,
+        socket: SocketId { number: record.cookie, generation: 0 },
+        netns: (record.netns != 0).then_some(record.netns),
+        family,
+        ends: Endpoints {
+            local: Endpoint::new(address(family, record.local_addr), record.local_port),
+            remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+        },
+        state: state("state", number)?,
+        reason: reasons.name(record.reason),
+        owner: Owner::UNKNOWN,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use probe_ebpf::{KIND_RESET, RecordHeader, UNKNOWN_U32};
+    use zerocopy::{FromZeros, IntoBytes};
+
+    use super::*;
+    use crate::{
+        model::{Backend, Event, State},
+        source::live::decode::decode as event,
+    };
+
+    fn record() -> ResetRecord {
+        let mut record = ResetRecord::new_zeroed();
+        record.header = RecordHeader { kind: KIND_RESET, cpu: 1, mono_ns: 5 };
+        record.cookie = 77;
+        record.reason = 11;
+        record.protocol = 6;
+        record.family = 10;
+        record.local_port = 1314;
+        record.remote_port = 2718;
+        record.state = State::Close as u32;
+        record.local_addr[15] = 1;
+        record.remote_addr[15] = 1;
+        record
+    }
+
+    fn reasons() -> Reasons {
+        let values = [(0, "SK_RST_REASON_NOT_SPECIFIED"), (11, "SK_RST_REASON_TCP_ABORT_ON_CLOSE")];
+        Reasons::of(values.into_iter().map(|(value, name)| (value, name.to_owned())))
+    }
+
+    #[test]
+    fn a_record_becomes_a_reset() {
+        let Ok(Event::Reset(reset)) = event(record().as_bytes(), Backend::TpBtf, &reasons()) else {
+            panic!("not a reset")
+        };
+        assert_eq!(reset.socket, SocketId { number: 77, generation: 0 });
+        assert_eq!(reset.ends.local.to_string(), "[::1]:1314");
+        assert_eq!(reset.ends.remote.to_string(), "[::1]:2718");
+        assert_eq!((reset.state, reset.netns), (State::Close, None));
+        assert_eq!(reset.reason.as_deref(), Some("TCP_ABORT_ON_CLOSE"));
+    }
+
+    #[test]
+    fn a_reason_without_a_name_is_unknown() {
+        for reason in [UNKNOWN_U32, 1000] {
+            let record = ResetRecord { reason, ..record() };
+            assert_eq!(decode(&record, &reasons()).expect("well-formed").reason, None);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for state in [0, 13, 256 + 7] {
+            let record = ResetRecord { state, ..record() };
+            assert_eq!(decode(&record, &reasons()), Err(DecodeError::Value { what: "state", value: state }));
+        }
+    }
+}

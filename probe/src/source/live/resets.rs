@@ -1,0 +1,73 @@
+//! The programs that report resets, as far as the kernel has their tracepoints.
+
+use aya::Ebpf;
+
+use super::{LiveOptions, btf::Btf, decode::Reasons, load::attach_btf};
+
+/// What the classic backend says of them: the classic tracepoints would need kinds of records of their own.
+pub const NOT_CLASSIC: &str = "resets are not reported: they take the BTF tracepoints";
+
+const RECEIVED: &str = "tcp_receive_reset";
+const SENT: &str = "tcp_send_reset";
+
+/// Resets on this host.
+pub struct Resets {
+    wanted: bool,
+    watched: bool,
+    reasons: Reasons,
+    off: Vec<String>,
+}
+
+impl Resets {
+    /// Finds out what this kernel tells.
+    pub fn prepare(options: &LiveOptions, btf: &Btf) -> Self {
+        let wanted = options.resets;
+        let mut resets = Self { wanted, watched: wanted, reasons: Reasons::default(), off: Vec::new() };
+        if wanted {
+            resets.reasons = Reasons::of(btf.values("sk_rst_reason"));
+            if btf.arguments(RECEIVED).is_none() {
+                resets.forgo_marks("the kernel has no such tracepoint");
+            }
+        }
+        resets
+    }
+
+    /// Whether the sockets that an RST comes for are marked.
+    pub fn watched(&self) -> bool {
+        self.watched
+    }
+
+    /// Attaches the program that marks. To be done before transitions are reported, so that there the
+    /// lack of a mark means something. Returns whether [`watched`](Self::watched) is still what it was.
+    pub fn watch(&mut self, ebpf: &mut Ebpf, types: &aya::Btf) -> bool {
+        if !self.watched {
+            return true;
+        }
+        match attach_btf(ebpf, "reset_received", RECEIVED, types) {
+            Ok(()) => true,
+            Err(error) => {
+                self.forgo_marks(error);
+                false
+            }
+        }
+    }
+
+    /// Attaches the program that reports the resets that are sent.
+    pub fn report(&mut self, ebpf: &mut Ebpf, types: &aya::Btf) {
+        if self.wanted
+            && let Err(error) = attach_btf(ebpf, "reset_sent", SENT, types)
+        {
+            self.off.push(format!("resets that are sent are not reported ({SENT}): {error}"));
+        }
+    }
+
+    /// The names of their reasons, and what this host cannot give, in plain words.
+    pub fn finish(self) -> (Reasons, Vec<String>) {
+        (self.reasons, self.off)
+    }
+
+    fn forgo_marks(&mut self, error: impl std::fmt::Display) {
+        self.watched = false;
+        self.off.push(format!("whether a reset had come is not known ({RECEIVED}): {error}"));
+    }
+}

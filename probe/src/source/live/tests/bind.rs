@@ -1,0 +1,132 @@
+//! Failed binds on the running kernel.
+
+use std::net::IpAddr;
+
+use super::*;
+use crate::model::BindFailure;
+
+/// A port of these tests alone, where somebody listens.
+const TAKEN: u16 = 2419;
+
+/// Addresses that no host has (RFC 5737, RFC 3849).
+const NOBODYS: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+
+/// Both backends: a descriptor's socket is found by type information.
+fn both_backends() -> [LiveOptions; 2] {
+    [Backend::TpBtf, Backend::Tracepoint].map(|backend| LiveOptions {
+        backend: Some(backend),
+        binds: true,
+        ..LiveOptions::default()
+    })
+}
+
+fn off(events: &[Event]) -> &[String] {
+    events
+        .iter()
+        .find_map(|event| if let Event::Ready { off, .. } = event { Some(off.as_slice()) } else { None })
+        .expect("a stream begins with Ready")
+}
+
+/// The failures in one namespace.
+fn failures(events: &[Event], netns: u32) -> Vec<&BindFailure> {
+    let all = events.iter().filter_map(|event| match event {
+        Event::BindFailed(failure) if failure.netns == Some(netns) => Some(failure.as_ref()),
+        _ => None,
+    });
+    all.collect()
+}
+
+fn said(failures: &[BindFailure]) -> Vec<String> {
+    let line = |failure: &BindFailure| {
+        format!("{} {} {}", failure.family.name(), failure.local, failure.errno.name())
+    };
+    failures.iter().map(line).collect()
+}
+
+/// What is reported of the calls that `fail` makes, in order.
+async fn reported(options: &LiveOptions, count: usize, fail: fn()) -> (Live, Vec<BindFailure>) {
+    let mut live = attach(options);
+    let inside = Namespace::private().unwrap();
+    inside.enter(fail).unwrap();
+    let events = until(&mut live, |events| failures(events, inside.inode()).len() >= count).await;
+    let failures = failures(&events, inside.inode()).into_iter().cloned().collect();
+    (live, failures)
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn a_failed_bind_says_who_asked_for_what() {
+    for options in both_backends() {
+        let (live, failures) = reported(&options, 3, || {
+            let _listener = Tcp::listening(loopback(TAKEN)).unwrap();
+            Tcp::new(Family::Ipv4).unwrap().bind(loopback(TAKEN)).unwrap_err();
+            for addr in NOBODYS {
+                let addr: IpAddr = addr.parse().unwrap();
+                Tcp::bound(SocketAddr::new(addr, TAKEN)).unwrap_err();
+            }
+        })
+        .await;
+        assert_eq!(
+            said(&failures),
+            [
+                "ipv4 127.0.0.1:2419 EADDRINUSE",
+                "ipv4 192.0.2.1:2419 EADDRNOTAVAIL",
+                "ipv6 [2001:db8::1]:2419 EADDRNOTAVAIL",
+            ]
+        );
+        for failure in failures {
+            assert_eq!(failure.protocol, Protocol::Tcp);
+            assert_eq!(failure.task.map(|task| task.pid), Some(live.pid()));
+            assert!(failure.cgroup.is_some());
+        }
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn only_what_binds_a_tcp_socket_is_reported() {
+    for options in both_backends() {
+        let (_, failures) = reported(&options, 1, || {
+            let nowhere: SocketAddr = "192.0.2.1:2420".parse().unwrap();
+            let udp = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+            udp.bind(&nowhere.into()).unwrap_err();
+            // It has TCP's protocol number.
+            let raw = Socket::new(Domain::IPV4, Type::RAW, Some(socket2::Protocol::TCP)).unwrap();
+            raw.bind(&nowhere.into()).unwrap_err();
+            let (unix, _peer) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+            unix.bind(&nowhere.into()).unwrap_err();
+            Tcp::bound(loopback(0)).unwrap();
+            Tcp::bound(nowhere).unwrap_err();
+        })
+        .await;
+        assert_eq!(said(&failures), ["ipv4 192.0.2.1:2420 EADDRNOTAVAIL"]);
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn an_address_of_another_family_is_no_address() {
+    for options in both_backends() {
+        let (_, failures) = reported(&options, 1, || {
+            let tcp = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+            let path = socket2::SockAddr::unix("/nowhere/at/all/there/is/such/a/socket").unwrap();
+            tcp.bind(&path).unwrap_err();
+        })
+        .await;
+        assert_eq!(said(&failures), ["ipv6 [::]:* EAFNOSUPPORT"]);
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn a_host_that_cannot_tell_says_so() {
+    for options in both_backends() {
+        let mut live = attach(&options);
+        let events = until(&mut live, |events| !events.is_empty()).await;
+        assert!(!off(&events).iter().any(|what| what.contains("binds")), "{:?}", off(&events));
+    }
+    let [_, classic] = both_backends();
+    let mut live = attach(&LiveOptions { without_btf: true, ..classic });
+    let events = until(&mut live, |events| !events.is_empty()).await;
+    assert!(off(&events).iter().any(|what| what.contains("binds that fail are not reported")));
+}

@@ -1,0 +1,147 @@
+//! Resets on the running kernel.
+
+use std::io::Write as _;
+
+use socket2::SockRef;
+
+use super::{super::btf::Btf, *};
+use crate::model::Reset;
+
+/// A port of these tests alone.
+const PORT: u16 = 2421;
+
+fn with_resets(backend: Backend) -> LiveOptions {
+    LiveOptions { backend: Some(backend), resets: true, ..LiveOptions::default() }
+}
+
+/// Both ends of a connection: the client's, and the accepted one.
+fn connection(inside: &Namespace) -> (Tcp, Tcp) {
+    inside
+        .enter(|| {
+            let listener = Tcp::listening(loopback(PORT)).unwrap();
+            let client = Tcp::new(Family::Ipv4).unwrap();
+            client.connect(loopback(PORT), soon()).unwrap();
+            let server = listener.accept(soon()).unwrap();
+            (client, server)
+        })
+        .unwrap()
+}
+
+/// Closes with data unread, which sends an RST (RFC 1122, section 4.2.2.13).
+fn close_unread(socket: Tcp, peer: &Tcp) {
+    peer.write_all(b"unread", soon()).unwrap();
+    // All of it has come; the rest stays.
+    socket.read_exact(1, soon()).unwrap();
+}
+
+/// What the transition into CLOSE says of a socket.
+fn end(events: &[Event], cookie: u64) -> Option<&Report> {
+    reports(events).find(|report| report.cookie == Some(cookie) && report.new == State::Close)
+}
+
+fn sent(events: &[Event], cookie: u64) -> Option<&Reset> {
+    events.iter().find_map(|event| match event {
+        Event::Reset(reset) if reset.socket.number == cookie => Some(reset),
+        _ => None,
+    })
+}
+
+/// The reason that this kernel gives for a close with data unread: none before Linux 6.10, and a vague
+/// one in the first versions after it.
+fn reason_of_close() -> Option<String> {
+    let btf = Btf::of_kernel().unwrap();
+    let names: Vec<_> = btf.values("sk_rst_reason").map(|(_, name)| name).collect();
+    ["TCP_ABORT_ON_CLOSE", "NOT_SPECIFIED"]
+        .into_iter()
+        .find(|reason| names.contains(&format!("SK_RST_REASON_{reason}")))
+        .map(str::to_owned)
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn a_reset_is_told_at_both_of_its_ends() {
+    let mut live = attach(&with_resets(Backend::TpBtf));
+    let inside = Namespace::private().unwrap();
+    let (client, server) = connection(&inside);
+    let (sender, receiver) = (client.cookie().unwrap(), server.cookie().unwrap());
+    let from = client.local().unwrap();
+    close_unread(client, &server);
+    let events = until(&mut live, |events| {
+        sent(events, sender).is_some()
+            && [sender, receiver].into_iter().all(|cookie| end(events, cookie).is_some())
+    })
+    .await;
+
+    let reset = sent(&events, sender).unwrap();
+    assert_eq!(reset.ends.local, from.into());
+    assert_eq!(reset.ends.remote, loopback(PORT).into());
+    assert_eq!((reset.family, reset.netns), (Family::Ipv4, Some(inside.inode())));
+    assert_eq!(reset.reason, reason_of_close());
+    // __tcp_close sets the state first.
+    assert_eq!(reset.state, State::Close);
+    assert!(reset.at > end(&events, sender).unwrap().at);
+    assert_eq!(sent(&events, receiver), None);
+
+    let received = |cookie| end(&events, cookie).unwrap().rst_received;
+    assert_eq!((received(sender), received(receiver)), (Some(false), Some(true)));
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn a_mark_does_not_outlive_its_connection() {
+    let mut live = attach(&with_resets(Backend::TpBtf));
+    let inside = Namespace::private().unwrap();
+    let client = inside.enter(|| Tcp::new(Family::Ipv4)).unwrap().unwrap();
+    // Refused, and so ready to connect again: see a_socket_that_is_connected_again_has_a_second_generation.
+    client.connect(loopback(CLOSED), soon()).unwrap_err();
+    client.begin_connect(loopback(CLOSED)).unwrap_err();
+    let listener = inside.enter(|| Tcp::listening(loopback(PORT))).unwrap().unwrap();
+    client.connect(loopback(PORT), soon()).unwrap();
+    let _never_reads = listener.accept(soon()).unwrap();
+    // Its second end is an error without an RST: the peer's window stays shut for too long.
+    let socket = SockRef::from(&client);
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(1))).unwrap();
+    while (&*socket).write(&[0; 1 << 16]).is_ok() {}
+
+    let cookie = client.cookie().unwrap();
+    let ends = |events: &[Event]| -> Vec<_> {
+        let own = |report: &&Report| report.cookie == Some(cookie) && report.new == State::Close;
+        reports(events).filter(own).map(|report| (report.error.flatten(), report.rst_received)).collect()
+    };
+    let events = until(&mut live, |events| ends(events).len() >= 2).await;
+    assert_eq!(
+        ends(&events),
+        [(Some(Errno::ECONNREFUSED), Some(true)), (Some(Errno::ETIMEDOUT), Some(false))]
+    );
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn unwatched_is_not_the_same_as_unreset() {
+    // A socket older than the programs has no place for the mark.
+    let inside = Namespace::private().unwrap();
+    let (client, server) = connection(&inside);
+    let mut live = attach(&with_resets(Backend::TpBtf));
+    check_unknown(&mut live, client, server).await;
+    // Without the option nobody looks, nor does the classic backend.
+    for options in
+        [LiveOptions { resets: false, ..with_resets(Backend::TpBtf) }, with_resets(Backend::Tracepoint)]
+    {
+        let mut live = attach(&options);
+        let (client, server) = connection(&inside);
+        let (sender, receiver) = check_unknown(&mut live, client, server).await;
+        let mut more = Vec::new();
+        live.take(&mut more).unwrap();
+        assert!([sender, receiver].into_iter().all(|cookie| sent(&more, cookie).is_none()));
+    }
+}
+
+/// Resets the connection, and checks that nothing is claimed of the end that the RST goes to.
+async fn check_unknown(live: &mut Live, client: Tcp, server: Tcp) -> (u64, u64) {
+    let (sender, receiver) = (client.cookie().unwrap(), server.cookie().unwrap());
+    close_unread(client, &server);
+    let events = until(live, |events| end(events, receiver).is_some()).await;
+    let report = end(&events, receiver).unwrap();
+    assert_eq!((report.error, report.rst_received), (Some(Some(Errno::ECONNRESET)), None));
+    (sender, receiver)
+}

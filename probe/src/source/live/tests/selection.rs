@@ -1,0 +1,212 @@
+//! What the kernel side holds back, and connections in one record.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::model::{Cgroup, Filter, Name, Summary};
+
+/// Reported last of all, and asked for by every filter here: what has not come before it does not come.
+const LAST: u16 = 2419;
+
+/// A namespace, and an address in it that no other test uses: without type information no report says which
+/// namespace it is from.
+struct Place {
+    inside: Namespace,
+    addr: Ipv4Addr,
+}
+
+impl Place {
+    fn new(host: u8) -> Self {
+        Self { inside: Namespace::private().unwrap(), addr: Ipv4Addr::new(127, 24, 17, host) }
+    }
+
+    fn port(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.addr.into(), port)
+    }
+
+    /// Whether the report is of a socket of this place.
+    fn has(&self, report: &Report) -> bool {
+        [report.ends.local, report.ends.remote].iter().any(|end| end.addr == self.addr)
+    }
+
+    /// A connection to [`PORT`] and back to CLOSE, and a refusal by [`CLOSED`].
+    fn traffic(&self) {
+        self.inside.enter(|| self.traffic_inside()).unwrap();
+    }
+
+    fn traffic_inside(&self) {
+        let listener = Tcp::listening(self.port(PORT)).unwrap();
+        let client = Tcp::new(Family::Ipv4).unwrap();
+        client.connect(self.port(PORT), soon()).unwrap();
+        let server = listener.accept(soon()).unwrap();
+        drop(client);
+        assert_eq!(server.read_to_end(soon()).unwrap(), b"");
+        drop(server);
+        self.refused(CLOSED);
+    }
+
+    fn refused(&self, port: u16) {
+        Tcp::new(Family::Ipv4).unwrap().connect(self.port(port), soon()).unwrap_err();
+    }
+}
+
+/// Everything reported of the place when the traffic in it was selected so.
+async fn selected(options: &LiveOptions, filter: Filter, place: &Place) -> Vec<Event> {
+    let mut live = attach(&LiveOptions { filter, ..options.clone() });
+    place.traffic();
+    place.inside.enter(|| place.refused(LAST)).unwrap();
+    let is_last =
+        |event: &Event| is_of(event, place, |report| is_at(report, LAST) && report.new == State::Close);
+    let mut events = until(&mut live, |events| events.iter().any(is_last)).await;
+    events.retain(|event| is_of(event, place, |report| !is_at(report, LAST)));
+    events
+}
+
+fn is_of(event: &Event, place: &Place, wanted: impl Fn(&Report) -> bool) -> bool {
+    match event {
+        Event::Report(report) => place.has(report) && wanted(report),
+        Event::Summary(summary) => place.has(&summary.end) && wanted(&summary.end),
+        _ => false,
+    }
+}
+
+fn is_at(report: &Report, port: u16) -> bool {
+    [report.ends.local, report.ends.remote].iter().any(|end| end.port_or_zero() == port)
+}
+
+/// Each transition that was reported, by its ports and states.
+fn moves(events: &[Event]) -> BTreeSet<(bool, bool, State, State)> {
+    reports(events)
+        .map(|report| (is_at(report, PORT), is_at(report, CLOSED), report.old, report.new))
+        .collect()
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn what_is_asked_for_comes_whole_and_the_rest_not_at_all() {
+    // Without type information it is the thread's.
+    let own = ["/proc/self/comm", "/proc/thread-self/comm"]
+        .map(|file| Name::from_bytes(std::fs::read(file).unwrap().trim_ascii_end()));
+    let other = Name::from_bytes(b"nobody's name");
+    for options in every_backend() {
+        let place = Place::new(1);
+        let everything = selected(&options, Filter::default(), &place).await;
+        assert!(moves(&everything).len() > 10, "{everything:?}");
+
+        let all = [
+            Filter { families: vec![Family::Ipv4], protocols: vec![Protocol::Tcp], ..Filter::default() },
+            Filter { networks: vec!["127.0.0.0/8".parse().unwrap()], ..Filter::default() },
+            Filter { ports: vec![PORT..=LAST], netns: vec![place.inside.inode()], ..Filter::default() },
+            Filter { comms: own.iter().chain([&other]).cloned().collect(), ..Filter::default() },
+        ];
+        for filter in all {
+            let events = selected(&options, filter.clone(), &place).await;
+            assert_eq!(moves(&events), moves(&everything), "{filter:?}");
+        }
+
+        let refused = Filter { remote_ports: vec![CLOSED..=CLOSED, LAST..=LAST], ..Filter::default() };
+        let events = selected(&options, refused, &place).await;
+        // A listener's remote port may be any yet.
+        let connections =
+            reports(&events).filter(|report| report.old != State::Listen && report.new != State::Listen);
+        let edges: Vec<_> = connections.map(|report| (is_at(report, CLOSED), report.new)).collect();
+        assert_eq!(edges, [(true, State::SynSent), (true, State::Close)]);
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn another_owner_or_place_is_held_back() {
+    let options = LiveOptions::default();
+    let place = Place::new(2);
+    let last = || Filter { ports: vec![PORT..=LAST], ..Filter::default() };
+    let nothing = [
+        Filter { families: vec![Family::Ipv6], ..last() },
+        Filter { protocols: vec![Protocol::Mptcp], ..last() },
+        Filter { networks: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()], ..last() },
+        Filter { netns: vec![place.inside.inode() + 1], ..last() },
+        Filter { comms: vec![Name::from_bytes(b"nobody's name")], ..last() },
+        Filter { pids: vec![1], ..last() },
+        Filter { cgroups: vec![Cgroup { id: u64::MAX, path: None }], ..last() },
+    ];
+    let mut lives: Vec<Live> = nothing
+        .iter()
+        .map(|filter| attach(&LiveOptions { filter: filter.clone(), ..options.clone() }))
+        .collect();
+    let mut witness = attach(&options);
+    place.traffic();
+    let is_last =
+        |event: &Event| is_of(event, &place, |report| is_at(report, CLOSED) && report.new == State::Close);
+    until(&mut witness, |events| events.iter().any(is_last)).await;
+    for (live, filter) in lives.iter_mut().zip(nothing) {
+        let mut events = Vec::new();
+        // The first batch is what there was before; the second one is everything.
+        live.batch(&mut events).await.unwrap();
+        live.batch(&mut events).await.unwrap();
+        // A listener on every address may be of any network yet.
+        events.retain(|event| {
+            is_of(event, &place, |report| report.old != State::Listen && report.new != State::Listen)
+        });
+        assert_eq!(events, [], "{filter:?}");
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn descendants_are_asked_for_from_their_first_instruction() {
+    for options in every_backend() {
+        let filter = Filter { descendants: true, ..Filter::default() };
+        let mut live = attach(&LiveOptions { filter, ..options });
+        let place = Place::new(3);
+        let listener = place.inside.enter(|| Tcp::listening(place.port(PORT))).unwrap().unwrap();
+        // A grandchild, whose parent has ended by then.
+        let connect = format!("(exec 3<>/dev/tcp/{}/{PORT} && read -r _ <&3) & exit 0", place.addr);
+        let mut parent =
+            place.inside.enter(|| Command::new("bash").args(["-c", &connect]).spawn()).unwrap().unwrap();
+        parent.wait().unwrap();
+        drop(listener.accept(soon()).unwrap());
+        let events = until(&mut live, |events| connects(events, PORT).any(|report| place.has(report))).await;
+        let report = connects(&events, PORT).find(|report| place.has(report)).unwrap();
+        assert_eq!(report.owner_matches, Some(true));
+        assert_ne!(report.task.as_ref().unwrap().pid, parent.id());
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn a_connection_in_one_record_has_its_course() {
+    use State::*;
+    for options in every_backend() {
+        let place = Place::new(4);
+        let summarized = LiveOptions { summaries: true, ..options.clone() };
+        let events = selected(&summarized, Filter::default(), &place).await;
+        assert_eq!(reports(&events).count(), 0, "{events:?}");
+        let summaries: Vec<&Summary> = events
+            .iter()
+            .filter_map(|event| if let Event::Summary(summary) = event { Some(&**summary) } else { None })
+            .collect();
+        let of = |first: State, port| {
+            let found: Vec<_> = summaries
+                .iter()
+                .filter(|summary| summary.path[0] == first && is_at(&summary.end, port))
+                .collect();
+            assert_eq!(found.len(), 1, "{summaries:?}");
+            *found[0]
+        };
+        let client = of(Close, PORT);
+        assert_eq!(client.path, [Close, SynSent, Established, FinWait1, FinWait2, Close]);
+        assert!(client.opened < client.established && client.established < Some(client.end.at));
+        assert_eq!(client.first_port, None);
+        let owner = client.end.opened.as_ref().unwrap();
+        assert_eq!(
+            (owner.known, owner.owner.as_ref().map(|owner| owner.pid)),
+            (Known::Exact, Some(std::process::id()))
+        );
+        let server = of(Listen, PORT);
+        assert_eq!(server.path, [Listen, SynRecv, Established, CloseWait, LastAck, Close]);
+        // It closed in its own call.
+        assert_eq!(server.end.opened.as_ref().unwrap().known, Known::Exact);
+        assert_eq!(of(Close, CLOSED).path, [Close, SynSent, Close]);
+        assert_eq!(summaries.len(), 3);
+    }
+}

@@ -1,0 +1,91 @@
+//! What comes beside the reports: the sockets that were there before, cgroups by name, binds that failed,
+//! resets that were sent.
+
+use super::{Tracker, life::Life};
+use crate::model::{BindFailure, Cgroup, Errno, Listed, Mono, Owner, Reset, State};
+
+impl Tracker {
+    /// Takes in the sockets that were there when sock_diag listed them: known from here on, and never newly
+    /// opened. Nothing counts from that moment, since a row does not say how long it has been so.
+    pub fn existing(&mut self, _at: Mono, sockets: &[Listed]) {
+        for row in sockets {
+            // What its reports said is better.
+            if self.lives.contains_key(&row.cookie) {
+                continue;
+            }
+            let row = Listed { owner: self.cgroups.named(row.owner.clone()), ..row.clone() };
+            if !row.is_full() {
+                self.former.add_listed(&row);
+                continue;
+            }
+            if row.state == State::Listen {
+                self.listeners.add(row.cookie, Some(row.netns), row.ends.local, &row.owner);
+            }
+            self.older.add(row);
+        }
+    }
+
+    /// Takes in the path of a cgroup: owners have it from here on.
+    pub fn cgroup(&mut self, cgroup: &Cgroup) {
+        self.cgroups.add(cgroup);
+    }
+
+    /// Takes a bind(2) that failed, and adds what is known here of the caller's cgroup, of the holders'
+    /// owners, and of holders that were gone when sock_diag was asked: what holds a port for a moment is
+    /// hard to catch otherwise.
+    #[must_use]
+    pub fn bind_failed(&mut self, mut failure: BindFailure) -> BindFailure {
+        self.cgroups.name(&mut failure.cgroup);
+        for row in &mut failure.holders {
+            match self.owner_of(row).filter(|owner| owner.known < row.owner.known) {
+                Some(better) => row.owner = better,
+                None => self.cgroups.name(&mut row.owner.cgroup),
+            }
+        }
+        if failure.errno == Errno::EADDRINUSE && failure.local.port.is_some() {
+            for live in self.holding(&failure) {
+                match failure.holders.iter_mut().find(|row| row.cookie == live.cookie) {
+                    Some(row) => *row = live,
+                    None => failure.holders.push(live),
+                }
+            }
+        }
+        failure
+    }
+
+    /// The live sockets that have the port, in the order of their cookies. sock_diag has said it later.
+    fn holding(&self, failure: &BindFailure) -> Vec<Listed> {
+        let has_the_port = |life: &&Life| {
+            life.continuous && life.netns == failure.netns && life.ends.local.port == failure.local.port
+        };
+        let mut live: Vec<Listed> =
+            self.lives.values().filter(has_the_port).filter_map(Life::listed).collect();
+        live.sort_unstable_by_key(|row| row.cookie);
+        live
+    }
+
+    /// Takes an RST that was sent, and adds of which connection it is, and whose.
+    #[must_use]
+    pub fn reset(&mut self, mut reset: Reset) -> Reset {
+        if let Some(life) = self.lives.get(&reset.socket.number) {
+            reset.socket = life.socket;
+            reset.owner = life.owner.clone();
+            reset.ends = reset.ends.or_earlier(life.ends);
+        } else if let Some(row) = self.older.get(reset.socket.number) {
+            reset.owner = row.owner.clone();
+            reset.ends = reset.ends.or_earlier(row.ends);
+        }
+        reset
+    }
+
+    /// Whose the socket of that row is, or the connection was that left it.
+    fn owner_of(&self, row: &Listed) -> Option<Owner> {
+        let live = || self.lives.get(&row.cookie).map(|life| &life.owner);
+        let older = || self.older.get(row.cookie).map(|row| &row.owner);
+        let former = || self.former.owner(row);
+        if row.state == State::SynRecv {
+            return self.listeners.owner_of_child(Some(row.netns), row.ends.local);
+        }
+        live().or_else(older).or_else(former).cloned()
+    }
+}

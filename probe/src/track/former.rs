@@ -1,0 +1,149 @@
+//! Whose the connections were of which only a mini-socket is left: the answer to "who left this TIME_WAIT?".
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::model::{Endpoints, Listed, Owner, Report, State};
+
+/// How many are remembered. A mini-socket stays for a minute, so that this is enough for a thousand closes a
+/// second; of more, the oldest are forgotten. An entry takes some 80 bytes.
+const MOST: usize = if cfg!(test) { 256 } else { 1 << 16 };
+
+/// How many owners are kept to be shared between entries.
+const MOST_SHARED: usize = 1024;
+
+/// The owners of closed connections.
+#[derive(Debug, Default)]
+pub struct Former {
+    /// Each with its number in `order`.
+    owners: HashMap<Key, (u64, Arc<Owner>)>,
+    order: VecDeque<(u64, Key)>,
+    added: u64,
+    /// The last owner of each process: its connections are many, and mostly one after the other.
+    shared: HashMap<u32, Arc<Owner>>,
+}
+
+/// A mini-socket takes its cookie from the socket it is made of. Where nobody had asked for that one's, it
+/// gets another; but in its namespace there is only one with these ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Cookie(u64),
+    Ends(Box<(Option<u32>, Endpoints)>),
+}
+
+impl Key {
+    fn of_ends(netns: Option<u32>, ends: Endpoints) -> Self {
+        let canonical = Endpoints { local: ends.local.canonical(), remote: ends.remote.canonical() };
+        Self::Ends(Box::new((netns, canonical)))
+    }
+}
+
+impl Former {
+    /// Remembers whose the connection is that ends with this report, between these ends.
+    pub fn add(&mut self, end: &Report, ends: Endpoints, owner: &Owner) {
+        if may_stay(end) {
+            let key = end.cookie.map_or_else(|| Key::of_ends(end.netns, ends), Key::Cookie);
+            self.put(key, owner);
+        }
+    }
+
+    /// Remembers whose a mini-socket is that was there already.
+    pub fn add_listed(&mut self, row: &Listed) {
+        self.put(Key::Cookie(row.cookie), &row.owner);
+    }
+
+    /// Whose the connection was of which this is left.
+    pub fn owner(&self, row: &Listed) -> Option<&Owner> {
+        let by_ends = || self.owners.get(&Key::of_ends(Some(row.netns), row.ends));
+        self.owners.get(&Key::Cookie(row.cookie)).or_else(by_ends).map(|(_, owner)| &**owner)
+    }
+
+    fn put(&mut self, key: Key, owner: &Owner) {
+        let Some(owner) = self.share(owner) else { return };
+        self.added += 1;
+        self.owners.insert(key.clone(), (self.added, owner));
+        self.order.push_back((self.added, key));
+        if self.order.len() > MOST
+            && let Some((number, key)) = self.order.pop_front()
+            // A socket that was connected again, or the same ends again, is there under a later number.
+            && self.owners.get(&key).is_some_and(|(latest, _)| *latest == number)
+        {
+            self.owners.remove(&key);
+        }
+    }
+
+    /// The same owner in memory once; `None` for nobody known.
+    fn share(&mut self, owner: &Owner) -> Option<Arc<Owner>> {
+        let pid = owner.task.as_ref()?.pid;
+        if let Some(shared) = self.shared.get(&pid).filter(|shared| ***shared == *owner) {
+            return Some(Arc::clone(shared));
+        }
+        if self.shared.len() == MOST_SHARED {
+            self.shared.clear();
+        }
+        let shared = Arc::new(owner.clone());
+        self.shared.insert(pid, Arc::clone(&shared));
+        Some(shared)
+    }
+}
+
+/// Whether a mini-socket may be left (`tcp_time_wait`): the side whose FIN went second, and one that was
+/// reset, leaves none.
+fn may_stay(end: &Report) -> bool {
+    let sent_fin_first = matches!(end.old, State::FinWait1 | State::FinWait2 | State::Closing);
+    sent_fin_first && !matches!(end.error, Some(Some(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Known,
+        testing::{listed, owner},
+    };
+
+    fn left_by(pid: u32) -> Listed {
+        Listed {
+            owner: owner(pid, "client", Known::Exact),
+            ..listed(u64::from(pid), State::TimeWait, "127.0.0.1:5000", "127.0.0.1:80")
+        }
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten() {
+        let mut former = Former::default();
+        (1..=MOST as u32 + 1).for_each(|pid| former.add_listed(&left_by(pid)));
+        assert_eq!(former.owner(&left_by(1)), None);
+        for pid in [2, MOST as u32 + 1] {
+            assert_eq!(former.owner(&left_by(pid)), Some(&left_by(pid).owner));
+        }
+    }
+
+    #[test]
+    fn what_is_there_again_is_as_young_as_the_last() {
+        let mut former = Former::default();
+        (0..2 * MOST).for_each(|_| former.add_listed(&left_by(1)));
+        assert_eq!((former.owners.len(), former.order.len()), (1, MOST));
+        assert_eq!(former.owner(&left_by(1)), Some(&left_by(1).owner));
+    }
+
+    #[test]
+    fn an_owner_takes_memory_once() {
+        let mut former = Former::default();
+        for cookie in 1..10 {
+            former.add_listed(&Listed { cookie, ..left_by(1) });
+        }
+        assert_eq!(Arc::strong_count(&former.shared[&1]), 10);
+        (0..2 * MOST_SHARED as u32).for_each(|pid| former.add_listed(&left_by(pid)));
+        assert!(former.shared.len() <= MOST_SHARED);
+    }
+
+    #[test]
+    fn nobody_known_is_not_worth_a_place() {
+        let mut former = Former::default();
+        former.add_listed(&Listed { owner: Owner::UNKNOWN, ..left_by(1) });
+        assert_eq!(former.owner(&left_by(1)), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! Sockets older than the tracer, from the snapshot to their first report.
+//!
+//! The snapshot is taken after the programs were attached, so that reports from before it come after it. It
+//! says whose a socket is, and between which ends. It says nothing of the order of events: a socket that it
+//! shows in one state may have reports to come of how it got there, its opening among them.
+
+use std::collections::HashMap;
+
+use super::MOST;
+use crate::model::{Listed, Report, State};
+
+/// The sockets that were there before and have not been heard of since, by cookie: `skaddr` is not in the
+/// snapshot.
+#[derive(Debug, Default)]
+pub struct Older(HashMap<u64, Listed>);
+
+impl Older {
+    /// Remembers one, as long as there is room.
+    pub fn add(&mut self, row: Listed) {
+        if self.0.len() < MOST {
+            self.0.insert(row.cookie, row);
+        }
+    }
+
+    /// The socket that this is the first report of; or that was opened after all, and ends.
+    pub fn take(&mut self, report: &Report) -> Option<Listed> {
+        self.0.remove(&report.cookie?)
+    }
+
+    /// The socket of that cookie.
+    pub fn get(&self, cookie: u64) -> Option<&Listed> {
+        self.0.get(&cookie)
+    }
+
+    /// Whether the socket of that cookie listens.
+    pub fn listens(&self, cookie: u64) -> bool {
+        self.get(cookie).is_some_and(|row| row.state == State::Listen)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Forgets those that may have ended unheard. Listeners are few, and their children need them.
+    pub fn forget_connections(&mut self) {
+        self.0.retain(|_, row| row.state == State::Listen);
+    }
+}

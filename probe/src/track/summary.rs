@@ -1,0 +1,71 @@
+//! Connections of which nothing but the end was reported, told as if every transition had been.
+
+use super::{
+    Tracker,
+    cause::{self, Background, Past, cause},
+    owner,
+};
+use crate::model::{Close, Connection, Endpoints, Open, Owner, SocketId, State, Summary};
+
+impl Tracker {
+    /// Takes a connection of which nothing but its end was reported. It is whole in itself: what was lost
+    /// before it makes no difference.
+    #[must_use]
+    pub fn summarize(&mut self, summary: &Summary) -> Connection {
+        let end = &summary.end;
+        let older = self.older.take(end);
+        let ends = older.as_ref().map_or(end.ends, |row| end.ends.or_earlier(row.ends));
+        let open = open(&summary.path, ends);
+        let background = Background {
+            past: Past {
+                passive: (open != Open::Preexisting).then_some(open == Open::Passive),
+                first_port: summary.first_port,
+                deferred: false,
+            },
+            call: end.syscall.and_then(|number| self.calls.by_number(number)),
+        };
+        let mut owner = owner::told(end, &self.cgroups)
+            .or_else(|| older.map(|row| row.owner).filter(|owner| owner.task.is_some()))
+            .or_else(|| {
+                self.listeners.owner_of_child(end.netns, ends.local).filter(|_| open == Open::Passive)
+            })
+            .unwrap_or_else(|| match summary.opened {
+                Some(_) => Owner::UNKNOWN,
+                None => owner::at_first_sight(end),
+            });
+        if cause::is_owners_call(end, &background) {
+            owner::claim(&mut owner, end);
+        }
+        let generation = end.opened.as_ref().map_or(0, |opened| opened.generation);
+        let connection = Connection {
+            socket: SocketId { number: end.socket, generation },
+            netns: end.netns,
+            protocol: end.protocol,
+            family: end.family,
+            ends,
+            open,
+            opened: summary.opened,
+            established: summary.established,
+            close: Some(Close { at: end.at, cause: cause(end, &background) }),
+            path: summary.path.clone(),
+            counters: end.counters,
+            owner,
+            complete: summary.opened.is_some() && summary.path_is_whole,
+        };
+        self.former.add(end, ends, &connection.owner);
+        connection
+    }
+}
+
+/// How a connection came to be that took this path.
+fn open(path: &[State], ends: Endpoints) -> Open {
+    let crossed = path.windows(2).any(|edge| edge == [State::SynSent, State::SynRecv]);
+    match path {
+        _ if crossed && ends.is_self() => Open::SelfConnect,
+        _ if crossed => Open::Simultaneous,
+        [State::Close, State::SynSent, ..] => Open::Active,
+        // MPTCP's own socket goes to ESTABLISHED at once.
+        [State::Listen, State::SynRecv | State::Established, ..] => Open::Passive,
+        _ => Open::Preexisting,
+    }
+}

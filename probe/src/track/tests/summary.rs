@@ -1,0 +1,157 @@
+//! Connections of which only the end was reported.
+
+use super::*;
+use crate::model::{Family, Summary, testing::listed};
+
+/// The summary that the kernel side would have kept of these reports.
+fn summary(reports: &[Report]) -> Summary {
+    let (first, last) = (&reports[0], &reports[reports.len() - 1]);
+    let known = reports.iter().fold(first.ends, |earlier, report| report.ends.or_earlier(earlier));
+    Summary {
+        end: Report { opened: first.opened.clone(), ends: known, ..last.clone() },
+        opened: (first.opened.is_some()).then_some(first.at),
+        established: reports.iter().find(|report| report.new == Established).map(|report| report.at),
+        first_port: first.ends.local.port,
+        path: [first.old].into_iter().chain(reports.iter().map(|report| report.new)).collect(),
+        path_is_whole: true,
+    }
+}
+
+/// A connection as it is told report by report.
+fn told(reports: &[Report]) -> Connection {
+    run(&mut tracker(), reports.iter().cloned()).pop().and_then(|last| last.ended).expect("it ended")
+}
+
+fn opened(report: Report) -> Report {
+    report.opened_by(task(100, "client"), Known::Exact, 1)
+}
+
+#[test]
+fn a_summary_says_what_the_reports_would() {
+    let (one, other) = ("10.0.0.1:1314", "10.0.0.2:1314");
+    let crossed = |remote: &str| {
+        vec![
+            opened(report(Close, SynSent)).between(one, remote),
+            report(SynSent, SynRecv).between(one, remote),
+            report(SynRecv, Established).between(one, remote),
+            report(Established, Close).between(one, remote).failed(Errno::ECONNRESET),
+        ]
+    };
+    let accepted = vec![
+        child(2, 200),
+        report(SynRecv, Established).of(2),
+        report(Established, CloseWait).of(2).shut(1),
+        report(CloseWait, LastAck).of(2).shut(3).in_call(CLOSE),
+        report(LastAck, Close).of(2).shut(3).fin(),
+    ];
+    // The kernel side's last word: the worker that closed it.
+    let accepted = accepted.into_iter().map(|report| report.on(task(200, "server"))).collect();
+    let refused = vec![
+        opened(report(Close, SynSent)).between("127.0.0.1:0", "127.0.0.1:80"),
+        report(SynSent, Close).counted(1, 1).failed(Errno::ECONNREFUSED),
+    ];
+    let taken = vec![opened(report(Close, SynSent)), report(SynSent, Close).counted(0, 0)];
+    for (reports, open, detail) in [
+        (client(7), Open::Active, "FIN received"),
+        (crossed(other), Open::Simultaneous, Cause::RST),
+        (crossed(one), Open::SelfConnect, Cause::RST),
+        (accepted, Open::Passive, "ACK of FIN received"),
+        (refused, Open::Active, Cause::RST),
+        (taken, Open::Active, Cause::TUPLE_IN_USE),
+    ] {
+        let connection = tracker().summarize(&summary(&reports));
+        assert_eq!(connection.open, open);
+        let close = connection.close.as_ref().expect("it ended");
+        assert_eq!(close.cause.as_ref().map(|cause| cause.detail.as_str()), Some(detail));
+        let mut expected = told(&reports);
+        // It was claimed in a report in between, of which a summary is the last word alone.
+        expected.owner.known = connection.owner.known;
+        expected.owner.cgroup.clone_from(&connection.owner.cgroup);
+        assert_eq!(connection, expected);
+    }
+}
+
+proptest! {
+    /// The two ways of telling a connection differ in nothing.
+    #[test]
+    fn any_life_is_told_alike(walk in walk(), port in 0..3_u16) {
+        let opens = |edge: &(State, State)| matches!(edge, (Close, SynSent) | (Listen, SynRecv));
+        let opening = walk.iter().position(opens);
+        prop_assume!(opening.is_some());
+        let walk = walk.into_iter().skip(opening.unwrap_or_default());
+        let mut walk: Vec<_> = walk.take_while(|edge| edge.1 != Close).collect();
+        // From every state there is a way to CLOSE.
+        walk.push((walk[walk.len() - 1].1, Close));
+        let mut reports: Vec<Report> = walk.iter().map(|edge| report(edge.0, edge.1)).collect();
+        let first = format!("127.0.0.1:{port}");
+        reports[0] = opened(reports[0].clone()).between(&first, "127.0.0.1:1");
+        for report in &mut reports[1..] {
+            *report = report.clone().between("127.0.0.1:1", "127.0.0.1:1").counted(u32::from(port), 1);
+        }
+        prop_assert_eq!(tracker().summarize(&summary(&reports)), told(&reports));
+    }
+}
+
+#[test]
+fn a_socket_older_than_the_tracer_is_whose_the_snapshot_says() {
+    let mut tracker = tracker();
+    let rows = [5, 6].map(|cookie| listed(cookie, Established, "127.0.0.1:50000", "127.0.0.1:80"));
+    tracker.existing(Mono(1), &rows.map(|row| row.held_by(300, "daemon")));
+    let reports = |cookie| {
+        [
+            report(Established, CloseWait).of(cookie).shut(1),
+            report(CloseWait, Close).of(cookie).between("127.0.0.1:0", "127.0.0.1:0").failed(Errno::EPIPE),
+        ]
+    };
+    let connection = tracker.summarize(&summary(&reports(5)));
+    assert_eq!((connection.open, connection.opened, connection.complete), (Open::Preexisting, None, false));
+    assert_eq!(connection.owner.task, Some(task(300, "daemon")));
+    assert_eq!(connection.owner.known, Known::Seen);
+    assert_eq!(connection.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
+    assert_eq!(tracker.older.len(), 1);
+    // Whoever resets it by close has it.
+    let mut closed = reports(6);
+    closed[1] = report(CloseWait, Close).of(6).shut(3).in_call(CLOSE).on(task(301, "worker"));
+    let owner = tracker.summarize(&summary(&closed)).owner;
+    assert_eq!((owner.task, owner.known), (Some(task(301, "worker")), Known::Exact));
+}
+
+#[test]
+fn a_child_of_an_older_listener_is_the_listeners() {
+    let mut tracker = tracker();
+    let row = listed(1, Listen, "0.0.0.0:80", "0.0.0.0:0").held_by(200, "server");
+    tracker.existing(Mono(1), &[row]);
+    let mut summary = summary(&[child(2, 0), report(SynRecv, Close).of(2).failed(Errno::ECONNRESET)]);
+    summary.end = summary.end.between("127.0.0.1:80", "127.0.0.1:50000");
+    let opened = summary.end.opened.as_mut().expect("it was");
+    (opened.owner, opened.known) = (None, Known::Unknown);
+    let owner = tracker.summarize(&summary).owner;
+    assert_eq!((owner.task, owner.known), (Some(task(200, "server")), Known::Listener));
+}
+
+#[test]
+fn only_a_path_that_is_not_whole_makes_it_incomplete() {
+    let mut tracker = tracker();
+    tracker.lost();
+    let summary = summary(&client(7));
+    assert!(tracker.summarize(&summary).complete, "what was lost was others'");
+    let cut = Summary { path_is_whole: false, ..summary };
+    assert!(!tracker.summarize(&cut).complete);
+}
+
+#[test]
+fn mptcp_is_accepted_without_a_handshake_of_its_own() {
+    let mptcp = |report| Report { protocol: Protocol::Mptcp, family: Family::Ipv4, ..report };
+    let accepted = child(2, 200);
+    let reports = [Report { new: Established, ..accepted }, report(Established, Close).of(2)].map(mptcp);
+    let connection = tracker().summarize(&summary(&reports));
+    assert_eq!((connection.open, connection.path), (Open::Passive, vec![Listen, Established, Close]));
+}
+
+#[test]
+fn its_time_wait_has_an_owner() {
+    let mut tracker = tracker();
+    let connection = tracker.summarize(&summary(&client(7)));
+    let row = listed(7, TimeWait, "127.0.0.1:50000", "127.0.0.1:80");
+    assert_eq!(tracker.former.owner(&row), Some(&connection.owner));
+}

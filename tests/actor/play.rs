@@ -1,0 +1,172 @@
+//! The actor's side: what its orders mean. A socket is called by a name of one word; every order is answered,
+//! most of them with the socket's local address.
+
+use std::{
+    collections::HashMap,
+    env, fs,
+    io::{self, Read as _, Write as _, stderr},
+    net::{Shutdown, SocketAddr},
+    os::fd::{AsFd as _, OwnedFd},
+    os::unix::process::CommandExt as _,
+    process::{self, Command, Stdio},
+    time::Duration,
+};
+
+use nix::unistd::{Uid, dup2_stderr, setuid};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{ROLE, message::Message, start};
+use crate::{support::PATIENCE, workload};
+
+/// Carries out orders until there are no more. One of the sockets is inherited, if it has a name.
+pub fn play(orders: &OwnedFd, inherits: &str) {
+    let mut sockets = Sockets::default();
+    if !inherits.is_empty() {
+        let inherited = stderr().as_fd().try_clone_to_owned().unwrap();
+        sockets.0.insert(inherits.to_owned(), inherited.into());
+        dup2_stderr(fs::File::options().write(true).open("/dev/null").unwrap()).unwrap();
+    }
+    while let Some(order) = Message::receive(orders) {
+        let answer = carry_out(&mut sockets, order).unwrap_or_else(|error| Message::refusal(&why(&error)));
+        if answer.send(orders).is_err() {
+            return;
+        }
+    }
+}
+
+fn why(error: &io::Error) -> String {
+    let number = error.raw_os_error().map(nix::errno::Errno::from_raw);
+    number.map_or_else(|| error.to_string(), |number| format!("{number:?}"))
+}
+
+fn carry_out(sockets: &mut Sockets, order: Message) -> io::Result<Message> {
+    if let Some(name) = order.bytes.strip_prefix(b"comm ") {
+        // The process's: this is not its first thread.
+        fs::write("/proc/self/comm", name)?;
+        return Ok(Message::of("called"));
+    }
+    let text = String::from_utf8(order.bytes).unwrap();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match (words.as_slice(), order.descriptor) {
+        (["exit"], _) => process::exit(0),
+        (["exec"], _) => Err(exec()),
+        (["user", id], _) => {
+            setuid(Uid::from_raw(id.parse().unwrap()))?;
+            Ok(Message::of(*id))
+        }
+        (["work", seed, rounds], _) => {
+            workload::work(seed.parse().unwrap(), rounds.parse().unwrap());
+            Ok(Message::of("worked"))
+        }
+        (["start", name], _) => {
+            let inherited = sockets.get(name).try_clone()?;
+            let (child, orders) = start(Stdio::from(OwnedFd::from(inherited)), name);
+            Ok(Message { descriptor: Some(orders), ..Message::of(child.id().to_string()) })
+        }
+        (["give", name], _) => {
+            let copy = sockets.get(name).try_clone()?;
+            Ok(Message { descriptor: Some(copy.into()), ..Message::of(*name) })
+        }
+        (["take", name], Some(descriptor)) => {
+            sockets.0.insert((*name).to_owned(), descriptor.into());
+            Ok(Message::of(*name))
+        }
+        (words, _) => sockets.carry_out(words).map(Message::of),
+    }
+}
+
+/// Begins anew as an actor without sockets, the orders aside: all others are closed on exec.
+fn exec() -> io::Error {
+    Command::new(env::current_exe().unwrap()).args(env::args_os().skip(1)).env(ROLE, "").exec()
+}
+
+#[derive(Default)]
+struct Sockets(HashMap<String, Socket>);
+
+impl Sockets {
+    fn get(&self, name: &str) -> &Socket {
+        self.0.get(name).unwrap_or_else(|| panic!("there is no socket {name}"))
+    }
+
+    /// The socket of that name; a new one of the address's family where there is none.
+    fn open(&mut self, name: &str, address: SocketAddr) -> io::Result<&Socket> {
+        if !self.0.contains_key(name) {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_read_timeout(Some(PATIENCE))?;
+            self.0.insert(name.to_owned(), socket);
+        }
+        Ok(self.get(name))
+    }
+
+    fn carry_out(&mut self, words: &[&str]) -> io::Result<String> {
+        let [what, name, rest @ ..] = words else { panic!("{words:?} is no order") };
+        let name = *name;
+        match (*what, rest) {
+            ("bind", [address, options @ ..]) => {
+                let address = address.parse().unwrap();
+                let socket = self.open(name, address)?;
+                for option in options {
+                    match *option {
+                        "reuseaddr" => socket.set_reuse_address(true)?,
+                        "reuseport" => socket.set_reuse_port(true)?,
+                        other => panic!("{other} is no option"),
+                    }
+                }
+                socket.bind(&address.into())?;
+            }
+            ("listen", []) => self.get(name).listen(128)?,
+            ("listen", [address, options @ ..]) => {
+                self.carry_out(&[&["bind", name, address], options].concat())?;
+                self.get(name).listen(128)?;
+            }
+            ("connect", [address]) => {
+                let address: SocketAddr = address.parse().unwrap();
+                self.open(name, address)?.connect(&address.into())?;
+            }
+            ("accept", [from]) => {
+                let (socket, _) = self.get(from).accept()?;
+                socket.set_read_timeout(Some(PATIENCE))?;
+                self.0.insert(name.to_owned(), socket);
+            }
+            ("accept-all", []) => return self.accept_all(name),
+            ("write", [count]) => {
+                let bytes = vec![b'x'; count.parse().unwrap()];
+                self.get(name).write_all(&bytes)?;
+            }
+            ("read", [count]) => {
+                let mut bytes = vec![0; count.parse().unwrap()];
+                self.get(name).read_exact(&mut bytes)?;
+            }
+            ("read-to-end", []) => {
+                self.get(name).read_to_end(&mut Vec::new())?;
+            }
+            ("shutdown", []) => self.get(name).shutdown(Shutdown::Write)?,
+            ("disconnect", []) => rustix::net::connect_unspec(self.get(name))?,
+            ("close", []) => return self.close(name),
+            ("abort", []) => {
+                self.get(name).set_linger(Some(Duration::ZERO))?;
+                return self.close(name);
+            }
+            _ => panic!("{words:?} is no order"),
+        }
+        Ok(self.get(name).local_addr()?.as_socket().map_or_else(String::new, |local| local.to_string()))
+    }
+
+    /// Accepts what waits there, and answers with the peers.
+    fn accept_all(&mut self, name: &str) -> io::Result<String> {
+        let mut peers = String::new();
+        self.get(name).set_nonblocking(true)?;
+        while let Ok((socket, peer)) = self.get(name).accept() {
+            let peer = peer.as_socket().expect("a TCP socket has an IP address").to_string();
+            peers.extend([peer.as_str(), " "]);
+            self.0.insert(peer, socket);
+        }
+        self.get(name).set_nonblocking(false)?;
+        Ok(peers)
+    }
+
+    fn close(&mut self, name: &str) -> io::Result<String> {
+        drop(self.0.remove(name));
+        Ok(name.to_owned())
+    }
+}

@@ -1,0 +1,129 @@
+//! The cgroups of owners: their paths, the containers that they name, and what becomes of them.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use serde_json::Value;
+
+use crate::{
+    actor::Actor,
+    support::{Objects, text},
+    tracing::{BACKENDS, Stage},
+};
+
+/// A cgroup below the root of version 2's hierarchy. It goes with this value, once nobody is in it.
+pub struct Group {
+    directory: PathBuf,
+    name: String,
+}
+
+impl Group {
+    /// A new one; the name has that in it, and something of the test's own.
+    pub fn new(name: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("probe-{}-{}-{name}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        Self::called(name)
+    }
+
+    fn called(name: String) -> Self {
+        let directory = root().join(&name);
+        fs::create_dir(&directory).unwrap();
+        Self { directory, name }
+    }
+
+    /// One below it.
+    pub fn below(&self, name: &str) -> Self {
+        Self::called(format!("{}/{name}", self.name))
+    }
+
+    /// Its id: the inode number of its directory.
+    pub fn id(&self) -> u64 {
+        fs::metadata(&self.directory).unwrap().ino()
+    }
+
+    /// Its path below the root of the hierarchy.
+    pub fn path(&self) -> String {
+        format!("/{}", self.name)
+    }
+
+    /// Puts a process into it.
+    pub fn takes(&self, actor: &Actor) {
+        fs::write(self.directory.join("cgroup.procs"), actor.pid().to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.directory);
+    }
+}
+
+/// Where cgroups of version 2 are.
+fn root() -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let place = mounts.lines().find_map(|mount| {
+        let (place, kind) = mount.split_once(" - ")?;
+        kind.starts_with("cgroup2 ").then(|| place.split(' ').nth(4))?
+    });
+    Path::new(place.expect("a hierarchy of cgroups of version 2")).to_owned()
+}
+
+/// A client in a group connects to a server outside; the server closes first, after `meanwhile`.
+fn connection_from(group: Group, flags: &str, meanwhile: impl FnOnce(&mut Stage, Actor, Group)) -> Objects {
+    let mut stage = Stage::with(flags);
+    let [server, client] = ["server", "client"].map(|name| stage.actor(name));
+    group.takes(&client);
+    let there = server.at("listen l 127.0.0.1:0");
+    client.does(&format!("connect c {there}"));
+    server.does("accept s l");
+    meanwhile(&mut stage, client, group);
+    server.does("close s");
+    stage.wait_for("connection", 2);
+    stage.end()
+}
+
+fn of<'a>(objects: &'a Objects, comm: &str) -> Vec<&'a Value> {
+    let owners = objects.iter().filter_map(|object| object.get("owner"));
+    owners.filter(|owner| owner["comm"] == comm).collect()
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_path_outlives_its_cgroup() {
+    for backend in BACKENDS {
+        let slice = Group::new("slice");
+        let group = slice.below("service");
+        let (id, path) = (group.id().to_string(), group.path());
+        let objects = connection_from(group, &format!("--backend {backend}"), |stage, client, group| {
+            // Its name is looked up when it is first told of.
+            stage.running.wait_for_state("SYN_SENT");
+            client.exits();
+            drop(group);
+        });
+        let clients = of(&objects, "client");
+        assert!(clients.len() > 3, "{clients:?}");
+        for owner in clients {
+            assert_eq!((text(&owner["cgroup"]), text(&owner["cgroup_path"])), (&*id, &*path), "{backend}");
+            assert_eq!(owner["container"], Value::Null, "{backend}");
+        }
+        assert!(of(&objects, "server").iter().all(|owner| owner["cgroup_path"] != path), "{backend}");
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_container_is_named() {
+    let id = "0123456789abcdef".repeat(4);
+    let engine = Group::new("engine");
+    let group = engine.below(&format!("docker-{id}.scope"));
+    let objects = connection_from(group, "--connections", |_, client, _group| {
+        client.does("close c");
+    });
+    let clients = of(&objects, "client");
+    assert_eq!(clients.len(), 1, "{clients:?}");
+    assert_eq!(clients[0]["container"], *id);
+}

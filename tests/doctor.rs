@@ -1,0 +1,247 @@
+//! `probe doctor`: what it says of hosts that have everything and of hosts that lack something, and that
+//! its cures cure.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use probe::net::{
+    Namespace, Tcp,
+    sysctl::{IP_LOCAL_PORT_RANGE, IP_LOCAL_RESERVED_PORTS},
+};
+use serde_json::Value;
+
+use crate::{
+    failures::{unprivileged, without},
+    schema,
+    support::{Objects, Outcome, Probe, number, text},
+};
+
+/// The objects of an outcome, each held against the schema.
+#[track_caller]
+fn objects(outcome: &Outcome) -> Objects {
+    let objects = outcome.objects();
+    schema::hold(&objects);
+    let known = |object: &Value| ["facility", "hazard"].contains(&text(&object["type"]));
+    assert!(objects.iter().all(known), "{outcome}");
+    objects
+}
+
+#[track_caller]
+fn facility<'a>(objects: &'a Objects, name: &str) -> &'a Value {
+    let mut named = objects.of("facility").filter(|facility| facility["name"] == name);
+    named.next().unwrap_or_else(|| panic!("no facility is called {name}"))
+}
+
+#[track_caller]
+fn status<'a>(objects: &'a Objects, name: &str) -> &'a str {
+    text(&facility(objects, name)["status"])
+}
+
+fn doctor() -> Outcome {
+    Probe::new("doctor --format json").run().exits(0).silently()
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_host_that_can_be_traced() {
+    let outcome = doctor();
+    let objects = objects(&outcome);
+    for name in [
+        "CAP_SYS_ADMIN",
+        "type information (BTF)",
+        "tracefs",
+        "sock:inet_sock_set_state",
+        "sched:sched_process_fork",
+        "BTF tracepoint",
+        "classic tracepoint",
+        "ring buffer",
+        "socket storage",
+        "sock_diag for TCP",
+        "private namespace",
+        "TUN device",
+        "net.ipv4.ip_local_port_range",
+    ] {
+        assert_eq!(status(&objects, name), "ok", "{}", facility(&objects, name));
+    }
+    for group in ["host", "kernel", "user", "sysctl"] {
+        assert!(objects.of("facility").any(|facility| facility["group"] == group), "{group}");
+    }
+    let table = Probe::new("doctor").run().exits(0).silently();
+    for heading in ["host", "kernel side", "user side", "sysctls of this network namespace", "hazards"] {
+        assert!(table.stdout.lines().any(|line| line.starts_with(heading)), "{heading}: {table}");
+    }
+}
+
+#[test]
+fn without_privilege_it_says_so_and_shows_the_rest() {
+    let outcome =
+        unprivileged("doctor --format json").exits(3).saying(&["not permitted", "run as root", "CAP_BPF"]);
+    let objects = objects(&outcome);
+    for name in ["CAP_BPF", "BTF tracepoint", "classic tracepoint"] {
+        let facility = facility(&objects, name);
+        assert_eq!(facility["status"], "lacking", "{facility}");
+        assert!(text(&facility["cure"]).contains("run as root"), "{facility}");
+    }
+    assert_eq!(status(&objects, "ring buffer"), "unknown");
+    assert_eq!(status(&objects, "net.ipv4.ip_local_port_range"), "ok");
+    unprivileged("doctor").exits(3).saying(&["run as root"]);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn without_btf_the_fallback_is_enough() {
+    let outcome = without(&["/sys/kernel/btf"], "doctor --format json").exits(0).silently();
+    let objects = objects(&outcome);
+    assert_eq!(status(&objects, "type information (BTF)"), "lacking");
+    assert_eq!(status(&objects, "BTF tracepoint"), "lacking");
+    assert_eq!(status(&objects, "classic tracepoint"), "ok");
+    assert_eq!(status(&objects, "ring buffer"), "ok");
+    assert_eq!(status(&objects, "socket storage"), "unknown");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn without_either_interface_the_mount_is_named() {
+    let hidden = ["/sys/kernel/btf", "/sys/kernel/tracing", "/sys/kernel/debug"];
+    let outcome =
+        without(&hidden, "doctor --format json").exits(3).saying(&["cannot be traced", "mount -t tracefs"]);
+    let objects = objects(&outcome);
+    assert_eq!(facility(&objects, "tracefs")["cure"], "mount -t tracefs nodev /sys/kernel/tracing");
+    assert_eq!(status(&objects, "sock:inet_sock_set_state"), "unknown");
+}
+
+/// The hazards of one namespace, in their order.
+fn hazards_in(namespace: &Namespace) -> Vec<Value> {
+    let outcome = doctor();
+    let objects = objects(&outcome);
+    objects
+        .of("hazard")
+        .filter(|hazard| number(&hazard["netns"]) == u64::from(namespace.inode()))
+        .cloned()
+        .collect()
+}
+
+/// Runs a command as it was printed.
+#[track_caller]
+fn apply(cure: &Value) {
+    let ran = Command::new("sh").arg("-c").arg(text(cure)).stdout(Stdio::null()).status().unwrap();
+    assert!(ran.success(), "{cure}");
+}
+
+fn ports(hazards: &[Value]) -> Vec<u64> {
+    hazards.iter().map(|hazard| number(&hazard["local"]["port"])).collect()
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_listener_in_the_ephemeral_range_is_a_hazard_until_the_cure_is_applied() {
+    let inside = Namespace::private().unwrap();
+    let check = || {
+        IP_LOCAL_PORT_RANGE.write(&(32768..=60999)).unwrap();
+        IP_LOCAL_RESERVED_PORTS.write(&vec![8080..=8080, 10000..=10100, 40000..=40000]).unwrap();
+        let listen = |local: &str| TcpListener::bind(local).unwrap();
+        let _open = ["127.0.0.1:50052", "[::]:50051", "127.0.0.1:40000", "127.0.0.1:1314"].map(listen);
+
+        let hazards = hazards_in(&inside);
+        assert_eq!(ports(&hazards), [50051, 50052]);
+        for hazard in &hazards {
+            assert_eq!(hazard["kind"], "ephemeral-listener");
+            assert_eq!(number(&hazard["owner"]["pid"]), u64::from(std::process::id()), "{hazard}");
+            assert_eq!(
+                hazard["cure"],
+                "sysctl -w net.ipv4.ip_local_reserved_ports=8080,10000-10100,40000,50051-50052"
+            );
+        }
+        assert!(text(&hazards[0]["explain"]).contains("bind to port 0"), "{}", hazards[0]);
+        assert!(text(&hazards[1]["explain"]).contains("(connect)"), "{}", hazards[1]);
+
+        apply(&hazards[0]["cure"]);
+        assert_eq!(hazards_in(&inside), [] as [Value; 0]);
+        let reserved = IP_LOCAL_RESERVED_PORTS.read().unwrap().unwrap();
+        assert_eq!(reserved, [8080..=8080, 10000..=10100, 40000..=40000, 50051..=50052]);
+    };
+    inside.enter(check).unwrap();
+}
+
+/// A process inside, which ends with its stdin.
+struct Tenant(Child);
+
+impl Tenant {
+    fn of(namespace: &Namespace) -> Self {
+        let cat = || Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        Self(namespace.enter(cat).unwrap().unwrap())
+    }
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn the_cure_of_another_namespace_finds_its_way_there() {
+    let inside = Namespace::private().unwrap();
+    let tenant = Tenant::of(&inside);
+    let _open = inside.enter(|| TcpListener::bind("127.0.0.1:50052")).unwrap().unwrap();
+
+    let hazards = hazards_in(&inside);
+    assert_eq!(ports(&hazards), [50052]);
+    let pid = tenant.0.id();
+    assert_eq!(
+        hazards[0]["cure"],
+        format!("nsenter -t {pid} -n sysctl -w net.ipv4.ip_local_reserved_ports=50052")
+    );
+    let before = IP_LOCAL_RESERVED_PORTS.read().unwrap();
+    apply(&hazards[0]["cure"]);
+    assert_eq!(hazards_in(&inside), [] as [Value; 0]);
+    assert_eq!(IP_LOCAL_RESERVED_PORTS.read().unwrap(), before);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_socket_that_is_connected_to_itself_is_named() {
+    let inside = Namespace::private().unwrap();
+    let check = || {
+        let local: SocketAddr = "127.0.0.1:40000".parse().unwrap();
+        let socket = Tcp::bound(local).unwrap();
+        socket.connect(local, Instant::now() + Duration::from_secs(5)).unwrap();
+
+        let hazards = hazards_in(&inside);
+        assert_eq!(ports(&hazards), [40000]);
+        assert_eq!(hazards[0]["kind"], "self-connected");
+        assert_eq!(hazards[0]["cure"], "sysctl -w net.ipv4.ip_local_reserved_ports=40000");
+    };
+    inside.enter(check).unwrap();
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_range_that_is_used_up_is_a_hazard() {
+    let inside = Namespace::private().unwrap();
+    let check = || {
+        IP_LOCAL_PORT_RANGE.write(&(40000..=40009)).unwrap();
+        let soon = Instant::now() + Duration::from_secs(5);
+        let server: SocketAddr = "127.0.0.1:1314".parse().unwrap();
+        let _listener = Tcp::listening(server).unwrap();
+        let connect = |port: u16| {
+            let client = Tcp::bound(SocketAddr::new(server.ip(), port)).unwrap();
+            client.connect(server, soon).unwrap();
+            client
+        };
+        let mut clients: Vec<_> = (40000..40009).map(connect).collect();
+        assert_eq!(hazards_in(&inside), [] as [Value; 0]);
+
+        clients.push(connect(40009));
+        let hazards = hazards_in(&inside);
+        assert_eq!(hazards.len(), 1, "{hazards:?}");
+        assert_eq!(hazards[0]["kind"], "ephemeral-exhaustion");
+        assert!(text(&hazards[0]["explain"]).starts_with("10 of 10 ephemeral ports"), "{}", hazards[0]);
+    };
+    inside.enter(check).unwrap();
+}

@@ -1,0 +1,201 @@
+//! Sockets that are older than the trace: known, and never taken for new.
+
+use std::net::SocketAddr;
+
+use probe::net::Namespace;
+use serde_json::{Value, json};
+
+use crate::{
+    actor::Actor,
+    support::{Objects, Running, number, text},
+    tracing::{self, BACKENDS},
+};
+
+/// A server and its client, with a listener, an established connection, and one that the client has half closed.
+struct Old {
+    inside: Namespace,
+    server: Actor,
+    client: Actor,
+    there: SocketAddr,
+    open: SocketAddr,
+    half_closed: SocketAddr,
+}
+
+impl Old {
+    fn sockets() -> Self {
+        let inside = Namespace::private().unwrap();
+        let [server, client] = ["server", "client"].map(|name| Actor::inside(&inside, name));
+        let there = server.at("listen l 127.0.0.1:0");
+        let [open, half_closed] = ["open", "half-closed"].map(|name| {
+            let here = client.at(&format!("connect {name} {there}"));
+            server.does(&format!("accept {name} l"));
+            here
+        });
+        client.does("shutdown half-closed");
+        server.does("read-to-end half-closed");
+        Self { inside, server, client, there, open, half_closed }
+    }
+
+    /// A trace that begins now.
+    fn trace(&self, flags: &str) -> Running {
+        tracing::begin(flags, &[&self.inside])
+    }
+
+    /// Whose these are, as the snapshot says.
+    fn owner(actor: &Actor, comm: &str, known: &str) -> Value {
+        json!([actor.pid(), comm, known])
+    }
+}
+
+fn owner(object: &Value) -> Value {
+    let owner = &object["owner"];
+    json!([owner["pid"], owner["comm"], owner["known"]])
+}
+
+/// The connection between these ports.
+fn connection(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> &Value {
+    let ports = json!([local.port(), remote.port()]);
+    let mut found = objects
+        .of("connection")
+        .filter(|object| json!([object["local"]["port"], object["remote"]["port"]]) == ports);
+    let connection = found.next().unwrap_or_else(|| panic!("no connection from {local} to {remote}"));
+    assert!(found.next().is_none(), "one connection from {local} to {remote}");
+    connection
+}
+
+fn end(mut running: Running, connections: usize) -> Objects {
+    for _ in 0..connections {
+        running.wait_for("connection", |object| object["type"] == "connection");
+    }
+    tracing::end(running)
+}
+
+/// Nothing is known of how it began; all else is.
+#[track_caller]
+fn is_old(connection: &Value, path: &[&str]) {
+    assert_eq!(connection["open"], "preexisting", "{connection}");
+    assert_eq!(connection["complete"], false, "{connection}");
+    for unseen in ["opened", "established", "duration_ns", "handshake_ns", "generation"] {
+        assert_eq!(connection[unseen], Value::Null, "{unseen}: {connection}");
+    }
+    assert_ne!(connection["closed"], Value::Null, "{connection}");
+    assert_eq!(connection["path"], json!(path), "{connection}");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn connections_end_as_what_they_are() {
+    for view in ["", "--connections"] {
+        for backend in BACKENDS {
+            let old = Old::sockets();
+            let running = old.trace(&format!("--backend {backend} {view}"));
+            old.server.does("close half-closed");
+            old.server.does("close open");
+            old.client.does("read-to-end open");
+            old.client.does("close open");
+            old.client.does("close half-closed");
+            let objects = end(running, 4);
+            // A listener, and two ends of each connection.
+            assert!(number(&objects.one("ready")["existing"]) >= 5, "{}", objects.one("ready"));
+
+            let Old { there, open, half_closed, server, client, .. } = &old;
+            let both_ends =
+                [(*there, *open), (*open, *there), (*there, *half_closed), (*half_closed, *there)];
+            let [server_open, client_open, server_half, client_half] =
+                both_ends.map(|(local, remote)| connection(&objects, local, remote));
+            // One that is reported once, at its end, has left but one state since.
+            let seen = |path: &'static [&str]| if view.is_empty() { path } else { &path[path.len() - 2..] };
+            is_old(server_open, seen(&["ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"]));
+            is_old(client_open, seen(&["ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSE"]));
+            is_old(server_half, seen(&["CLOSE_WAIT", "LAST_ACK", "CLOSE"]));
+            is_old(client_half, seen(&["FIN_WAIT2", "CLOSE"]));
+            // Who closes them shows in the transition that the call makes.
+            let known = if view.is_empty() { "exact" } else { "seen" };
+            for end in [server_open, server_half] {
+                assert_eq!(owner(end), Old::owner(server, "server", known), "{backend}: {end}");
+            }
+            assert_eq!(owner(client_open), Old::owner(client, "client", known), "{backend}");
+            // It ended by the server's FIN, before the client closed it.
+            assert_eq!(owner(client_half), Old::owner(client, "client", "seen"), "{backend}");
+            for transition in objects.of("transition") {
+                assert!(!["CLOSE", "LISTEN"].contains(&text(&transition["old"])), "{transition}");
+            }
+        }
+    }
+}
+
+/// The owner is the holder's, though the events run in the peer's call.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn events_that_the_peer_causes_are_not_the_peers() {
+    for backend in BACKENDS {
+        let old = Old::sockets();
+        let running = old.trace(&format!("--backend {backend}"));
+        old.client.does("abort open");
+        let objects = end(running, 2);
+        let reset = connection(&objects, old.there, old.open);
+        is_old(reset, &["ESTABLISHED", "CLOSE"]);
+        assert_eq!(owner(reset), Old::owner(&old.server, "server", "seen"), "{backend}: {reset}");
+        assert_eq!(reset["close"]["detail"], "RST received", "{backend}: {reset}");
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_child_of_an_old_listener_is_the_listeners() {
+    for view in ["", "--connections"] {
+        for backend in BACKENDS {
+            let old = Old::sockets();
+            let running = old.trace(&format!("--backend {backend} {view}"));
+            let late = Actor::inside(&old.inside, "late");
+            let here = late.at(&format!("connect c {}", old.there));
+            // Nobody accepts it.
+            late.does("abort c");
+            let objects = end(running, 2);
+            let child = connection(&objects, old.there, here);
+            assert_eq!(owner(child), Old::owner(&old.server, "server", "listener"), "{backend}: {child}");
+            assert_eq!(
+                (&child["open"], &child["complete"]),
+                (&json!("passive"), &json!(true)),
+                "{backend}: {child}"
+            );
+            assert_eq!(child["path"], json!(["LISTEN", "SYN_RECV", "ESTABLISHED", "CLOSE"]), "{backend}");
+        }
+    }
+}
+
+/// The end of a listener is no connection's.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn an_old_listener_closes() {
+    for backend in BACKENDS {
+        let old = Old::sockets();
+        let running = old.trace(&format!("--backend {backend}"));
+        old.server.does("close l");
+        let objects = end(running, 0);
+        let transition = objects.one("transition");
+        assert_eq!((text(&transition["old"]), text(&transition["new"])), ("LISTEN", "CLOSE"));
+        assert_eq!(owner(transition), Old::owner(&old.server, "server", "exact"), "{backend}");
+        assert_eq!(objects.of("connection").count(), 0);
+    }
+}
+
+/// Unseen until something happens to them; then met as what they are.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn nobody_looks_without_a_snapshot() {
+    for backend in BACKENDS {
+        let old = Old::sockets();
+        let running = old.trace(&format!("--no-snapshot --backend {backend}"));
+        old.client.does("close open");
+        old.server.does("close open");
+        let objects = end(running, 2);
+        assert_eq!(objects.one("ready")["existing"], Value::Null);
+        let (server, client) =
+            (connection(&objects, old.there, old.open), connection(&objects, old.open, old.there));
+        is_old(client, &["ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"]);
+        is_old(server, &["ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSE"]);
+        assert_eq!(owner(client), Old::owner(&old.client, "client", "exact"), "{backend}");
+        assert_eq!(owner(server), Old::owner(&old.server, "server", "exact"), "{backend}");
+    }
+}

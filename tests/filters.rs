@@ -1,0 +1,220 @@
+//! What `probe trace` is asked to show: of one workload, each filter shows the lives that it names, whole, and no
+//! others. A trace without filters says which lives there are.
+
+use std::collections::BTreeSet;
+
+use probe::net::{Namespace, sysctl::IP_LOCAL_PORT_RANGE};
+use serde_json::Value;
+
+use crate::{
+    actor::Actor,
+    cgroups::Group,
+    support::{Running, number, text},
+    tracing,
+};
+
+/// The only port that the kernel can choose in the second namespace.
+const ONLY_PORT: u16 = 47_000;
+
+/// Two namespaces, and who is in them.
+struct Stage {
+    here: Namespace,
+    there: Namespace,
+    server: Actor,
+    client: Actor,
+    far: Actor,
+    group: Group,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let [here, there] = [(); 2].map(|()| Namespace::private().unwrap());
+        there.enter(|| IP_LOCAL_PORT_RANGE.write(&(ONLY_PORT..=ONLY_PORT)).unwrap()).unwrap();
+        let [server, client] = ["server", "client"].map(|name| Actor::inside(&here, name));
+        let far = Actor::inside(&there, "far");
+        let group = Group::new("filtered");
+        group.takes(&client);
+        Self { here, there, server, client, far, group }
+    }
+
+    /// Connections over both families, from ports of all kinds, and refusals.
+    fn play(&self) {
+        let Self { server, client, far, .. } = self;
+        for (name, address) in [("a", "127.0.0.1:5001"), ("b", "[::1]:5002"), ("c", "127.0.0.2:5003")] {
+            server.does(&format!("listen {name} {address}"));
+            client.does(&format!("connect {name} {address}"));
+            server.does(&format!("accept accepted-{name} {name}"));
+        }
+        client.does("bind d 127.0.0.1:5004");
+        client.does("connect d 127.0.0.1:5001");
+        for name in ["a", "b"] {
+            client.does(&format!("close {name}"));
+            server.does(&format!("close accepted-{name}"));
+        }
+        server.does("abort accepted-c");
+        client.does("abort d");
+        assert_eq!(client.tries("connect refused 127.0.0.1:5009"), Err("ECONNREFUSED".to_owned()));
+        assert_eq!(server.tries("connect refused [::1]:5009"), Err("ECONNREFUSED".to_owned()));
+
+        far.does("listen a 127.0.0.1:5001");
+        far.does("connect first 127.0.0.1:5001");
+        // There is no second port: the kernel refuses before it has chosen one.
+        assert_eq!(far.tries("connect second 127.0.0.1:5001"), Err("EADDRNOTAVAIL".to_owned()));
+        far.does("abort first");
+        far.does("close a");
+        for name in ["a", "b", "c"] {
+            server.does(&format!("close {name}"));
+        }
+    }
+
+    /// The ends that [`Stage::play`] leads to.
+    const CONNECTIONS: usize = 13;
+
+    fn trace(&self, flags: &str) -> Running {
+        let both: &[&Namespace] = if flags.contains("--netns") { &[] } else { &[&self.here, &self.there] };
+        tracing::begin(flags, both)
+    }
+}
+
+/// What a filter asks of a life: its last transition.
+type Wanted = fn(&Stage, &Value) -> bool;
+
+fn local_port(life: &Value) -> Option<u64> {
+    life["local"]["port"].as_u64()
+}
+
+fn remote_port(life: &Value) -> Option<u64> {
+    life["remote"]["port"].as_u64()
+}
+
+fn has_port(life: &Value, port: u64) -> bool {
+    // A port that was never chosen may be any.
+    local_port(life).is_none_or(|local| local == port) || remote_port(life) == Some(port)
+}
+
+fn has_addr(life: &Value, addr: &str) -> bool {
+    [&life["local"], &life["remote"]].iter().any(|end| end["addr"] == addr)
+}
+
+fn is_of(life: &Value, actor: &Actor) -> bool {
+    life["owner"]["pid"] == actor.pid()
+}
+
+/// Plays once while all of these filters and none are being traced.
+fn each_shows_its_own(backend: &str, cases: &[(&str, Wanted)]) {
+    let stage = Stage::new();
+    let backend = format!("--backend {backend}");
+    let flags = |flags: &str| {
+        let flags = flags.replace("CLIENT", &stage.client.pid().to_string());
+        let flags =
+            flags.replace("GROUP", &stage.group.path()).replace("THERE", &stage.there.inode().to_string());
+        format!("{backend} {flags}")
+    };
+    let mut everything = stage.trace(&backend);
+    let filtered: Vec<_> = cases.iter().map(|(case, _)| stage.trace(&flags(case))).collect();
+    stage.play();
+    for _ in 0..Stage::CONNECTIONS {
+        everything.wait_for("connection", |object| object["type"] == "connection");
+    }
+    let everything = tracing::end(everything);
+    let all = tracing::lives(&everything);
+    for ((case, wanted), running) in cases.iter().zip(filtered) {
+        let filtered = tracing::end(running);
+        let expected: BTreeSet<_> =
+            all.iter().filter(|life| wanted(&stage, life[life.len() - 1])).map(|life| told(life)).collect();
+        let shown: BTreeSet<_> = tracing::lives(&filtered).iter().map(|life| told(life)).collect();
+        assert!(
+            !expected.is_empty() && expected.len() < all.len(),
+            "{case} chooses none, or all: {expected:#?}"
+        );
+        let missing: Vec<_> = expected.difference(&shown).collect();
+        let extra: Vec<_> = shown.difference(&expected).collect();
+        assert!(
+            missing.is_empty() && extra.is_empty(),
+            "{backend} {case}: missing {missing:#?}, extra {extra:#?}"
+        );
+        let totals = filtered.one("end");
+        let count = |kind| filtered.of(kind).count() as u64;
+        assert_eq!(number(&totals["transitions"]), count("transition"), "{backend} {case}");
+        assert_eq!(number(&totals["connections"]), count("connection"), "{backend} {case}");
+    }
+}
+
+/// What every trace tells of a life, their numbering and their times aside.
+fn told(life: &[&Value]) -> (String, String) {
+    let (first, last) = (life[0], life[life.len() - 1]);
+    // By their addresses, sockets are counted by each trace for itself.
+    let who = format!("{}, {} to {}", first["socket"], last["local"], last["remote"]);
+    let how: Vec<_> = life
+        .iter()
+        .map(|one| format!("{} by {}, {}", text(&one["new"]), one["cause"], one["owner"]))
+        .collect();
+    (who, how.join("; "))
+}
+
+const PORTS: &[(&str, Wanted)] = &[
+    ("--port 5001", |_, life| has_port(life, 5001)),
+    ("--port 5002-5003,5009", |_, life| [5002, 5003, 5009].into_iter().any(|port| has_port(life, port))),
+    ("--local-port 5001", |_, life| local_port(life).is_none_or(|port| port == 5001)),
+    ("--local-port 47000", |_, life| local_port(life).is_none_or(|port| port == 47000)),
+    ("--remote-port 5009", |_, life| remote_port(life) == Some(5009)),
+    ("--local-port 5004 --remote-port 5001", |_, life| {
+        local_port(life).is_none_or(|port| port == 5004) && remote_port(life) == Some(5001)
+    }),
+];
+
+const PLACES: &[(&str, Wanted)] = &[
+    ("--addr 127.0.0.2", |_, life| has_addr(life, "127.0.0.2")),
+    ("--addr ::1/128 --addr 127.0.0.2/31", |_, life| has_addr(life, "::1") || has_addr(life, "127.0.0.2")),
+    ("--family 6", |_, life| life["family"] == "ipv6"),
+    ("--family 4 --port 5002-5003", |_, life| {
+        life["family"] == "ipv4" && (has_port(life, 5002) || has_port(life, 5003))
+    }),
+    ("--netns THERE", |stage, life| life["netns"] == stage.there.inode()),
+];
+
+const OWNERS: &[(&str, Wanted)] = &[
+    ("--pid CLIENT", |stage, life| is_of(life, &stage.client)),
+    ("--comm server", |stage, life| is_of(life, &stage.server)),
+    ("--comm client --comm far --port 5001", |stage, life| {
+        (is_of(life, &stage.client) || is_of(life, &stage.far)) && has_port(life, 5001)
+    }),
+    ("--cgroup GROUP", |stage, life| is_of(life, &stage.client)),
+    ("--cgroup GROUP --family 6", |stage, life| is_of(life, &stage.client) && life["family"] == "ipv6"),
+];
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn ports_on_the_btf_tracepoint() {
+    each_shows_its_own("tp_btf", PORTS);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn places_on_the_btf_tracepoint() {
+    each_shows_its_own("tp_btf", PLACES);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn owners_on_the_btf_tracepoint() {
+    each_shows_its_own("tp_btf", OWNERS);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn ports_on_the_classic_tracepoint() {
+    each_shows_its_own("tracepoint", PORTS);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn places_on_the_classic_tracepoint() {
+    each_shows_its_own("tracepoint", PLACES);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn owners_on_the_classic_tracepoint() {
+    each_shows_its_own("tracepoint", OWNERS);
+}

@@ -1,0 +1,243 @@
+//! What `probe trace` finds on a host: sockets that connect to themselves or share a port, connections that
+//! open or close from both ends at once, sockets that are stuck.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use probe::{
+    model::{Family, Side},
+    net::{Namespace, Tcp, sysctl::IP_LOCAL_PORT_RANGE},
+    wire::{Link, Wire},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    actor::Actor,
+    support::{Objects, PATIENCE, text},
+    tracing::{self, BACKENDS, Stage},
+};
+
+/// The explanation and the cure of the only finding of a kind, which is about this process.
+#[track_caller]
+pub fn only<'a>(objects: &'a Objects, kind: &str, actor: &Actor) -> (&'a str, Option<&'a str>) {
+    let found: Vec<_> = objects.of("finding").filter(|finding| finding["kind"] == kind).collect();
+    assert_eq!(found.len(), 1, "{kind} among {:#?}", objects.of("finding").collect::<Vec<_>>());
+    assert_eq!(found[0]["owner"]["pid"], actor.pid(), "{}", found[0]);
+    (text(&found[0]["explain"]), found[0]["cure"].as_str())
+}
+
+/// Holds a text against words that it must have.
+#[track_caller]
+pub fn says(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "no `{word}` in: {text}");
+    }
+}
+
+/// A server is down, its client tries again and again, and the kernel picks the port that it connects to.
+struct Hammer {
+    stage: Stage,
+    client: Actor,
+}
+
+impl Hammer {
+    /// The server's port: the first that the kernel may pick, so that connect(2) does.
+    const PORT: u16 = 40_000;
+    const TRIES: u32 = 200;
+
+    fn on(flags: &str) -> Self {
+        let stage = Stage::of(namespace_with_ports(Self::PORT..=Self::PORT + 9), flags);
+        Self { client: stage.actor("client"), stage }
+    }
+
+    /// Whether one of many tries is connected to itself.
+    fn hits(&self) -> bool {
+        (0..Self::TRIES).any(|_| {
+            let outcome = self.client.tries(&format!("connect c 127.0.0.1:{}", Self::PORT));
+            self.client.does("close c");
+            outcome.is_ok()
+        })
+    }
+}
+
+/// A namespace in which the kernel picks from these ports.
+pub fn namespace_with_ports(ports: std::ops::RangeInclusive<u16>) -> Namespace {
+    let inside = Namespace::private().unwrap();
+    inside.enter(|| IP_LOCAL_PORT_RANGE.write(&ports).unwrap()).unwrap();
+    inside
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_self_connect_in_the_wild_and_its_cure() {
+    for backend in BACKENDS {
+        for view in ["", "--connections", "--only self-connect"] {
+            let hammer = Hammer::on(&format!("--backend {backend} {view}"));
+            assert!(hammer.hits(), "never in {} tries", Hammer::TRIES);
+            let Hammer { stage, client } = hammer;
+            let inside = stage.inside.clone();
+            let objects = stage.end();
+            let (explain, cure) = only(&objects, "self-connect", &client);
+            says(explain, &["client[", "connected to itself", "127.0.0.1:40000", "40000-40009"]);
+
+            // As an engineer would who reads it.
+            let (_, line) = cure.unwrap().split_once("sysctl -w ").unwrap();
+            let (name, value) = line.split_whitespace().next().unwrap().split_once('=').unwrap();
+            assert_eq!((name, value), ("net.ipv4.ip_local_reserved_ports", "40000"));
+            let set = || fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value).unwrap();
+            inside.enter(set).unwrap();
+            let cured = Hammer { stage: Stage::of(inside, &format!("--backend {backend} {view}")), client };
+            assert!(!cured.hits(), "{backend}");
+            assert_eq!(
+                cured.stage.end().of("finding").filter(|one| one["kind"] == "self-connect").count(),
+                0
+            );
+        }
+    }
+}
+
+/// Two connections from one local port are told when there are two, with those that they are.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_port_that_several_connections_share() {
+    for backend in BACKENDS {
+        let stage = Stage::with(&format!("--backend {backend}"));
+        let [server, client] = ["server", "client"].map(|name| stage.actor(name));
+        let [one, other] = ["one", "other"].map(|name| server.at(&format!("listen {name} 127.0.0.1:0")));
+        client.does("bind a 127.0.0.1:7000 reuseport");
+        client.does("bind b 127.0.0.1:7000 reuseport");
+        client.does(&format!("connect a {one}"));
+        client.does(&format!("connect b {other}"));
+        let objects = stage.end();
+        let (explain, _) = only(&objects, "port-sharing", &client);
+        says(explain, &["127.0.0.1:7000", &one.to_string(), &other.to_string()]);
+    }
+}
+
+/// Both ends send their SYNs, and later their FINs, before the other's is there.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn both_ends_at_once() {
+    const DELAY: Duration = Duration::from_millis(200);
+    for (backend, family) in [("tp_btf", Family::Ipv4), ("tracepoint", Family::Ipv6)] {
+        let places = [(); 2].map(|()| Namespace::private().unwrap());
+        let link = Link::new(family).delay(DELAY);
+        let _wire = Wire::between(&places[0], &places[1], link).unwrap();
+        let mut running = tracing::begin(&format!("--backend {backend}"), &[&places[0], &places[1]]);
+        let deadline = Instant::now() + PATIENCE;
+        let ends = [(Side::A, &places[0]), (Side::B, &places[1])].map(|(side, place)| {
+            let socket = place.enter(|| Tcp::bound(link.at(side, 1314))).unwrap().unwrap();
+            (side, socket)
+        });
+        for (side, socket) in &ends {
+            socket.begin_connect(link.at(side.peer(), 1314)).unwrap();
+        }
+        for (_, socket) in &ends {
+            socket.outcome(deadline).unwrap();
+        }
+        drop(ends);
+        for _ in 0..2 {
+            running.wait_for("end", |object| object["type"] == "connection");
+        }
+        let objects = tracing::end(running);
+        for kind in ["simultaneous-open", "simultaneous-close"] {
+            let found: BTreeSet<_> = objects
+                .of("finding")
+                .filter(|finding| finding["kind"] == kind)
+                .map(|finding| finding["netns"].as_u64())
+                .collect();
+            let both: BTreeSet<_> = places.iter().map(|place| Some(place.inode().into())).collect();
+            assert_eq!(found, both, "{backend} {kind}");
+        }
+    }
+}
+
+/// One that nobody answers, one that its owner does not close, one whose peer does not: those too that were
+/// there before.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn sockets_that_are_stuck() {
+    for backend in BACKENDS {
+        for were_there in [false, true] {
+            let inside = Namespace::private().unwrap();
+            let flags = format!("--backend {backend} --only stuck --stuck-after 200ms");
+            let early = (!were_there).then(|| Stage::of(inside.clone(), &flags));
+            let [server, client] = ["server", "client"].map(|name| Actor::inside(&inside, name));
+            let there = server.at("listen l 127.0.0.1:0");
+            client.does(&format!("connect c {there}"));
+            server.does("accept s l");
+            client.does("shutdown c");
+            let deaf = DeafListener::inside(&inside);
+            client.begins(&format!("connect deaf {}", deaf.local));
+            let mut stage = early.unwrap_or_else(|| Stage::of(inside.clone(), &flags));
+            stage.wait_for("finding", 3);
+            let objects = stage.end();
+            let stuck: BTreeSet<_> = objects
+                .of("finding")
+                .map(|finding| {
+                    let state = ["SYN_SENT", "CLOSE_WAIT", "FIN_WAIT2"]
+                        .into_iter()
+                        .find(|state| text(&finding["explain"]).contains(state))
+                        .unwrap_or_else(|| panic!("{finding} names no state"));
+                    (state, finding["owner"]["pid"].as_u64().unwrap())
+                })
+                .collect();
+            let [server, client] = [server.pid().into(), client.pid().into()];
+            let expected = [("SYN_SENT", client), ("CLOSE_WAIT", server), ("FIN_WAIT2", client)];
+            assert_eq!(stuck, BTreeSet::from(expected), "{backend}, there before: {were_there}");
+        }
+    }
+}
+
+/// A listener whose queue is full, so that it answers no SYN.
+pub struct DeafListener {
+    pub local: std::net::SocketAddr,
+    _sockets: [Tcp; 2],
+}
+
+impl DeafListener {
+    /// One in a namespace.
+    pub fn inside(inside: &Namespace) -> Self {
+        let listen = || {
+            let listener = Tcp::bound("127.0.0.3:0".parse().unwrap()).unwrap();
+            listener.listen(0).unwrap();
+            let local = listener.local().unwrap();
+            let client = Tcp::new(Family::Ipv4).unwrap();
+            client.connect(local, Instant::now() + PATIENCE).unwrap();
+            Self { local, _sockets: [listener, client] }
+        };
+        inside.enter(listen).unwrap()
+    }
+}
+
+/// What is asked for is shown and nothing else; what is not shown still counts.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn findings_alone() {
+    for (flags, kinds, code) in [
+        ("--only self-connect", &["self-connect"][..], 0),
+        ("--only self-connect --fail-on self-connect", &["self-connect"], 1),
+        ("--only connect-failed --fail-on stuck", &["connect-failed"], 0),
+        ("--only stuck,bind-failed --fail-on connect-failed,self-connect", &[], 1),
+        ("--only self-connect,connect-failed", &["connect-failed", "self-connect"], 0),
+    ] {
+        let Hammer { stage, .. } = {
+            let hammer = Hammer::on(flags);
+            assert!(hammer.hits());
+            // What was refused before may be none.
+            hammer.client.tries("connect closed 127.0.0.9:1").unwrap_err();
+            hammer
+        };
+        stage.running.signal(Signal::SIGTERM);
+        let objects = tracing::held(stage.running.finish().exits(code).silently().objects());
+        let shown: BTreeSet<_> = objects.of("finding").map(|finding| text(&finding["kind"])).collect();
+        assert_eq!(shown, kinds.iter().copied().collect(), "{flags}");
+        let others = |object: &&Value| !["ready", "finding", "end"].contains(&text(&object["type"]));
+        assert_eq!(objects.iter().find(others), None, "{flags}");
+        assert_eq!(objects.one("end")["findings"], json!(objects.of("finding").count()), "{flags}");
+    }
+}

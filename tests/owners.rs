@@ -1,0 +1,255 @@
+//! Whose sockets they are, where several processes have to do with them: the right one, or honestly nobody.
+
+use std::{net::SocketAddr, time::Instant};
+
+use serde_json::Value;
+
+use crate::{
+    support::{Objects, PATIENCE, number, text},
+    tracing::{self, BACKENDS, Stage},
+};
+
+/// Waits for the ends of so many connections, and then of the trace.
+fn end(mut stage: Stage, connections: usize) -> Objects {
+    stage.wait_for("connection", connections);
+    stage.end()
+}
+
+fn stage(backend: &str) -> Stage {
+    Stage::with(&format!("--backend {backend}"))
+}
+
+/// The transitions of the only socket with this local and remote port.
+fn life(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> Vec<&Value> {
+    let between = |life: &Vec<&Value>| {
+        let last = life[life.len() - 1];
+        last["local"]["port"] == local.port() && last["remote"]["port"] == remote.port()
+    };
+    let mut lives = tracing::lives(objects).into_iter().filter(between);
+    let life = lives.next().unwrap_or_else(|| panic!("no socket from {local} to {remote}"));
+    assert!(lives.next().is_none(), "one socket from {local} to {remote}");
+    life
+}
+
+/// An owner's process, name, and how it is known.
+fn whose(object: &Value) -> (u64, &str, &str) {
+    let owner = &object["owner"];
+    (number(&owner["pid"]), text(&owner["comm"]), text(&owner["known"]))
+}
+
+/// Each transition's owner, runs of one in a row as one.
+fn owners<'a>(life: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
+    let mut owners: Vec<_> = life.iter().map(|transition| whose(transition)).collect();
+    owners.dedup();
+    owners
+}
+
+/// The parent listens; its children accept, answer and close.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn of_a_server_that_forks_first() {
+    for backend in BACKENDS {
+        let stage = stage(backend);
+        let parent = stage.actor("parent");
+        let server = parent.at("listen l 127.0.0.1:0");
+        let children = ["child-a", "child-b"].map(|name| (name, parent.starts(name, "l")));
+        let client = stage.actor("client");
+        let mut connections = Vec::new();
+        for (name, child) in &children {
+            let local = client.at(&format!("connect {name} {server}"));
+            child.does("accept s l");
+            child.does("write s 5");
+            client.does(&format!("read {name} 5"));
+            child.does("close s");
+            client.does(&format!("read-to-end {name}"));
+            client.does(&format!("close {name}"));
+            connections.push((*name, child.pid(), local));
+        }
+        let pids = [u64::from(parent.pid()), u64::from(client.pid())];
+        let objects = end(stage, 2 * children.len());
+        for (name, pid, local) in connections {
+            let listeners = (pids[0], "parent", "listener");
+            let its_own = (u64::from(pid), name, "exact");
+            assert_eq!(owners(&life(&objects, server, local)), [listeners, its_own], "{backend}");
+            let clients = (pids[1], "client", "exact");
+            assert_eq!(owners(&life(&objects, local, server)), [clients], "{backend}");
+        }
+    }
+}
+
+/// The client closes first, so that the child of the listener is closed in answer.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn of_a_server_whose_client_closes_first() {
+    for backend in BACKENDS {
+        let stage = stage(backend);
+        let (server, client) = (stage.actor("server"), stage.actor("client"));
+        let there = server.at("listen l [::1]:0");
+        let here = client.at(&format!("connect c {there}"));
+        server.does("accept s l");
+        client.does("close c");
+        server.does("read-to-end s");
+        server.does("close s");
+        let pid = u64::from(server.pid());
+        let objects = end(stage, 2);
+        let life = life(&objects, there, here);
+        assert_eq!(owners(&life), [(pid, "server", "listener"), (pid, "server", "exact")], "{backend}");
+        let exact: Vec<_> = life.iter().filter(|one| one["owner"]["known"] == "exact").collect();
+        assert_eq!(exact[0]["new"], "LAST_ACK", "{backend}");
+    }
+}
+
+/// Processes that listen on one port: each connection is the one's whose listener got it.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn of_a_group_that_shares_a_port() {
+    const CONNECTIONS: usize = 12;
+    for backend in BACKENDS {
+        let stage = stage(backend);
+        let first = stage.actor("first");
+        let there = first.at("listen l 127.0.0.1:0 reuseport");
+        let others = ["second", "third"].map(|name| {
+            let other = stage.actor(name);
+            other.does(&format!("listen l {there} reuseport"));
+            other
+        });
+        let group = [&first, &others[0], &others[1]];
+        let client = stage.actor("client");
+        for number in 0..CONNECTIONS {
+            client.does(&format!("connect c{number} {there}"));
+        }
+        let mut accepted: Vec<(SocketAddr, u32)> = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while accepted.len() < CONNECTIONS {
+            assert!(Instant::now() < deadline, "{} were accepted", accepted.len());
+            for member in group {
+                let peers = member.does("accept-all l");
+                accepted.extend(peers.split_whitespace().map(|peer| (peer.parse().unwrap(), member.pid())));
+            }
+        }
+        // The listeners' children end without a call of theirs.
+        for number in 0..CONNECTIONS {
+            client.does(&format!("abort c{number}"));
+        }
+        let objects = end(stage, 2 * CONNECTIONS);
+        for (here, pid) in accepted {
+            for transition in life(&objects, there, here) {
+                // By the port alone, nobody knows which of the three it is.
+                let honest = backend == "tracepoint" && transition["owner"]["known"] == "unknown";
+                let right = || {
+                    let (owner, _, known) = whose(transition);
+                    owner == u64::from(pid) && known == "listener"
+                };
+                assert!(honest || right(), "{backend}: it is {pid}'s: {transition}");
+            }
+        }
+    }
+}
+
+/// It is gone before anybody can look it up.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn of_a_client_that_exits_at_once() {
+    for backend in BACKENDS {
+        let stage = stage(backend);
+        let server = stage.actor("server");
+        let there = server.at("listen l 127.0.0.1:0");
+        let hasty = stage.actor("hasty \u{2764}");
+        let pid = u64::from(hasty.pid());
+        let here = hasty.at(&format!("connect c {there}"));
+        hasty.exits();
+        server.does("accept s l");
+        server.does("close s");
+        let objects = end(stage, 2);
+        assert_eq!(owners(&life(&objects, here, there)), [(pid, "hasty \u{2764}", "exact")], "{backend}");
+    }
+}
+
+/// One connects, another closes: it stays the connection of the one who made it.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn of_a_client_that_passes_its_descriptor_on() {
+    for backend in BACKENDS {
+        let stage = stage(backend);
+        let [server, giver, taker] = ["server", "giver", "taker"].map(|name| stage.actor(name));
+        let there = server.at("listen l 127.0.0.1:0");
+        let here = giver.at(&format!("connect c {there}"));
+        server.does("accept s l");
+        let pid = u64::from(giver.pid());
+        taker.takes("c", giver.gives("c"));
+        giver.exits();
+        taker.does("close c");
+        server.does("read-to-end s");
+        server.does("close s");
+        let objects = end(stage, 2);
+        assert_eq!(owners(&life(&objects, here, there)), [(pid, "giver", "exact")], "{backend}");
+    }
+}
+
+/// One listens and accepts, another gets the connection: it is the listener's until that other's own call.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn of_a_server_that_passes_its_descriptor_on() {
+    for backend in BACKENDS {
+        let stage = stage(backend);
+        let [giver, taker, client] = ["giver", "taker", "client"].map(|name| stage.actor(name));
+        let there = giver.at("listen l 127.0.0.1:0");
+        let here = client.at(&format!("connect c {there}"));
+        giver.does("accept s l");
+        taker.takes("s", giver.gives("s"));
+        giver.does("close s");
+        client.does("close c");
+        taker.does("read-to-end s");
+        taker.does("close s");
+        let pids = [&giver, &taker].map(|actor| u64::from(actor.pid()));
+        let objects = end(stage, 2);
+        let life = life(&objects, there, here);
+        assert_eq!(owners(&life), [(pids[0], "giver", "listener"), (pids[1], "taker", "exact")], "{backend}");
+        let by_taker = life.iter().find(|one| one["owner"]["comm"] == "taker").unwrap();
+        assert_eq!(by_taker["new"], "LAST_ACK", "{backend}");
+    }
+}
+
+/// The sockets that exec(2) closes are the process's, whatever it is called by then.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn of_a_process_that_becomes_another_program() {
+    for backend in BACKENDS {
+        let stage = stage(backend);
+        let [server, client] = ["server", "before"].map(|name| stage.actor(name));
+        let there = server.at("listen l 127.0.0.1:0");
+        let here = client.at(&format!("connect c {there}"));
+        server.does("accept s l");
+        client.becomes("after");
+        server.does("read-to-end s");
+        server.does("close s");
+        let pid = u64::from(client.pid());
+        let objects = end(stage, 2);
+        let owners = owners(&life(&objects, here, there));
+        assert_eq!(owners[0], (pid, "before", "exact"), "{backend}");
+        assert!(owners.iter().all(|(owner, _, known)| (*owner, *known) == (pid, "exact")), "{owners:?}");
+    }
+}
+
+/// The listener's owner is the one who called listen(2), with the user that it was then.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn of_a_process_that_gives_up_its_privilege() {
+    const NOBODY: u32 = 65534;
+    for backend in BACKENDS {
+        let stage = stage(backend);
+        let [server, client] = ["server", "client"].map(|name| stage.actor(name));
+        let there = server.at("listen l 127.0.0.1:0");
+        client.does(&format!("user {NOBODY}"));
+        let here = client.at(&format!("connect c {there}"));
+        server.does("accept s l");
+        server.does(&format!("user {NOBODY}"));
+        client.does("close c");
+        server.does("close s");
+        let objects = end(stage, 2);
+        assert!(life(&objects, here, there).iter().all(|one| one["owner"]["uid"] == NOBODY), "{backend}");
+        let child = life(&objects, there, here);
+        assert_eq!(child[0]["owner"]["uid"], 0, "{backend}: {}", child[0]);
+        assert_eq!(child[child.len() - 1]["owner"]["uid"], NOBODY, "{backend}");
+    }
+}

@@ -1,0 +1,267 @@
+//! The ways in which a socket can live. Each takes an address whose port is the kernel's to choose.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, SocketAddr},
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use rustix::net::connect_unspec;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::Chance;
+use crate::support::PATIENCE;
+
+type Life = fn(&mut Chance, SocketAddr) -> io::Result<()>;
+
+const LIVES: [Life; 13] = [
+    ordinary,
+    ordinary,
+    refused,
+    reset,
+    half_closed,
+    crossing,
+    held_by_another,
+    shared_port,
+    reconnected,
+    never_accepted,
+    connected_to_itself,
+    listening_twice,
+    waiting_in_vain,
+];
+
+/// Lives one of them.
+pub fn one(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    LIVES[chance.below(LIVES.len() as u64) as usize](chance, any_port)
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Nobody waits for ever, whatever becomes of the other side.
+    socket.set_read_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+fn bound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = socket(address)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listener(address: SocketAddr, backlog: i32) -> io::Result<Socket> {
+    let socket = bound(address)?;
+    socket.listen(backlog)?;
+    Ok(socket)
+}
+
+fn local(socket: &Socket) -> SocketAddr {
+    socket.local_addr().unwrap().as_socket().unwrap()
+}
+
+fn connected(address: SocketAddr) -> io::Result<Socket> {
+    let socket = socket(address)?;
+    socket.connect(&address.into())?;
+    Ok(socket)
+}
+
+/// A client, and the socket that was accepted for it.
+fn pair(any_port: SocketAddr) -> io::Result<[Socket; 2]> {
+    let listener = listener(any_port, 8)?;
+    let client = connected(local(&listener))?;
+    let (server, _) = listener.accept()?;
+    server.set_read_timeout(Some(PATIENCE))?;
+    Ok([client, server])
+}
+
+/// A pair in either order.
+fn either_first(chance: &mut Chance, any_port: SocketAddr) -> io::Result<[Socket; 2]> {
+    let mut pair = pair(any_port)?;
+    if chance.coin() {
+        pair.reverse();
+    }
+    Ok(pair)
+}
+
+fn talk(from: &Socket, to: &Socket) -> io::Result<()> {
+    let mut heard = [0; 5];
+    (&*from).write_all(b"hello")?;
+    (&*to).read_exact(&mut heard)
+}
+
+fn ordinary(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let [first, second] = either_first(chance, any_port)?;
+    talk(&first, &second)?;
+    if chance.coin() {
+        talk(&second, &first)?;
+    }
+    drop(first);
+    (&second).read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn refused(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let mute = bound(any_port)?;
+    let client = if chance.coin() { bound(any_port)? } else { socket(any_port)? };
+    for _ in 0..=chance.below(2) {
+        let refusal = client.connect(&local(&mute).into()).unwrap_err();
+        assert_eq!(refusal.kind(), io::ErrorKind::ConnectionRefused, "{refusal}");
+    }
+    Ok(())
+}
+
+fn reset(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let [first, second] = either_first(chance, any_port)?;
+    match chance.below(3) {
+        0 => first.set_linger(Some(Duration::ZERO))?,
+        // What was not read makes close(2) send an RST.
+        1 => (&second).write_all(b"unread")?,
+        _ => {
+            second.shutdown(Shutdown::Write)?;
+            first.set_linger(Some(Duration::ZERO))?;
+        }
+    }
+    drop(first);
+    // An RST, or the FIN before it.
+    let _ = (&second).read_to_end(&mut Vec::new());
+    Ok(())
+}
+
+fn half_closed(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let [first, second] = either_first(chance, any_port)?;
+    first.shutdown(Shutdown::Write)?;
+    (&second).read_to_end(&mut Vec::new())?;
+    talk(&second, &first)?;
+    if chance.coin() {
+        second.shutdown(Shutdown::Write)?;
+    }
+    if chance.coin() {
+        drop(first);
+    } else {
+        drop(second);
+    }
+    Ok(())
+}
+
+/// Both ends close, each in a thread of its own.
+fn crossing(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let sockets = pair(any_port)?;
+    let shuts_down = chance.coin();
+    let close = |socket: Socket| {
+        if shuts_down {
+            // The other may have been quicker, and reset.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    };
+    thread::scope(|scope| {
+        for socket in sockets {
+            scope.spawn(move || close(socket));
+        }
+    });
+    Ok(())
+}
+
+/// The last to close a socket is a process that has inherited it.
+fn held_by_another(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let [first, second] = either_first(chance, any_port)?;
+    let mut holder = Command::new("cat");
+    holder.stdin(OwnedFd::from(first.try_clone()?)).stdout(Stdio::null());
+    let mut holder = holder.spawn()?;
+    drop(first);
+    (&second).write_all(b"for the other")?;
+    second.shutdown(Shutdown::Write)?;
+    assert!(holder.wait()?.success());
+    Ok(())
+}
+
+/// One local port for two destinations, and a third connection that would be the first once more.
+fn shared_port(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let servers = [listener(any_port, 8)?, listener(any_port, 8)?];
+    let first = socket(any_port)?;
+    first.set_reuse_port(true)?;
+    first.bind(&any_port.into())?;
+    let shared = local(&first);
+    let sharing = || {
+        let socket = socket(shared)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&shared.into())?;
+        io::Result::Ok(socket)
+    };
+    let (second, third) = (sharing()?, sharing()?);
+    first.connect(&local(&servers[0]).into())?;
+    second.connect(&local(&servers[1]).into())?;
+    let refusal = third.connect(&local(&servers[0]).into()).unwrap_err();
+    assert_eq!(refusal.kind(), io::ErrorKind::AddrNotAvailable, "{refusal}");
+    let accepted = servers[0].accept()?;
+    if chance.coin() {
+        drop(accepted);
+        (&first).read_to_end(&mut Vec::new())?;
+    }
+    Ok(())
+}
+
+/// A socket that is disconnected, and connects again.
+fn reconnected(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let server = listener(any_port, 8)?;
+    let client = if chance.coin() { bound(any_port)? } else { socket(any_port)? };
+    for _ in 0..=chance.below(3) {
+        client.connect(&local(&server).into())?;
+        let (accepted, _) = server.accept()?;
+        if chance.coin() {
+            drop(accepted);
+        }
+        connect_unspec(&client)?;
+    }
+    Ok(())
+}
+
+/// A listener that closes before it has accepted.
+fn never_accepted(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let server = listener(any_port, 8)?;
+    let clients = (0..=chance.below(3)).map(|_| connected(local(&server))).collect::<io::Result<Vec<_>>>()?;
+    if chance.coin() {
+        drop(server);
+    }
+    drop(clients);
+    Ok(())
+}
+
+fn connected_to_itself(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let socket = bound(any_port)?;
+    socket.connect(&local(&socket).into())?;
+    talk(&socket, &socket)?;
+    if chance.coin() {
+        socket.shutdown(Shutdown::Write)?;
+    }
+    Ok(())
+}
+
+/// A listener that is shut down, listens again, or connects.
+fn listening_twice(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let server = listener(any_port, 8)?;
+    server.shutdown(Shutdown::Both)?;
+    if chance.coin() {
+        server.listen(1)?;
+    }
+    Ok(())
+}
+
+/// A SYN that the listener drops, since its queue is full; the client gives up.
+fn waiting_in_vain(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+    let server = listener(any_port, 0)?;
+    let in_queue = connected(local(&server))?;
+    let clients: Vec<_> = (0..=chance.below(2)).map(|_| socket(any_port)).collect::<io::Result<_>>()?;
+    for client in &clients {
+        client.set_nonblocking(true)?;
+        // EINPROGRESS, and it stays at that.
+        let _ = client.connect(&local(&server).into());
+    }
+    if chance.coin() {
+        drop(clients);
+    } else {
+        drop(in_queue);
+    }
+    Ok(())
+}
