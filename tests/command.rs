@@ -93,13 +93,13 @@ fn a_finding_makes_it_fail() {
         place.inside.enter(|| IP_LOCAL_PORT_RANGE.write(&(PORT..=PORT)).unwrap()).unwrap();
         place.trace(flags, script)
     };
-    for view in ["", "--only self-connect", "--connections"] {
+    for view in ["", "--only self-connect,stuck", "--connections"] {
         let flags = format!("{view} --fail-on self-connect");
         let outcome = trace(&flags, &connect).exits(1).silently();
         let objects = tracing::held(outcome.objects());
         assert_eq!(objects.one("finding")["kind"], "self-connect");
         assert_eq!(number(&objects.one("end")["findings"]), 1);
-        trace(&format!("{view} --fail-on simultaneous-open"), &connect).exits(0).silently();
+        trace(&format!("{view} --fail-on stuck"), &connect).exits(0).silently();
         trace(&flags, "exit 7").exits(7).silently();
         trace(&flags, &format!("{connect}; exit 7")).exits(1).silently();
     }

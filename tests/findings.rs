@@ -221,9 +221,13 @@ fn findings_alone() {
     for (flags, kinds, code) in [
         ("--only self-connect", &["self-connect"][..], 0),
         ("--only self-connect --fail-on self-connect", &["self-connect"], 1),
-        ("--only connect-failed --fail-on stuck", &["connect-failed"], 0),
-        ("--only stuck,bind-failed --fail-on connect-failed,self-connect", &[], 1),
-        ("--only self-connect,connect-failed", &["connect-failed", "self-connect"], 0),
+        ("--only connect-failed,stuck --fail-on stuck", &["connect-failed"], 0),
+        ("--only stuck,bind-failed --fail-on bind-failed,stuck", &[], 0),
+        (
+            "--only stuck,connect-failed,self-connect --fail-on stuck,self-connect",
+            &["connect-failed", "self-connect"],
+            1,
+        ),
     ] {
         let Hammer { stage, .. } = {
             let hammer = Hammer::on(flags);

@@ -9,7 +9,7 @@
 //! - `trace_truth`: what that tells, against the kernel's own trace
 //! - `owners`, `cgroups`, `existing`: whose sockets they are, those too that were there before
 //! - `filters`, `command`: which sockets are shown
-//! - `findings`: what is found among them
+//! - `findings`, `connect_failed`, `bind_failed`: what is found among them
 //! - `rendezvous`: two processes that meet
 //! - `interrupted`, `remains`: runs that are cut short, and what is left of them
 //! - `failures`: checks, hosts and command lines that are wrong
@@ -18,10 +18,12 @@
 //! - `wire`: the emulated link
 
 mod actor;
+mod bind_failed;
 mod broken;
 mod cgroups;
 mod coherence;
 mod command;
+mod connect_failed;
 mod contract;
 mod doctor;
 mod existing;

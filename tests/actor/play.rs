@@ -123,6 +123,13 @@ impl Sockets {
                 let address: SocketAddr = address.parse().unwrap();
                 self.open(name, address)?.connect(&address.into())?;
             }
+            ("begin-connect", [address]) => {
+                let address: SocketAddr = address.parse().unwrap();
+                let socket = self.open(name, address)?;
+                socket.set_nonblocking(true)?;
+                let begun = socket.connect(&address.into()).unwrap_err();
+                assert_eq!(begun.raw_os_error(), Some(nix::libc::EINPROGRESS), "{begun}");
+            }
             ("accept", [from]) => {
                 let (socket, _) = self.get(from).accept()?;
                 socket.set_read_timeout(Some(PATIENCE))?;

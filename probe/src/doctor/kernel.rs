@@ -79,7 +79,7 @@ struct Tracepoint {
     needs: &'static str,
 }
 
-const TRACEPOINTS: [Tracepoint; 6] = [
+const TRACEPOINTS: [Tracepoint; 5] = [
     Tracepoint {
         name: "sock:inet_sock_set_state",
         directory: "sock/inet_sock_set_state",
@@ -97,12 +97,6 @@ const TRACEPOINTS: [Tracepoint; 6] = [
         directory: "tcp/tcp_receive_reset",
         costs: "RST received, as a cause that is certain",
         needs: "Linux 4.15",
-    },
-    Tracepoint {
-        name: "syscalls:sys_enter_bind",
-        directory: "syscalls/sys_enter_bind",
-        costs: "findings of kind bind-failed",
-        needs: "a kernel with CONFIG_FTRACE_SYSCALLS",
     },
     Tracepoint {
         name: "syscalls:sys_exit_bind",

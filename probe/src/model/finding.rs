@@ -57,6 +57,12 @@ impl FindingKind {
         matches!(self, Self::PortSharing | Self::IllegalTransition | Self::Stuck)
     }
 
+    /// Whether it says that something failed, rather than that something is peculiar.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::ConnectFailed | Self::BindFailed | Self::Stuck)
+    }
+
     /// The kind of that [`name`](Self::name).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

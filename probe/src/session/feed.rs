@@ -113,6 +113,9 @@ impl Session {
         let Some(analysis) = &mut self.analysis else { return Ok(()) };
         let mut events = Vec::new();
         conclude(analysis, &mut events);
+        if self.playing.is_some() {
+            events.retain(|event| !is_failure(event));
+        }
         let first = events.first().and_then(|event| first_seq(analysis, event));
         self.selector.admit(&mut events, first, owner_fits);
         events.into_iter().try_for_each(|event| self.tell(event))
@@ -159,6 +162,11 @@ impl Session {
         let remains = self.companion.as_mut().and_then(|companion| companion.remains(connection));
         remains.map_or(Ok(()), |remains| self.feed(Event::Remains(remains)))
     }
+}
+
+/// What fails in a scenario is meant to, mostly: its checks judge that.
+fn is_failure(event: &Event) -> bool {
+    matches!(event, Event::Finding(finding) if finding.kind.is_failure())
 }
 
 /// The `seq` of the first transition of the connection that this is about.

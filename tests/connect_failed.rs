@@ -1,0 +1,198 @@
+//! Connects that come to nothing: by whom or what, and whose they were.
+
+use std::{
+    fs,
+    net::{SocketAddr, SocketAddrV4},
+    thread,
+};
+
+use netlink_sys::{Socket, SocketAddr as KernelAddr, protocols::NETLINK_SOCK_DIAG};
+use probe::net::Namespace;
+
+use crate::{
+    actor::Actor,
+    findings::{DeafListener, namespace_with_ports, only, says},
+    tracing::{BACKENDS, Stage},
+};
+
+/// Every view in which a failure shows.
+const VIEWS: [&str; 3] = ["", "--connections", "--only connect-failed"];
+
+/// Has a client fail in a namespace of each view's and backend's own, and holds what is found against these
+/// words. Returns the cures.
+#[track_caller]
+fn found(
+    namespace: impl Fn() -> Namespace + Sync,
+    words: &[&str],
+    fail: impl Fn(&Stage, &Actor) + Sync,
+) -> Vec<Option<String>> {
+    let find = |backend, view| {
+        let mut stage = Stage::of(namespace(), &format!("--backend {backend} {view}"));
+        let client = stage.actor("client");
+        fail(&stage, &client);
+        stage.wait_for("finding", 1);
+        let objects = stage.end();
+        let (explain, cure) = only(&objects, "connect-failed", &client);
+        says(explain, words);
+        says(explain, &[&format!("client[{}] could not connect", client.pid())]);
+        cure.map(str::to_owned)
+    };
+    thread::scope(|scope| {
+        let cases = BACKENDS.into_iter().flat_map(|backend| VIEWS.map(|view| (backend, view)));
+        let finders: Vec<_> = cases.map(|(backend, view)| scope.spawn(move || find(backend, view))).collect();
+        finders.into_iter().map(|finder| finder.join().unwrap()).collect()
+    })
+}
+
+fn anywhere() -> Namespace {
+    Namespace::private().unwrap()
+}
+
+#[track_caller]
+fn fails_with(client: &Actor, order: &str, errno: &str) {
+    assert_eq!(client.tries(order), Err(errno.to_owned()));
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn nobody_listens() {
+    found(anywhere, &["to 127.0.0.1:9", "RST"], |_, client| {
+        fails_with(client, "connect c 127.0.0.1:9", "ECONNREFUSED");
+    });
+    found(anywhere, &["to [::1]:9", "RST"], |_, client| {
+        fails_with(client, "connect c [::1]:9", "ECONNREFUSED");
+    });
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn nobody_answers() {
+    let impatient = || {
+        let inside = anywhere();
+        // One second for the first SYN, and two for the second.
+        inside.enter(|| fs::write("/proc/sys/net/ipv4/tcp_syn_retries", "1").unwrap()).unwrap();
+        inside
+    };
+    found(impatient, &["timed out", "SYN"], |stage, client| {
+        let deaf = DeafListener::inside(&stage.inside);
+        fails_with(client, &format!("connect c {}", deaf.local), "ETIMEDOUT");
+    });
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn no_port_is_left() {
+    let narrow = || namespace_with_ports(40_001..=40_001);
+    let cures = found(narrow, &["no local port is left", "EADDRNOTAVAIL", "40001-40001"], |stage, client| {
+        let server = stage.actor("server");
+        server.does("listen l 127.0.0.1:5000");
+        client.does("connect first 127.0.0.1:5000");
+        fails_with(client, "connect second 127.0.0.1:5000", "EADDRNOTAVAIL");
+    });
+    for cure in cures {
+        says(&cure.expect("there is a cure"), &["sysctl -w net.ipv4.ip_local_port_range="]);
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn the_connection_is_there_already() {
+    let words = ["EADDRNOTAVAIL", "from 127.0.0.1:7000 to 127.0.0.1:5000", "between these two ends already"];
+    found(anywhere, &words, |stage, client| {
+        let server = stage.actor("server");
+        server.does("listen l 127.0.0.1:5000");
+        let holder = stage.actor("holder");
+        holder.does("bind c 127.0.0.1:7000 reuseport");
+        client.does("bind c 127.0.0.1:7000 reuseport");
+        holder.does("connect c 127.0.0.1:5000");
+        fails_with(client, "connect c 127.0.0.1:5000", "EADDRNOTAVAIL");
+    });
+}
+
+/// Where every transition is reported, it is known whose.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn the_connection_of_somebody_else_is_there_already() {
+    for backend in BACKENDS {
+        for was_there in [false, true] {
+            let inside = anywhere();
+            let flags = format!("--backend {backend}");
+            let early = (!was_there).then(|| Stage::of(inside.clone(), &flags));
+            let [server, holder, client] =
+                ["server", "holder", "client"].map(|name| Actor::inside(&inside, name));
+            server.does("listen l 127.0.0.1:5000");
+            holder.does("bind c 127.0.0.1:7000 reuseport");
+            client.does("bind c 127.0.0.1:7000 reuseport");
+            holder.does("connect c 127.0.0.1:5000");
+            let stage = early.unwrap_or_else(|| Stage::of(inside, &flags));
+            fails_with(&client, "connect c 127.0.0.1:5000", "EADDRNOTAVAIL");
+            let objects = stage.end();
+            let (explain, _) = only(&objects, "connect-failed", &client);
+            says(explain, &[&format!("a connection of holder[{}]", holder.pid())]);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn somebody_destroys_it() {
+    found(anywhere, &["sock_diag"], |stage, client| {
+        let deaf = DeafListener::inside(&stage.inside);
+        client.does("bind c 127.0.0.1:7000");
+        client.begins(&format!("connect c {}", deaf.local));
+        // Until the SYN is out, there is no such socket.
+        while !destroys(&stage.inside, "127.0.0.1:7000".parse().unwrap(), deaf.local) {
+            thread::yield_now();
+        }
+        assert_eq!(client.ends(), Err("ECONNABORTED".to_owned()));
+    });
+}
+
+/// One that its owner gives up is none that failed.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn its_owner_gives_it_up() {
+    for backend in BACKENDS {
+        for view in VIEWS {
+            let stage = Stage::with(&format!("--backend {backend} {view}"));
+            let deaf = DeafListener::inside(&stage.inside);
+            let client = stage.actor("client");
+            client.does(&format!("begin-connect c {}", deaf.local));
+            client.does("close c");
+            assert_eq!(stage.end().of("finding").count(), 0, "{backend} {view}");
+        }
+    }
+}
+
+/// Asks the kernel to destroy an IPv4 connection, as `ss -K` does. Whether there is one.
+fn destroys(inside: &Namespace, local: SocketAddr, remote: SocketAddr) -> bool {
+    const SOCK_DESTROY: u16 = 21;
+    const REQUEST_AND_ACK: u16 = 1 | 4;
+    const AF_INET_TCP: [u8; 4] = [2, 6, 0, 0];
+    let end = |address: SocketAddr| match address {
+        SocketAddr::V4(address) => address,
+        SocketAddr::V6(_) => panic!("{address} is not IPv4"),
+    };
+    let ends: [SocketAddrV4; 2] = [end(local), end(remote)];
+    // struct inet_diag_req_v2: family, states, ports, addresses, no interface, no cookie.
+    let mut request = [AF_INET_TCP, [0xff; 4]].concat();
+    ends.iter().for_each(|end| request.extend(end.port().to_be_bytes()));
+    ends.iter().for_each(|end| request.extend([&end.ip().octets()[..], &[0; 12]].concat()));
+    request.extend([[0; 4], [0xff; 4], [0xff; 4]].concat());
+    // struct nlmsghdr: length, type, flags, sequence and port.
+    let length = u32::try_from(16 + request.len()).unwrap();
+    let header =
+        [&length.to_ne_bytes()[..], &SOCK_DESTROY.to_ne_bytes(), &REQUEST_AND_ACK.to_ne_bytes(), &[0; 8]];
+    let message = [header.concat(), request].concat();
+    let answer = inside.enter(|| {
+        let socket = Socket::new(NETLINK_SOCK_DIAG).unwrap();
+        socket.send_to(&message, &KernelAddr::new(0, 0), 0).unwrap();
+        socket.recv_from_full().unwrap().0
+    });
+    // struct nlmsgerr: the error comes first.
+    match i32::from_ne_bytes(answer.unwrap()[16..20].try_into().unwrap()) {
+        0 => true,
+        error if -error == nix::libc::ENOENT => false,
+        error => panic!("SOCK_DESTROY: {}", std::io::Error::from_raw_os_error(-error)),
+    }
+}
