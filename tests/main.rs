@@ -10,6 +10,8 @@
 //! - `owners`, `cgroups`, `existing`: whose sockets they are, those too that were there before
 //! - `filters`, `command`: which sockets are shown
 //! - `findings`, `connect_failed`, `bind_failed`: what is found among them
+//! - `time_wait`: what stays of connections
+//! - `round_trip`: traces recorded, and seen again
 //! - `rendezvous`: two processes that meet
 //! - `interrupted`, `remains`: runs that are cut short, and what is left of them
 //! - `failures`: checks, hosts and command lines that are wrong
@@ -38,9 +40,11 @@ mod pcap;
 mod remains;
 mod rendezvous;
 mod replay;
+mod round_trip;
 mod run;
 mod schema;
 mod support;
+mod time_wait;
 mod trace_truth;
 mod tracing;
 mod wire;

@@ -56,7 +56,8 @@ pub fn write(
         .columns
         .iter()
         .map(|placed| match placed.column {
-            Column::Time => Cell::new(Tone::Faint, time),
+            // Times stay under one another, whatever the rest of the line needs.
+            Column::Time => Cell::new(Tone::Faint, format!("{time:>0$}", placed.width)),
             column => row.cell(column, placed.width),
         })
         .collect();

@@ -1,0 +1,103 @@
+//! `--time-wait`: what stays of connections after their ends, until when, and whose they were.
+
+use std::{collections::BTreeMap, fs};
+
+use serde_json::{Value, json};
+
+use crate::{
+    coherence::unix_ns,
+    support::{Objects, number, text},
+    tracing::{BACKENDS, Stage},
+};
+
+/// The remains by the local port of their connections.
+fn remains(objects: &Objects) -> BTreeMap<u64, &Value> {
+    objects.of("time_wait").map(|remains| (number(&remains["local"]["port"]), remains)).collect()
+}
+
+#[track_caller]
+fn stays(remains: &Value, state: &str, seconds: std::ops::RangeInclusive<i128>) {
+    assert_eq!(remains["state"], state, "{remains}");
+    let left = (unix_ns(&remains["until"]) - unix_ns(&remains["time"])) / 1_000_000_000;
+    assert!(seconds.contains(&left), "{left} s are left: {remains}");
+}
+
+/// Who closes first has the TIME_WAIT, and the last to hold the socket is named.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn those_that_close_first_leave_something() {
+    for backend in BACKENDS {
+        for view in ["", "--connections"] {
+            let mut stage = Stage::with(&format!("--backend {backend} {view} --time-wait"));
+            let [server, client, selfish] = ["server", "client", "selfish"].map(|name| stage.actor(name));
+            let orphans = || fs::write("/proc/sys/net/ipv4/tcp_fin_timeout", "20").unwrap();
+            stage.inside.enter(orphans).unwrap();
+            server.does("listen l 127.0.0.1:7000");
+            for (port, orders) in [
+                // An ordinary end: the client's.
+                (7001, &["client close", "server close"][..]),
+                // The server's, whose port is the listener's.
+                (7002, &["server close", "client close"]),
+                // Nothing stays after a reset.
+                (7003, &["client shutdown", "server abort", "client close"]),
+                // The client lets go, and the server never closes.
+                (7004, &["client close"]),
+            ] {
+                client.does(&format!("bind {port} 127.0.0.1:{port}"));
+                client.does(&format!("connect {port} 127.0.0.1:7000"));
+                server.does(&format!("accept {port} l"));
+                for order in orders {
+                    let (who, what) = order.split_once(' ').unwrap();
+                    let who = if who == "client" { &client } else { &server };
+                    who.does(&format!("{what} {port}"));
+                }
+            }
+            selfish.does("bind c [::1]:7005");
+            selfish.does("connect c [::1]:7005");
+            let [client, selfish] = [client, selfish].map(|actor| {
+                let pid = actor.pid();
+                actor.exits();
+                json!(pid)
+            });
+            // Both ends of three connections, and the ends of two.
+            stage.wait_for("connection", 2 * 3 + 2);
+            let objects = stage.end();
+            let remains = remains(&objects);
+            stays(remains[&7001], "TIME_WAIT", 55..=60);
+            assert_eq!(remains[&7001]["owner"]["pid"], client, "{backend} {view}");
+            stays(remains[&7000], "TIME_WAIT", 55..=60);
+            assert_eq!(remains[&7000]["remote"]["port"], 7002, "{backend} {view}");
+            assert_eq!(remains[&7000]["owner"]["pid"], server.pid(), "{backend} {view}");
+            stays(remains[&7004], "FIN_WAIT2", 15..=20);
+            assert_eq!(remains[&7004]["owner"]["pid"], client, "{backend} {view}");
+            stays(remains[&7005], "TIME_WAIT", 55..=60);
+            assert_eq!(remains[&7005]["owner"]["pid"], selfish, "{backend} {view}");
+            let nothing = |port| remains.get(&port).is_none_or(|remains: &&Value| remains["state"].is_null());
+            assert!(nothing(7003), "{:?}", remains.get(&7003));
+            for (port, remains) in remains {
+                let mut connections = objects.of("connection").filter(|connection| {
+                    connection["socket"] == remains["socket"]
+                        && connection["generation"] == remains["generation"]
+                });
+                let connection =
+                    connections.next().unwrap_or_else(|| panic!("{port}: no connection left {remains}"));
+                assert_eq!(text(&connection["path"].as_array().unwrap().last().unwrap()), "CLOSE");
+                assert_eq!(connection["owner"], remains["owner"], "{backend} {view}");
+            }
+        }
+    }
+}
+
+/// Nobody asks where it was not asked for.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn nobody_looks_unasked() {
+    let mut stage = Stage::with("");
+    let client = stage.actor("client");
+    client.does("listen l 127.0.0.1:7000");
+    client.does("connect c 127.0.0.1:7000");
+    client.does("close c");
+    client.does("close l");
+    stage.wait_for("connection", 2);
+    assert_eq!(stage.end().of("time_wait").count(), 0);
+}
