@@ -12,10 +12,12 @@
 //! - [`source`]: where events come from: the live kernel, a recording
 //! - [`doctor`]: what this host gives, and what on it may go wrong
 //! - [`scenario`]: connections to be made, and what the kernel must report of them
+//! - [`audit`]: what TCP does, as data, and held against this kernel
 //! - [`render`]: events become tables, JSON, pcapng
 //! - [`session`]: the one loop
 //! - [`cmd`] and [`cli`]: flags, printing, exit codes
 
+pub mod audit;
 pub mod cli;
 pub mod cmd;
 pub mod detect;

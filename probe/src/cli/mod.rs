@@ -2,6 +2,7 @@
 //!
 //! One definition gives the parser, the help, the completions and the manual page.
 
+mod audit;
 mod filter;
 mod rendezvous;
 mod run;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use self::{
+    audit::AuditArgs,
     filter::FilterArgs,
     rendezvous::RendezvousArgs,
     run::{NetnsChoice, RunArgs, WireChoice},
@@ -72,6 +74,8 @@ pub enum Command {
     Rendezvous(RendezvousArgs),
     /// Show a recording again, without a kernel and without root
     Replay(Box<ReplayArgs>),
+    /// Bring about what TCP does, and hold this kernel against it
+    Audit(AuditArgs),
     /// Say what this host allows, what each lack costs, and which hazards are there
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the output

@@ -1,6 +1,7 @@
 //! The commands: what was typed becomes what is done, and what came of it an exit code. The only place
 //! that prints.
 
+mod audit;
 mod completions;
 mod doctor;
 mod exit;
@@ -31,6 +32,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Run(args) => run::run(&args, &cli.common).await,
         Command::Trace(args) => trace::trace(&args, &cli.common).await,
+        Command::Audit(args) => audit::audit(&args, &cli.common).await,
         Command::Rendezvous(args) => rendezvous::rendezvous(&args, &cli.common).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Doctor(args) => doctor::doctor(&args, &cli.common).await,

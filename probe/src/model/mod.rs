@@ -2,6 +2,7 @@
 //!
 //! Pure data: nothing here does I/O, reads a clock or can fail. Names follow the kernel and RFC 9293.
 
+mod behaviour;
 mod bind;
 mod cause;
 mod cgroup;
@@ -26,6 +27,7 @@ pub mod testing;
 mod time;
 mod transition;
 
+pub use behaviour::{BehaviourGroup, BehaviourResult, BehaviourStatus, Sight};
 pub use bind::BindFailure;
 pub use cause::{Cause, CauseKind};
 pub use cgroup::Cgroup;

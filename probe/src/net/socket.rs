@@ -246,6 +246,14 @@ impl Tcp {
         Ok(self.0.local_addr()?.as_socket().expect("a TCP socket has an IP address"))
     }
 
+    /// The peer's address: getpeername(2).
+    ///
+    /// # Errors
+    /// getpeername(2)'s.
+    pub fn remote(&self) -> Result<SocketAddr> {
+        Ok(self.0.peer_addr()?.as_socket().expect("a TCP socket has an IP address"))
+    }
+
     /// The socket's identity over its whole life (SO_COOKIE), which the kernel's reports carry too.
     ///
     /// # Errors

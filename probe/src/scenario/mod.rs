@@ -23,7 +23,7 @@ mod opening;
 mod pair;
 mod path;
 pub mod rendezvous;
-mod resolve;
+pub(crate) mod resolve;
 pub mod self_connect;
 pub mod shared_port;
 pub mod simultaneous_open;
@@ -37,6 +37,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::model::Family;
 
+pub(crate) use path::path;
 pub use expect::{ActorId, Expectation, Span};
 pub use pair::{Capture, Pair};
 pub use stage::Stage;

@@ -5,7 +5,7 @@ use crate::model::{State, Transition};
 
 /// The states that a socket went through, the first one left included. Where one report does not
 /// follow from the one before it, both states stand there.
-pub(super) fn path(life: &[&Transition]) -> Vec<State> {
+pub(crate) fn path(life: &[&Transition]) -> Vec<State> {
     let mut states: Vec<State> = Vec::new();
     for transition in life {
         if states.last() != Some(&transition.old) {

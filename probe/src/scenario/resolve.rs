@@ -6,7 +6,7 @@ use super::story::Actor;
 use crate::model::{Endpoints, Mono, SocketId, State, Transition};
 
 /// The transitions of each actor, in the order of the cast, each life in the order of the reports.
-pub(super) fn lives<'a>(cast: &[Actor], transitions: &'a [Transition]) -> Vec<Vec<&'a Transition>> {
+pub(crate) fn lives<'a>(cast: &[Actor], transitions: &'a [Transition]) -> Vec<Vec<&'a Transition>> {
     let mut lives = vec![Vec::new(); cast.len()];
     for (transition, place) in transitions.iter().zip(places(cast, transitions)) {
         if let Some(place) = place {
@@ -22,7 +22,7 @@ pub(super) fn lives<'a>(cast: &[Actor], transitions: &'a [Transition]) -> Vec<Ve
 /// with SO_COOKIE, or none at all. A socket without is matched by ends: in the order in which they
 /// opened, each is the first actor that is left and whose ends agree. That needs a cast in the order of
 /// opening, which drivers keep, and nobody else's sockets.
-pub(super) fn places(cast: &[Actor], transitions: &[Transition]) -> Vec<Option<usize>> {
+pub(crate) fn places(cast: &[Actor], transitions: &[Transition]) -> Vec<Option<usize>> {
     let sockets = sockets(transitions);
     let by_cookie: HashMap<u64, usize> =
         cast.iter().enumerate().map(|(place, actor)| (actor.cookie, place)).collect();

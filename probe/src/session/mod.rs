@@ -4,6 +4,7 @@
 //! [`perform`](Session::perform) decide where the events come from and when to stop.
 
 mod analysis;
+mod audit;
 mod companion;
 mod feed;
 mod filter;
@@ -28,6 +29,7 @@ use thiserror::Error;
 
 use self::{analysis::Analysis, companion::Accompanied, selection::Selector};
 pub use self::{
+    audit::Auditor,
     companion::Companion,
     follow::Ending,
     live_host::LiveHost,

@@ -1,0 +1,6 @@
+//! How connections end.
+
+use crate::audit::Behaviour;
+
+/// The parts, in the order of the report.
+pub const PARTS: &[&[Behaviour]] = &[];

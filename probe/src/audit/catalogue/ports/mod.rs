@@ -1,0 +1,6 @@
+//! Binding, sharing and running out of ports.
+
+use crate::audit::Behaviour;
+
+/// The parts, in the order of the report.
+pub const PARTS: &[&[Behaviour]] = &[];

@@ -1,0 +1,94 @@
+//! What was seen, held against what must be.
+
+use super::{Behaviour, bench::Played};
+use crate::{
+    model::{BehaviourResult, BehaviourStatus, Sight, State, Transition},
+    scenario::{Trouble, path, resolve},
+};
+
+/// Holds one play of a behaviour against its entry. `transitions` is what the kernel reported in its namespaces.
+#[must_use]
+pub fn judge(behaviour: &Behaviour, played: Played, transitions: Vec<Transition>) -> BehaviourResult {
+    let transitions: Vec<Transition> =
+        transitions.into_iter().filter(|transition| transition.at <= played.until).collect();
+    let labels = labels(&played, &transitions);
+    let observed = Sight { paths: paths(&played, &transitions, &labels), facts: played.facts };
+    let expected = behaviour.expected();
+    let variant = behaviour.variants.iter().find(|variant| agree(&variant.expected(), &observed));
+    let (status, reason) = match played.trouble {
+        Some(Trouble::Unsupported(why)) => (BehaviourStatus::Unsupported, Some(why)),
+        Some(trouble @ Trouble::Failed { .. }) => (BehaviourStatus::Failed, Some(trouble.to_string())),
+        None if agree(&expected, &observed) || variant.is_some() => (BehaviourStatus::AsExpected, None),
+        None => (BehaviourStatus::Differs, None),
+    };
+    let variant = variant.filter(|_| !agree(&expected, &observed));
+    let mut sockets: Vec<_> =
+        transitions.iter().map(|transition| transition.socket).zip(labels.clone()).collect();
+    sockets.sort_unstable();
+    sockets.dedup();
+    BehaviourResult {
+        id: behaviour.id.to_owned(),
+        says: behaviour.says.to_owned(),
+        group: behaviour.group(),
+        status,
+        expected: variant.map_or(expected, super::Variant::expected),
+        observed,
+        variant: variant.map(|variant| variant.cause.to_owned()),
+        reason,
+        reference: behaviour.reference.to_owned(),
+        packets: played.packets,
+        labels: sockets.iter().map(|(socket, label)| (*socket, label.clone())).collect(),
+        transitions: labels.into_iter().map(Some).zip(transitions).collect(),
+    }
+}
+
+/// Whether the same was seen; the order in which sockets are named is nobody's business.
+fn agree(expected: &Sight, observed: &Sight) -> bool {
+    let sorted = |sight: &Sight| {
+        let mut paths = sight.paths.clone();
+        paths.sort_unstable();
+        paths
+    };
+    sorted(expected) == sorted(observed) && expected.facts == observed.facts
+}
+
+/// For each transition what its socket is called. One that the steps have not named is a stranger.
+fn labels(played: &Played, transitions: &[Transition]) -> Vec<String> {
+    let mut strangers = Vec::new();
+    resolve::places(&played.cast, transitions)
+        .into_iter()
+        .zip(transitions)
+        .map(|(place, transition)| match place {
+            Some(place) => played.cast[place].label.clone(),
+            None => {
+                let number = strangers.iter().position(|stranger| *stranger == transition.socket);
+                let number = number.unwrap_or_else(|| {
+                    strangers.push(transition.socket);
+                    strangers.len() - 1
+                });
+                format!("stranger {}", number + 1)
+            }
+        })
+        .collect()
+}
+
+/// Each socket's path, in the order in which the sockets appeared. One that never moved has none.
+fn paths(played: &Played, transitions: &[Transition], labels: &[String]) -> Vec<(String, Vec<State>)> {
+    let mut names: Vec<String> = played.cast.iter().map(|actor| actor.label.clone()).collect();
+    names.extend(labels.iter().filter(|label| label.starts_with("stranger")).cloned());
+    names.dedup();
+    names
+        .into_iter()
+        .map(|name| {
+            let life: Vec<&Transition> = transitions
+                .iter()
+                .zip(labels)
+                .filter(|(_, label)| **label == name)
+                .map(|(one, _)| one)
+                .collect();
+            let path = path(&life);
+            (name, path)
+        })
+        .filter(|(_, path)| !path.is_empty())
+        .collect()
+}

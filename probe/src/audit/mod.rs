@@ -1,0 +1,30 @@
+//! The audit: a catalogue of what TCP does, brought about and held against the kernel's own report.
+//!
+//! - [`behaviour`]: an entry as data: steps, expected paths and facts, reference, known variants
+//! - [`bench`]: where the steps play: namespaces, a wire, labelled sockets
+//! - [`witness`]: what the kernel has reported so far, for steps that wait for it
+//! - [`judge`](fn@judge): what was seen, held against what must be
+//! - [`catalogue`]: the entries, a file for each part of a group
+//!
+//! A new behaviour is one entry in one place, in a file of the catalogue.
+
+pub mod behaviour;
+pub mod bench;
+pub mod catalogue;
+mod judge;
+pub mod witness;
+
+use std::sync::Arc;
+
+pub use behaviour::{Behaviour, Variant};
+pub use bench::{Bench, Played};
+pub use judge::judge;
+pub use witness::Witness;
+
+/// Plays a behaviour once: blocks until its steps have ended, so give it a thread.
+#[must_use]
+pub fn play(behaviour: &Behaviour, witness: Arc<Witness>) -> Played {
+    let mut bench = Bench::new(witness);
+    let result = (behaviour.steps)(&mut bench);
+    bench.end(result)
+}

@@ -1,0 +1,72 @@
+//! What the kernel has reported so far, for steps that wait for it.
+
+use std::{
+    collections::HashMap,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use crate::model::Transition;
+
+/// The transitions of the namespaces that behaviours play in. Fed by whoever reads the kernel's reports, on another
+/// thread.
+#[derive(Debug, Default)]
+pub struct Witness {
+    seen: Mutex<HashMap<u32, Vec<Transition>>>,
+    changed: Condvar,
+}
+
+impl Witness {
+    /// Takes the transitions of a namespace from now on.
+    pub fn watch(&self, netns: u32) {
+        self.lock().entry(netns).or_default();
+    }
+
+    /// A transition was reported. One of a namespace that nobody plays in is passed over.
+    pub fn saw(&self, transition: &Transition) {
+        let Some(netns) = transition.netns else { return };
+        if let Some(seen) = self.lock().get_mut(&netns) {
+            seen.push(transition.clone());
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until what was reported of these namespaces is as asked for; `false` at the deadline.
+    pub fn wait(
+        &self,
+        netns: &[u32],
+        deadline: Instant,
+        mut enough: impl FnMut(&[Transition]) -> bool,
+    ) -> bool {
+        let mut seen = self.lock();
+        loop {
+            if enough(&of(&seen, netns)) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            seen = self.changed.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Returns everything reported of these namespaces, in its order, and watches them no more.
+    pub fn take(&self, netns: &[u32]) -> Vec<Transition> {
+        let mut seen = self.lock();
+        let all = of(&seen, netns);
+        netns.iter().for_each(|netns| drop(seen.remove(netns)));
+        all
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Vec<Transition>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of(seen: &HashMap<u32, Vec<Transition>>, netns: &[u32]) -> Vec<Transition> {
+    let mut all: Vec<Transition> =
+        netns.iter().filter_map(|netns| seen.get(netns)).flatten().cloned().collect();
+    all.sort_by_key(|transition| transition.seq);
+    all
+}

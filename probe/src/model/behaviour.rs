@@ -1,0 +1,100 @@
+//! What an audit says of one behaviour.
+
+use super::{Packet, SocketId, State, Transition};
+
+/// The parts of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BehaviourGroup {
+    /// How connections come to be, or do not.
+    Open,
+    /// Listening and accepting.
+    Listen,
+    /// How connections end.
+    Close,
+    /// Binding, sharing and running out of ports.
+    Ports,
+}
+
+impl BehaviourGroup {
+    /// Every group, in the order of the report.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Listen, Self::Close, Self::Ports];
+
+    /// The name in output, in flags, and before the slash of an id.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Listen => "listen",
+            Self::Close => "close",
+            Self::Ports => "ports",
+        }
+    }
+}
+
+/// How a behaviour came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BehaviourStatus {
+    /// As the reference says, or as a known variant.
+    AsExpected,
+    /// Otherwise.
+    Differs,
+    /// This host cannot show it.
+    Unsupported,
+    /// The audit itself did not get to its end: nothing is said of the kernel.
+    Failed,
+}
+
+impl BehaviourStatus {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::AsExpected, Self::Differs, Self::Unsupported, Self::Failed];
+
+    /// The name in output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AsExpected => "as-expected",
+            Self::Differs => "differs",
+            Self::Unsupported => "unsupported",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What was seen, or is to be seen: the path of each socket by its label, and facts by their names (what calls
+/// returned, what was read, counted, or carried by the wire).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The states of each socket, the first one left included.
+    pub paths: Vec<(String, Vec<State>)>,
+    /// Whatever else there is.
+    pub facts: Vec<(String, String)>,
+}
+
+/// One behaviour's outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BehaviourResult {
+    /// The slug, such as `open/simultaneous`.
+    pub id: String,
+    /// One sentence.
+    pub says: String,
+    /// The part of the catalogue.
+    pub group: BehaviourGroup,
+    /// How it came out.
+    pub status: BehaviourStatus,
+    /// What the reference says, or the variant that came.
+    pub expected: Sight,
+    /// What came.
+    pub observed: Sight,
+    /// The variant that came in place of what the reference says: its cause.
+    pub variant: Option<String>,
+    /// Why it is unsupported or failed.
+    pub reason: Option<String>,
+    /// RFC section, manual page or commit.
+    pub reference: String,
+    /// What the kernel reported, each with its socket's label.
+    pub transitions: Vec<(Option<String>, Transition)>,
+    /// What the wire carried.
+    pub packets: Vec<Packet>,
+    /// The sockets' labels by their ids.
+    pub labels: Vec<(SocketId, String)>,
+}

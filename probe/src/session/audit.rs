@@ -1,0 +1,196 @@
+//! The audit's loop: behaviours play in threads, the kernel's reports go to those that wait for them, and each is judged
+//! when it has ended.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::mpsc, time::sleep_until};
+
+use super::SessionError;
+use crate::{
+    audit::{self, Behaviour, Played, Witness},
+    model::{BehaviourResult, BehaviourStatus, Event, Sight},
+    source::{Flow, Source},
+    track::Tracker,
+};
+
+/// How long a play may take before it is given up. Its own deadlines are shorter, so that only one that hangs in a
+/// call gets here.
+const GIVE_UP: Duration = Duration::from_secs(40);
+
+/// Plays behaviours, so many at once.
+pub struct Auditor {
+    witness: Arc<Witness>,
+    tracker: Option<Tracker>,
+    waiting: VecDeque<Turn>,
+    playing: Vec<Turn>,
+    at_once: usize,
+    lost: u64,
+}
+
+/// One behaviour's turn.
+struct Turn {
+    number: usize,
+    behaviour: &'static Behaviour,
+    /// The how-manieth try it is, from 1.
+    attempt: u32,
+    begun: Instant,
+}
+
+/// A play that has ended.
+struct Done {
+    number: usize,
+    attempt: u32,
+    /// `None` where the driver panicked.
+    played: Option<Played>,
+}
+
+impl Auditor {
+    /// An audit of these behaviours, so many at once.
+    #[must_use]
+    pub fn new(behaviours: Vec<&'static Behaviour>, at_once: usize) -> Self {
+        let begun = Instant::now();
+        let turns = behaviours.into_iter().enumerate();
+        Self {
+            witness: Arc::default(),
+            tracker: None,
+            waiting: turns.map(|(number, behaviour)| Turn { number, behaviour, attempt: 1, begun }).collect(),
+            playing: Vec::new(),
+            at_once,
+            lost: 0,
+        }
+    }
+
+    /// Plays them all. `tell` takes each result as it comes, with the behaviour's place among those that were asked for.
+    ///
+    /// # Errors
+    /// The source gave out, or `tell` did.
+    pub async fn run(
+        mut self,
+        source: &mut impl Source,
+        mut tell: impl FnMut(usize, BehaviourResult) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
+        let (say, mut done) = mpsc::unbounded_channel();
+        let mut events = Vec::new();
+        while !(self.waiting.is_empty() && self.playing.is_empty()) {
+            if self.tracker.is_some() {
+                self.start(&say);
+            }
+            let patience = self.playing.iter().map(|turn| turn.begun + GIVE_UP).min();
+            let patience = patience.unwrap_or_else(|| Instant::now() + GIVE_UP);
+            tokio::select! {
+                flow = source.batch(&mut events) => {
+                    self.take(&mut events);
+                    if flow? == Flow::Ended {
+                        break;
+                    }
+                }
+                Some(ended) = done.recv() => {
+                    // What happened before its end has been reported.
+                    source.drain(&mut events)?;
+                    self.take(&mut events);
+                    if let Some((number, result)) = self.judge(ended) {
+                        tell(number, result)?;
+                    }
+                }
+                () = sleep_until(patience.into()) => {
+                    for (number, result) in self.give_up() {
+                        tell(number, result)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets as many play as may play at once.
+    fn start(&mut self, say: &mpsc::UnboundedSender<Done>) {
+        while self.playing.len() < self.at_once
+            && let Some(turn) = self.waiting.pop_front()
+        {
+            let Turn { number, behaviour, attempt, .. } = turn;
+            let (witness, say) = (Arc::clone(&self.witness), say.clone());
+            thread::spawn(move || {
+                let played = thread::spawn(move || audit::play(behaviour, witness)).join().ok();
+                // Nobody listens any more where the audit broke off.
+                let _ = say.send(Done { number, attempt, played });
+            });
+            self.playing.push(Turn { begun: Instant::now(), ..turn });
+        }
+    }
+
+    fn take(&mut self, events: &mut Vec<Event>) {
+        for event in events.drain(..) {
+            match event {
+                Event::Ready { host, .. } => self.tracker = Some(Tracker::new(&host)),
+                Event::Report(report) => {
+                    if let Some(tracker) = &mut self.tracker {
+                        self.witness.saw(&tracker.observe(&report).transition);
+                    }
+                }
+                Event::Lost { count, .. } => {
+                    self.lost += count;
+                    self.tracker.iter_mut().for_each(Tracker::lost);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The result of a play; `None` where it is to be tried again, or was given up before.
+    fn judge(&mut self, done: Done) -> Option<(usize, BehaviourResult)> {
+        let place = self
+            .playing
+            .iter()
+            .position(|turn| (turn.number, turn.attempt) == (done.number, done.attempt))?;
+        let turn = self.playing.swap_remove(place);
+        let Some(played) = done.played else {
+            return Some((turn.number, failed(turn.behaviour, "its steps panicked")));
+        };
+        let transitions = self.witness.take(&played.netns);
+        let result = audit::judge(turn.behaviour, played, transitions);
+        let again = result.status == BehaviourStatus::Differs && turn.attempt < turn.behaviour.tries;
+        if again {
+            self.waiting.push_back(Turn { attempt: turn.attempt + 1, ..turn });
+            return None;
+        }
+        // What was lost may be what is missing.
+        let doubtful = std::mem::take(&mut self.lost) > 0 && result.status == BehaviourStatus::Differs;
+        Some((
+            turn.number,
+            if doubtful { failed(turn.behaviour, "reports of the kernel's were lost") } else { result },
+        ))
+    }
+
+    fn give_up(&mut self) -> Vec<(usize, BehaviourResult)> {
+        let now = Instant::now();
+        let (hanging, playing) =
+            std::mem::take(&mut self.playing).into_iter().partition(|turn| turn.begun + GIVE_UP <= now);
+        self.playing = playing;
+        let hanging: Vec<Turn> = hanging;
+        let why = "its steps hang: they were given up";
+        hanging.into_iter().map(|turn| (turn.number, failed(turn.behaviour, why))).collect()
+    }
+}
+
+/// The audit's own trouble.
+fn failed(behaviour: &Behaviour, why: &str) -> BehaviourResult {
+    BehaviourResult {
+        id: behaviour.id.to_owned(),
+        says: behaviour.says.to_owned(),
+        group: behaviour.group(),
+        status: BehaviourStatus::Failed,
+        expected: behaviour.expected(),
+        observed: Sight::default(),
+        variant: None,
+        reason: Some(why.to_owned()),
+        reference: behaviour.reference.to_owned(),
+        transitions: Vec::new(),
+        packets: Vec::new(),
+        labels: Vec::new(),
+    }
+}
