@@ -192,6 +192,29 @@ const SOCKETS: Fields = &[(
         ("owner", OWNER),
     ])),
 )];
+const BEHAVIOUR: Fields = &[
+    ("id", Text),
+    ("name", Text),
+    ("group", Name(&["open", "listen", "close", "ports"])),
+    ("status", Name(&["as-expected", "differs", "unsupported", "failed"])),
+    ("expected", Text),
+    ("observed", Text),
+    ("variant", OrNull(&Text)),
+    ("reason", OrNull(&Text)),
+    ("reference", Text),
+    (
+        "paths",
+        List(&Object(&[
+            ("label", Text),
+            ("expected", OrNull(&List(&STATE))),
+            ("observed", OrNull(&List(&STATE))),
+        ])),
+    ),
+    (
+        "facts",
+        List(&Object(&[("name", Text), ("expected", OrNull(&Text)), ("observed", OrNull(&Text))])),
+    ),
+];
 const NOTE: Fields = &[("text", Text)];
 const END: Fields = &[
     ("transitions", Count),
@@ -218,6 +241,7 @@ fn fields_of(object: &Value) -> Fields {
         ("check", _) => CHECK,
         ("labels", _) => LABELS,
         ("sockets", _) => SOCKETS,
+        ("behaviour", _) => BEHAVIOUR,
         ("note", _) => NOTE,
         ("end", _) => END,
         (other, _) => panic!("no object is called {other}"),

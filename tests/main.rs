@@ -10,6 +10,7 @@
 //! - `owners`, `cgroups`, `existing`: whose sockets they are, those too that were there before
 //! - `filters`, `command`: which sockets are shown
 //! - `findings`, `connect_failed`, `bind_failed`: what is found among them
+//! - `audit`: what TCP does, on this kernel and beside another's
 //! - `time_wait`: what stays of connections
 //! - `round_trip`: traces recorded, and seen again
 //! - `rendezvous`: two processes that meet
@@ -20,6 +21,7 @@
 //! - `wire`: the emulated link
 
 mod actor;
+mod audit;
 mod bind_failed;
 mod broken;
 mod cgroups;

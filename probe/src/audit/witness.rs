@@ -19,16 +19,17 @@ pub struct Witness {
 impl Witness {
     /// Takes the transitions of a namespace from now on.
     pub fn watch(&self, netns: u32) {
-        self.lock().entry(netns).or_default();
+        // Whatever is there was left by a play that broke off, in a namespace that had this number before.
+        self.lock().insert(netns, Vec::new());
     }
 
-    /// A transition was reported. One of a namespace that nobody plays in is passed over.
-    pub fn saw(&self, transition: &Transition) {
-        let Some(netns) = transition.netns else { return };
-        if let Some(seen) = self.lock().get_mut(&netns) {
-            seen.push(transition.clone());
-            self.changed.notify_all();
-        }
+    /// A transition was reported. One of a namespace that nobody plays in is passed over: `false`.
+    pub fn saw(&self, transition: &Transition) -> bool {
+        let mut all = self.lock();
+        let Some(seen) = transition.netns.and_then(|netns| all.get_mut(&netns)) else { return false };
+        seen.push(transition.clone());
+        self.changed.notify_all();
+        true
     }
 
     /// Waits until what was reported of these namespaces is as asked for; `false` at the deadline.

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use self::{
-    audit::AuditArgs,
+    audit::{AuditArgs, DiffArgs},
     filter::FilterArgs,
     rendezvous::RendezvousArgs,
     run::{NetnsChoice, RunArgs, WireChoice},
@@ -76,6 +76,8 @@ pub enum Command {
     Replay(Box<ReplayArgs>),
     /// Bring about what TCP does, and hold this kernel against it
     Audit(AuditArgs),
+    /// Say in what two kernels differ, by what was kept of their audits; without root
+    Diff(DiffArgs),
     /// Say what this host allows, what each lack costs, and which hazards are there
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the output

@@ -3,6 +3,7 @@
 
 mod audit;
 mod completions;
+mod diff;
 mod doctor;
 mod exit;
 mod filter;
@@ -33,6 +34,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(&args, &cli.common).await,
         Command::Trace(args) => trace::trace(&args, &cli.common).await,
         Command::Audit(args) => audit::audit(&args, &cli.common).await,
+        Command::Diff(args) => diff::diff(&args),
         Command::Rendezvous(args) => rendezvous::rendezvous(&args, &cli.common).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Doctor(args) => doctor::doctor(&args, &cli.common).await,

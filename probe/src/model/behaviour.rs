@@ -1,6 +1,8 @@
 //! What an audit says of one behaviour.
 
-use super::{Packet, SocketId, State, Transition};
+use std::fmt;
+
+use super::{Packet, SocketId, State, Transition, path_text};
 
 /// The parts of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +20,23 @@ pub enum BehaviourGroup {
 impl BehaviourGroup {
     /// Every group, in the order of the report.
     pub const ALL: [Self; 4] = [Self::Open, Self::Listen, Self::Close, Self::Ports];
+
+    /// What it is about.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Open => "how connections come to be, or do not",
+            Self::Listen => "listening and accepting",
+            Self::Close => "how connections end",
+            Self::Ports => "binding, sharing and running out of ports",
+        }
+    }
+
+    /// The group of that [`name`](Self::name).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|group| group.name() == name)
+    }
 
     /// The name in output, in flags, and before the slash of an id.
     #[must_use]
@@ -68,6 +87,16 @@ pub struct Sight {
     pub paths: Vec<(String, Vec<State>)>,
     /// Whatever else there is.
     pub facts: Vec<(String, String)>,
+}
+
+impl fmt::Display for Sight {
+    /// `client: CLOSE → SYN_SENT → CLOSE; connect: ECONNREFUSED`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths = self.paths.iter().map(|(label, path)| format!("{label}: {}", path_text(path)));
+        let facts = self.facts.iter().map(|(name, value)| format!("{name}: {value}"));
+        let all: Vec<String> = paths.chain(facts).collect();
+        f.pad(&if all.is_empty() { "nothing".to_owned() } else { all.join("; ") })
+    }
 }
 
 /// One behaviour's outcome.

@@ -23,6 +23,7 @@ impl Errno {
     pub const ENETUNREACH: Self = Self(101);
     pub const ENODEV: Self = Self(19);
     pub const ENOPROTOOPT: Self = Self(92);
+    pub const EOPNOTSUPP: Self = Self(95);
     pub const EPERM: Self = Self(1);
     pub const EPIPE: Self = Self(32);
     pub const ETIMEDOUT: Self = Self(110);

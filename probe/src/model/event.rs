@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Backend, BindFailure, Cgroup, Check, Connection, Filter, Finding, Host, Listed, Mono, Phase, Remains,
+    Backend, BehaviourResult, BindFailure, Cgroup, Check, Connection, Filter, Finding, Host, Listed, Mono, Phase, Remains,
     Report, Reset, SocketId, SocketRow, Summary, Transition,
 };
 
@@ -67,6 +67,8 @@ pub enum Event {
     },
     /// A scenario's expectation against the observation.
     Check(Check),
+    /// What an audit says of a behaviour.
+    Behaviour(Box<BehaviourResult>),
     /// What the scenario calls the sockets whose transitions came before.
     Labels(Vec<(SocketId, String)>),
     /// Sockets as sock_diag lists them.
@@ -88,9 +90,9 @@ pub struct End {
     pub findings: u64,
     /// Reports lost.
     pub lost: u64,
-    /// Checks that passed.
+    /// Checks that passed; of an audit, behaviours that are as expected.
     pub checks_passed: u64,
-    /// Checks that failed.
+    /// Checks that failed; of an audit, behaviours that differ.
     pub checks_failed: u64,
     /// From start to end.
     pub duration: Duration,

@@ -79,6 +79,15 @@ impl fmt::Display for State {
     }
 }
 
+/// States in their order, as people read them.
+#[must_use]
+pub fn path_text(path: &[State]) -> String {
+    if path.is_empty() {
+        return "no transition".to_owned();
+    }
+    path.iter().map(|state| state.name()).collect::<Vec<_>>().join(" → ")
+}
+
 /// A transition without its socket: the state left and the state entered.
 pub type Edge = (State, State);
 
@@ -87,7 +96,7 @@ pub type Edge = (State, State);
 /// They are not RFC 9293's figure 5. TIME_WAIT is a mini-socket that the tracepoint never sees, so
 /// FIN_WAIT2 and CLOSING end in CLOSE; a child appears as LISTEN→SYN_RECV; a shutdown that is
 /// followed by a close reports some states to themselves (`tcp_close_state` sets what is set).
-const TCP_EDGES: &[Edge] = {
+pub const TCP_EDGES: &[Edge] = {
     use State::*;
     &[
         (Close, Listen),          // inet_csk_listen_start

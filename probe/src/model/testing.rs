@@ -1,7 +1,10 @@
 //! Pieces of the model that tests everywhere are made of.
 
+mod audit;
+
 use std::net::SocketAddr;
 
+pub use self::audit::{kernel_facts, profiles, results, sight};
 use super::{
     Cgroup, Clock, Endpoint, Endpoints, Family, Host, Known, Listed, Name, Owner, Protocol, State, Task,
 };

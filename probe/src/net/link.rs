@@ -82,6 +82,16 @@ impl Device {
         self.change("bringing up", RouteNetlinkMessage::SetLink(message))
     }
 
+    /// Takes it down. Routes through it go; its addresses stay.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn down(&self) -> Result<(), LinkError> {
+        let mut message = self.message();
+        message.header.change_mask = LinkFlags::Up;
+        self.change("taking down", RouteNetlinkMessage::SetLink(message))
+    }
+
     /// Sets how many packets may wait for the device to send them (`txqueuelen`).
     ///
     /// # Errors

@@ -5,18 +5,24 @@
 //! asks netlink acts on the namespace of the thread that calls it. [`Namespace::enter`] is how a
 //! closure gets to another one.
 
+mod attempt;
 pub mod cgroup;
 pub mod child;
 pub mod clock;
+pub mod counters;
 pub mod cpu;
+pub mod destroy;
 pub mod host;
 mod inet_diag;
+pub mod kernel;
+pub mod interrupt;
 pub mod link;
 pub mod lookup;
 mod mounts;
 pub mod namespace;
 pub mod namespaces;
 mod netlink;
+mod option;
 mod owners;
 pub mod process;
 mod ready;
@@ -27,6 +33,7 @@ pub mod sysctl;
 #[cfg(test)]
 mod testing;
 pub mod tun;
+pub mod user;
 
 pub use namespace::{Namespace, NamespaceError};
 pub use socket::{SocketError, Tcp};

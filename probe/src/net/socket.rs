@@ -51,7 +51,7 @@ pub type Result<T> = std::result::Result<T, SocketError>;
 
 /// A TCP socket that never blocks.
 #[derive(Debug)]
-pub struct Tcp(Socket);
+pub struct Tcp(pub(super) Socket);
 
 impl Tcp {
     /// A socket in the calling thread's network namespace.

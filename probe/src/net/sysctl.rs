@@ -17,11 +17,33 @@ pub const IP_LOCAL_PORT_RANGE: Sysctl<PortRange> = Sysctl::named("ip_local_port_
 pub const IP_LOCAL_RESERVED_PORTS: Sysctl<Vec<PortRange>> = Sysctl::named("ip_local_reserved_ports");
 /// `ip_unprivileged_port_start`: the first port that binding to needs no CAP_NET_BIND_SERVICE.
 pub const IP_UNPRIVILEGED_PORT_START: Sysctl<u16> = Sysctl::named("ip_unprivileged_port_start");
+/// `tcp_abort_on_overflow`: whether a third ACK that finds the accept queue full is answered by a RST.
+pub const TCP_ABORT_ON_OVERFLOW: Sysctl<bool> = Sysctl::named("tcp_abort_on_overflow");
+/// `tcp_fastopen`: who may open with data in the SYN, as bits: 1 the client, 2 the server, 4 the client and 0x200 the
+/// server without a cookie.
+pub const TCP_FASTOPEN: Sysctl<u16> = Sysctl::named("tcp_fastopen");
+/// `tcp_fin_timeout`: how long what is left of an orphan stays in FIN_WAIT2, in seconds.
+pub const TCP_FIN_TIMEOUT: Sysctl<u16> = Sysctl::named("tcp_fin_timeout");
+/// `tcp_migrate_req`: whether a listener that closes leaves its queue to the next of its SO_REUSEPORT group; since
+/// Linux 5.14.
+pub const TCP_MIGRATE_REQ: Sysctl<bool> = Sysctl::named("tcp_migrate_req");
 /// `tcp_orphan_retries`: how often a FIN is sent again for a socket that no process holds any more.
 pub const TCP_ORPHAN_RETRIES: Sysctl<u16> = Sysctl::named("tcp_orphan_retries");
+/// `tcp_retries2`: how often data is sent again before the connection is given up.
+pub const TCP_RETRIES2: Sysctl<u16> = Sysctl::named("tcp_retries2");
+/// `tcp_rfc1337`: whether TIME_WAIT survives a RST.
+pub const TCP_RFC1337: Sysctl<bool> = Sysctl::named("tcp_rfc1337");
 /// `tcp_simult_connect`: whether a SYN in SYN_SENT opens the connection. Only linux-hardened has it;
 /// every other kernel always does.
 pub const TCP_SIMULT_CONNECT: Sysctl<bool> = Sysctl::named("tcp_simult_connect");
+/// `tcp_synack_retries`: how often a SYN+ACK is sent again before the request is given up.
+pub const TCP_SYNACK_RETRIES: Sysctl<u16> = Sysctl::named("tcp_synack_retries");
+/// `tcp_syncookies`: 0 never, 1 where the queue of requests is full, 2 always.
+pub const TCP_SYNCOOKIES: Sysctl<u16> = Sysctl::named("tcp_syncookies");
+/// `tcp_syn_retries`: how often a SYN is sent again before the connect is given up.
+pub const TCP_SYN_RETRIES: Sysctl<u16> = Sysctl::named("tcp_syn_retries");
+/// `tcp_tw_reuse`: whether connect(2) may take the place of a TIME_WAIT: 0 never, 1 always, 2 on loopback.
+pub const TCP_TW_REUSE: Sysctl<u16> = Sysctl::named("tcp_tw_reuse");
 
 /// A sysctl that could not be read or set.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 //! stack.
 
 mod derived;
+mod difference;
 mod host;
 mod kernel;
 mod said;
@@ -15,6 +16,7 @@ use proptest::{array, collection, option, prelude::*, sample::select};
 
 pub use self::{
     derived::derived,
+    difference::difference,
     host::{facility, hazard},
 };
 use super::word::Vocabulary;

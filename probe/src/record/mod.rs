@@ -3,13 +3,14 @@
 //! The only serde types of the tool live here, apart from the model, so that neither can change the
 //! other by accident. [`Object`] is the output's: one object a line, additive from version to version.
 //! [`Writer`] and [`Reader`] keep recordings, in a format of their own (`format`): what the kernel and
-//! the scenarios said, from which everything else is made again.
+//! the scenarios said, from which everything else is made again. [`profile`] is what an audit keeps of a kernel.
 
 #[cfg(test)]
 mod arbitrary;
 mod format;
 mod names;
 mod output;
+pub mod profile;
 mod raw;
 mod reader;
 mod schema;

@@ -8,6 +8,7 @@
 //! The types are the schema, too ([`schema`](super::schema)): a field's comment is its description there.
 //! A new object is a struct that refuses unknown fields, and a variant of [`Kind`].
 
+mod behaviour;
 mod close;
 mod doctor;
 mod finding;
@@ -21,6 +22,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::{
+    behaviour::{BehaviourObject, DifferenceObject},
     close::{ResetObject, TimeWaitObject},
     doctor::{FacilityObject, HazardObject},
     finding::FindingObject,
@@ -29,7 +31,7 @@ use self::{
     scenario::{CheckObject, LabelsObject, ScenarioObject, SocketsObject},
     value::Calendar,
 };
-use crate::model::{Clock, Event, Facility, Hazard};
+use crate::model::{Clock, Difference, Event, Facility, Hazard};
 
 /// An object of the output.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -52,6 +54,8 @@ enum Kind<'a> {
     Labels(LabelsObject<'a>),
     Sockets(SocketsObject<'a>),
     Note(NoteObject<'a>),
+    Behaviour(BehaviourObject<'a>),
+    Difference(DifferenceObject<'a>),
     End(EndObject),
     Facility(FacilityObject<'a>),
     Hazard(HazardObject<'a>),
@@ -75,6 +79,7 @@ impl<'a> Object<'a> {
             Event::Lost { count, place } => Kind::Lost(LostObject::of(*count, place)),
             Event::Scenario { name, phase } => Kind::Scenario(ScenarioObject::of(name, phase)),
             Event::Check(check) => Kind::Check(CheckObject::of(check)),
+            Event::Behaviour(result) => Kind::Behaviour(result.as_ref().into()),
             Event::Labels(labels) => Kind::Labels(LabelsObject::of(labels)),
             Event::Sockets(rows) => Kind::Sockets(SocketsObject::of(rows)),
             Event::Note(text) => Kind::Note(NoteObject::of(text)),
@@ -87,6 +92,12 @@ impl<'a> Object<'a> {
             | Event::BindFailed(_)
             | Event::Tick(_) => return None,
         }))
+    }
+
+    /// The object that shows this difference.
+    #[must_use]
+    pub fn of_difference(difference: &'a Difference) -> Self {
+        Self(Kind::Difference(difference.into()))
     }
 
     /// The object that shows this facility.

@@ -102,6 +102,7 @@ mod tests {
             6 => event.prop_map(|event| objects(&event)),
             1 => arbitrary::facility().prop_map(|facility| vec![value(&Object::of_facility(&facility))]),
             1 => arbitrary::hazard().prop_map(|hazard| vec![value(&Object::of_hazard(&hazard))]),
+            1 => arbitrary::difference().prop_map(|difference| vec![value(&Object::of_difference(&difference))]),
         ]
     }
 

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::model::{
-    Backend, CauseKind, FacilityGroup, FacilityStatus, Family, FindingKind, HazardKind, Known, Open,
+    Backend, BehaviourGroup, BehaviourStatus, CauseKind, FacilityGroup, FacilityStatus, Family, FindingKind, HazardKind, Known, Open,
     Protocol, State,
 };
 
@@ -43,6 +43,8 @@ macro_rules! vocabulary {
 
 vocabulary! {
     "backend", "backend", Backend: TpBtf Tracepoint;
+    "behaviour_group", "group of behaviours", BehaviourGroup: Open Listen Close Ports;
+    "behaviour_status", "status of a behaviour", BehaviourStatus: AsExpected Differs Unsupported Failed;
     "cause_kind", "kind of cause", CauseKind: Call Segment Timer Kernel;
     "facility_group", "group of facilities", FacilityGroup: Host Kernel User Sysctl;
     "facility_status", "status of a facility", FacilityStatus: Ok Lacking Unknown;

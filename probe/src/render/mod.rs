@@ -3,10 +3,14 @@
 //! A renderer is pure: events in, bytes out. Whether there is a terminal, how wide it is and
 //! whether it shows colours is the caller's to know ([`Style`]).
 
+mod audit;
 mod carrier;
+pub mod diff;
 pub mod doctor;
+pub mod html;
 mod json;
 mod pcapng;
+mod sight;
 mod style;
 mod table;
 #[cfg(test)]
@@ -15,6 +19,7 @@ mod view;
 
 use std::io::{self, Write};
 
+pub use audit::AuditTable;
 pub use json::Json;
 pub use pcapng::Pcapng;
 pub use style::Style;

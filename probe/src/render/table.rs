@@ -28,7 +28,7 @@ use super::{
     style::{Style, Tone},
     view::{TimeFormat, View},
 };
-use crate::model::{End, Event, Mono, Phase};
+use crate::model::{Backend, End, Event, Host, Mono, Phase};
 
 /// Writes the stream as tables.
 #[derive(Debug)]
@@ -90,9 +90,7 @@ impl Table {
     fn ready(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
         let Event::Ready { host, backend, off, existing } = event else { return Ok(()) };
         self.live.ready(host);
-        let title =
-            format!("probe on {}: Linux {} {}, {}", host.hostname, host.kernel, host.arch, backend.name());
-        paragraph(self.style, Tone::Faint, &title).flush_left().write(out)?;
+        greet(host, *backend, self.style, out)?;
         if let Some(existing) = existing {
             let sockets = words::count(*existing, "socket was", "sockets were");
             let known = format!("{sockets} there already");
@@ -108,6 +106,13 @@ impl Table {
         self.totals.write(end, self.view, self.style, out)?;
         out.flush()
     }
+}
+
+/// The first line of all: what runs where.
+pub(super) fn greet(host: &Host, backend: Backend, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let title =
+        format!("probe on {}: Linux {} {}, {}", host.hostname, host.kernel, host.arch, backend.name());
+    paragraph(style, Tone::Faint, &title).flush_left().write(out)
 }
 
 impl Render for Table {

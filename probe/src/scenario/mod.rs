@@ -37,7 +37,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::model::Family;
 
-pub(crate) use path::path;
+pub(crate) use {path::path, stage::crossing_is_allowed};
 pub use expect::{ActorId, Expectation, Span};
 pub use pair::{Capture, Pair};
 pub use stage::Stage;

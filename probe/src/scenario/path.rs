@@ -1,6 +1,7 @@
 //! The states that a socket went through, and parts of them.
 
 use super::Span;
+pub(super) use crate::model::path_text;
 use crate::model::{State, Transition};
 
 /// The states that a socket went through, the first one left included. Where one report does not
@@ -25,12 +26,4 @@ pub(super) fn cut(states: &[State], span: Span) -> &[State] {
         (Span::Closing, Some(at)) => &states[at..],
         (Span::Closing, None) => &[],
     }
-}
-
-/// The states as people read them.
-pub(super) fn path_text(states: &[State]) -> String {
-    if states.is_empty() {
-        return "no transition".to_owned();
-    }
-    states.iter().map(|state| state.name()).collect::<Vec<_>>().join(" → ")
 }

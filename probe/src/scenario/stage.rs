@@ -288,14 +288,19 @@ impl Stage {
     /// # Errors
     /// This kernel is told not to (linux-hardened), or does not say.
     pub fn crossing_is_allowed(&self) -> Result<(), Trouble> {
-        // It is one for the whole system, and shows in the first namespace only.
-        match sysctl::TCP_SIMULT_CONNECT.read().step("asking whether SYNs may cross")? {
-            Some(false) => Err(Trouble::Unsupported(format!(
-                "{name}=0: this hardened kernel refuses a SYN in SYN_SENT; set it to 1 for the time of the run",
-                name = sysctl::TCP_SIMULT_CONNECT
-            ))),
-            Some(true) | None => Ok(()),
-        }
+        crossing_is_allowed()
+    }
+}
+
+/// As for [`Stage::crossing_is_allowed`].
+pub(crate) fn crossing_is_allowed() -> Result<(), Trouble> {
+    // It is one for the whole system, and shows in the first namespace only.
+    match sysctl::TCP_SIMULT_CONNECT.read().step("asking whether SYNs may cross")? {
+        Some(false) => Err(Trouble::Unsupported(format!(
+            "{name}=0: this hardened kernel refuses a SYN in SYN_SENT; set it to 1 for the time of the run",
+            name = sysctl::TCP_SIMULT_CONNECT
+        ))),
+        Some(true) | None => Ok(()),
     }
 }
 

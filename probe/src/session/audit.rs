@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 use super::SessionError;
 use crate::{
     audit::{self, Behaviour, Played, Witness},
-    model::{BehaviourResult, BehaviourStatus, Event, Sight},
+    model::{BehaviourResult, BehaviourStatus, End, Event, Sight},
     source::{Flow, Source},
     track::Tracker,
 };
@@ -29,7 +29,10 @@ pub struct Auditor {
     waiting: VecDeque<Turn>,
     playing: Vec<Turn>,
     at_once: usize,
+    /// What was lost since the last result.
     lost: u64,
+    totals: End,
+    begun: Instant,
 }
 
 /// One behaviour's turn.
@@ -62,17 +65,19 @@ impl Auditor {
             playing: Vec::new(),
             at_once,
             lost: 0,
+            totals: End::default(),
+            begun,
         }
     }
 
-    /// Plays them all. `tell` takes each result as it comes, with the behaviour's place among those that were asked for.
+    /// Plays them all. `tell` takes what is to be shown as it comes: where this is, each behaviour, and what was lost.
     ///
     /// # Errors
     /// The source gave out, or `tell` did.
     pub async fn run(
-        mut self,
+        &mut self,
         source: &mut impl Source,
-        mut tell: impl FnMut(usize, BehaviourResult) -> Result<(), SessionError>,
+        mut tell: impl FnMut(Event) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
         let (say, mut done) = mpsc::unbounded_channel();
         let mut events = Vec::new();
@@ -84,7 +89,7 @@ impl Auditor {
             let patience = patience.unwrap_or_else(|| Instant::now() + GIVE_UP);
             tokio::select! {
                 flow = source.batch(&mut events) => {
-                    self.take(&mut events);
+                    self.take(&mut events, &mut tell)?;
                     if flow? == Flow::Ended {
                         break;
                     }
@@ -92,19 +97,34 @@ impl Auditor {
                 Some(ended) = done.recv() => {
                     // What happened before its end has been reported.
                     source.drain(&mut events)?;
-                    self.take(&mut events);
-                    if let Some((number, result)) = self.judge(ended) {
-                        tell(number, result)?;
+                    self.take(&mut events, &mut tell)?;
+                    if let Some(result) = self.judge(ended) {
+                        tell(self.count(result))?;
                     }
                 }
                 () = sleep_until(patience.into()) => {
-                    for (number, result) in self.give_up() {
-                        tell(number, result)?;
+                    for result in self.give_up() {
+                        tell(self.count(result))?;
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// The closing figures, as far as it came.
+    #[must_use]
+    pub fn end(&self, attach: Duration) -> End {
+        End { duration: self.begun.elapsed(), attach: Some(attach), ..self.totals.clone() }
+    }
+
+    fn count(&mut self, result: BehaviourResult) -> Event {
+        match result.status {
+            BehaviourStatus::AsExpected => self.totals.checks_passed += 1,
+            BehaviourStatus::Differs => self.totals.checks_failed += 1,
+            BehaviourStatus::Unsupported | BehaviourStatus::Failed => {}
+        }
+        Event::Behaviour(Box::new(result))
     }
 
     /// Lets as many play as may play at once.
@@ -123,33 +143,43 @@ impl Auditor {
         }
     }
 
-    fn take(&mut self, events: &mut Vec<Event>) {
+    fn take(
+        &mut self,
+        events: &mut Vec<Event>,
+        tell: &mut impl FnMut(Event) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
         for event in events.drain(..) {
-            match event {
-                Event::Ready { host, .. } => self.tracker = Some(Tracker::new(&host)),
+            match &event {
+                Event::Ready { host, .. } => self.tracker = Some(Tracker::new(host)),
                 Event::Report(report) => {
-                    if let Some(tracker) = &mut self.tracker {
-                        self.witness.saw(&tracker.observe(&report).transition);
+                    if let Some(tracker) = &mut self.tracker
+                        && self.witness.saw(&tracker.observe(report).transition)
+                    {
+                        self.totals.transitions += 1;
                     }
+                    continue;
                 }
                 Event::Lost { count, .. } => {
                     self.lost += count;
+                    self.totals.lost += count;
                     self.tracker.iter_mut().for_each(Tracker::lost);
                 }
-                _ => {}
+                _ => continue,
             }
+            tell(event)?;
         }
+        Ok(())
     }
 
     /// The result of a play; `None` where it is to be tried again, or was given up before.
-    fn judge(&mut self, done: Done) -> Option<(usize, BehaviourResult)> {
+    fn judge(&mut self, done: Done) -> Option<BehaviourResult> {
         let place = self
             .playing
             .iter()
             .position(|turn| (turn.number, turn.attempt) == (done.number, done.attempt))?;
         let turn = self.playing.swap_remove(place);
         let Some(played) = done.played else {
-            return Some((turn.number, failed(turn.behaviour, "its steps panicked")));
+            return Some(failed(turn.behaviour, "its steps panicked"));
         };
         let transitions = self.witness.take(&played.netns);
         let result = audit::judge(turn.behaviour, played, transitions);
@@ -160,20 +190,17 @@ impl Auditor {
         }
         // What was lost may be what is missing.
         let doubtful = std::mem::take(&mut self.lost) > 0 && result.status == BehaviourStatus::Differs;
-        Some((
-            turn.number,
-            if doubtful { failed(turn.behaviour, "reports of the kernel's were lost") } else { result },
-        ))
+        Some(if doubtful { failed(turn.behaviour, "reports of the kernel's were lost") } else { result })
     }
 
-    fn give_up(&mut self) -> Vec<(usize, BehaviourResult)> {
+    fn give_up(&mut self) -> Vec<BehaviourResult> {
         let now = Instant::now();
         let (hanging, playing) =
             std::mem::take(&mut self.playing).into_iter().partition(|turn| turn.begun + GIVE_UP <= now);
         self.playing = playing;
         let hanging: Vec<Turn> = hanging;
         let why = "its steps hang: they were given up";
-        hanging.into_iter().map(|turn| (turn.number, failed(turn.behaviour, why))).collect()
+        hanging.into_iter().map(|turn| failed(turn.behaviour, why)).collect()
     }
 }
 

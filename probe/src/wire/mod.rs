@@ -205,6 +205,17 @@ impl Wire {
         self.wake();
     }
 
+    /// Answers an IPv4 packet with an ICMP message of the type "destination unreachable" and this code, as if the host
+    /// that the packet goes to had sent it.
+    ///
+    /// # Panics
+    /// Where the packet is not IPv4, or there is no such code.
+    pub fn inject_unreachable(&self, packet: &Packet, code: u8) {
+        let bytes = segment::unreachable(&packet.bytes, code);
+        self.shared.change(|cable| cable.inject(packet.from.peer(), &bytes, now()));
+        self.wake();
+    }
+
     /// Every packet so far, in the order in which they came onto the wire. Packets for groups (IPv6's
     /// greetings) are neither carried nor shown.
     #[must_use]

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{IpSlice, PacketBuilder, TcpHeader, TcpSlice, ip_number};
+use etherparse::{
+    Icmpv4Type, IpSlice, PacketBuilder, TcpHeader, TcpSlice, icmpv4::DestUnreachableHeader, ip_number,
+};
 
 use crate::model::{Flags, Segment};
 
@@ -62,6 +64,26 @@ pub(super) fn build(segment: &Segment, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// The ICMP message by which the host that an IPv4 packet goes to, or one on the way there, says that it cannot be
+/// delivered (RFC 792, destination unreachable). It quotes as much of the packet as RFC 792 asks for.
+///
+/// # Panics
+/// Where the packet is not IPv4, or there is no such code.
+pub(super) fn unreachable(packet: &[u8], code: u8) -> Vec<u8> {
+    let IpSlice::Ipv4(ip) = IpSlice::from_slice(packet).expect("a packet of the wire's is whole") else {
+        panic!("ICMP is for IPv4")
+    };
+    let (from, to) = (ip.header().destination(), ip.header().source());
+    let why = DestUnreachableHeader::from_values(code, 0).expect("RFC 792 and RFC 1812 have this code");
+    let quoted = ip.header().slice().len() + 8;
+    let mut message = Vec::new();
+    PacketBuilder::ipv4(from, to, HOPS)
+        .icmpv4(Icmpv4Type::DestinationUnreachable(why))
+        .write_to_vec(&mut message, &packet[..quoted])
+        .expect("a header and eight bytes fit into an IP packet");
+    message
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +121,20 @@ mod tests {
         let tcp = TcpSlice::from_slice(ip.payload().payload).unwrap();
         let sum = tcp.calc_checksum_ipv4(ip.header().source(), ip.header().destination());
         assert_eq!(Ok(tcp.checksum()), sum);
+    }
+
+    #[test]
+    fn what_cannot_be_delivered_is_quoted_to_its_sender() {
+        let packet = build(&segment("10.13.14.1:1314", "10.13.14.2:80"), b"odd");
+        let message = unreachable(&packet, 13);
+        let ip = IpSlice::from_slice(&message).unwrap();
+        assert_eq!((ip.source_addr(), ip.destination_addr()), {
+            let ends = ["10.13.14.2", "10.13.14.1"].map(|text| text.parse::<IpAddr>().unwrap());
+            (ends[0], ends[1])
+        });
+        let icmp = ip.payload().payload;
+        assert_eq!((icmp[0], icmp[1]), (3, 13));
+        assert_eq!(icmp[8..], packet[..28]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use proptest::{collection, option, prelude::*};
 
 use super::{duration, ends, kernel::counters, mono, owner, socket, word};
-use crate::model::{Cause, Close, Connection, Errno, Event, Finding, Transition};
+use crate::model::{BehaviourResult, Cause, Close, Connection, Errno, Event, Finding, Sight, Transition};
 
 /// Any of them.
 pub fn derived() -> BoxedStrategy<Event> {
@@ -11,6 +11,7 @@ pub fn derived() -> BoxedStrategy<Event> {
         transition().prop_map(Event::Transition),
         connection().prop_map(Event::Connection),
         finding().prop_map(Event::Finding),
+        behaviour().prop_map(|result| Event::Behaviour(Box::new(result))),
     ]
     .boxed()
 }
@@ -93,4 +94,34 @@ fn finding() -> BoxedStrategy<Finding> {
             evidence,
         })
         .boxed()
+}
+
+fn behaviour() -> BoxedStrategy<BehaviourResult> {
+    let names = any::<[String; 3]>();
+    let why = any::<[Option<String>; 2]>();
+    (names, (word(), word()), sight(), sight(), why)
+        .prop_map(|(names, (group, status), expected, observed, why)| {
+            let ([id, says, reference], [variant, reason]) = (names, why);
+            BehaviourResult {
+                id,
+                says,
+                group,
+                status,
+                expected,
+                observed,
+                variant,
+                reason,
+                reference,
+                transitions: Vec::new(),
+                packets: Vec::new(),
+                labels: Vec::new(),
+            }
+        })
+        .boxed()
+}
+
+pub fn sight() -> impl Strategy<Value = Sight> {
+    let paths = collection::vec((any::<String>(), collection::vec(word(), 0..5)), 0..3);
+    let facts = collection::vec(any::<(String, String)>(), 0..3);
+    (paths, facts).prop_map(|(paths, facts)| Sight { paths, facts })
 }

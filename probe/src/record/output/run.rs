@@ -102,9 +102,9 @@ pub struct EndObject {
     findings: u64,
     /// Events lost.
     lost: u64,
-    /// Checks that passed.
+    /// Checks that passed; of an audit, behaviours that are as expected.
     checks_passed: u64,
-    /// Checks that failed.
+    /// Checks that failed; of an audit, behaviours that differ.
     checks_failed: u64,
     /// From start to end, in nanoseconds.
     duration_ns: u64,

@@ -1,12 +1,12 @@
-//! How connections come to be, or do not.
+//! Opening towards a listener, and without anybody's help.
 
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{Behaviour, bench::SERVER},
-    model::{Fate, Segment, Side, State},
-    scenario::Step as _,
-    wire::Rule,
+    model::{Errno, State},
+    net::SocketError,
+    scenario::{Step as _, Trouble},
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
@@ -28,46 +28,53 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ..Behaviour::BLANK
     },
     Behaviour {
-        id: "open/simultaneous",
-        says: "two SYNs cross, and each opens the other end",
+        id: "open/to-any-address",
+        says: "a connect to 0.0.0.0 goes to the loopback address",
         steps: |bench| {
-            let ends = bench.ends()?;
-            let syns = ends.wire.add(Rule::hold(Segment::is_syn));
-            let a = bench.bound(&ends.a, "a", SERVER)?;
-            let b = bench.bound(&ends.b, "b", SERVER)?;
-            bench.begin_connect(&a, ends.b.port(SERVER)).step("a: connecting")?;
-            bench.begin_connect(&b, ends.a.port(SERVER)).step("b: connecting")?;
-            let held =
-                |side| move |packet: &crate::model::Packet| packet.from == side && packet.fate == Fate::Held;
-            ends.wire
-                .wait_for(bench.deadline(), |packets| {
-                    Side::BOTH.into_iter().all(|side| packets.iter().any(held(side)))
-                })
-                .step("waiting for both SYNs")?;
-            ends.wire.lift(syns);
-            bench.until(&a, Established)?;
-            bench.until(&b, Established)
+            let here = bench.here()?;
+            let listener = bench.listener(&here, "listener")?;
+            let client = bench.socket(&here, "client")?;
+            // What the kernel makes of it is what it will report.
+            bench.aims(&client, here.port(SERVER));
+            client.tcp.begin_connect(([0, 0, 0, 0], SERVER).into()).step("client: connecting")?;
+            let server = bench.accept(&listener, "server")?;
+            bench.until(&client, Established)?;
+            bench.until(&server, Established)?;
+            let peer = client.tcp.remote().step("client: asking for its peer")?;
+            bench.state("peer", peer);
+            Ok(())
         },
         paths: &[
-            ("a", &[Close, SynSent, SynRecv, Established]),
-            ("b", &[Close, SynSent, SynRecv, Established]),
+            ("listener", &[Close, Listen]),
+            ("client", &[Close, SynSent, Established]),
+            ("server", &[Listen, SynRecv, Established]),
         ],
-        reference: "RFC 9293 §3.5, figure 7 (MUST-10)",
+        facts: &[("peer", "127.0.0.1:1314")],
+        reference: "ip_route_output_key_hash_rcu in net/ipv4/route.c: no destination is the own host",
         ..Behaviour::BLANK
     },
     Behaviour {
-        id: "open/refused",
-        says: "a client connects where nobody listens",
+        id: "open/repair",
+        says: "under TCP_REPAIR a connect is a change of state, without a packet",
         steps: |bench| {
             let here = bench.here()?;
+            let before = here.counters()?;
             let client = bench.socket(&here, "client")?;
-            let connected = bench.connect(&client, here.port(SERVER));
+            client.tcp.repair().map_err(|error| match error {
+                SocketError::Errno(Errno::EPERM | Errno::ENOPROTOOPT) => Trouble::Unsupported(format!(
+                    "TCP_REPAIR: {error}; it needs CAP_NET_ADMIN, and a kernel with CONFIG_CHECKPOINT_RESTORE"
+                )),
+                error => Trouble::Failed { step: "setting TCP_REPAIR".to_owned(), cause: error.to_string() },
+            })?;
+            bench.aims(&client, here.port(SERVER));
+            let connected = client.tcp.connect_once(here.port(SERVER));
             bench.says("connect", &connected);
-            bench.until(&client, Close)
+            bench.until(&client, Established)?;
+            bench.counted(&here, &before, &["OutSegs"])
         },
-        paths: &[("client", &[Close, SynSent, Close])],
-        facts: &[("connect", "ECONNREFUSED")],
-        reference: "RFC 9293 §3.10.7.1",
+        paths: &[("client", &[Close, SynSent, Established])],
+        facts: &[("connect", "success"), ("OutSegs", "0")],
+        reference: "tcp_connect in net/ipv4/tcp_output.c: under repair it ends with tcp_finish_connect",
         ..Behaviour::BLANK
     },
 ];

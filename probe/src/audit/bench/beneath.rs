@@ -1,0 +1,183 @@
+//! What no descriptor shows and no transition tells of: requests, children that nobody has accepted, mini-sockets,
+//! counters that are still to rise. The kernel announces none of it, so it is looked at again and again.
+
+use std::{thread, time::Duration, time::Instant};
+
+use super::{Bench, Ends, Part, Place, Player};
+use crate::{
+    model::{Errno, Family, Origin, Segment, Side, State},
+    net::{
+        counters::Counters,
+        destroy::destroy,
+        link::Device,
+        sock_diag::{DiagSocket, tcp_sockets},
+    },
+    scenario::{Actor, Step, Trouble},
+};
+
+/// How long until the next look.
+const PAUSE: Duration = Duration::from_millis(2);
+
+impl Place {
+    fn sockets(&self) -> Result<Vec<DiagSocket>, Trouble> {
+        // Only a kernel that was built without sock_diag does not list them.
+        let listed = self.namespace.enter(tcp_sockets)?;
+        listed.map_err(|error| Trouble::Unsupported(error.to_string()))
+    }
+
+    /// How many requests there are: SYNs that were answered, of which the third ACK has not come.
+    ///
+    /// # Errors
+    /// The kernel does not list its sockets.
+    pub fn requests(&self) -> Result<usize, Trouble> {
+        Ok(self.sockets()?.iter().filter(|socket| socket.state == State::SynRecv).count())
+    }
+
+    /// Takes the loopback device down, or brings it up again.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn loopback(&self, up: bool) -> Result<(), Trouble> {
+        self.namespace
+            .enter(|| {
+                let device = Device::named("lo")?;
+                if up { device.up() } else { device.down() }
+            })?
+            .step("turning the loopback device")
+    }
+}
+
+impl Ends {
+    /// How many segments that fit this side's kernel has sent.
+    #[must_use]
+    pub fn count(&self, side: Side, fits: impl Fn(&Segment) -> bool) -> usize {
+        let packets = self.wire.packets();
+        let sent = packets.iter().filter(|packet| (packet.from, packet.origin) == (side, Origin::Sent));
+        sent.filter(|packet| packet.segment.is_some_and(|segment| fits(&segment))).count()
+    }
+}
+
+impl Bench {
+    /// Looks until it is so; `false` at the deadline.
+    ///
+    /// # Errors
+    /// Looking is not possible.
+    pub fn eventually(&self, mut look: impl FnMut() -> Result<bool, Trouble>) -> Result<bool, Trouble> {
+        loop {
+            if look()? {
+                return Ok(true);
+            }
+            if Instant::now() >= self.deadline {
+                return Ok(false);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Waits until a counter has risen since, and states whether it has. How far it rises may depend on how often the
+    /// machine's load lets a segment be sent again.
+    ///
+    /// # Errors
+    /// /proc does not say.
+    pub fn until_risen(
+        &mut self,
+        place: &Place,
+        before: &Counters,
+        name: &'static str,
+    ) -> Result<(), Trouble> {
+        let mut counted = true;
+        let risen = self.eventually(|| {
+            let rise = place.counters()?.since(before, name);
+            counted = rise.is_some();
+            Ok(rise != Some(0))
+        })?;
+        self.state(
+            name,
+            if !counted {
+                "not counted"
+            } else if risen {
+                "rises"
+            } else {
+                "stays"
+            },
+        );
+        Ok(())
+    }
+
+    /// Gives the child that is to be accepted for this client a label.
+    ///
+    /// # Errors
+    /// There is none by the deadline, or the kernel does not list its sockets.
+    pub fn meet(&mut self, place: &Place, label: &'static str, client: &Player) -> Result<Part, Trouble> {
+        let remote = client.tcp.local().step(format!("{}: asking for its port", client.label))?;
+        let mut found = None;
+        self.eventually(|| {
+            let sockets = place.sockets()?;
+            found = sockets
+                .into_iter()
+                .find(|socket| socket.state == State::Established && socket.ends.remote == remote.into());
+            Ok(found.is_some())
+        })?;
+        let Some(DiagSocket { cookie, ends, .. }) = found else {
+            return Err(Trouble::Failed {
+                step: format!("waiting for {label}"),
+                cause: "not listed by the deadline".to_owned(),
+            });
+        };
+        let actor = self.cast.len();
+        let netns = place.namespace.inode();
+        self.cast.push(Actor { label: label.to_owned(), cookie, netns, ends });
+        Ok(Part { label, actor })
+    }
+
+    /// Ends a socket from outside, as `ss -K` does.
+    ///
+    /// # Errors
+    /// This kernel cannot, or there is no such socket.
+    pub fn destroy(&self, place: &Place, player: &Player) -> Result<(), Trouble> {
+        let mut ends = self.cast[player.actor].ends;
+        ends.local = player.tcp.local().step(format!("{}: asking for its port", player.label))?.into();
+        let destroyed = place.namespace.enter(|| destroy(Family::Ipv4, ends))?;
+        destroyed.map_err(|error| match Errno::of(&error) {
+            Some(Errno::EOPNOTSUPP) => {
+                Trouble::Unsupported("this kernel was built without CONFIG_INET_DIAG_DESTROY".to_owned())
+            }
+            _ => {
+                Trouble::Failed { step: format!("{}: destroying it", player.label), cause: error.to_string() }
+            }
+        })
+    }
+
+    /// States the state that TCP_INFO gives now, under the socket's label.
+    pub fn state_of(&mut self, player: &Player) {
+        match player.tcp.state() {
+            Ok(state) => self.state(player.label, state),
+            Err(error) => self.state(player.label, error),
+        }
+    }
+
+    /// States what has stayed of the connection: `TIME_WAIT`, `FIN_WAIT2` where its mini-socket waits for the peer's
+    /// FIN, or `nothing`.
+    ///
+    /// # Errors
+    /// The kernel does not list its sockets.
+    pub fn state_remains(&mut self, place: &Place, part: impl Into<Part>) -> Result<(), Trouble> {
+        let part = part.into();
+        let remains = self.remains(place, part)?;
+        self.state(format!("remains of {}", part.label), remains.map_or("nothing", State::name));
+        Ok(())
+    }
+
+    /// What has stayed of the connection.
+    ///
+    /// # Errors
+    /// The kernel does not list its sockets.
+    pub fn remains(&self, place: &Place, part: impl Into<Part>) -> Result<Option<State>, Trouble> {
+        let cookie = self.cast[part.into().actor].cookie;
+        let sockets = place.sockets()?;
+        Ok(sockets
+            .iter()
+            .find(|socket| socket.cookie == cookie && socket.expires.is_some())
+            .map(|socket| socket.state))
+    }
+}

@@ -1,0 +1,196 @@
+//! Where a behaviour is brought about: namespaces, a wire, labelled sockets, and what is stated of them.
+//!
+//! - `place`: a namespace, its sysctls, its counters; two with a wire between them
+//! - `player`: sockets, from their opening to their close
+//! - `beneath`: what neither a descriptor nor a transition shows
+
+mod beneath;
+mod place;
+mod player;
+
+use std::{
+    fmt::Display,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub use self::{
+    place::{Ends, Place},
+    player::{Part, Player},
+};
+use super::Witness;
+use crate::{
+    model::{Family, Mono, Packet, Side, State},
+    net::{Namespace, clock, counters::Counters, socket},
+    scenario::{Actor, Trouble, crossing_is_allowed, resolve},
+    wire::{Link, Wire},
+};
+
+/// How long a behaviour may take: by then it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The port of servers.
+pub const SERVER: u16 = 1314;
+
+/// The stage of one behaviour, once.
+pub struct Bench {
+    witness: Arc<Witness>,
+    deadline: Instant,
+    places: Vec<Place>,
+    wires: Vec<Arc<Wire>>,
+    cast: Vec<Actor>,
+    /// Those of the cast that are open.
+    open: Vec<Player>,
+    facts: Vec<(String, String)>,
+}
+
+/// What came of the steps.
+pub struct Played {
+    /// Why they did not get to their end.
+    pub trouble: Option<Trouble>,
+    /// The sockets.
+    pub cast: Vec<Actor>,
+    /// What was stated.
+    pub facts: Vec<(String, String)>,
+    /// The inode numbers of the namespaces.
+    pub netns: Vec<u32>,
+    /// The places themselves, held until all that was reported of them has been taken: the kernel gives the number of a
+    /// namespace that is gone to the next one.
+    pub places: Vec<Place>,
+    /// What the wires have carried.
+    pub packets: Vec<Packet>,
+    /// When the steps had ended: what comes later is clearing up.
+    pub until: Mono,
+}
+
+impl Bench {
+    pub(super) fn new(witness: Arc<Witness>) -> Self {
+        Self {
+            witness,
+            deadline: Instant::now() + PATIENCE,
+            places: Vec::new(),
+            wires: Vec::new(),
+            cast: Vec::new(),
+            open: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    /// Ends with what the steps returned.
+    pub(super) fn end(self, result: Result<(), Trouble>) -> Played {
+        Played {
+            trouble: result.err(),
+            until: clock::now(),
+            netns: self.netns(),
+            packets: self.wires.iter().flat_map(|wire| wire.packets()).collect(),
+            cast: self.cast,
+            facts: self.facts,
+            places: self.places,
+        }
+    }
+
+    /// By when everything must have happened.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Makes sure that a SYN may open a connection that is in SYN_SENT.
+    ///
+    /// # Errors
+    /// This kernel is told not to (linux-hardened), or does not say.
+    pub fn crossing_is_allowed(&self) -> Result<(), Trouble> {
+        crossing_is_allowed()
+    }
+
+    /// A namespace of its own, and its loopback address.
+    ///
+    /// # Errors
+    /// There is none to be had.
+    pub fn here(&mut self) -> Result<Place, Trouble> {
+        self.place(Ipv4Addr::LOCALHOST.into())
+    }
+
+    fn place(&mut self, addr: IpAddr) -> Result<Place, Trouble> {
+        let namespace = Namespace::private()?;
+        self.witness.watch(namespace.inode());
+        let place = Place::new(namespace, addr);
+        self.places.push(place.clone());
+        Ok(place)
+    }
+
+    /// Two namespaces of their own with a wire between them.
+    ///
+    /// # Errors
+    /// They are not to be had, or this host has no TUN.
+    pub fn ends(&mut self) -> Result<Ends, Trouble> {
+        let link = Link::new(Family::Ipv4).delay(Duration::from_millis(2));
+        let [a, b] = Side::BOTH.map(|side| self.place(link.address(side)));
+        let (a, b) = (a?, b?);
+        let wire = Wire::between(&a.namespace, &b.namespace, link)
+            .map_err(|error| Trouble::Unsupported(error.to_string()))?;
+        let wire = Arc::new(wire);
+        self.wires.push(Arc::clone(&wire));
+        Ok(Ends::new(a, b, wire, self.deadline))
+    }
+
+    /// States what is so.
+    pub fn state(&mut self, name: impl Into<String>, value: impl Display) {
+        self.facts.push((name.into(), value.to_string()));
+    }
+
+    /// States what a call came to: `success`, or its error's name.
+    pub fn says<T>(&mut self, name: impl Into<String>, result: &socket::Result<T>) {
+        match result {
+            Ok(_) => self.state(name, "success"),
+            Err(error) => self.state(name, error),
+        }
+    }
+
+    /// States how far counters have risen here since.
+    ///
+    /// # Errors
+    /// /proc does not say.
+    pub fn counted(&mut self, place: &Place, before: &Counters, names: &[&str]) -> Result<(), Trouble> {
+        let now = place.counters()?;
+        for name in names {
+            match now.since(before, name) {
+                Some(rise) => self.state(*name, rise),
+                None => self.state(*name, "not counted"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the kernel has reported that the socket entered this state.
+    ///
+    /// # Errors
+    /// It has not by the deadline: which states it went through is in the observation.
+    pub fn until(&self, part: impl Into<Part>, state: State) -> Result<(), Trouble> {
+        self.until_times(part, 1, state)
+    }
+
+    /// Waits until the kernel has reported that the socket entered this state for the so-manieth time.
+    ///
+    /// # Errors
+    /// As for [`until`](Self::until).
+    pub fn until_times(&self, part: impl Into<Part>, times: usize, state: State) -> Result<(), Trouble> {
+        let Part { label, actor } = part.into();
+        let reported = self.witness.wait(&self.netns(), self.deadline, |transitions| {
+            let lives = resolve::lives(&self.cast, transitions);
+            lives[actor].iter().filter(|transition| transition.new == state).count() >= times
+        });
+        if reported {
+            return Ok(());
+        }
+        Err(Trouble::Failed {
+            step: format!("waiting for {label} to be in {state}"),
+            cause: "not reported by the deadline".to_owned(),
+        })
+    }
+
+    fn netns(&self) -> Vec<u32> {
+        self.places.iter().map(|place| place.namespace.inode()).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! Segments that do not fit a connection that is open.
+
+use State::{Close, Established, Listen, SynRecv, SynSent};
+
+use super::LISTENER;
+use crate::{
+    audit::{Behaviour, bench::SERVER},
+    model::{Segment, Side, State},
+    scenario::Step as _,
+    wire::Rule,
+};
+
+/// The client's port, before it is lost and after.
+const PORT: u16 = 4711;
+
+pub const BEHAVIOURS: &[Behaviour] = &[Behaviour {
+    id: "close/syn-in-established",
+    says: "a client is lost without a word, and connects again from the same port",
+    steps: |bench| {
+        let ends = bench.ends()?;
+        let before = ends.b.counters()?;
+        let listener = bench.listener(&ends.b, "listener")?;
+        let client = bench.bound(&ends.a, "client", PORT)?;
+        bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
+        let server = bench.accept(&listener, "server")?;
+        let word = ends.wire.add(Rule::drop(Segment::is_rst).sent_by(Side::A));
+        client.tcp.reset_on_close().step("client: setting SO_LINGER")?;
+        let client = bench.close(client);
+        bench.until(client, Close)?;
+        ends.shows(Side::A, Segment::is_rst)?;
+        ends.wire.lift(word);
+
+        let again = bench.bound(&ends.a, "again", PORT)?;
+        let connected = bench.connect(&again, ends.b.port(SERVER));
+        bench.says("connect", &connected);
+        let second = bench.accept(&listener, "second server")?;
+        bench.until(&second, Established)?;
+        bench.until(&server, Close)?;
+        let read = bench.read(&server);
+        bench.says("server reads", &read);
+        bench.until_risen(&ends.b, &before, "TCPChallengeACK")?;
+        bench.until_risen(&ends.b, &before, "TCPSYNChallenge")
+    },
+    paths: &[
+        LISTENER,
+        ("client", &[Close, SynSent, Established, Close]),
+        ("server", &[Listen, SynRecv, Established, Close]),
+        ("again", &[Close, SynSent, Established]),
+        ("second server", &[Listen, SynRecv, Established]),
+    ],
+    facts: &[
+        ("connect", "success"),
+        ("server reads", "ECONNRESET"),
+        ("TCPChallengeACK", "rises"),
+        ("TCPSYNChallenge", "rises"),
+    ],
+    reference: "RFC 9293 §3.10.7.4, fourth; RFC 5961 §4",
+    ..Behaviour::BLANK
+}];

@@ -1,0 +1,71 @@
+//! What comes from outside: an administrator, a link.
+
+use State::{Close, Established, Listen, SynRecv, SynSent};
+
+use super::LISTENER;
+use crate::{audit::Behaviour, model::State};
+
+pub const BEHAVIOURS: &[Behaviour] = &[
+    Behaviour {
+        id: "close/destroyed",
+        says: "an administrator ends a connection, and then the listener (SOCK_DESTROY, ss -K)",
+        steps: |bench| {
+            let here = bench.here()?;
+            let [listener, client, server] = bench.connected(&here, &here)?;
+            bench.destroy(&here, &client)?;
+            bench.until(&client, Close)?;
+            bench.until(&server, Close)?;
+            let reads = [&client, &server].map(|socket| bench.read(socket));
+            bench.says("client reads", &reads[0]);
+            bench.says("server reads", &reads[1]);
+            bench.destroy(&here, &listener)?;
+            bench.until_times(&listener, 2, Close)?;
+            let accept = listener.tcp.accept_once();
+            bench.says("listener accepts", &accept);
+            Ok(())
+        },
+        paths: &[
+            ("listener", &[Close, Listen, Close, Close]),
+            ("client", &[Close, SynSent, Established, Close]),
+            ("server", &[Listen, SynRecv, Established, Close]),
+        ],
+        facts: &[
+            ("client reads", "ECONNABORTED"),
+            ("server reads", "ECONNRESET"),
+            ("listener accepts", "EINVAL"),
+        ],
+        reference: "sock_diag(7), SOCK_DESTROY; ss(8), -K; tcp_abort; RFC 9293 §3.10.5",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "close/link-down",
+        says: "the link goes down and comes up again under a connection",
+        steps: |bench| {
+            let here = bench.here()?;
+            let [_listener, client, server] = bench.connected(&here, &here)?;
+            bench.until(&server, Established)?;
+            here.loopback(false)?;
+            bench.state_of(&client);
+            let write = bench.write(&client, b"data");
+            bench.says("client writes", &write);
+            here.loopback(true)?;
+            let read = server.tcp.read_exact(4, bench.deadline());
+            bench.says("server reads", &read);
+            bench.state_of(&server);
+            Ok(())
+        },
+        paths: &[
+            LISTENER,
+            ("client", &[Close, SynSent, Established]),
+            ("server", &[Listen, SynRecv, Established]),
+        ],
+        facts: &[
+            ("client", "ESTABLISHED"),
+            ("client writes", "success"),
+            ("server reads", "success"),
+            ("server", "ESTABLISHED"),
+        ],
+        reference: "RFC 1122 §4.2.3.9: what the network says ends no connection; RFC 9293 §3.9.2.2",
+        ..Behaviour::BLANK
+    },
+];

@@ -1,0 +1,89 @@
+//! Connections that end because nobody answers.
+
+use std::time::Duration;
+
+use State::{Close, Established, Listen, SynRecv, SynSent};
+
+use super::LISTENER;
+use crate::{
+    audit::{
+        Behaviour, Bench,
+        bench::{Ends, Player},
+    },
+    model::{Segment, Side, State},
+    net::sysctl,
+    scenario::{Step as _, Trouble},
+    wire::Rule,
+};
+
+/// A client whose time is out.
+const CLIENT: (&str, &[State]) = ("client", &[Close, SynSent, Established, Close]);
+/// A server that hears nothing of it.
+const SERVER: (&str, &[State]) = ("server", &[Listen, SynRecv, Established]);
+
+pub const BEHAVIOURS: &[Behaviour] = &[
+    Behaviour {
+        id: "close/retransmission-timeout",
+        says: "data is sent again tcp_retries2 times without an answer",
+        steps: |bench| {
+            let ends = bench.ends()?;
+            ends.a.set(sysctl::TCP_RETRIES2, &2)?;
+            let client = cut_off(bench, &ends)?;
+            bench.write(&client, b"data").step("client: writing")?;
+            times_out(bench, &client)?;
+            bench.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
+            Ok(())
+        },
+        paths: &[LISTENER, CLIENT, SERVER],
+        facts: &[("client reads", "ETIMEDOUT"), ("RSTs of the client", "0")],
+        reference: "RFC 9293 §3.8.3; tcp(7), tcp_retries2",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "close/keepalive",
+        says: "nobody answers the probe of an idle connection",
+        steps: |bench| {
+            let ends = bench.ends()?;
+            let client = cut_off(bench, &ends)?;
+            client.tcp.keep_alive(Duration::from_secs(1), 1).step("client: setting SO_KEEPALIVE")?;
+            times_out(bench, &client)?;
+            ends.shows(Side::A, Segment::is_rst)?;
+            bench.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
+            Ok(())
+        },
+        paths: &[LISTENER, CLIENT, SERVER],
+        facts: &[("client reads", "ETIMEDOUT"), ("RSTs of the client", "1")],
+        reference: "RFC 9293 §3.8.4; socket(7), SO_KEEPALIVE; tcp_keepalive_timer",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "close/user-timeout",
+        says: "data has been without an answer for TCP_USER_TIMEOUT",
+        steps: |bench| {
+            let ends = bench.ends()?;
+            let client = cut_off(bench, &ends)?;
+            client.tcp.user_timeout(Duration::from_millis(500)).step("client: setting TCP_USER_TIMEOUT")?;
+            bench.write(&client, b"data").step("client: writing")?;
+            times_out(bench, &client)
+        },
+        paths: &[LISTENER, CLIENT, SERVER],
+        facts: &[("client reads", "ETIMEDOUT")],
+        reference: "RFC 5482; tcp(7), TCP_USER_TIMEOUT",
+        ..Behaviour::BLANK
+    },
+];
+
+/// A client that is connected, and of which nothing gets through from here on.
+fn cut_off(bench: &mut Bench, ends: &Ends) -> Result<Player, Trouble> {
+    let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
+    bench.until(&server, Established)?;
+    ends.wire.add(Rule::drop(|_| true).sent_by(Side::A));
+    Ok(client)
+}
+
+fn times_out(bench: &mut Bench, client: &Player) -> Result<(), Trouble> {
+    bench.until(client, Close)?;
+    let read = bench.read(client);
+    bench.says("client reads", &read);
+    Ok(())
+}

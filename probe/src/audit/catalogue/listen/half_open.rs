@@ -1,0 +1,146 @@
+//! Requests: connections of which the third segment has not come. They are mini-sockets, and no state of theirs is
+//! reported.
+
+use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, SynSent};
+
+use crate::{
+    audit::{
+        Behaviour,
+        bench::{Ends, SERVER},
+    },
+    model::{Flags, Segment, Side, State},
+    net::sysctl,
+    scenario::Step as _,
+    wire::Rule,
+};
+
+pub const BEHAVIOURS: &[Behaviour] = &[
+    Behaviour {
+        id: "listen/half-open",
+        says: "a SYN comes, and nobody answers the SYN+ACK",
+        steps: |bench| {
+            let ends = bench.ends()?;
+            ends.b.set(sysctl::TCP_SYNACK_RETRIES, &1)?;
+            let _listener = bench.listener(&ends.b, "listener")?;
+            ends.wire.add(Rule::drop(Segment::is_syn_ack));
+            ends.wire.inject(Side::A, &syn(&ends), b"");
+            let asked = bench.eventually(|| Ok(ends.b.requests()? == 1))?;
+            bench.state("request", asked);
+            let given_up = bench.eventually(|| Ok(ends.b.requests()? == 0))?;
+            bench.state("given up", given_up);
+            bench.state("SYN+ACKs", ends.count(Side::B, Segment::is_syn_ack));
+            Ok(())
+        },
+        paths: &[("listener", &[Close, Listen])],
+        facts: &[("request", "true"), ("given up", "true"), ("SYN+ACKs", "2")],
+        reference: "tcp(7), tcp_synack_retries; RFC 9293 §3.10.7.2",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "listen/request-reset",
+        says: "a SYN comes, and the SYN+ACK is answered by a RST",
+        steps: |bench| {
+            let ends = bench.ends()?;
+            let before = ends.b.counters()?;
+            let _listener = bench.listener(&ends.b, "listener")?;
+            let answer = ends.wire.add(Rule::hold(Segment::is_syn_ack));
+            ends.wire.inject(Side::A, &syn(&ends), b"");
+            let asked = bench.eventually(|| Ok(ends.b.requests()? == 1))?;
+            bench.state("request", asked);
+            // Side A has no socket there, so its kernel resets.
+            ends.wire.lift(answer);
+            bench.until_risen(&ends.b, &before, "EmbryonicRsts")?;
+            bench.state("request after the RST", ends.b.requests()?);
+            Ok(())
+        },
+        paths: &[("listener", &[Close, Listen])],
+        facts: &[("request", "true"), ("EmbryonicRsts", "rises"), ("request after the RST", "0")],
+        reference: "RFC 9293 §3.10.7.4, first: SYN-RECEIVED, passive open",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "listen/closed-on-request",
+        says: "the listener closes while a third ACK is on its way",
+        steps: |bench| {
+            let ends = bench.ends()?;
+            let third = ends.wire.add(Rule::hold(Segment::is_bare_ack).sent_by(Side::A));
+            let listener = bench.listener(&ends.b, "listener")?;
+            let client = bench.socket(&ends.a, "client")?;
+            bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
+            bench.state("requests", ends.b.requests()?);
+            bench.close(listener);
+            ends.wire.lift(third);
+            let read = bench.read(&client);
+            bench.says("client reads", &read);
+            bench.until(&client, Close)
+        },
+        paths: &[("listener", &[Close, Listen, Close]), ("client", &[Close, SynSent, Established, Close])],
+        facts: &[("requests", "1"), ("client reads", "ECONNRESET")],
+        reference: "RFC 9293 §3.10.7.1; tcp_v4_rcv finds the request's listener gone and looks again",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "listen/third-ack-lost-data",
+        says: "the third ACK is lost, and the first data brings it along",
+        steps: |bench| {
+            let ends = bench.ends()?;
+            let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));
+            let listener = bench.listener(&ends.b, "listener")?;
+            let client = bench.socket(&ends.a, "client")?;
+            bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
+            bench.state("requests", ends.b.requests()?);
+            bench.write(&client, b"data").step("client: writing")?;
+            let server = bench.accept(&listener, "server")?;
+            ends.wire.lift(third);
+            let read = server.tcp.read_exact(4, bench.deadline());
+            bench.says("server reads", &read);
+            bench.until(&server, Established)
+        },
+        paths: &[
+            ("listener", &[Close, Listen]),
+            ("client", &[Close, SynSent, Established]),
+            ("server", &[Listen, SynRecv, Established]),
+        ],
+        facts: &[("requests", "1"), ("server reads", "success")],
+        reference: "RFC 9293 §3.10.7.4, fifth: SYN-RECEIVED",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "listen/third-ack-lost-fin",
+        says: "the third ACK is lost, and the FIN brings it along",
+        steps: |bench| {
+            let ends = bench.ends()?;
+            let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));
+            let listener = bench.listener(&ends.b, "listener")?;
+            let client = bench.socket(&ends.a, "client")?;
+            bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
+            bench.state("requests", ends.b.requests()?);
+            bench.finish(&client)?;
+            let server = bench.accept(&listener, "server")?;
+            ends.wire.lift(third);
+            bench.until(&server, CloseWait)?;
+            bench.until(&client, FinWait2)
+        },
+        paths: &[
+            ("listener", &[Close, Listen]),
+            ("client", &[Close, SynSent, Established, FinWait1, FinWait2]),
+            ("server", &[Listen, SynRecv, Established, CloseWait]),
+        ],
+        facts: &[("requests", "1")],
+        reference: "RFC 9293 §3.10.7.4, fifth and eighth: SYN-RECEIVED",
+        ..Behaviour::BLANK
+    },
+];
+
+/// A SYN from a port of side A that no socket has.
+fn syn(ends: &Ends) -> Segment {
+    Segment {
+        source: ends.a.port(4711),
+        destination: ends.b.port(SERVER),
+        flags: Flags::SYN,
+        seq: 1_000,
+        ack: 0,
+        window: 65_535,
+        payload: 0,
+    }
+}

@@ -1,0 +1,146 @@
+//! TCP Fast Open: data in the SYN.
+
+use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, SynSent};
+
+use crate::{
+    audit::{
+        Behaviour, Bench,
+        bench::{Ends, Player, SERVER},
+    },
+    model::{Segment, Side, State},
+    net::sysctl,
+    scenario::{Step as _, Trouble},
+    wire::{Rule, RuleId},
+};
+
+/// `tcp_fastopen`: a client that asks for no cookie.
+const CLIENT: u16 = 1 | 4;
+/// `tcp_fastopen`: a server that asks for no cookie.
+const SERVES: u16 = 2 | 0x200;
+const WORDS: &[u8] = b"I love you.";
+
+pub const BEHAVIOURS: &[Behaviour] = &[
+    Behaviour {
+        id: "open/fast",
+        says: "a SYN with data makes the child, which can be accepted and read before the handshake ends",
+        steps: |bench| {
+            let (ends, [client, child], answers) = early(bench)?;
+            ends.wire.lift(answers);
+            bench.until(&child, Established)?;
+            bench.until(&client, Established)?;
+            bench.state("sent by the client", ends.carried(Side::A));
+            Ok(())
+        },
+        paths: &[
+            ("listener", &[Close, Listen]),
+            ("client", &[Close, SynSent, Established]),
+            ("child", &[Listen, SynRecv, Established]),
+        ],
+        facts: &[("read in SYN_RECV", "true"), ("sent by the client", "SYN with data")],
+        reference: "RFC 7413 §4.2",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/fast-closed-early",
+        says: "a child that Fast Open made closes before the third ACK",
+        steps: |bench| {
+            let (ends, [client, child], answers) = early(bench)?;
+            let child = bench.close(child);
+            bench.until(child, FinWait1)?;
+            ends.wire.lift(answers);
+            bench.until(child, Close)?;
+            bench.until(&client, CloseWait)
+        },
+        paths: &[
+            ("listener", &[Close, Listen]),
+            ("client", &[Close, SynSent, Established, CloseWait]),
+            ("child", &[Listen, SynRecv, FinWait1, FinWait2, Close]),
+        ],
+        facts: &[("read in SYN_RECV", "true")],
+        reference: "RFC 9293 §3.10.4, CLOSE in SYN-RECEIVED",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/fast-self-connect",
+        says: "a socket that connects to itself with data in the SYN sends them again",
+        steps: |bench| {
+            bench.crossing_is_allowed()?;
+            let here = bench.here()?;
+            here.set(sysctl::TCP_FASTOPEN, &CLIENT)?;
+            let before = here.counters()?;
+            let own = bench.bound(&here, "self", SERVER)?;
+            bench.aims(&own, here.port(SERVER));
+            own.tcp.fast_open(WORDS, here.port(SERVER)).step("self: connecting with data")?;
+            bench.until(&own, Established)?;
+            let echo = own.tcp.read_exact(WORDS.len(), bench.deadline());
+            bench.state("reads its own words", echo.is_ok_and(|words| words == WORDS));
+            let again = here.counters()?.since(&before, "RetransSegs");
+            bench.state("sent again", again.is_some_and(|segments| segments > 0));
+            Ok(())
+        },
+        paths: &[("self", &[Close, SynSent, SynRecv, Established])],
+        facts: &[("reads its own words", "true"), ("sent again", "true")],
+        reference: "RFC 7413 §4.2: data that the SYN+ACK does not acknowledge are sent again",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/fast-simultaneous",
+        says: "two SYNs with data cross: both ends open, and send their data again",
+        steps: |bench| {
+            bench.crossing_is_allowed()?;
+            let ends = bench.ends()?;
+            let syns = ends.wire.add(Rule::hold(Segment::is_syn));
+            let mut players = Vec::new();
+            for (label, from, to) in [("a", &ends.a, &ends.b), ("b", &ends.b, &ends.a)] {
+                from.set(sysctl::TCP_FASTOPEN, &CLIENT)?;
+                let player = bench.bound(from, label, SERVER)?;
+                bench.aims(&player, to.port(SERVER));
+                player.tcp.fast_open(WORDS, to.port(SERVER)).step("connecting with data")?;
+                players.push(player);
+            }
+            for side in Side::BOTH {
+                ends.shows(side, Segment::is_syn)?;
+            }
+            ends.wire.lift(syns);
+            for player in &players {
+                bench.until(player, Established)?;
+                let words = player.tcp.read_exact(WORDS.len(), bench.deadline()).step("reading")?;
+                bench.state("reads the peer's words", words == WORDS);
+            }
+            bench.state("sent by a", ends.carried(Side::A));
+            bench.state("sent by b", ends.carried(Side::B));
+            Ok(())
+        },
+        paths: &[
+            ("a", &[Close, SynSent, SynRecv, Established]),
+            ("b", &[Close, SynSent, SynRecv, Established]),
+        ],
+        facts: &[
+            ("reads the peer's words", "true"),
+            ("reads the peer's words", "true"),
+            ("sent by a", "SYN with data, SYN+ACK, data"),
+            ("sent by b", "SYN with data, SYN+ACK, data"),
+        ],
+        reference: "RFC 7413 §4.2; RFC 9293 §3.5, figure 7",
+        ..Behaviour::BLANK
+    },
+];
+
+/// A client whose SYN carried data, and the child that came of it and has read them, while the SYN+ACK is held until
+/// the rule is lifted.
+fn early(bench: &mut Bench) -> Result<(Ends, [Player; 2], RuleId), Trouble> {
+    let ends = bench.ends()?;
+    ends.a.set(sysctl::TCP_FASTOPEN, &CLIENT)?;
+    ends.b.set(sysctl::TCP_FASTOPEN, &SERVES)?;
+    let answers = ends.wire.add(Rule::hold(Segment::is_syn_ack));
+    let listener = bench.listener(&ends.b, "listener")?;
+    listener.tcp.fast_open_queue(16).step("setting TCP_FASTOPEN")?;
+    let client = bench.socket(&ends.a, "client")?;
+    bench.aims(&client, ends.b.port(SERVER));
+    client.tcp.fast_open(WORDS, ends.b.port(SERVER)).step("client: connecting with data")?;
+    let child = bench.accept(&listener, "child")?;
+    bench.until(&child, SynRecv)?;
+    let words = child.tcp.read_exact(WORDS.len(), bench.deadline()).step("child: reading")?;
+    bench.state("read in SYN_RECV", words == WORDS);
+    Ok((ends, [client, child], answers))
+}

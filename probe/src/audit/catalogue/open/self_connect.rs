@@ -1,0 +1,183 @@
+//! Connections of a socket with itself.
+
+use State::{Close, Established, Listen, SynRecv, SynSent};
+
+use crate::{
+    audit::{Behaviour, bench::SERVER},
+    model::{Errno, Family, State},
+    net::{SocketError, Tcp, sysctl},
+    scenario::{Step as _, Trouble},
+};
+
+pub const BEHAVIOURS: &[Behaviour] = &[
+    Behaviour {
+        id: "open/self-connect",
+        says: "a socket connects to the port that it is bound to, and so to itself",
+        steps: |bench| {
+            bench.crossing_is_allowed()?;
+            let here = bench.here()?;
+            let own = bench.bound(&here, "self", SERVER)?;
+            let connected = bench.connect(&own, here.port(SERVER));
+            bench.says("connect", &connected);
+            bench.until(&own, Established)?;
+            let echo =
+                own.tcp.write_once(b"I love you.").and_then(|_| own.tcp.read_exact(11, bench.deadline()));
+            bench.state("reads its own words", echo.is_ok_and(|words| words == b"I love you."));
+            Ok(())
+        },
+        paths: &[("self", &[Close, SynSent, SynRecv, Established])],
+        facts: &[("connect", "success"), ("reads its own words", "true")],
+        reference: "RFC 9293 §3.5: its own SYN is the other of a simultaneous open",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/self-connect-autobound",
+        says: "the kernel chooses the very port that the socket connects to",
+        steps: |bench| {
+            bench.crossing_is_allowed()?;
+            let here = bench.here()?;
+            here.set(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER..=SERVER))?;
+            let own = bench.socket(&here, "self")?;
+            let connected = bench.connect(&own, here.port(SERVER));
+            bench.says("connect", &connected);
+            bench.until(&own, Established)
+        },
+        paths: &[("self", &[Close, SynSent, SynRecv, Established])],
+        facts: &[("connect", "success")],
+        reference: "__inet_hash_connect in net/ipv4/inet_hashtables.c does not look at the remote port",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/self-connect-parity",
+        says: "connecting to closed ports meets itself only on ports of the parity that connect chooses first",
+        steps: |bench| {
+            bench.crossing_is_allowed()?;
+            let here = bench.here()?;
+            here.set(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER..=SERVER + 1))?;
+            let (even, odd) = (here.port(SERVER), here.port(SERVER + 1));
+            for label in ["odd, first", "odd, second", "odd, third"] {
+                let other = bench.socket(&here, label)?;
+                let connected = bench.connect(&other, odd);
+                bench.says(label, &connected);
+                bench.until(&other, Close)?;
+            }
+            let occupant = here.bystander()?;
+            occupant.bind(even).step("taking the even port")?;
+            let last = bench.socket(&here, "odd, the even taken")?;
+            let connected = bench.connect(&last, odd);
+            bench.says("odd, the even taken", &connected);
+            bench.until(&last, Established)?;
+            drop(occupant);
+            let own = bench.socket(&here, "even")?;
+            let connected = bench.connect(&own, even);
+            bench.says("even", &connected);
+            bench.until(&own, Established)
+        },
+        paths: &[
+            ("odd, first", &[Close, SynSent, Close]),
+            ("odd, second", &[Close, SynSent, Close]),
+            ("odd, third", &[Close, SynSent, Close]),
+            ("odd, the even taken", &[Close, SynSent, SynRecv, Established]),
+            ("even", &[Close, SynSent, SynRecv, Established]),
+        ],
+        facts: &[
+            ("odd, first", "ECONNREFUSED"),
+            ("odd, second", "ECONNREFUSED"),
+            ("odd, third", "ECONNREFUSED"),
+            ("odd, the even taken", "success"),
+            ("even", "success"),
+        ],
+        reference: "__inet_hash_connect in net/ipv4/inet_hashtables.c: first the ports of the range's lower end's parity",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/self-connect-over-listener",
+        says: "a self-connect takes precedence over a listener on the same port",
+        steps: |bench| {
+            bench.crossing_is_allowed()?;
+            let here = bench.here()?;
+            let [listener, own] = [bench.socket(&here, "listener")?, bench.socket(&here, "self")?];
+            for player in [&listener, &own] {
+                player.tcp.reuse_port().step("setting SO_REUSEPORT")?;
+                bench.bind(player, here.port(SERVER)).step("binding")?;
+            }
+            listener.tcp.listen(16).step("listening")?;
+            let connected = bench.connect(&own, here.port(SERVER));
+            bench.says("connect", &connected);
+            bench.until(&own, Established)?;
+            bench.state("its peer is itself", own.tcp.local() == own.tcp.remote());
+            let accepted = listener.tcp.accept_once();
+            bench.says("accept", &accepted);
+            Ok(())
+        },
+        paths: &[("listener", &[Close, Listen]), ("self", &[Close, SynSent, SynRecv, Established])],
+        facts: &[("connect", "success"), ("its peer is itself", "true"), ("accept", "EAGAIN")],
+        reference: "__inet_lookup in include/net/inet_hashtables.h: connections before listeners",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/self-connect-ipv6",
+        says: "a socket connects to itself on ::1, and on 127.0.0.1 mapped into IPv6",
+        steps: |bench| {
+            bench.crossing_is_allowed()?;
+            let here = bench.here()?;
+            for (label, address) in [("::1", "[::1]:1314"), ("mapped", "[::ffff:127.0.0.1]:1315")] {
+                let own = bench.made(&here, label, || Tcp::new(Family::Ipv6))?;
+                let address = address.parse().step("reading an address")?;
+                bench.bind(&own, address).map_err(|error| match error {
+                    SocketError::Errno(Errno::EADDRNOTAVAIL) => Trouble::Unsupported(
+                        "IPv6 is turned off here: no socket can be bound to ::1".to_owned(),
+                    ),
+                    error => Trouble::Failed { step: format!("{label}: binding"), cause: error.to_string() },
+                })?;
+                let connected = bench.connect(&own, address);
+                bench.says(label, &connected);
+                bench.until(&own, Established)?;
+            }
+            Ok(())
+        },
+        paths: &[
+            ("::1", &[Close, SynSent, SynRecv, Established]),
+            ("mapped", &[Close, SynSent, SynRecv, Established]),
+        ],
+        facts: &[("::1", "success"), ("mapped", "success")],
+        reference: "RFC 9293 §3.5; RFC 4291 §2.5.5.2",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/same-port-other-address",
+        says: "a connect from 127.0.0.1 to the same port of 127.0.0.2 is refused, for that is somebody else",
+        steps: |bench| {
+            let here = bench.here()?;
+            let client = bench.bound(&here, "client", SERVER)?;
+            let connected = bench.connect(&client, ([127, 0, 0, 2], SERVER).into());
+            bench.says("connect", &connected);
+            bench.until(&client, Close)
+        },
+        paths: &[("client", &[Close, SynSent, Close])],
+        facts: &[("connect", "ECONNREFUSED")],
+        reference: "RFC 9293 §3.10.7.1",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/self-connect-mptcp",
+        says: "an MPTCP socket connects to itself, for its subflow (a stranger to the program) does",
+        steps: |bench| {
+            bench.crossing_is_allowed()?;
+            let here = bench.here()?;
+            let own = bench.made(&here, "mptcp", || Tcp::multipath(Family::Ipv4));
+            let own = own.map_err(|error| Trouble::Unsupported(format!("no MPTCP socket: {error}")))?;
+            bench.bind(&own, here.port(SERVER)).step("binding")?;
+            let connected = bench.connect(&own, here.port(SERVER));
+            bench.says("connect", &connected);
+            bench.until(&own, Established)
+        },
+        paths: &[
+            ("mptcp", &[Close, SynSent, Established]),
+            ("stranger 1", &[Close, SynSent, SynRecv, Established]),
+        ],
+        facts: &[("connect", "success")],
+        reference: "mptcp_connect in net/mptcp/protocol.c; RFC 8684 §3.7: it falls back to TCP",
+        ..Behaviour::BLANK
+    },
+];

@@ -1,0 +1,147 @@
+//! Two ends that open towards each other.
+
+use State::{Close, Established, SynRecv, SynSent};
+
+use crate::{
+    audit::{
+        Behaviour, Bench, Variant,
+        bench::{Ends, Player, SERVER},
+    },
+    model::{Segment, Side, State},
+    scenario::{Step as _, Trouble},
+    wire::Rule,
+};
+
+pub const BEHAVIOURS: &[Behaviour] = &[
+    Behaviour {
+        id: "open/simultaneous",
+        says: "two SYNs cross, and each opens the other end",
+        steps: |bench| {
+            let (ends, [a, b]) = crossing(bench)?;
+            bench.until(&a, Established)?;
+            bench.until(&b, Established)?;
+            bench.state("sent by a", ends.carried(Side::A));
+            bench.state("sent by b", ends.carried(Side::B));
+            Ok(())
+        },
+        paths: &[
+            ("a", &[Close, SynSent, SynRecv, Established]),
+            ("b", &[Close, SynSent, SynRecv, Established]),
+        ],
+        facts: &[("sent by a", "SYN, SYN+ACK"), ("sent by b", "SYN, SYN+ACK")],
+        reference: "RFC 9293 §3.5, figure 7 (MUST-10)",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/crossed-syn-ack",
+        says: "the SYN+ACK of a simultaneous open is accepted, not challenged",
+        steps: |bench| {
+            let ends = bench.ends()?;
+            let before = (ends.a.counters()?, ends.b.counters()?);
+            let [a, b] = cross(bench, &ends)?;
+            bench.until(&a, Established)?;
+            bench.until(&b, Established)?;
+            for (side, place, before) in [(Side::A, &ends.a, &before.0), (Side::B, &ends.b, &before.1)] {
+                let now = place.counters()?;
+                for counter in ["TCPSYNChallenge", "TCPChallengeACK"] {
+                    let rise = now.since(before, counter).ok_or("this kernel does not count it");
+                    bench.state(format!("{counter} at {side}"), rise.step(counter)?);
+                }
+            }
+            Ok(())
+        },
+        paths: &[
+            ("a", &[Close, SynSent, SynRecv, Established]),
+            ("b", &[Close, SynSent, SynRecv, Established]),
+        ],
+        facts: &[
+            ("TCPSYNChallenge at a", "0"),
+            ("TCPChallengeACK at a", "0"),
+            ("TCPSYNChallenge at b", "0"),
+            ("TCPChallengeACK at b", "0"),
+        ],
+        reference: "RFC 9293 §3.10.7.4, fifth: ACK in SYN-RECEIVED",
+        variants: &[Variant {
+            cause: "before 23e89e8ee7be (6.11): the SYN+ACK is dropped as a SYN in a connection (RFC 5961 §4.2), and \
+                    the challenge ACK that answers it opens the other end",
+            paths: &[
+                ("a", &[Close, SynSent, SynRecv, Established]),
+                ("b", &[Close, SynSent, SynRecv, Established]),
+            ],
+            facts: &[
+                ("TCPSYNChallenge at a", "1"),
+                ("TCPChallengeACK at a", "1"),
+                ("TCPSYNChallenge at b", "1"),
+                ("TCPChallengeACK at b", "1"),
+            ],
+        }],
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/asymmetric",
+        says: "one of two SYNs is lost: one end sees a simultaneous open, the other an ordinary one",
+        steps: |bench| {
+            bench.crossing_is_allowed()?;
+            let ends = bench.ends()?;
+            // All of b's, for it would send one again.
+            ends.wire.add(Rule::drop(Segment::is_syn).sent_by(Side::B));
+            let [a, b] = bound(bench, &ends)?;
+            bench.begin_connect(&b, ends.a.port(SERVER)).step("b: connecting")?;
+            ends.shows(Side::B, Segment::is_syn)?;
+            bench.begin_connect(&a, ends.b.port(SERVER)).step("a: connecting")?;
+            bench.until(&a, Established)?;
+            bench.until(&b, Established)?;
+            bench.state("sent by a", ends.carried(Side::A));
+            bench.state("sent by b", ends.carried(Side::B));
+            Ok(())
+        },
+        paths: &[("a", &[Close, SynSent, Established]), ("b", &[Close, SynSent, SynRecv, Established])],
+        facts: &[("sent by a", "SYN"), ("sent by b", "SYN, SYN+ACK")],
+        reference: "RFC 9293 §3.5, figure 7, with one SYN lost",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
+        id: "open/two-connects-without-delay",
+        says: "on loopback a SYN arrives before the other end has sent its own, and is refused",
+        steps: |bench| {
+            let here = bench.here()?;
+            let a = bench.bound(&here, "a", SERVER)?;
+            let b = bench.bound(&here, "b", SERVER + 1)?;
+            let connected = bench.connect(&a, here.port(SERVER + 1));
+            bench.says("a connects", &connected);
+            let connected = bench.connect(&b, here.port(SERVER));
+            bench.says("b connects", &connected);
+            bench.until(&a, Close)?;
+            bench.until(&b, Close)
+        },
+        paths: &[("a", &[Close, SynSent, Close]), ("b", &[Close, SynSent, Close])],
+        facts: &[("a connects", "ECONNREFUSED"), ("b connects", "ECONNREFUSED")],
+        reference: "RFC 9293 §3.10.7.1: the SYN finds a socket in CLOSED",
+        ..Behaviour::BLANK
+    },
+];
+
+/// Both ends with a SYN on its way to the other.
+fn crossing(bench: &mut Bench) -> Result<(Ends, [Player; 2]), Trouble> {
+    let ends = bench.ends()?;
+    let players = cross(bench, &ends)?;
+    Ok((ends, players))
+}
+
+/// Lets both ends connect, and holds their SYNs until both are under way.
+pub(super) fn cross(bench: &mut Bench, ends: &Ends) -> Result<[Player; 2], Trouble> {
+    bench.crossing_is_allowed()?;
+    let syns = ends.wire.add(Rule::hold(Segment::is_syn));
+    let [a, b] = bound(bench, ends)?;
+    bench.begin_connect(&a, ends.b.port(SERVER)).step("a: connecting")?;
+    bench.begin_connect(&b, ends.a.port(SERVER)).step("b: connecting")?;
+    for side in Side::BOTH {
+        ends.shows(side, Segment::is_syn)?;
+    }
+    ends.wire.lift(syns);
+    Ok([a, b])
+}
+
+fn bound(bench: &mut Bench, ends: &Ends) -> Result<[Player; 2], Trouble> {
+    Ok([bench.bound(&ends.a, "a", SERVER)?, bench.bound(&ends.b, "b", SERVER)?])
+}

@@ -1,0 +1,34 @@
+//! `probe diff`: in what two kernels differ.
+
+use std::{fmt::Display, fs::File, io::BufReader, path::Path};
+
+use super::{
+    exit::{Exit, Failure},
+    outcome, output,
+};
+use crate::{
+    cli::{DiffArgs, Format},
+    model::Profile,
+    record::profile,
+    render,
+    session::SessionError,
+};
+
+/// Holds two profiles against each other.
+pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
+    let (a, b) = (read(&args.a)?, read(&args.b)?);
+    let differences = profile::compare(&a, &b);
+    let mut out = output::stdout();
+    let written = match args.format {
+        Format::Json => render::diff::json(&differences, &mut out),
+        Format::Table => render::diff::table([&a, &b], &differences, output::style(), &mut out),
+    };
+    let exit = if differences.is_empty() { Exit::Expected } else { Exit::Unexpected };
+    outcome(written.map_err(SessionError::Output), |()| exit)
+}
+
+fn read(path: &Path) -> Result<Profile, Failure> {
+    let at = |error: &dyn Display| Failure::usage(format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(|error| at(&error))?;
+    profile::read(BufReader::new(file)).map_err(|error| at(&error))
+}

@@ -1,0 +1,27 @@
+//! Any difference between two profiles.
+
+use proptest::{collection, option, prelude::*, sample::select};
+
+use super::{derived::sight, word};
+use crate::model::{Difference, FactKind, Kept};
+
+/// Any of them.
+pub fn difference() -> BoxedStrategy<Difference> {
+    use FactKind::{Arch, Backend, Config, Kernel, Sysctl};
+    let kind = select(vec![Kernel, Arch, Backend, Config, Sysctl]);
+    let fact = (kind, any::<String>(), any::<[Option<String>; 2]>())
+        .prop_map(|(kind, name, [a, b])| Difference::Fact { kind, name, a, b });
+    let sides = (option::of(kept().prop_map(Box::new)), option::of(kept().prop_map(Box::new)));
+    let behaviour = (any::<String>(), sides, collection::vec(any::<String>(), 0..3))
+        .prop_map(|(id, (a, b), why)| Difference::Behaviour { id, a, b, why });
+    prop_oneof![fact, behaviour].boxed()
+}
+
+fn kept() -> BoxedStrategy<Kept> {
+    (any::<[String; 3]>(), word(), sight(), any::<[Option<String>; 2]>())
+        .prop_map(|(names, status, observed, why)| {
+            let ([id, says, reference], [variant, reason]) = (names, why);
+            Kept { id, says, status, variant, reason, reference, observed }
+        })
+        .boxed()
+}

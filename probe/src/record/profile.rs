@@ -1,0 +1,236 @@
+//! Profiles: what an audit keeps of a kernel, in a file that people can read and compare as text.
+//!
+//! One JSON object. Nothing in it changes from one audit of a kernel to the next: no times, no process ids, no
+//! cookies, and everything in a fixed order.
+
+mod compare;
+mod pairs;
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use self::compare::compare;
+use self::pairs::{Pairs, Path};
+use super::word::Word;
+use crate::model::{Backend, BehaviourStatus, Kept, KernelFacts, Profile, Sight};
+
+/// The format's name: what tells a profile from any other file.
+const FORMAT: &str = "probe-profile";
+
+/// The version that this code writes, and the only one that it reads.
+const VERSION: u32 = 1;
+
+/// The largest file that is read: no profile is so large, and a file that is none must not fill the memory.
+const LARGEST: u64 = 16 << 20;
+
+/// Why a profile cannot be read.
+#[derive(Debug, Error)]
+pub enum ProfileError {
+    /// Something else.
+    #[error("not a profile of probe's: {0}; profiles are written by `probe audit --save FILE`")]
+    Foreign(String),
+    /// A profile in a format that this version does not know.
+    #[error(
+        "a profile in version {found} of its format, where this probe reads version {VERSION}: audit that kernel again \
+         with this probe, or compare with the one that made it"
+    )]
+    Version {
+        /// Its version.
+        found: u32,
+    },
+    /// A profile that something has happened to.
+    #[error("the profile is corrupted: {0}")]
+    Corrupted(serde_json::Error),
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What stands in every version.
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    version: u32,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: String,
+    version: u32,
+    kernel: String,
+    arch: String,
+    backend: Word<Backend>,
+    config: Option<Pairs<Option<String>>>,
+    sysctls: Pairs<Option<String>>,
+    behaviours: Vec<Entry>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    name: String,
+    status: Word<BehaviourStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    variant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    reference: String,
+    paths: Pairs<Path>,
+    facts: Pairs<String>,
+}
+
+/// Writes a profile.
+///
+/// # Errors
+/// Whatever `out` returns.
+pub fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &File::from(profile))?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Reads a profile.
+///
+/// # Errors
+/// [`ProfileError`], where this is none that this version reads.
+pub fn read(input: impl Read) -> Result<Profile, ProfileError> {
+    let mut bytes = Vec::new();
+    input.take(LARGEST).read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Err(ProfileError::Foreign("it is empty".to_owned()));
+    }
+    match serde_json::from_slice::<Header>(&bytes) {
+        Ok(header) if header.format != FORMAT => {
+            Err(ProfileError::Foreign(format!("it names the format `{}`", header.format)))
+        }
+        Ok(header) if header.version != VERSION => Err(ProfileError::Version { found: header.version }),
+        Ok(_) => {
+            serde_json::from_slice::<File>(&bytes).map(File::into_profile).map_err(ProfileError::Corrupted)
+        }
+        // Whatever else is wrong with it, it begins as profiles do.
+        Err(error) if String::from_utf8_lossy(&bytes).contains(&format!("\"{FORMAT}\"")) => {
+            Err(ProfileError::Corrupted(error))
+        }
+        Err(_) => Err(ProfileError::Foreign("it does not say so".to_owned())),
+    }
+}
+
+impl From<&Profile> for File {
+    fn from(profile: &Profile) -> Self {
+        let KernelFacts { kernel, arch, backend, config, sysctls } = profile.facts.clone();
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            kernel,
+            arch,
+            backend: Word(backend),
+            config: config.map(Pairs),
+            sysctls: Pairs(sysctls),
+            behaviours: profile.behaviours.iter().cloned().map(Entry::from).collect(),
+        }
+    }
+}
+
+impl File {
+    fn into_profile(self) -> Profile {
+        Profile {
+            facts: KernelFacts {
+                kernel: self.kernel,
+                arch: self.arch,
+                backend: self.backend.0,
+                config: self.config.map(|config| config.0),
+                sysctls: self.sysctls.0,
+            },
+            behaviours: self.behaviours.into_iter().map(Kept::from).collect(),
+        }
+    }
+}
+
+impl From<Kept> for Entry {
+    fn from(kept: Kept) -> Self {
+        let paths = kept.observed.paths.into_iter().map(|(label, path)| (label, Path(path)));
+        Self {
+            id: kept.id,
+            name: kept.says,
+            status: Word(kept.status),
+            variant: kept.variant,
+            reason: kept.reason,
+            reference: kept.reference,
+            paths: Pairs(paths.collect()),
+            facts: Pairs(kept.observed.facts),
+        }
+    }
+}
+
+impl From<Entry> for Kept {
+    fn from(entry: Entry) -> Self {
+        let paths = entry.paths.0.into_iter().map(|(label, path)| (label, path.0));
+        Self {
+            id: entry.id,
+            says: entry.name,
+            status: entry.status.0,
+            variant: entry.variant,
+            reason: entry.reason,
+            reference: entry.reference,
+            observed: Sight { paths: paths.collect(), facts: entry.facts.0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing;
+
+    fn written(profile: &Profile) -> String {
+        let mut out = Vec::new();
+        write(profile, &mut out).expect("memory takes everything");
+        String::from_utf8(out).expect("text")
+    }
+
+    fn refusal(text: &str) -> String {
+        read(text.as_bytes()).expect_err("not a profile").to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let [profile, other] = testing::profiles();
+        for profile in [profile, other] {
+            assert_eq!(read(written(&profile).as_bytes()).expect("a profile"), profile);
+        }
+    }
+
+    #[test]
+    fn it_is_text_that_people_can_compare() {
+        insta::assert_snapshot!(written(&testing::profiles()[0]));
+    }
+
+    #[test]
+    fn what_is_no_profile_is_said_to_be_none() {
+        assert!(refusal("").contains("it is empty"));
+        assert!(refusal("\u{7f}ELF").contains("`probe audit --save FILE`"));
+        assert!(refusal("[1]").starts_with("not a profile"));
+        assert!(refusal(r#"{"format":"probe-recording","version":1}"#).contains("`probe-recording`"));
+    }
+
+    #[test]
+    fn a_later_version_is_not_guessed_at() {
+        let later = refusal(r#"{"format":"probe-profile","version":2,"news":[]}"#);
+        assert!(later.contains("version 2") && later.contains("version 1"), "{later}");
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_profile_is_named_with_its_place() {
+        let whole = written(&testing::profiles()[0]);
+        let cut = refusal(&whole[..whole.len() / 2]);
+        assert!(cut.starts_with("the profile is corrupted: EOF") && cut.contains("line"), "{cut}");
+        let wrong = refusal(&whole.replace("SYN_SENT", "SYN_LOST"));
+        assert!(wrong.contains("there is no state `SYN_LOST`") && wrong.contains("line"), "{wrong}");
+        let more = refusal(&whole.replacen("\"arch\"", "\"arc\"", 1));
+        assert!(more.contains("unknown field `arc`"), "{more}");
+    }
+}

@@ -1,0 +1,163 @@
+//! In what two profiles differ: for a terminal, the facts and then the behaviours, both sides one above the other;
+//! for programs, an object for each.
+
+use std::io::{self, Write};
+
+use super::{
+    audit::{pair, write_details},
+    sight::{gaps, lines},
+    style::{Style, Tone},
+    table::{
+        grid::{Grid, paragraph},
+        words,
+    },
+};
+use crate::{
+    model::{Difference, Kept, Profile},
+    record::Object,
+};
+
+/// Writes the differences as JSON Lines.
+///
+/// # Errors
+/// Whatever `out` returns.
+pub fn json(differences: &[Difference], out: &mut dyn Write) -> io::Result<()> {
+    for difference in differences {
+        serde_json::to_writer(&mut *out, &Object::of_difference(difference))?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+/// Writes the differences between these profiles as tables.
+///
+/// # Errors
+/// Whatever `out` returns.
+pub fn table(
+    profiles: [&Profile; 2],
+    differences: &[Difference],
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for (side, profile) in ["A", "B"].into_iter().zip(profiles) {
+        let facts = &profile.facts;
+        let number = words::count(profile.behaviours.len() as u64, "behaviour", "behaviours");
+        let title =
+            format!("{side}: Linux {} {}, {}, {number}", facts.kernel, facts.arch, facts.backend.name());
+        paragraph(style, Tone::Faint, &title).flush_left().write(out)?;
+    }
+    facts(differences, style, out)?;
+    let mut behaviours = 0;
+    for difference in differences {
+        if let Difference::Behaviour { id, a, b, why } = difference {
+            behaviours += 1;
+            writeln!(out)?;
+            behaviour(id, [a.as_deref(), b.as_deref()], why, style, out)?;
+        }
+    }
+    writeln!(out)?;
+    let (tone, sum) = match (differences.len(), behaviours) {
+        (0, _) => (Tone::Good, "no difference".to_owned()),
+        (_, 0) => (Tone::Good, "no behaviour differs".to_owned()),
+        (_, number) => (Tone::Bad, words::count(number, "behaviour differs", "behaviours differ")),
+    };
+    paragraph(style, tone, &sum).flush_left().write(out)?;
+    out.flush()
+}
+
+fn facts(differences: &[Difference], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(style).header(["what", "name", "A", "B"]).whole(&[0, 1]);
+    let mut any = false;
+    for difference in differences {
+        let Difference::Fact { kind, name, a, b } = difference else { continue };
+        any = true;
+        let value = |value: &Option<String>| match value {
+            Some(value) if value.is_empty() => (Tone::Faint, "empty".to_owned()),
+            Some(value) => (Tone::Plain, value.clone()),
+            None => (Tone::Faint, "absent".to_owned()),
+        };
+        grid.row([(Tone::Faint, kind.name().to_owned()), (Tone::Plain, name.clone()), value(a), value(b)]);
+    }
+    if any {
+        writeln!(out)?;
+        grid.write(out)?;
+    }
+    Ok(())
+}
+
+fn behaviour(
+    id: &str,
+    [a, b]: [Option<&Kept>; 2],
+    why: &[String],
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let says = a.or(b).map(|kept| kept.says.as_str()).unwrap_or_default();
+    paragraph(style, Tone::Heading, &format!("{id}: {says}")).flush_left().write(out)?;
+    let mut details = Vec::new();
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            if a.status != b.status || a.reason.is_some() || b.reason.is_some() {
+                details.extend([("A", a), ("B", b)].map(|(side, kept)| (side, "", status(kept))));
+            }
+            if a.is_whole() && b.is_whole() {
+                details
+                    .extend(gaps(&a.observed, &b.observed).into_iter().flat_map(|gap| pair(gap, ["A", "B"])));
+            }
+        }
+        (a, b) => {
+            for (side, kept) in [("A", a), ("B", b)] {
+                details.push(match kept {
+                    Some(kept) => (side, "", status(kept)),
+                    None => (side, "", (Tone::Faint, "not in this profile".to_owned())),
+                });
+                let observed = kept.into_iter().flat_map(|kept| lines(&kept.observed));
+                details.extend(observed.map(|(name, text)| (side, name, (Tone::Plain, text))));
+            }
+        }
+    }
+    details.extend(why.iter().map(|why| ("why", "", (Tone::Remarkable, why.clone()))));
+    write_details(style, &details, out)
+}
+
+fn status(kept: &Kept) -> (Tone, String) {
+    let (tone, _) = super::audit::mark(kept.status);
+    let reason = kept.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    (tone, format!("{}{reason}", kept.status.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::testing, record::profile::compare};
+
+    fn shown(profiles: [&Profile; 2], width: usize) -> String {
+        let mut out = Vec::new();
+        let differences = compare(profiles[0], profiles[1]);
+        table(profiles, &differences, Style { width, colour: false }, &mut out)
+            .expect("memory takes everything");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn both_sides_stand_one_above_the_other() {
+        let [a, b] = testing::profiles();
+        insta::assert_snapshot!("80", shown([&a, &b], 80));
+        insta::assert_snapshot!("140", shown([&b, &a], 140));
+    }
+
+    #[test]
+    fn nothing_is_said_of_what_is_the_same() {
+        let [a, _] = testing::profiles();
+        assert!(shown([&a, &a], 80).ends_with("\n\nno difference\n"));
+        assert_eq!(compare(&a, &a), []);
+    }
+
+    #[test]
+    fn each_is_an_object_a_line() {
+        let [a, b] = testing::profiles();
+        let mut out = Vec::new();
+        json(&compare(&a, &b), &mut out).expect("memory takes everything");
+        insta::assert_snapshot!("json", String::from_utf8(out).expect("text"));
+    }
+}

@@ -1,0 +1,102 @@
+//! One behaviour on the page: a line that opens into everything that is known of it.
+
+use maud::{Markup, html};
+
+use super::sequence;
+use crate::{
+    model::{BehaviourResult, BehaviourStatus, Sight, escape},
+    render::{
+        audit,
+        sight::{ARROW, Run, gaps, lines},
+        table::words,
+    },
+};
+
+/// What a link to a behaviour names.
+pub fn anchor(id: &str) -> String {
+    id.replace('/', "-")
+}
+
+/// The behaviour. What is not as expected stands open.
+pub fn entry(result: &BehaviourResult) -> Markup {
+    let is_bad = matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed);
+    let (_, mark) = audit::mark(result.status);
+    html! {
+        details.behaviour.(result.status.name()) #(anchor(&result.id)) open[is_bad] {
+            summary {
+                span.mark { (mark) } " " code { (result.id) } " " span.says { (escape(&result.says)) }
+                @if result.variant.is_some() { " " span.tag { "variant" } }
+                " " span.status { (result.status.name()) }
+            }
+            @if let Some(reason) = &result.reason { p.reason { (escape(reason)) } }
+            @if let Some(cause) = &result.variant { p.variant { "A known variant: " (escape(cause)) } }
+            @match result.status {
+                BehaviourStatus::Differs => (difference(result)),
+                BehaviourStatus::AsExpected => (sight("observed, as expected", &result.observed)),
+                BehaviourStatus::Unsupported => (sight("expected", &result.expected)),
+                BehaviourStatus::Failed => {
+                    (sight("expected", &result.expected))
+                    (sight("observed, as far as it came", &result.observed))
+                },
+            }
+            p.reference { "Reference: " (escape(&result.reference)) }
+            @if !result.packets.is_empty() { (sequence::svg(result)) }
+            @if !result.transitions.is_empty() { (transitions(result)) }
+        }
+    }
+}
+
+fn sight(caption: &str, sight: &Sight) -> Markup {
+    html! {
+        table.sight {
+            caption { (caption) }
+            @for (name, text) in lines(sight) { tr { th scope="row" { (escape(name)) } td { (escape(&text)) } } }
+        }
+    }
+}
+
+/// Where it differs, both one above the other.
+fn difference(result: &BehaviourResult) -> Markup {
+    let side = |runs: &Option<Vec<Run>>| {
+        html! {
+            @match runs {
+                None => span.absent { "nothing" },
+                Some(runs) => @for (place, run) in runs.iter().enumerate() {
+                    @if place > 0 { (ARROW) }
+                    @if run.alone { mark { (escape(&run.text)) } } @else { (escape(&run.text)) }
+                },
+            }
+        }
+    };
+    html! {
+        table.sight.difference {
+            @for gap in gaps(&result.expected, &result.observed) {
+                @let [expected, observed] = &gap.sides;
+                tr { th scope="row" rowspan="2" { (escape(gap.name)) } th { "expected" } td { (side(expected)) } }
+                tr.observed { th { "observed" } td { (side(observed)) } }
+            }
+        }
+    }
+}
+
+/// What the kernel reported, in its order.
+fn transitions(result: &BehaviourResult) -> Markup {
+    let first = result.transitions.iter().map(|(_, transition)| transition.at).min().unwrap_or_default();
+    html! {
+        details.reports {
+            summary { (words::count(result.transitions.len() as u64, "transition", "transitions")) }
+            table {
+                thead { tr { th { "ms" } th { "socket" } th { "ends" } th { "step" } th { "cause" } } }
+                @for (label, transition) in &result.transitions {
+                    tr {
+                        td.number { (words::milliseconds(first, transition.at)) }
+                        td { (escape(label.as_deref().unwrap_or("–"))) }
+                        td { (words::ends(transition.ends)) }
+                        td { (transition.old) " → " (transition.new) }
+                        td { (escape(&words::cause(transition.cause.as_ref()).1)) }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What happened at both ends of a wire, in rows: every moment at which something happened is one, however long it
+//! was until the next.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use crate::{
+    model::{BehaviourResult, Fate, Mono, Packet, Side, State, Transition},
+    render::table::words,
+};
+
+/// So many packets are drawn; a drawing with more has nothing to read in it.
+const MOST: usize = 60;
+
+/// The whole drawing.
+pub struct Course<'a> {
+    /// The ends' addresses.
+    pub names: [String; 2],
+    pub crossings: Vec<Crossing<'a>>,
+    pub moments: Vec<Moment<'a>>,
+    pub rows: usize,
+    /// How many packets are not drawn.
+    pub left_out: usize,
+}
+
+/// A packet, from row to row.
+pub struct Crossing<'a> {
+    pub packet: &'a Packet,
+    pub sent: usize,
+    /// None where it never came to the other end.
+    pub arrived: Option<usize>,
+}
+
+/// A state that was entered.
+pub struct Moment<'a> {
+    pub side: Side,
+    pub row: usize,
+    pub label: &'a str,
+    pub old: State,
+    pub new: State,
+    pub cause: String,
+    /// Since the first of all, in milliseconds.
+    pub time: String,
+}
+
+impl<'a> Course<'a> {
+    /// Lays out what is known.
+    pub fn of(result: &'a BehaviourResult) -> Self {
+        let packets = &result.packets[..result.packets.len().min(MOST)];
+        let sides = Sides::of(result);
+        let transitions: Vec<(Side, &str, &Transition)> = result
+            .transitions
+            .iter()
+            .filter_map(|(label, transition)| {
+                Some((sides.side(transition)?, label.as_deref().unwrap_or_default(), transition))
+            })
+            .collect();
+        let rows = Rows::of(packets, transitions.iter().map(|(_, _, transition)| transition.at));
+        let crossings = packets
+            .iter()
+            .map(|packet| Crossing {
+                packet,
+                sent: rows.at(packet.sent),
+                arrived: arrival(packet).map(|at| rows.at(at)),
+            })
+            .collect();
+        let first = rows.0.first().copied().unwrap_or_default();
+        let moments = transitions
+            .into_iter()
+            .map(|(side, label, transition)| Moment {
+                side,
+                row: rows.at(transition.at),
+                label,
+                old: transition.old,
+                new: transition.new,
+                cause: words::cause(transition.cause.as_ref()).1,
+                time: words::milliseconds(first, transition.at),
+            })
+            .collect();
+        Self {
+            names: sides.names,
+            crossings,
+            moments,
+            rows: rows.0.len(),
+            left_out: result.packets.len() - packets.len(),
+        }
+    }
+}
+
+/// When a packet came to the other end.
+fn arrival(packet: &Packet) -> Option<Mono> {
+    match packet.fate {
+        Fate::Delivered { before, .. } => Some(before),
+        // It got there, and was turned away.
+        Fate::Refused(_) => Some(packet.sent),
+        Fate::Travelling | Fate::Held | Fate::Dropped => None,
+    }
+}
+
+/// Every moment, once, in order.
+struct Rows(Vec<Mono>);
+
+impl Rows {
+    fn of(packets: &[Packet], others: impl Iterator<Item = Mono>) -> Self {
+        let sent = packets.iter().map(|packet| packet.sent);
+        let mut rows: Vec<Mono> = sent.chain(packets.iter().filter_map(arrival)).chain(others).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        Self(rows)
+    }
+
+    fn at(&self, moment: Mono) -> usize {
+        self.0.partition_point(|row| *row < moment)
+    }
+}
+
+/// Which end is which: by the addresses in the packets, and for sockets without one by the namespace.
+struct Sides {
+    names: [String; 2],
+    by_addr: HashMap<IpAddr, Side>,
+    by_netns: HashMap<u32, Side>,
+}
+
+impl Sides {
+    fn of(result: &BehaviourResult) -> Self {
+        let mut by_addr = HashMap::new();
+        for packet in &result.packets {
+            if let Some(segment) = &packet.segment {
+                by_addr.entry(segment.source.ip().to_canonical()).or_insert(packet.from);
+                by_addr.entry(segment.destination.ip().to_canonical()).or_insert(packet.from.peer());
+            }
+        }
+        let mut by_netns = HashMap::new();
+        for (_, transition) in &result.transitions {
+            let side = by_addr.get(&transition.ends.local.addr.to_canonical());
+            if let (Some(netns), Some(side)) = (transition.netns, side) {
+                by_netns.entry(netns).or_insert(*side);
+            }
+        }
+        let names = Side::BOTH.map(|side| {
+            let mut addrs: Vec<_> =
+                by_addr.iter().filter(|(_, of)| **of == side).map(|(addr, _)| addr.to_string()).collect();
+            addrs.sort();
+            if addrs.is_empty() { side.to_string() } else { addrs.join(", ") }
+        });
+        Self { names, by_addr, by_netns }
+    }
+
+    fn side(&self, transition: &Transition) -> Option<Side> {
+        let by_netns = transition.netns.and_then(|netns| self.by_netns.get(&netns));
+        by_netns.or_else(|| self.by_addr.get(&transition.ends.local.addr.to_canonical())).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing;
+
+    #[test]
+    fn what_happens_later_stands_lower() {
+        let results = testing::results();
+        let course = Course::of(&results[0]);
+        assert_eq!(course.names, ["10.13.14.1", "10.13.14.2"]);
+        assert_eq!((course.crossings.len(), course.moments.len(), course.left_out), (6, 8, 0));
+        assert!(course.moments.is_sorted_by_key(|moment| moment.row));
+        let lost = &course.crossings[0];
+        assert_eq!((lost.sent, lost.arrived), (1, None));
+        for crossing in &course.crossings[1..] {
+            assert!(crossing.arrived.is_some_and(|arrived| arrived > crossing.sent));
+        }
+    }
+
+    #[test]
+    fn a_socket_without_an_address_is_found_by_its_namespace() {
+        let mut results = testing::results();
+        results[0].transitions[0].1.ends.local.addr = IpAddr::from([0, 0, 0, 0]);
+        assert_eq!(Course::of(&results[0]).moments.len(), 8);
+        results[0].transitions[0].1.netns = Some(1);
+        assert_eq!(Course::of(&results[0]).moments.len(), 7);
+    }
+
+    #[test]
+    fn a_flood_is_cut() {
+        let mut results = testing::results();
+        let packet = results[0].packets[1].clone();
+        results[0].packets = vec![packet; MOST + 7];
+        assert_eq!(Course::of(&results[0]).left_out, 7);
+    }
+}

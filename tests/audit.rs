@@ -1,0 +1,259 @@
+//! `probe audit` and `probe diff`: that behaviours are brought about on this kernel and told as the contract has
+//! it, that what is kept of an audit is the same each time, and that what is not asked for rightly is refused.
+
+use std::{fs, path::Path};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    contract,
+    failures::{unprivileged, without},
+    schema,
+    support::{Objects, Outcome, Probe, number, text},
+};
+
+/// Behaviours that take no time, with and without a wire.
+const QUICK: &str = "open/ordinary open/simultaneous open/refused";
+
+#[track_caller]
+fn objects(outcome: &Outcome) -> Objects {
+    let objects = outcome.objects();
+    contract::hold(&objects);
+    schema::hold(&objects);
+    objects
+}
+
+fn ids(objects: &Objects) -> Vec<&str> {
+    let mut ids: Vec<&str> = objects.of("behaviour").map(|behaviour| text(&behaviour["id"])).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_group_is_as_expected_on_either_backend() {
+    for backend in ["tp_btf", "tracepoint"] {
+        let arguments = format!("audit --group open --format json --backend {backend}");
+        let outcome = Probe::new(&arguments).run().exits(0).silently();
+        let objects = objects(&outcome);
+        assert_eq!(objects.one("ready")["backend"], backend);
+        let mut as_expected = 0;
+        for behaviour in objects.of("behaviour") {
+            assert_eq!(behaviour["group"], "open");
+            assert!(text(&behaviour["id"]).starts_with("open/"), "{behaviour}");
+            if behaviour["status"] == "as-expected" {
+                as_expected += 1;
+                assert_eq!(behaviour["expected"], behaviour["observed"]);
+            } else {
+                assert_eq!(behaviour["status"], "unsupported", "{behaviour}");
+                assert!(behaviour["reason"].is_string(), "{behaviour}");
+            }
+        }
+        let end = objects.one("end");
+        assert_eq!(number(&end["checks_passed"]), as_expected);
+        assert_eq!((number(&end["checks_failed"]), number(&end["lost"])), (0, 0));
+        assert!(as_expected >= 3 && number(&end["transitions"]) >= as_expected, "{end}");
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn behaviours_are_chosen_by_their_ids() {
+    let outcome = Probe::new(&format!("audit {QUICK} --format json")).run().exits(0).silently();
+    let objects = objects(&outcome);
+    assert_eq!(ids(&objects), ["open/ordinary", "open/refused", "open/simultaneous"]);
+    let refused = objects.of("behaviour").find(|behaviour| behaviour["id"] == "open/refused");
+    let refused = refused.expect("it was asked for");
+    assert_eq!(refused["facts"][0]["observed"], "ECONNREFUSED");
+    assert_eq!(refused["paths"][0]["observed"], serde_json::json!(["CLOSE", "SYN_SENT", "CLOSE"]));
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn the_table_is_in_the_catalogues_order() {
+    let outcome = Probe::new(&format!("audit {QUICK}")).run().exits(0).silently();
+    let places: Vec<_> =
+        ["open: ", "open/ordinary", "open/simultaneous", "open/refused", "3 as expected", "attached in"]
+            .map(|word| outcome.stdout.find(word))
+            .to_vec();
+    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{outcome}");
+}
+
+#[test]
+fn the_catalogue_is_listed_without_privilege() {
+    let listed = unprivileged("audit --list").exits(0).silently();
+    assert!(listed.stdout.starts_with("open: how connections come to be"), "{listed}");
+    for id in QUICK.split(' ') {
+        assert!(listed.stdout.lines().any(|line| line.trim_start().starts_with(id)), "{listed}");
+    }
+    let one = Probe::new("audit --list open/refused").run().exits(0).silently();
+    assert_eq!(one.stdout.lines().count(), 2, "{one}");
+}
+
+#[test]
+fn what_is_unknown_is_refused_with_what_was_meant() {
+    for (typed, meant) in [("open/simultanous", "open/simultaneous"), ("refused", "open/refused")] {
+        let words = [typed, "nearest", meant, "--list"];
+        assert_eq!(Probe::new("audit").arg(typed).run().exits(2).saying(&words).stdout, "");
+    }
+    Probe::new("audit --group opening").run().exits(2).naming(&["opening", "listen"]);
+    let file = TempDir::new().unwrap().path().join("missing").join("file");
+    for flag in ["--save", "--html"] {
+        Probe::new("audit").arg(flag).arg(&file).run().exits(2).saying(&["cannot write"]);
+    }
+}
+
+#[test]
+fn without_privilege_one_line_names_the_cure() {
+    for arguments in ["audit", "audit --format json"] {
+        let outcome = unprivileged(arguments).exits(3).saying(&["not permitted", "run as root"]);
+        assert_eq!(outcome.stdout, "");
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn what_this_host_cannot_show_is_no_failure() {
+    let arguments = format!("audit {QUICK} --format json");
+    let outcome = without(&["/dev/net"], &arguments).exits(0).silently();
+    let objects = objects(&outcome);
+    let unsupported: Vec<&Value> =
+        objects.of("behaviour").filter(|behaviour| behaviour["status"] == "unsupported").collect();
+    assert_eq!(unsupported.len(), 1, "{outcome}");
+    assert_eq!(unsupported[0]["id"], "open/simultaneous");
+    assert!(text(&unsupported[0]["reason"]).contains("modprobe tun"), "{outcome}");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn ctrl_c_ends_with_what_was_done() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("page.html");
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut running = Probe::new("audit --format json --html").arg(&file).start();
+        running.wait_for("behaviour", |object| object["type"] == "behaviour");
+        running.signal(signal);
+        let outcome = running.finish();
+        // The last behaviour may end before the signal comes.
+        let objects = objects(&outcome);
+        assert_eq!(objects.last().expect("there are some")["type"], "end");
+        if objects.of("behaviour").count() < number_listed() {
+            outcome.exits(130).silently();
+        }
+        assert!(fs::read_to_string(&file).unwrap().ends_with("</html>"));
+    }
+}
+
+fn number_listed() -> usize {
+    let listed = Probe::new("audit --list").run().exits(0);
+    listed.stdout.lines().filter(|line| line.starts_with("  ")).count()
+}
+
+/// An audit of what is quick, kept in a file.
+#[track_caller]
+fn save(file: &Path, more: &str) {
+    Probe::new(&format!("audit {QUICK} {more} --save")).arg(file).run().exits(0).silently();
+}
+
+fn diff(a: &Path, b: &Path, format: &str) -> Outcome {
+    Probe::new(&format!("diff --format {format}")).arg(a).arg(b).run()
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn ten_audits_of_one_kernel_give_no_difference() {
+    let directory = TempDir::new().unwrap();
+    let first = directory.path().join("first");
+    save(&first, "");
+    for number in 1..10 {
+        let next = directory.path().join(format!("{number}"));
+        save(&next, "");
+        assert_eq!(fs::read_to_string(&next).unwrap(), fs::read_to_string(&first).unwrap());
+        let table = diff(&first, &next, "table").exits(0).silently();
+        assert!(table.stdout.ends_with("\nno difference\n"), "{table}");
+        assert_eq!(diff(&first, &next, "json").exits(0).silently().stdout, "");
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn both_backends_see_the_same_behaviours() {
+    let directory = TempDir::new().unwrap();
+    let [one, other] = ["tp_btf", "tracepoint"].map(|backend| {
+        let file = directory.path().join(backend);
+        save(&file, &format!("--backend {backend}"));
+        file
+    });
+    let objects = diff(&one, &other, "json").exits(1).silently().objects();
+    schema::hold(&objects);
+    assert_eq!(objects.one("difference")["subject"], "backend");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn what_differs_is_told_with_both_sides() {
+    let directory = TempDir::new().unwrap();
+    let (one, other) = (directory.path().join("one"), directory.path().join("other"));
+    save(&one, "");
+    let changed = fs::read_to_string(&one).unwrap().replacen("ECONNREFUSED", "ETIMEDOUT", 1);
+    fs::write(&other, changed).unwrap();
+    let differences = diff(&one, &other, "json").exits(1).silently().objects();
+    schema::hold(&differences);
+    let difference = differences.one("difference");
+    assert_eq!(difference["name"], "open/refused");
+    assert!(text(&difference["a"]).ends_with("ECONNREFUSED"), "{difference}");
+    assert!(text(&difference["b"]).ends_with("ETIMEDOUT"), "{difference}");
+    let table = diff(&one, &other, "table").exits(1).silently();
+    let lines: Vec<&str> = table.stdout.lines().collect();
+    let at = |word: &str| lines.iter().position(|line| line.ends_with(word));
+    assert_eq!(at("connect  ECONNREFUSED").map(|at| at + 1), at("connect  ETIMEDOUT"), "{table}");
+    assert!(at("1 behaviour differs").is_some(), "{table}");
+}
+
+#[test]
+fn what_is_no_profile_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let foreign = file("foreign", "{\"type\":\"ready\"}\n");
+    let newer = file("newer", "{\"format\":\"probe-profile\",\"version\":99}");
+    let cut = file("cut", "{\"format\":\"probe-profile\",\"version\":1,\"kernel\":");
+    for (path, words) in [
+        (&foreign, ["foreign: not a profile of probe's", "--save FILE"]),
+        (&newer, ["newer: a profile in version 99", "reads version 1"]),
+        (&cut, ["cut: the profile is corrupted", "line 1"]),
+        (&directory.path().join("none"), ["none: ", "No such file"]),
+    ] {
+        assert_eq!(diff(path, &newer, "table").exits(2).saying(&words).stdout, "");
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn the_page_has_diagram_and_packets() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("page.html");
+    Probe::new(&format!("audit {QUICK} --html")).arg(&file).run().exits(0).silently();
+    let page = fs::read_to_string(&file).unwrap();
+    for part in
+        ["<!DOCTYPE html>", "class=\"diagram\"", "class=\"sequence\"", "SYN_SENT → SYN_RECV: 2×", "</html>"]
+    {
+        assert!(page.contains(part), "no {part} in the page");
+    }
+    for id in QUICK.split(' ') {
+        assert!(page.contains(&format!("id=\"{}\"", id.replace('/', "-"))), "{id}");
+    }
+    assert!(!page.contains("<script") && !page.contains("http"));
+    Probe::new(&format!("audit {QUICK} --html"))
+        .arg(&file)
+        .arg("--save")
+        .arg(&file)
+        .run()
+        .exits(2)
+        .saying(&["same file"]);
+}
