@@ -111,7 +111,7 @@ impl Edge for Formatted<'_> {
     }
 
     #[inline(always)]
-    fn local_port(&self) -> u16 {
+    fn sport(&self) -> u16 {
         self.event(Field::EventLocalPort).unwrap_or(0)
     }
 

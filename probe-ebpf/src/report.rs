@@ -104,7 +104,7 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
 }
 
 #[inline(always)]
-fn closed<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut ClosedRecord, kind: u32) {
+fn closed<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut ClosedRecord, kind: u16) {
     // SAFETY: a reserved record, and the tracepoint's own socket.
     unsafe {
         fill(edge, stored, &raw mut (*record).transition, kind);

@@ -149,8 +149,15 @@ impl Stored {
         // Whoever acts on an accepted socket has it now: a worker, perhaps, of the process that listens.
         if self.known != OWNER_EXACT && self.is_owners_call(edge, shuts) && task::process::<E::Access>() != 0
         {
+            let before = self.owner_fits;
             self.claim::<E>();
-            self.fits = Verdict::Undecided;
+            // A socket that was asked for stays so, whoever it has passed to: the reader holds it so, too. Of
+            // one that passed undecided, the reader alone knows whether it was.
+            if before == Verdict::Fits || (before, self.owner_fits) == (Verdict::Undecided, Verdict::Other) {
+                self.owner_fits = before;
+            } else if self.fits == Verdict::Other {
+                self.fits = Verdict::Undecided;
+            }
         }
     }
 

@@ -49,6 +49,7 @@ impl Life {
             life.state = earlier.state;
             life.entered = earlier.entered;
             life.continuous = earlier.continuous;
+            life.past.left_port = earlier.ends.local.port;
         }
         life.past.passive = Some(open == Some(Open::Passive));
         life.past.first_port = report.ends.local.port;

@@ -20,6 +20,7 @@ impl Tracker {
             past: Past {
                 passive: (open != Open::Preexisting).then_some(open == Open::Passive),
                 first_port: summary.first_port,
+                left_port: None,
                 deferred: false,
             },
             call: end.syscall.and_then(|number| self.calls.by_number(number)),

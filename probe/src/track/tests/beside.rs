@@ -24,7 +24,10 @@ fn failure(holders: Vec<Listed>) -> BindFailure {
 
 /// Whose the one holder is by what the tracker knows.
 fn holder(tracker: &mut Tracker, row: Listed) -> (Option<u32>, Known) {
-    let owner = tracker.bind_failed(failure(vec![row])).holders.remove(0).owner;
+    let cookie = row.cookie;
+    let failure = tracker.bind_failed(failure(vec![row]));
+    let row = failure.holders.into_iter().find(|row| row.cookie == cookie).unwrap();
+    let owner = row.owner;
     (owner.task.map(|task| task.pid), owner.known)
 }
 
