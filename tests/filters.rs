@@ -1,16 +1,17 @@
 //! What `probe trace` is asked to show: of one workload, each filter shows the lives that it names, whole, and no
 //! others. A trace without filters says which lives there are.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use probe::net::{Namespace, sysctl::IP_LOCAL_PORT_RANGE};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::{
     actor::Actor,
     cgroups::Group,
     support::{Running, number, text},
-    tracing,
+    tracing::{self, BACKENDS},
 };
 
 /// The only port that the kernel can choose in the second namespace.
@@ -217,4 +218,32 @@ fn places_on_the_classic_tracepoint() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn owners_on_the_classic_tracepoint() {
     each_shows_its_own("tracepoint", OWNERS);
+}
+
+/// The MPTCP socket and its subflow live one life each.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn mptcp_and_its_subflows() {
+    for backend in BACKENDS {
+        let inside = Namespace::private().unwrap();
+        let mptcp = || Socket::new(Domain::IPV4, Type::STREAM, Some(socket2::Protocol::MPTCP));
+        let Ok(server) = inside.enter(mptcp).unwrap() else {
+            // This kernel has no MPTCP, so nothing to tell apart.
+            return;
+        };
+        let traces = ["tcp", "mptcp"].map(|protocol| {
+            let flags = format!("--backend {backend} --protocol {protocol}");
+            (protocol, tracing::begin(&flags, &[&inside]))
+        });
+        server.bind(&"127.0.0.1:5001".parse::<SocketAddr>().unwrap().into()).unwrap();
+        server.listen(1).unwrap();
+        let client = inside.enter(mptcp).unwrap().unwrap();
+        client.connect(&server.local_addr().unwrap()).unwrap();
+        for (protocol, mut running) in traces {
+            running.wait_for_state("ESTABLISHED");
+            let objects = tracing::end(running);
+            let others: Vec<_> = objects.of("transition").filter(|one| one["protocol"] != protocol).collect();
+            assert!(others.is_empty(), "{backend} {protocol}: {others:?}");
+        }
+    }
 }
