@@ -38,7 +38,7 @@ fn around_a_burst(flags: &str) -> Objects {
     stage.end()
 }
 
-fn between<'a>(objects: &'a Objects, local: u16, remote: u16) -> &'a Value {
+fn between(objects: &Objects, local: u16, remote: u16) -> &Value {
     let mut found = objects
         .of("connection")
         .filter(|connection| connection["local"]["port"] == local && connection["remote"]["port"] == remote);
@@ -50,12 +50,21 @@ fn between<'a>(objects: &'a Objects, local: u16, remote: u16) -> &'a Value {
 fn what_is_lost_is_counted() {
     for backend in BACKENDS {
         let objects = around_a_burst(&format!("--backend {backend}"));
-        let lost: u64 = objects.of("lost").map(|lost| number(&lost["count"])).sum();
+        let lost = |place: &str| -> u64 {
+            let here = objects.of("lost").filter(|lost| lost["where"] == place);
+            here.map(|lost| number(&lost["count"])).sum()
+        };
         let told = objects.of("transition").count() as u64;
-        // Beside the burst: a listener, and six changes at each of four ends, less one at the children's.
-        assert_eq!(told + lost, 2 * BURST + 1 + 2 * 5 + 2 * 5, "{backend}: {told} told, {lost} lost");
+        let known = told + lost("ring");
+        // Beside the burst: a listener, and five changes at each of four ends.
+        let happened = 2 * BURST + 1 + 4 * 5;
+        // What the kernel has passed over may have been anybody's.
+        assert!(
+            known <= happened && happened <= known + lost("kernel"),
+            "{backend}: {told} told of {happened}, lost: {:?}",
+            objects.of("lost").collect::<Vec<_>>()
+        );
         assert!(told < BURST, "{backend}: {told} told");
-        assert!(objects.of("lost").all(|lost| lost["where"] == "ring"), "{backend}");
         assert_eq!(objects.of("finding").filter(|one| one["kind"] == "illegal-transition").count(), 0);
     }
 }

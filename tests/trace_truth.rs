@@ -153,9 +153,9 @@ type Ends = [(IpAddr, u16); 2];
 fn ends_of(life: &[&Change]) -> Ends {
     [0, 1].map(|end| {
         let known = |address: &IpAddr| !address.is_unspecified();
-        let addresses = life.iter().rev().map(|change| change.addresses[end]);
+        let mut addresses = life.iter().rev().map(|change| change.addresses[end]);
         let port = life.iter().rev().map(|change| change.ports[end]).find(|port| *port != 0);
-        let address = addresses.clone().find(known).or(addresses.last());
+        let address = addresses.find(known).or(life.first().map(|change| change.addresses[end]));
         (address.expect("a life has changes"), port.unwrap_or(0))
     })
 }

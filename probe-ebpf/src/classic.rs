@@ -96,12 +96,12 @@ impl Edge for Formatted<'_> {
     }
 
     #[inline(always)]
-    fn old(&self) -> u8 {
+    fn old_state(&self) -> u8 {
         self.old
     }
 
     #[inline(always)]
-    fn new(&self) -> u8 {
+    fn new_state(&self) -> u8 {
         self.new
     }
 

@@ -19,8 +19,8 @@ pub trait Edge {
     /// The `struct sock`.
     fn sk(&self) -> *const u8;
     fn protocol(&self) -> u16;
-    fn old(&self) -> u8;
-    fn new(&self) -> u8;
+    fn old_state(&self) -> u8;
+    fn new_state(&self) -> u8;
     fn family(&self) -> u16;
     /// `inet_sport` in host order; 0 is unbound or cleared.
     fn sport(&self) -> u16;
@@ -53,7 +53,7 @@ pub trait Edge {
     #[inline(always)]
     fn local_port(&self) -> u16 {
         // A socket that connects again still has the last connection's port in `inet_sport`.
-        let bound = if self.new() == SYN_SENT { self.field(Field::BoundPort) } else { None };
+        let bound = if self.new_state() == SYN_SENT { self.field(Field::BoundPort) } else { None };
         bound.unwrap_or_else(|| self.sport())
     }
 

@@ -135,10 +135,10 @@ pub fn current_task(task: &TaskRecord) -> Verdict {
     // SAFETY: keys that live as long as the calls.
     unsafe {
         if is_asked(Asked::PIDS) {
-            fits = fits.and(Verdict::of(PIDS.get(&task.tgid).is_some()));
+            fits = fits.and(Verdict::of(PIDS.get(task.tgid).is_some()));
         }
         if is_asked(Asked::COMMS) {
-            fits = fits.and(Verdict::of(COMMS.get(&task.comm).is_some()));
+            fits = fits.and(Verdict::of(COMMS.get(task.comm).is_some()));
         }
     }
     if is_asked(Asked::CGROUPS) {
@@ -157,7 +157,7 @@ fn cgroup() -> Verdict {
             return Other;
         }
         // SAFETY: a key that lives as long as the call.
-        if unsafe { CGROUPS.get(&id) }.is_some() {
+        if unsafe { CGROUPS.get(id) }.is_some() {
             return Fits;
         }
     }
@@ -178,7 +178,7 @@ fn ends<E: Edge>(edge: &E) -> Verdict {
     }
     if is_asked(Asked::NAMESPACES) {
         // SAFETY: a key that lives as long as the call.
-        let is_named = |netns: u32| unsafe { NAMESPACES.get(&netns) }.is_some();
+        let is_named = |netns: u32| unsafe { NAMESPACES.get(netns) }.is_some();
         fits = fits.and(edge.netns().map_or(Undecided, |netns| Verdict::of(is_named(netns))));
     }
     if is_asked(Asked::LOCAL_PORTS) {
@@ -202,7 +202,7 @@ fn ends<E: Edge>(edge: &E) -> Verdict {
 /// The local port, where it is certain not to change any more.
 #[inline(always)]
 fn chosen_port<E: Edge>(edge: &E) -> u16 {
-    let may_be_stale = edge.new() == SYN_SENT && fields::offset(Field::BoundPort).is_none();
+    let may_be_stale = edge.new_state() == SYN_SENT && fields::offset(Field::BoundPort).is_none();
     if may_be_stale { 0 } else { edge.local_port() }
 }
 

@@ -16,10 +16,10 @@ use crate::{
 pub fn descend(ctx: TracePointContext) -> u32 {
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: a key that lives as long as the call.
-    if unsafe { PIDS.get(&parent) }.is_some() {
+    if unsafe { PIDS.get(parent) }.is_some() {
         // SAFETY: the tracepoint's own record, read where its format file says.
         if let Some(child) = unsafe { Probed::field::<u32>(ctx.as_ptr().cast(), Field::ForkChild) } {
-            let _ = PIDS.insert(&child, &1, 0);
+            let _ = PIDS.insert(child, 1, 0);
         }
     }
     0
@@ -32,7 +32,7 @@ pub fn descend(ctx: TracePointContext) -> u32 {
 pub fn forget(ctx: TracePointContext) -> u32 {
     // SAFETY: the tracepoint's own record, read where its format file says.
     if let Some(gone) = unsafe { Probed::field::<u32>(ctx.as_ptr().cast(), Field::FreedTask) } {
-        let _ = PIDS.remove(&gone);
+        let _ = PIDS.remove(gone);
     }
     0
 }

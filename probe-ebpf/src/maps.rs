@@ -83,7 +83,7 @@ fn submit<T: 'static>(fill: impl FnOnce(*mut T), wakeup: impl FnOnce() -> u64) {
         // Other CPUs count as well. Rust has no atomic addition for this target, though BPF does.
         // SAFETY: as above.
         unsafe {
-            asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64)
+            asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
         };
         return;
     };

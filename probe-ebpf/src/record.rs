@@ -59,8 +59,8 @@ pub unsafe fn fill<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut Tran
         (*record).family = family;
         (*record).local_port = edge.local_port();
         (*record).remote_port = edge.remote_port();
-        (*record).old = edge.old();
-        (*record).new = edge.new();
+        (*record).old = edge.old_state();
+        (*record).new = edge.new_state();
         (*record).shutdown = edge.field::<u8>(Field::Shutdown).unwrap_or(UNKNOWN_U8);
         (*record).flags = flags(edge, stored);
         let (local, remote) = edge.addresses(family);

@@ -20,7 +20,7 @@ use crate::{
 /// Takes a transition.
 #[inline(always)]
 pub fn report<E: Edge>(edge: &E) {
-    let shape = Shape::of(edge.old(), edge.new());
+    let shape = Shape::of(edge.old_state(), edge.new_state());
     let mut stored = remember(edge, shape);
     if !filter::passes(edge, stored.as_deref_mut()) {
         return;
@@ -29,7 +29,7 @@ pub fn report<E: Edge>(edge: &E) {
     // Until the reader is ready, it looks for a transition of its own.
     if modes::summaries() && !filter::is_open() {
         // A listener has no summary, nor has what is destroyed after its end.
-        if shape == Shape::Closed && edge.old() != LISTEN && edge.old() != CLOSE {
+        if shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE {
             emit(|record| summary(edge, stored, record));
         }
         return;
@@ -87,7 +87,7 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
         (*record).owner_cgroup = 0;
         // What was in the ring's memory before must not leave it.
         (*record).owner = (*record).transition.task;
-        if edge.old() == LISTEN || edge.new() == SYN_RECV {
+        if edge.old_state() == LISTEN || edge.new_state() == SYN_RECV {
             (*record).known = OWNER_UNKNOWN;
             debug!(
                 edge.context(),

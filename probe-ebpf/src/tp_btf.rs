@@ -78,12 +78,12 @@ impl Edge for Typed<'_> {
     }
 
     #[inline(always)]
-    fn old(&self) -> u8 {
+    fn old_state(&self) -> u8 {
         self.old
     }
 
     #[inline(always)]
-    fn new(&self) -> u8 {
+    fn new_state(&self) -> u8 {
         self.new
     }
 
@@ -132,12 +132,13 @@ impl Edge for Typed<'_> {
 
     #[inline(always)]
     fn stored(&self) -> Option<&'static mut Stored> {
-        // SAFETY: the tracepoint's own socket, here and below.
+        // SAFETY: the tracepoint's own socket.
         unsafe { stored(self.sk) }
     }
 
     #[inline(always)]
     fn stored_or_new(&self) -> Option<&'static mut Stored> {
+        // SAFETY: as above.
         unsafe { stored_or_new(self.sk) }
     }
 

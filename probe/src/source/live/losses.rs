@@ -3,7 +3,10 @@
 //! The kernel side counts them, and every record says how many there had been before it. So the loss is told right
 //! before the first record after it: between two reports that follow each other in the stream, none is missing.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use aya::maps::{Array, MapData};
 use probe_ebpf::RecordHeader;
@@ -11,20 +14,32 @@ use zerocopy::FromBytes as _;
 
 use crate::model::Event;
 
+/// How long a loss behind the last record may wait to be told.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What has been told of the kernel side's count.
 pub struct Losses {
     counter: Array<MapData, u64>,
+    /// When it was asked last.
+    asked: Instant,
     told: Told,
 }
 
 impl Losses {
     /// Of the kernel side's counter.
     pub fn of(counter: Array<MapData, u64>) -> Self {
-        Self { counter, told: Told(0) }
+        Self { counter, asked: Instant::now(), told: Told(0) }
+    }
+
+    /// Whether it is time to ask for what is missing behind the last record. Seldom: while a map is asked, the kernel
+    /// passes over classic programs on that CPU (`bpf_disable_instrumentation`).
+    pub fn is_due(&self) -> bool {
+        self.asked.elapsed() > PAUSE
     }
 
     /// How many there have been, by now.
-    pub fn counted(&self) -> io::Result<u32> {
+    pub fn counted(&mut self) -> io::Result<u32> {
+        self.asked = Instant::now();
         // It wraps in the records, and so it does here.
         self.counter.get(&0, 0).map(|count| count as u32).map_err(io::Error::other)
     }

@@ -30,6 +30,9 @@ pub struct Misses {
     info: Option<File>,
     /// How often the second program stood in.
     nested: PerCpuArray<MapData, u64>,
+    /// The count when it was asked last, and that of which it was told what is missed.
+    passed_over: u64,
+    settled: u64,
     told: u64,
 }
 
@@ -41,7 +44,7 @@ impl Misses {
             PerCpuArray::try_from(nested).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let fd = ebpf.program(program).and_then(|program| program.fd().ok());
         let info = fd.and_then(|fd| File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok());
-        Ok(Self { info, nested, told: 0 })
+        Ok(Self { info, nested, passed_over: 0, settled: 0, told: 0 })
     }
 
     /// How many there have been since this was asked last.
@@ -50,9 +53,13 @@ impl Misses {
         let mut text = [0; 1024];
         let length = info.read_at(&mut text, 0)?;
         let passed_over = count(&String::from_utf8_lossy(&text[..length]));
-        // Asked in this order, so that none counts as missed which the second program is just about to take.
+        // What was passed over by the time before has been taken by the second program by now, if it was.
+        let before = std::mem::replace(&mut self.passed_over, passed_over);
+        if std::mem::replace(&mut self.settled, before) == before {
+            return Ok(0);
+        }
         let nested: u64 = self.nested.get(&0, 0).map_err(io::Error::other)?.iter().sum();
-        let missed = passed_over.saturating_sub(nested);
+        let missed = before.saturating_sub(nested);
         let new = missed.saturating_sub(self.told);
         self.told = self.told.max(missed);
         Ok(new)

@@ -171,22 +171,20 @@ impl Live {
 
     /// Takes what is in the ring now, without waiting.
     fn take(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
-        let (ring, losses, begin) = (self.ring.get_mut(), &mut self.losses, out.len());
-        let counted = losses.counted()?;
-        for taken in 0..BATCH {
-            let Some(record) = ring.next() else {
-                if taken == 0 {
-                    out.extend(losses.at_the_end(counted));
-                }
-                break;
-            };
-            out.extend(losses.before(&record));
-            match decode::decode(&record, self.backend, &self.reasons) {
-                Ok(event) => out.push(event),
-                Err(error) => {
-                    warn!("{error}");
-                    out.push(Event::Lost { count: 1, place: "reader".into() });
-                }
+        let is_due = self.losses.is_due();
+        self.take_and_ask(out, is_due)
+    }
+
+    /// The same. Where the ring is empty, `asks` is whether the kernel side is asked what it has lost since.
+    fn take_and_ask(&mut self, out: &mut Vec<Event>, asks: bool) -> Result<(), SourceError> {
+        let begin = out.len();
+        self.read(out);
+        if asks && out.len() == begin {
+            let counted = self.losses.counted()?;
+            // What has come in between has the count with it.
+            self.read(out);
+            if out.len() == begin {
+                out.extend(self.losses.at_the_end(counted));
             }
         }
         let missed = self.misses.new_ones().map_err(SourceError::Live)?;
@@ -198,6 +196,21 @@ impl Live {
             log.flush();
         }
         Ok(())
+    }
+
+    fn read(&mut self, out: &mut Vec<Event>) {
+        let ring = self.ring.get_mut();
+        for _ in 0..BATCH {
+            let Some(record) = ring.next() else { break };
+            out.extend(self.losses.before(&record));
+            match decode::decode(&record, self.backend, &self.reasons) {
+                Ok(event) => out.push(event),
+                Err(error) => {
+                    warn!("{error}");
+                    out.push(Event::Lost { count: 1, place: "reader".into() });
+                }
+            }
+        }
     }
 }
 
@@ -229,7 +242,7 @@ impl Source for Live {
         let begun = clock::now();
         loop {
             let known = out.len();
-            self.take(out)?;
+            self.take_and_ask(out, true)?;
             let came_since = |event: &Event| match event {
                 Event::Report(report) => report.at > begun,
                 Event::Summary(summary) => summary.end.at > begun,
