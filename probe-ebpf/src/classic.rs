@@ -79,6 +79,7 @@ unsafe fn protocol(event: *const u8) -> Option<u16> {
 impl Edge for Formatted<'_> {
     type Access = Probed;
     type Context = TracePointContext;
+    const INHERITS: bool = false;
 
     #[inline(always)]
     fn context(&self) -> &TracePointContext {

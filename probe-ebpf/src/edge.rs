@@ -14,6 +14,8 @@ pub trait Edge {
     type Access: Access;
     /// The program's own context.
     type Context: EbpfContext;
+    /// Whether a listener's child has its listener's owner with it.
+    const INHERITS: bool;
 
     fn context(&self) -> &Self::Context;
     /// The `struct sock`.

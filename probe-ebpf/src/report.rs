@@ -31,8 +31,12 @@ pub fn report<E: Edge>(edge: &E) {
         // A listener has no summary, nor has what is destroyed after its end.
         if shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE {
             emit(|record| summary(edge, stored, record));
+            return;
         }
-        return;
+        // Where the kernel does not know whose its children are, the reader must know the listeners.
+        if E::INHERITS || !is_listeners(edge) {
+            return;
+        }
     }
     match shape {
         Shape::Call | Shape::Child => emit(|record| opened(edge, stored, record)),
@@ -40,6 +44,12 @@ pub fn report<E: Edge>(edge: &E) {
         // SAFETY: a reserved record.
         Shape::Plain => emit(|record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
     }
+}
+
+/// Whether a listener comes or goes.
+#[inline(always)]
+fn is_listeners<E: Edge>(edge: &E) -> bool {
+    edge.new_state() == LISTEN || (edge.old_state(), edge.new_state()) == (LISTEN, CLOSE)
 }
 
 /// Whether sockets are followed from transition to transition.

@@ -61,6 +61,7 @@ struct Typed<'a> {
 impl Edge for Typed<'_> {
     type Access = Direct;
     type Context = BtfTracePointContext;
+    const INHERITS: bool = true;
 
     #[inline(always)]
     fn context(&self) -> &BtfTracePointContext {
