@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
+    thread::panicking,
 };
 
 use serde_json::Value;
@@ -58,7 +59,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.directory);
+        let removed = fs::remove_dir(&self.directory);
+        // A test that has failed may have left somebody in it.
+        assert!(removed.is_ok() || panicking(), "{}: {removed:?}", self.name);
     }
 }
 
@@ -72,15 +75,20 @@ fn root() -> PathBuf {
     Path::new(place.expect("a hierarchy of cgroups of version 2")).to_owned()
 }
 
-/// A client in a group connects to a server outside; the server closes first, after `meanwhile`.
-fn connection_from(group: Group, flags: &str, meanwhile: impl FnOnce(&mut Stage, Actor, Group)) -> Objects {
+/// A client in a group connects to a server outside; the server closes first, after `meanwhile`. The group that this
+/// returns stays until the end.
+fn connection_from(
+    group: Group,
+    flags: &str,
+    meanwhile: impl FnOnce(&mut Stage, Actor, Group) -> Option<Group>,
+) -> Objects {
     let mut stage = Stage::with(flags);
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     group.takes(&client);
     let there = server.at("listen l 127.0.0.1:0");
     client.does(&format!("connect c {there}"));
     server.does("accept s l");
-    meanwhile(&mut stage, client, group);
+    let _stays = meanwhile(&mut stage, client, group);
     server.does("close s");
     stage.wait_for("connection", 2);
     stage.end()
@@ -103,6 +111,7 @@ fn a_path_outlives_its_cgroup() {
             stage.running.wait_for_state("SYN_SENT");
             client.exits();
             drop(group);
+            None
         });
         let clients = of(&objects, "client");
         assert!(clients.len() > 3, "{clients:?}");
@@ -120,8 +129,9 @@ fn a_container_is_named() {
     let id = "0123456789abcdef".repeat(4);
     let engine = Group::new("engine");
     let group = engine.below(&format!("docker-{id}.scope"));
-    let objects = connection_from(group, "--connections", |_, client, _group| {
-        client.does("close c");
+    let objects = connection_from(group, "--connections", |_, client, group| {
+        client.exits();
+        Some(group)
     });
     let clients = of(&objects, "client");
     assert_eq!(clients.len(), 1, "{clients:?}");

@@ -199,3 +199,20 @@ fn nobody_looks_without_a_snapshot() {
         assert_eq!(owner(server), Old::owner(&old.server, "server", "exact"), "{backend}");
     }
 }
+
+/// Whose an old socket is that only ever had events of its peer's making, nobody knows then.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn no_bystander_is_named_without_a_snapshot() {
+    for view in ["", "--connections"] {
+        for backend in BACKENDS {
+            let old = Old::sockets();
+            let running = old.trace(&format!("--no-snapshot --backend {backend} {view}"));
+            old.client.does("abort open");
+            let objects = end(running, 2);
+            let reset = connection(&objects, old.there, old.open);
+            is_old(reset, &["ESTABLISHED", "CLOSE"]);
+            assert_eq!(owner(reset), json!([null, null, "unknown"]), "{backend} {view}: {reset}");
+        }
+    }
+}

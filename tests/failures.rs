@@ -139,8 +139,9 @@ fn without_either_interface_one_line_names_both() {
     without(&hidden, "run").exits(3).saying(&["cannot be traced", "BTF", "mount -t tracefs"]);
 }
 
+/// Expects a refusal of these arguments with all of these words.
 #[track_caller]
-fn usage(arguments: &str, words: &[&str]) {
+pub fn usage(arguments: &str, words: &[&str]) {
     let outcome = Probe::new(arguments).run().exits(2).naming(words);
     assert_eq!(outcome.stdout, "");
 }

@@ -1,7 +1,6 @@
 //! Names that mean harm: a process and a cgroup may call themselves anything.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
+use std::collections::BTreeSet;
 
 use nix::sys::signal::Signal;
 use probe::net::Namespace;
@@ -9,11 +8,11 @@ use probe::net::Namespace;
 use crate::{
     actor::Actor,
     cgroups::Group,
-    support::{Outcome, Probe},
+    support::{Objects, Outcome, Probe, text},
     tracing,
 };
 
-/// No more than the kernel keeps of a name: 15 bytes.
+/// Such names; the kernel keeps 15 bytes of one.
 const NAMES: [&[u8]; 6] = [
     b"\x1b[2J\x1b[31mred",
     b"\x1b]0;title\x07",
@@ -23,13 +22,14 @@ const NAMES: [&[u8]; 6] = [
     b"\"},{\"pid\":1",
 ];
 
-/// What they do, while this trace looks on.
-fn trace(flags: &str, expected: &str, ends: usize) -> Outcome {
+/// What is said of processes with such names.
+fn trace(names: &[&[u8]], flags: &str) -> Outcome {
     let inside = Namespace::private().unwrap();
     let group = Group::new("\u{1b}[7m\u{202e}group");
     let mut running = Probe::new(&format!("trace --netns {} {flags}", inside.inode())).start();
-    running.wait_for_line("begin", |line| line.contains(expected));
-    for name in NAMES {
+    // A heading, or an object.
+    running.wait_for_line("beginning", |line| line.starts_with("probe on ") || line.contains("ready"));
+    for name in names {
         let actor = Actor::inside(&inside, "polite");
         actor.is_called(name);
         group.takes(&actor);
@@ -38,7 +38,6 @@ fn trace(flags: &str, expected: &str, ends: usize) -> Outcome {
         actor.does("listen l 127.0.0.1:7000");
         actor.exits();
     }
-    assert_eq!(ends, NAMES.len());
     running.signal(Signal::SIGINT);
     running.finish().exits(0).silently()
 }
@@ -47,11 +46,55 @@ fn trace(flags: &str, expected: &str, ends: usize) -> Outcome {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn a_table_lets_none_of_it_through() {
     for view in ["", "--connections", "--only connect-failed,bind-failed"] {
-        let outcome = trace(view, "probe on ", NAMES.len());
-        let harmful = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
-        assert_eq!(outcome.stdout.chars().find(|c| harmful(*c)), None, "{outcome}");
+        let outcome = trace(&NAMES, view);
+        let harmful = |c: &char| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c);
+        assert_eq!(outcome.stdout.chars().find(harmful), None, "{outcome}");
         assert!(outcome.stdout.contains(r"\u{1b}[2J"), "{outcome}");
-        let lines = trace(view, "probe on ", NAMES.len()).stdout.lines().count();
-        assert_eq!(lines, outcome.stdout.lines().count(), "a name has made a line of its own: {outcome}");
+        let polite = trace(&NAMES.map(|_| &b"polite"[..]), view);
+        let lines =
+            |outcome: &Outcome| outcome.stdout.lines().filter(|line| line.contains("127.0.0.1:")).count();
+        assert_eq!(lines(&polite), lines(&outcome), "a name has made a line of its own: {outcome}");
+    }
+}
+
+/// JSON has them as they are, but for what is not UTF-8.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn json_has_them_whole() {
+    for view in ["", "--connections", "--only connect-failed,bind-failed"] {
+        let objects = tracing::held(trace(&NAMES, &format!("--format json {view}")).objects());
+        assert_eq!(names(&objects), expected(), "{view}");
+        let owners = || objects.iter().filter_map(|object| object.get("owner"));
+        let paths: BTreeSet<_> = owners().filter_map(|owner| owner["cgroup_path"].as_str()).collect();
+        assert!(paths.iter().any(|path| path.ends_with("\u{1b}[7m\u{202e}group")), "{paths:?}");
+    }
+}
+
+fn names(objects: &Objects) -> BTreeSet<String> {
+    let owners = objects.iter().filter_map(|object| object.get("owner"));
+    owners.map(|owner| text(&owner["comm"]).to_owned()).collect()
+}
+
+fn expected() -> BTreeSet<String> {
+    NAMES.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+}
+
+/// A name can be asked for, byte by byte.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn they_can_be_asked_for() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+    for name in NAMES {
+        let inside = Namespace::private().unwrap();
+        let probe = tracing::trace_of("--comm", &[]).arg(OsStr::from_bytes(name));
+        let running = tracing::begin_with(probe.arg("--netns").arg(inside.inode().to_string()));
+        for other in [name, b"polite"] {
+            let actor = Actor::inside(&inside, "polite");
+            actor.is_called(other);
+            actor.tries("connect c 127.0.0.1:9").unwrap_err();
+        }
+        let objects = tracing::end(running);
+        assert_eq!(names(&objects), BTreeSet::from([String::from_utf8_lossy(name).into_owned()]));
+        assert_eq!(objects.of("transition").count(), 2);
     }
 }

@@ -13,6 +13,7 @@
 //! - `audit`: what TCP does, on this kernel and beside another's
 //! - `time_wait`: what stays of connections
 //! - `round_trip`: traces recorded, and seen again
+//! - `stops`, `loss`, `hostile`, `usage`: what can come in the way of a trace
 //! - `rendezvous`: two processes that meet
 //! - `interrupted`, `remains`: runs that are cut short, and what is left of them
 //! - `failures`: checks, hosts and command lines that are wrong
@@ -34,8 +35,10 @@ mod existing;
 mod failures;
 mod filters;
 mod findings;
+mod hostile;
 mod interrupted;
 mod kernel_trace;
+mod loss;
 mod objects;
 mod owners;
 mod pcap;
@@ -45,10 +48,12 @@ mod replay;
 mod round_trip;
 mod run;
 mod schema;
+mod stops;
 mod support;
 mod time_wait;
 mod trace_truth;
 mod tracing;
+mod usage;
 mod wire;
 mod witness;
 mod workload;

@@ -13,8 +13,7 @@ use crate::{
 use nix::sys::signal::Signal;
 
 /// What happens while it is recorded: something of every kind.
-fn play(stage: &Stage, old: &Actor) {
-    let group = Group::new("recorded");
+fn play(stage: &Stage, group: &Group, old: &Actor) {
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     group.takes(&client);
     server.does("listen l 127.0.0.1:7000");
@@ -55,7 +54,9 @@ impl Recorded {
         let file = directory.path().join("recording");
         let flags = format!("--stuck-after 100ms {flags} --record {}", file.display());
         let mut stage = Stage::of(inside, &flags);
-        play(&stage, &old);
+        // Its name is looked up when somebody in it is first told of.
+        let group = Group::new("recorded");
+        play(&stage, &group, &old);
         let deaf = DeafListener::inside(&stage.inside);
         let waiting = stage.actor("waiting");
         waiting.does(&format!("begin-connect c {}", deaf.local));

@@ -81,7 +81,7 @@ fn those_that_close_first_leave_something() {
                 });
                 let connection =
                     connections.next().unwrap_or_else(|| panic!("{port}: no connection left {remains}"));
-                assert_eq!(text(&connection["path"].as_array().unwrap().last().unwrap()), "CLOSE");
+                assert_eq!(text(connection["path"].as_array().unwrap().last().unwrap()), "CLOSE");
                 assert_eq!(connection["owner"], remains["owner"], "{backend} {view}");
             }
         }

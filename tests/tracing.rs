@@ -59,10 +59,11 @@ pub fn begin(flags: &str, namespaces: &[&Namespace]) -> Running {
     begin_with(trace_of(flags, namespaces))
 }
 
-/// The trace before it is started.
+/// The trace before it is started. One whose test is killed ends by itself in the end.
 pub fn trace_of(flags: &str, namespaces: &[&Namespace]) -> Probe {
     let netns: String = namespaces.iter().map(|inside| format!(" --netns {}", inside.inode())).collect();
-    Probe::new(&format!("trace --format json {flags}{netns}"))
+    let duration = if flags.contains("--duration") { "" } else { "--duration 10m" };
+    Probe::new(&format!("trace --format json {duration} {flags}{netns}"))
 }
 
 /// Starts a trace and waits until it is ready.

@@ -13,11 +13,12 @@ use aya_ebpf::{
     macros::tracepoint,
     programs::TracePointContext,
 };
-use probe_ebpf::{BindRecord, Field, KIND_BIND};
+use probe_ebpf::{BindRecord, Field, KIND_BIND, TaskRecord};
 
 use crate::{
     access::{Access, Direct, Probed},
     edge::netns,
+    filter::{self, Verdict},
     maps::emit_now,
     record::{AF_INET, AF_INET6, header, is_tcp},
     task,
@@ -42,6 +43,9 @@ fn report(event: *const u8) -> Option<()> {
     if returned >= 0 {
         return None;
     }
+    if filter::names_owners() && caller() == Verdict::Other {
+        return None;
+    }
     let call = Call::current()?;
     // SAFETY: called from the task's own system call.
     let sk = unsafe { stream_socket(call.descriptor)? };
@@ -64,6 +68,15 @@ fn report(event: *const u8) -> Option<()> {
         task::write::<Probed>(&raw mut (*record).task);
     });
     Some(())
+}
+
+/// What the filter makes of the caller.
+#[inline(always)]
+fn caller() -> Verdict {
+    let mut task = MaybeUninit::<TaskRecord>::uninit();
+    task::write::<Probed>(task.as_mut_ptr());
+    // SAFETY: filled.
+    filter::current_task(unsafe { task.assume_init_ref() })
 }
 
 /// The arguments of bind(2).

@@ -79,6 +79,7 @@ unsafe fn protocol(event: *const u8) -> Option<u16> {
 impl Edge for Formatted<'_> {
     type Access = Probed;
     type Context = TracePointContext;
+    const INHERITS: bool = false;
 
     #[inline(always)]
     fn context(&self) -> &TracePointContext {
@@ -96,12 +97,12 @@ impl Edge for Formatted<'_> {
     }
 
     #[inline(always)]
-    fn old(&self) -> u8 {
+    fn old_state(&self) -> u8 {
         self.old
     }
 
     #[inline(always)]
-    fn new(&self) -> u8 {
+    fn new_state(&self) -> u8 {
         self.new
     }
 
@@ -111,7 +112,7 @@ impl Edge for Formatted<'_> {
     }
 
     #[inline(always)]
-    fn local_port(&self) -> u16 {
+    fn sport(&self) -> u16 {
         self.event(Field::EventLocalPort).unwrap_or(0)
     }
 

@@ -3,7 +3,7 @@
 use aya_ebpf::EbpfContext;
 use probe_ebpf::Field;
 
-use crate::{access::Access, stored::Stored};
+use crate::{access::Access, state::SYN_SENT, stored::Stored};
 
 /// An IPv6 address, or an IPv4 one in the first word, in network order.
 pub type Address = [u32; 4];
@@ -14,16 +14,18 @@ pub trait Edge {
     type Access: Access;
     /// The program's own context.
     type Context: EbpfContext;
+    /// Whether a listener's child has its listener's owner with it.
+    const INHERITS: bool;
 
     fn context(&self) -> &Self::Context;
     /// The `struct sock`.
     fn sk(&self) -> *const u8;
     fn protocol(&self) -> u16;
-    fn old(&self) -> u8;
-    fn new(&self) -> u8;
+    fn old_state(&self) -> u8;
+    fn new_state(&self) -> u8;
     fn family(&self) -> u16;
-    /// In host order; 0 is unbound or cleared.
-    fn local_port(&self) -> u16;
+    /// `inet_sport` in host order; 0 is unbound or cleared.
+    fn sport(&self) -> u16;
     fn remote_port(&self) -> u16;
     /// Local and remote.
     fn addresses(&self, family: u16) -> (Address, Address);
@@ -47,6 +49,14 @@ pub trait Edge {
     fn field<T: Copy>(&self, field: Field) -> Option<T> {
         // SAFETY: the tracepoint's own socket.
         unsafe { Self::Access::field(self.sk(), field) }
+    }
+
+    /// In host order; 0 is unbound or cleared.
+    #[inline(always)]
+    fn local_port(&self) -> u16 {
+        // A socket that connects again still has the last connection's port in `inet_sport`.
+        let bound = if self.new_state() == SYN_SENT { self.field(Field::BoundPort) } else { None };
+        bound.unwrap_or_else(|| self.sport())
     }
 
     /// The inode number of the network namespace.

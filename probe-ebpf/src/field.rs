@@ -27,6 +27,8 @@ pub enum Field {
     RemotePort,
     /// `inet_sock.inet_sport`: holds the port longer than `skc_num` does
     LocalPort,
+    /// `sock_common.skc_num`, in host order: 0 as soon as the port is given back
+    BoundPort,
     /// `sock_common.skc_net`: a pointer to `struct net`
     Net,
     /// `net.ns.inum`
@@ -115,9 +117,11 @@ pub enum Field {
     EventRemoteV6,
     /// `sched:sched_process_fork`'s `child_pid`
     ForkChild,
+    /// `sched:sched_process_free`'s `pid`
+    FreedTask,
 }
 
 impl Field {
     /// The length of the table.
-    pub const COUNT: usize = Self::ForkChild as usize + 1;
+    pub const COUNT: usize = Self::FreedTask as usize + 1;
 }

@@ -8,17 +8,19 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
-use probe_ebpf::{Asked, PORT_SETS, PORT_WORDS, PortSet, TaskRecord};
+use probe_ebpf::{Asked, Field, PORT_SETS, PORT_WORDS, PortSet, TaskRecord};
 
 use crate::{
     edge::{Address, Edge},
-    modes::asked,
+    fields,
+    modes::{self, asked},
     record::{AF_INET6, IPPROTO_MPTCP},
+    state::SYN_SENT,
     stored::Stored,
 };
 
-/// The deepest cgroup whose ancestors are all looked at.
-const DEEPEST_CGROUP: i32 = 16;
+/// How many cgroups are looked at on the way down from the root. Of a deeper one, the reader knows the path.
+const CGROUP_LEVELS: i32 = 16;
 
 /// The processes asked for. Those that they start are added where descendants are asked for.
 #[map]
@@ -119,6 +121,10 @@ pub fn passes<E: Edge>(edge: &E, stored: Option<&mut Stored>) -> bool {
         let owner = if names_owners() { stored.owner_fits } else { Fits };
         stored.fits = owner.and(ends(edge));
     }
+    // The reader keeps what it was told of until it is told of its end.
+    if stored.fits == Undecided && !modes::summaries() {
+        stored.fits = Fits;
+    }
     stored.fits != Other
 }
 
@@ -129,33 +135,33 @@ pub fn current_task(task: &TaskRecord) -> Verdict {
     // SAFETY: keys that live as long as the calls.
     unsafe {
         if is_asked(Asked::PIDS) {
-            fits = fits.and(Verdict::of(PIDS.get(&task.tgid).is_some()));
+            fits = fits.and(Verdict::of(PIDS.get(task.tgid).is_some()));
         }
         if is_asked(Asked::COMMS) {
-            fits = fits.and(Verdict::of(COMMS.get(&task.comm).is_some()));
+            fits = fits.and(Verdict::of(COMMS.get(task.comm).is_some()));
         }
     }
     if is_asked(Asked::CGROUPS) {
-        fits = fits.and(Verdict::of(is_in_cgroup()));
+        fits = fits.and(cgroup());
     }
     fits
 }
 
-/// Whether the current task's cgroup, or one above it, is asked for.
+/// What the current task's cgroup, and those above it, make of what it opens.
 #[inline(always)]
-fn is_in_cgroup() -> bool {
-    for level in 0..DEEPEST_CGROUP {
+fn cgroup() -> Verdict {
+    for level in 0..CGROUP_LEVELS {
         // SAFETY: takes a number.
         let id = unsafe { bpf_get_current_ancestor_cgroup_id(level) };
         if id == 0 {
-            return false;
+            return Other;
         }
         // SAFETY: a key that lives as long as the call.
-        if unsafe { CGROUPS.get(&id) }.is_some() {
-            return true;
+        if unsafe { CGROUPS.get(id) }.is_some() {
+            return Fits;
         }
     }
-    false
+    Undecided
 }
 
 /// What family, protocol, namespace, ports and addresses make of the socket.
@@ -172,17 +178,17 @@ fn ends<E: Edge>(edge: &E) -> Verdict {
     }
     if is_asked(Asked::NAMESPACES) {
         // SAFETY: a key that lives as long as the call.
-        let is_named = |netns: u32| unsafe { NAMESPACES.get(&netns) }.is_some();
+        let is_named = |netns: u32| unsafe { NAMESPACES.get(netns) }.is_some();
         fits = fits.and(edge.netns().map_or(Undecided, |netns| Verdict::of(is_named(netns))));
     }
     if is_asked(Asked::LOCAL_PORTS) {
-        fits = fits.and(port(PortSet::Local, edge.local_port()));
+        fits = fits.and(port(PortSet::Local, chosen_port(edge)));
     }
     if is_asked(Asked::REMOTE_PORTS) {
         fits = fits.and(port(PortSet::Remote, edge.remote_port()));
     }
     if is_asked(Asked::PORTS) {
-        let either = port(PortSet::Either, edge.local_port()).or(port(PortSet::Either, edge.remote_port()));
+        let either = port(PortSet::Either, chosen_port(edge)).or(port(PortSet::Either, edge.remote_port()));
         fits = fits.and(either);
     }
     if is_asked(Asked::NETWORKS) {
@@ -191,6 +197,13 @@ fn ends<E: Edge>(edge: &E) -> Verdict {
         fits = fits.and(network(family, local).or(network(family, remote)));
     }
     fits
+}
+
+/// The local port, where it is certain not to change any more.
+#[inline(always)]
+fn chosen_port<E: Edge>(edge: &E) -> u16 {
+    let may_be_stale = edge.new_state() == SYN_SENT && fields::offset(Field::BoundPort).is_none();
+    if may_be_stale { 0 } else { edge.local_port() }
 }
 
 /// A port that is 0 is not chosen yet, or cleared already.

@@ -13,18 +13,18 @@ pub use field::Field;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `RecordHeader::kind` of a [`TransitionRecord`] by itself.
-pub const KIND_TRANSITION: u32 = 1;
+pub const KIND_TRANSITION: u16 = 1;
 /// `RecordHeader::kind` of an [`OpenedRecord`].
-pub const KIND_OPENED: u32 = 2;
+pub const KIND_OPENED: u16 = 2;
 /// `RecordHeader::kind` of a [`ClosedRecord`].
-pub const KIND_CLOSED: u32 = 3;
+pub const KIND_CLOSED: u16 = 3;
 
 /// `RecordHeader::kind` of a [`SummaryRecord`].
-pub const KIND_SUMMARY: u32 = 4;
+pub const KIND_SUMMARY: u16 = 4;
 /// `RecordHeader::kind` of a [`BindRecord`].
-pub const KIND_BIND: u32 = 5;
+pub const KIND_BIND: u16 = 5;
 /// `RecordHeader::kind` of a [`ResetRecord`].
-pub const KIND_RESET: u32 = 6;
+pub const KIND_RESET: u16 = 6;
 
 /// A `u32` that the kernel side could not read.
 pub const UNKNOWN_U32: u32 = u32::MAX;
@@ -63,9 +63,12 @@ pub const COMM_LEN: usize = 16;
 #[repr(C)]
 pub struct RecordHeader {
     /// Which record this is: one of the `KIND_*` constants.
-    pub kind: u32,
+    pub kind: u16,
     /// The CPU that the event ran on.
-    pub cpu: u32,
+    pub cpu: u16,
+    /// How many records had found no room before this one found its own, on all CPUs; it wraps. A gap in a
+    /// socket's story lies between two records with different counts.
+    pub lost: u32,
     /// `bpf_ktime_get_ns`: CLOCK_MONOTONIC at the event.
     pub mono_ns: u64,
 }
@@ -105,7 +108,7 @@ pub struct TransitionRecord {
     pub protocol: u16,
     /// `AF_INET` or `AF_INET6`.
     pub family: u16,
-    /// `inet_sport`; 0 is unbound or already cleared.
+    /// `inet_sport`, or `skc_num` into SYN_SENT; 0 is unbound or already cleared.
     pub local_port: u16,
     /// `inet_dport`; 0 likewise.
     pub remote_port: u16,

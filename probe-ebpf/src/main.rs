@@ -6,6 +6,7 @@
 //! the host has it: `bind_failed`, `reset_sent` and `reset_received`.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(unsafe_code, reason = "every access to kernel memory is unsafe, and checked by the verifier")]
 
 mod access;

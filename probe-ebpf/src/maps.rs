@@ -1,6 +1,6 @@
 //! The maps: the ring, what did not fit into it, and what is remembered of each socket.
 
-use core::ptr;
+use core::{arch::asm, ptr};
 
 use aya_ebpf::{
     bindings::{
@@ -9,10 +9,10 @@ use aya_ebpf::{
     },
     helpers::generated::{bpf_ringbuf_query, bpf_sk_storage_get},
     macros::map,
-    maps::{LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
 
-use probe_ebpf::RING_BYTES;
+use probe_ebpf::{RING_BYTES, RecordHeader};
 
 use crate::stored::Stored;
 
@@ -24,9 +24,18 @@ static WAKEUP_BYTES: u64 = RING_BYTES as u64 / 4;
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 
-/// Records that found no room, per CPU.
+/// Records that found no room. One count for all CPUs, which is in every record: a socket's next event may run on
+/// another CPU, and has to show that one is missing before it.
 #[map]
-static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static LOST: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Whether the program on the BTF tracepoint is under way, per CPU.
+#[map]
+static BUSY: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+
+/// How often the second program stood in for it, per CPU.
+#[map]
+static NESTED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// What the classic backend remembers, by the socket's address. The map forgets what was opened longest ago.
 #[map]
@@ -66,14 +75,22 @@ pub fn emit_now<T: 'static>(fill: impl FnOnce(*mut T)) {
 
 #[inline(always)]
 fn submit<T: 'static>(fill: impl FnOnce(*mut T), wakeup: impl FnOnce() -> u64) {
+    let Some(counter) = LOST.get_ptr_mut(0) else { return };
+    // Before the place is reserved: what is lost after that is not before this record.
+    // SAFETY: an aligned word of the map.
+    let lost = unsafe { counter.read_volatile() } as u32;
     let Some(mut entry) = EVENTS.reserve::<T>(0) else {
-        if let Some(lost) = LOST.get_ptr_mut(0) {
-            // SAFETY: this CPU's own counter.
-            unsafe { *lost += 1 };
-        }
+        // Other CPUs count as well. Rust has no atomic addition for this target, though BPF does.
+        // SAFETY: as above.
+        unsafe {
+            asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
+        };
         return;
     };
-    fill(entry.as_mut_ptr());
+    let record = entry.as_mut_ptr();
+    fill(record);
+    // SAFETY: a reserved record, and every record begins with its header.
+    unsafe { (*record.cast::<RecordHeader>()).lost = lost };
     entry.submit(wakeup());
 }
 
@@ -133,4 +150,29 @@ pub fn stored_or_new_at(skaddr: u64) -> Option<&'static mut Stored> {
         let _ = BY_ADDRESS.insert(skaddr, &NOTHING, BPF_NOEXIST.into());
     }
     stored_at(skaddr)
+}
+
+/// Says whether the program on the BTF tracepoint is under way on this CPU.
+#[inline(always)]
+pub fn set_busy(busy: bool) {
+    if let Some(entry) = BUSY.get_ptr_mut(0) {
+        // SAFETY: this CPU's own word. Volatile: it is read by what interrupts.
+        unsafe { entry.write_volatile(busy.into()) };
+    }
+}
+
+/// Whether it is.
+#[inline(always)]
+pub fn is_busy() -> bool {
+    // SAFETY: as above.
+    BUSY.get_ptr(0).is_some_and(|entry| unsafe { entry.read_volatile() } != 0)
+}
+
+/// Counts that the second program stood in.
+#[inline(always)]
+pub fn count_nested() {
+    if let Some(count) = NESTED.get_ptr_mut(0) {
+        // SAFETY: this CPU's own counter.
+        unsafe { *count += 1 };
+    }
 }

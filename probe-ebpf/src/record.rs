@@ -32,11 +32,12 @@ pub fn has_tcp_sock(protocol: u16) -> bool {
     protocol == IPPROTO_TCP
 }
 
-/// What every record begins with.
+/// What every record begins with, but for the losses: those are known to who reserved its place.
 #[inline(always)]
-pub fn header(kind: u32) -> RecordHeader {
+pub fn header(kind: u16) -> RecordHeader {
     // SAFETY: neither helper takes anything.
-    unsafe { RecordHeader { kind, cpu: bpf_get_smp_processor_id(), mono_ns: bpf_ktime_get_ns() } }
+    let (cpu, mono_ns) = unsafe { (bpf_get_smp_processor_id() as u16, bpf_ktime_get_ns()) };
+    RecordHeader { kind, cpu, lost: 0, mono_ns }
 }
 
 /// Fills in a transition.
@@ -44,7 +45,7 @@ pub fn header(kind: u32) -> RecordHeader {
 /// # Safety
 /// `record` is a reserved record.
 #[inline(always)]
-pub unsafe fn fill<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut TransitionRecord, kind: u32) {
+pub unsafe fn fill<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut TransitionRecord, kind: u16) {
     // SAFETY: the caller's promise.
     unsafe {
         (&raw mut (*record).header).write(header(kind));
@@ -58,8 +59,8 @@ pub unsafe fn fill<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut Tran
         (*record).family = family;
         (*record).local_port = edge.local_port();
         (*record).remote_port = edge.remote_port();
-        (*record).old = edge.old();
-        (*record).new = edge.new();
+        (*record).old = edge.old_state();
+        (*record).new = edge.new_state();
         (*record).shutdown = edge.field::<u8>(Field::Shutdown).unwrap_or(UNKNOWN_U8);
         (*record).flags = flags(edge, stored);
         let (local, remote) = edge.addresses(family);

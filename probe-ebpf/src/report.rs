@@ -20,7 +20,7 @@ use crate::{
 /// Takes a transition.
 #[inline(always)]
 pub fn report<E: Edge>(edge: &E) {
-    let shape = Shape::of(edge.old(), edge.new());
+    let shape = Shape::of(edge.old_state(), edge.new_state());
     let mut stored = remember(edge, shape);
     if !filter::passes(edge, stored.as_deref_mut()) {
         return;
@@ -29,10 +29,14 @@ pub fn report<E: Edge>(edge: &E) {
     // Until the reader is ready, it looks for a transition of its own.
     if modes::summaries() && !filter::is_open() {
         // A listener has no summary, nor has what is destroyed after its end.
-        if shape == Shape::Closed && edge.old() != LISTEN && edge.old() != CLOSE {
+        if shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE {
             emit(|record| summary(edge, stored, record));
+            return;
         }
-        return;
+        // Where the kernel does not know whose its children are, the reader must know the listeners.
+        if E::INHERITS || !is_listeners(edge) {
+            return;
+        }
     }
     match shape {
         Shape::Call | Shape::Child => emit(|record| opened(edge, stored, record)),
@@ -40,6 +44,12 @@ pub fn report<E: Edge>(edge: &E) {
         // SAFETY: a reserved record.
         Shape::Plain => emit(|record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
     }
+}
+
+/// Whether a listener comes or goes.
+#[inline(always)]
+fn is_listeners<E: Edge>(edge: &E) -> bool {
+    edge.new_state() == LISTEN || (edge.old_state(), edge.new_state()) == (LISTEN, CLOSE)
 }
 
 /// Whether sockets are followed from transition to transition.
@@ -87,7 +97,7 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
         (*record).owner_cgroup = 0;
         // What was in the ring's memory before must not leave it.
         (*record).owner = (*record).transition.task;
-        if edge.old() == LISTEN || edge.new() == SYN_RECV {
+        if edge.old_state() == LISTEN || edge.new_state() == SYN_RECV {
             (*record).known = OWNER_UNKNOWN;
             debug!(
                 edge.context(),
@@ -104,7 +114,7 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
 }
 
 #[inline(always)]
-fn closed<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut ClosedRecord, kind: u32) {
+fn closed<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut ClosedRecord, kind: u16) {
     // SAFETY: a reserved record, and the tracepoint's own socket.
     unsafe {
         fill(edge, stored, &raw mut (*record).transition, kind);

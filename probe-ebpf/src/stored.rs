@@ -100,13 +100,13 @@ impl Stored {
         self.fits = Verdict::Undecided;
         self.deferred = false;
         self.rst_received = false;
-        self.state = edge.new();
+        self.state = edge.new_state();
         self.broken = false;
         if modes::summaries() {
             // SAFETY: takes nothing.
             self.opened_ns = unsafe { bpf_ktime_get_ns() };
             self.established_ns = 0;
-            self.path = u64::from(edge.old()) | u64::from(edge.new()) << 4;
+            self.path = u64::from(edge.old_state()) | u64::from(edge.new_state()) << 4;
             self.path_length = 2;
             self.first_port = edge.local_port();
         }
@@ -129,7 +129,7 @@ impl Stored {
     /// Takes in a transition after the first one.
     #[inline(always)]
     pub fn step<E: Edge>(&mut self, edge: &E) {
-        let (old, new) = (edge.old(), edge.new());
+        let (old, new) = (edge.old_state(), edge.new_state());
         let shuts = edge.field::<u8>(Field::Shutdown).unwrap_or(0) & SEND_SHUTDOWN != 0;
         if (old, new) == (SYN_RECV, ESTABLISHED) {
             self.deferred = shuts;
@@ -142,15 +142,22 @@ impl Stored {
                 self.established_ns = unsafe { bpf_ktime_get_ns() };
             }
             if self.path_length < PATH_STATES {
-                self.path |= u64::from(new) << (4 * self.path_length & 63);
+                self.path |= u64::from(new) << ((4 * self.path_length) & 63);
             }
             self.path_length += 1;
         }
         // Whoever acts on an accepted socket has it now: a worker, perhaps, of the process that listens.
         if self.known != OWNER_EXACT && self.is_owners_call(edge, shuts) && task::process::<E::Access>() != 0
         {
+            let before = self.owner_fits;
             self.claim::<E>();
-            self.fits = Verdict::Undecided;
+            // A socket that was asked for stays so, whoever it has passed to: the reader holds it so, too. Of
+            // one that passed undecided, the reader alone knows whether it was.
+            if before == Verdict::Fits || (before, self.owner_fits) == (Verdict::Undecided, Verdict::Other) {
+                self.owner_fits = before;
+            } else if self.fits == Verdict::Other {
+                self.fits = Verdict::Undecided;
+            }
         }
     }
 
@@ -169,7 +176,7 @@ impl Stored {
     /// Whether the event certainly runs in a call on this very socket.
     #[inline(always)]
     fn is_owners_call<E: Edge>(&self, edge: &E, shuts: bool) -> bool {
-        match (edge.old(), edge.new()) {
+        match (edge.old_state(), edge.new_state()) {
             (ESTABLISHED, FIN_WAIT1) => !self.deferred,
             (SYN_RECV, FIN_WAIT1) | (CLOSE_WAIT, LAST_ACK) => true,
             (SYN_SENT | SYN_RECV | ESTABLISHED | CLOSE_WAIT, CLOSE) => {
@@ -198,7 +205,7 @@ impl Stored {
     /// The current task, where this transition has just made it the owner.
     #[inline(always)]
     pub fn caller<E: Edge>(&self, edge: &E) -> Option<&TaskRecord> {
-        let opens = Shape::of(edge.old(), edge.new()) == Shape::Call;
+        let opens = Shape::of(edge.old_state(), edge.new_state()) == Shape::Call;
         // Zero is a kernel thread, which claims nothing.
         let tgid = if opens { task::process::<E::Access>() } else { 0 };
         (tgid != 0 && tgid == self.owner.tgid).then_some(&self.owner)

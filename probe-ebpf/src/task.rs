@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
     generated::{
-        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task_btf, bpf_probe_read_kernel,
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task_btf, bpf_probe_read_kernel_str,
         bpf_task_pt_regs,
     },
 };
@@ -47,7 +47,10 @@ pub fn write<A: Access>(task: *mut TaskRecord) {
         if let (Some(leader), Some(offset)) =
             (current::<A, *const u8>(Field::GroupLeader), fields::offset(Field::Comm))
         {
-            bpf_probe_read_kernel(comm, COMM_LEN as u32, leader.wrapping_add(offset).cast());
+            // Before Linux 5.17 the rest of an older, longer name may lie behind the NUL
+            // (`__set_task_comm`): as the key of a map it would be another name.
+            comm.cast::<[u32; COMM_LEN / 4]>().write([0; COMM_LEN / 4]);
+            bpf_probe_read_kernel_str(comm, COMM_LEN as u32, leader.wrapping_add(offset).cast());
         }
     }
 }

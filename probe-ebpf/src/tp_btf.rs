@@ -11,7 +11,7 @@ use crate::{
     access::{Access, Direct, Probed},
     edge::{Address, Edge},
     fields,
-    maps::{stored, stored_or_new},
+    maps::{count_nested, is_busy, set_busy, stored, stored_or_new},
     modes,
     record::{AF_INET6, has_tcp_sock, is_tcp},
     report::{is_remembered, report},
@@ -21,14 +21,32 @@ use crate::{
 /// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn transition_btf(ctx: BtfTracePointContext) -> i32 {
+    set_busy(true);
+    take(&ctx);
+    set_busy(false);
+    0
+}
+
+/// The same, for an event in a softirq that has interrupted [`transition_btf`]: the kernel does not run that one
+/// again on the same CPU (`__bpf_trace_run`), but it does run another.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn transition_nested(ctx: BtfTracePointContext) -> i32 {
+    if is_busy() {
+        count_nested();
+        take(&ctx);
+    }
+    0
+}
+
+#[inline(always)]
+fn take(ctx: &BtfTracePointContext) {
     let sk: *const u8 = ctx.arg(0);
     // SAFETY: the tracepoint's own socket.
     let protocol = unsafe { Direct::field::<u16>(sk, Field::Protocol) };
     if let Some(protocol) = protocol.filter(|protocol| is_tcp(*protocol)) {
         let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
-        report(&Typed { ctx: &ctx, sk, protocol, old, new });
+        report(&Typed { ctx, sk, protocol, old, new });
     }
-    0
 }
 
 /// The tracepoint's arguments.
@@ -43,6 +61,7 @@ struct Typed<'a> {
 impl Edge for Typed<'_> {
     type Access = Direct;
     type Context = BtfTracePointContext;
+    const INHERITS: bool = true;
 
     #[inline(always)]
     fn context(&self) -> &BtfTracePointContext {
@@ -60,12 +79,12 @@ impl Edge for Typed<'_> {
     }
 
     #[inline(always)]
-    fn old(&self) -> u8 {
+    fn old_state(&self) -> u8 {
         self.old
     }
 
     #[inline(always)]
-    fn new(&self) -> u8 {
+    fn new_state(&self) -> u8 {
         self.new
     }
 
@@ -75,7 +94,7 @@ impl Edge for Typed<'_> {
     }
 
     #[inline(always)]
-    fn local_port(&self) -> u16 {
+    fn sport(&self) -> u16 {
         // `inet_sport` lies beyond `struct sock`, where plain loads end.
         // SAFETY: every socket of this tracepoint is a `struct inet_sock`.
         unsafe { Probed::field::<u16>(self.sk, Field::LocalPort) }.map_or(0, u16::from_be)
@@ -114,12 +133,13 @@ impl Edge for Typed<'_> {
 
     #[inline(always)]
     fn stored(&self) -> Option<&'static mut Stored> {
-        // SAFETY: the tracepoint's own socket, here and below.
+        // SAFETY: the tracepoint's own socket.
         unsafe { stored(self.sk) }
     }
 
     #[inline(always)]
     fn stored_or_new(&self) -> Option<&'static mut Stored> {
+        // SAFETY: as above.
         unsafe { stored_or_new(self.sk) }
     }
 

@@ -58,6 +58,14 @@ fn carry_out(sockets: &mut Sockets, order: Message) -> io::Result<Message> {
             workload::work(seed.parse().unwrap(), rounds.parse().unwrap());
             Ok(Message::of("worked"))
         }
+        (["try", count, address], _) => {
+            let address: SocketAddr = address.parse().unwrap();
+            for _ in 0..count.parse().unwrap() {
+                let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+                socket.connect(&address.into()).unwrap_err();
+            }
+            Ok(Message::of(*count))
+        }
         (["start", name], _) => {
             let inherited = sockets.get(name).try_clone()?;
             let (child, orders) = start(Stdio::from(OwnedFd::from(inherited)), name);
@@ -159,13 +167,13 @@ impl Sockets {
         Ok(self.get(name).local_addr()?.as_socket().map_or_else(String::new, |local| local.to_string()))
     }
 
-    /// Accepts what waits there, and answers with the peers.
+    /// Accepts what waits there, and answers with the peers after a word.
     fn accept_all(&mut self, name: &str) -> io::Result<String> {
-        let mut peers = String::new();
+        let mut peers = "accepted".to_owned();
         self.get(name).set_nonblocking(true)?;
         while let Ok((socket, peer)) = self.get(name).accept() {
             let peer = peer.as_socket().expect("a TCP socket has an IP address").to_string();
-            peers.extend([peer.as_str(), " "]);
+            peers.extend([" ", &peer]);
             self.0.insert(peer, socket);
         }
         self.get(name).set_nonblocking(false)?;

@@ -46,7 +46,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "When to stop")]
     pub count: Option<u64>,
     /// Run this and trace it with all its descendants; the trace ends with it, and with its exit status
-    #[arg(last = true, value_name = "COMMAND", conflicts_with = "pid")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "pid", help_heading = "Arguments")]
     pub command: Vec<OsString>,
     /// Leave out the sockets that are there already: they are met when something happens to them
     #[arg(long, help_heading = "How to look")]

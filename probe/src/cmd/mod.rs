@@ -23,6 +23,7 @@ pub use exit::{Exit, Failure};
 use crate::{
     cli::{Cli, Command},
     session::SessionError,
+    source::SourceError,
 };
 
 /// Carries out a command line.
@@ -52,7 +53,7 @@ fn outcome<T>(result: Result<T, SessionError>, otherwise: impl FnOnce(T) -> Exit
         Err(SessionError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Ok(Exit::Expected)
         }
-        Err(error @ SessionError::Source(_)) => Err(Failure::usage(error)),
+        Err(error @ SessionError::Source(SourceError::Recording(_))) => Err(Failure::usage(error)),
         Err(error) => Err(Failure::unexpected(error)),
     }
 }

@@ -13,13 +13,12 @@ use self::holder::Holders;
 use super::{Context, Detector, connect_failed::widen, self_connect, who};
 use crate::model::{
     BindFailure, Cause, Endpoint, Endpoints, Errno, Finding, FindingKind, Host, Known, Listed, Mono, Owner,
-    PortRange, SocketId, State, Transition,
+    SocketId, State, Transition,
 };
 
 /// Takes refusals of bind as they are told; a refusal of listen is the transition back to CLOSE.
 pub struct BindFailed {
-    /// Of the tracer's namespace, which need not be the socket's.
-    ephemeral: Option<PortRange>,
+    host: Host,
     /// The sockets that listen, by their numbers.
     listeners: HashMap<u64, Listener>,
 }
@@ -33,20 +32,21 @@ struct Listener {
 impl BindFailed {
     /// A detector for a stream that was taken on this host.
     pub fn new(host: &Host) -> Self {
-        Self { ephemeral: host.ephemeral.clone(), listeners: HashMap::new() }
+        Self { host: host.clone(), listeners: HashMap::new() }
     }
 
     /// Why bind was refused, in a clause, and the cure.
     fn why(&self, failure: &BindFailure) -> (String, Option<String>) {
         let port = failure.local.port_or_zero();
+        let range = self.host.ephemeral_in(failure.netns);
         match failure.errno {
             Errno::EADDRINUSE if port == 0 => {
                 let why = "no ephemeral port is left to give it (EADDRINUSE)".to_owned();
-                (why, Some(widen(self.ephemeral.as_ref())))
+                (why, Some(widen(range)))
             }
             Errno::EADDRINUSE => {
                 let holders = Holders::of(failure);
-                let is_ephemeral = self.ephemeral.as_ref().is_none_or(|range| range.contains(&port));
+                let is_ephemeral = range.is_none_or(|range| range.contains(&port));
                 let cure = if holders.any_self_connected() {
                     Some(self_connect::cure(port, None, is_ephemeral))
                 } else {
@@ -66,7 +66,7 @@ impl BindFailed {
                 && Some(number) != transition.cookie
                 && listener.netns == transition.netns
                 && listener.local.port == local.port
-                && holder::may_conflict(listener.local, local)
+                && listener.local.may_conflict(local)
         };
         self.listeners.iter().find(|(number, listener)| is_rival(**number, listener)).map(|(_, found)| found)
     }

@@ -18,8 +18,7 @@ const WIDE: PortRange = 10_000..=65_535;
 
 /// Looks at the ends of sockets that were not established yet.
 pub struct ConnectFailed {
-    /// Of the tracer's namespace, which need not be the socket's.
-    ephemeral: Option<PortRange>,
+    host: Host,
     tuples: Tuples,
 }
 
@@ -27,6 +26,7 @@ pub struct ConnectFailed {
 struct Failed<'a> {
     /// SYN_SENT, or SYN_RECV in a simultaneous open.
     state: State,
+    netns: Option<u32>,
     ends: Endpoints,
     owner: &'a Owner,
     cause: &'a Cause,
@@ -36,7 +36,7 @@ struct Failed<'a> {
 impl ConnectFailed {
     /// A detector for a stream that was taken on this host.
     pub fn new(host: &Host) -> Self {
-        Self { ephemeral: host.ephemeral.clone(), tuples: Tuples::default() }
+        Self { host: host.clone(), tuples: Tuples::default() }
     }
 
     /// What happened, in a sentence, and its cure. `None` where the owner gave it up, or may have.
@@ -45,7 +45,7 @@ impl ConnectFailed {
         let Failed { ends, owner, cause, .. } = failed;
         let from = ends.local.port.map(|_| format!(" from {}", ends.local)).unwrap_or_default();
         let explain = format!("{} could not connect{from} to {}: {why}", who(owner), ends.remote);
-        let cure = (cause.detail == Cause::NO_PORT_LEFT).then(|| widen(self.ephemeral.as_ref()));
+        let cure = (cause.detail == Cause::NO_PORT_LEFT).then(|| widen(self.host.ephemeral_in(failed.netns)));
         Some((explain, cure))
     }
 
@@ -75,7 +75,7 @@ impl ConnectFailed {
                 format!("{unsent} (EADDRNOTAVAIL): {holder} between these two ends already")
             }
             (Kernel, Cause::NO_PORT_LEFT) => {
-                let range = self.ephemeral.as_ref().map(range_and_size).unwrap_or_default();
+                let range = self.host.ephemeral_in(failed.netns).map(range_and_size).unwrap_or_default();
                 format!("{unsent} (EADDRNOTAVAIL): no local port is left for this destination{range}")
             }
             (Kernel, Cause::REFUSED) => format!("{unsent}: no route, a policy, or no memory"),
@@ -108,10 +108,10 @@ impl Detector for ConnectFailed {
         };
         let words = transition.cause.as_ref().filter(|_| failed && transition.protocol == Protocol::Tcp);
         let words = words.and_then(|cause| {
-            let Transition { ends, ref owner, old: state, segs_out, .. } = *transition;
+            let Transition { netns, ends, ref owner, old: state, segs_out, .. } = *transition;
             let taken = cause.detail == Cause::TUPLE_IN_USE;
             let holder = if taken { self.holder(transition) } else { None };
-            self.words(&Failed { state, ends, owner, cause, segs_out }, holder)
+            self.words(&Failed { state, netns, ends, owner, cause, segs_out }, holder)
         });
         self.tuples.observe(transition);
         let (explain, cure) = words?;
@@ -130,6 +130,7 @@ impl Detector for ConnectFailed {
         };
         let failed = Failed {
             state,
+            netns: connection.netns,
             ends: connection.ends,
             owner: &connection.owner,
             cause: connection.close.as_ref()?.cause.as_ref()?,
@@ -170,7 +171,7 @@ fn icmp(errno: Errno) -> String {
 }
 
 fn range_and_size(range: &PortRange) -> String {
-    format!("; net.ipv4.ip_local_port_range is {}-{} here, {} ports", range.start(), range.end(), range.len())
+    format!("; net.ipv4.ip_local_port_range is {}-{}, {} ports", range.start(), range.end(), range.len())
 }
 
 /// How more ports come about.

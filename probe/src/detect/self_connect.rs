@@ -15,8 +15,7 @@ use crate::model::{
 /// Certain at SYN_SENT→SYN_RECV with both ends equal, and not before: until then, the connect may be
 /// refused as any other.
 pub struct SelfConnect {
-    /// Of the tracer's namespace, which need not be the socket's.
-    ephemeral: Option<PortRange>,
+    host: Host,
     /// The local ports with which sockets in SYN_SENT left CLOSE: the kernel picked any other.
     bound: HashMap<SocketId, Option<NonZeroU16>>,
 }
@@ -24,15 +23,22 @@ pub struct SelfConnect {
 impl SelfConnect {
     /// A detector for a stream that was taken on this host.
     pub fn new(host: &Host) -> Self {
-        Self { ephemeral: host.ephemeral.clone(), bound: HashMap::new() }
+        Self { host: host.clone(), bound: HashMap::new() }
     }
 
     /// What happened, in a sentence, and its cure. `picked` says whether the kernel chose the local port,
     /// where that is known.
-    fn words(&self, owner: &Owner, remote: Endpoint, picked: Option<bool>) -> (String, String) {
+    fn words(
+        &self,
+        netns: Option<u32>,
+        owner: &Owner,
+        remote: Endpoint,
+        picked: Option<bool>,
+    ) -> (String, String) {
         let port = remote.port_or_zero();
-        let range = self.ephemeral.as_ref();
-        let is_ephemeral = range.is_some_and(|range| range.contains(&port));
+        let range = self.host.ephemeral_in(netns);
+        // Where the range is not known, it may be.
+        let is_ephemeral = range.is_none_or(|range| range.contains(&port));
         let text = |range: &PortRange| format!("the ephemeral range {}-{}", range.start(), range.end());
         let place = range.map(|range| {
             let side = if is_ephemeral { "in" } else { "outside" };
@@ -42,7 +48,7 @@ impl SelfConnect {
             (Some(true), Some(range)) if is_ephemeral => {
                 format!("for {remote} the kernel picked {port} as the local port, from {}", text(range))
             }
-            // Another namespace's range, then.
+            // Another namespace's range, or one that has changed since.
             (Some(true), _) => {
                 format!("for {remote} the kernel picked {port} as the local port, from the ephemeral range")
             }
@@ -88,7 +94,8 @@ impl Detector for SelfConnect {
                 let port = transition.ends.local.port?;
                 let picked = bound.map(|bound| bound != Some(port));
                 (new == State::SynRecv && transition.ends.is_self()).then(|| {
-                    let (explain, cure) = self.words(&transition.owner, transition.ends.remote, picked);
+                    let (explain, cure) =
+                        self.words(transition.netns, &transition.owner, transition.ends.remote, picked);
                     Finding { cure: Some(cure), ..context.finding(FindingKind::SelfConnect, explain) }
                 })
             }
@@ -98,7 +105,8 @@ impl Detector for SelfConnect {
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         (connection.open == Open::SelfConnect).then(|| {
-            let (explain, cure) = self.words(&connection.owner, connection.ends.remote, None);
+            let (explain, cure) =
+                self.words(connection.netns, &connection.owner, connection.ends.remote, None);
             Finding { cure: Some(cure), ..finding_of(connection, FindingKind::SelfConnect, explain) }
         })
     }

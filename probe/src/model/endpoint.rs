@@ -29,6 +29,14 @@ impl Endpoint {
     pub fn canonical(self) -> Self {
         Self { addr: self.addr.to_canonical(), port: self.port }
     }
+
+    /// Whether two sockets with one port can be in each other's way here and there: at one address, or one of
+    /// them at all addresses. That `[::]` may stand for IPv6 alone is not known.
+    #[must_use]
+    pub fn may_conflict(self, other: Self) -> bool {
+        let (one, other) = (self.canonical().addr, other.canonical().addr);
+        one == other || one.is_unspecified() || other.is_unspecified()
+    }
 }
 
 impl From<SocketAddr> for Endpoint {

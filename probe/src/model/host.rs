@@ -38,6 +38,17 @@ pub struct Host {
     pub hostname: String,
     /// From the monotonic clock to the calendar.
     pub clock: Clock,
-    /// `net.ipv4.ip_local_port_range` of the namespace that the tracer runs in.
+    /// The inode number of the network namespace that the tracer runs in.
+    pub netns: Option<u32>,
+    /// `net.ipv4.ip_local_port_range` of that namespace.
     pub ephemeral: Option<PortRange>,
+}
+
+impl Host {
+    /// The ephemeral range of a network namespace; `None` for another one than the tracer's, which has its own.
+    #[must_use]
+    pub fn ephemeral_in(&self, netns: Option<u32>) -> Option<&PortRange> {
+        let is_another = netns.zip(self.netns).is_some_and(|(socket, tracer)| socket != tracer);
+        self.ephemeral.as_ref().filter(|_| !is_another)
+    }
 }

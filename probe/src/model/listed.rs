@@ -39,6 +39,18 @@ impl Listed {
             _ => true,
         }
     }
+
+    /// Whether it is a mini-socket: TIME_WAIT, or the FIN_WAIT2 that an orphan leaves.
+    #[must_use]
+    pub fn is_mini(&self) -> bool {
+        self.state == State::TimeWait || (self.state == State::FinWait2 && !self.is_full())
+    }
+
+    /// Whether it has connected to itself. In SYN_SENT it is not certain yet: it may still be refused.
+    #[must_use]
+    pub fn is_self_connected(&self) -> bool {
+        self.ends.is_self() && !matches!(self.state, State::SynSent | State::Listen)
+    }
 }
 
 /// What was left of a connection after CLOSE.

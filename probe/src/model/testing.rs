@@ -16,6 +16,7 @@ pub fn host() -> Host {
         arch: "x86_64".to_owned(),
         hostname: "test".to_owned(),
         clock: Clock { realtime_offset_ns: 0 },
+        netns: None,
         ephemeral: Some(32768..=60999),
     }
 }

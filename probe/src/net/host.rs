@@ -1,5 +1,7 @@
 //! What is said of the machine in every stream.
 
+use std::{fs, os::unix::fs::MetadataExt as _};
+
 use nix::sys::utsname::uname;
 
 use super::{clock, sysctl};
@@ -17,6 +19,7 @@ pub fn facts() -> Host {
         arch: text(|name| name.machine()),
         hostname: text(|name| name.nodename()),
         clock: clock::calendar(),
+        netns: fs::metadata("/proc/thread-self/ns/net").ok().and_then(|own| u32::try_from(own.ino()).ok()),
         ephemeral: sysctl::IP_LOCAL_PORT_RANGE.read().ok().flatten(),
     }
 }
@@ -30,6 +33,7 @@ mod tests {
         let host = facts();
         assert!(!host.kernel.is_empty() && !host.arch.is_empty());
         assert!(host.clock.realtime_offset_ns > 0);
+        assert!(host.netns.is_some());
         assert!(host.ephemeral.is_some_and(|range| range.start() <= range.end()));
     }
 }

@@ -14,6 +14,10 @@ const MOST_OPEN: usize = 64;
 /// For how long. An open netlink socket keeps its namespace alive, and so the devices of a container that has
 /// ended.
 const READY_FOR: Duration = Duration::from_secs(1);
+/// For how long holders may be asked for without a pause, and the part of the time after that: one in so many.
+/// A server may try to get its port in an endless loop.
+const BURST: Duration = Duration::from_millis(100);
+const SHARE: u32 = 5;
 
 /// Asks sock_diag in any reachable namespace, and keeps the sockets to ask with for a short while.
 ///
@@ -24,6 +28,11 @@ pub struct Lookup {
     /// The namespace of this process, which lives as long as it does.
     home: Option<u32>,
     open: HashMap<u32, Open>,
+    /// The last question for holders, and its answer.
+    last: Option<(u32, u16, Vec<Listed>)>,
+    /// How much of [`BURST`] has gone, and when it was seen to.
+    spent: Duration,
+    settled: Instant,
 }
 
 struct Open {
@@ -36,7 +45,9 @@ impl Lookup {
     #[must_use]
     pub fn new() -> Self {
         let home = Namespace::host().ok().map(|namespace| namespace.inode());
-        Self { namespaces: Namespaces::reachable(), cgroups: Cgroups::new(), home, open: HashMap::new() }
+        let (namespaces, cgroups) = (Namespaces::reachable(), Cgroups::new());
+        let (spent, settled) = (Duration::ZERO, Instant::now());
+        Self { namespaces, cgroups, home, open: HashMap::new(), last: None, spent, settled }
     }
 
     /// All TCP and MPTCP sockets with this local port, in every state, with their owners. Of sockets that are
@@ -44,7 +55,23 @@ impl Lookup {
     ///
     /// It takes the kernel's walk over its tables, and a look into the descriptors of the processes that are
     /// in the cgroups of the sockets: some milliseconds. Where no process there has them, all are looked at.
+    /// Whoever asks the same over and over gets the last answer.
     pub fn holders(&mut self, netns: u32, port: u16) -> Vec<Listed> {
+        let begin = Instant::now();
+        self.spent = self.spent.saturating_sub((begin - self.settled) / SHARE);
+        self.settled = begin;
+        if self.spent > BURST
+            && let Some((_, _, last)) = self.last.as_ref().filter(|last| (last.0, last.1) == (netns, port))
+        {
+            return last.clone();
+        }
+        let holders = self.find_holders(netns, port);
+        self.spent += begin.elapsed();
+        self.last = Some((netns, port, holders.clone()));
+        holders
+    }
+
+    fn find_holders(&mut self, netns: u32, port: u16) -> Vec<Listed> {
         let Some(sockets) = self.ask(netns, |diag| diag.with_local_port(port).ok()) else {
             return Vec::new();
         };

@@ -19,6 +19,7 @@ pub fn ready() -> Event {
             arch: "x86_64".to_owned(),
             hostname: "hal".to_owned(),
             clock: Clock { realtime_offset_ns: 1_795_000_000_000_000_000 },
+            netns: None,
             ephemeral: Some(32768..=60999),
         },
         backend: Backend::TpBtf,

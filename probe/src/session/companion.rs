@@ -56,6 +56,7 @@ impl Accompanied {
                     && let (Some(netns), Some(port)) = (failure.netns, failure.local.port)
                 {
                     failure.holders = self.companion.holders(netns, port.get());
+                    failure.sift_holders();
                 }
                 None
             }

@@ -52,7 +52,8 @@ impl Session {
                 self.selector.subject(*filter);
                 Ok(())
             }
-            Event::Existing { at, sockets } => {
+            Event::Existing { at, mut sockets } => {
+                self.selector.expect(&mut sockets);
                 self.analysis.iter_mut().for_each(|analysis| analysis.existing(at, &sockets));
                 Ok(())
             }

@@ -2,7 +2,7 @@
 
 use super::filter::Exact;
 use crate::{
-    model::{Event, Filter, FindingKind},
+    model::{Event, Filter, FindingKind, Listed},
     render::View,
 };
 
@@ -40,6 +40,14 @@ impl Selector {
     /// The stream is about these sockets.
     pub fn subject(&mut self, filter: Filter) {
         self.subject = Some(Exact::new(filter));
+    }
+
+    /// Leaves those of the sockets that were there already of which reports can come: of any other, nobody
+    /// would hear that it has ended.
+    pub fn expect(&self, sockets: &mut Vec<Listed>) {
+        if let Some(subject) = &self.subject {
+            sockets.retain(|row| subject.may_mean(row));
+        }
     }
 
     /// Takes the next events of one socket, and leaves those in `events` that are shown now.

@@ -2,24 +2,12 @@
 
 use std::{cell::RefCell, collections::VecDeque, io, rc::Rc};
 
+pub use crate::model::testing::host;
 use crate::{
-    model::{
-        Backend, Clock, Endpoints, Event, Family, Host, Known, Mono, Name, Opened, Protocol, Report, State,
-        Task,
-    },
+    model::{Backend, Endpoints, Event, Family, Known, Mono, Name, Opened, Protocol, Report, State, Task},
     render::Render,
     source::{Flow, Source, SourceError},
 };
-
-pub fn host() -> Host {
-    Host {
-        kernel: "6.18.0".to_owned(),
-        arch: "x86_64".to_owned(),
-        hostname: "test".to_owned(),
-        clock: Clock { realtime_offset_ns: 0 },
-        ephemeral: Some(32768..=60999),
-    }
-}
 
 pub fn ready() -> Event {
     Event::Ready { host: host(), backend: Backend::TpBtf, off: Vec::new(), existing: None }

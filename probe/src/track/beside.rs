@@ -1,6 +1,8 @@
 //! What comes beside the reports: the sockets that were there before, cgroups by name, binds that failed,
 //! resets that were sent.
 
+use std::collections::HashMap;
+
 use super::{Tracker, life::Life};
 use crate::model::{BindFailure, Cgroup, Errno, Listed, Mono, Owner, Reset, State};
 
@@ -42,14 +44,19 @@ impl Tracker {
                 None => self.cgroups.name(&mut row.owner.cgroup),
             }
         }
-        if failure.errno == Errno::EADDRINUSE && failure.local.port.is_some() {
+        // Where very many are listed, one that was gone by then says nothing more.
+        let are_enough = failure.holders.len() == BindFailure::MOST_HOLDERS;
+        if failure.errno == Errno::EADDRINUSE && failure.local.port.is_some() && !are_enough {
+            let places: HashMap<u64, usize> =
+                failure.holders.iter().enumerate().map(|(place, row)| (row.cookie, place)).collect();
             for live in self.holding(&failure) {
-                match failure.holders.iter_mut().find(|row| row.cookie == live.cookie) {
-                    Some(row) => *row = live,
+                match places.get(&live.cookie) {
+                    Some(place) => failure.holders[*place] = live,
                     None => failure.holders.push(live),
                 }
             }
         }
+        failure.sift_holders();
         failure
     }
 

@@ -1,6 +1,6 @@
 //! What is remembered of one socket from report to report.
 
-use super::{cause::Past, children::Unnamed, is_end, owner};
+use super::{cause::Past, children::Unnamed, is_end};
 use crate::model::{
     Cause, Close, Connection, Endpoints, Family, Listed, Mono, Open, Owner, Protocol, Report, SocketId, State,
 };
@@ -49,6 +49,7 @@ impl Life {
             life.state = earlier.state;
             life.entered = earlier.entered;
             life.continuous = earlier.continuous;
+            life.past.left_port = earlier.ends.local.port;
         }
         life.past.passive = Some(open == Some(Open::Passive));
         life.past.first_port = report.ends.local.port;
@@ -70,7 +71,6 @@ impl Life {
             Some(row) => (row.owner, report.ends.or_earlier(row.ends)),
             None => (Owner::UNKNOWN, report.ends),
         };
-        let owner = if owner.task.is_some() { owner } else { owner::at_first_sight(report) };
         let mut life = Self { ends, ..Self::new(report, 0, owner) };
         life.past.passive = None;
         if !matches!(report.old, State::Listen | State::Close) {

@@ -129,6 +129,7 @@ impl Tracker {
         if cause::is_owners_call(report, &background) {
             owner::claim(&mut life.owner, report);
         }
+        owner::guess(&mut life.owner, report, cause.as_ref());
         life.step(report, cause.as_ref(), self.seq);
 
         let transition = Transition {

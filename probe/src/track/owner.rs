@@ -5,7 +5,7 @@
 //! the few and kept through the many.
 
 use super::{cgroups::Cgroups, listeners::Listeners};
-use crate::model::{Known, Opened, Owner, Report, State, Task};
+use crate::model::{Cause, CauseKind, Known, Opened, Owner, Report, State, Task};
 
 /// The owner as the kernel side tells it.
 pub fn told(report: &Report, cgroups: &Cgroups) -> Option<Owner> {
@@ -29,11 +29,15 @@ pub fn at_opening(report: &Report, listeners: &Listeners, cgroups: &Cgroups) -> 
     owner.unwrap_or(Owner::UNKNOWN)
 }
 
-/// The owner of a socket older than the tracer that the snapshot does not know: a guess.
-pub fn at_first_sight(report: &Report) -> Owner {
-    match &report.task {
-        Some(task) => Owner { task: Some(task.clone()), cgroup: None, known: Known::Seen },
-        None => Owner::UNKNOWN,
+/// Of a socket whose owner nobody knows, a guess: who was on the CPU when a call moved it. What a segment or a timer
+/// moves runs under anybody.
+pub fn guess(owner: &mut Owner, report: &Report, cause: Option<&Cause>) {
+    let by_call = cause.is_some_and(|cause| cause.kind == CauseKind::Call);
+    if owner.known == Known::Unknown
+        && by_call
+        && let Some(task) = report.task.as_ref().filter(|task| !is_kernel_worker(task))
+    {
+        *owner = Owner { task: Some(task.clone()), cgroup: None, known: Known::Seen };
     }
 }
 

@@ -20,6 +20,7 @@ impl Tracker {
             past: Past {
                 passive: (open != Open::Preexisting).then_some(open == Open::Passive),
                 first_port: summary.first_port,
+                left_port: None,
                 deferred: false,
             },
             call: end.syscall.and_then(|number| self.calls.by_number(number)),
@@ -29,13 +30,12 @@ impl Tracker {
             .or_else(|| {
                 self.listeners.owner_of_child(end.netns, ends.local).filter(|_| open == Open::Passive)
             })
-            .unwrap_or_else(|| match summary.opened {
-                Some(_) => Owner::UNKNOWN,
-                None => owner::at_first_sight(end),
-            });
+            .unwrap_or(Owner::UNKNOWN);
+        let cause = cause(end, &background);
         if cause::is_owners_call(end, &background) {
             owner::claim(&mut owner, end);
         }
+        owner::guess(&mut owner, end, cause.as_ref());
         let generation = end.opened.as_ref().map_or(0, |opened| opened.generation);
         let connection = Connection {
             socket: SocketId { number: end.socket, generation },
@@ -46,7 +46,7 @@ impl Tracker {
             open,
             opened: summary.opened,
             established: summary.established,
-            close: Some(Close { at: end.at, cause: cause(end, &background) }),
+            close: Some(Close { at: end.at, cause }),
             path: summary.path.clone(),
             counters: end.counters,
             owner,

@@ -150,7 +150,7 @@ fn a_shutdown_that_waited_for_established_runs_in_nobodys_call() {
 }
 
 #[test]
-fn a_socket_older_than_the_tracer_is_guessed_at() {
+fn a_socket_older_than_the_tracer_is_nobodys_until_a_call_moves_it() {
     let mut tracker = tracker();
     let tracked = run(
         &mut tracker,
@@ -160,7 +160,7 @@ fn a_socket_older_than_the_tracer_is_guessed_at() {
             report(LastAck, Close).of(5).shut(3).fin(),
         ],
     );
-    assert_eq!(pid(&tracked[0]), (Some(999), Known::Seen));
+    assert_eq!(pid(&tracked[0]), (None, Known::Unknown), "a segment runs under anybody");
     assert_eq!(pid(&tracked[1]), (Some(300), Known::Exact));
     assert_eq!(tracked[0].transition.socket.generation, 0);
     assert_eq!((tracked[0].previous, tracked[0].transition.since), (None, None));

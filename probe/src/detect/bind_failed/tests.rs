@@ -20,7 +20,7 @@ fn story() -> Story<BindFailed> {
 }
 
 fn find(local: &str, errno: Errno, holders: Vec<Listed>) -> Finding {
-    let failure = BindFailure {
+    let mut failure = BindFailure {
         at: Mono(5),
         cpu: 0,
         task: Some(task(500, "late")),
@@ -33,6 +33,7 @@ fn find(local: &str, errno: Errno, holders: Vec<Listed>) -> Finding {
         errno,
         holders,
     };
+    failure.sift_holders();
     story().detector().bind_failed(&failure).expect("every refusal is one")
 }
 

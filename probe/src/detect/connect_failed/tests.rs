@@ -72,8 +72,16 @@ fn exhausted_ports_have_a_cure() {
     let unbound = ("10.0.0.1:0", "10.0.0.2:80");
     let none_left = || failed(Kernel, Cause::NO_PORT_LEFT, Errno::EADDRNOTAVAIL);
     let findings = story().because(none_left()).tell(7, unbound, &[Close, SynSent, Close]);
-    insta::assert_snapshot!(findings[0].explain, @"client[100] could not connect to 10.0.0.2:80: the kernel refused it without a packet (EADDRNOTAVAIL): no local port is left for this destination; net.ipv4.ip_local_port_range is 32768-60999 here, 28232 ports");
+    insta::assert_snapshot!(findings[0].explain, @"client[100] could not connect to 10.0.0.2:80: the kernel refused it without a packet (EADDRNOTAVAIL): no local port is left for this destination; net.ipv4.ip_local_port_range is 32768-60999, 28232 ports");
     insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @r#"widen the range: sysctl -w net.ipv4.ip_local_port_range="10000 65535" (and name the servers' ports in it in net.ipv4.ip_local_reserved_ports); where the ports are in TIME_WAIT, net.ipv4.tcp_tw_reuse=1 lets connect take them over"#);
+
+    let elsewhere = Host { netns: Some(2), ..host() };
+    let findings = Story::new(ConnectFailed::new(&elsewhere)).because(none_left()).tell(
+        7,
+        unbound,
+        &[Close, SynSent, Close],
+    );
+    assert!(findings[0].explain.ends_with("no local port is left for this destination"), "{findings:?}");
 
     let wide = Host { ephemeral: Some(1024..=65535), ..host() };
     let findings =

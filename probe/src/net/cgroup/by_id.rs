@@ -24,6 +24,10 @@ const FILEID_KERNFS: i32 = 0xfe;
 const DELETED: &[u8] = b" (deleted)";
 /// The least time between two walks.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The part of the time that may go by walking: one in so many.
+const SHARE: u32 = 20;
+/// With more groups remembered than this, those that are gone are forgotten.
+const MOST_WALKED: usize = 1 << 16;
 
 /// The directories of a mounted hierarchy.
 pub(super) struct ById {
@@ -31,7 +35,8 @@ pub(super) struct ById {
     point: PathBuf,
     /// Where the kernel opens no handles, what a walk found; entries stay after their group is gone.
     walked: HashMap<u64, PathBuf>,
-    last_walk: Option<Instant>,
+    /// When the last walk ended, and how long it took.
+    last_walk: Option<(Instant, Duration)>,
 }
 
 impl ById {
@@ -77,7 +82,7 @@ impl ById {
     }
 
     fn find_by_walk(&mut self, id: u64) -> Option<PathBuf> {
-        let rested = self.last_walk.is_none_or(|last| last.elapsed() >= PAUSE);
+        let rested = self.last_walk.is_none_or(|(end, took)| end.elapsed() >= PAUSE.max(took * SHARE));
         if rested && !self.walked.contains_key(&id) {
             self.walk();
         }
@@ -85,6 +90,10 @@ impl ById {
     }
 
     fn walk(&mut self) {
+        let begin = Instant::now();
+        if self.walked.len() > MOST_WALKED {
+            self.walked.clear();
+        }
         if let Ok(root) = self.mount.metadata() {
             self.walked.insert(root.ino(), self.point.clone());
         }
@@ -97,7 +106,7 @@ impl ById {
                 }
             }
         }
-        self.last_walk = Some(Instant::now());
+        self.last_walk = Some((Instant::now(), begin.elapsed()));
     }
 }
 

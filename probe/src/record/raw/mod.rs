@@ -144,6 +144,8 @@ pub struct ReadyLine {
     hostname: String,
     #[serde(with = "names::wide")]
     realtime_offset_ns: i128,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    netns: Option<u32>,
     ephemeral: Option<(u16, u16)>,
     backend: Word<Backend>,
     off: Vec<String>,
@@ -158,6 +160,7 @@ impl ReadyLine {
             arch: host.arch.clone(),
             hostname: host.hostname.clone(),
             realtime_offset_ns: host.clock.realtime_offset_ns,
+            netns: host.netns,
             ephemeral: host.ephemeral.as_ref().map(|range| (*range.start(), *range.end())),
             backend: Word(backend),
             off: off.to_vec(),
@@ -172,6 +175,7 @@ impl ReadyLine {
                 arch: self.arch,
                 hostname: self.hostname,
                 clock: Clock { realtime_offset_ns: self.realtime_offset_ns },
+                netns: self.netns,
                 ephemeral: self.ephemeral.map(|(first, last)| first..=last),
             },
             backend: self.backend.0,

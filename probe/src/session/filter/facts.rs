@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::model::{
-    Cgroup, Connection, Endpoint, Endpoints, Event, Family, Filter, Finding, PortRange, Protocol, SocketId,
-    State, Task, Transition,
+    Cgroup, Connection, Endpoint, Endpoints, Event, Family, Filter, Finding, Listed, PortRange, Protocol,
+    SocketId, State, Task, Transition,
 };
 
 /// Whether a socket is meant.
@@ -64,6 +64,16 @@ impl<'a> Facts<'a> {
         let is_finding = |event: &&Event| matches!(event, Event::Finding(_));
         let subject = events.iter().rfind(|event| !is_finding(event)).or(events.last())?;
         Self::of_event(subject)
+    }
+
+    /// The facts in a row of sock_diag's, its owner aside.
+    pub fn of_listed(row: &Listed) -> Self {
+        Self {
+            netns: Some(row.netns),
+            protocol: Some(row.protocol),
+            family: row.family,
+            ..Self::at(row.ends)
+        }
     }
 
     fn of_event(event: &'a Event) -> Option<Self> {

@@ -15,7 +15,7 @@ use self::{
     facts::{Facts, Fit},
     owners::Owners,
 };
-use crate::model::{Event, Filter, SocketId};
+use crate::model::{Event, Filter, Listed, SocketId};
 
 /// How many closed sockets are remembered: an RST, a finding or a mini-socket may come after the end.
 const CLOSED: usize = 1024;
@@ -25,7 +25,7 @@ const CLOSED: usize = 1024;
 const HELD: usize = if cfg!(test) { 8 } else { 1 << 14 };
 
 /// With more sockets than this remembered, those that were not heard of since reports were lost are
-/// forgotten: some of them will have ended unheard.
+/// forgotten: some of them will have ended unheard. Without a loss, there really are so many.
 const MOST: usize = if cfg!(test) { 8 } else { 1 << 18 };
 
 /// The filter, with what it has decided.
@@ -39,6 +39,8 @@ pub struct Exact {
     /// Events of connections that cannot be decided yet, by the `seq` of their first transition.
     held: BTreeMap<u64, Vec<Event>>,
     losses: u64,
+    /// Reports were lost since stale sockets were last cleared out.
+    gap: bool,
 }
 
 impl Exact {
@@ -52,6 +54,7 @@ impl Exact {
             closed: VecDeque::new(),
             held: BTreeMap::new(),
             losses: 0,
+            gap: false,
         }
     }
 
@@ -79,9 +82,16 @@ impl Exact {
         }
     }
 
+    /// Whether a socket that was there already may be meant, whoever has it: that is known at its reports.
+    #[must_use]
+    pub fn may_mean(&self, row: &Listed) -> bool {
+        Facts::of_listed(row).fit(&self.filter) != Fit::No
+    }
+
     /// Reports were lost, perhaps of the end of sockets that are remembered.
     pub fn lost(&mut self) {
         self.losses += 1;
+        self.gap = true;
     }
 
     fn decide(&mut self, facts: &Facts<'_>, owner_fits: Option<bool>) -> Fit {
@@ -111,7 +121,8 @@ impl Exact {
         {
             self.shown.remove(&oldest);
         }
-        if self.shown.len() > MOST {
+        if self.shown.len() > MOST && self.gap {
+            self.gap = false;
             let losses = self.losses;
             self.shown.retain(|_, heard| *heard == losses);
         }

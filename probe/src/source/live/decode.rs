@@ -32,7 +32,7 @@ pub enum DecodeError {
         /// Its length.
         length: usize,
         /// Its kind, where it is long enough to have one.
-        kind: Option<u32>,
+        kind: Option<u16>,
     },
     /// With a value that has no meaning.
     #[error("a record with {what} {value} came out of the ring")]
@@ -113,7 +113,7 @@ fn report(record: &TransitionRecord, backend: Backend) -> Result<Report, DecodeE
     let flag = |bit| (!has(FLAGS_UNKNOWN)).then_some(has(bit));
     Ok(Report {
         at: Mono(record.header.mono_ns),
-        cpu: record.header.cpu,
+        cpu: record.header.cpu.into(),
         socket: match backend {
             Backend::TpBtf => record.cookie,
             Backend::Tracepoint => record.skaddr,
@@ -221,7 +221,7 @@ mod tests {
 
     fn record() -> TransitionRecord {
         let mut record = TransitionRecord::new_zeroed();
-        record.header = RecordHeader { kind: KIND_TRANSITION, cpu: 1, mono_ns: 5 };
+        record.header = RecordHeader { kind: KIND_TRANSITION, cpu: 1, lost: 0, mono_ns: 5 };
         record.cookie = 77;
         record.skaddr = 0xffff_8880_0000_1000;
         record.protocol = 6;
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_cut_to_its_own_length() {
-        let short = RecordHeader { kind: KIND_BIND, cpu: 0, mono_ns: 0 };
+        let short = RecordHeader { kind: KIND_BIND, cpu: 0, lost: 0, mono_ns: 0 };
         for kind in [KIND_TRANSITION, KIND_OPENED, KIND_CLOSED, KIND_SUMMARY, KIND_BIND, KIND_RESET] {
             let header = RecordHeader { kind, ..short };
             let refused = decode(header.as_bytes(), Backend::TpBtf);

@@ -15,6 +15,7 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::RemoteV6, "sock", "__sk_common.skc_v6_daddr"),
     (Field::RemotePort, "sock", "__sk_common.skc_dport"),
     (Field::LocalPort, "inet_sock", "inet_sport"),
+    (Field::BoundPort, "sock", "__sk_common.skc_num"),
     (Field::Net, "sock", "__sk_common.skc_net.net"),
     (Field::NetInode, "net", "ns.inum"),
     (Field::Cookie, "sock", "__sk_common.skc_cookie"),
@@ -114,9 +115,10 @@ impl Fields {
         self.set(Field::EventProtocolSize, format.field("protocol").map(|field| field.size));
     }
 
-    /// Adds where a fork tells its child.
-    pub fn add_fork(&mut self, format: &Format) {
-        self.set(Field::ForkChild, format.field("child_pid").map(|field| field.offset));
+    /// Adds where a fork tells its child, and where it is told whose number becomes free.
+    pub fn add_descent(&mut self, fork: &Format, free: &Format) {
+        self.set(Field::ForkChild, fork.field("child_pid").map(|field| field.offset));
+        self.set(Field::FreedTask, free.field("pid").map(|field| field.offset));
     }
 
     /// Adds what the format of `sys_exit_bind` tells.

@@ -28,8 +28,8 @@ pub const TRANSITION: Tracepoint =
 /// A process that starts another.
 pub const FORK: Tracepoint = Tracepoint { category: "sched", name: "sched_process_fork", needs: "Linux 3.0" };
 
-/// A process, or a thread, that ends.
-pub const EXIT: Tracepoint = Tracepoint { category: "sched", name: "sched_process_exit", needs: "Linux 3.0" };
+/// The number of a process, or a thread, becomes free.
+pub const FREE: Tracepoint = Tracepoint { category: "sched", name: "sched_process_free", needs: "Linux 3.0" };
 
 /// The return of bind(2).
 pub const BIND: Tracepoint =

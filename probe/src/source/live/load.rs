@@ -16,7 +16,7 @@ use super::{
     btf::{Btf, BtfError},
     decode::Reasons,
     fields::Fields,
-    format::{EXIT, FORK, Format, FormatError, TRANSITION, Tracepoint},
+    format::{FORK, FREE, Format, FormatError, TRANSITION, Tracepoint},
     resets::{self, Resets},
     select::{self, Selection},
 };
@@ -24,6 +24,9 @@ use crate::model::{Backend, Filter};
 
 /// The program on the BTF tracepoint.
 const TYPED: &str = "transition_btf";
+
+/// The one that stands in where the kernel passes over that.
+const NESTED: &str = "transition_nested";
 
 /// The program on the classic one.
 const CLASSIC: &str = "transition_classic";
@@ -192,6 +195,7 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
         ebpf = load_object(options, &mut fields, resets.watched())?;
     }
     attach_btf(&mut ebpf, TYPED, TRANSITION.name, &types)?;
+    attach_btf(&mut ebpf, NESTED, TRANSITION.name, &types)?;
     resets.report(&mut ebpf, &types);
     let (reasons, resets_off) = resets.finish();
     let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
@@ -274,7 +278,7 @@ fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool)
     let watches_resets = u8::from(watches_resets);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
     if options.filter.descendants {
-        fields.add_fork(&Format::of_kernel(&FORK)?);
+        fields.add_descent(&Format::of_kernel(&FORK)?, &Format::of_kernel(&FREE)?);
     }
     let mut loader = EbpfLoader::new();
     loader.override_global("FIELDS", fields.table(), true);
@@ -295,7 +299,7 @@ fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool)
     select::open(&mut ebpf, true)?;
     if options.filter.descendants {
         attach_classic(&mut ebpf, "descend", &FORK)?;
-        attach_classic(&mut ebpf, "exit", &EXIT)?;
+        attach_classic(&mut ebpf, "forget", &FREE)?;
     }
     Ok(ebpf)
 }

@@ -1,8 +1,9 @@
 //! Events for which the kernel did not run the program.
 //!
 //! While a program runs on a CPU, the kernel does not run it again there: an event in a softirq that comes in
-//! between is passed over (and with the classic tracepoints, while any tracing program runs there:
-//! `bpf_prog_active`). It counts how often, since Linux 5.12.
+//! between is passed over. It counts how often, since Linux 5.12. On the BTF tracepoint a second program stands in
+//! (`probe-ebpf/src/tp_btf.rs`), and what that has taken is not missed. On the classic tracepoints nothing can stand
+//! in: there the kernel passes over every program while any runs (`bpf_prog_active`).
 
 use std::{
     fs::File,
@@ -13,7 +14,12 @@ use std::{
     },
 };
 
-use aya::Ebpf;
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray},
+};
+
+use super::LiveError;
 
 /// What a program's fdinfo calls the count.
 const COUNT: &str = "recursion_misses:";
@@ -22,15 +28,23 @@ const COUNT: &str = "recursion_misses:";
 pub struct Misses {
     /// /proc/self/fdinfo of the program; `None` without /proc.
     info: Option<File>,
+    /// How often the second program stood in.
+    nested: PerCpuArray<MapData, u64>,
+    /// The count when it was asked last, and that of which it was told what is missed.
+    passed_over: u64,
+    settled: u64,
     told: u64,
 }
 
 impl Misses {
     /// Of the program of this name, which is loaded.
-    pub fn of(ebpf: &Ebpf, program: &str) -> Self {
+    pub fn of(ebpf: &mut Ebpf, program: &str) -> Result<Self, LiveError> {
+        let nested = ebpf.take_map("NESTED").ok_or(LiveError::NoPart("NESTED"))?;
+        let nested =
+            PerCpuArray::try_from(nested).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let fd = ebpf.program(program).and_then(|program| program.fd().ok());
         let info = fd.and_then(|fd| File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok());
-        Self { info, told: 0 }
+        Ok(Self { info, nested, passed_over: 0, settled: 0, told: 0 })
     }
 
     /// How many there have been since this was asked last.
@@ -38,9 +52,16 @@ impl Misses {
         let Some(info) = &self.info else { return Ok(0) };
         let mut text = [0; 1024];
         let length = info.read_at(&mut text, 0)?;
-        let count = count(&String::from_utf8_lossy(&text[..length]));
-        let new = count.saturating_sub(self.told);
-        self.told = count;
+        let passed_over = count(&String::from_utf8_lossy(&text[..length]));
+        // What was passed over by the time before has been taken by the second program by now, if it was.
+        let before = std::mem::replace(&mut self.passed_over, passed_over);
+        if std::mem::replace(&mut self.settled, before) == before {
+            return Ok(0);
+        }
+        let nested: u64 = self.nested.get(&0, 0).map_err(io::Error::other)?.iter().sum();
+        let missed = before.saturating_sub(nested);
+        let new = missed.saturating_sub(self.told);
+        self.told = self.told.max(missed);
         Ok(new)
     }
 }

@@ -10,6 +10,7 @@ mod decode;
 mod fields;
 mod format;
 mod load;
+mod losses;
 mod misses;
 mod own;
 mod resets;
@@ -25,7 +26,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{Array, MapData, RingBuf},
 };
 use aya_log::EbpfLogger;
 use log::{Log, info, warn};
@@ -35,8 +36,8 @@ use tokio::{
 };
 
 pub use self::load::{LiveError, LiveOptions};
-use self::misses::Misses;
 pub(crate) use self::types::Types;
+use self::{losses::Losses, misses::Misses};
 use super::{Flow, Source, SourceError};
 use crate::{
     model::{Backend, Event, Host},
@@ -50,6 +51,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How many reports are taken at once, so that whoever waits for a batch gets one.
 const BATCH: usize = 8192;
 
+/// How often this process shows itself, where the ring has no room for that.
+const LANDMARKS: usize = 16;
+
 /// The running kernel. Dropping it detaches the programs; so does the end of the process, however it
 /// comes.
 pub struct Live {
@@ -58,8 +62,7 @@ pub struct Live {
     backend: Backend,
     reasons: decode::Reasons,
     ring: AsyncFd<RingBuf<MapData>>,
-    lost: PerCpuArray<MapData, u64>,
-    lost_told: u64,
+    losses: Losses,
     misses: Misses,
     log: Option<EbpfLogger<&'static dyn Log>>,
     look: Interval,
@@ -83,7 +86,7 @@ impl Live {
         let mut take = |name| ebpf.take_map(name).ok_or(LiveError::NoPart(name));
         let map = |error: aya::maps::MapError| LiveError::Ring(io::Error::other(error));
         let ring = RingBuf::try_from(take("EVENTS")?).map_err(map)?;
-        let lost = PerCpuArray::try_from(take("LOST")?).map_err(map)?;
+        let losses = Losses::of(Array::try_from(take("LOST")?).map_err(map)?);
         let log = options
             .kernel_log
             .then(|| EbpfLogger::init(&mut ebpf))
@@ -91,14 +94,13 @@ impl Live {
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let misses = Misses::of(&ebpf, load::transition(backend));
+        let misses = Misses::of(&mut ebpf, load::transition(backend))?;
         let mut live = Self {
             ebpf,
             backend,
             reasons,
             ring: watched(ring).map_err(LiveError::Ring)?,
-            lost,
-            lost_told: 0,
+            losses,
             misses,
             log,
             look,
@@ -111,6 +113,7 @@ impl Live {
             select::add_process(&mut live.ebpf, live.pid)?;
         }
         select::open(&mut live.ebpf, false)?;
+        live.begin().map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         live.attach = start.elapsed();
         info!(
             "attached to {} in {:?}; to the kernel this process is {}",
@@ -121,19 +124,36 @@ impl Live {
         Ok(live)
     }
 
-    /// Learns this process's id in the kernel's reports, which proves by the way that they arrive.
+    /// Learns this process's id in the kernel's reports, which proves by the way that they arrive. On a busy host the
+    /// ring may have been full at that moment; then it was read empty meanwhile.
     fn find_self(&mut self) -> Result<(), LiveError> {
-        let Some(landmark) = own::Landmark::leave() else { return Ok(()) };
         let mut events = Vec::new();
-        loop {
-            let known = events.len();
-            self.take(&mut events).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
-            if events.len() == known {
-                break;
+        for _ in 0..LANDMARKS {
+            let Some(landmark) = own::Landmark::leave() else { break };
+            loop {
+                let known = events.len();
+                self.take(&mut events).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
+                if events.len() == known {
+                    break;
+                }
+            }
+            if let Some(pid) = landmark.find(&events) {
+                self.pid = pid;
+                return Ok(());
+            }
+            if !events.iter().any(|event| matches!(event, Event::Lost { .. })) {
+                return Err(LiveError::Silent);
             }
         }
-        self.pid = landmark.find(&mut events).ok_or(LiveError::Silent)?;
-        self.pending.append(&mut events);
+        Err(LiveError::Silent)
+    }
+
+    /// Lets go what was reported before it was settled what is wanted, and what was lost of it: others' reports, for the
+    /// most part, while everything passed.
+    fn begin(&mut self) -> Result<(), SourceError> {
+        let counted = self.losses.counted()?;
+        self.take(&mut Vec::new())?;
+        let _ = self.losses.at_the_end(counted);
         Ok(())
     }
 
@@ -151,9 +171,38 @@ impl Live {
 
     /// Takes what is in the ring now, without waiting.
     fn take(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
+        let is_due = self.losses.is_due();
+        self.take_and_ask(out, is_due)
+    }
+
+    /// The same. Where the ring is empty, `asks` is whether the kernel side is asked what it has lost since.
+    fn take_and_ask(&mut self, out: &mut Vec<Event>, asks: bool) -> Result<(), SourceError> {
+        let begin = out.len();
+        self.read(out);
+        if asks && out.len() == begin {
+            let counted = self.losses.counted()?;
+            // What has come in between has the count with it.
+            self.read(out);
+            if out.len() == begin {
+                out.extend(self.losses.at_the_end(counted));
+            }
+        }
+        let missed = self.misses.new_ones().map_err(SourceError::Live)?;
+        if missed > 0 {
+            // Somewhere among what has come just now, or before it.
+            out.insert(begin, Event::Lost { count: missed, place: "kernel".into() });
+        }
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, out: &mut Vec<Event>) {
         let ring = self.ring.get_mut();
         for _ in 0..BATCH {
             let Some(record) = ring.next() else { break };
+            out.extend(self.losses.before(&record));
             match decode::decode(&record, self.backend, &self.reasons) {
                 Ok(event) => out.push(event),
                 Err(error) => {
@@ -162,19 +211,6 @@ impl Live {
                 }
             }
         }
-        let lost: u64 = self.lost.get(&0, 0).map_err(io::Error::other)?.iter().sum();
-        if lost > self.lost_told {
-            out.push(Event::Lost { count: lost - self.lost_told, place: "ring".into() });
-            self.lost_told = lost;
-        }
-        let missed = self.misses.new_ones().map_err(SourceError::Live)?;
-        if missed > 0 {
-            out.push(Event::Lost { count: missed, place: "kernel".into() });
-        }
-        if let Some(log) = &mut self.log {
-            log.flush();
-        }
-        Ok(())
     }
 }
 
@@ -206,7 +242,7 @@ impl Source for Live {
         let begun = clock::now();
         loop {
             let known = out.len();
-            self.take(out)?;
+            self.take_and_ask(out, true)?;
             let came_since = |event: &Event| match event {
                 Event::Report(report) => report.at > begun,
                 Event::Summary(summary) => summary.end.at > begun,

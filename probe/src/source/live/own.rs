@@ -26,15 +26,14 @@ impl Landmark {
         Ok(Self { cookie: listener.cookie()?, port: listener.local()?.port() })
     }
 
-    /// Takes the mark's reports out of `events`, and returns the process id in them. It differs from
-    /// getpid(2)'s in a container, which has a pid namespace of its own.
-    pub fn find(&self, events: &mut Vec<Event>) -> Option<u32> {
+    /// The process id in the mark's report; `None` where that is not among `events`. It differs from getpid(2)'s in a
+    /// container, which has a pid namespace of its own.
+    pub fn find(&self, events: &[Event]) -> Option<u32> {
         let opening = events.iter().find_map(|event| match event {
-            Event::Report(report) if self.is_opening(report) => Some(report.clone()),
+            Event::Report(report) if self.is_opening(report) => Some(report),
             _ => None,
         })?;
-        events.retain(|event| !matches!(event, Event::Report(report) if report.socket == opening.socket));
-        opening.task.map(|task| task.pid)
+        opening.task.as_ref().map(|task| task.pid)
     }
 
     /// The first report comes before SO_COOKIE was asked for, so that the classic tracepoint's has none.

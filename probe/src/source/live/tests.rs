@@ -126,6 +126,9 @@ async fn a_socket_that_is_connected_again_has_a_second_generation() {
             .collect();
         assert_eq!(opened[0].0, opened[1].0);
         assert_eq!(opened[0].1 + 1, opened[1].1);
+        // `inet_sport` has the first connection's port until the second one gets its own.
+        let has_a_port = connects(&events, CLOSED).any(|report| report.ends.local.port.is_some());
+        assert_eq!(has_a_port, options.without_btf);
     }
 }
 

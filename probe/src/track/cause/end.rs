@@ -10,7 +10,9 @@
 //! down, and is closed with data unread before that ACK is there, which resets. Almost every
 //! LAST_ACK is an orphan's, so that to name the rare cases would be to name them at every ordinary end.
 
-use super::{Background, Call, SEND_SHUTDOWN, closed, shuts};
+use std::num::NonZeroU16;
+
+use super::{Background, Call, Past, SEND_SHUTDOWN, closed, shuts};
 use crate::model::{
     Cause,
     CauseKind::{Call as ByCall, Kernel, Segment, Timer},
@@ -50,13 +52,13 @@ fn refusal(report: &Report, background: &Background) -> Option<Cause> {
     if background.call == Some(Call::Shutdown) {
         return Some(Cause::new(ByCall, "shutdown"));
     }
-    Some(match report.ends.local.port {
+    let Past { first_port, left_port, .. } = background.past;
+    let own = |port: &NonZeroU16| first_port.is_some() || Some(*port) != left_port;
+    Some(match report.ends.local.port.filter(own) {
         // __inet_hash_connect went through the whole range.
         None => Cause::new(Kernel, Cause::NO_PORT_LEFT).with(Errno::EADDRNOTAVAIL),
         // __inet_check_established found the same four-tuple, live or in TIME_WAIT.
-        port if port == background.past.first_port => {
-            Cause::new(Kernel, Cause::TUPLE_IN_USE).with(Errno::EADDRNOTAVAIL)
-        }
+        port if port == first_port => Cause::new(Kernel, Cause::TUPLE_IN_USE).with(Errno::EADDRNOTAVAIL),
         // It found a port and failed after that: route, policy, memory.
         _ => Cause::new(Kernel, Cause::REFUSED),
     })
@@ -167,6 +169,8 @@ fn listener(report: &Report, background: &Background) -> Cause {
         // inet_csk_listen_start sets LISTEN before it asks for the port.
         Some(Call::Listen) => Cause::new(Kernel, Cause::LISTEN_REFUSED).with(Errno::EADDRINUSE),
         Some(Call::Send) => Cause::new(Kernel, Cause::DESTROYED),
+        // mptcp_check_listen_stop, in the close of the MPTCP socket that it belongs to
+        Some(Call::Close | Call::Exit | Call::Exec) => Cause::new(ByCall, "close of its MPTCP socket"),
         _ => Cause::new(Kernel, "listening ended, not by close"),
     }
 }

@@ -32,7 +32,7 @@ const BOTH_SHUTDOWN: u8 = 3;
 pub fn cause(report: &Report, background: &Background) -> Option<Cause> {
     use State::*;
     if report.protocol == Protocol::Mptcp {
-        return Some(mptcp(report));
+        return Some(mptcp(report, background.call));
     }
     Some(match (report.old, report.new) {
         (Close, Listen) => Cause::new(ByCall, "listen"),
@@ -77,12 +77,22 @@ fn shuts(report: &Report, bits: u8) -> bool {
     report.shutdown.is_some_and(|shutdown| shutdown & bits == bits)
 }
 
-/// The MPTCP socket above the subflows has no segments of its own: it follows them, often from a
-/// kworker.
-fn mptcp(report: &Report) -> Cause {
+/// The MPTCP socket above the subflows has no segments of its own, and its FIN is an option of theirs: often it moves
+/// in a kworker. Functions are those of net/mptcp/protocol.c.
+fn mptcp(report: &Report, call: Option<Call>) -> Cause {
+    use State::*;
     match (report.old, report.new) {
-        (State::Close, State::Listen) => Cause::new(ByCall, "listen"),
-        (State::Close, State::SynSent) => Cause::new(ByCall, "connect"),
+        // mptcp_listen copies the subflow's state, which is its own already.
+        (Close | Listen, Listen) => Cause::new(ByCall, "listen"),
+        (Close, SynSent) => Cause::new(ByCall, "connect"),
+        // mptcp_sk_clone_init
+        (Listen, Established) => Cause::new(Segment, "child created"),
+        // mptcp_close_state
+        (Established, FinWait1) | (CloseWait, LastAck) => Cause::new(ByCall, second_fin_sent(call)),
+        // mptcp_check_data_fin; after a fallback to TCP, it is the subflow's FIN that it acts on.
+        (Established, CloseWait) | (FinWait1, Closing) => Cause::new(Segment, "DATA_FIN or FIN received"),
+        // mptcp_check_data_fin_ack
+        (FinWait1, FinWait2) => Cause::new(Segment, "DATA_FIN or FIN acknowledged"),
         _ => Cause::new(Kernel, "follows its MPTCP subflows"),
     }
 }

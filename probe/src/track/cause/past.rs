@@ -13,6 +13,8 @@ pub struct Past {
     /// The local port that it left CLOSE with. A later one was picked by the kernel on the way; so was
     /// this one, perhaps, for an earlier connection of the same socket.
     pub first_port: Option<NonZeroU16>,
+    /// The local port of the socket's last connection: `inet_sport` has it until there is another.
+    pub left_port: Option<NonZeroU16>,
     /// It was shut down for sending before it was established.
     pub deferred: bool,
 }

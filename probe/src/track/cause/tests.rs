@@ -16,7 +16,7 @@ const EXIT_GROUP: u32 = 231;
 const READ: u32 = 0;
 const IO_URING_ENTER: u32 = 426;
 
-const FRESH: Past = Past { passive: Some(false), first_port: None, deferred: false };
+const FRESH: Past = Past { passive: Some(false), first_port: None, left_port: None, deferred: false };
 const BOUND: Past = Past { first_port: NonZeroU16::new(50000), ..FRESH };
 const CHILD: Past = Past { passive: Some(true), ..FRESH };
 /// First seen in mid-life.
@@ -116,6 +116,9 @@ fn a_refusal_without_a_packet() {
         FRESH,
         "kernel: refused without a packet: no local port left (EADDRNOTAVAIL)",
     );
+    // The port that the kernel still shows is the last connection's.
+    let again = Past { left_port: BOUND.first_port, ..FRESH };
+    check(refused(), again, "kernel: refused without a packet: no local port left (EADDRNOTAVAIL)");
     check(refused().shut(3).in_call(CLOSE), FRESH, "call: close");
     check(refused().in_call(SHUTDOWN), FRESH, "call: shutdown");
     check(Report { counters: None, ..refused() }, FRESH, "kernel: refused without a packet, or disconnected");
@@ -243,7 +246,11 @@ fn mptcp_follows() {
     check(mptcp(Close, SynSent), FRESH, "call: connect");
     check(mptcp(Close, Listen), FRESH, "call: listen");
     check(mptcp(SynSent, Established), FRESH, "kernel: follows its MPTCP subflows");
-    check(mptcp(Listen, Listen), FRESH, "kernel: follows its MPTCP subflows");
+    check(mptcp(Listen, Listen), FRESH, "call: listen");
+    check(mptcp(Listen, Established), FRESH, "segment: child created");
+    check(mptcp(Established, FinWait1), FRESH, "call: close or shutdown");
+    check(mptcp(FinWait1, FinWait2), FRESH, "segment: DATA_FIN or FIN acknowledged");
+    check(mptcp(Established, CloseWait), FRESH, "segment: DATA_FIN or FIN received");
 }
 
 #[test]

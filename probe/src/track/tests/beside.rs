@@ -24,7 +24,10 @@ fn failure(holders: Vec<Listed>) -> BindFailure {
 
 /// Whose the one holder is by what the tracker knows.
 fn holder(tracker: &mut Tracker, row: Listed) -> (Option<u32>, Known) {
-    let owner = tracker.bind_failed(failure(vec![row])).holders.remove(0).owner;
+    let cookie = row.cookie;
+    let failure = tracker.bind_failed(failure(vec![row]));
+    let row = failure.holders.into_iter().find(|row| row.cookie == cookie).unwrap();
+    let owner = row.owner;
     (owner.task.map(|task| task.pid), owner.known)
 }
 
@@ -95,7 +98,10 @@ fn a_connection_that_was_reset_or_closed_second_leaves_nothing() {
     let mut tracker = tracker();
     run(&mut tracker, [report(FinWait2, Close).of(1).failed(Errno::ECONNRESET)]);
     run(&mut tracker, [report(LastAck, Close).of(2).shut(3).fin()]);
-    run(&mut tracker, [report(FinWait2, Close).of(3).shut(3).fin()]);
+    run(
+        &mut tracker,
+        [report(Established, FinWait1).of(3).shut(3), report(FinWait2, Close).of(3).shut(3).fin()],
+    );
     // As if all three were long closed.
     tracker.lives.clear();
     let pids: Vec<_> = (1..4)

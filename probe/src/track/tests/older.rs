@@ -164,10 +164,14 @@ fn reports_know_better_than_a_late_snapshot() {
 }
 
 #[test]
-fn whoever_is_there_at_the_first_report_is_a_guess_where_proc_knew_nobody() {
+fn whoever_is_there_when_a_call_moves_it_is_a_guess_where_proc_knew_nobody() {
     let row = Listed { owner: Owner::UNKNOWN, ..there(5, Established) };
-    let tracked = tracker_after(&[row]).observe(&report(Established, CloseWait).of(5));
-    assert_eq!(pid(&tracked), (Some(100), Known::Seen));
+    let mut tracker = tracker_after(&[row]);
+    let by_a_segment = tracker.observe(&report(FinWait1, FinWait2).of(5).on(task(999, "other")));
+    assert_eq!(pid(&by_a_segment), (None, Known::Unknown));
+    // Closed with data unread.
+    let by_a_call = tracker.observe(&report(FinWait2, Close).of(5));
+    assert_eq!(pid(&by_a_call), (Some(100), Known::Seen));
 }
 
 #[test]

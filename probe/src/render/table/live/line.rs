@@ -22,7 +22,7 @@ pub struct Cell {
 impl Cell {
     /// A cell with text that may come from others.
     pub fn new(tone: Tone, text: impl AsRef<str>) -> Self {
-        Self { tone, text: text::safe(text.as_ref()).into_owned() }
+        Self { tone, text: text::shut(text::safe(text.as_ref())).into_owned() }
     }
 
     /// Nothing to show.

@@ -15,6 +15,10 @@ use crate::model::{Endpoint, Endpoints, Host, Name, Owner, PortRange, Remains, S
 /// More rows are summed up in one.
 const ROWS: usize = 12;
 
+/// More groups are not told apart: a service whose port the kernel could have picked looks like as many as it
+/// has clients.
+const MOST: usize = if cfg!(test) { 64 } else { 1 << 14 };
+
 /// Where the kernel picks local ports if nobody says otherwise (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: PortRange = 32_768..=60_999;
 
@@ -23,6 +27,8 @@ const EPHEMERAL: PortRange = 32_768..=60_999;
 pub struct Tally {
     ephemeral: PortRange,
     groups: HashMap<Group, Count>,
+    /// What is in no group, for want of room.
+    beyond: u64,
 }
 
 /// What is counted together.
@@ -51,7 +57,7 @@ struct Count {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { ephemeral: EPHEMERAL, groups: HashMap::new() }
+        Self { ephemeral: EPHEMERAL, groups: HashMap::new(), beyond: 0 }
     }
 }
 
@@ -66,6 +72,10 @@ impl Tally {
         let task = remains.owner.task.as_ref();
         let group =
             Group { state, comm: task.map(|task| task.comm.clone()), service: self.service(remains.ends) };
+        if self.groups.len() >= MOST && !self.groups.contains_key(&group) {
+            self.beyond += 1;
+            return;
+        }
         let owner = || remains.owner.clone();
         let count =
             self.groups.entry(group).or_insert_with(|| Count { number: 0, owner: owner(), others: false });
@@ -100,9 +110,13 @@ impl Tally {
             ]);
         }
         if !rest.is_empty() {
-            let others = words::count(rest.len() as u64, "other", "others");
+            let others = match self.beyond {
+                0 => words::count(rest.len() as u64, "other", "others"),
+                _ => "many others".to_owned(),
+            };
+            let number = rest.iter().map(|(_, count)| count.number).sum::<u64>() + self.beyond;
             grid.row([
-                (Tone::Faint, words::number(rest.iter().map(|(_, count)| count.number).sum())),
+                (Tone::Faint, words::number(number)),
                 (Tone::Faint, String::new()),
                 (Tone::Faint, others),
                 (Tone::Faint, String::new()),

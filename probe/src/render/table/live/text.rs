@@ -26,6 +26,16 @@ pub fn safe(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Safe text with a blank at its end escaped: in a table nobody would see that one.
+pub fn shut(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.char_indices().next_back() {
+        Some((place, blank)) if blank.is_whitespace() => {
+            Cow::Owned(format!("{}{}", &text[..place], blank.escape_unicode()))
+        }
+        _ => text,
+    }
+}
+
 /// Joiners, selectors, tags and spaces without width (Unicode's Default_Ignorable_Code_Point, for the
 /// most part).
 fn is_invisible(c: char) -> bool {
@@ -138,6 +148,14 @@ mod tests {
         assert_eq!(safe("nginx: wörker"), "nginx: wörker");
         assert_eq!(safe("a\u{200b}b\u{feff}\u{1f600}\u{fe0f}"), "a\\u{200b}b\\u{feff}😀\\u{fe0f}");
         assert_eq!(safe("\x1b[31m\n"), "\\u{1b}[31m\\n");
+    }
+
+    #[test]
+    fn a_blank_at_the_end_is_shown() {
+        assert_eq!(shut("a b".into()), "a b");
+        assert_eq!(shut("curl ".into()), "curl\\u{20}");
+        assert_eq!(shut("\u{3000}".into()), "\\u{3000}");
+        assert_eq!(shut("".into()), "");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
         i32::try_from(record.error).map_err(|_| DecodeError::Value { what: "error", value: record.error })?;
     Ok(BindFailure {
         at: Mono(record.header.mono_ns),
-        cpu: record.header.cpu,
+        cpu: record.header.cpu.into(),
         task: task(&record.task),
         cgroup: (record.cgroup != 0).then_some(Cgroup { id: record.cgroup, path: None }),
         cookie: (record.cookie != 0).then_some(record.cookie),
@@ -66,7 +66,7 @@ mod tests {
 
     fn record(family: u16, address_family: u16) -> BindRecord {
         let mut record = BindRecord::new_zeroed();
-        record.header = RecordHeader { kind: KIND_BIND, cpu: 1, mono_ns: 5 };
+        record.header = RecordHeader { kind: KIND_BIND, cpu: 1, lost: 0, mono_ns: 5 };
         record.error = 98;
         record.protocol = 6;
         record.family = family;

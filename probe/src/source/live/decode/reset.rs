@@ -35,7 +35,7 @@ pub(super) fn decode(record: &ResetRecord, reasons: &Reasons) -> Result<Reset, D
         u8::try_from(record.state).map_err(|_| DecodeError::Value { what: "state", value: record.state })?;
     Ok(Reset {
         at: Mono(record.header.mono_ns),
-        cpu: record.header.cpu,
+        cpu: record.header.cpu.into(),
         socket: SocketId { number: record.cookie, generation: 0 },
         netns: (record.netns != 0).then_some(record.netns),
         family,
@@ -62,7 +62,7 @@ mod tests {
 
     fn record() -> ResetRecord {
         let mut record = ResetRecord::new_zeroed();
-        record.header = RecordHeader { kind: KIND_RESET, cpu: 1, mono_ns: 5 };
+        record.header = RecordHeader { kind: KIND_RESET, cpu: 1, lost: 0, mono_ns: 5 };
         record.cookie = 77;
         record.reason = 11;
         record.protocol = 6;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::model::BindFailure;
+use crate::model::{BindFailure, Filter};
 
 /// A port of these tests alone, where somebody listens.
 const TAKEN: u16 = 2419;
@@ -100,6 +100,29 @@ async fn only_what_binds_a_tcp_socket_is_reported() {
         })
         .await;
         assert_eq!(said(&failures), ["ipv4 192.0.2.1:2420 EADDRNOTAVAIL"]);
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn a_caller_who_is_not_asked_for_is_held_back() {
+    for options in both_backends() {
+        let asking = |filter| LiveOptions { filter, ..options.clone() };
+        let mut other = attach(&asking(Filter { pids: vec![1], ..Filter::default() }));
+        let own = Filter { pids: vec![other.pid()], ..Filter::default() };
+        let fail = || {
+            Tcp::bound("192.0.2.1:2421".parse().unwrap()).unwrap_err();
+        };
+        let (_, failures) = reported(&asking(own), 1, fail).await;
+        assert_eq!(said(&failures), ["ipv4 192.0.2.1:2421 EADDRNOTAVAIL"]);
+        // Both programs have run by now.
+        let mut events = Vec::new();
+        other.drain(&mut events).unwrap();
+        let is_it = |event: &Event| match event {
+            Event::BindFailed(failure) => failure.local.port_or_zero() == 2421,
+            _ => false,
+        };
+        assert!(!events.iter().any(is_it), "{events:?}");
     }
 }
 
