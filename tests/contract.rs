@@ -210,10 +210,7 @@ const BEHAVIOUR: Fields = &[
             ("observed", OrNull(&List(&STATE))),
         ])),
     ),
-    (
-        "facts",
-        List(&Object(&[("name", Text), ("expected", OrNull(&Text)), ("observed", OrNull(&Text))])),
-    ),
+    ("facts", List(&Object(&[("name", Text), ("expected", OrNull(&Text)), ("observed", OrNull(&Text))]))),
 ];
 const NOTE: Fields = &[("text", Text)];
 const END: Fields = &[

@@ -49,8 +49,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("source", &["model", "record", "net"]),
     ("doctor", &["model", "net", "source"]),
     ("scenario", &["model", "net", "wire"]),
+    ("audit", &["model", "net", "wire", "scenario"]),
     ("render", &["model", "track", "detect", "record"]),
-    ("session", &["model", "track", "detect", "record", "net", "wire", "source", "scenario", "render"]),
+    (
+        "session",
+        &["model", "track", "detect", "record", "net", "wire", "source", "scenario", "audit", "render"],
+    ),
 ];
 
 /// A Rust file of the repository.

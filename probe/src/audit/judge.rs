@@ -17,6 +17,8 @@ pub fn judge(behaviour: &Behaviour, played: Played, transitions: Vec<Transition>
     let variant = behaviour.variants.iter().find(|variant| agree(&variant.expected(), &observed));
     let (status, reason) = match played.trouble {
         Some(Trouble::Unsupported(why)) => (BehaviourStatus::Unsupported, Some(why)),
+        // The kernel did not do in all that time what it does elsewhere at once.
+        Some(trouble) if played.in_vain => (BehaviourStatus::Differs, Some(trouble.to_string())),
         Some(trouble @ Trouble::Failed { .. }) => (BehaviourStatus::Failed, Some(trouble.to_string())),
         None if agree(&expected, &observed) || variant.is_some() => (BehaviourStatus::AsExpected, None),
         None => (BehaviourStatus::Differs, None),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Backend, BehaviourResult, BindFailure, Cgroup, Check, Connection, Filter, Finding, Host, Listed, Mono, Phase, Remains,
-    Report, Reset, SocketId, SocketRow, Summary, Transition,
+    Backend, BehaviourResult, BindFailure, Cgroup, Check, Connection, Filter, Finding, Host, Listed, Mono,
+    Phase, Remains, Report, Reset, SocketId, SocketRow, Summary, Transition,
 };
 
 /// An item of the stream, in the order in which it happened. Sources yield the first kinds; the

@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::model::{
-    Backend, BehaviourGroup, BehaviourStatus, CauseKind, FacilityGroup, FacilityStatus, Family, FindingKind, HazardKind, Known, Open,
-    Protocol, State,
+    Backend, BehaviourGroup, BehaviourStatus, CauseKind, FacilityGroup, FacilityStatus, Family, FindingKind,
+    HazardKind, Known, Open, Protocol, State,
 };
 
 /// A type of the model whose values have names.

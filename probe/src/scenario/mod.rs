@@ -37,12 +37,12 @@ use std::{sync::Arc, time::Duration};
 
 use crate::model::Family;
 
-pub(crate) use {path::path, stage::crossing_is_allowed};
 pub use expect::{ActorId, Expectation, Span};
 pub use pair::{Capture, Pair};
 pub use stage::Stage;
 pub use story::{Actor, Story};
 pub use trouble::{Step, Trouble};
+pub(crate) use {path::path, stage::crossing_is_allowed};
 
 /// What both sides say to each other.
 pub const PAYLOAD: &str = "I love you.";

@@ -22,6 +22,10 @@ use crate::{
 /// call gets here.
 const GIVE_UP: Duration = Duration::from_secs(40);
 
+/// How often a play is tried of which reports were lost, or which waited in vain: on a host that has no time for it,
+/// that says nothing of the kernel.
+const DOUBTFUL_TRIES: u32 = 3;
+
 /// Plays behaviours, so many at once.
 pub struct Auditor {
     witness: Arc<Witness>,
@@ -29,8 +33,6 @@ pub struct Auditor {
     waiting: VecDeque<Turn>,
     playing: Vec<Turn>,
     at_once: usize,
-    /// What was lost since the last result.
-    lost: u64,
     totals: End,
     begun: Instant,
 }
@@ -42,6 +44,8 @@ struct Turn {
     /// The how-manieth try it is, from 1.
     attempt: u32,
     begun: Instant,
+    /// What had been lost when it began.
+    lost_before: u64,
 }
 
 /// A play that has ended.
@@ -61,10 +65,11 @@ impl Auditor {
         Self {
             witness: Arc::default(),
             tracker: None,
-            waiting: turns.map(|(number, behaviour)| Turn { number, behaviour, attempt: 1, begun }).collect(),
+            waiting: turns
+                .map(|(number, behaviour)| Turn { number, behaviour, attempt: 1, begun, lost_before: 0 })
+                .collect(),
             playing: Vec::new(),
             at_once,
-            lost: 0,
             totals: End::default(),
             begun,
         }
@@ -139,7 +144,7 @@ impl Auditor {
                 // Nobody listens any more where the audit broke off.
                 let _ = say.send(Done { number, attempt, played });
             });
-            self.playing.push(Turn { begun: Instant::now(), ..turn });
+            self.playing.push(Turn { begun: Instant::now(), lost_before: self.totals.lost, ..turn });
         }
     }
 
@@ -160,7 +165,6 @@ impl Auditor {
                     continue;
                 }
                 Event::Lost { count, .. } => {
-                    self.lost += count;
                     self.totals.lost += count;
                     self.tracker.iter_mut().for_each(Tracker::lost);
                 }
@@ -182,15 +186,22 @@ impl Auditor {
             return Some(failed(turn.behaviour, "its steps panicked"));
         };
         let transitions = self.witness.take(&played.netns);
+        // What was lost meanwhile may be what is missing, or what was waited for.
+        let has_lost = self.totals.lost > turn.lost_before;
+        let in_vain = played.in_vain;
         let result = audit::judge(turn.behaviour, played, transitions);
-        let again = result.status == BehaviourStatus::Differs && turn.attempt < turn.behaviour.tries;
-        if again {
+        let tries = match result.status {
+            BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => 1,
+            BehaviourStatus::Failed if !has_lost => 1,
+            _ if has_lost || in_vain => DOUBTFUL_TRIES.max(turn.behaviour.tries),
+            _ => turn.behaviour.tries,
+        };
+        if turn.attempt < tries {
             self.waiting.push_back(Turn { attempt: turn.attempt + 1, ..turn });
             return None;
         }
-        // What was lost may be what is missing.
-        let doubtful = std::mem::take(&mut self.lost) > 0 && result.status == BehaviourStatus::Differs;
-        Some(if doubtful { failed(turn.behaviour, "reports of the kernel's were lost") } else { result })
+        let is_doubtful = has_lost && result.status == BehaviourStatus::Differs;
+        Some(if is_doubtful { failed(turn.behaviour, "reports of the kernel's were lost") } else { result })
     }
 
     fn give_up(&mut self) -> Vec<BehaviourResult> {

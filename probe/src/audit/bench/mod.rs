@@ -27,8 +27,8 @@ use crate::{
     wire::{Link, Wire},
 };
 
-/// How long a behaviour may take: by then it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a behaviour may take: by then it waits in vain. The longest timers of the catalogue take a third of it.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// The port of servers.
 pub const SERVER: u16 = 1314;
@@ -49,6 +49,8 @@ pub struct Bench {
 pub struct Played {
     /// Why they did not get to their end.
     pub trouble: Option<Trouble>,
+    /// They waited in vain: what they broke off at did not happen by the deadline.
+    pub in_vain: bool,
     /// The sockets.
     pub cast: Vec<Actor>,
     /// What was stated.
@@ -80,6 +82,7 @@ impl Bench {
     /// Ends with what the steps returned.
     pub(super) fn end(self, result: Result<(), Trouble>) -> Played {
         Played {
+            in_vain: matches!(result, Err(Trouble::Failed { .. })) && Instant::now() >= self.deadline,
             trouble: result.err(),
             until: clock::now(),
             netns: self.netns(),

@@ -101,7 +101,9 @@ impl Line {
                 duration_ns: nanoseconds(end.duration),
                 attach_ns: end.attach.map(nanoseconds),
             },
-            Event::Transition(_) | Event::Connection(_) | Event::Finding(_) | Event::Behaviour(_) => return None,
+            Event::Transition(_) | Event::Connection(_) | Event::Finding(_) | Event::Behaviour(_) => {
+                return None;
+            }
         })
     }
 
