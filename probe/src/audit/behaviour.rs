@@ -1,8 +1,8 @@
 //! A behaviour as data: how it is brought about, what must be seen, and where kernels differ.
 
-use super::Bench;
+use super::{Bench, Need};
 use crate::{
-    model::{BehaviourGroup, Sight, State},
+    model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Sight, State},
     scenario::Trouble,
 };
 
@@ -18,6 +18,8 @@ pub struct Behaviour {
     pub id: &'static str,
     /// What happens, in one sentence.
     pub says: &'static str,
+    /// What there must be on the host, beside namespaces and sockets.
+    pub needs: &'static [Need],
     /// Brings it about, and waits until all of it has been reported.
     pub steps: fn(&mut Bench) -> Result<(), Trouble>,
     /// Each socket's path up to the end of the steps. Sockets that are not named here may not appear.
@@ -47,6 +49,7 @@ impl Behaviour {
     pub const BLANK: Self = Self {
         id: "",
         says: "",
+        needs: &[],
         steps: |_| Ok(()),
         paths: &[],
         facts: &[],
@@ -72,6 +75,26 @@ impl Behaviour {
     #[must_use]
     pub fn expected(&self) -> Sight {
         sight(self.paths, self.facts)
+    }
+
+    /// A result that has come to nothing yet: what the entry says of itself, under this status.
+    #[must_use]
+    pub fn result(&self, status: BehaviourStatus, reason: Option<String>) -> BehaviourResult {
+        BehaviourResult {
+            id: self.id.to_owned(),
+            says: self.says.to_owned(),
+            group: self.group(),
+            needs: self.needs.iter().map(Need::to_string).collect(),
+            status,
+            expected: self.expected(),
+            observed: Sight::default(),
+            variant: None,
+            reason,
+            reference: self.reference.to_owned(),
+            transitions: Vec::new(),
+            packets: Vec::new(),
+            labels: Vec::new(),
+        }
     }
 }
 

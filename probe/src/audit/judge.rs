@@ -29,18 +29,13 @@ pub fn judge(behaviour: &Behaviour, played: Played, transitions: Vec<Transition>
     sockets.sort_unstable();
     sockets.dedup();
     BehaviourResult {
-        id: behaviour.id.to_owned(),
-        says: behaviour.says.to_owned(),
-        group: behaviour.group(),
-        status,
         expected: variant.map_or(expected, super::Variant::expected),
         observed,
         variant: variant.map(|variant| variant.cause.to_owned()),
-        reason,
-        reference: behaviour.reference.to_owned(),
         packets: played.packets,
         labels: sockets.iter().map(|(socket, label)| (*socket, label.clone())).collect(),
         transitions: labels.into_iter().map(Some).zip(transitions).collect(),
+        ..behaviour.result(status, reason)
     }
 }
 

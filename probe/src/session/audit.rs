@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 use super::SessionError;
 use crate::{
     audit::{self, Behaviour, Played, Witness},
-    model::{BehaviourResult, BehaviourStatus, End, Event, Sight},
+    model::{BehaviourResult, BehaviourStatus, End, Event},
     source::{Flow, Source},
     track::Tracker,
 };
@@ -217,18 +217,5 @@ impl Auditor {
 
 /// The audit's own trouble.
 fn failed(behaviour: &Behaviour, why: &str) -> BehaviourResult {
-    BehaviourResult {
-        id: behaviour.id.to_owned(),
-        says: behaviour.says.to_owned(),
-        group: behaviour.group(),
-        status: BehaviourStatus::Failed,
-        expected: behaviour.expected(),
-        observed: Sight::default(),
-        variant: None,
-        reason: Some(why.to_owned()),
-        reference: behaviour.reference.to_owned(),
-        transitions: Vec::new(),
-        packets: Vec::new(),
-        labels: Vec::new(),
-    }
+    behaviour.result(BehaviourStatus::Failed, Some(why.to_owned()))
 }

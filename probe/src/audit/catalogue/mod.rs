@@ -25,7 +25,14 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::model::{Protocol, is_legal};
+    use crate::{
+        audit::Need,
+        model::{
+            Protocol,
+            State::{SynRecv, SynSent},
+            is_legal,
+        },
+    };
 
     #[test]
     fn every_entry_is_whole() {
@@ -43,6 +50,18 @@ mod tests {
             assert!(!reference.is_empty(), "{id} has no reference");
             assert!(behaviour.variants.iter().all(|variant| !variant.cause.is_empty()), "{id}");
             assert!((1..=5).contains(&behaviour.tries), "{id}");
+        }
+    }
+
+    /// What the steps use and the needs do not name fails when it is played; that a SYN crosses shows in the paths alone.
+    #[test]
+    fn whoever_lets_syns_cross_needs_it() {
+        for behaviour in all() {
+            let crosses = behaviour
+                .paths
+                .iter()
+                .any(|(_, path)| path.windows(2).any(|step| step == [SynSent, SynRecv]));
+            assert_eq!(behaviour.needs.contains(&Need::Crossing), crosses, "{}", behaviour.id);
         }
     }
 

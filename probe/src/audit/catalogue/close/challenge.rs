@@ -4,7 +4,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, bench::SERVER},
+    audit::{Behaviour, Need, bench::SERVER},
     model::{Segment, Side, State},
     scenario::Step as _,
     wire::Rule,
@@ -16,6 +16,7 @@ const PORT: u16 = 4711;
 pub const BEHAVIOURS: &[Behaviour] = &[Behaviour {
     id: "close/syn-in-established",
     says: "a client is lost without a word, and connects again from the same port",
+    needs: &[Need::Wire],
     steps: |bench| {
         let ends = bench.ends()?;
         let before = ends.b.counters()?;

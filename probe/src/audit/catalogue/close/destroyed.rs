@@ -3,12 +3,16 @@
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
-use crate::{audit::Behaviour, model::State};
+use crate::{
+    audit::{Behaviour, Need},
+    model::State,
+};
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/destroyed",
         says: "an administrator ends a connection, and then the listener (SOCK_DESTROY, ss -K)",
+        needs: &[Need::Option("CONFIG_INET_DIAG_DESTROY")],
         steps: |bench| {
             let here = bench.here()?;
             let [listener, client, server] = bench.connected(&here, &here)?;

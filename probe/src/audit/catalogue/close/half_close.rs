@@ -4,7 +4,7 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, 
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, bench::SERVER},
+    audit::{Behaviour, Need, bench::SERVER},
     model::State,
     net::sysctl,
     scenario::Step as _,
@@ -36,6 +36,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/half-close",
         says: "a direction that was shut down stays so past tcp_fin_timeout, and data comes the other way",
+        needs: &[Need::Sysctl("tcp_fin_timeout")],
         steps: |bench| {
             let here = bench.here()?;
             here.set(sysctl::TCP_FIN_TIMEOUT, &1)?;

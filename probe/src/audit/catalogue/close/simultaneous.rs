@@ -4,7 +4,7 @@ use State::{Close, Closing, Established, FinWait1, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, bench::SERVER},
+    audit::{Behaviour, Need, bench::SERVER},
     model::{Segment, Side, State},
     scenario::Step as _,
     wire::Rule,
@@ -14,6 +14,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/simultaneous",
         says: "two FINs cross",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
@@ -41,8 +42,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/self-connect",
         says: "a socket that is connected to itself closes, and meets its own FIN",
+        needs: &[Need::Crossing],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             let itself = bench.bound(&here, "itself", SERVER)?;
             bench.connect(&itself, here.port(SERVER)).step("itself: connecting")?;

@@ -5,7 +5,7 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, 
 
 use crate::{
     audit::{
-        Behaviour,
+        Behaviour, Need,
         bench::{Ends, SERVER},
     },
     model::{Flags, Segment, Side, State},
@@ -18,6 +18,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/half-open",
         says: "a SYN comes, and nobody answers the SYN+ACK",
+        needs: &[Need::Wire, Need::Sysctl("tcp_synack_retries")],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.b.set(sysctl::TCP_SYNACK_RETRIES, &1)?;
@@ -39,6 +40,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/request-reset",
         says: "a SYN comes, and the SYN+ACK is answered by a RST",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let before = ends.b.counters()?;
@@ -61,6 +63,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/closed-on-request",
         says: "the listener closes while a third ACK is on its way",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let third = ends.wire.add(Rule::hold(Segment::is_bare_ack).sent_by(Side::A));
@@ -82,6 +85,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/third-ack-lost-data",
         says: "the third ACK is lost, and the first data brings it along",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));
@@ -108,6 +112,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/third-ack-lost-fin",
         says: "the third ACK is lost, and the FIN brings it along",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));

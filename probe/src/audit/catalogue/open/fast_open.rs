@@ -4,7 +4,7 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, 
 
 use crate::{
     audit::{
-        Behaviour, Bench,
+        Behaviour, Bench, Need,
         bench::{Ends, Player, SERVER},
     },
     model::{Segment, Side, State},
@@ -23,6 +23,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/fast",
         says: "a SYN with data makes the child, which can be accepted and read before the handshake ends",
+        needs: &[Need::Wire, Need::Sysctl("tcp_fastopen")],
         steps: |bench| {
             let (ends, [client, child], answers) = early(bench)?;
             ends.wire.lift(answers);
@@ -43,6 +44,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/fast-closed-early",
         says: "a child that Fast Open made closes before the third ACK",
+        needs: &[Need::Wire, Need::Sysctl("tcp_fastopen")],
         steps: |bench| {
             let (ends, [client, child], answers) = early(bench)?;
             let child = bench.close(child);
@@ -63,8 +65,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/fast-self-connect",
         says: "a socket that connects to itself with data in the SYN sends them again",
+        needs: &[Need::Crossing, Need::Sysctl("tcp_fastopen")],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             here.set(sysctl::TCP_FASTOPEN, &CLIENT)?;
             let before = here.counters()?;
@@ -86,8 +88,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/fast-simultaneous",
         says: "two SYNs with data cross: both ends open, and send their data again",
+        needs: &[Need::Wire, Need::Crossing, Need::Sysctl("tcp_fastopen")],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let ends = bench.ends()?;
             let syns = ends.wire.add(Rule::hold(Segment::is_syn));
             let mut players = Vec::new();

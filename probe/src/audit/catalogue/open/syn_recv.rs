@@ -7,7 +7,7 @@ use State::{Close, CloseWait, Closing, Established, FinWait1, FinWait2, SynRecv,
 use super::simultaneous::cross;
 use crate::{
     audit::{
-        Behaviour, Bench, Variant,
+        Behaviour, Bench, Need, Variant,
         bench::{Ends, Player},
     },
     model::{Flags, Segment, Side, State},
@@ -19,6 +19,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/close-in-syn-recv",
         says: "both ends of a simultaneous open close before the SYN+ACKs arrive",
+        needs: &[Need::Wire, Need::Crossing],
         steps: |bench| {
             let (ends, [a, b], answers) = half_way(bench)?;
             let (a, b) = (bench.close(a), bench.close(b));
@@ -41,6 +42,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/shutdown-in-syn-recv",
         says: "one end of a simultaneous open ends its direction before the SYN+ACK arrives",
+        needs: &[Need::Wire, Need::Crossing],
         steps: |bench| {
             let (ends, [a, b], answers) = half_way(bench)?;
             a.tcp.shutdown(Shutdown::Write).step("a: ending its direction")?;
@@ -66,6 +68,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/reset-in-syn-recv",
         says: "a RST ends one end of a simultaneous open before the SYN+ACK arrives",
+        needs: &[Need::Wire, Need::Crossing],
         steps: |bench| {
             let (ends, [a, _b], _answers) = half_way(bench)?;
             let syn = ends.shows(Side::B, Segment::is_syn)?;

@@ -6,7 +6,7 @@ use State::{Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck,
 
 use crate::{
     audit::{
-        Behaviour, Bench,
+        Behaviour, Bench, Need,
         bench::{Player, SERVER},
     },
     model::{Side, State},
@@ -71,8 +71,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/self-connect-time-wait",
         says: "the TIME_WAIT of a self-connect keeps the port from a server that has SO_REUSEADDR",
+        needs: &[Need::Crossing],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             let own = bench.bound(&here, "self", SERVER)?;
             bench.connect(&own, here.port(SERVER)).step("self: connecting")?;
@@ -94,6 +94,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/reuse-of-time-wait",
         says: "a connect takes the place of a TIME_WAIT of a second ago on loopback, and elsewhere with tcp_tw_reuse=1",
+        needs: &[Need::Wire, Need::Sysctl("ip_local_port_range"), Need::Sysctl("tcp_tw_reuse")],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.a.set(sysctl::IP_LOCAL_PORT_RANGE, &(CLIENT..=CLIENT))?;
