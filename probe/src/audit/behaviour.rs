@@ -30,17 +30,15 @@ pub struct Behaviour {
     pub reference: &'static str,
     /// Where kernels are known to differ, and by what.
     pub variants: &'static [Variant],
-    /// How often it is tried until it is as expected: more than once only where the machine's load can come in between.
-    pub tries: u32,
 }
 
-/// What another kernel, or one with other sysctls, does.
+/// What another kernel, or one with other sysctls, does otherwise. What is not named here is as in the entry.
 pub struct Variant {
     /// Which, and by what commit or sysctl.
     pub cause: &'static str,
-    /// As in [`Behaviour`].
+    /// The paths that are others. An empty one is that of a socket that does not appear.
     pub paths: Paths,
-    /// As in [`Behaviour`].
+    /// The facts that are others.
     pub facts: Facts,
 }
 
@@ -55,7 +53,6 @@ impl Behaviour {
         facts: &[],
         reference: "",
         variants: &[],
-        tries: 1,
     };
 
     /// The part of the catalogue that it belongs to.
@@ -99,16 +96,64 @@ impl Behaviour {
 }
 
 impl Variant {
-    /// What is seen then.
+    /// What is seen then, in place of what the entry says.
     #[must_use]
-    pub fn expected(&self) -> Sight {
-        sight(self.paths, self.facts)
+    pub fn instead_of(&self, behaviour: &Behaviour) -> Sight {
+        let Sight { mut paths, mut facts } = sight(self.paths, self.facts);
+        let entry = behaviour.expected();
+        put_over(&mut paths, entry.paths);
+        put_over(&mut facts, entry.facts);
+        paths.retain(|(_, path)| !path.is_empty());
+        Sight { paths, facts }
     }
+}
+
+/// Puts what is changed over the whole, which keeps its order; what is new comes last.
+fn put_over<T>(changed: &mut Vec<(String, T)>, whole: Vec<(String, T)>) {
+    let mut rest = std::mem::take(changed);
+    for (name, value) in whole {
+        let other = rest.iter().position(|(other, _)| *other == name);
+        changed.push(other.map_or((name, value), |place| rest.remove(place)));
+    }
+    changed.extend(rest);
 }
 
 fn sight(paths: Paths, facts: Facts) -> Sight {
     Sight {
         paths: paths.iter().map(|(label, path)| ((*label).to_owned(), path.to_vec())).collect(),
         facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use State::{Close, Listen, SynSent};
+
+    use super::*;
+    use crate::model::testing::sight;
+
+    #[test]
+    fn a_variant_says_what_is_otherwise() {
+        let behaviour = Behaviour {
+            paths: &[
+                ("client", &[Close, SynSent]),
+                ("listener", &[Close, Listen]),
+                ("child", &[Listen, Close]),
+            ],
+            facts: &[("connect", "success"), ("SYNs", "2")],
+            ..Behaviour::BLANK
+        };
+        let variant = Variant {
+            cause: "",
+            paths: &[("child", &[]), ("client", &[Close, SynSent, Close])],
+            facts: &[("SYNs", "3"), ("RSTs", "1")],
+        };
+        let expected = sight(
+            &[("client", &[Close, SynSent, Close]), ("listener", &[Close, Listen])],
+            &[("connect", "success"), ("SYNs", "3"), ("RSTs", "1")],
+        );
+        assert_eq!(variant.instead_of(&behaviour), expected);
+        let none = Variant { cause: "", paths: &[], facts: &[] };
+        assert_eq!(none.instead_of(&behaviour), behaviour.expected());
     }
 }

@@ -22,9 +22,9 @@ use crate::{
 /// call gets here.
 const GIVE_UP: Duration = Duration::from_secs(40);
 
-/// How often a play is tried of which reports were lost, or which waited in vain: on a host that has no time for it,
-/// that says nothing of the kernel.
-const DOUBTFUL_TRIES: u32 = 3;
+/// How often a play is tried that was not as expected, or of which reports were lost: on a host that has no time for it,
+/// once says nothing of the kernel.
+const TRIES: u32 = 3;
 
 /// Plays behaviours, so many at once.
 pub struct Auditor {
@@ -188,15 +188,13 @@ impl Auditor {
         let transitions = self.witness.take(&played.netns);
         // What was lost meanwhile may be what is missing, or what was waited for.
         let has_lost = self.totals.lost > turn.lost_before;
-        let in_vain = played.in_vain;
         let result = audit::judge(turn.behaviour, played, transitions);
-        let tries = match result.status {
-            BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => 1,
-            BehaviourStatus::Failed if !has_lost => 1,
-            _ if has_lost || in_vain => DOUBTFUL_TRIES.max(turn.behaviour.tries),
-            _ => turn.behaviour.tries,
+        let is_certain = match result.status {
+            BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => true,
+            BehaviourStatus::Differs => false,
+            BehaviourStatus::Failed => !has_lost,
         };
-        if turn.attempt < tries {
+        if !is_certain && turn.attempt < TRIES {
             self.waiting.push_back(Turn { attempt: turn.attempt + 1, ..turn });
             return None;
         }

@@ -23,7 +23,7 @@ use super::{Need, Witness, need};
 use crate::{
     model::{Family, Mono, Packet, Side, State},
     net::{Namespace, clock, counters::Counters, socket},
-    scenario::{Actor, Trouble, resolve},
+    scenario::{Actor, Step as _, Trouble, resolve},
     wire::{Link, Wire},
 };
 
@@ -186,6 +186,26 @@ impl Bench {
             step: format!("waiting for {label} to be in {state}"),
             cause: "not reported by the deadline".to_owned(),
         })
+    }
+
+    /// States the local port that the kernel reported when the socket left CLOSE: `none` where it had yet to choose one.
+    ///
+    /// # Errors
+    /// It has not been reported by the deadline.
+    pub fn state_first_port(&mut self, part: impl Into<Part>) -> Result<(), Trouble> {
+        let part = part.into();
+        let mut port = None;
+        self.witness.wait(&self.netns(), self.deadline, |transitions| {
+            let lives = resolve::lives(&self.cast, transitions);
+            port = lives[part.actor].first().map(|transition| transition.ends.local.port);
+            port.is_some()
+        });
+        let port = port.ok_or("not reported by the deadline");
+        match port.step(format!("waiting for {} to leave CLOSE", part.label))? {
+            Some(port) => self.state("port when it left CLOSE", port),
+            None => self.state("port when it left CLOSE", "none"),
+        }
+        Ok(())
     }
 
     fn netns(&self) -> Vec<u32> {

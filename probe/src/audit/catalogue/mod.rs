@@ -49,7 +49,15 @@ mod tests {
             assert!(!says.is_empty() && !says.ends_with('.'), "{id}: one clause, without its full stop");
             assert!(!reference.is_empty(), "{id} has no reference");
             assert!(behaviour.variants.iter().all(|variant| !variant.cause.is_empty()), "{id}");
-            assert!((1..=5).contains(&behaviour.tries), "{id}");
+            let mut names = HashSet::new();
+            let labels = behaviour.paths.iter().map(|(label, _)| ("path", *label));
+            for name in labels.chain(behaviour.facts.iter().map(|(name, _)| ("fact", *name))) {
+                assert!(names.insert(name), "{id}: {name:?} is there twice");
+            }
+            for variant in behaviour.variants {
+                let otherwise = variant.instead_of(behaviour) != behaviour.expected();
+                assert!(otherwise, "{id}: {}: nothing is otherwise", variant.cause);
+            }
         }
     }
 

@@ -38,7 +38,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("server reads", "ECONNRESET"),
             ("listener accepts", "EINVAL"),
         ],
-        reference: "sock_diag(7), SOCK_DESTROY; ss(8), -K; tcp_abort; RFC 9293 §3.10.5",
+        reference: "ss(8), --kill; tcp_abort in net/ipv4/tcp.c; RFC 9293 §3.10.5",
         ..Behaviour::BLANK
     },
     Behaviour {

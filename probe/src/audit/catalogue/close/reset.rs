@@ -110,10 +110,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
                     bench.until(&client, Close)?;
                 }
             }
+            bench.state("sent by the server's side", ends.carried(Side::B));
             Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],
-        facts: &[("first write", "success"), ("second write", "ECONNRESET"), ("third write", "EPIPE")],
+        facts: &[
+            ("first write", "success"),
+            ("second write", "ECONNRESET"),
+            ("third write", "EPIPE"),
+            ("sent by the server's side", "SYN+ACK, RST+ACK, RST"),
+        ],
         reference: "RFC 9293 §3.5.1; send(2)",
         ..Behaviour::BLANK
     },

@@ -67,10 +67,12 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let client = cut_off(bench, &ends)?;
             client.tcp.user_timeout(Duration::from_millis(500)).step("client: setting TCP_USER_TIMEOUT")?;
             bench.write(&client, b"data").step("client: writing")?;
-            times_out(bench, &client)
+            times_out(bench, &client)?;
+            bench.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
+            Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],
-        facts: &[("client reads", "ETIMEDOUT")],
+        facts: &[("client reads", "ETIMEDOUT"), ("RSTs of the client", "0")],
         reference: "RFC 5482; tcp(7), TCP_USER_TIMEOUT",
         ..Behaviour::BLANK
     },

@@ -57,7 +57,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         },
         paths: &[("listener", &[Close, Listen])],
         facts: &[("request", "true"), ("EmbryonicRsts", "rises"), ("request after the RST", "0")],
-        reference: "RFC 9293 §3.10.7.4, first: SYN-RECEIVED, passive open",
+        reference: "RFC 9293 §3.10.7.4, second: RST in SYN-RECEIVED after a passive OPEN",
         ..Behaviour::BLANK
     },
     Behaviour {
@@ -75,10 +75,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ends.wire.lift(third);
             let read = bench.read(&client);
             bench.says("client reads", &read);
-            bench.until(&client, Close)
+            bench.until(&client, Close)?;
+            bench.state("sent by the listener's side", ends.carried(Side::B));
+            Ok(())
         },
         paths: &[("listener", &[Close, Listen, Close]), ("client", &[Close, SynSent, Established, Close])],
-        facts: &[("requests", "1"), ("client reads", "ECONNRESET")],
+        facts: &[
+            ("requests", "1"),
+            ("client reads", "ECONNRESET"),
+            ("sent by the listener's side", "SYN+ACK, RST"),
+        ],
         reference: "RFC 9293 §3.10.7.1; tcp_v4_rcv finds the request's listener gone and looks again",
         ..Behaviour::BLANK
     },
@@ -98,14 +104,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ends.wire.lift(third);
             let read = server.tcp.read_exact(4, bench.deadline());
             bench.says("server reads", &read);
-            bench.until(&server, Established)
+            bench.until(&server, Established)?;
+            bench.state("sent by the client", ends.carried(Side::A));
+            Ok(())
         },
         paths: &[
             ("listener", &[Close, Listen]),
             ("client", &[Close, SynSent, Established]),
             ("server", &[Listen, SynRecv, Established]),
         ],
-        facts: &[("requests", "1"), ("server reads", "success")],
+        facts: &[("requests", "1"), ("server reads", "success"), ("sent by the client", "SYN, data")],
         reference: "RFC 9293 §3.10.7.4, fifth: SYN-RECEIVED",
         ..Behaviour::BLANK
     },
@@ -124,14 +132,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let server = bench.accept(&listener, "server")?;
             ends.wire.lift(third);
             bench.until(&server, CloseWait)?;
-            bench.until(&client, FinWait2)
+            bench.until(&client, FinWait2)?;
+            bench.state("sent by the client", ends.carried(Side::A));
+            Ok(())
         },
         paths: &[
             ("listener", &[Close, Listen]),
             ("client", &[Close, SynSent, Established, FinWait1, FinWait2]),
             ("server", &[Listen, SynRecv, Established, CloseWait]),
         ],
-        facts: &[("requests", "1")],
+        facts: &[("requests", "1"), ("sent by the client", "SYN, FIN+ACK")],
         reference: "RFC 9293 §3.10.7.4, fifth and eighth: SYN-RECEIVED",
         ..Behaviour::BLANK
     },

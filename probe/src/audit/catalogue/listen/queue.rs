@@ -119,7 +119,9 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             bench.until_risen(&ends.b, &before, "ListenOverflows")?;
             let read = bench.read(&late);
             bench.says("late reads", &read);
-            bench.until(&late, Close)
+            bench.until(&late, Close)?;
+            bench.state("sent by the listener's side", ends.carried(Side::B));
+            Ok(())
         },
         paths: &[
             ("listener", &[Close, Listen]),
@@ -127,7 +129,11 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("early", &[Close, SynSent, Established]),
             ("early child", &[Listen, SynRecv, Established]),
         ],
-        facts: &[("ListenOverflows", "rises"), ("late reads", "ECONNRESET")],
+        facts: &[
+            ("ListenOverflows", "rises"),
+            ("late reads", "ECONNRESET"),
+            ("sent by the listener's side", "SYN+ACK, SYN+ACK, RST"),
+        ],
         reference: "tcp(7), tcp_abort_on_overflow",
         ..Behaviour::BLANK
     },

@@ -51,14 +51,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             bench.until(child, FinWait1)?;
             ends.wire.lift(answers);
             bench.until(child, Close)?;
-            bench.until(&client, CloseWait)
+            bench.until(&client, CloseWait)?;
+            bench.state("sent by the child", ends.carried(Side::B));
+            Ok(())
         },
         paths: &[
             ("listener", &[Close, Listen]),
             ("client", &[Close, SynSent, Established, CloseWait]),
             ("child", &[Listen, SynRecv, FinWait1, FinWait2, Close]),
         ],
-        facts: &[("read in SYN_RECV", "true")],
+        facts: &[("read in SYN_RECV", "true"), ("sent by the child", "SYN+ACK, FIN+ACK")],
         reference: "RFC 9293 §3.10.4, CLOSE in SYN-RECEIVED",
         ..Behaviour::BLANK
     },
@@ -104,10 +106,10 @@ pub const BEHAVIOURS: &[Behaviour] = &[
                 ends.shows(side, Segment::is_syn)?;
             }
             ends.wire.lift(syns);
-            for player in &players {
+            for (name, player) in [("a reads b's words", &players[0]), ("b reads a's words", &players[1])] {
                 bench.until(player, Established)?;
                 let words = player.tcp.read_exact(WORDS.len(), bench.deadline()).step("reading")?;
-                bench.state("reads the peer's words", words == WORDS);
+                bench.state(name, words == WORDS);
             }
             bench.state("sent by a", ends.carried(Side::A));
             bench.state("sent by b", ends.carried(Side::B));
@@ -118,8 +120,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("b", &[Close, SynSent, SynRecv, Established]),
         ],
         facts: &[
-            ("reads the peer's words", "true"),
-            ("reads the peer's words", "true"),
+            ("a reads b's words", "true"),
+            ("b reads a's words", "true"),
             ("sent by a", "SYN with data, SYN+ACK, data"),
             ("sent by b", "SYN with data, SYN+ACK, data"),
         ],

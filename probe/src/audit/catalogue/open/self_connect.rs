@@ -40,10 +40,11 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let own = bench.socket(&here, "self")?;
             let connected = bench.connect(&own, here.port(SERVER));
             bench.says("connect", &connected);
-            bench.until(&own, Established)
+            bench.until(&own, Established)?;
+            bench.state_first_port(&own)
         },
         paths: &[("self", &[Close, SynSent, SynRecv, Established])],
-        facts: &[("connect", "success")],
+        facts: &[("connect", "success"), ("port when it left CLOSE", "none")],
         reference: "__inet_hash_connect in net/ipv4/inet_hashtables.c does not look at the remote port",
         ..Behaviour::BLANK
     },

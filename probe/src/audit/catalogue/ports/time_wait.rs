@@ -80,6 +80,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let own = bench.close(own);
             bench.until(own, Close)?;
             bench.state_remains(&here, own)?;
+            bench.state_rest(&here, own)?;
             let server = here.bystander()?;
             server.reuse_address().step("setting SO_REUSEADDR")?;
             let bound = server.bind(here.port(SERVER));
@@ -87,8 +88,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             Ok(())
         },
         paths: &[("self", &[Close, SynSent, SynRecv, Established, FinWait1, Closing, Close])],
-        facts: &[("remains of self", "TIME_WAIT"), ("bind", "EADDRINUSE")],
-        reference: "RFC 9293 §3.6.1: TIME-WAIT; the socket that left it had no SO_REUSEADDR",
+        facts: &[("remains of self", "TIME_WAIT"), ("for", "60 s"), ("bind", "EADDRINUSE")],
+        reference: "TCP_TIMEWAIT_LEN in include/net/tcp.h; the socket that left it had no SO_REUSEADDR",
         ..Behaviour::BLANK
     },
     Behaviour {
