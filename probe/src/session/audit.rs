@@ -140,7 +140,9 @@ impl Auditor {
             let Turn { number, behaviour, attempt, .. } = turn;
             let (witness, say) = (Arc::clone(&self.witness), say.clone());
             thread::spawn(move || {
-                let played = thread::spawn(move || audit::play(behaviour, witness)).join().ok();
+                let player = thread::Builder::new().name(behaviour.id.to_owned());
+                let player = player.spawn(move || audit::play(behaviour, witness));
+                let played = player.ok().and_then(|player| player.join().ok());
                 // Nobody listens any more where the audit broke off.
                 let _ = say.send(Done { number, attempt, played });
             });
@@ -183,7 +185,7 @@ impl Auditor {
             .position(|turn| (turn.number, turn.attempt) == (done.number, done.attempt))?;
         let turn = self.playing.swap_remove(place);
         let Some(played) = done.played else {
-            return Some(failed(turn.behaviour, "its steps panicked"));
+            return Some(failed(turn.behaviour, "its steps panicked, or there was no thread for them"));
         };
         let transitions = self.witness.take(&played.netns);
         // What was lost meanwhile may be what is missing, or what was waited for.
