@@ -12,9 +12,9 @@ use tokio::{sync::mpsc, time::sleep_until};
 
 use super::SessionError;
 use crate::{
-    audit::{self, Behaviour, Played, Witness},
+    audit::{self, Behaviour, Gate, Played, Witness},
     model::{BehaviourResult, BehaviourStatus, End, Event},
-    source::{Flow, Source},
+    source::{Flow, Source, live::Namespaces},
     track::Tracker,
 };
 
@@ -57,13 +57,13 @@ struct Done {
 }
 
 impl Auditor {
-    /// An audit of these behaviours, so many at once.
+    /// An audit of these behaviours, so many at once. `gate` lets the reports of the namespaces come that they play in.
     #[must_use]
-    pub fn new(behaviours: Vec<&'static Behaviour>, at_once: usize) -> Self {
+    pub fn new(behaviours: Vec<&'static Behaviour>, at_once: usize, gate: impl Gate + 'static) -> Self {
         let begun = Instant::now();
         let turns = behaviours.into_iter().enumerate();
         Self {
-            witness: Arc::default(),
+            witness: Arc::new(Witness::new(gate)),
             tracker: None,
             waiting: turns
                 .map(|(number, behaviour)| Turn { number, behaviour, attempt: 1, begun, lost_before: 0 })
@@ -212,6 +212,16 @@ impl Auditor {
         let hanging: Vec<Turn> = hanging;
         let why = "its steps hang: they were given up";
         hanging.into_iter().map(|turn| failed(turn.behaviour, why)).collect()
+    }
+}
+
+impl Gate for Namespaces {
+    fn open(&self, netns: u32) -> Result<(), String> {
+        self.add(netns).map_err(|error| error.to_string())
+    }
+
+    fn shut(&self, netns: u32) {
+        self.remove(netns);
     }
 }
 

@@ -111,7 +111,7 @@ impl Bench {
 
     fn place(&mut self, addr: IpAddr) -> Result<Place, Trouble> {
         let namespace = Namespace::private()?;
-        self.witness.watch(namespace.inode());
+        self.witness.watch(namespace.inode()).step("asking for the reports of a namespace")?;
         let place = Place::new(namespace, addr, self.needs);
         self.places.push(place.clone());
         Ok(place)
