@@ -1,9 +1,9 @@
-//! Any difference between two profiles.
+//! Any profile, and any difference between two.
 
 use proptest::{collection, option, prelude::*, sample::select};
 
 use super::{derived::sight, word};
-use crate::model::{Difference, FactKind, Kept};
+use crate::model::{Difference, FactKind, Kept, KernelFacts, Profile};
 
 /// Any of them.
 pub fn difference() -> BoxedStrategy<Difference> {
@@ -15,6 +15,17 @@ pub fn difference() -> BoxedStrategy<Difference> {
     let behaviour = (any::<String>(), sides, collection::vec(any::<String>(), 0..3))
         .prop_map(|(id, (a, b), why)| Difference::Behaviour { id, a, b, why });
     prop_oneof![fact, behaviour].boxed()
+}
+
+/// Any profile.
+pub fn profile() -> BoxedStrategy<Profile> {
+    let settings = || collection::vec(any::<(String, Option<String>)>(), 0..4);
+    let facts = (any::<[String; 2]>(), word(), option::of(settings()), settings()).prop_map(
+        |([kernel, arch], backend, config, sysctls)| KernelFacts { kernel, arch, backend, config, sysctls },
+    );
+    (facts, collection::vec(kept(), 0..4))
+        .prop_map(|(facts, behaviours)| Profile { facts, behaviours })
+        .boxed()
 }
 
 fn kept() -> BoxedStrategy<Kept> {
