@@ -1,0 +1,51 @@
+//! perf: every transition as bytes in a file, and a bare count.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context as _, Result};
+
+use super::{Place, Ready, Tells, Told, Tracer};
+
+const EVENT: &str = "sock:inet_sock_set_state";
+const FILE: &str = "perf.data";
+
+/// Both.
+pub fn both(program: PathBuf) -> [Tracer; 2] {
+    let tracer = |name, tells, args: &[&str], count| Tracer {
+        name,
+        is_probe: false,
+        tells,
+        ready: Ready::Settles,
+        program: program.clone(),
+        args: args.iter().map(Into::into).collect(),
+        libraries: None,
+        count,
+    };
+    [
+        tracer("perf record", Tells::Transitions, &["record", "-a", "-e", EVENT, "-o", FILE], samples),
+        tracer("perf stat", Tells::Count, &["stat", "-a", "-x,", "-e", EVENT], counted),
+    ]
+}
+
+/// Reads the sums of the recording.
+fn samples(tracer: &Tracer, place: &Place) -> Result<Told> {
+    let report = Command::new(&tracer.program)
+        .args(["report", "--stats", "-i", FILE])
+        .current_dir(&place.0)
+        .output()?;
+    // "SAMPLE events:     200008  (99.6%)"
+    let text = String::from_utf8_lossy(&report.stdout);
+    let sum = |name: &str| {
+        let field = |line: &str| line.trim().strip_prefix(name)?.trim().split(' ').next()?.parse().ok();
+        text.lines().find_map(field).unwrap_or(0)
+    };
+    Ok(Told { events: sum("SAMPLE events:"), lost: sum("LOST events:"), ..Told::default() })
+}
+
+/// Reads the line that is printed at the end: the count is its first field.
+fn counted(_: &Tracer, place: &Place) -> Result<Told> {
+    let line = fs::read_to_string(place.err())?;
+    let count =
+        line.lines().find(|line| line.contains(EVENT)).and_then(|line| line.split(',').next()?.parse().ok());
+    Ok(Told { events: count.context("the count was not printed")?, ..Told::default() })
+}
