@@ -154,6 +154,16 @@ impl<'a> Bench<'a> {
         self.tracers.clone()
     }
 
+    /// Those of them for which this holds.
+    fn tracers_that(&self, holds: impl Fn(&Tracer) -> bool) -> Vec<Tracer> {
+        self.tracers.iter().filter(|tracer| holds(tracer)).cloned().collect()
+    }
+
+    /// How many connections are open at once at most.
+    fn most_open(&self) -> u64 {
+        self.args.open
+    }
+
     /// How often throughput is measured.
     fn rounds(&self) -> u64 {
         self.args.rounds

@@ -74,11 +74,6 @@ impl Churn {
     pub fn of(threads: u64, connections: u64) -> Self {
         Self { threads, until: Until::Connections(connections), rate: None, close: Close::Fin }
     }
-
-    /// So many connections a second, for so long, by one thread.
-    pub fn paced(rate: u64, time: Duration) -> Self {
-        Self { threads: 1, until: Until::Time(time), rate: Some(rate), close: Close::Fin }
-    }
 }
 
 /// What was done.

@@ -26,6 +26,8 @@ pub struct Tracer {
     pub is_probe: bool,
     /// What it tells of.
     pub tells: Tells,
+    /// Whether it writes a line about each thing at once.
+    pub has_lines: bool,
     /// When it is ready.
     ready: Ready,
     program: PathBuf,

@@ -18,7 +18,7 @@ use nix::{
 /// has ended, so that the last connection of a run finds what the first one found. The transitions are the
 /// same: FIN_WAIT2 goes to CLOSE, as the tracepoint sees it, either way.
 const SYSCTLS: [(&str, &str); 3] = [
-    ("ipv4/ip_local_port_range", "1024 65535"),
+    ("ipv4/ip_local_port_range", "16384 65535"),
     ("ipv4/tcp_max_tw_buckets", "0"),
     // A tracer may slow a handshake down; no SYN is answered by a cookie for that.
     ("ipv4/tcp_syncookies", "0"),

@@ -1,14 +1,16 @@
 //! What a tracer leaves of the host's connections a second, and what it takes for that.
 
+use std::time::Instant;
+
 use anyhow::Result;
 
-use super::{Run, megabytes, traced};
+use super::run::{Run, interleaved, megabytes, traced};
 use crate::bench::{
     Bench,
     load::Churn,
     spread::Spread,
     statistics::Statistics,
-    table::{Column, Row, Table},
+    table::{Column, Row, Table, Value},
     tracer::{Tells, Tracer},
 };
 
@@ -23,48 +25,38 @@ const ABOUT: &str = "Connections are opened, accepted and closed over loopback, 
     (smallest–largest).";
 
 /// What the rounds have given for one tracer.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Results {
     /// For each of [`THREADS`].
     kept: [Vec<f64>; 2],
+    rates: [Vec<f64>; 2],
     runs: Vec<Run>,
     kernel: Option<f64>,
 }
 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
     let tracers = bench.tracers();
-    let mut results: Vec<Results> = tracers.iter().map(|_| Results::default()).collect();
-    let mut untraced = Vec::new();
+    let mut results = vec![Results::default(); tracers.len()];
+    let mut untraced = Results::default();
     kernel_time(bench, &tracers, &mut results);
     for _ in 0..bench.rounds() {
-        let begun = std::time::Instant::now();
-        for (at, threads) in THREADS.into_iter().enumerate() {
+        let begun = Instant::now();
+        for (case, threads) in THREADS.into_iter().enumerate() {
             let churn = Churn::of(threads, threads * bench.connections());
-            let mut before = bench.load()?.churn(churn)?.rate();
-            for (tracer, results) in tracers.iter().zip(&mut results) {
-                let run = traced(bench, tracer, churn);
-                let after = bench.load()?.churn(churn)?.rate();
-                if let Some(run) = bench.noted(tracer, run) {
-                    results.kept[at].push(run.made.rate() / ((before + after) / 2.0));
-                    results.runs.push(run);
-                }
-                untraced.push((threads, before));
-                before = after;
-            }
+            let rates = interleaved(bench, &tracers, churn, |at, run, kept| {
+                results[at].kept[case].push(kept);
+                results[at].rates[case].push(run.made.rate());
+                results[at].runs.push(run);
+            })?;
+            untraced.rates[case].extend(rates);
         }
         if !bench.has_time_for(begun.elapsed()) {
             break;
         }
     }
-    let rates = THREADS.map(|threads| {
-        let of_these = untraced.iter().filter(|(made_by, _)| *made_by == threads);
-        Spread::of(of_these.map(|(_, rate)| *rate))
-    });
-    let mut rows = vec![Row {
-        of: "untraced (connections/s)".to_owned(),
-        values: rates.map(Into::into).into_iter().chain((0..6).map(|_| None::<Spread>.into())).collect(),
-    }];
-    rows.extend(tracers.iter().zip(&results).filter(|(_, results)| !results.runs.is_empty()).map(row));
+    let mut rows = vec![row("untraced", &untraced, Tells::Count)];
+    let measured = tracers.iter().zip(&results).filter(|(_, results)| !results.runs.is_empty());
+    rows.extend(measured.map(|(tracer, results)| row(tracer.name, results, tracer.tells)));
     Ok(Table { name: "throughput", about: ABOUT.to_owned(), columns: columns(), rows })
 }
 
@@ -78,35 +70,41 @@ fn kernel_time(bench: &mut Bench, tracers: &[Tracer], results: &mut [Results]) {
 }
 
 fn columns() -> Vec<Column> {
-    let column = |key, title, digits| Column { key, title, digits };
     vec![
-        column("kept_t1", "kept T1", 2),
-        column("kept_t2", "kept T2", 2),
-        column("kernel_ns_per_transition", "kernel ns", 0),
-        column("reader_s_per_million", "reader s/M", 2),
-        column("rss_mb", "RSS MB", 1),
-        column("bytes_per_transition", "bytes", 0),
-        column("lost", "lost", 0),
-        column("silent", "silent", 0),
+        Column { key: "kept_t1", title: "kept T1", digits: 2 },
+        Column { key: "kept_t2", title: "kept T2", digits: 2 },
+        Column { key: "connections_per_s_t1", title: "per s T1", digits: 0 },
+        Column { key: "connections_per_s_t2", title: "per s T2", digits: 0 },
+        Column { key: "kernel_ns_per_transition", title: "kernel ns", digits: 0 },
+        Column { key: "reader_s_per_million", title: "reader s/M", digits: 2 },
+        Column { key: "rss_mb", title: "RSS MB", digits: 1 },
+        Column { key: "bytes_per_transition", title: "bytes", digits: 0 },
+        Column { key: "lost", title: "lost", digits: 0 },
+        Column { key: "silent", title: "silent", digits: 0 },
     ]
 }
 
-fn row((tracer, results): (&Tracer, &Results)) -> Row {
-    let runs = &results.runs;
-    let [one, two] = &results.kept;
-    let sum = |each: fn(&Run, Tells) -> u64| runs.iter().map(|run| each(run, tracer.tells)).sum::<u64>();
-    let written = |run: &Run| run.stopped.written as f64 / run.made.transitions as f64;
+fn row(name: &str, results: &Results, tells: Tells) -> Row {
+    let Results { kept, rates, runs, kernel } = results;
+    let spread = |values: &[f64]| Value::from(Spread::of(values.iter().copied()));
+    let median = |values: &mut dyn Iterator<Item = f64>| Spread::of(values).map(|spread| spread.median);
+    let sum = |each: &dyn Fn(&Run) -> u64| {
+        Value::from((!runs.is_empty()).then(|| runs.iter().map(each).sum::<u64>() as f64))
+    };
     Row {
-        of: tracer.name.to_owned(),
+        of: name.to_owned(),
         values: vec![
-            Spread::of(one.iter().copied()).into(),
-            Spread::of(two.iter().copied()).into(),
-            results.kernel.into(),
+            spread(&kept[0]),
+            spread(&kept[1]),
+            median(&mut rates[0].iter().copied()).into(),
+            median(&mut rates[1].iter().copied()).into(),
+            (*kernel).into(),
             Spread::of(runs.iter().map(Run::cpu)).into(),
-            Spread::of(runs.iter().map(|run| megabytes(run.stopped.memory))).into(),
-            Spread::of(runs.iter().map(written)).map(|spread| spread.median).into(),
-            sum(|run, _| run.stopped.told.lost).into(),
-            sum(Run::silent).into(),
+            median(&mut runs.iter().map(|run| megabytes(run.stopped.memory))).into(),
+            median(&mut runs.iter().map(|run| run.stopped.written as f64 / run.made.transitions as f64))
+                .into(),
+            sum(&|run| run.stopped.told.lost),
+            sum(&|run| run.silent(tells)),
         ],
     }
 }

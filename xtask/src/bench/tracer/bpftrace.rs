@@ -21,6 +21,7 @@ pub fn both(program: PathBuf, libraries: Option<PathBuf>) -> [Tracer; 2] {
         name,
         is_probe: false,
         tells,
+        has_lines: tells != Tells::Count,
         ready: Ready::Settles,
         program: program.clone(),
         args: ["-e", script].map(Into::into).into(),

@@ -25,6 +25,7 @@ fn tool(name: &'static str, tells: Tells, program: PathBuf) -> Tracer {
         name,
         is_probe: false,
         tells,
+        has_lines: true,
         ready: Ready::Settles,
         program,
         args: Vec::new(),

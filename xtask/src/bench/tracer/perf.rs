@@ -15,6 +15,7 @@ pub fn both(program: PathBuf) -> [Tracer; 2] {
         name,
         is_probe: false,
         tells,
+        has_lines: false,
         ready: Ready::Settles,
         program: program.clone(),
         args: args.iter().map(Into::into).collect(),

@@ -27,6 +27,7 @@ pub fn modes(program: &Path) -> [Tracer; 4] {
         name,
         is_probe: true,
         tells,
+        has_lines: name != "probe record",
         ready,
         program: program.to_owned(),
         args: std::iter::once("trace").chain(args.iter().copied()).map(Into::into).collect(),

@@ -92,7 +92,7 @@ impl<'a> Running<'a> {
         drop(command);
         let mut running = Self { tracer, place, child, to_ready: Duration::ZERO, start_cpu: Duration::ZERO };
         running.to_ready = match tracer.ready {
-            Ready::Says(text) => running.says(text, begun)?,
+            Ready::Says(text) => running.says(text, begun, PATIENCE)?,
             Ready::Settles => running.settles(begun, Process::is_attached)?,
         };
         running.start_cpu = running.process().cpu()?;
@@ -110,7 +110,10 @@ impl<'a> Running<'a> {
     }
 
     /// Waits until it has written a text, and gives the time since `begun`.
-    pub fn says(&mut self, text: &str, begun: Instant) -> Result<Duration> {
+    ///
+    /// # Errors
+    /// It ends, or that takes longer than `patience`.
+    pub fn says(&mut self, text: &str, begun: Instant, patience: Duration) -> Result<Duration> {
         let mut out = File::open(self.place.out())?;
         let mut unread = Vec::new();
         loop {
@@ -122,9 +125,9 @@ impl<'a> Running<'a> {
                 // The rest of the text may be still to come.
                 unread.drain(..unread.len().saturating_sub(text.len()));
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > patience {
                 let name = self.tracer.name;
-                bail!("{name} did not say {text} within {PATIENCE:?}; {}", self.place.last_words());
+                bail!("{name} did not say {text} within {patience:?}; {}", self.place.last_words());
             }
             thread::sleep(LOOK);
         }
