@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 pub use self::load::{
     generator::{CHORE as LOAD, generate},
@@ -86,6 +86,10 @@ pub fn bench(args: &Args) -> Result<()> {
         args.scenario.is_empty() || args.scenario.iter().any(|name| name == scenario.name)
     };
     for scenario in scenario::ALL.iter().rev().filter(wanted) {
+        if scenario.name != scenario::LAST && !bench.has_time_for(Duration::ZERO) {
+            bench.trouble(scenario.name, &anyhow!("the time was up (--minutes {})", args.minutes));
+            continue;
+        }
         eprintln!("{}:", scenario.name);
         let begun = Instant::now();
         let table = (scenario.measure)(&mut bench);

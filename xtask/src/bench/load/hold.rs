@@ -116,6 +116,8 @@ pub fn keep(connections: u64) -> Result<()> {
     for (mut client, server) in pairs {
         server.shutdown(Shutdown::Write)?;
         while client.read(&mut [0])? > 0 {}
+        drop(client);
+        drop(server);
     }
     println!("closed");
     Ok(())

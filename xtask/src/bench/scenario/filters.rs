@@ -48,7 +48,7 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
     for (at, row) in &mut rows {
         let run = statistics.as_ref().map(|_| traced(bench, &tracers[*at], churn));
         let run = run.and_then(|run| bench.noted(&tracers[*at], run));
-        row.values.push(run.and_then(|run| run.kernel()).into());
+        row.values.push(run.and_then(|run| run.kernel_ns).into());
     }
     let rows = rows.into_iter().map(|(_, row)| row).collect();
     let columns = vec![

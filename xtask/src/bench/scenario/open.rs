@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use super::run::{kernel_ns, megabytes, per_million, silent, spent};
+use super::run::{kernel_ns, megabytes, per_million, programs, silent};
 use crate::bench::{
     Bench,
     load::{Churn, Done},
     process::Memory,
     statistics::Statistics,
-    table::{Column, Row, Table, Value},
+    table::{Column, Row, Table},
     tracer::{Running, Tracer},
 };
 
@@ -52,12 +52,12 @@ fn beside(bench: &mut Bench, tracer: &Tracer, open: u64) -> Result<Row> {
     let opened = bench.load()?.hold(open)?;
     running.rests()?;
     let memory = running.process().memory(Memory::Now)?;
-    let (cpu, kernel) = (running.process().cpu()?, kernel_ns(&running));
+    let (cpu, before) = (running.process().cpu()?, programs(&running));
     let churn = Churn::of(1, bench.connections());
     let churned = bench.load()?.churn(churn)?;
     running.rests()?;
     let cpu = running.process().cpu()?.saturating_sub(cpu);
-    let kernel = spent(kernel, kernel_ns(&running));
+    let kernel = kernel_ns(&before, &programs(&running));
     let closed = bench.load()?.release()?;
     running.rests()?;
     let stopped = running.stop()?;
@@ -67,7 +67,7 @@ fn beside(bench: &mut Bench, tracer: &Tracer, open: u64) -> Result<Row> {
     Ok(Row {
         of: format!("{}, {open} open", tracer.name),
         values: vec![
-            kernel.map_or(Value::Absent, |time| (time as f64 / churned.transitions as f64).into()),
+            kernel.into(),
             per_million(cpu, churned).into(),
             megabytes(memory_before).into(),
             megabytes(memory).into(),

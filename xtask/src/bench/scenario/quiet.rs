@@ -17,7 +17,7 @@ use crate::bench::{
     tracer::{Running, Tracer},
 };
 
-const IDLE: Duration = Duration::from_secs(4);
+const IDLE: Duration = Duration::from_secs(3);
 /// How often a connection comes alone.
 const CONNECTIONS: u64 = 20;
 /// How long after the one before: never a multiple of the interval at which a reader may look.
@@ -25,13 +25,13 @@ const APART: Duration = Duration::from_millis(97);
 /// How long a line may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-const ABOUT: &str = "`idle`: CPU time in each second of which a tracer uses up when nothing happens, in microseconds, over four \
+const ABOUT: &str = "`idle`: CPU time in each second of which a tracer uses up when nothing happens, in microseconds, over three \
     seconds. `latency`: milliseconds from the start of a connection that comes alone and ends at once until the tracer's first line \
     about it is on its terminal (median of twenty, smallest–largest).";
 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
     let mut rows = Vec::new();
-    for tracer in bench.tracers_that(|tracer| tracer.has_lines) {
+    for tracer in bench.tracers_that(|tracer| tracer.has_lines && tracer.name != "probe table") {
         let measured = alone(bench, &tracer);
         let Some((idle, latency)) = bench.noted(&tracer, measured) else { continue };
         let values = vec![idle.into(), Spread::of(latency).into()];

@@ -20,8 +20,8 @@ pub struct Run {
     pub stopped: Stopped,
     /// From its start to its readiness.
     pub to_ready: Duration,
-    /// Time in kernel programs, where statistics were on.
-    kernel_ns: Option<u64>,
+    /// Time in kernel programs for each transition, in nanoseconds, where statistics were on.
+    pub kernel_ns: Option<f64>,
 }
 
 impl Run {
@@ -34,20 +34,15 @@ impl Run {
     pub fn cpu(&self) -> f64 {
         per_million(self.stopped.cpu, self.made)
     }
-
-    /// Time in kernel programs, in nanoseconds for each transition.
-    pub fn kernel(&self) -> Option<f64> {
-        Some(self.kernel_ns? as f64 / self.made.transitions as f64)
-    }
 }
 
 /// Runs the load with a tracer beside it.
 pub fn traced(bench: &mut Bench, tracer: &Tracer, churn: Churn) -> Result<Run> {
     let mut running = Running::start(tracer, bench.place()?)?;
-    let before = kernel_ns(&running);
+    let before = programs(&running);
     let made = bench.load()?.churn(churn)?;
     running.rests()?;
-    let kernel_ns = spent(before, kernel_ns(&running));
+    let kernel_ns = kernel_ns(&before, &programs(&running));
     let to_ready = running.to_ready;
     Ok(Run { made, stopped: running.stop()?, to_ready, kernel_ns })
 }
@@ -86,15 +81,22 @@ pub fn per_million(cpu: Duration, made: Done) -> f64 {
     cpu.as_secs_f64() * 1e6 / made.transitions as f64
 }
 
-/// The time that the tracer's programs have run so far; `None` without one.
-pub fn kernel_ns(running: &Running) -> Option<u64> {
-    let programs: Vec<Program> = running.process().programs().ok().filter(|programs| !programs.is_empty())?;
-    Some(programs.iter().map(|program| program.run_ns).sum())
+/// The tracer's programs, with their statistics so far.
+pub fn programs(running: &Running) -> Vec<Program> {
+    running.process().programs().unwrap_or_default()
 }
 
-/// The time between both; `None` where there were no statistics.
-pub fn spent(before: Option<u64>, after: Option<u64>) -> Option<u64> {
-    before.zip(after).map(|(before, after)| after - before).filter(|time| *time > 0)
+/// The time that all of a tracer's programs took between both moments, for each run of the one that ran most often: that
+/// is the one that sees each transition, also those that others on the host make meanwhile. `None` where there were no
+/// statistics.
+pub fn kernel_ns(before: &[Program], after: &[Program]) -> Option<f64> {
+    let earlier = |id| before.iter().find(|program| program.id == id).copied().unwrap_or_default();
+    let since = after.iter().map(|program| {
+        let earlier = earlier(program.id);
+        (program.runs - earlier.runs, program.run_ns - earlier.run_ns)
+    });
+    let (runs, time) = since.fold((0, 0), |(most, all), (runs, time)| (runs.max(most), all + time));
+    (runs > 0).then(|| time as f64 / runs as f64)
 }
 
 /// In megabytes.
@@ -105,4 +107,18 @@ pub fn megabytes(bytes: u64) -> f64 {
 /// In milliseconds.
 pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_programs_count_for_each_transition() {
+        let program = |id, runs, run_ns| Program { id, runs, run_ns };
+        let before = [program(1, 10, 5_000), program(2, 0, 0)];
+        let after = [program(1, 110, 45_000), program(2, 20, 2_000), program(3, 100, 3_000)];
+        assert_eq!(kernel_ns(&before, &after), Some(450.0));
+        assert_eq!(kernel_ns(&after, &after), None);
+    }
 }

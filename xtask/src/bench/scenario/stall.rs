@@ -27,7 +27,7 @@ const ABOUT: &str = "The tracer is stopped (SIGSTOP) for four seconds, while one
 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
     let mut rows = Vec::new();
-    for tracer in bench.tracers_that(|tracer| tracer.tells != Tells::Count) {
+    for tracer in bench.tracers_that(|tracer| tracer.tells != Tells::Count && tracer.name != "probe table") {
         let stalled = stalled(bench, &tracer);
         let Some((made, told_after, stopped)) = bench.noted(&tracer, stalled) else { continue };
         let told = stopped.told;
@@ -53,5 +53,6 @@ fn stalled(bench: &mut Bench, tracer: &Tracer) -> Result<(Done, Option<Duration>
     let made = bench.load()?.churn(Churn { until: Until::Time(STALL), ..Churn::of(1, 0) })?;
     running.signal(Signal::SIGCONT)?;
     let told_after = tracer.is_probe.then(|| running.says(LOST, Instant::now(), PATIENCE).ok()).flatten();
+    running.rests()?;
     Ok((made, told_after, running.stop()?))
 }

@@ -8,8 +8,10 @@ use crate::bench::{
     load::Churn,
     statistics::Statistics,
     table::{Column, Row, Table, Value},
-    tracer::Tells,
 };
+
+/// Those with kernel programs, each of another kind.
+const MEASURED: [&str; 5] = ["probe json", "probe connections", "tcpstates", "tcplife", "bpftrace printf"];
 
 const THREADS: [u64; 3] = [1, 2, 4];
 
@@ -20,11 +22,11 @@ const ABOUT: &str = "Time in a tracer's kernel programs for each transition, in 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
     let _on = Statistics::on()?;
     let mut rows = Vec::new();
-    for tracer in bench.tracers_that(|tracer| tracer.tells != Tells::Count || tracer.name.contains("bpf")) {
+    for tracer in bench.tracers_that(|tracer| MEASURED.contains(&tracer.name)) {
         let mut values: Vec<Value> = Vec::new();
         for threads in THREADS {
             let run = traced(bench, &tracer, Churn::of(threads, bench.connections()));
-            values.push(bench.noted(&tracer, run).and_then(|run| run.kernel()).into());
+            values.push(bench.noted(&tracer, run).and_then(|run| run.kernel_ns).into());
         }
         if values.iter().any(|value| *value != Value::Absent) {
             rows.push(Row { of: tracer.name.to_owned(), values });

@@ -65,7 +65,7 @@ fn kernel_time(bench: &mut Bench, tracers: &[Tracer], results: &mut [Results]) {
     let Some(_on) = bench.noted_as("kernel time", Statistics::on()) else { return };
     for (tracer, results) in tracers.iter().zip(results) {
         let run = traced(bench, tracer, Churn::of(1, bench.connections()));
-        results.kernel = bench.noted(tracer, run).and_then(|run| run.kernel());
+        results.kernel = bench.noted(tracer, run).and_then(|run| run.kernel_ns);
     }
 }
 

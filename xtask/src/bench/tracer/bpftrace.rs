@@ -13,7 +13,7 @@ const LINES: &str = r#"tracepoint:sock:inet_sock_set_state /args->protocol == 6/
 }"#;
 
 /// The least that a program can do.
-const COUNT: &str = "rawtracepoint:inet_sock_set_state { @transitions = count(); }";
+const COUNT: &str = "tracepoint:sock:inet_sock_set_state { @transitions = count(); }";
 
 /// Both, with the libraries in this directory if bpftrace was unpacked there.
 pub fn both(program: PathBuf, libraries: Option<PathBuf>) -> [Tracer; 2] {

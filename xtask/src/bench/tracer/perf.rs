@@ -40,7 +40,22 @@ fn samples(tracer: &Tracer, place: &Place) -> Result<Told> {
         let field = |line: &str| line.trim().strip_prefix(name)?.trim().split(' ').next()?.parse().ok();
         text.lines().find_map(field).unwrap_or(0)
     };
-    Ok(Told { events: sum("SAMPLE events:"), lost: sum("LOST events:"), ..Told::default() })
+    // Each LOST event says how many.
+    let lost = if sum("LOST events:") > 0 { lost(tracer, place)? } else { 0 };
+    Ok(Told { events: sum("SAMPLE events:"), lost, ..Told::default() })
+}
+
+/// Adds up what is lost, over all of the recording: "PERF_RECORD_LOST lost 312".
+fn lost(tracer: &Tracer, place: &Place) -> Result<u64> {
+    let script = Command::new(&tracer.program)
+        .args(["script", "--show-lost-events", "-F", "comm", "-i", FILE])
+        .current_dir(&place.0)
+        .output()?;
+    let text = String::from_utf8_lossy(&script.stdout);
+    let numbers = text
+        .lines()
+        .filter_map(|line| line.split_once("PERF_RECORD_LOST lost ")?.1.trim().parse::<u64>().ok());
+    Ok(numbers.sum())
 }
 
 /// Reads the line that is printed at the end: the count is its first field.

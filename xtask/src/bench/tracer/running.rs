@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(1);
 /// A tracer is at rest that uses less than [`REST_CPU`] of a CPU for so long.
-const REST: Duration = Duration::from_millis(200);
+const REST: Duration = Duration::from_millis(120);
 const REST_CPU: Duration = Duration::from_millis(2);
 
 /// A tracer that is ready, until it is stopped. Dropping it kills it.
@@ -156,12 +156,11 @@ impl<'a> Running<'a> {
         self.settles(Instant::now(), |_| true).map(drop)
     }
 
-    /// Stops it as Ctrl-C would, and counts what it has told.
+    /// Stops it as Ctrl-C would, and counts what it has told. What it has not read by now is not in its CPU time.
     ///
     /// # Errors
     /// It has ended before, or does not end; or what it has written cannot be read.
     pub fn stop(mut self) -> Result<Stopped> {
-        self.rests()?;
         let cpu = self.process().cpu()?.saturating_sub(self.start_cpu);
         let memory = self.process().memory(Memory::Most)?;
         self.signal(Signal::SIGINT)?;
