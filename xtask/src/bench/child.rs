@@ -7,7 +7,7 @@ use std::{
     io,
     os::unix::process::CommandExt as _,
     process::{self, ChildStdin, ChildStdout, Command, ExitStatus},
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, Result};
@@ -31,11 +31,11 @@ const INTERRUPTED: i32 = 130;
 pub fn clean_up_on_signals() -> Result<()> {
     ctrlc::set_handler(|| {
         // Both stay locked: nothing is started or reaped any more.
-        let running = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         for pid in running.iter() {
             let _ = killpg(*pid, Signal::SIGKILL);
         }
-        let undo = UNDO.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let undo = UNDO.lock().unwrap_or_else(PoisonError::into_inner);
         undo.iter().for_each(|undo| undo());
         process::exit(INTERRUPTED);
     })
