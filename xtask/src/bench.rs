@@ -15,7 +15,7 @@ mod table;
 mod tracer;
 
 use std::{
-    env,
+    env, fs,
     os::unix::process::CommandExt as _,
     path::PathBuf,
     time::{Duration, Instant},
@@ -35,6 +35,9 @@ use self::{
     tracer::{Place, Tracer},
 };
 use crate::{privilege, setup, workspace};
+
+/// The directory, in cargo's, that the tracers run in and write to, one after the other.
+const RUN: &str = "bench/run";
 
 /// What is measured, and for how long.
 #[derive(clap::Args)]
@@ -71,10 +74,12 @@ pub struct Args {
 /// Measures, prints each table as it is made, and writes the report.
 pub fn bench(args: &Args) -> Result<()> {
     if cfg!(debug_assertions) {
-        return Err(optimised());
+        return Err(optimised(args)?);
     }
     ensure!(privilege::is_root(), "this needs root: run it as root");
     child::clean_up_on_signals()?;
+    let run = workspace::target_dir().join(RUN);
+    child::undo_on_signal(move || drop(fs::remove_dir_all(&run)));
     let probe = match &args.probe {
         Some(probe) => probe.canonicalize().with_context(|| format!("no probe at {}", probe.display()))?,
         None => build()?,
@@ -107,11 +112,16 @@ pub fn bench(args: &Args) -> Result<()> {
     report.write(&out)
 }
 
-/// Becomes the same program compiled with optimisation: the load's own work should not be seen in what it measures.
-fn optimised() -> anyhow::Error {
+/// Becomes the same program as root, compiled with optimisation: the load's own work should not be seen in what it
+/// measures. What is built is built before that, as the user.
+fn optimised(args: &Args) -> Result<anyhow::Error> {
     let mut cargo = workspace::cargo("run");
+    privilege::run_as_root(&mut cargo)?;
     cargo.args(["--quiet", "--release", "--package", "xtask", "--"]).args(env::args_os().skip(1));
-    anyhow::Error::new(cargo.exec()).context("could not run cargo")
+    if args.probe.is_none() {
+        cargo.arg("--probe").arg(build()?);
+    }
+    Ok(anyhow::Error::new(cargo.exec()).context("could not run cargo"))
 }
 
 /// Builds probe and gives its path.
@@ -126,7 +136,6 @@ fn build() -> Result<PathBuf> {
 struct Bench<'a> {
     args: &'a Args,
     deadline: Instant,
-    directory: PathBuf,
     tracers: Vec<Tracer>,
     load: Option<Load>,
     /// What could not be measured, and why.
@@ -135,16 +144,14 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(args: &'a Args, probe: &std::path::Path) -> Self {
-        let directory = workspace::target_dir().join("bench");
         let mut bench = Self {
             args,
             deadline: Instant::now() + Duration::from_secs(60 * args.minutes),
-            directory,
             tracers: Vec::new(),
             load: None,
             troubles: Vec::new(),
         };
-        let peers = Peers::new(args.peers.clone(), &bench.directory);
+        let peers = Peers::new(args.peers.clone(), workspace::target_dir().join("bench/peers"));
         bench.tracers.extend(tracer::probe::modes(probe));
         let peers = peers.tracers(|names, error| bench.trouble(names, &error));
         bench.tracers.extend(peers);
@@ -185,15 +192,21 @@ impl<'a> Bench<'a> {
 
     /// An empty directory for a tracer's run.
     fn place(&self) -> Result<Place> {
-        Place::clear(&self.directory.join("run"))
+        Place::clear(&workspace::target_dir().join(RUN))
     }
 
     /// The load generator; started where there is none, or none any more.
     fn load(&mut self) -> Result<&mut Load> {
+        self.load.take_if(|load| load.has_failed);
         match &mut self.load {
             Some(load) => Ok(load),
             none => Ok(none.insert(Load::start()?)),
         }
+    }
+
+    /// Ends the load generator, and with it all connections that it keeps open.
+    fn end_load(&mut self) {
+        self.load = None;
     }
 
     /// A result, or `None` where there is none, which is noted.

@@ -19,7 +19,7 @@ use nix::{
 
 /// What is to be undone where this process is ended by a signal.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
-static UNDO: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+static UNDO: Mutex<Vec<Box<dyn Fn() + Send>>> = Mutex::new(Vec::new());
 
 /// What a shell says of a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
@@ -43,8 +43,8 @@ pub fn clean_up_on_signals() -> Result<()> {
 }
 
 /// Has `undo` done where a signal ends this process.
-pub fn undo_on_signal(undo: fn()) {
-    UNDO.lock().expect("nobody panics with it").push(undo);
+pub fn undo_on_signal(undo: impl Fn() + Send + 'static) {
+    UNDO.lock().expect("nobody panics with it").push(Box::new(undo));
 }
 
 /// A child process and what it starts. Dropping it kills them.

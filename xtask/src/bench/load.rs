@@ -102,6 +102,8 @@ pub struct Load {
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
     _process: Child,
+    /// An order was not carried out.
+    pub has_failed: bool,
 }
 
 impl Load {
@@ -115,7 +117,7 @@ impl Load {
         let mut process = Child::start(&mut command)?;
         let orders = process.stdin().context("the load generator has no input")?;
         let answers = BufReader::new(process.stdout().context("the load generator has no output")?);
-        Ok(Self { orders, answers, _process: process })
+        Ok(Self { orders, answers, _process: process, has_failed: false })
     }
 
     /// Opens and closes connections.
@@ -143,6 +145,12 @@ impl Load {
     }
 
     fn carry_out(&mut self, order: Order) -> Result<Done> {
+        let done = self.ask(order);
+        self.has_failed |= done.is_err();
+        done
+    }
+
+    fn ask(&mut self, order: Order) -> Result<Done> {
         writeln!(self.orders, "{}", serde_json::to_string(&order)?)?;
         let mut answer = String::new();
         if self.answers.read_line(&mut answer)? == 0 {

@@ -1,10 +1,7 @@
 //! The tracers that people use in place of probe: those on this host, or else Debian's packages, unpacked
 //! below cargo's target directory.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -24,9 +21,9 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Looks in `directory`, on PATH, and in what an earlier run has unpacked below `target`.
-    pub fn new(directory: Option<PathBuf>, target: &Path) -> Self {
-        Self { directory, unpacked: target.join("peers") }
+    /// Looks in `directory`, on PATH, and in what an earlier run has left in `unpacked`.
+    pub fn new(directory: Option<PathBuf>, unpacked: PathBuf) -> Self {
+        Self { directory, unpacked }
     }
 
     /// All tracers whose programs are there. What is not is unpacked if it can be; if not, `missing` is told why.

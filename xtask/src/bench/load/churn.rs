@@ -70,3 +70,27 @@ fn connection(listener: &TcpListener, address: SocketAddr, close: Close) -> io::
     drop(server);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(change: impl FnOnce(Churn) -> Churn) -> (u64, u64) {
+        churn(change(Churn::of(3, 10))).unwrap()
+    }
+
+    #[test]
+    fn threads_share_the_connections() {
+        assert_eq!(made(|churn| churn), (10, 106));
+        assert_eq!(made(|churn| Churn { close: Close::Reset, ..churn }), (10, 66));
+    }
+
+    #[test]
+    fn a_pace_is_kept() {
+        let begun = Instant::now();
+        let paced = made(|churn| Churn { threads: 1, rate: Some(100), ..churn });
+        // The first comes at once.
+        assert!(begun.elapsed() >= Duration::from_millis(90));
+        assert_eq!(paced.0, 10);
+    }
+}

@@ -28,6 +28,9 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
         let most = bench.most_open();
         for open in FEW.into_iter().filter(|few| *few < most).chain([most]) {
             let row = beside(bench, &tracer, open);
+            if row.is_err() {
+                bench.end_load();
+            }
             rows.extend(bench.noted(&tracer, row));
         }
     }

@@ -34,22 +34,33 @@ pub fn both(program: PathBuf, libraries: Option<PathBuf>) -> [Tracer; 2] {
     ]
 }
 
-/// Counts the lines that begin with a time, and what was lost between them.
 fn lines(_: &Tracer, place: &Place) -> Result<Told> {
-    let out = fs::read_to_string(place.out())?;
-    let events = out.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count() as u64;
-    // It says so among its lines, or beside them.
-    let errors = fs::read_to_string(place.err())?;
-    let lost = out
-        .lines()
-        .chain(errors.lines())
-        .filter_map(|line| line.strip_prefix("Lost ")?.split(' ').next()?.parse::<u64>().ok());
-    Ok(Told { events, lost: lost.sum(), ..Told::default() })
+    Ok(told(&fs::read_to_string(place.out())?, &fs::read_to_string(place.err())?))
 }
 
-/// Reads the map that is printed at the end.
+/// Counts the lines that begin with a time; what was lost is said among them or beside them: "Lost 12 events".
+fn told(out: &str, errors: &str) -> Told {
+    let events = out.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count() as u64;
+    let number = |line: &str| line.strip_prefix("Lost ")?.split(' ').next()?.parse::<u64>().ok();
+    let lost = out.lines().chain(errors.lines()).filter_map(number).sum();
+    Told { events, lost, ..Told::default() }
+}
+
+/// Reads the map that is printed at the end: "@transitions: 200002".
 fn counted(_: &Tracer, place: &Place) -> Result<Told> {
     let out = fs::read_to_string(place.out())?;
     let count = out.lines().find_map(|line| line.strip_prefix("@transitions: ")?.trim().parse().ok());
     Ok(Told { events: count.context("the count was not printed")?, ..Told::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+    use crate::bench::tracer::Told;
+
+    #[test]
+    fn lines_and_losses_are_told_apart() {
+        let out = "Attaching 1 probe...\n81 7 curl 127.0.0.1:0 127.0.0.1:80 7 2\nLost 3 events\n82 7 curl ::1:0 ::1:80 7 2\n\n";
+        assert_eq!(told(out, "Lost 4 events\n"), Told { events: 2, lost: 7, ..Told::default() });
+    }
 }

@@ -34,13 +34,26 @@ fn tool(name: &'static str, tells: Tells, program: PathBuf) -> Tracer {
     }
 }
 
-/// Counts the lines below the heading, and on stderr what was lost.
 fn count(_: &Tracer, place: &Place) -> Result<Told> {
     let lines = BufReader::new(File::open(place.out())?).split(b'\n').count() as u64;
-    // `handle_lost_events`: "lost 12 events on CPU #0".
-    let errors = fs::read_to_string(place.err())?;
-    let lost = errors
-        .lines()
-        .filter_map(|line| line.to_lowercase().strip_prefix("lost ")?.split(' ').next()?.parse::<u64>().ok());
-    Ok(Told { events: lines.saturating_sub(1), lost: lost.sum(), ..Told::default() })
+    let lost = lost(&fs::read_to_string(place.err())?);
+    // A heading stands above them.
+    Ok(Told { events: lines.saturating_sub(1), lost, ..Told::default() })
+}
+
+/// Adds up what was lost, of which the tools say on stderr: "lost 12 events on CPU #0".
+fn lost(errors: &str) -> u64 {
+    let number = |line: &str| line.strip_prefix("lost ")?.split(' ').next()?.parse::<u64>().ok();
+    errors.lines().filter_map(number).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lost;
+
+    #[test]
+    fn losses_are_added_up() {
+        assert_eq!(lost(""), 0);
+        assert_eq!(lost("lost 12 events on CPU #0\nanother word\nlost 30 events on CPU #1\n"), 42);
+    }
 }

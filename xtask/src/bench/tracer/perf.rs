@@ -28,30 +28,53 @@ pub fn both(program: PathBuf) -> [Tracer; 2] {
     ]
 }
 
-/// Reads the sums of the recording.
 fn samples(tracer: &Tracer, place: &Place) -> Result<Told> {
     let report = Command::new(&tracer.program)
         .args(["report", "--stats", "-i", FILE])
         .current_dir(&place.0)
         .output()?;
-    let text = String::from_utf8_lossy(&report.stdout);
-    // "SAMPLE events:     200008  (99.6%)"; those of this one event stand last, and the samples that it has lost
-    // (Linux 6.0) are counted there alone.
-    let sum = |name: &str| {
-        let field = |line: &str| line.trim().strip_prefix(name)?.trim().split(' ').next()?.parse().ok();
-        text.lines().filter_map(field).next_back()
-    };
-    Ok(Told {
-        events: sum("SAMPLE events:").context("perf report gives no sum")?,
-        lost: sum("LOST_SAMPLES events:").unwrap_or(0),
-        ..Told::default()
-    })
+    sums(&String::from_utf8_lossy(&report.stdout)).context("perf report gives no sums")
 }
 
-/// Reads the line that is printed at the end: the count is its first field.
+/// Reads the sums of a recording. Those of the one event stand last, and what was lost of it (told by Linux 6.0 and
+/// later) is counted in samples there alone.
+fn sums(report: &str) -> Option<Told> {
+    let sum = |name: &str| {
+        let number = |line: &str| line.trim().strip_prefix(name)?.trim().split(' ').next()?.parse().ok();
+        report.lines().filter_map(number).next_back()
+    };
+    let lost = sum("LOST_SAMPLES events:").unwrap_or(0);
+    Some(Told { events: sum("SAMPLE events:")?, lost, ..Told::default() })
+}
+
 fn counted(_: &Tracer, place: &Place) -> Result<Told> {
-    let line = fs::read_to_string(place.err())?;
-    let count =
-        line.lines().find(|line| line.contains(EVENT)).and_then(|line| line.split(',').next()?.parse().ok());
-    Ok(Told { events: count.context("the count was not printed")?, ..Told::default() })
+    let events = count(&fs::read_to_string(place.err())?).context("the count was not printed")?;
+    Ok(Told { events, ..Told::default() })
+}
+
+/// The count is the first field of the line that is printed at the end.
+fn count(errors: &str) -> Option<u64> {
+    errors.lines().find(|line| line.contains(EVENT))?.split(',').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lost_is_counted_in_samples() {
+        let report = "Aggregated stats:\n   LOST events:         45  ( 0.0%)\n   SAMPLE events:     416302  (94.4%)\n\
+             LOST_SAMPLES events:          1  ( 0.0%)\nsock:inet_sock_set_state stats:\n   SAMPLE events:     416302\n\
+             LOST_SAMPLES events:     183823\n";
+        let told = Told { events: 416_302, lost: 183_823, ..Told::default() };
+        assert_eq!(sums(report), Some(told));
+        assert_eq!(sums("   SAMPLE events:  7 (100.0%)\n"), Some(Told { events: 7, ..Told::default() }));
+        assert_eq!(sums(""), None);
+    }
+
+    #[test]
+    fn a_count_is_read_from_its_line() {
+        assert_eq!(count("\n200002,,sock:inet_sock_set_state,1006936118,100.00,,\n"), Some(200_002));
+        assert_eq!(count("<not counted>,,sock:inet_sock_set_state,0,100.00,,\n"), None);
+    }
 }

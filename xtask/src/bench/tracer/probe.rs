@@ -45,7 +45,7 @@ pub fn modes(program: &Path) -> [Tracer; 4] {
             &["--record", RECORDING, "--format", "json"],
             recorded,
         ),
-        mode("probe table", Tells::Transitions, heading, &[], totals),
+        mode("probe table", Tells::Transitions, heading, &[], table),
     ]
 }
 
@@ -59,7 +59,6 @@ struct Object {
     path: Option<Vec<String>>,
 }
 
-/// Counts JSON objects.
 fn objects(tracer: &Tracer, place: &Place) -> Result<Told> {
     count(tracer.tells, BufReader::new(File::open(place.out())?))
 }
@@ -98,18 +97,48 @@ fn recorded(tracer: &Tracer, place: &Place) -> Result<Told> {
     told
 }
 
-/// Reads the totals, which stand under the table: "200,002 transitions · 40,000 connections · 12 reports lost".
-fn totals(_: &Tracer, place: &Place) -> Result<Told> {
+fn table(_: &Tracer, place: &Place) -> Result<Told> {
     let lines = BufReader::new(File::open(place.out())?).lines();
     let totals = lines.map_while(Result::ok).filter(|line| line.contains(" transitions · ")).last();
-    let totals = totals.context("there are no totals under the table")?;
+    totals.and_then(|totals| sums(&totals)).context("there are no totals under the table")
+}
+
+/// Reads the totals under a table: "200,002 transitions · 40,000 connections · 0 findings · 12 reports lost".
+fn sums(totals: &str) -> Option<Told> {
     let sum = |what: &str| {
         let number = |part: &str| part.split_once(what)?.0.trim().replace(',', "").parse().ok();
         totals.split(" · ").find_map(number)
     };
-    Ok(Told {
-        events: sum(" transition").context("the totals name no transitions")?,
-        lost: sum(" report").unwrap_or(0),
-        ..Told::default()
-    })
+    Some(Told { events: sum(" transition")?, lost: sum(" report").unwrap_or(0), ..Told::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_counted_by_what_they_are() {
+        let output = r#"{"type":"ready","v":1}
+{"type":"transition","seq":1}
+{"type":"lost","count":5,"where":"ring"}
+{"type":"connection","complete":true,"path":["CLOSE","SYN_SENT","ESTABLISHED","CLOSE_WAIT","LAST_ACK","CLOSE"]}
+{"type":"connection","complete":true,"path":["CLOSE","SYN_SENT","CLOSE"]}
+{"type":"connection","complete":false,"path":["CLOSE"]}
+"#;
+        let whole = format!("{output}{{\"type\":\"end\",\"lost\":5}}\n");
+        let told = Told { events: 1, lost: 5, incomplete: 1, wrong: 1 };
+        assert_eq!(count(Tells::Transitions, whole.as_bytes()).unwrap(), told);
+        assert_eq!(count(Tells::Connections, whole.as_bytes()).unwrap(), Told { events: 3, ..told });
+        assert!(count(Tells::Transitions, output.as_bytes()).is_err(), "it has no end");
+    }
+
+    #[test]
+    fn a_table_is_read_by_its_totals() {
+        let told = Told { events: 200_002, lost: 1_312, ..Told::default() };
+        assert_eq!(
+            sums("200,002 transitions · 40,000 connections · 0 findings · 1,312 reports lost"),
+            Some(told)
+        );
+        assert_eq!(sums("1 finding"), None);
+    }
 }
