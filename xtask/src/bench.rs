@@ -7,6 +7,7 @@ mod child;
 mod load;
 mod peers;
 mod process;
+mod publish;
 mod report;
 mod scenario;
 mod spread;
@@ -39,6 +40,9 @@ use crate::{privilege, setup, workspace};
 /// The directory, in cargo's, that the tracers run in and write to, one after the other.
 const RUN: &str = "bench/run";
 
+/// The pages that show tables.
+const PAGES: [&str; 2] = ["README.md", "probe/benches/README.md"];
+
 /// What is measured, and for how long.
 #[derive(clap::Args)]
 pub struct Args {
@@ -66,6 +70,9 @@ pub struct Args {
     /// The probe that is measured; built from this workspace without
     #[arg(long, value_name = "FILE")]
     probe: Option<PathBuf>,
+    /// Put the tables into the pages that show them
+    #[arg(long)]
+    publish: bool,
     /// Where the report goes, as .json and .md [default: bench/report in cargo's target directory]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -101,7 +108,7 @@ pub fn bench(args: &Args) -> Result<()> {
         eprintln!("  {:.0} s", begun.elapsed().as_secs_f64());
         match table {
             Ok(table) => {
-                println!("\n{}", table.markdown());
+                println!("\n{}", table.section());
                 report.tables.insert(0, table);
             }
             Err(error) => bench.trouble(scenario.name, &error),
@@ -109,7 +116,9 @@ pub fn bench(args: &Args) -> Result<()> {
     }
     report.missing = bench.troubles;
     let out = args.out.clone().unwrap_or_else(|| workspace::target_dir().join("bench/report"));
-    report.write(&out)
+    report.write(&out)?;
+    let pages = if args.publish { &PAGES[..] } else { &[] };
+    pages.iter().try_for_each(|page| report.publish(&workspace::root().join(page)))
 }
 
 /// Becomes the same program as root, compiled with optimisation: the load's own work should not be seen in what it

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, path::Path, process::Command, thread};
 use anyhow::{Context as _, Result};
 use serde_json::{Value as Json, json};
 
-use super::table::Table;
+use super::{publish, table::Table};
 
 /// Everything that was measured, and on what.
 pub struct Report {
@@ -54,6 +54,25 @@ impl Report {
         Ok(())
     }
 
+    /// Puts the tables into a page, in place of those that an earlier run has put there.
+    ///
+    /// # Errors
+    /// The page cannot be read or written, or has a place that does not end.
+    pub fn publish(&self, page: &Path) -> Result<()> {
+        let text = fs::read_to_string(page).with_context(|| format!("could not read {}", page.display()))?;
+        let content = |name: &str| match name {
+            "host" => Some(format!("{}\n", self.measured_on())),
+            name => self.tables.iter().find(|table| table.name == name).map(Table::markdown),
+        };
+        let new = publish::fill(&text, content).with_context(|| page.display().to_string())?;
+        fs::write(page, new).with_context(|| format!("could not write {}", page.display()))
+    }
+
+    fn measured_on(&self) -> String {
+        let Host { kernel, cpu, cpus, probe } = &self.host;
+        format!("{probe}, Linux {kernel}, {cpus} CPUs ({cpu})")
+    }
+
     fn json(&self) -> Json {
         let Host { kernel, cpu, cpus, probe } = &self.host;
         let missing: Vec<Json> =
@@ -68,10 +87,9 @@ impl Report {
     }
 
     fn markdown(&self) -> String {
-        let Host { kernel, cpu, cpus, probe } = &self.host;
-        let mut text = format!("# {probe}, Linux {kernel}, {cpus} CPUs ({cpu})\n");
+        let mut text = format!("# {}\n", self.measured_on());
         for table in &self.tables {
-            let _ = write!(text, "\n{}", table.markdown());
+            let _ = write!(text, "\n{}", table.section());
         }
         if !self.missing.is_empty() {
             text.push_str("\n## not measured\n\n");

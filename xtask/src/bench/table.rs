@@ -75,7 +75,12 @@ impl From<Option<f64>> for Value {
 }
 
 impl Table {
-    /// As markdown, with the cells aligned so that it is readable as it is.
+    /// As markdown, under its name, with what it is about.
+    pub fn section(&self) -> String {
+        format!("## {}\n\n{}\n\n{}", self.name, self.about, self.markdown())
+    }
+
+    /// The rows alone, as markdown with the cells aligned so that it is readable as it is.
     pub fn markdown(&self) -> String {
         let mut cells = vec![self.heading()];
         cells.extend(self.rows.iter().map(|row| {
@@ -86,7 +91,7 @@ impl Table {
         let widths: Vec<usize> = (0..=self.columns.len())
             .map(|at| cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0))
             .collect();
-        let mut text = format!("## {}\n\n{}\n\n", self.name, self.about);
+        let mut text = String::new();
         for (number, row) in cells.iter().enumerate() {
             line(&mut text, row, &widths);
             if number == 0 {
@@ -208,7 +213,7 @@ What is kept.
 | tcpstates  |             0.31 | 1,234,567 |
 | perf       |                · |         · |
 ";
-        assert_eq!(table().markdown(), expected);
+        assert_eq!(table().section(), expected);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use crate::bench::{
     table::{Column, Row, Table, Value},
 };
 
-/// Those with kernel programs, each of another kind.
-const MEASURED: [&str; 5] = ["probe json", "probe connections", "tcpstates", "tcplife", "bpftrace printf"];
+/// Those with kernel programs, each of another kind: into a ring that all CPUs share, into one for each CPU, and none.
+const MEASURED: [&str; 6] =
+    ["probe json", "probe connections", "tcpstates", "tcplife", "bpftrace printf", "bpftrace count"];
 
 const THREADS: [u64; 3] = [1, 2, 4];
 
