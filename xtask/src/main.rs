@@ -1,5 +1,6 @@
 //! The project's chores: what one types, and which file does it.
 
+mod bench;
 mod ci;
 mod log;
 mod privilege;
@@ -37,6 +38,17 @@ enum Chore {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
+    /// Measure what probe and other tracers cost the host, and how that grows.
+    Bench(bench::Args),
+    /// The load of a measurement, in a process of its own.
+    #[command(name = bench::LOAD, hide = true)]
+    BenchLoad,
+    /// Connections of that load which stay open.
+    #[command(name = bench::HOLD, hide = true)]
+    BenchHold {
+        /// How many.
+        connections: u64,
+    },
     /// Check format, lints, tests and documentation.
     Ci,
 }
@@ -46,6 +58,9 @@ fn main() -> ExitCode {
         Chore::Setup => setup::setup(),
         Chore::Run { args } => run::run(&args).map(|never| match never {}),
         Chore::Test { unprivileged, args } => test::test(unprivileged, &args),
+        Chore::Bench(args) => bench::bench(&args),
+        Chore::BenchLoad => bench::generate(),
+        Chore::BenchHold { connections } => bench::keep(connections),
         Chore::Ci => ci::ci(),
     };
     match done {
