@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 use super::SessionError;
 use crate::{
     audit::{self, Behaviour, Played, Witness},
-    model::{BehaviourResult, BehaviourStatus, End, Event, Sight},
+    model::{BehaviourResult, BehaviourStatus, End, Event},
     source::{Flow, Source},
     track::Tracker,
 };
@@ -22,9 +22,9 @@ use crate::{
 /// call gets here.
 const GIVE_UP: Duration = Duration::from_secs(40);
 
-/// How often a play is tried of which reports were lost, or which waited in vain: on a host that has no time for it,
-/// that says nothing of the kernel.
-const DOUBTFUL_TRIES: u32 = 3;
+/// How often a play is tried that was not as expected, or of which reports were lost: on a host that has no time for it,
+/// once says nothing of the kernel.
+const TRIES: u32 = 3;
 
 /// Plays behaviours, so many at once.
 pub struct Auditor {
@@ -188,15 +188,13 @@ impl Auditor {
         let transitions = self.witness.take(&played.netns);
         // What was lost meanwhile may be what is missing, or what was waited for.
         let has_lost = self.totals.lost > turn.lost_before;
-        let in_vain = played.in_vain;
         let result = audit::judge(turn.behaviour, played, transitions);
-        let tries = match result.status {
-            BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => 1,
-            BehaviourStatus::Failed if !has_lost => 1,
-            _ if has_lost || in_vain => DOUBTFUL_TRIES.max(turn.behaviour.tries),
-            _ => turn.behaviour.tries,
+        let is_certain = match result.status {
+            BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => true,
+            BehaviourStatus::Differs => false,
+            BehaviourStatus::Failed => !has_lost,
         };
-        if turn.attempt < tries {
+        if !is_certain && turn.attempt < TRIES {
             self.waiting.push_back(Turn { attempt: turn.attempt + 1, ..turn });
             return None;
         }
@@ -217,18 +215,5 @@ impl Auditor {
 
 /// The audit's own trouble.
 fn failed(behaviour: &Behaviour, why: &str) -> BehaviourResult {
-    BehaviourResult {
-        id: behaviour.id.to_owned(),
-        says: behaviour.says.to_owned(),
-        group: behaviour.group(),
-        status: BehaviourStatus::Failed,
-        expected: behaviour.expected(),
-        observed: Sight::default(),
-        variant: None,
-        reason: Some(why.to_owned()),
-        reference: behaviour.reference.to_owned(),
-        transitions: Vec::new(),
-        packets: Vec::new(),
-        labels: Vec::new(),
-    }
+    behaviour.result(BehaviourStatus::Failed, Some(why.to_owned()))
 }
