@@ -36,7 +36,11 @@ pub(crate) fn places(cast: &[Actor], transitions: &[Transition]) -> Vec<Option<u
         Some(left.remove(at))
     };
     for socket in sockets.iter().filter(|socket| socket.cookie.is_none()) {
-        if let Some(place) = take(&|actor| agree(actor.ends, socket.ends)) {
+        let is_it = |actor: &Actor| match socket.unnamed {
+            Some(first) => is_child_of(actor, first),
+            None => agree(actor.ends, socket.ends),
+        };
+        if let Some(place) = take(&is_it) {
             places.insert(socket.id, place);
         }
     }
@@ -50,20 +54,25 @@ pub(crate) fn places(cast: &[Actor], transitions: &[Transition]) -> Vec<Option<u
 }
 
 /// What a stream says of a socket.
-struct Seen {
+struct Seen<'a> {
     id: SocketId,
     opened: Mono,
     cookie: Option<u64>,
     /// The last known.
     ends: Endpoints,
+    /// A child of which nothing has come yet but the first, which does not know the remote end.
+    unnamed: Option<&'a Transition>,
 }
 
 /// Every socket in the order of opening.
-fn sockets(transitions: &[Transition], ids: &[Option<SocketId>]) -> Vec<Seen> {
+fn sockets<'a>(transitions: &'a [Transition], ids: &[Option<SocketId>]) -> Vec<Seen<'a>> {
     let mut sockets: HashMap<SocketId, Seen> = HashMap::new();
     for (transition, id) in transitions.iter().zip(ids) {
         let (&Some(id), Transition { at, cookie, ends, .. }) = (id, transition) else { continue };
-        let socket = sockets.entry(id).or_insert(Seen { id, opened: *at, cookie: None, ends: *ends });
+        let unnamed = begins_without_remote(transition).then_some(transition);
+        let new = Seen { id, opened: *at, cookie: None, ends: *ends, unnamed };
+        let socket = sockets.entry(id).or_insert(new);
+        socket.unnamed = unnamed;
         // The latest, for a child's first may be its listener's.
         socket.cookie = cookie.or(socket.cookie);
         socket.ends = ends.or_earlier(socket.ends);
@@ -101,12 +110,16 @@ fn ids(transitions: &[Transition]) -> Vec<Option<SocketId>> {
     ids
 }
 
-/// Whether this is a child's first transition under its listener's cookie: up to Linux 6.12 at least, the
-/// kernel sets the state first and the identity after. The remote port is not set yet either.
+/// Whether this is a child's first transition under its listener's cookie. The fallback backend knows sockets by their
+/// addresses, which are their own.
 fn is_unnamed_child(transition: &Transition) -> bool {
-    transition.edge() == (State::Listen, State::SynRecv)
-        && transition.cookie == Some(transition.socket.number)
-        && transition.ends.remote.port.is_none()
+    begins_without_remote(transition) && transition.cookie == Some(transition.socket.number)
+}
+
+/// Whether this is a child's first transition on a kernel that sets the state first, and the identity and the remote port
+/// after: up to Linux 6.12 at least.
+fn begins_without_remote(transition: &Transition) -> bool {
+    transition.edge() == (State::Listen, State::SynRecv) && transition.ends.remote.port.is_none()
 }
 
 /// Whether two transitions can be of one listener's children.
@@ -117,8 +130,8 @@ fn is_of_one_listener(one: &Transition, other: &Transition) -> bool {
 /// Whether an actor can be the child that is still without a name: one that was accepted there.
 fn is_child_of(actor: &Actor, first: &Transition) -> bool {
     let accepted = actor.ends.remote.port.is_some();
-    let here = (Some(actor.netns), actor.ends.local.canonical());
-    accepted && here == (first.netns, first.ends.local.canonical())
+    let local = actor.ends.local.canonical() == first.ends.local.canonical();
+    accepted && local && first.netns.is_none_or(|netns| netns == actor.netns)
 }
 
 /// Whether an actor's ends can be these. The kernel chooses an unbound socket's port, so a local port
@@ -173,6 +186,9 @@ mod tests {
         let cast = [listener.clone(), fast.clone()];
         let mut transitions = on(0, life(&listener, 1, &[Close, Listen, SynRecv]));
         assert_eq!(places(&cast, &transitions), [0, 1].map(Some));
+        let unnamed = life(&actor(4, "127.0.0.1:80", "0.0.0.0:0"), 2, &[Listen, SynRecv]);
+        let fallback = without_cookies([life(&listener, 1, &[Close, Listen]), unnamed].concat());
+        assert_eq!(places(&cast, &fallback), [0, 1].map(Some));
         // Another child comes on the same CPU, and the first one's next transition on another.
         transitions.extend(on(0, life(&listener, 3, &[Listen, SynRecv])));
         transitions.extend(on(0, life(&ordinary, 4, &[SynRecv, Established])));
