@@ -17,15 +17,18 @@ pub fn difference() -> BoxedStrategy<Difference> {
     prop_oneof![fact, behaviour].boxed()
 }
 
-/// Any profile.
+/// Any profile: no name is in it twice.
 pub fn profile() -> BoxedStrategy<Profile> {
-    let settings = || collection::vec(any::<(String, Option<String>)>(), 0..4);
+    let settings = || {
+        let named = collection::btree_map(any::<String>(), any::<Option<String>>(), 0..4);
+        named.prop_map(|settings| settings.into_iter().collect::<Vec<_>>())
+    };
     let facts = (any::<[String; 2]>(), word(), option::of(settings()), settings()).prop_map(
         |([kernel, arch], backend, config, sysctls)| KernelFacts { kernel, arch, backend, config, sysctls },
     );
-    (facts, collection::vec(kept(), 0..4))
-        .prop_map(|(facts, behaviours)| Profile { facts, behaviours })
-        .boxed()
+    let behaviours = collection::btree_map(any::<String>(), kept(), 0..4)
+        .prop_map(|all| all.into_iter().map(|(id, kept)| Kept { id, ..kept }).collect());
+    (facts, behaviours).prop_map(|(facts, behaviours)| Profile { facts, behaviours }).boxed()
 }
 
 fn kept() -> BoxedStrategy<Kept> {
