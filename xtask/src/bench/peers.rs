@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use super::tracer::{Tracer, bpftrace, libbpf, on_path, perf};
-use crate::{log::Log, setup::apt::Apt};
+use crate::{apt::Apt, log::Log};
 
 /// The packages that are unpacked, and the programs in them.
 const PACKAGES: [(&str, &[&str]); 3] =
