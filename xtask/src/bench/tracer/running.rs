@@ -138,8 +138,9 @@ impl<'a> Running<'a> {
         let (mut rests_since, mut used) = (Instant::now(), self.process().cpu()?);
         loop {
             self.must_run("was stopped")?;
-            let cpu = self.process().cpu()?;
-            if cpu.saturating_sub(used) > REST_CPU || !is_so_far(self.process()) {
+            let (cpu, is_runnable) = (self.process().cpu()?, self.process().is_runnable()?);
+            // Where others leave it no CPU, it is not at rest.
+            if is_runnable || cpu.saturating_sub(used) > REST_CPU || !is_so_far(self.process()) {
                 (rests_since, used) = (Instant::now(), cpu);
             } else if rests_since.elapsed() > REST {
                 return Ok(rests_since.saturating_duration_since(begun));
