@@ -189,6 +189,7 @@ fn both_backends_see_the_same_behaviours() {
     let objects = diff(&one, &other, "json").exits(1).silently().objects();
     schema::hold(&objects);
     assert_eq!(objects.one("difference")["subject"], "backend");
+    assert_eq!(diff(&one, &other, "json --behaviours").exits(0).silently().stdout, "");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod apt;
 mod ci;
 mod log;
+mod matrix;
 mod privilege;
 mod run;
 mod setup;
@@ -50,6 +51,8 @@ enum Chore {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// Audit Debian's kernels and the host's, and hold them against what is written down of them in tests/profiles.
+    Matrix(matrix::Matrix),
     /// Check format, lints, tests and documentation.
     Ci,
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Chore::Run { args } => run::run(&args).map(|never| match never {}),
         Chore::Test { unprivileged, args } => test::test(unprivileged, &args).map(success),
         Chore::Vm { kernels, options, command } => vm::vm(&kernels, &command, &options),
+        Chore::Matrix(matrix) => matrix::matrix(&matrix).map(success),
         Chore::Ci => ci::ci().map(success),
     };
     done.unwrap_or_else(|error| {
