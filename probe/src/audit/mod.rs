@@ -22,7 +22,7 @@ pub use behaviour::{Behaviour, Variant};
 pub use bench::{Bench, Played};
 pub use judge::judge;
 pub use need::Need;
-pub use witness::Witness;
+pub use witness::{Gate, Witness};
 
 /// Plays a behaviour once, if there is what it needs: blocks until its steps have ended, so give it a thread.
 #[must_use]

@@ -41,7 +41,7 @@ fn group() -> impl TypedValueParser<Value = BehaviourGroup> {
 /// `probe diff`
 #[derive(Args, Debug)]
 pub struct DiffArgs {
-    /// A profile, as `probe audit --save` writes it
+    /// A profile, as `probe audit --save` writes it; `-` is stdin
     pub a: PathBuf,
     /// The one to hold against it
     pub b: PathBuf,

@@ -15,6 +15,7 @@ use crate::{
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
     session::{Auditor, SessionError},
+    source::live::LiveOptions,
 };
 
 /// So many at once: most of them wait most of the time.
@@ -27,9 +28,10 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
         return list(&chosen);
     }
     let files = Files::create(args)?;
-    let mut live = live::attach(&live::options(common))?;
+    let mut live = live::attach(&LiveOptions { namespaces: true, ..live::options(common) })?;
+    let namespaces = live.namespaces().map_err(Failure::host)?;
     let mut report = Report::new(args.format, &chosen);
-    let mut auditor = Auditor::new(chosen, AT_ONCE);
+    let mut auditor = Auditor::new(chosen, AT_ONCE, namespaces);
     let played = live::unless_interrupted(async {
         let run = auditor.run(&mut live, |event| report.take(event)).await;
         outcome(run, |()| Exit::Expected)

@@ -12,9 +12,9 @@ use tokio::{sync::mpsc, time::sleep_until};
 
 use super::SessionError;
 use crate::{
-    audit::{self, Behaviour, Played, Witness},
+    audit::{self, Behaviour, Gate, Played, Witness},
     model::{BehaviourResult, BehaviourStatus, End, Event},
-    source::{Flow, Source},
+    source::{Flow, Source, live::Namespaces},
     track::Tracker,
 };
 
@@ -57,13 +57,13 @@ struct Done {
 }
 
 impl Auditor {
-    /// An audit of these behaviours, so many at once.
+    /// An audit of these behaviours, so many at once. `gate` lets the reports of the namespaces come that they play in.
     #[must_use]
-    pub fn new(behaviours: Vec<&'static Behaviour>, at_once: usize) -> Self {
+    pub fn new(behaviours: Vec<&'static Behaviour>, at_once: usize, gate: impl Gate + 'static) -> Self {
         let begun = Instant::now();
         let turns = behaviours.into_iter().enumerate();
         Self {
-            witness: Arc::default(),
+            witness: Arc::new(Witness::new(gate)),
             tracker: None,
             waiting: turns
                 .map(|(number, behaviour)| Turn { number, behaviour, attempt: 1, begun, lost_before: 0 })
@@ -140,7 +140,9 @@ impl Auditor {
             let Turn { number, behaviour, attempt, .. } = turn;
             let (witness, say) = (Arc::clone(&self.witness), say.clone());
             thread::spawn(move || {
-                let played = thread::spawn(move || audit::play(behaviour, witness)).join().ok();
+                let player = thread::Builder::new().name(behaviour.id.to_owned());
+                let player = player.spawn(move || audit::play(behaviour, witness));
+                let played = player.ok().and_then(|player| player.join().ok());
                 // Nobody listens any more where the audit broke off.
                 let _ = say.send(Done { number, attempt, played });
             });
@@ -183,7 +185,7 @@ impl Auditor {
             .position(|turn| (turn.number, turn.attempt) == (done.number, done.attempt))?;
         let turn = self.playing.swap_remove(place);
         let Some(played) = done.played else {
-            return Some(failed(turn.behaviour, "its steps panicked"));
+            return Some(failed(turn.behaviour, "its steps panicked, or there was no thread for them"));
         };
         let transitions = self.witness.take(&played.netns);
         // What was lost meanwhile may be what is missing, or what was waited for.
@@ -210,6 +212,16 @@ impl Auditor {
         let hanging: Vec<Turn> = hanging;
         let why = "its steps hang: they were given up";
         hanging.into_iter().map(|turn| failed(turn.behaviour, why)).collect()
+    }
+}
+
+impl Gate for Namespaces {
+    fn open(&self, netns: u32) -> Result<(), String> {
+        self.add(netns).map_err(|error| error.to_string())
+    }
+
+    fn shut(&self, netns: u32) {
+        self.remove(netns);
     }
 }
 

@@ -121,7 +121,7 @@ impl Bench {
         let Some(DiagSocket { cookie, ends, .. }) = found else {
             return Err(Trouble::Failed {
                 step: format!("waiting for {label}"),
-                cause: "not listed by the deadline".to_owned(),
+                cause: "the kernel has not listed it in all that time".to_owned(),
             });
         };
         let actor = self.cast.len();

@@ -111,7 +111,7 @@ impl Bench {
 
     fn place(&mut self, addr: IpAddr) -> Result<Place, Trouble> {
         let namespace = Namespace::private()?;
-        self.witness.watch(namespace.inode());
+        self.witness.watch(namespace.inode()).step("asking for the reports of a namespace")?;
         let place = Place::new(namespace, addr, self.needs);
         self.places.push(place.clone());
         Ok(place)
@@ -184,7 +184,7 @@ impl Bench {
         }
         Err(Trouble::Failed {
             step: format!("waiting for {label} to be in {state}"),
-            cause: "not reported by the deadline".to_owned(),
+            cause: format!("not reported within {} s", PATIENCE.as_secs()),
         })
     }
 
@@ -200,7 +200,7 @@ impl Bench {
             port = lives[part.actor].first().map(|transition| transition.ends.local.port);
             port.is_some()
         });
-        let port = port.ok_or("not reported by the deadline");
+        let port = port.ok_or_else(|| format!("not reported within {} s", PATIENCE.as_secs()));
         match port.step(format!("waiting for {} to leave CLOSE", part.label))? {
             Some(port) => self.state("port when it left CLOSE", port),
             None => self.state("port when it left CLOSE", "none"),
