@@ -184,3 +184,60 @@ fn sentence(text: &str) -> String {
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(name: &str, behaviours: &str) -> Profile {
+        let text = format!(
+            r#"{{"kernel":"{name}.1","backend":"tp_btf","config":{{"CONFIG_TUN":"m"}},
+                "sysctls":{{"net.ipv4.tcp_ecn":"{name}"}},"behaviours":[{behaviours}]}}"#
+        );
+        Profile { name: name.to_owned(), ..serde_json::from_str(&text).unwrap() }
+    }
+
+    fn behaviour(id: &str, more: &str, fact: &str) -> String {
+        format!(
+            r#"{{"id":"{id}","name":"it opens",{more},"paths":{{"a":"CLOSE SYN_SENT"}},"facts":{{"connect":"{fact}"}}}}"#
+        )
+    }
+
+    #[test]
+    fn what_differs_stands_with_its_cause() {
+        let plain = r#""status":"as-expected""#;
+        let variant = r#""status":"as-expected","variant":"before 9.2: otherwise""#;
+        let gated = r#""status":"unsupported","reason":"not before Linux 9.2""#;
+        let old = [behaviour("open/a", variant, "EAGAIN"), behaviour("open/b", gated, "")];
+        let new = [behaviour("open/a", plain, "success"), behaviour("open/b", plain, "success")];
+        let newest =
+            [behaviour("open/a", plain, "success"), behaviour("open/b", r#""status":"differs""#, "EIO")];
+        let profiles = [("9.1", old), ("9.2", new), ("9.3", newest)];
+        let page = of(&profiles.map(|(name, behaviours)| profile(name, &behaviours.join(","))));
+        for line in [
+            "| as expected | 1 | 2 | 1 |",
+            "| of these by a known variant | 1 | 0 | 0 |",
+            "| differ | 0 | 0 | 1 |",
+            "### `open/a`\n\nIt opens.",
+            "- **9.1**: before 9.2: otherwise. Seen: `connect: EAGAIN`",
+            "- **9.2, 9.3**: as the entry says",
+            "- **9.1**: unsupported: not before Linux 9.2",
+            "- **9.3**: differs",
+            "| `net.ipv4.tcp_ecn` | 9.1 | 9.2 | 9.3 |",
+            "| `open/a` | v | ✓ | ✓ |",
+            "| `open/b` | – | ✓ | ✗ |",
+        ] {
+            assert!(page.contains(&format!("{line}\n")), "{line}\nis not in\n{page}");
+        }
+        assert!(!page.contains("CONFIG_TUN"), "all have it alike:\n{page}");
+    }
+
+    #[test]
+    fn what_all_do_otherwise_than_written_is_told_once() {
+        let variant = r#""status":"as-expected","variant":"Linux has its own way""#;
+        let profiles = ["9.1", "9.2"].map(|name| profile(name, &behaviour("open/a", variant, "EIO")));
+        let page = of(&profiles);
+        assert!(page.contains("- `open/a`: it opens. Linux has its own way.\n"), "{page}");
+        assert!(!page.contains("### "), "{page}");
+    }
+}
