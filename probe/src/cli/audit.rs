@@ -45,6 +45,9 @@ pub struct DiffArgs {
     pub a: PathBuf,
     /// The one to hold against it
     pub b: PathBuf,
+    /// Only what the kernels do, not what is known of them: releases, options, sysctls
+    #[arg(long)]
+    pub behaviours: bool,
     /// The form of the output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,

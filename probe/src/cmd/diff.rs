@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::{DiffArgs, Format},
-    model::Profile,
+    model::{Difference, Profile},
     record::profile,
     render,
     session::SessionError,
@@ -22,7 +22,10 @@ use crate::{
 /// Holds two profiles against each other.
 pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let (a, b) = (read(&args.a)?, read(&args.b)?);
-    let differences = profile::compare(&a, &b);
+    let mut differences = profile::compare(&a, &b);
+    if args.behaviours {
+        differences.retain(|difference| matches!(difference, Difference::Behaviour { .. }));
+    }
     let mut out = output::stdout();
     let written = match args.format {
         Format::Json => render::diff::json(&differences, &mut out),

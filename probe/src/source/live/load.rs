@@ -20,10 +20,16 @@ use super::{
     resets::{self, Resets},
     select::{self, Selection},
 };
-use crate::model::{Backend, Filter};
+use crate::{
+    model::{Backend, Filter, Host},
+    net::host,
+};
 
 /// The program on the BTF tracepoint.
 const TYPED: &str = "transition_btf";
+
+/// The first kernel that takes it: `bpf_get_socket_cookie` in tracing programs (c5dbb89fc2ac).
+const OLDEST_TYPED: [u32; 2] = [5, 12];
 
 /// The one that stands in where the kernel passes over that.
 const NESTED: &str = "transition_nested";
@@ -88,6 +94,9 @@ pub enum LiveError {
         /// The loader's word.
         source: ProgramError,
     },
+    /// The BTF tracepoint's program calls helpers that this kernel has not, or not there.
+    #[error("on a BTF tracepoint a socket's cookie and storage take Linux 5.12: this is {0}")]
+    TooOld(String),
     /// Type information.
     #[error(transparent)]
     Btf(#[from] BtfError),
@@ -202,7 +211,12 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
         // The programs take every RST to be marked: they have to be told otherwise.
         ebpf = load_object(options, &mut fields, resets.watched())?;
     }
-    attach_btf(&mut ebpf, TYPED, TRANSITION.name, &types)?;
+    attach_btf(&mut ebpf, TYPED, TRANSITION.name, &types).map_err(|error| {
+        debug!("{error}");
+        let Host { kernel, .. } = host::facts();
+        let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
+        if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
+    })?;
     attach_btf(&mut ebpf, NESTED, TRANSITION.name, &types)?;
     resets.report(&mut ebpf, &types);
     let (reasons, resets_off) = resets.finish();

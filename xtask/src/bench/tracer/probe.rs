@@ -42,7 +42,7 @@ pub fn modes(program: &Path) -> [Tracer; 4] {
             "probe record",
             Tells::Transitions,
             json,
-            &["--record", RECORDING, "--format", "json"],
+            &["--record", RECORDING, "--quiet", "--format", "json"],
             recorded,
         ),
         mode("probe table", Tells::Transitions, heading, &[], table),
