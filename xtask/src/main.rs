@@ -1,6 +1,7 @@
 //! The project's chores: what one types, and which file does it.
 
 mod apt;
+mod bench;
 mod ci;
 mod log;
 mod matrix;
@@ -40,6 +41,17 @@ enum Chore {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
+    /// Measure what probe and other tracers cost the host, and how that grows.
+    Bench(bench::Args),
+    /// The load of a measurement, in a process of its own.
+    #[command(name = bench::LOAD, hide = true)]
+    BenchLoad,
+    /// Connections of that load which stay open.
+    #[command(name = bench::HOLD, hide = true)]
+    BenchHold {
+        /// How many.
+        connections: u64,
+    },
     /// Run a probe command on Debian's kernels, each in a virtual machine.
     Vm {
         /// Which kernels: 5.10, 6.1, 6.12 or sid; all where none is named.
@@ -63,6 +75,9 @@ fn main() -> ExitCode {
         Chore::Setup => setup::setup().map(success),
         Chore::Run { args } => run::run(&args).map(|never| match never {}),
         Chore::Test { unprivileged, args } => test::test(unprivileged, &args).map(success),
+        Chore::Bench(args) => bench::bench(&args).map(success),
+        Chore::BenchLoad => bench::generate().map(success),
+        Chore::BenchHold { connections } => bench::keep(connections).map(success),
         Chore::Vm { kernels, options, command } => vm::vm(&kernels, &command, &options),
         Chore::Matrix(matrix) => matrix::matrix(&matrix).map(success),
         Chore::Ci => ci::ci().map(success),

@@ -154,8 +154,13 @@ fn status(kept: &Kept) -> (Tone, String) {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
-    use crate::{model::testing, record::profile::compare};
+    use crate::{
+        model::testing,
+        record::{arbitrary, profile::compare},
+    };
 
     fn shown(profiles: [&Profile; 2], width: usize) -> String {
         let mut out = Vec::new();
@@ -185,5 +190,20 @@ mod tests {
         let mut out = Vec::new();
         json(&compare(&a, &b), &mut out).expect("memory takes everything");
         insta::assert_snapshot!("json", String::from_utf8(out).expect("text"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_too_wide_and_no_control_character_gets_through(
+            a in arbitrary::profile(),
+            b in arbitrary::profile(),
+            width in 80..200_usize,
+        ) {
+            let text = shown([&a, &b], width);
+            for line in text.lines() {
+                proptest::prop_assert!(line.width() <= width, "{width} < {}: {line}", line.width());
+            }
+            proptest::prop_assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
+        }
     }
 }

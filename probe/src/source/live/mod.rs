@@ -6,7 +6,9 @@
 
 mod binds;
 mod btf;
-mod decode;
+// Open for `probe/benches` alone.
+#[doc(hidden)]
+pub mod decode;
 mod fields;
 mod format;
 mod load;
