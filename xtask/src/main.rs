@@ -58,7 +58,7 @@ enum Chore {
         kernels: Vec<String>,
         #[command(flatten)]
         options: vm::machine::Options,
-        /// What follows `probe`; the host's own `doctor` where nothing does. Files in its working directory come
+        /// What follows `probe`; `doctor` where nothing does. Files in its working directory come
         /// from target/vm/KERNEL/files and go back there.
         #[arg(last = true)]
         command: Vec<OsString>,
