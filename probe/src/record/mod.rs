@@ -6,7 +6,7 @@
 //! the scenarios said, from which everything else is made again. [`profile`] is what an audit keeps of a kernel.
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 mod format;
 mod names;
 mod output;

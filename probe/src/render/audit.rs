@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     Render,
-    sight::{Gap, Run, gaps},
+    sight::{ABSENT, Gap, Run, gaps},
     style::{Style, Tone},
     table::{
         grid::{Grid, paragraph},
@@ -197,7 +197,7 @@ fn details(result: &BehaviourResult) -> Vec<Detail<'_>> {
 /// Both sides of a gap, one above the other.
 pub fn pair<'a>(gap: Gap<'a>, words: [&'a str; 2]) -> [Detail<'a>; 2] {
     let Gap { name, sides: [first, second] } = gap;
-    let text = |runs: Option<Vec<Run>>| runs.map_or_else(|| "nothing".to_owned(), |runs| Run::line(&runs));
+    let text = |runs: Option<Vec<Run>>| runs.map_or_else(|| ABSENT.to_owned(), |runs| Run::line(&runs));
     [(words[0], name, (Tone::Good, text(first))), (words[1], name, (Tone::Bad, text(second)))]
 }
 
@@ -222,8 +222,10 @@ pub fn write_details(style: Style, details: &[Detail<'_>], out: &mut dyn Write) 
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
-    use crate::{model::testing, render::testing as stream};
+    use crate::{model::testing, record::arbitrary, render::testing as stream};
 
     fn shown(width: usize, results: Vec<BehaviourResult>, plan: &[BehaviourResult], end: bool) -> String {
         let plan = plan.iter().map(|result| result.id.clone());
@@ -281,5 +283,21 @@ mod tests {
         table.event(&stream::end(), &mut out).expect("memory takes everything");
         let text = String::from_utf8(out).expect("text");
         assert!(text.contains("\x1b[38;5;2m2 as expected"), "{text:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_too_wide_and_no_control_character_gets_through(
+            event in arbitrary::derived(),
+            width in 80..200_usize,
+        ) {
+            let Event::Behaviour(mut result) = event else { return Ok(()) };
+            result.id = "open/any".to_owned();
+            let text = shown(width, vec![*result.clone()], &[*result], true);
+            for line in text.lines() {
+                proptest::prop_assert!(line.width() <= width, "{width} < {}: {line}", line.width());
+            }
+            proptest::prop_assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
+        }
     }
 }

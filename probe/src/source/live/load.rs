@@ -20,10 +20,16 @@ use super::{
     resets::{self, Resets},
     select::{self, Selection},
 };
-use crate::model::{Backend, Filter};
+use crate::{
+    model::{Backend, Filter, Host},
+    net::host,
+};
 
 /// The program on the BTF tracepoint.
 const TYPED: &str = "transition_btf";
+
+/// The first kernel that takes it: `bpf_get_socket_cookie` in tracing programs (c5dbb89fc2ac).
+const OLDEST_TYPED: [u32; 2] = [5, 12];
 
 /// The one that stands in where the kernel passes over that.
 const NESTED: &str = "transition_nested";
@@ -50,6 +56,9 @@ pub struct LiveOptions {
     pub without_btf: bool,
     /// Which sockets are wanted; what the kernel cannot decide passes.
     pub filter: Filter,
+    /// Whether the reports of those namespaces alone are wanted that are named while it runs, by
+    /// [`Live::namespaces`](super::Live::namespaces).
+    pub namespaces: bool,
     /// Whether one [`Summary`](crate::model::Summary) for each finished connection is wanted in place of its reports.
     pub summaries: bool,
     /// Whether the kernel side says what it does. Off, the verifier drops the code that would.
@@ -85,6 +94,9 @@ pub enum LiveError {
         /// The loader's word.
         source: ProgramError,
     },
+    /// The BTF tracepoint's program calls helpers that this kernel has not, or not there.
+    #[error("on a BTF tracepoint a socket's cookie and storage take Linux 5.12: this is {0}")]
+    TooOld(String),
     /// Type information.
     #[error(transparent)]
     Btf(#[from] BtfError),
@@ -97,6 +109,11 @@ pub enum LiveError {
     /// The kernel's types lack what the BTF tracepoint needs.
     #[error("this kernel's type information lacks the fields of struct sock")]
     NoFields,
+    /// Reports are wanted by namespace.
+    #[error(
+        "reports do not tell which namespace a socket is in: that takes the kernel's type information (BTF)"
+    )]
+    NoNamespaces,
     /// The object has no such part: it is not this version's.
     #[error("the kernel side has no {0}")]
     NoPart(&'static str),
@@ -194,7 +211,12 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
         // The programs take every RST to be marked: they have to be told otherwise.
         ebpf = load_object(options, &mut fields, resets.watched())?;
     }
-    attach_btf(&mut ebpf, TYPED, TRANSITION.name, &types)?;
+    attach_btf(&mut ebpf, TYPED, TRANSITION.name, &types).map_err(|error| {
+        debug!("{error}");
+        let Host { kernel, .. } = host::facts();
+        let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
+        if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
+    })?;
     attach_btf(&mut ebpf, NESTED, TRANSITION.name, &types)?;
     resets.report(&mut ebpf, &types);
     let (reasons, resets_off) = resets.finish();
@@ -277,6 +299,9 @@ fn types_of_kernel(options: &LiveOptions) -> Result<Btf, LiveError> {
 fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool) -> Result<Ebpf, LiveError> {
     let watches_resets = u8::from(watches_resets);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
+    if options.namespaces && !fields.has(Field::NetInode) {
+        return Err(LiveError::NoNamespaces);
+    }
     if options.filter.descendants {
         fields.add_descent(&Format::of_kernel(&FORK)?, &Format::of_kernel(&FREE)?);
     }
@@ -286,7 +311,7 @@ fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool)
     loader.override_global(aya_log::LEVEL, &log_level, true);
     let summaries = u8::from(options.summaries);
     loader.override_global("SUMMARIES", &summaries, true);
-    let selection = Selection::of(&options.filter);
+    let selection = Selection::of(&options.filter, options.namespaces);
     selection.prepare(&options.filter, &mut loader);
     let wakeup = u64::from(options.ring_bytes.unwrap_or(probe_ebpf::RING_BYTES)) / 4;
     loader.override_global("WAKEUP_BYTES", &wakeup, true);

@@ -1,0 +1,155 @@
+//! What a machine begins with: the programs, the modules, the command and the files for it, as a cpio archive.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, BufWriter, Read, Write as _},
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use cpio::newc::{self, ModeFileType};
+
+use super::{agreed, kernel::Kernel, programs::Programs};
+
+/// The modules that are needed where they are not built in, each after those that it needs: the ports to the host,
+/// then what probe asks for.
+const MODULES: &[&str] = &[
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_console",
+    "inet_diag",
+    "tcp_diag",
+    "mptcp_diag",
+    "tun",
+];
+
+/// Writes the archive. `words` is the command, `files` a directory of what it finds in its working directory.
+pub fn write(
+    to: &Path,
+    kernel: &Kernel,
+    programs: &Programs,
+    words: &[OsString],
+    files: &Path,
+) -> Result<()> {
+    let mut archive = Archive { out: BufWriter::new(File::create(to)?) };
+    for directory in ["bin", "boot", "dev", agreed::MODULES, agreed::FILES] {
+        archive.directory(directory)?;
+    }
+    archive.file("init", &programs.init)?;
+    archive.file("bin/probe", &programs.probe)?;
+    archive.file(&format!("boot/config-{}", kernel.release), &kernel.config)?;
+    for (number, name) in MODULES.iter().enumerate() {
+        if let Some(module) = kernel.module(name)? {
+            let file = module.file_name().unwrap_or_default().to_string_lossy();
+            archive.file(&format!("{}/{number:02}-{file}", agreed::MODULES), &module)?;
+        }
+    }
+    let command: Vec<u8> = words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
+    archive.entry(agreed::COMMAND, ModeFileType::Regular, &mut command.as_slice(), command.len())?;
+    archive.tree(agreed::FILES, files)?;
+    archive.finish().with_context(|| format!("could not write {}", to.display()))
+}
+
+/// An archive that is being written.
+struct Archive {
+    out: BufWriter<File>,
+}
+
+impl Archive {
+    fn directory(&mut self, path: &str) -> Result<()> {
+        self.entry(path, ModeFileType::Directory, &mut io::empty(), 0)
+    }
+
+    fn file(&mut self, path: &str, from: &Path) -> Result<()> {
+        let mut file = File::open(from).with_context(|| format!("could not read {}", from.display()))?;
+        let length = file.metadata()?.len().try_into()?;
+        self.entry(path, ModeFileType::Regular, &mut file, length)
+    }
+
+    /// All that lies in a directory.
+    fn tree(&mut self, path: &str, from: &Path) -> Result<()> {
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let inside = format!("{path}/{}", entry.file_name().to_string_lossy());
+            if entry.file_type()?.is_dir() {
+                self.directory(&inside)?;
+                self.tree(&inside, &entry.path())?;
+            } else {
+                self.file(&inside, &entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        path: &str,
+        kind: ModeFileType,
+        content: &mut impl Read,
+        length: usize,
+    ) -> Result<()> {
+        let entry = newc::Builder::new(path.trim_start_matches('/')).mode(0o755).set_mode_file_type(kind);
+        let mut entry = entry.write(&mut self.out, length.try_into()?);
+        io::copy(content, &mut entry)?;
+        entry.finish()?;
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        newc::trailer(&mut self.out)?;
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::kernel;
+
+    /// Every file of an archive, with its content.
+    fn read(archive: &Path) -> Vec<(String, String)> {
+        let mut file = File::open(archive).unwrap();
+        let mut all = Vec::new();
+        loop {
+            let mut entry = newc::Reader::new(file).unwrap();
+            if entry.entry().is_trailer() {
+                return all;
+            }
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            all.push((entry.entry().name().to_owned(), content));
+            file = entry.finish().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_machine_finds_all_that_it_needs() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let kernel = kernel::tests::unpacked(&at("kernel"), false);
+        let programs = Programs { probe: at("probe"), init: at("init") };
+        fs::create_dir_all(at("files/more")).unwrap();
+        for file in ["probe", "init", "files/more/recording"] {
+            fs::write(at(file), format!("{file}'s content")).unwrap();
+        }
+        let words = ["probe", "trace", "", "a b"].map(OsString::from);
+        write(&at("archive"), &kernel, &programs, &words, &at("files")).unwrap();
+        let files = read(&at("archive"));
+        let content = |path: &str| {
+            let found = files.iter().find(|(name, _)| name == path);
+            found.unwrap_or_else(|| panic!("{path} is missing in {files:?}")).1.as_str()
+        };
+        assert_eq!(content("init"), "init's content");
+        assert_eq!(content("bin/probe"), "probe's content");
+        assert_eq!(content("boot/config-9.9.9-cloud-amd64"), "config");
+        assert_eq!(content("modules/09-tun.ko.xz"), "a module");
+        assert_eq!(content("command"), "probe\0trace\0\0a b\0");
+        assert_eq!(content("files/more/recording"), "files/more/recording's content");
+        assert!(files.iter().all(|(name, _)| !name.starts_with('/')));
+    }
+}
