@@ -106,9 +106,8 @@ pub fn count_lost() {
     }
 }
 
-/// The flags with which a record is submitted that is yet to be reserved. The reader is woken by the first one in an
-/// empty ring, since it may be asleep, and by those that fill the ring up to the threshold. All others it finds by
-/// itself: it looks again and again while there are any.
+/// The flags with which a record is submitted that is yet to be reserved: those that fill the ring up to the threshold
+/// wake the reader.
 #[inline(always)]
 fn wakeup() -> u64 {
     // SAFETY: a valid static; the ring is a map of the type asked for.
@@ -118,7 +117,7 @@ fn wakeup() -> u64 {
             bpf_ringbuf_query((&raw const EVENTS).cast_mut().cast(), BPF_RB_AVAIL_DATA.into()),
         )
     };
-    let wakes = waiting == 0 || (threshold..threshold + WAKEUP_SPAN).contains(&waiting);
+    let wakes = (threshold..threshold + WAKEUP_SPAN).contains(&waiting);
     (if wakes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }).into()
 }
 

@@ -49,13 +49,12 @@ use crate::{
     net::clock,
 };
 
-/// How long a report may lie in the ring while others come. The kernel side wakes nobody for those, since each
-/// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
+/// How long a report may lie in the ring while others come. The kernel side wakes nobody until the ring is a quarter
+/// full, since each wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How often whoever waits for a batch gets an empty one, where nothing happens. The first report after that wakes
-/// the reader.
-const IDLE: Duration = Duration::from_millis(100);
+/// The same, where nothing has come lately.
+const IDLE: Duration = Duration::from_millis(50);
 
 /// How many reports are taken at once: whoever waits for a batch gets one, and what becomes of them is small enough to
 /// stay in the processor's cache.
@@ -122,7 +121,6 @@ impl Live {
             losses,
             misses,
             log,
-            // What came while nobody looked has woken nobody.
             pace: Pace::Behind,
             pending: vec![Event::Ready { host, backend, off, existing: None }],
             pid: std::process::id(),
@@ -235,19 +233,6 @@ impl Live {
         Ok(())
     }
 
-    /// Waits until the kernel side wakes the reader.
-    async fn woken(&self) -> io::Result<()> {
-        self.ring.readable().await?.clear_ready();
-        Ok(())
-    }
-
-    /// Waits until the ring has filled up. It was empty at the last look: the first record after that wakes the
-    /// reader, too, and says nothing.
-    async fn filled(&self) -> io::Result<()> {
-        self.woken().await?;
-        self.woken().await
-    }
-
     fn read(&mut self, out: &mut Vec<Event>) {
         let ring = self.ring.get_mut();
         for _ in 0..BATCH {
@@ -278,15 +263,16 @@ impl Source for Live {
             out.append(&mut self.pending);
             return Ok(Flow::More);
         }
-        match self.pace {
-            Pace::Behind => tokio::task::yield_now().await,
-            Pace::Lively => tokio::select! {
-                () = sleep(LOOK) => {}
-                filled = self.filled() => filled?,
-            },
-            Pace::Idle => tokio::select! {
-                () = sleep(IDLE) => {}
-                woken = self.woken() => woken?,
+        let pause = match self.pace {
+            Pace::Behind => None,
+            Pace::Lively => Some(LOOK),
+            Pace::Idle => Some(IDLE),
+        };
+        match pause {
+            None => tokio::task::yield_now().await,
+            Some(pause) => tokio::select! {
+                () = sleep(pause) => {}
+                guard = self.ring.readable() => guard?.clear_ready(),
             },
         }
         let known = out.len();
