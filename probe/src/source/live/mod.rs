@@ -10,6 +10,7 @@ mod decode;
 mod fields;
 mod format;
 mod load;
+mod loader;
 mod losses;
 mod misses;
 mod own;
