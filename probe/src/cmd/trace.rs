@@ -134,7 +134,9 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, files: Files) -> Session 
         Some(file) => (look.in_file(), Box::new(BufWriter::new(file)) as Box<dyn Write>),
         None => (look.on_stdout(), output::stdout()),
     };
-    Session::new(Scope::All, render, out)
+    let session = Session::new(Scope::All, render, out);
+    let session = if args.quiet { session.unseen() } else { session };
+    session
         .recording(files.recording)
         .about(Filter { pids, ..filter })
         .selecting(selection)

@@ -7,7 +7,7 @@ use crate::model::{Connection, Event, Mono, Phase, State, Transition};
 /// Which ticks are kept in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
-    /// Those that show something: a quiet day leaves a short recording.
+    /// Those that show something: a quiet day leaves a short recording. Where nobody looks, any may.
     Findings,
     /// Every one.
     Always,
@@ -15,7 +15,16 @@ pub(super) enum Keep {
 
 impl Session {
     /// Takes one event from a source or a scenario, with what the host says to it.
-    pub(super) fn feed(&mut self, mut event: Event) -> Result<(), SessionError> {
+    pub(super) fn feed(&mut self, event: Event) -> Result<(), SessionError> {
+        self.feed_and_keep(event, None)
+    }
+
+    /// The same. A recording keeps the record that the event is in, where there is one.
+    pub(super) fn feed_and_keep(
+        &mut self,
+        mut event: Event,
+        record: Option<&[u8]>,
+    ) -> Result<(), SessionError> {
         if let Event::Report(report) = &event
             && !self.scope.admits(report)
         {
@@ -25,15 +34,19 @@ impl Session {
             self.companion.as_mut().map_or((None, None), |companion| companion.accompany(&mut event));
         let is_first = matches!(event, Event::Ready { .. });
         let about = self.about.take_if(|_| is_first).map(|filter| Event::Filter(Box::new(filter)));
-        let whole = before.into_iter().chain([event]).chain(about).chain(after);
-        whole.into_iter().try_for_each(|event| self.take_in(event))
+        before.map_or(Ok(()), |event| self.take_in(event, None))?;
+        self.take_in(event, record)?;
+        about.into_iter().chain(after).try_for_each(|event| self.take_in(event, None))
     }
 
-    fn take_in(&mut self, event: Event) -> Result<(), SessionError> {
+    fn take_in(&mut self, event: Event, record: Option<&[u8]>) -> Result<(), SessionError> {
         if let Event::Tick(now) = event {
             return self.tick(now, Keep::Findings);
         }
-        self.keep(&event)?;
+        match record {
+            Some(record) => self.record(|recording| recording.record(record))?,
+            None => self.keep(&event)?,
+        }
         match event {
             Event::Report(report) => {
                 self.draw(report.owner_matches, |analysis, out| analysis.report(&report, out))
@@ -71,7 +84,10 @@ impl Session {
     /// What an event that is shown as it is means to the session.
     fn mark(&mut self, event: &Event) {
         match event {
-            Event::Ready { host, .. } => self.analysis = Some(Analysis::new(host, &self.options)),
+            Event::Ready { host, .. } => {
+                self.is_ready = true;
+                self.analysis = self.unseen.is_none().then(|| Analysis::new(host, &self.options));
+            }
             Event::Lost { count, .. } => {
                 self.totals.lost += count;
                 self.closing.clear();
@@ -94,9 +110,8 @@ impl Session {
 
     /// Time passes.
     pub(super) fn tick(&mut self, now: Mono, keep: Keep) -> Result<(), SessionError> {
-        let Some(analysis) = &mut self.analysis else { return Ok(()) };
-        let findings = analysis.tick(now);
-        if keep == Keep::Always || !findings.is_empty() {
+        let findings = self.analysis.as_mut().map(|analysis| analysis.tick(now)).unwrap_or_default();
+        if keep == Keep::Always || self.unseen.is_some() || !findings.is_empty() {
             self.keep(&Event::Tick(now))?;
         }
         findings

@@ -11,6 +11,7 @@ mod filter;
 mod follow;
 mod live_host;
 mod perform;
+mod record;
 mod replay;
 mod scope;
 mod selection;
@@ -64,7 +65,9 @@ pub enum SessionError {
 pub struct Session {
     scope: Scope,
     options: detect::Options,
-    /// From [`Event::Ready`] on, which says what host the reports are of.
+    /// Whether [`Event::Ready`] has come.
+    is_ready: bool,
+    /// From then on, since it says what host the reports are of; none where nobody looks at them.
     analysis: Option<Analysis>,
     /// Until the stream has said so: which sockets it is about, where not all.
     about: Option<Filter>,
@@ -74,6 +77,8 @@ pub struct Session {
     render: Box<dyn Render>,
     out: Box<dyn Write>,
     recording: Option<Writer<Box<dyn Write>>>,
+    /// Where reports go into the recording and nowhere else: how many of them there were.
+    unseen: Option<u64>,
     /// What has been seen since the last scenario began, for its checks.
     transitions: Vec<Transition>,
     /// The scenario that has begun and not ended.
@@ -93,6 +98,7 @@ impl Session {
         Self {
             scope,
             options: detect::Options::default(),
+            is_ready: false,
             analysis: None,
             about: None,
             selector: Selector::new(Selection::default()),
@@ -100,6 +106,7 @@ impl Session {
             render,
             out,
             recording: None,
+            unseen: None,
             transitions: Vec::new(),
             playing: None,
             closing: HashSet::new(),
@@ -114,6 +121,13 @@ impl Session {
     #[must_use]
     pub fn recording(mut self, recording: Option<Writer<Box<dyn Write>>>) -> Self {
         self.recording = recording;
+        self
+    }
+
+    /// Lets reports go into the recording and nowhere else: nobody looks at them before they are replayed.
+    #[must_use]
+    pub fn unseen(mut self) -> Self {
+        self.unseen = Some(0);
         self
     }
 
@@ -151,7 +165,7 @@ impl Session {
     /// # Errors
     /// The source gave out, or the output cannot be written.
     pub async fn ready(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
-        while self.analysis.is_none() {
+        while !self.is_ready {
             self.take(source).await?;
         }
         Ok(())
@@ -189,7 +203,7 @@ impl Session {
     }
 
     fn end(&mut self, duration: Duration, attach: Option<Duration>) -> Result<End, SessionError> {
-        let end = End { duration, attach, ..self.totals.clone() };
+        let end = End { duration, attach, recorded: self.unseen, ..self.totals.clone() };
         self.keep(&Event::End(end.clone()))?;
         self.show(&Event::End(end.clone()))?;
         self.flush()?;
@@ -198,6 +212,9 @@ impl Session {
 
     /// Waits for the source's next events and takes them in.
     async fn take(&mut self, source: &mut impl Source) -> Result<Flow, SessionError> {
+        if self.recording.is_some() {
+            return self.take_and_keep(source).await;
+        }
         // What the source delivered before an error counts.
         let mut events = Vec::new();
         let flow = source.batch(&mut events).await;
@@ -207,6 +224,9 @@ impl Session {
 
     /// Takes in what the source has now.
     fn drain(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
+        if self.recording.is_some() {
+            return self.drain_and_keep(source);
+        }
         let mut events = Vec::new();
         let drained = source.drain(&mut events);
         self.feed_all(events)?;

@@ -1,14 +1,15 @@
 //! The running kernel as a source: the only module that names aya.
 //!
 //! `load` attaches the programs, with the offsets that `fields` found in the kernel's own
-//! descriptions (`btf`, `format`); `decode` turns the ring's records into events. `binds` and `resets` are
-//! programs that a host may lack.
+//! descriptions (`btf`, `format`); `decode` turns the ring's records into events, which `hand_over` spares those who
+//! want them as they are. `binds` and `resets` are programs that a host may lack.
 
 mod binds;
 mod btf;
-mod decode;
+pub(super) mod decode;
 mod fields;
 mod format;
+mod hand_over;
 mod load;
 mod loader;
 mod losses;
@@ -30,7 +31,7 @@ use aya::{
     maps::{Array, MapData, RingBuf},
 };
 use aya_log::EbpfLogger;
-use log::{Log, info, warn};
+use log::{Log, info};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::{Interval, MissedTickBehavior},
@@ -39,9 +40,9 @@ use tokio::{
 pub use self::load::{LiveError, LiveOptions};
 pub(crate) use self::types::Types;
 use self::{losses::Losses, misses::Misses};
-use super::{Flow, Source, SourceError};
+use super::{Flow, Source, SourceError, Taker, undecoded::Decoder};
 use crate::{
-    model::{Backend, Event, Host},
+    model::{Event, Host},
     net::clock,
 };
 
@@ -60,8 +61,7 @@ const LANDMARKS: usize = 16;
 pub struct Live {
     /// Holds the links, and the filter's maps.
     ebpf: Ebpf,
-    backend: Backend,
-    reasons: decode::Reasons,
+    decoder: Decoder,
     ring: AsyncFd<RingBuf<MapData>>,
     losses: Losses,
     misses: Misses,
@@ -98,8 +98,7 @@ impl Live {
         let misses = Misses::of(&mut ebpf, load::transition(backend))?;
         let mut live = Self {
             ebpf,
-            backend,
-            reasons,
+            decoder: Decoder::new(backend, reasons),
             ring: watched(ring).map_err(LiveError::Ring)?,
             losses,
             misses,
@@ -199,18 +198,21 @@ impl Live {
         Ok(())
     }
 
+    /// Waits until it is worth looking into the ring.
+    async fn wait(&mut self) -> io::Result<()> {
+        tokio::select! {
+            _ = self.look.tick() => {}
+            guard = self.ring.readable() => guard?.clear_ready(),
+        }
+        Ok(())
+    }
+
     fn read(&mut self, out: &mut Vec<Event>) {
         let ring = self.ring.get_mut();
         for _ in 0..BATCH {
             let Some(record) = ring.next() else { break };
             out.extend(self.losses.before(&record));
-            match decode::decode(&record, self.backend, &self.reasons) {
-                Ok(event) => out.push(event),
-                Err(error) => {
-                    warn!("{error}");
-                    out.push(Event::Lost { count: 1, place: "reader".into() });
-                }
-            }
+            out.push(self.decoder.decode_or_lose(&record));
         }
     }
 }
@@ -229,12 +231,22 @@ impl Source for Live {
             out.append(&mut self.pending);
             return Ok(Flow::More);
         }
-        tokio::select! {
-            _ = self.look.tick() => {}
-            guard = self.ring.readable() => guard?.clear_ready(),
-        }
+        self.wait().await?;
         self.take(out)?;
         Ok(Flow::More)
+    }
+
+    async fn hand_over(&mut self, taker: &mut impl Taker) -> Result<Flow, SourceError> {
+        if self.pending.is_empty() {
+            self.wait().await?;
+        }
+        let is_due = self.losses.is_due();
+        self.give(taker, is_due)?;
+        Ok(Flow::More)
+    }
+
+    fn hand_over_rest(&mut self, taker: &mut impl Taker) -> Result<(), SourceError> {
+        self.give_rest(taker)
     }
 
     fn drain(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {

@@ -1,0 +1,48 @@
+//! What can be told of a record without decoding it: what a recording has to know while it is made.
+
+use probe_ebpf::{
+    KIND_BIND, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER,
+    OpenedRecord, RecordHeader, SummaryRecord, TransitionRecord,
+};
+use zerocopy::FromBytes as _;
+
+use crate::model::{Mono, State};
+
+/// When it was.
+pub fn at(record: &[u8]) -> Option<Mono> {
+    header(record).map(|header| Mono(header.mono_ns))
+}
+
+/// Whether it is of a failed bind.
+pub fn is_bind(record: &[u8]) -> bool {
+    header(record).is_some_and(|header| header.kind == KIND_BIND)
+}
+
+/// The cgroup of the owner that it names.
+pub fn cgroup(record: &[u8]) -> Option<u64> {
+    let (known, cgroup) = match header(record)?.kind {
+        KIND_OPENED => {
+            let opened = OpenedRecord::read_from_bytes(record).ok()?;
+            (opened.known, opened.owner_cgroup)
+        }
+        KIND_SUMMARY => {
+            let summary = SummaryRecord::read_from_bytes(record).ok()?;
+            (summary.known, summary.owner_cgroup)
+        }
+        _ => return None,
+    };
+    (matches!(known, OWNER_EXACT | OWNER_LISTENER) && cgroup != 0).then_some(cgroup)
+}
+
+/// The socket, by the address of its structure, and the state that it enters; `None` where this is no transition.
+pub fn entered(record: &[u8]) -> Option<(u64, State)> {
+    if !matches!(header(record)?.kind, KIND_TRANSITION | KIND_OPENED | KIND_CLOSED) {
+        return None;
+    }
+    let (transition, _) = TransitionRecord::read_from_prefix(record).ok()?;
+    Some((transition.skaddr, State::from_kernel(transition.new)?))
+}
+
+fn header(record: &[u8]) -> Option<RecordHeader> {
+    RecordHeader::read_from_prefix(record).ok().map(|(header, _)| header)
+}
