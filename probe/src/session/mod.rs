@@ -83,6 +83,8 @@ pub struct Session {
     transitions: Vec<Transition>,
     /// The scenario that has begun and not ended.
     playing: Option<String>,
+    /// Whether connections are followed to their ends where nobody looks at them.
+    follows_to_the_end: bool,
     /// The connections that are on their way to CLOSE by their owner's will.
     closing: HashSet<SocketId>,
     verdicts: Vec<Verdict>,
@@ -109,6 +111,7 @@ impl Session {
             unseen: None,
             transitions: Vec::new(),
             playing: None,
+            follows_to_the_end: false,
             closing: HashSet::new(),
             verdicts: Vec::new(),
             found: BTreeSet::new(),
@@ -135,6 +138,8 @@ impl Session {
     /// recording has it.
     #[must_use]
     pub fn about(mut self, filter: Filter) -> Self {
+        // A command's: its connections may outlive it for a moment.
+        self.follows_to_the_end = filter.descendants;
         self.about = Some(filter).filter(|filter| !filter.is_empty());
         self
     }

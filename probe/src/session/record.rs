@@ -34,7 +34,7 @@ impl Session {
         {
             self.keep(&Event::Cgroup(cgroup))?;
         }
-        match record.entered() {
+        match self.follows_to_the_end.then(|| record.entered()).flatten() {
             Some((number, State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck)) => {
                 self.closing.insert(SocketId { number, generation: 0 });
             }

@@ -59,12 +59,13 @@ impl Decoder {
 #[derive(Clone, Copy, Debug)]
 pub struct Undecoded<'a> {
     bytes: &'a [u8],
+    kind: u16,
     decoder: &'a Decoder,
 }
 
 impl<'a> Undecoded<'a> {
-    pub(super) fn new(bytes: &'a [u8], decoder: &'a Decoder) -> Self {
-        Self { bytes, decoder }
+    pub(super) fn new(bytes: &'a [u8], kind: u16, decoder: &'a Decoder) -> Self {
+        Self { bytes, kind, decoder }
     }
 
     /// The record.
@@ -82,20 +83,20 @@ impl<'a> Undecoded<'a> {
     /// Whether it is of a failed bind.
     #[must_use]
     pub fn is_bind(&self) -> bool {
-        peek::is_bind(self.bytes)
+        peek::is_bind(self.kind)
     }
 
     /// The id of the cgroup of the owner that it names.
     #[must_use]
     pub fn cgroup(&self) -> Option<u64> {
-        peek::cgroup(self.bytes)
+        peek::cgroup(self.kind, self.bytes)
     }
 
     /// Which socket enters which state, where it is a transition. The number is no identity: it tells apart the sockets
     /// that there are at the time.
     #[must_use]
     pub fn entered(&self) -> Option<(u64, State)> {
-        peek::entered(self.bytes)
+        peek::entered(self.kind, self.bytes)
     }
 }
 

@@ -41,7 +41,7 @@ impl Live {
 
     fn give_and_tell(&mut self, taker: &mut impl Taker, asks: bool) -> Result<Given, SourceError> {
         let mut given = Given::default();
-        if self.give_first(taker, &mut given)?.is_continue()
+        if self.give_first(taker, &mut given, asks)?.is_continue()
             && self.pass_on(taker, &mut given).is_continue()
             && asks
             && given.number == 0
@@ -64,9 +64,10 @@ impl Live {
         &mut self,
         taker: &mut impl Taker,
         given: &mut Given,
+        asks: bool,
     ) -> Result<ControlFlow<()>, SourceError> {
         // Somewhere among what comes now, or before it.
-        let missed = self.misses.new_ones().map_err(SourceError::Live)?;
+        let missed = self.misses.new_ones(asks).map_err(SourceError::Live)?;
         let missed = (missed > 0).then(|| Event::Lost { count: missed, place: "kernel".into() });
         let is_first = !self.pending.is_empty();
         let mut told = self.pending.drain(..).chain(missed);
@@ -82,12 +83,14 @@ impl Live {
         let ring = ring.get_mut();
         for _ in 0..BATCH {
             let Some(record) = ring.next() else { break };
-            if let Some(lost) = losses.before(&record) {
+            let header = peek::header(&record);
+            if let Some(lost) = header.and_then(|header| losses.before(&header)) {
                 given.event(taker, lost)?;
             }
             given.number += 1;
-            given.last = peek::at(&record);
-            let flow = taker.record(&Undecoded::new(&record, decoder));
+            given.last = header.as_ref().map(peek::at);
+            let kind = header.map_or(0, |header| header.kind);
+            let flow = taker.record(&Undecoded::new(&record, kind, decoder));
             given.is_enough = flow.is_break();
             flow?;
         }

@@ -187,7 +187,7 @@ impl Live {
                 out.extend(self.losses.at_the_end(counted));
             }
         }
-        let missed = self.misses.new_ones().map_err(SourceError::Live)?;
+        let missed = self.misses.new_ones(asks).map_err(SourceError::Live)?;
         if missed > 0 {
             // Somewhere among what has come just now, or before it.
             out.insert(begin, Event::Lost { count: missed, place: "kernel".into() });
@@ -211,7 +211,7 @@ impl Live {
         let ring = self.ring.get_mut();
         for _ in 0..BATCH {
             let Some(record) = ring.next() else { break };
-            out.extend(self.losses.before(&record));
+            out.extend(decode::peek::header(&record).and_then(|header| self.losses.before(&header)));
             out.push(self.decoder.decode_or_lose(&record));
         }
     }

@@ -8,19 +8,24 @@ use zerocopy::FromBytes as _;
 
 use crate::model::{Mono, State};
 
+/// What a record begins with.
+pub fn header(record: &[u8]) -> Option<RecordHeader> {
+    RecordHeader::read_from_prefix(record).ok().map(|(header, _)| header)
+}
+
 /// When it was.
-pub fn at(record: &[u8]) -> Option<Mono> {
-    header(record).map(|header| Mono(header.mono_ns))
+pub fn at(header: &RecordHeader) -> Mono {
+    Mono(header.mono_ns)
 }
 
 /// Whether it is of a failed bind.
-pub fn is_bind(record: &[u8]) -> bool {
-    header(record).is_some_and(|header| header.kind == KIND_BIND)
+pub fn is_bind(kind: u16) -> bool {
+    kind == KIND_BIND
 }
 
-/// The cgroup of the owner that it names.
-pub fn cgroup(record: &[u8]) -> Option<u64> {
-    let (known, cgroup) = match header(record)?.kind {
+/// The cgroup of the owner that a record of this kind names.
+pub fn cgroup(kind: u16, record: &[u8]) -> Option<u64> {
+    let (known, cgroup) = match kind {
         KIND_OPENED => {
             let opened = OpenedRecord::read_from_bytes(record).ok()?;
             (opened.known, opened.owner_cgroup)
@@ -35,14 +40,10 @@ pub fn cgroup(record: &[u8]) -> Option<u64> {
 }
 
 /// The socket, by the address of its structure, and the state that it enters; `None` where this is no transition.
-pub fn entered(record: &[u8]) -> Option<(u64, State)> {
-    if !matches!(header(record)?.kind, KIND_TRANSITION | KIND_OPENED | KIND_CLOSED) {
+pub fn entered(kind: u16, record: &[u8]) -> Option<(u64, State)> {
+    if !matches!(kind, KIND_TRANSITION | KIND_OPENED | KIND_CLOSED) {
         return None;
     }
     let (transition, _) = TransitionRecord::read_from_prefix(record).ok()?;
     Some((transition.skaddr, State::from_kernel(transition.new)?))
-}
-
-fn header(record: &[u8]) -> Option<RecordHeader> {
-    RecordHeader::read_from_prefix(record).ok().map(|(header, _)| header)
 }
