@@ -10,6 +10,7 @@ use crate::{
     maps::{stored_at, stored_or_new_at},
     record::{AF_INET6, has_tcp_sock, is_tcp},
     report::report,
+    state::{LISTEN, SYN_RECV},
     stored::Stored,
 };
 
@@ -133,8 +134,13 @@ impl Edge for Formatted<'_> {
         }
     }
 
+    /// A child's first event comes before its identity, up to Linux 6.12 at least (`inet_csk_clone_lock`): its cookie is
+    /// its listener's still, which it was cloned from, and its remote port is not there yet.
     #[inline(always)]
     fn cookie(&self) -> u64 {
+        if self.old == LISTEN && self.new == SYN_RECV && self.remote_port() == 0 {
+            return 0;
+        }
         self.field(Field::Cookie).unwrap_or(0)
     }
 

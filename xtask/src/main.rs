@@ -1,5 +1,7 @@
 //! The project's chores: what one types, and which file does it.
 
+mod apt;
+mod bench;
 mod ci;
 mod log;
 mod privilege;
@@ -9,6 +11,7 @@ mod test;
 #[cfg(test)]
 mod tidy;
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -37,22 +40,46 @@ enum Chore {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
+    /// Measure what probe and other tracers cost the host, and how that grows.
+    Bench(bench::Args),
+    /// The load of a measurement, in a process of its own.
+    #[command(name = bench::LOAD, hide = true)]
+    BenchLoad,
+    /// Connections of that load which stay open.
+    #[command(name = bench::HOLD, hide = true)]
+    BenchHold {
+        /// How many.
+        connections: u64,
+    },
+    /// Run a probe command on Debian's kernels, each in a virtual machine.
+    Vm {
+        /// Which kernels: 5.10, 6.1, 6.12 or sid; all where none is named.
+        kernels: Vec<String>,
+        #[command(flatten)]
+        options: vm::machine::Options,
+        /// What follows `probe`; the host's own `doctor` where nothing does. Files in its working directory come
+        /// from target/vm/KERNEL/files and go back there.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
     /// Check format, lints, tests and documentation.
     Ci,
 }
 
 fn main() -> ExitCode {
+    let success = |()| ExitCode::SUCCESS;
     let done = match Chore::parse() {
-        Chore::Setup => setup::setup(),
+        Chore::Setup => setup::setup().map(success),
         Chore::Run { args } => run::run(&args).map(|never| match never {}),
-        Chore::Test { unprivileged, args } => test::test(unprivileged, &args),
-        Chore::Ci => ci::ci(),
+        Chore::Test { unprivileged, args } => test::test(unprivileged, &args).map(success),
+        Chore::Bench(args) => bench::bench(&args).map(success),
+        Chore::BenchLoad => bench::generate().map(success),
+        Chore::BenchHold { connections } => bench::keep(connections).map(success),
+        Chore::Vm { kernels, options, command } => vm::vm(&kernels, &command, &options),
+        Chore::Ci => ci::ci().map(success),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

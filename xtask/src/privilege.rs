@@ -3,7 +3,7 @@
 
 use std::{env, fs, os::unix::fs::MetadataExt as _, process::Command};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::workspace;
 
@@ -25,17 +25,8 @@ pub fn run_as_root(cargo: &mut Command) -> Result<()> {
     }
     let target = match env::var("CARGO_BUILD_TARGET") {
         Ok(target) => target,
-        Err(_) => host()?,
+        Err(_) => workspace::host()?,
     };
-    let runner = format!("CARGO_TARGET_{}_RUNNER", target.to_uppercase().replace('-', "_"));
-    cargo.env(runner, "sudo --preserve-env");
+    cargo.env(workspace::variable_of_target(&target, "RUNNER"), "sudo --preserve-env");
     Ok(())
-}
-
-/// The host's target triple.
-fn host() -> Result<String> {
-    let output = workspace::cargo("--version").arg("--verbose").output().context("could not run cargo")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("`cargo --version --verbose` names no host")?.to_owned())
 }

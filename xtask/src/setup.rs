@@ -4,7 +4,6 @@
 //! cargo's target directory so that nothing on the host changes; the same packages, installed. Where
 //! none of these works the error says what to install.
 
-mod apt;
 mod debian;
 mod linker;
 mod nightly;

@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use anyhow::{Context as _, Result};
+
 /// The workspace's root directory.
 ///
 /// Asked of the running cargo first: with one target directory for two checkouts, xtask may have been
@@ -28,4 +30,17 @@ pub fn cargo(subcommand: &str) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg(subcommand).current_dir(root()).env("CARGO_TARGET_DIR", target_dir());
     cargo
+}
+
+/// The host's target triple.
+pub fn host() -> Result<String> {
+    let output = cargo("--version").arg("--verbose").output().context("could not run cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("`cargo --version --verbose` names no host")?.to_owned())
+}
+
+/// The variable in which cargo looks for a setting of one target.
+pub fn variable_of_target(target: &str, setting: &str) -> String {
+    format!("CARGO_TARGET_{}_{setting}", target.to_uppercase().replace('-', "_"))
 }

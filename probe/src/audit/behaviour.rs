@@ -1,8 +1,8 @@
 //! A behaviour as data: how it is brought about, what must be seen, and where kernels differ.
 
-use super::Bench;
+use super::{Bench, Need};
 use crate::{
-    model::{BehaviourGroup, Sight, State},
+    model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Sight, State},
     scenario::Trouble,
 };
 
@@ -18,6 +18,8 @@ pub struct Behaviour {
     pub id: &'static str,
     /// What happens, in one sentence.
     pub says: &'static str,
+    /// What there must be on the host, beside namespaces and sockets.
+    pub needs: &'static [Need],
     /// Brings it about, and waits until all of it has been reported.
     pub steps: fn(&mut Bench) -> Result<(), Trouble>,
     /// Each socket's path up to the end of the steps. Sockets that are not named here may not appear.
@@ -28,17 +30,15 @@ pub struct Behaviour {
     pub reference: &'static str,
     /// Where kernels are known to differ, and by what.
     pub variants: &'static [Variant],
-    /// How often it is tried until it is as expected: more than once only where the machine's load can come in between.
-    pub tries: u32,
 }
 
-/// What another kernel, or one with other sysctls, does.
+/// What another kernel, or one with other sysctls, does otherwise. What is not named here is as in the entry.
 pub struct Variant {
     /// Which, and by what commit or sysctl.
     pub cause: &'static str,
-    /// As in [`Behaviour`].
+    /// The paths that are others. An empty one is that of a socket that does not appear.
     pub paths: Paths,
-    /// As in [`Behaviour`].
+    /// The facts that are others.
     pub facts: Facts,
 }
 
@@ -47,12 +47,12 @@ impl Behaviour {
     pub const BLANK: Self = Self {
         id: "",
         says: "",
+        needs: &[],
         steps: |_| Ok(()),
         paths: &[],
         facts: &[],
         reference: "",
         variants: &[],
-        tries: 1,
     };
 
     /// The part of the catalogue that it belongs to.
@@ -73,19 +73,87 @@ impl Behaviour {
     pub fn expected(&self) -> Sight {
         sight(self.paths, self.facts)
     }
+
+    /// A result that has come to nothing yet: what the entry says of itself, under this status.
+    #[must_use]
+    pub fn result(&self, status: BehaviourStatus, reason: Option<String>) -> BehaviourResult {
+        BehaviourResult {
+            id: self.id.to_owned(),
+            says: self.says.to_owned(),
+            group: self.group(),
+            needs: self.needs.iter().map(Need::to_string).collect(),
+            status,
+            expected: self.expected(),
+            observed: Sight::default(),
+            variant: None,
+            reason,
+            reference: self.reference.to_owned(),
+            transitions: Vec::new(),
+            packets: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
 }
 
 impl Variant {
-    /// What is seen then.
+    /// What is seen then, in place of what the entry says.
     #[must_use]
-    pub fn expected(&self) -> Sight {
-        sight(self.paths, self.facts)
+    pub fn instead_of(&self, behaviour: &Behaviour) -> Sight {
+        let Sight { mut paths, mut facts } = sight(self.paths, self.facts);
+        let entry = behaviour.expected();
+        put_over(&mut paths, entry.paths);
+        put_over(&mut facts, entry.facts);
+        paths.retain(|(_, path)| !path.is_empty());
+        Sight { paths, facts }
     }
+}
+
+/// Puts what is changed over the whole, which keeps its order; what is new comes last.
+fn put_over<T>(changed: &mut Vec<(String, T)>, whole: Vec<(String, T)>) {
+    let mut rest = std::mem::take(changed);
+    for (name, value) in whole {
+        let other = rest.iter().position(|(other, _)| *other == name);
+        changed.push(other.map_or((name, value), |place| rest.remove(place)));
+    }
+    changed.extend(rest);
 }
 
 fn sight(paths: Paths, facts: Facts) -> Sight {
     Sight {
         paths: paths.iter().map(|(label, path)| ((*label).to_owned(), path.to_vec())).collect(),
         facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use State::{Close, Listen, SynSent};
+
+    use super::*;
+    use crate::model::testing::sight;
+
+    #[test]
+    fn a_variant_says_what_is_otherwise() {
+        let behaviour = Behaviour {
+            paths: &[
+                ("client", &[Close, SynSent]),
+                ("listener", &[Close, Listen]),
+                ("child", &[Listen, Close]),
+            ],
+            facts: &[("connect", "success"), ("SYNs", "2")],
+            ..Behaviour::BLANK
+        };
+        let variant = Variant {
+            cause: "",
+            paths: &[("child", &[]), ("client", &[Close, SynSent, Close])],
+            facts: &[("SYNs", "3"), ("RSTs", "1")],
+        };
+        let expected = sight(
+            &[("client", &[Close, SynSent, Close]), ("listener", &[Close, Listen])],
+            &[("connect", "success"), ("SYNs", "3"), ("RSTs", "1")],
+        );
+        assert_eq!(variant.instead_of(&behaviour), expected);
+        let none = Variant { cause: "", paths: &[], facts: &[] };
+        assert_eq!(none.instead_of(&behaviour), behaviour.expected());
     }
 }

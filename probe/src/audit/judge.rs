@@ -14,7 +14,7 @@ pub fn judge(behaviour: &Behaviour, played: Played, transitions: Vec<Transition>
     let labels = labels(&played, &transitions);
     let observed = Sight { paths: paths(&played, &transitions, &labels), facts: played.facts };
     let expected = behaviour.expected();
-    let variant = behaviour.variants.iter().find(|variant| agree(&variant.expected(), &observed));
+    let variant = behaviour.variants.iter().find(|variant| agree(&variant.instead_of(behaviour), &observed));
     let (status, reason) = match played.trouble {
         Some(Trouble::Unsupported(why)) => (BehaviourStatus::Unsupported, Some(why)),
         // The kernel did not do in all that time what it does elsewhere at once.
@@ -29,29 +29,25 @@ pub fn judge(behaviour: &Behaviour, played: Played, transitions: Vec<Transition>
     sockets.sort_unstable();
     sockets.dedup();
     BehaviourResult {
-        id: behaviour.id.to_owned(),
-        says: behaviour.says.to_owned(),
-        group: behaviour.group(),
-        status,
-        expected: variant.map_or(expected, super::Variant::expected),
+        expected: variant.map_or(expected, |variant| variant.instead_of(behaviour)),
         observed,
         variant: variant.map(|variant| variant.cause.to_owned()),
-        reason,
-        reference: behaviour.reference.to_owned(),
         packets: played.packets,
         labels: sockets.iter().map(|(socket, label)| (*socket, label.clone())).collect(),
         transitions: labels.into_iter().map(Some).zip(transitions).collect(),
+        ..behaviour.result(status, reason)
     }
 }
 
-/// Whether the same was seen; the order in which sockets are named is nobody's business.
+/// Whether the same was seen; the order in which sockets and facts are named is nobody's business.
 fn agree(expected: &Sight, observed: &Sight) -> bool {
     let sorted = |sight: &Sight| {
-        let mut paths = sight.paths.clone();
-        paths.sort_unstable();
-        paths
+        let mut sight = sight.clone();
+        sight.paths.sort_unstable();
+        sight.facts.sort_unstable();
+        sight
     };
-    sorted(expected) == sorted(observed) && expected.facts == observed.facts
+    sorted(expected) == sorted(observed)
 }
 
 /// For each transition what its socket is called. One that the steps have not named is a stranger.

@@ -8,19 +8,40 @@ use std::{
 
 use crate::model::Transition;
 
+/// What lets the reports of a namespace come, or no more: a host may have far more than anybody could read.
+pub trait Gate: Send + Sync {
+    /// Lets those of this one come.
+    ///
+    /// # Errors
+    /// It cannot, in words.
+    fn open(&self, netns: u32) -> Result<(), String>;
+
+    /// Lets them come no more.
+    fn shut(&self, netns: u32);
+}
+
 /// The transitions of the namespaces that behaviours play in. Fed by whoever reads the kernel's reports, on another
 /// thread.
-#[derive(Debug, Default)]
 pub struct Witness {
+    gate: Box<dyn Gate>,
     seen: Mutex<HashMap<u32, Vec<Transition>>>,
     changed: Condvar,
 }
 
 impl Witness {
+    /// One that has seen nothing yet.
+    pub fn new(gate: impl Gate + 'static) -> Self {
+        Self { gate: Box::new(gate), seen: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Takes the transitions of a namespace from now on.
-    pub fn watch(&self, netns: u32) {
+    ///
+    /// # Errors
+    /// The gate's.
+    pub fn watch(&self, netns: u32) -> Result<(), String> {
         // Whatever is there was left by a play that broke off, in a namespace that had this number before.
         self.lock().insert(netns, Vec::new());
+        self.gate.open(netns)
     }
 
     /// A transition was reported. One of a namespace that nobody plays in is passed over: `false`.
@@ -56,7 +77,10 @@ impl Witness {
     pub fn take(&self, netns: &[u32]) -> Vec<Transition> {
         let mut seen = self.lock();
         let all = of(&seen, netns);
-        netns.iter().for_each(|netns| drop(seen.remove(netns)));
+        for netns in netns {
+            self.gate.shut(*netns);
+            seen.remove(netns);
+        }
         all
     }
 

@@ -8,13 +8,14 @@ use super::{
     output::{self, NamedFile},
 };
 use crate::{
-    audit::{Behaviour, catalogue},
+    audit::{Behaviour, Need, catalogue},
     cli::{AuditArgs, Common, Format},
-    model::{Backend, BehaviourGroup, BehaviourResult, BehaviourStatus, End, Event, Host, Profile},
+    model::{Backend, BehaviourResult, BehaviourStatus, End, Event, Host, Profile},
     net::kernel,
     record::profile,
-    render::{AuditTable, Json, Render, View, html::Page},
+    render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
     session::{Auditor, SessionError},
+    source::live::LiveOptions,
 };
 
 /// So many at once: most of them wait most of the time.
@@ -27,9 +28,10 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
         return list(&chosen);
     }
     let files = Files::create(args)?;
-    let mut live = live::attach(&live::options(common))?;
+    let mut live = live::attach(&LiveOptions { namespaces: true, ..live::options(common) })?;
+    let namespaces = live.namespaces().map_err(Failure::host)?;
     let mut report = Report::new(args.format, &chosen);
-    let mut auditor = Auditor::new(chosen, AT_ONCE);
+    let mut auditor = Auditor::new(chosen, AT_ONCE, namespaces);
     let played = live::unless_interrupted(async {
         let run = auditor.run(&mut live, |event| report.take(event)).await;
         outcome(run, |()| Exit::Expected)
@@ -78,22 +80,17 @@ fn nearest(unknown: &str) -> Vec<&'static str> {
 
 /// Names the behaviours by group.
 fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
-    let widest = chosen.iter().map(|behaviour| behaviour.id.len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for group in BehaviourGroup::ALL {
-        let members: Vec<_> = chosen.iter().filter(|behaviour| behaviour.group() == group).collect();
-        if members.is_empty() {
-            continue;
-        }
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text += &format!("{}: {}\n", group.name(), group.about());
-        for behaviour in members {
-            text += &format!("  {:widest$}  {}\n", behaviour.id, behaviour.says);
-        }
-    }
-    output::print(text.as_bytes())
+    let listed: Vec<Listed> = chosen
+        .iter()
+        .map(|behaviour| Listed {
+            id: behaviour.id,
+            says: behaviour.says,
+            group: behaviour.group(),
+            needs: behaviour.needs.iter().map(Need::to_string).collect(),
+        })
+        .collect();
+    let written = render::catalogue::list(&listed, output::style(), &mut output::stdout());
+    outcome(written.map_err(SessionError::Output), |()| Exit::Expected)
 }
 
 /// What is shown, and what is kept for the files.

@@ -5,7 +5,13 @@ use std::{fs, io, os::unix::fs::MetadataExt as _};
 use nix::unistd::geteuid;
 
 use super::Subject;
-use crate::model::{Facility, FacilityGroup, Host};
+use crate::{
+    model::{Facility, FacilityGroup, Host},
+    net::{
+        capability::{Capability, Held},
+        host::version,
+    },
+};
 
 /// The inode number of the initial user namespace (`PROC_USER_INIT_INO`, include/linux/proc_ns.h).
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
@@ -54,10 +60,9 @@ fn user_namespace() -> Facility {
     }
 }
 
-/// A capability by its number (include/uapi/linux/capability.h), and what the kernel asks it for.
-struct Capability {
-    bit: u32,
-    name: &'static str,
+/// A capability, and what the kernel asks it for.
+struct Asked {
+    capability: Capability,
     costs: &'static str,
     without: Without,
 }
@@ -71,86 +76,67 @@ enum Without {
     Since([u32; 2]),
 }
 
-const SYS_ADMIN: u32 = 21;
-
-const CAPABILITIES: [Capability; 6] = [
-    Capability {
-        bit: 39,
-        name: "CAP_BPF",
+const CAPABILITIES: [Asked; 6] = [
+    Asked {
+        capability: Capability::BPF,
         costs: "loading the programs: trace, run, rendezvous",
         without: Without::Admin,
     },
-    Capability {
-        bit: 38,
-        name: "CAP_PERFMON",
+    Asked {
+        capability: Capability::PERFMON,
         costs: "programs that read kernel memory, and attaching them: trace, run, rendezvous",
         without: Without::Admin,
     },
-    Capability {
-        bit: 12,
-        name: "CAP_NET_ADMIN",
+    Asked {
+        capability: Capability::NET_ADMIN,
         costs: "the emulated link and the sysctls of run; the cures below",
         without: Without::Nothing,
     },
-    Capability {
-        bit: SYS_ADMIN,
-        name: "CAP_SYS_ADMIN",
+    Asked {
+        capability: Capability::SYS_ADMIN,
         costs: "other network namespaces: sockets older than the trace, holders of ports, --time-wait; the \
                 private namespaces of run",
         without: Without::Nothing,
     },
-    Capability {
-        bit: 24,
-        name: "CAP_SYS_RESOURCE",
+    Asked {
+        capability: Capability::SYS_RESOURCE,
         costs: "memory for the programs beyond RLIMIT_MEMLOCK: trace, run, rendezvous",
         without: Without::Since([5, 11]),
     },
-    Capability {
-        bit: 19,
-        name: "CAP_SYS_PTRACE",
+    Asked {
+        capability: Capability::SYS_PTRACE,
         costs: "other users' descriptors in /proc: owners of sockets older than the trace, holders of ports",
         without: Without::Nothing,
     },
 ];
 
 fn capabilities(kernel: &str) -> Vec<Facility> {
-    let held = fs::read_to_string("/proc/thread-self/status").ok().and_then(|status| effective(&status));
-    let judge = |capability: &Capability| capability.judge(held, version(kernel), geteuid().is_root());
+    let held = Held::effective();
+    let judge = |asked: &Asked| asked.judge(held, version(kernel), geteuid().is_root());
     CAPABILITIES.iter().map(judge).collect()
 }
 
-impl Capability {
-    fn judge(&self, held: Option<u64>, kernel: Option<[u32; 2]>, root: bool) -> Facility {
-        let subject = Subject { group: FacilityGroup::Host, name: self.name, costs: self.costs };
+impl Asked {
+    fn judge(&self, held: Option<Held>, kernel: Option<[u32; 2]>, root: bool) -> Facility {
+        let subject = Subject { group: FacilityGroup::Host, name: self.capability.name, costs: self.costs };
         let Some(held) = held else {
             return subject.unknown("/proc/thread-self/status does not tell: /proc is not mounted");
         };
-        let holds = |bit: u32| held >> bit & 1 == 1;
         match self.without {
-            _ if holds(self.bit) => subject.ok("held"),
-            Without::Admin if holds(SYS_ADMIN) => subject.ok("not held; CAP_SYS_ADMIN stands in"),
+            _ if held.has(self.capability) => subject.ok("held"),
+            Without::Admin if held.has(Capability::SYS_ADMIN) => {
+                subject.ok("not held; CAP_SYS_ADMIN stands in")
+            }
             Without::Since(since) if kernel.is_some_and(|kernel| kernel >= since) => {
                 subject.ok(format!("not held; since Linux {}.{} not needed", since[0], since[1]))
             }
             _ if root => subject.lacking(
                 "not held, though this is root",
-                format!("give {} to the container or service that this runs in", self.name),
+                format!("give {} to the container or service that this runs in", self.capability.name),
             ),
-            _ => subject.lacking("not held", format!("run as root, or with {}", self.name)),
+            _ => subject.lacking("not held", format!("run as root, or with {}", self.capability.name)),
         }
     }
-}
-
-/// The first two numbers of a kernel's release.
-fn version(release: &str) -> Option<[u32; 2]> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
-}
-
-/// The effective capabilities in /proc/PID/status, a bit each.
-fn effective(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 fn lockdown() -> Facility {
@@ -201,32 +187,16 @@ mod tests {
     use crate::model::FacilityStatus;
 
     #[test]
-    fn effective_capabilities_are_one_line_of_many() {
-        let status = "CapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000203000\n";
-        assert_eq!(effective(status), Some(0x20_3000));
-        assert_eq!(effective("Name:\tx\n"), None);
-    }
-
-    #[test]
     fn what_stands_in_for_a_capability() {
         let judge = |held, kernel| {
-            CAPABILITIES
-                .each_ref()
-                .map(|capability| capability.judge(Some(held), version(kernel), false).status)
+            CAPABILITIES.each_ref().map(|asked| asked.judge(Some(Held(held)), version(kernel), false).status)
         };
         let (ok, lacking) = (FacilityStatus::Ok, FacilityStatus::Lacking);
         assert_eq!(judge(u64::MAX, "5.10.0"), [ok; 6]);
         assert_eq!(judge(0, "5.10.0"), [lacking; 6]);
         assert_eq!(judge(0, "5.11.0"), [lacking, lacking, lacking, lacking, ok, lacking]);
-        assert_eq!(judge(1 << SYS_ADMIN, "5.10.0"), [ok, ok, lacking, ok, lacking, lacking]);
+        assert_eq!(judge(1 << 21, "5.10.0"), [ok, ok, lacking, ok, lacking, lacking]);
         assert_eq!(CAPABILITIES[0].judge(None, None, true).status, FacilityStatus::Unknown);
-    }
-
-    #[test]
-    fn releases_begin_with_two_numbers() {
-        assert_eq!(version("6.18.44-fc-v657"), Some([6, 18]));
-        assert_eq!(version("5.10-rc1"), Some([5, 10]));
-        assert_eq!(version("linux"), None);
     }
 
     #[test]

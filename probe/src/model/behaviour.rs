@@ -108,6 +108,8 @@ pub struct BehaviourResult {
     pub says: String,
     /// The part of the catalogue.
     pub group: BehaviourGroup,
+    /// What it asks of the host, such as `wire` or `net.ipv4.tcp_fastopen`.
+    pub needs: Vec<String>,
     /// How it came out.
     pub status: BehaviourStatus,
     /// What the reference says, or the variant that came.

@@ -244,9 +244,23 @@ impl fmt::Display for Packet {
         write!(f, "{}: ", self.from)?;
         match &self.segment {
             Some(segment) => write!(f, "{segment}")?,
-            None => write!(f, "{} bytes, not TCP", self.bytes.len())?,
+            None => f.write_str(&self.foreign())?,
         }
         write!(f, ", {}", self.fate)
+    }
+}
+
+impl Packet {
+    /// What a packet is that carries no TCP: `ICMP unreachable, code 1`.
+    #[must_use]
+    pub fn foreign(&self) -> String {
+        const ICMP: u8 = 1;
+        const UNREACHABLE: u8 = 3;
+        // An IPv4 header without options, as the wire makes them.
+        match (self.bytes.first(), self.bytes.get(9), self.bytes.get(20..22)) {
+            (Some(0x45), Some(&ICMP), Some(&[UNREACHABLE, code])) => format!("ICMP unreachable, code {code}"),
+            _ => format!("{} bytes, not TCP", self.bytes.len()),
+        }
     }
 }
 
@@ -278,6 +292,24 @@ mod tests {
         assert!(segment(Flags::ACK, 0).is_bare_ack());
         assert!(!segment(Flags::ACK, 1).is_bare_ack());
         assert!(!segment(Flags::ACK.with(Flags::FIN), 0).is_bare_ack());
+    }
+
+    #[test]
+    fn what_is_no_tcp_is_named() {
+        let packet = |bytes: &[u8]| Packet {
+            number: 0,
+            from: Side::A,
+            origin: Origin::Injected,
+            sent: Mono(0),
+            fate: Fate::Dropped,
+            segment: None,
+            bytes: bytes.into(),
+        };
+        let mut bytes = [0; 56];
+        assert_eq!(packet(&bytes).to_string(), "a: 56 bytes, not TCP, dropped");
+        (bytes[0], bytes[9], bytes[20], bytes[21]) = (0x45, 1, 3, 13);
+        assert_eq!(packet(&bytes).to_string(), "a: ICMP unreachable, code 13, dropped");
+        assert_eq!(packet(&bytes[..21]).foreign(), "21 bytes, not TCP");
     }
 
     #[test]

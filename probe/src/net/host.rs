@@ -24,9 +24,23 @@ pub fn facts() -> Host {
     }
 }
 
+/// The first two numbers of a kernel's release.
+#[must_use]
+pub fn version(release: &str) -> Option<[u32; 2]> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn releases_begin_with_two_numbers() {
+        assert_eq!(version("6.18.44-fc-v657"), Some([6, 18]));
+        assert_eq!(version("5.10-rc1"), Some([5, 10]));
+        assert_eq!(version("linux"), None);
+    }
 
     #[test]
     fn the_running_host_has_a_kernel_and_a_clock() {

@@ -82,6 +82,12 @@ pub fn facts(backend: Backend) -> KernelFacts {
     }
 }
 
+/// Whether the running kernel was built with an option, or has it as a module; `None` where it does not show its options.
+#[must_use]
+pub fn has_option(name: &str) -> Option<bool> {
+    config().ok().map(|text| value(&text, name).is_some())
+}
+
 /// The text of the configuration that the kernel was built with, from itself or from beside its image.
 fn config() -> io::Result<String> {
     let mut text = String::new();
@@ -95,13 +101,15 @@ fn config() -> io::Result<String> {
     Ok(text)
 }
 
-/// The value of each option in the text: `CONFIG_TUN=m`; strings are in quotes there.
+/// The value of each option in the text.
 fn options(text: &str) -> Vec<(String, Option<String>)> {
-    let value = |option: &&str| {
-        let set = text.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name == option);
-        set.map(|(_, value)| value.trim_matches('"').to_owned())
-    };
-    OPTIONS.iter().map(|option| ((*option).to_owned(), value(option))).collect()
+    OPTIONS.iter().map(|option| ((*option).to_owned(), value(text, option))).collect()
+}
+
+/// The value of an option in the text: `CONFIG_TUN=m`; strings are in quotes there.
+fn value(text: &str, option: &str) -> Option<String> {
+    let set = text.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| *name == option);
+    set.map(|(_, value)| value.trim_matches('"').to_owned())
 }
 
 /// Each sysctl as behaviours find it: in a namespace of its own. Some stand in the first namespace alone.

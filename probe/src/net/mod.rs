@@ -6,6 +6,7 @@
 //! closure gets to another one.
 
 mod attempt;
+pub mod capability;
 pub mod cgroup;
 pub mod child;
 pub mod clock;

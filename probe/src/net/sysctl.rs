@@ -101,6 +101,12 @@ impl<T: Value> Sysctl<T> {
         Self { name, value: PhantomData }
     }
 
+    /// Its name under `net.ipv4`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Its value here, `None` where this kernel has no such sysctl.
     ///
     /// # Errors
@@ -137,6 +143,12 @@ impl<T> fmt::Display for Sysctl<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "net.ipv4.{}", self.name)
     }
+}
+
+/// Whether this kernel has a sysctl of that name under `net.ipv4`.
+#[must_use]
+pub fn exists(name: &str) -> bool {
+    fs::exists(format!("/proc/sys/net/ipv4/{name}")).unwrap_or(true)
 }
 
 /// Room for the longest text: a list with every other port in it.

@@ -45,6 +45,19 @@ pub enum TunError {
     Link(#[from] LinkError),
 }
 
+/// Opens the driver's control file: what there must be before there can be a device.
+///
+/// # Errors
+/// [`TunError`] says what is missing.
+pub fn driver() -> Result<File, TunError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
+    options.open(CONTROL).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => TunError::NoDriver(error),
+        _ => TunError::Closed { mode: mode(), cause: error },
+    })
+}
+
 /// A TUN device of one queue, made in the namespace of the thread that opened it. It is gone with this
 /// value: nothing about it is persistent.
 #[derive(Debug)]
@@ -63,12 +76,7 @@ impl Tun {
     /// # Panics
     /// Where `name` is longer than a device's name can be (15 bytes).
     pub fn open(name: &str) -> Result<Self, TunError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
-        let file = options.open(CONTROL).map_err(|error| match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => TunError::NoDriver(error),
-            _ => TunError::Closed { mode: mode(), cause: error },
-        })?;
+        let file = driver()?;
         let name = make_device(&file, name).map_err(|cause| TunError::Refused { cause })?;
         let device = Device::named(&name)?;
         Ok(Self { file, device })

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     Render,
-    sight::{Gap, Run, gaps},
+    sight::{ABSENT, Gap, Run, gaps},
     style::{Style, Tone},
     table::{
         grid::{Grid, paragraph},
@@ -197,7 +197,7 @@ fn details(result: &BehaviourResult) -> Vec<Detail<'_>> {
 /// Both sides of a gap, one above the other.
 pub fn pair<'a>(gap: Gap<'a>, words: [&'a str; 2]) -> [Detail<'a>; 2] {
     let Gap { name, sides: [first, second] } = gap;
-    let text = |runs: Option<Vec<Run>>| runs.map_or_else(|| "nothing".to_owned(), |runs| Run::line(&runs));
+    let text = |runs: Option<Vec<Run>>| runs.map_or_else(|| ABSENT.to_owned(), |runs| Run::line(&runs));
     [(words[0], name, (Tone::Good, text(first))), (words[1], name, (Tone::Bad, text(second)))]
 }
 

@@ -14,7 +14,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::transitions::Taken;
 use super::table::words;
-use crate::model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Host, KernelFacts, TCP_EDGES, escape};
+use crate::model::{
+    BehaviourGroup, BehaviourResult, BehaviourStatus, Edge, Host, KernelFacts, TCP_EDGES, escape,
+};
 
 const STYLE: &str = include_str!("html/style.css");
 
@@ -52,13 +54,23 @@ impl Page<'_> {
                     style { (PreEscaped(STYLE)) }
                 }
                 body {
-                    h1 { (title) }
-                    (self.summary())
-                    (self.kernel())
-                    h2 #behaviours { "Behaviours" }
-                    @for group in BehaviourGroup::ALL { (self.group(group)) }
-                    h2 #states { "States" }
-                    (states(&taken))
+                    header {
+                        h1 { (title) }
+                        (self.summary())
+                        (self.contents())
+                    }
+                    main {
+                        (self.trouble())
+                        section #states {
+                            h2 { "States" }
+                            (states(&taken))
+                        }
+                        @for group in BehaviourGroup::ALL { (self.group(group)) }
+                        section #kernel {
+                            h2 { "The kernel" }
+                            (self.kernel())
+                        }
+                    }
                 }
             }
         }
@@ -67,17 +79,64 @@ impl Page<'_> {
     fn summary(&self) -> Markup {
         let with = |status| self.results.iter().filter(|result| result.status == status).count();
         let figures = BehaviourStatus::ALL.map(|status| (status, with(status)));
+        let variants = self.results.iter().filter(|result| result.variant.is_some()).count();
         html! {
             p.lead {
+                "What this kernel's TCP did when "
+                (words::count(self.results.len() as u64, "behaviour was", "behaviours were"))
+                " brought about, by the kernel's own report."
+            }
+            p.figures {
                 @for (status, number) in figures {
                     @if number > 0 || status == BehaviourStatus::AsExpected {
                         span.figure.(status.name()) { b { (number) } " " (status.name()) } " "
                     }
                 }
-                "in " (words::span(self.duration)) ", observed by " code { (self.facts.backend.name()) }
-                " on " (escape(&self.host.hostname)) ", " (escape(&self.facts.arch)) "."
+                @if variants > 0 { span.figure.variants { b { (variants) } " by a known variant" } " " }
+                span.faint {
+                    (words::span(self.duration)) " · " code { (self.facts.backend.name()) } " · "
+                    (escape(&self.host.hostname)) " · " (escape(&self.facts.arch))
+                }
             }
         }
+    }
+
+    fn contents(&self) -> Markup {
+        html! {
+            nav aria-label="Contents" {
+                a href="#states" { "States" }
+                @for group in BehaviourGroup::ALL {
+                    @let number = self.members(group).count();
+                    @if number > 0 { a href={ "#" (group.name()) } { (group.name()) " " span.faint { (number) } } }
+                }
+                a href="#kernel" { "The kernel" }
+            }
+        }
+    }
+
+    /// What is not as it should be, before everything else.
+    fn trouble(&self) -> Markup {
+        let bad: Vec<_> = self.results.iter().filter(|result| behaviour::is_bad(result)).collect();
+        html! {
+            @if !bad.is_empty() {
+                section #trouble {
+                    h2 { "Not as expected" }
+                    ul {
+                        @for result in bad {
+                            li {
+                                a href={ "#" (behaviour::anchor(&result.id)) } { code { (result.id) } } " "
+                                span.(result.status.name()) { span.status { (result.status.name()) } } " "
+                                (escape(&result.says))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn members(&self, group: BehaviourGroup) -> impl Iterator<Item = &BehaviourResult> {
+        self.results.iter().filter(move |result| result.group == group)
     }
 
     fn kernel(&self) -> Markup {
@@ -98,26 +157,22 @@ impl Page<'_> {
             }
         };
         html! {
-            details.kernel {
-                summary { "How this kernel is built and set" }
-                div.beside {
-                    (table("Sysctls of a new network namespace", &self.facts.sysctls))
-                    @match &self.facts.config {
-                        Some(config) => (table("Options", config)),
-                        None => p { "This kernel does not show the options that it was built with." },
-                    }
+            div.beside {
+                (table("Sysctls of a new network namespace", &self.facts.sysctls))
+                @match &self.facts.config {
+                    Some(config) => (table("Options that it was built with", config)),
+                    None => p { "This kernel does not show the options that it was built with." },
                 }
             }
         }
     }
 
     fn group(&self, group: BehaviourGroup) -> Markup {
-        let members: Vec<_> = self.results.iter().filter(|result| result.group == group).collect();
         html! {
-            @if !members.is_empty() {
-                section {
-                    h3 { (group.name()) ": " (group.about()) }
-                    @for result in members { (behaviour::entry(result)) }
+            @if self.members(group).next().is_some() {
+                section #(group.name()) {
+                    h2 { (group.name()) ": " (group.about()) }
+                    @for result in self.members(group) { (behaviour::entry(result)) }
                 }
             }
         }
@@ -128,24 +183,40 @@ impl Page<'_> {
 fn states(taken: &Taken) -> Markup {
     html! {
         p {
-            "What " code { "inet_sock_set_state" } " reported of these behaviours, in the layout of RFC 9293's \
-             figure 5. A number says how often a step was taken; the thicker, the oftener. Steps in grey are ones that \
-             Linux has and that none of these behaviours took. TIME_WAIT has no socket that could be reported: the \
-             kernel says CLOSE, and a mini-socket stays."
+            "Every step that " code { "inet_sock_set_state" } " reported, in the layout of RFC 9293's figure 5. A number \
+             says how often it was taken, and leads to the behaviours that took it; the thicker the line, the oftener. "
+            span.never-seen { "Dashed grey" } " is a step that Linux has and that nothing here took. TIME_WAIT has no \
+             socket that could be reported: the kernel says CLOSE, and a mini-socket stays."
         }
-        (diagram::svg(taken))
-        details {
-            summary { "Every step, and which behaviours took it" }
-            table.edges {
-                thead { tr { th { "step" } th { "times" } th { "behaviours" } } }
+        figure { (diagram::svg(taken)) }
+        table.edges {
+            caption { "Every step, and which behaviours took it" }
+            thead { tr { th scope="col" { "step" } th.number scope="col" { "times" } th scope="col" { "behaviours" } } }
+            tbody {
                 @for edge in TCP_EDGES.iter().copied().chain(taken.strange()) {
-                    tr.never[taken.times(edge) == 0] {
-                        td { (edge.0) " → " (edge.1) }
+                    tr #(diagram::anchor(edge)) .never[taken.times(edge) == 0] {
+                        th scope="row" { (edge.0) " → " (edge.1) }
                         td.number { (taken.times(edge)) }
-                        td { @for id in taken.behaviours(edge) { a href={ "#" (behaviour::anchor(id)) } { (id) } " " } }
+                        td { (by(taken, edge)) }
                     }
                 }
             }
+        }
+    }
+}
+
+/// So many behaviours are named at once; the names of more open.
+const FEW: usize = 4;
+
+/// Links to the behaviours that took a step.
+fn by(taken: &Taken, edge: Edge) -> Markup {
+    let ids: Vec<&str> = taken.behaviours(edge).collect();
+    let links = html! {
+        @for id in &ids { a href={ "#" (behaviour::anchor(id)) } { code { (id) } } " " }
+    };
+    html! {
+        @if ids.len() <= FEW { (links) } @else {
+            details { summary { (ids.len()) " behaviours" } (links) }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod carrier;
+pub mod catalogue;
 pub mod diff;
 pub mod doctor;
 pub mod html;

@@ -22,6 +22,9 @@ pub struct Run {
     pub text: String,
 }
 
+/// What stands for the side that has nothing of a name.
+pub const ABSENT: &str = "(not there)";
+
 /// What stands between two pieces of a path.
 pub const ARROW: &str = " → ";
 

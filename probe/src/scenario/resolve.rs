@@ -1,6 +1,6 @@
 //! Which of the kernel's reports are about which of the story's sockets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::story::Actor;
 use crate::model::{Endpoints, Mono, SocketId, State, Transition};
@@ -23,36 +23,56 @@ pub(crate) fn lives<'a>(cast: &[Actor], transitions: &'a [Transition]) -> Vec<Ve
 /// opened, each is the first actor that is left and whose ends agree. That needs a cast in the order of
 /// opening, which drivers keep, and nobody else's sockets.
 pub(crate) fn places(cast: &[Actor], transitions: &[Transition]) -> Vec<Option<usize>> {
-    let sockets = sockets(transitions);
+    let ids = ids(transitions);
+    let sockets = sockets(transitions, &ids);
     let by_cookie: HashMap<u64, usize> =
         cast.iter().enumerate().map(|(place, actor)| (actor.cookie, place)).collect();
     let mut places: HashMap<SocketId, usize> =
         sockets.iter().filter_map(|socket| Some((socket.id, *by_cookie.get(&socket.cookie?)?))).collect();
     let mut left: Vec<usize> =
         (0..cast.len()).filter(|place| !places.values().any(|taken| taken == place)).collect();
+    let mut take = |fits: &dyn Fn(&Actor) -> bool| {
+        let at = left.iter().position(|place| fits(&cast[*place]))?;
+        Some(left.remove(at))
+    };
     for socket in sockets.iter().filter(|socket| socket.cookie.is_none()) {
-        if let Some(at) = left.iter().position(|place| agree(cast[*place].ends, socket.ends)) {
-            places.insert(socket.id, left.remove(at));
+        let is_it = |actor: &Actor| match socket.unnamed {
+            Some(first) => is_child_of(actor, first),
+            None => agree(actor.ends, socket.ends),
+        };
+        if let Some(place) = take(&is_it) {
+            places.insert(socket.id, place);
         }
     }
-    ids(transitions).map(|id| places.get(&id?).copied()).collect()
+    ids.iter()
+        .zip(transitions)
+        .map(|(id, transition)| match id {
+            Some(id) => places.get(id).copied(),
+            None => take(&|actor| is_child_of(actor, transition)),
+        })
+        .collect()
 }
 
 /// What a stream says of a socket.
-struct Seen {
+struct Seen<'a> {
     id: SocketId,
     opened: Mono,
     cookie: Option<u64>,
     /// The last known.
     ends: Endpoints,
+    /// A child of which nothing has come yet but the first, which does not know the remote end.
+    unnamed: Option<&'a Transition>,
 }
 
 /// Every socket in the order of opening.
-fn sockets(transitions: &[Transition]) -> Vec<Seen> {
+fn sockets<'a>(transitions: &'a [Transition], ids: &[Option<SocketId>]) -> Vec<Seen<'a>> {
     let mut sockets: HashMap<SocketId, Seen> = HashMap::new();
-    for (transition, id) in transitions.iter().zip(ids(transitions)) {
-        let (Some(id), Transition { at, cookie, ends, .. }) = (id, transition) else { continue };
-        let socket = sockets.entry(id).or_insert(Seen { id, opened: *at, cookie: None, ends: *ends });
+    for (transition, id) in transitions.iter().zip(ids) {
+        let (&Some(id), Transition { at, cookie, ends, .. }) = (id, transition) else { continue };
+        let unnamed = begins_without_remote(transition).then_some(transition);
+        let new = Seen { id, opened: *at, cookie: None, ends: *ends, unnamed };
+        let socket = sockets.entry(id).or_insert(new);
+        socket.unnamed = unnamed;
         // The latest, for a child's first may be its listener's.
         socket.cookie = cookie.or(socket.cookie);
         socket.ends = ends.or_earlier(socket.ends);
@@ -64,29 +84,54 @@ fn sockets(transitions: &[Transition]) -> Vec<Seen> {
 
 /// Whose each transition is. A child that begins under its listener's name is given its own, or `None`
 /// where that has not come yet.
-fn ids(transitions: &[Transition]) -> impl Iterator<Item = Option<SocketId>> {
-    transitions.iter().enumerate().map(|(index, transition)| {
+fn ids(transitions: &[Transition]) -> Vec<Option<SocketId>> {
+    let mut ids: Vec<Option<SocketId>> = Vec::with_capacity(transitions.len());
+    let mut unnamed: Vec<usize> = Vec::new();
+    let mut named = HashSet::new();
+    for (index, transition) in transitions.iter().enumerate() {
         if is_unnamed_child(transition) {
-            named_later(transition, &transitions[index + 1..]).map(|later| later.socket)
-        } else {
-            Some(transition.socket)
+            unnamed.push(index);
+            ids.push(None);
+            continue;
         }
-    })
+        let is_first = named.insert(transition.socket);
+        if is_first && transition.old == State::SynRecv {
+            let latest = |fits: fn(&Transition, &Transition) -> bool| {
+                unnamed.iter().rposition(|index| fits(&transitions[*index], transition))
+            };
+            // It follows in the same softirq as a rule; but a child of Fast Open stays in SYN_RECV.
+            let first = latest(|first, second| first.cpu == second.cpu && is_of_one_listener(first, second));
+            if let Some(place) = first.or_else(|| latest(is_of_one_listener)) {
+                ids[unnamed.remove(place)] = Some(transition.socket);
+            }
+        }
+        ids.push(Some(transition.socket));
+    }
+    ids
 }
 
-/// Whether this is a child's first transition under its listener's cookie: up to Linux 6.12 at least, the
-/// kernel sets the state first and the identity after. The remote port is not set yet either.
+/// Whether this is a child's first transition under its listener's cookie. The fallback backend knows sockets by their
+/// addresses, which are their own.
 fn is_unnamed_child(transition: &Transition) -> bool {
+    begins_without_remote(transition) && transition.cookie == Some(transition.socket.number)
+}
+
+/// Whether this is a child's first transition on a kernel that sets the state first, and the identity and the remote port
+/// after: up to Linux 6.12 at least.
+fn begins_without_remote(transition: &Transition) -> bool {
     transition.edge() == (State::Listen, State::SynRecv) && transition.ends.remote.port.is_none()
 }
 
-/// The child's second transition, which is the first under its own name: it follows in the same softirq,
-/// so on the same CPU.
-fn named_later<'a>(first: &Transition, rest: &'a [Transition]) -> Option<&'a Transition> {
-    rest.iter().find(|later| {
-        later.old == State::SynRecv
-            && (later.cpu, later.netns, later.ends.local) == (first.cpu, first.netns, first.ends.local)
-    })
+/// Whether two transitions can be of one listener's children.
+fn is_of_one_listener(one: &Transition, other: &Transition) -> bool {
+    (one.netns, one.ends.local) == (other.netns, other.ends.local)
+}
+
+/// Whether an actor can be the child that is still without a name: one that was accepted there.
+fn is_child_of(actor: &Actor, first: &Transition) -> bool {
+    let accepted = actor.ends.remote.port.is_some();
+    let local = actor.ends.local.canonical() == first.ends.local.canonical();
+    accepted && local && first.netns.is_none_or(|netns| netns == actor.netns)
 }
 
 /// Whether an actor's ends can be these. The kernel chooses an unbound socket's port, so a local port
@@ -128,6 +173,27 @@ mod tests {
         .concat();
         let expected = [Some(0), Some(1), Some(1), None, Some(0)];
         assert_eq!(places(&[listener, child], &transitions), expected);
+    }
+
+    #[test]
+    fn a_child_that_stays_in_syn_recv_is_found_by_its_port_until_it_has_a_name() {
+        let listener = actor(1, "127.0.0.1:80", "0.0.0.0:0");
+        let fast = actor(2, "127.0.0.1:80", "127.0.0.1:12345");
+        let ordinary = actor(3, "127.0.0.1:80", "127.0.0.1:12346");
+        let on = |cpu, life: Vec<Transition>| -> Vec<Transition> {
+            life.into_iter().map(|transition| Transition { cpu, ..transition }).collect()
+        };
+        let cast = [listener.clone(), fast.clone()];
+        let mut transitions = on(0, life(&listener, 1, &[Close, Listen, SynRecv]));
+        assert_eq!(places(&cast, &transitions), [0, 1].map(Some));
+        let unnamed = life(&actor(4, "127.0.0.1:80", "0.0.0.0:0"), 2, &[Listen, SynRecv]);
+        let fallback = without_cookies([life(&listener, 1, &[Close, Listen]), unnamed].concat());
+        assert_eq!(places(&cast, &fallback), [0, 1].map(Some));
+        // Another child comes on the same CPU, and the first one's next transition on another.
+        transitions.extend(on(0, life(&listener, 3, &[Listen, SynRecv])));
+        transitions.extend(on(0, life(&ordinary, 4, &[SynRecv, Established])));
+        transitions.extend(on(1, life(&fast, 5, &[SynRecv, Established])));
+        assert_eq!(places(&[listener, fast, ordinary], &transitions), [0, 1, 2, 2, 1].map(Some));
     }
 
     #[test]

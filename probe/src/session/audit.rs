@@ -12,9 +12,9 @@ use tokio::{sync::mpsc, time::sleep_until};
 
 use super::SessionError;
 use crate::{
-    audit::{self, Behaviour, Played, Witness},
-    model::{BehaviourResult, BehaviourStatus, End, Event, Sight},
-    source::{Flow, Source},
+    audit::{self, Behaviour, Gate, Played, Witness},
+    model::{BehaviourResult, BehaviourStatus, End, Event},
+    source::{Flow, Source, live::Namespaces},
     track::Tracker,
 };
 
@@ -22,9 +22,9 @@ use crate::{
 /// call gets here.
 const GIVE_UP: Duration = Duration::from_secs(40);
 
-/// How often a play is tried of which reports were lost, or which waited in vain: on a host that has no time for it,
-/// that says nothing of the kernel.
-const DOUBTFUL_TRIES: u32 = 3;
+/// How often a play is tried that was not as expected, or of which reports were lost: on a host that has no time for it,
+/// once says nothing of the kernel.
+const TRIES: u32 = 3;
 
 /// Plays behaviours, so many at once.
 pub struct Auditor {
@@ -57,13 +57,13 @@ struct Done {
 }
 
 impl Auditor {
-    /// An audit of these behaviours, so many at once.
+    /// An audit of these behaviours, so many at once. `gate` lets the reports of the namespaces come that they play in.
     #[must_use]
-    pub fn new(behaviours: Vec<&'static Behaviour>, at_once: usize) -> Self {
+    pub fn new(behaviours: Vec<&'static Behaviour>, at_once: usize, gate: impl Gate + 'static) -> Self {
         let begun = Instant::now();
         let turns = behaviours.into_iter().enumerate();
         Self {
-            witness: Arc::default(),
+            witness: Arc::new(Witness::new(gate)),
             tracker: None,
             waiting: turns
                 .map(|(number, behaviour)| Turn { number, behaviour, attempt: 1, begun, lost_before: 0 })
@@ -140,7 +140,9 @@ impl Auditor {
             let Turn { number, behaviour, attempt, .. } = turn;
             let (witness, say) = (Arc::clone(&self.witness), say.clone());
             thread::spawn(move || {
-                let played = thread::spawn(move || audit::play(behaviour, witness)).join().ok();
+                let player = thread::Builder::new().name(behaviour.id.to_owned());
+                let player = player.spawn(move || audit::play(behaviour, witness));
+                let played = player.ok().and_then(|player| player.join().ok());
                 // Nobody listens any more where the audit broke off.
                 let _ = say.send(Done { number, attempt, played });
             });
@@ -183,20 +185,18 @@ impl Auditor {
             .position(|turn| (turn.number, turn.attempt) == (done.number, done.attempt))?;
         let turn = self.playing.swap_remove(place);
         let Some(played) = done.played else {
-            return Some(failed(turn.behaviour, "its steps panicked"));
+            return Some(failed(turn.behaviour, "its steps panicked, or there was no thread for them"));
         };
         let transitions = self.witness.take(&played.netns);
         // What was lost meanwhile may be what is missing, or what was waited for.
         let has_lost = self.totals.lost > turn.lost_before;
-        let in_vain = played.in_vain;
         let result = audit::judge(turn.behaviour, played, transitions);
-        let tries = match result.status {
-            BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => 1,
-            BehaviourStatus::Failed if !has_lost => 1,
-            _ if has_lost || in_vain => DOUBTFUL_TRIES.max(turn.behaviour.tries),
-            _ => turn.behaviour.tries,
+        let is_certain = match result.status {
+            BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => true,
+            BehaviourStatus::Differs => false,
+            BehaviourStatus::Failed => !has_lost,
         };
-        if turn.attempt < tries {
+        if !is_certain && turn.attempt < TRIES {
             self.waiting.push_back(Turn { attempt: turn.attempt + 1, ..turn });
             return None;
         }
@@ -215,20 +215,17 @@ impl Auditor {
     }
 }
 
+impl Gate for Namespaces {
+    fn open(&self, netns: u32) -> Result<(), String> {
+        self.add(netns).map_err(|error| error.to_string())
+    }
+
+    fn shut(&self, netns: u32) {
+        self.remove(netns);
+    }
+}
+
 /// The audit's own trouble.
 fn failed(behaviour: &Behaviour, why: &str) -> BehaviourResult {
-    BehaviourResult {
-        id: behaviour.id.to_owned(),
-        says: behaviour.says.to_owned(),
-        group: behaviour.group(),
-        status: BehaviourStatus::Failed,
-        expected: behaviour.expected(),
-        observed: Sight::default(),
-        variant: None,
-        reason: Some(why.to_owned()),
-        reference: behaviour.reference.to_owned(),
-        transitions: Vec::new(),
-        packets: Vec::new(),
-        labels: Vec::new(),
-    }
+    behaviour.result(BehaviourStatus::Failed, Some(why.to_owned()))
 }

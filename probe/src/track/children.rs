@@ -45,15 +45,14 @@ impl Children {
     }
 
     /// The child that this report, the first under its name, is of: the latest one of the same port
-    /// on the same CPU.
+    /// on the same CPU; or on another, since a child of Fast Open stays in SYN_RECV when the softirq ends.
     pub fn take(&mut self, report: &Report) -> Option<Unnamed> {
         if report.old != State::SynRecv {
             return None;
         }
         let port = report.ends.local.port_or_zero();
-        let place = self.0.iter().rposition(|child| {
-            child.cpu == report.cpu && child.netns == report.netns && child.port == port
-        })?;
-        self.0.remove(place)
+        let is_of_port = |child: &Unnamed| child.netns == report.netns && child.port == port;
+        let here = self.0.iter().rposition(|child| child.cpu == report.cpu && is_of_port(child));
+        self.0.remove(here.or_else(|| self.0.iter().rposition(is_of_port))?)
     }
 }

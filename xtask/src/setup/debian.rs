@@ -4,16 +4,15 @@
 //! load at run time has to be found, through LD_LIBRARY_PATH.
 
 use std::{
-    env::consts::ARCH,
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{OLDEST_RUSTC, apt::Apt, linker, new_enough, version};
+use super::{OLDEST_RUSTC, linker, new_enough, version};
 use crate::{
+    apt::{self, Apt},
     log::Log,
     privilege,
     toolchain::{Toolchain, with_libraries},
@@ -115,7 +114,7 @@ struct Compiler {
 /// The compiler whose packages lie in `root`.
 fn compiler(root: &Path) -> Result<Compiler> {
     let rustc = root.join("usr/bin/rustc");
-    let libraries = libraries(&root.join("usr/lib"))?;
+    let libraries = apt::libraries(&root.join("usr/lib"))?;
     let output = Command::new(&rustc)
         .args(["--version", "--verbose"])
         .env("LD_LIBRARY_PATH", with_libraries(&libraries))
@@ -128,17 +127,4 @@ fn compiler(root: &Path) -> Result<Compiler> {
         format!("{} does not run: {}", rustc.display(), String::from_utf8_lossy(&output.stderr).trim())
     })?;
     Ok(Compiler { rustc, libraries, llvm })
-}
-
-/// The directory of this architecture's libraries in `lib`: `x86_64-linux-gnu` or such.
-fn libraries(lib: &Path) -> Result<PathBuf> {
-    let entries = fs::read_dir(lib).with_context(|| format!("could not read {}", lib.display()))?;
-    let is_ours = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(ARCH) && name.contains("-linux-gnu")
-    };
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(is_ours)
-        .with_context(|| format!("no libraries for {ARCH} in {}", lib.display()))
 }

@@ -121,7 +121,7 @@ impl Bench {
         let Some(DiagSocket { cookie, ends, .. }) = found else {
             return Err(Trouble::Failed {
                 step: format!("waiting for {label}"),
-                cause: "not listed by the deadline".to_owned(),
+                cause: "the kernel has not listed it in all that time".to_owned(),
             });
         };
         let actor = self.cast.len();
@@ -173,11 +173,24 @@ impl Bench {
     /// # Errors
     /// The kernel does not list its sockets.
     pub fn remains(&self, place: &Place, part: impl Into<Part>) -> Result<Option<State>, Trouble> {
-        let cookie = self.cast[part.into().actor].cookie;
-        let sockets = place.sockets()?;
-        Ok(sockets
-            .iter()
-            .find(|socket| socket.cookie == cookie && socket.expires.is_some())
-            .map(|socket| socket.state))
+        Ok(self.mini_socket(place, part.into())?.map(|(state, _)| state))
+    }
+
+    /// States for how long what has stayed of the connection will go on to, to ten seconds: the rest is how long the
+    /// steps took.
+    ///
+    /// # Errors
+    /// The kernel does not list its sockets.
+    pub fn state_rest(&mut self, place: &Place, part: impl Into<Part>) -> Result<(), Trouble> {
+        let rest = self.mini_socket(place, part.into())?.map_or(Duration::ZERO, |(_, expires)| expires);
+        self.state("for", format!("{} s", (rest.as_secs() + 5) / 10 * 10));
+        Ok(())
+    }
+
+    fn mini_socket(&self, place: &Place, part: Part) -> Result<Option<(State, Duration)>, Trouble> {
+        let cookie = self.cast[part.actor].cookie;
+        let of_it =
+            |socket: DiagSocket| Some((socket.state, socket.expires?)).filter(|_| socket.cookie == cookie);
+        Ok(place.sockets()?.into_iter().find_map(of_it))
     }
 }

@@ -19,11 +19,11 @@ pub use self::{
     place::{Ends, Place},
     player::{Part, Player},
 };
-use super::Witness;
+use super::{Need, Witness, need};
 use crate::{
     model::{Family, Mono, Packet, Side, State},
     net::{Namespace, clock, counters::Counters, socket},
-    scenario::{Actor, Trouble, crossing_is_allowed, resolve},
+    scenario::{Actor, Step as _, Trouble, resolve},
     wire::{Link, Wire},
 };
 
@@ -36,6 +36,7 @@ pub const SERVER: u16 = 1314;
 /// The stage of one behaviour, once.
 pub struct Bench {
     witness: Arc<Witness>,
+    needs: &'static [Need],
     deadline: Instant,
     places: Vec<Place>,
     wires: Vec<Arc<Wire>>,
@@ -67,9 +68,10 @@ pub struct Played {
 }
 
 impl Bench {
-    pub(super) fn new(witness: Arc<Witness>) -> Self {
+    pub(super) fn new(witness: Arc<Witness>, needs: &'static [Need]) -> Self {
         Self {
             witness,
+            needs,
             deadline: Instant::now() + PATIENCE,
             places: Vec::new(),
             wires: Vec::new(),
@@ -99,14 +101,6 @@ impl Bench {
         self.deadline
     }
 
-    /// Makes sure that a SYN may open a connection that is in SYN_SENT.
-    ///
-    /// # Errors
-    /// This kernel is told not to (linux-hardened), or does not say.
-    pub fn crossing_is_allowed(&self) -> Result<(), Trouble> {
-        crossing_is_allowed()
-    }
-
     /// A namespace of its own, and its loopback address.
     ///
     /// # Errors
@@ -117,8 +111,8 @@ impl Bench {
 
     fn place(&mut self, addr: IpAddr) -> Result<Place, Trouble> {
         let namespace = Namespace::private()?;
-        self.witness.watch(namespace.inode());
-        let place = Place::new(namespace, addr);
+        self.witness.watch(namespace.inode()).step("asking for the reports of a namespace")?;
+        let place = Place::new(namespace, addr, self.needs);
         self.places.push(place.clone());
         Ok(place)
     }
@@ -126,8 +120,9 @@ impl Bench {
     /// Two namespaces of their own with a wire between them.
     ///
     /// # Errors
-    /// They are not to be had, or this host has no TUN.
+    /// They are not to be had, or the entry does not name the wire that it needs.
     pub fn ends(&mut self) -> Result<Ends, Trouble> {
+        need::named(self.needs, Need::Wire)?;
         let link = Link::new(Family::Ipv4).delay(Duration::from_millis(2));
         let [a, b] = Side::BOTH.map(|side| self.place(link.address(side)));
         let (a, b) = (a?, b?);
@@ -189,8 +184,28 @@ impl Bench {
         }
         Err(Trouble::Failed {
             step: format!("waiting for {label} to be in {state}"),
-            cause: "not reported by the deadline".to_owned(),
+            cause: format!("not reported within {} s", PATIENCE.as_secs()),
         })
+    }
+
+    /// States the local port that the kernel reported when the socket left CLOSE: `none` where it had yet to choose one.
+    ///
+    /// # Errors
+    /// It has not been reported by the deadline.
+    pub fn state_first_port(&mut self, part: impl Into<Part>) -> Result<(), Trouble> {
+        let part = part.into();
+        let mut port = None;
+        self.witness.wait(&self.netns(), self.deadline, |transitions| {
+            let lives = resolve::lives(&self.cast, transitions);
+            port = lives[part.actor].first().map(|transition| transition.ends.local.port);
+            port.is_some()
+        });
+        let port = port.ok_or_else(|| format!("not reported within {} s", PATIENCE.as_secs()));
+        match port.step(format!("waiting for {} to leave CLOSE", part.label))? {
+            Some(port) => self.state("port when it left CLOSE", port),
+            None => self.state("port when it left CLOSE", "none"),
+        }
+        Ok(())
     }
 
     fn netns(&self) -> Vec<u32> {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    audit::need::{self, Need},
     model::{Family, Flags, Origin, Packet, Segment, Side},
     net::{
         Namespace, Tcp,
@@ -23,11 +24,12 @@ pub struct Place {
     /// The namespace.
     pub namespace: Namespace,
     pub(super) addr: IpAddr,
+    needs: &'static [Need],
 }
 
 impl Place {
-    pub(super) fn new(namespace: Namespace, addr: IpAddr) -> Self {
-        Self { namespace, addr }
+    pub(super) fn new(namespace: Namespace, addr: IpAddr, needs: &'static [Need]) -> Self {
+        Self { namespace, addr, needs }
     }
 
     /// A port here.
@@ -39,12 +41,10 @@ impl Place {
     /// Sets a sysctl here.
     ///
     /// # Errors
-    /// This kernel has no such sysctl, or the host does not let it be set.
+    /// The host does not let it be set, or the entry does not name it among its needs.
     pub fn set<T: Value + Sync>(&self, sysctl: Sysctl<T>, value: &T) -> Result<(), Trouble> {
-        self.namespace.enter(|| match sysctl.read()? {
-            Some(_) => Ok(sysctl.write(value)?),
-            None => Err(Trouble::Unsupported(format!("this kernel has no sysctl {sysctl}"))),
-        })?
+        need::named(self.needs, Need::Sysctl(sysctl.name()))?;
+        Ok(self.namespace.enter(|| sysctl.write(value))??)
     }
 
     /// What the kernel has counted here so far.

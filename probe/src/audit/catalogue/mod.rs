@@ -2,6 +2,8 @@
 //!
 //! A new behaviour is one [`Behaviour`] in the file that it fits; a new file is a line in its group's `mod.rs`.
 
+#![expect(clippy::needless_update, reason = "entries end alike, whether they say everything or not")]
+
 mod close;
 mod listen;
 mod open;
@@ -25,7 +27,14 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::model::{Protocol, is_legal};
+    use crate::{
+        audit::Need,
+        model::{
+            Protocol,
+            State::{SynRecv, SynSent},
+            is_legal,
+        },
+    };
 
     #[test]
     fn every_entry_is_whole() {
@@ -42,7 +51,27 @@ mod tests {
             assert!(!says.is_empty() && !says.ends_with('.'), "{id}: one clause, without its full stop");
             assert!(!reference.is_empty(), "{id} has no reference");
             assert!(behaviour.variants.iter().all(|variant| !variant.cause.is_empty()), "{id}");
-            assert!((1..=5).contains(&behaviour.tries), "{id}");
+            let mut names = HashSet::new();
+            let labels = behaviour.paths.iter().map(|(label, _)| ("path", *label));
+            for name in labels.chain(behaviour.facts.iter().map(|(name, _)| ("fact", *name))) {
+                assert!(names.insert(name), "{id}: {name:?} is there twice");
+            }
+            for variant in behaviour.variants {
+                let otherwise = variant.instead_of(behaviour) != behaviour.expected();
+                assert!(otherwise, "{id}: {}: nothing is otherwise", variant.cause);
+            }
+        }
+    }
+
+    /// What the steps use and the needs do not name fails when it is played; that a SYN crosses shows in the paths alone.
+    #[test]
+    fn whoever_lets_syns_cross_needs_it() {
+        for behaviour in all() {
+            let crosses = behaviour
+                .paths
+                .iter()
+                .any(|(_, path)| path.windows(2).any(|step| step == [SynSent, SynRecv]));
+            assert_eq!(behaviour.needs.contains(&Need::Crossing), crosses, "{}", behaviour.id);
         }
     }
 

@@ -29,6 +29,7 @@ fn result(id: &str, says: &str, reference: &str, expected: Sight) -> BehaviourRe
         id: id.to_owned(),
         says: says.to_owned(),
         group,
+        needs: Vec::new(),
         status: BehaviourStatus::AsExpected,
         observed: expected.clone(),
         expected,
@@ -62,6 +63,7 @@ pub fn results() -> Vec<BehaviourResult> {
     };
     let half_open = BehaviourResult {
         status: BehaviourStatus::Unsupported,
+        needs: ["wire", "net.ipv4.tcp_synack_retries"].map(str::to_owned).to_vec(),
         reason: Some("there is no /dev/net/tun here: load the module tun".to_owned()),
         observed: Sight::default(),
         ..result(

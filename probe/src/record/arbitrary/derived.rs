@@ -99,13 +99,14 @@ fn finding() -> BoxedStrategy<Finding> {
 fn behaviour() -> BoxedStrategy<BehaviourResult> {
     let names = any::<[String; 3]>();
     let why = any::<[Option<String>; 2]>();
-    (names, (word(), word()), sight(), sight(), why)
-        .prop_map(|(names, (group, status), expected, observed, why)| {
+    (names, any::<Vec<String>>(), (word(), word()), sight(), sight(), why)
+        .prop_map(|(names, needs, (group, status), expected, observed, why)| {
             let ([id, says, reference], [variant, reason]) = (names, why);
             BehaviourResult {
                 id,
                 says,
                 group,
+                needs,
                 status,
                 expected,
                 observed,

@@ -20,6 +20,9 @@ pub struct BehaviourObject<'a> {
     name: &'a str,
     /// The part of the catalogue.
     group: Word<BehaviourGroup>,
+    /// What it asks of the host: `wire`, a sysctl of its own namespace such as `net.ipv4.tcp_fastopen`, a capability, an
+    /// option or a version of the kernel.
+    needs: &'a [String],
     /// How it came out: as the reference or a known variant says; otherwise; this host cannot show it; the audit itself
     /// failed, and nothing is said of the kernel.
     status: Word<BehaviourStatus>,
@@ -71,6 +74,7 @@ impl<'a> From<&'a BehaviourResult> for BehaviourObject<'a> {
             id: &result.id,
             name: &result.says,
             group: Word(result.group),
+            needs: &result.needs,
             status: Word(result.status),
             expected: result.expected.to_string(),
             observed: result.observed.to_string(),

@@ -7,7 +7,7 @@ use crate::{
     model::{BehaviourResult, BehaviourStatus, Sight, escape},
     render::{
         audit,
-        sight::{ARROW, Run, gaps, lines},
+        sight::{ABSENT, ARROW, Run, gaps, lines},
         table::words,
     },
 };
@@ -17,16 +17,26 @@ pub fn anchor(id: &str) -> String {
     id.replace('/', "-")
 }
 
+/// Whether it stands out: the kernel's trouble, or the audit's.
+pub fn is_bad(result: &BehaviourResult) -> bool {
+    matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
+}
+
 /// The behaviour. What is not as expected stands open.
 pub fn entry(result: &BehaviourResult) -> Markup {
-    let is_bad = matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed);
     let (_, mark) = audit::mark(result.status);
+    let is_plain = result.status == BehaviourStatus::AsExpected;
     html! {
-        details.behaviour.(result.status.name()) #(anchor(&result.id)) open[is_bad] {
+        details.behaviour.(result.status.name()) #(anchor(&result.id)) open[is_bad(result)] {
             summary {
-                span.mark { (mark) } " " code { (result.id) } " " span.says { (escape(&result.says)) }
-                @if result.variant.is_some() { " " span.tag { "variant" } }
-                " " span.status { (result.status.name()) }
+                span.mark role="img" aria-label=(result.status.name()) { (mark) } " "
+                code { (result.id) } " "
+                span.says { (escape(&result.says)) } " "
+                span.tags {
+                    @if !result.packets.is_empty() { span.tag.wire { "packets" } " " }
+                    @if result.variant.is_some() { span.tag { "variant" } " " }
+                    @if !is_plain { span.status { (result.status.name()) } }
+                }
             }
             @if let Some(reason) = &result.reason { p.reason { (escape(reason)) } }
             @if let Some(cause) = &result.variant { p.variant { "A known variant: " (escape(cause)) } }
@@ -39,7 +49,10 @@ pub fn entry(result: &BehaviourResult) -> Markup {
                     (sight("observed, as far as it came", &result.observed))
                 },
             }
-            p.reference { "Reference: " (escape(&result.reference)) }
+            dl {
+                dt { "Reference" } dd { (escape(&result.reference)) }
+                @if !result.needs.is_empty() { dt { "Needs" } dd { (result.needs.join(", ")) } }
+            }
             @if !result.packets.is_empty() { (sequence::svg(result)) }
             @if !result.transitions.is_empty() { (transitions(result)) }
         }
@@ -51,6 +64,7 @@ fn sight(caption: &str, sight: &Sight) -> Markup {
         table.sight {
             caption { (caption) }
             @for (name, text) in lines(sight) { tr { th scope="row" { (escape(name)) } td { (escape(&text)) } } }
+            @if *sight == Sight::default() { tr { td { "nothing" } } }
         }
     }
 }
@@ -60,7 +74,7 @@ fn difference(result: &BehaviourResult) -> Markup {
     let side = |runs: &Option<Vec<Run>>| {
         html! {
             @match runs {
-                None => span.absent { "nothing" },
+                None => span.absent { (ABSENT) },
                 Some(runs) => @for (place, run) in runs.iter().enumerate() {
                     @if place > 0 { (ARROW) }
                     @if run.alone { mark { (escape(&run.text)) } } @else { (escape(&run.text)) }
@@ -86,7 +100,9 @@ fn transitions(result: &BehaviourResult) -> Markup {
         details.reports {
             summary { (words::count(result.transitions.len() as u64, "transition", "transitions")) }
             table {
-                thead { tr { th { "ms" } th { "socket" } th { "ends" } th { "step" } th { "cause" } } }
+                thead {
+                    tr { @for name in ["ms", "socket", "ends", "step", "cause"] { th scope="col" { (name) } } }
+                }
                 @for (label, transition) in &result.transitions {
                     tr {
                         td.number { (words::milliseconds(first, transition.at)) }

@@ -62,10 +62,19 @@ const ROUTES: &[(Edge, &str, (i32, i32))] = &[
     ((LastAck, LastAck), "M805,582 C855,568 855,614 807,598", (853, 591)),
 ];
 
+/// What a link to a step names.
+pub fn anchor((old, new): Edge) -> String {
+    format!("{old}-{new}")
+}
+
 /// The diagram.
 pub fn svg(taken: &Taken) -> Markup {
     html! {
-        svg.diagram role="img" aria-label="TCP state diagram" viewBox="0 0 920 745" {
+        svg.diagram role="group" aria-labelledby="diagram-title diagram-words" viewBox="0 0 920 745" {
+            title #diagram-title { "TCP state diagram" }
+            desc #diagram-words {
+                "States as boxes, steps between them as arrows. The table that follows has the same in words."
+            }
             defs {
                 @for kind in ["seen", "never", "strange"] {
                     marker id={ "head-" (kind) } .(kind) viewBox="0 0 8 8" refX="6" refY="4" markerWidth="9"
@@ -106,7 +115,7 @@ fn step(taken: &Taken, edge: Edge, route: &str, (x, y): (i32, i32), kind: &str) 
         g.step.(kind) {
             title { (edge.0) " → " (edge.1) ": " (told) }
             path d=(route) stroke-width=(width) marker-end={ "url(#head-" (kind) ")" } {}
-            @if times > 0 { text x=(x) y=(y + 4) { (times) } }
+            @if times > 0 { a href={ "#" (anchor(edge)) } { text x=(x) y=(y + 4) { (times) } } }
         }
     }
 }

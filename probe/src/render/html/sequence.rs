@@ -17,7 +17,7 @@ const LINES: [i32; 2] = [250, 610];
 const TOP: i32 = 50;
 const STEP: i32 = 19;
 
-/// Longer than this, a packet was held back on purpose.
+/// How long a packet takes at most that nothing held back; that it took longer is told.
 const HELD_BACK: std::time::Duration = std::time::Duration::from_millis(10);
 
 fn x(side: Side) -> i32 {
@@ -36,20 +36,28 @@ fn y(row: usize) -> i32 {
 /// The drawing.
 pub fn svg(result: &BehaviourResult) -> Markup {
     let course = Course::of(result);
-    let height = y(course.rows) + 10;
+    let height = y(course.height) + 10;
+    let anchor = super::behaviour::anchor(&result.id);
     html! {
         figure {
-            svg.sequence role="img" aria-label={ "packets and states of " (result.id) }
+            svg.sequence role="img" aria-labelledby={ (anchor) "-title " (anchor) "-words" }
                 viewBox={ "0 0 " (WIDTH) " " (height) } {
+                title id={ (anchor) "-title" } { "Packets and states of " (result.id) }
+                desc id={ (anchor) "-words" } { (escape(&in_words(&course))) }
                 defs {
-                    marker id={ "tip-" (super::behaviour::anchor(&result.id)) } .tip viewBox="0 0 8 8" refX="7" refY="4"
+                    marker id={ "tip-" (anchor) } .tip viewBox="0 0 8 8" refX="7" refY="4"
                         markerWidth="8" markerHeight="8" orient="auto" { path d="M0,0 L8,4 L0,8 z" {} }
                 }
                 @for side in Side::BOTH {
                     line.life x1=(x(side)) y1="28" x2=(x(side)) y2=(height - 4) {}
-                    text.end x=(x(side)) y="18" { (course.names[side as usize]) }
+                    text.end x=(x(side)) y="18" { (side) " · " (course.names[side as usize]) }
+                }
+                @for pause in &course.pauses {
+                    line.pause x1=(LINES[0] - 40) y1=(y(pause.row)) x2=(LINES[1] + 40) y2=(y(pause.row)) {}
+                    text.pause x=((LINES[0] + LINES[1]) / 2) y=(y(pause.row) + 4) { (pause.time) " later" }
                 }
                 @for crossing in &course.crossings { (packet(result, crossing)) }
+                @for crossing in &course.crossings { (lost(crossing)) }
                 @for moment in &course.moments { (state(moment)) }
             }
             @if course.left_out > 0 {
@@ -57,6 +65,15 @@ pub fn svg(result: &BehaviourResult) -> Markup {
             }
         }
     }
+}
+
+/// The packets, one after the other, for those who do not see them.
+fn in_words(course: &Course<'_>) -> String {
+    let packets = course.crossings.iter().map(|crossing| {
+        let Crossing { packet, .. } = crossing;
+        format!("{} to {}: {}", packet.from, packet.from.peer(), words_of(packet))
+    });
+    packets.collect::<Vec<_>>().join("; ")
 }
 
 /// A state that a socket entered.
@@ -76,29 +93,45 @@ fn state(moment: &Moment<'_>) -> Markup {
 
 /// A packet: an arrow to the other end, as far as it came.
 fn packet(result: &BehaviourResult, crossing: &Crossing<'_>) -> Markup {
-    let Crossing { packet, sent, arrived, .. } = crossing;
-    let (from, to) = (x(packet.from), x(packet.from.peer()));
-    let (y1, y2) = (y(*sent), y(arrived.unwrap_or(sent + 1)));
-    let part = if arrived.is_some() { 1.0 } else { 0.5 };
-    let at =
-        |part: f64| (from + (f64::from(to - from) * part) as i32, y1 + (f64::from(y2 - y1) * part) as i32);
-    let (end, label) = (at(part), at(part * 0.3));
+    let packet = crossing.packet;
     let kind = match packet.fate {
         Fate::Delivered { .. } => "delivered",
         Fate::Dropped => "dropped",
         Fate::Refused(_) => "refused",
         Fate::Held | Fate::Travelling => "unfinished",
     };
-    let is_lost = matches!(packet.fate, Fate::Dropped | Fate::Refused(_));
+    let (start, end, label) = (at(crossing, 0.0), at(crossing, reach(crossing)), at(crossing, 0.28));
     let tip = format!("url(#tip-{})", super::behaviour::anchor(&result.id));
     html! {
         g.packet.(kind).made[packet.origin != Origin::Sent] {
             title { (packet) }
-            line x1=(from) y1=(y1) x2=(end.0) y2=(end.1) marker-end=[(!is_lost).then_some(tip)] {}
-            @if is_lost { path.cross d=(cross(end)) {} }
+            line x1=(start.0) y1=(start.1) x2=(end.0) y2=(end.1) marker-end=[(!is_lost(packet)).then_some(tip)] {}
             text x=(label.0) y=(label.1 - 5) { (words_of(packet)) }
         }
     }
+}
+
+/// The end of a packet that nobody got. It lies over what comes after.
+fn lost(crossing: &Crossing<'_>) -> Markup {
+    html! {
+        @if is_lost(crossing.packet) { path.cross d=(cross(at(crossing, reach(crossing)))) {} }
+    }
+}
+
+fn is_lost(packet: &Packet) -> bool {
+    matches!(packet.fate, Fate::Dropped | Fate::Refused(_))
+}
+
+/// How far across it came.
+fn reach(crossing: &Crossing<'_>) -> f64 {
+    if crossing.has_arrived { 1.0 } else { 0.6 }
+}
+
+/// Where on its way a packet is.
+fn at(crossing: &Crossing<'_>, part: f64) -> (i32, i32) {
+    let (from, to) = (x(crossing.packet.from), x(crossing.packet.from.peer()));
+    let (y1, y2) = (y(crossing.sent), y(crossing.ended));
+    (from + (f64::from(to - from) * part) as i32, y1 + (f64::from(y2 - y1) * part) as i32)
 }
 
 fn cross((x, y): (i32, i32)) -> String {
@@ -112,7 +145,7 @@ fn words_of(packet: &Packet) -> String {
             vec![segment.flags.to_string(), format!("{} bytes", segment.payload)]
         }
         Some(segment) => vec![segment.flags.to_string()],
-        None => vec![format!("{} bytes, not TCP", packet.bytes.len())],
+        None => vec![packet.foreign()],
     };
     match packet.origin {
         Origin::Sent => {}
@@ -121,11 +154,13 @@ fn words_of(packet: &Packet) -> String {
     }
     match packet.fate {
         Fate::Delivered { before, .. } if before.since(packet.sent) > HELD_BACK => {
-            words.push(format!("(held {})", words::span(before.since(packet.sent))));
+            words.push(format!("(after {})", words::span(before.since(packet.sent))));
         }
         Fate::Delivered { .. } => {}
         Fate::Refused(errno) => words.push(format!("({errno})")),
-        fate @ (Fate::Held | Fate::Travelling | Fate::Dropped) => words.push(format!("({fate})")),
+        // The steps ended before it came there.
+        Fate::Travelling => words.push("(under way)".to_owned()),
+        fate @ (Fate::Held | Fate::Dropped) => words.push(format!("({fate})")),
     }
     words.join(" ")
 }
@@ -152,7 +187,7 @@ mod tests {
         assert_eq!(words_of(&packet), "SYN (made up) (ECONNRESET)");
         packet.fate = Fate::Delivered { before: packet.sent.after(HELD_BACK * 3), after: packet.sent };
         packet.origin = Origin::Copy(0);
-        assert_eq!(words_of(&packet), "SYN (a copy) (held 30 ms)");
+        assert_eq!(words_of(&packet), "SYN (a copy) (after 30 ms)");
         packet.segment = None;
         assert!(words_of(&packet).starts_with("4 bytes, not TCP"));
     }

@@ -51,6 +51,9 @@ pub struct LiveOptions {
     pub without_btf: bool,
     /// Which sockets are wanted; what the kernel cannot decide passes.
     pub filter: Filter,
+    /// Whether the reports of those namespaces alone are wanted that are named while it runs, by
+    /// [`Live::namespaces`](super::Live::namespaces).
+    pub namespaces: bool,
     /// Whether one [`Summary`](crate::model::Summary) for each finished connection is wanted in place of its reports.
     pub summaries: bool,
     /// Whether the kernel side says what it does. Off, the verifier drops the code that would.
@@ -98,6 +101,11 @@ pub enum LiveError {
     /// The kernel's types lack what the BTF tracepoint needs.
     #[error("this kernel's type information lacks the fields of struct sock")]
     NoFields,
+    /// Reports are wanted by namespace.
+    #[error(
+        "reports do not tell which namespace a socket is in: that takes the kernel's type information (BTF)"
+    )]
+    NoNamespaces,
     /// The object has no such part: it is not this version's.
     #[error("the kernel side has no {0}")]
     NoPart(&'static str),
@@ -308,6 +316,9 @@ fn types_of_kernel(options: &LiveOptions) -> Result<Btf, LiveError> {
 fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool) -> Result<Ebpf, LiveError> {
     let watches_resets = u8::from(watches_resets);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
+    if options.namespaces && !fields.has(Field::NetInode) {
+        return Err(LiveError::NoNamespaces);
+    }
     if options.filter.descendants {
         fields.add_descent(&Format::of_kernel(&FORK)?, &Format::of_kernel(&FREE)?);
     }
@@ -317,7 +328,7 @@ fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool)
     loader.override_global(aya_log::LEVEL, &log_level, true);
     let summaries = u8::from(options.summaries);
     loader.override_global("SUMMARIES", &summaries, true);
-    let selection = Selection::of(&options.filter);
+    let selection = Selection::of(&options.filter, options.namespaces);
     selection.prepare(&options.filter, &mut loader);
     let wakeup = u64::from(options.ring_bytes.unwrap_or(probe_ebpf::RING_BYTES)) / 4;
     loader.override_global("WAKEUP_BYTES", &wakeup, true);

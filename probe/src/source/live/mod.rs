@@ -6,7 +6,9 @@
 
 mod binds;
 mod btf;
-pub(super) mod decode;
+// Open for `probe/benches` alone.
+#[doc(hidden)]
+pub mod decode;
 mod fields;
 mod format;
 mod hand_over;
@@ -37,8 +39,11 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
-pub use self::load::{LiveError, LiveOptions};
 pub(crate) use self::types::Types;
+pub use self::{
+    load::{LiveError, LiveOptions},
+    select::Namespaces,
+};
 use self::{losses::Losses, misses::Misses};
 use super::{Flow, Source, SourceError, Taker, undecoded::Decoder};
 use crate::{
@@ -161,6 +166,14 @@ impl Live {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// The namespaces of which reports are wanted: none until they are added, where [`LiveOptions::namespaces`] is set.
+    ///
+    /// # Errors
+    /// They have been taken already.
+    pub fn namespaces(&mut self) -> Result<Namespaces, LiveError> {
+        Namespaces::of(&mut self.ebpf)
     }
 
     /// How long loading and attaching took.

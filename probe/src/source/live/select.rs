@@ -1,11 +1,14 @@
 //! The filter as the kernel side takes it: a constant that says what is asked for, and maps with the entries.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{
-        Array, HashMap, MapError,
+        Array, HashMap, MapData, MapError,
         lpm_trie::{Key, LpmTrie},
     },
 };
@@ -15,6 +18,9 @@ use probe_ebpf::{Asked, COMM_LEN, PORT_SETS, PORT_WORDS, PortSet};
 use super::load::LiveError;
 use crate::model::{Family, Filter, PortRange, Protocol};
 
+/// How many namespaces may be wanted at one time where they are named later.
+const MOST_NAMESPACES: usize = 1 << 10;
+
 /// How many processes a command and its descendants may be at one time.
 const MOST_DESCENDANTS: usize = 1 << 15;
 
@@ -22,10 +28,13 @@ const MOST_DESCENDANTS: usize = 1 << 15;
 pub struct Selection {
     /// Bits of [`Asked`].
     asked: u32,
+    /// How many namespaces there must be room for, beside those that the filter names.
+    to_come: usize,
 }
 
 impl Selection {
-    pub fn of(filter: &Filter) -> Self {
+    /// `namespaces`: whether they are named later ([`Namespaces`]).
+    pub fn of(filter: &Filter, namespaces: bool) -> Self {
         let bits = [
             (!filter.pids.is_empty() || filter.descendants, Asked::PIDS),
             (!filter.comms.is_empty(), Asked::COMMS),
@@ -34,13 +43,14 @@ impl Selection {
             (!filter.local_ports.is_empty(), Asked::LOCAL_PORTS),
             (!filter.remote_ports.is_empty(), Asked::REMOTE_PORTS),
             (!filter.networks.is_empty(), Asked::NETWORKS),
-            (!filter.netns.is_empty(), Asked::NAMESPACES),
+            (!filter.netns.is_empty() || namespaces, Asked::NAMESPACES),
             (filter.families.contains(&Family::Ipv4), Asked::IPV4),
             (filter.families.contains(&Family::Ipv6), Asked::IPV6),
             (filter.protocols.contains(&Protocol::Tcp), Asked::TCP),
             (filter.protocols.contains(&Protocol::Mptcp), Asked::MPTCP),
         ];
-        Self { asked: bits.into_iter().filter(|(asked, _)| *asked).map(|(_, bit)| bit).sum() }
+        let asked = bits.into_iter().filter(|(asked, _)| *asked).map(|(_, bit)| bit).sum();
+        Self { asked, to_come: if namespaces { MOST_NAMESPACES } else { 0 } }
     }
 
     /// Sets the constant, and makes room in the maps.
@@ -51,7 +61,7 @@ impl Selection {
             ("PIDS", filter.pids.len() + descendants),
             ("COMMS", filter.comms.len()),
             ("CGROUPS", filter.cgroups.len()),
-            ("NAMESPACES", filter.netns.len()),
+            ("NAMESPACES", filter.netns.len() + self.to_come),
             ("NETWORKS", filter.networks.len()),
         ] {
             loader.map_max_entries(map, u32::try_from(entries.max(1)).unwrap_or(u32::MAX));
@@ -76,6 +86,35 @@ pub fn fill(filter: &Filter, ebpf: &mut Ebpf) -> Result<(), LiveError> {
         }
     }
     Ok(())
+}
+
+/// The namespaces of which reports are wanted, to be changed from any thread while the programs run.
+pub struct Namespaces(Mutex<HashMap<MapData, u32, u8>>);
+
+impl Namespaces {
+    /// Takes the kernel side's set.
+    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, LiveError> {
+        let map = ebpf.take_map("NAMESPACES").ok_or(LiveError::NoPart("NAMESPACES"))?;
+        Ok(Self(Mutex::new(HashMap::try_from(map).map_err(refused)?)))
+    }
+
+    /// Wants the reports of this one from now on.
+    ///
+    /// # Errors
+    /// There are too many already.
+    pub fn add(&self, netns: u32) -> Result<(), LiveError> {
+        self.lock().insert(netns, 1, 0).map_err(refused)
+    }
+
+    /// Wants them no more.
+    pub fn remove(&self, netns: u32) {
+        // One that is not there is not wanted.
+        let _ = self.lock().remove(&netns);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<MapData, u32, u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Adds one process to those asked for.
@@ -165,8 +204,9 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_what_the_filter_names() {
-        assert_eq!(Selection::of(&Filter::default()).asked, 0);
+        assert_eq!(Selection::of(&Filter::default(), false).asked, 0);
+        assert_eq!(Selection::of(&Filter::default(), true).asked, Asked::NAMESPACES);
         let command = Filter { descendants: true, families: vec![Family::Ipv6], ..Filter::default() };
-        assert_eq!(Selection::of(&command).asked, Asked::PIDS | Asked::IPV6);
+        assert_eq!(Selection::of(&command, false).asked, Asked::PIDS | Asked::IPV6);
     }
 }

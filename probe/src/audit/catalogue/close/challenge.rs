@@ -4,7 +4,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, bench::SERVER},
+    audit::{Behaviour, Need, bench::SERVER},
     model::{Segment, Side, State},
     scenario::Step as _,
     wire::Rule,
@@ -16,6 +16,7 @@ const PORT: u16 = 4711;
 pub const BEHAVIOURS: &[Behaviour] = &[Behaviour {
     id: "close/syn-in-established",
     says: "a client is lost without a word, and connects again from the same port",
+    needs: &[Need::Wire],
     steps: |bench| {
         let ends = bench.ends()?;
         let before = ends.b.counters()?;
@@ -39,7 +40,10 @@ pub const BEHAVIOURS: &[Behaviour] = &[Behaviour {
         let read = bench.read(&server);
         bench.says("server reads", &read);
         bench.until_risen(&ends.b, &before, "TCPChallengeACK")?;
-        bench.until_risen(&ends.b, &before, "TCPSYNChallenge")
+        bench.until_risen(&ends.b, &before, "TCPSYNChallenge")?;
+        // Beside these, side B sends the challenge: a bare ACK, which side A's second RST answers.
+        bench.state("sent by side a", ends.carried(Side::A));
+        Ok(())
     },
     paths: &[
         LISTENER,
@@ -53,6 +57,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[Behaviour {
         ("server reads", "ECONNRESET"),
         ("TCPChallengeACK", "rises"),
         ("TCPSYNChallenge", "rises"),
+        ("sent by side a", "SYN, RST+ACK, SYN, RST"),
     ],
     reference: "RFC 9293 §3.10.7.4, fourth; RFC 5961 §4",
     ..Behaviour::BLANK

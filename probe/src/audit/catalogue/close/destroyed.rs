@@ -3,12 +3,16 @@
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
-use crate::{audit::Behaviour, model::State};
+use crate::{
+    audit::{Behaviour, Need},
+    model::State,
+};
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/destroyed",
         says: "an administrator ends a connection, and then the listener (SOCK_DESTROY, ss -K)",
+        needs: &[Need::Option("CONFIG_INET_DIAG_DESTROY")],
         steps: |bench| {
             let here = bench.here()?;
             let [listener, client, server] = bench.connected(&here, &here)?;
@@ -34,7 +38,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("server reads", "ECONNRESET"),
             ("listener accepts", "EINVAL"),
         ],
-        reference: "sock_diag(7), SOCK_DESTROY; ss(8), -K; tcp_abort; RFC 9293 §3.10.5",
+        reference: "ss(8), --kill; tcp_abort in net/ipv4/tcp.c; RFC 9293 §3.10.5",
         ..Behaviour::BLANK
     },
     Behaviour {

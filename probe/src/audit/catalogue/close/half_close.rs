@@ -1,13 +1,14 @@
 //! One direction has ended, the other goes on.
 
-use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, SynSent};
+use State::{Close, CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, bench::SERVER},
-    model::State,
+    audit::{Behaviour, Need, bench::SERVER},
+    model::{Segment, State},
     net::sysctl,
     scenario::Step as _,
+    wire::Rule,
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
@@ -34,8 +35,38 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ..Behaviour::BLANK
     },
     Behaviour {
+        id: "close/shutdown-then-close-early",
+        says: "both ends shut down, and close before their FINs have been acknowledged",
+        needs: &[Need::Wire],
+        steps: |bench| {
+            let ends = bench.ends()?;
+            let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
+            bench.until(&server, Established)?;
+            let acks = ends.wire.add(Rule::hold(Segment::is_bare_ack));
+            bench.finish(&client)?;
+            bench.until(&server, CloseWait)?;
+            let client = bench.close(client);
+            bench.until_times(client, 2, FinWait1)?;
+            // This FIN brings the ACK of the first one along.
+            bench.finish(&server)?;
+            bench.until(client, Close)?;
+            let server = bench.close(server);
+            bench.until_times(server, 2, LastAck)?;
+            ends.wire.lift(acks);
+            bench.until(server, Close)
+        },
+        paths: &[
+            LISTENER,
+            ("client", &[Close, SynSent, Established, FinWait1, FinWait1, FinWait2, Close]),
+            ("server", &[Listen, SynRecv, Established, CloseWait, LastAck, LastAck, Close]),
+        ],
+        reference: "RFC 9293 §3.10.4; tcp_close_state sets the state that is set",
+        ..Behaviour::BLANK
+    },
+    Behaviour {
         id: "close/half-close",
         says: "a direction that was shut down stays so past tcp_fin_timeout, and data comes the other way",
+        needs: &[Need::Sysctl("tcp_fin_timeout")],
         steps: |bench| {
             let here = bench.here()?;
             here.set(sysctl::TCP_FIN_TIMEOUT, &1)?;

@@ -4,7 +4,7 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, 
 
 use super::LISTENER;
 use crate::{
-    audit::Behaviour,
+    audit::{Behaviour, Need},
     model::{Segment, Side, State},
     scenario::Step as _,
     wire::Rule,
@@ -39,6 +39,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/fin-and-ack",
         says: "the ACK of the first FIN is lost, and the second FIN brings it along",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
@@ -80,6 +81,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/fin-before-data",
         says: "a FIN overtakes the data before it, and counts only when that has come",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let before = ends.b.counters()?;

@@ -4,7 +4,7 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, 
 
 use super::LISTENER;
 use crate::{
-    audit::Behaviour,
+    audit::{Behaviour, Need},
     model::{Segment, Side, State},
     net::sysctl,
     scenario::Step as _,
@@ -96,6 +96,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/orphan-timeout",
         says: "nobody answers an orphan's FIN",
+        needs: &[Need::Wire, Need::Sysctl("tcp_orphan_retries")],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.a.set(sysctl::TCP_ORPHAN_RETRIES, &1)?;

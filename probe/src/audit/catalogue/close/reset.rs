@@ -4,7 +4,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, bench},
+    audit::{Behaviour, Need, bench},
     model::{Segment, Side, State},
     scenario::Step as _,
     wire::Rule,
@@ -93,6 +93,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/half-open-peer",
         says: "the server has lost the connection without a word, and the client writes",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
@@ -109,10 +110,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
                     bench.until(&client, Close)?;
                 }
             }
+            bench.state("sent by the server's side", ends.carried(Side::B));
             Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],
-        facts: &[("first write", "success"), ("second write", "ECONNRESET"), ("third write", "EPIPE")],
+        facts: &[
+            ("first write", "success"),
+            ("second write", "ECONNRESET"),
+            ("third write", "EPIPE"),
+            ("sent by the server's side", "SYN+ACK, RST+ACK, RST"),
+        ],
         reference: "RFC 9293 §3.5.1; send(2)",
         ..Behaviour::BLANK
     },

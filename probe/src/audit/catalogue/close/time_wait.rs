@@ -4,7 +4,7 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, 
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Bench, bench::SERVER},
+    audit::{Behaviour, Bench, Need, bench::SERVER},
     model::{Fate, Flags, Origin, Segment, Side, State},
     net::sysctl,
     scenario::{Step as _, Trouble},
@@ -58,6 +58,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/rst-in-time-wait",
         says: "a RST ends a TIME_WAIT",
+        needs: &[Need::Wire, Need::Sysctl("tcp_rfc1337")],
         steps: |bench| reset_time_wait(bench, false),
         paths: &[LISTENER, ("client", FIRST), ("server", LAST)],
         facts: &[("remains of client", "TIME_WAIT"), ("after the RST", "nothing")],
@@ -67,6 +68,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/rst-in-time-wait-rfc1337",
         says: "with tcp_rfc1337 a RST does not end a TIME_WAIT",
+        needs: &[Need::Wire, Need::Sysctl("tcp_rfc1337")],
         steps: |bench| reset_time_wait(bench, true),
         paths: &[LISTENER, ("client", FIRST), ("server", LAST)],
         facts: &[("remains of client", "TIME_WAIT"), ("after the RST", "TIME_WAIT")],

@@ -7,7 +7,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 use super::LISTENER;
 use crate::{
     audit::{
-        Behaviour, Bench,
+        Behaviour, Bench, Need,
         bench::{Ends, Player},
     },
     model::{Segment, Side, State},
@@ -25,6 +25,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/retransmission-timeout",
         says: "data is sent again tcp_retries2 times without an answer",
+        needs: &[Need::Wire, Need::Sysctl("tcp_retries2")],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.a.set(sysctl::TCP_RETRIES2, &2)?;
@@ -42,6 +43,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/keepalive",
         says: "nobody answers the probe of an idle connection",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let client = cut_off(bench, &ends)?;
@@ -59,15 +61,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/user-timeout",
         says: "data has been without an answer for TCP_USER_TIMEOUT",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let client = cut_off(bench, &ends)?;
             client.tcp.user_timeout(Duration::from_millis(500)).step("client: setting TCP_USER_TIMEOUT")?;
             bench.write(&client, b"data").step("client: writing")?;
-            times_out(bench, &client)
+            times_out(bench, &client)?;
+            bench.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
+            Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],
-        facts: &[("client reads", "ETIMEDOUT")],
+        facts: &[("client reads", "ETIMEDOUT"), ("RSTs of the client", "0")],
         reference: "RFC 5482; tcp(7), TCP_USER_TIMEOUT",
         ..Behaviour::BLANK
     },

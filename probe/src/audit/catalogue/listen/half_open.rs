@@ -5,7 +5,7 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, 
 
 use crate::{
     audit::{
-        Behaviour,
+        Behaviour, Need,
         bench::{Ends, SERVER},
     },
     model::{Flags, Segment, Side, State},
@@ -18,6 +18,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/half-open",
         says: "a SYN comes, and nobody answers the SYN+ACK",
+        needs: &[Need::Wire, Need::Sysctl("tcp_synack_retries")],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.b.set(sysctl::TCP_SYNACK_RETRIES, &1)?;
@@ -39,6 +40,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/request-reset",
         says: "a SYN comes, and the SYN+ACK is answered by a RST",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let before = ends.b.counters()?;
@@ -55,12 +57,13 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         },
         paths: &[("listener", &[Close, Listen])],
         facts: &[("request", "true"), ("EmbryonicRsts", "rises"), ("request after the RST", "0")],
-        reference: "RFC 9293 §3.10.7.4, first: SYN-RECEIVED, passive open",
+        reference: "RFC 9293 §3.10.7.4, second: RST in SYN-RECEIVED after a passive OPEN",
         ..Behaviour::BLANK
     },
     Behaviour {
         id: "listen/closed-on-request",
         says: "the listener closes while a third ACK is on its way",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let third = ends.wire.add(Rule::hold(Segment::is_bare_ack).sent_by(Side::A));
@@ -72,16 +75,23 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ends.wire.lift(third);
             let read = bench.read(&client);
             bench.says("client reads", &read);
-            bench.until(&client, Close)
+            bench.until(&client, Close)?;
+            bench.state("sent by the listener's side", ends.carried(Side::B));
+            Ok(())
         },
         paths: &[("listener", &[Close, Listen, Close]), ("client", &[Close, SynSent, Established, Close])],
-        facts: &[("requests", "1"), ("client reads", "ECONNRESET")],
+        facts: &[
+            ("requests", "1"),
+            ("client reads", "ECONNRESET"),
+            ("sent by the listener's side", "SYN+ACK, RST"),
+        ],
         reference: "RFC 9293 §3.10.7.1; tcp_v4_rcv finds the request's listener gone and looks again",
         ..Behaviour::BLANK
     },
     Behaviour {
         id: "listen/third-ack-lost-data",
         says: "the third ACK is lost, and the first data brings it along",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));
@@ -94,20 +104,23 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ends.wire.lift(third);
             let read = server.tcp.read_exact(4, bench.deadline());
             bench.says("server reads", &read);
-            bench.until(&server, Established)
+            bench.until(&server, Established)?;
+            bench.state("sent by the client", ends.carried(Side::A));
+            Ok(())
         },
         paths: &[
             ("listener", &[Close, Listen]),
             ("client", &[Close, SynSent, Established]),
             ("server", &[Listen, SynRecv, Established]),
         ],
-        facts: &[("requests", "1"), ("server reads", "success")],
+        facts: &[("requests", "1"), ("server reads", "success"), ("sent by the client", "SYN, data")],
         reference: "RFC 9293 §3.10.7.4, fifth: SYN-RECEIVED",
         ..Behaviour::BLANK
     },
     Behaviour {
         id: "listen/third-ack-lost-fin",
         says: "the third ACK is lost, and the FIN brings it along",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));
@@ -119,14 +132,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let server = bench.accept(&listener, "server")?;
             ends.wire.lift(third);
             bench.until(&server, CloseWait)?;
-            bench.until(&client, FinWait2)
+            bench.until(&client, FinWait2)?;
+            bench.state("sent by the client", ends.carried(Side::A));
+            Ok(())
         },
         paths: &[
             ("listener", &[Close, Listen]),
             ("client", &[Close, SynSent, Established, FinWait1, FinWait2]),
             ("server", &[Listen, SynRecv, Established, CloseWait]),
         ],
-        facts: &[("requests", "1")],
+        facts: &[("requests", "1"), ("sent by the client", "SYN, FIN+ACK")],
         reference: "RFC 9293 §3.10.7.4, fifth and eighth: SYN-RECEIVED",
         ..Behaviour::BLANK
     },

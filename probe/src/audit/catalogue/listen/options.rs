@@ -4,7 +4,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Bench,
+        Behaviour, Bench, Need,
         bench::{Place, Player, SERVER},
     },
     model::State,
@@ -47,6 +47,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/syncookies",
         says: "with tcp_syncookies = 2 a child is made from the third ACK alone",
+        needs: &[Need::Sysctl("tcp_syncookies")],
         steps: |bench| {
             let here = bench.here()?;
             here.set(sysctl::TCP_SYNCOOKIES, &2)?;
@@ -69,6 +70,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/migration",
         says: "with tcp_migrate_req a listener that closes leaves its child to its SO_REUSEPORT sibling",
+        needs: &[Need::Linux(5, 14), Need::Sysctl("tcp_migrate_req")],
         steps: |bench| {
             let here = bench.here()?;
             here.set(sysctl::TCP_MIGRATE_REQ, &true)?;

@@ -4,7 +4,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Bench,
+        Behaviour, Bench, Need,
         bench::{Ends, Player, SERVER},
     },
     model::{Segment, Side, State},
@@ -75,6 +75,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/overflow",
         says: "a third ACK comes while the accept queue is full, and the request is given up",
+        needs: &[Need::Wire, Need::Sysctl("tcp_synack_retries")],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.b.set(sysctl::TCP_SYNACK_RETRIES, &1)?;
@@ -109,6 +110,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/overflow-abort",
         says: "with tcp_abort_on_overflow a third ACK that finds the accept queue full is answered by a RST",
+        needs: &[Need::Wire, Need::Sysctl("tcp_abort_on_overflow")],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.b.set(sysctl::TCP_ABORT_ON_OVERFLOW, &true)?;
@@ -117,7 +119,9 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             bench.until_risen(&ends.b, &before, "ListenOverflows")?;
             let read = bench.read(&late);
             bench.says("late reads", &read);
-            bench.until(&late, Close)
+            bench.until(&late, Close)?;
+            bench.state("sent by the listener's side", ends.carried(Side::B));
+            Ok(())
         },
         paths: &[
             ("listener", &[Close, Listen]),
@@ -125,7 +129,11 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("early", &[Close, SynSent, Established]),
             ("early child", &[Listen, SynRecv, Established]),
         ],
-        facts: &[("ListenOverflows", "rises"), ("late reads", "ECONNRESET")],
+        facts: &[
+            ("ListenOverflows", "rises"),
+            ("late reads", "ECONNRESET"),
+            ("sent by the listener's side", "SYN+ACK, SYN+ACK, RST"),
+        ],
         reference: "tcp(7), tcp_abort_on_overflow",
         ..Behaviour::BLANK
     },

@@ -4,7 +4,7 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, 
 
 use crate::{
     audit::{
-        Behaviour, Bench,
+        Behaviour, Bench, Need,
         bench::{Ends, Player, SERVER},
     },
     model::{Segment, Side, State},
@@ -23,6 +23,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/fast",
         says: "a SYN with data makes the child, which can be accepted and read before the handshake ends",
+        needs: &[Need::Wire, Need::Sysctl("tcp_fastopen")],
         steps: |bench| {
             let (ends, [client, child], answers) = early(bench)?;
             ends.wire.lift(answers);
@@ -43,28 +44,31 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/fast-closed-early",
         says: "a child that Fast Open made closes before the third ACK",
+        needs: &[Need::Wire, Need::Sysctl("tcp_fastopen")],
         steps: |bench| {
             let (ends, [client, child], answers) = early(bench)?;
             let child = bench.close(child);
             bench.until(child, FinWait1)?;
             ends.wire.lift(answers);
             bench.until(child, Close)?;
-            bench.until(&client, CloseWait)
+            bench.until(&client, CloseWait)?;
+            bench.state("sent by the child", ends.carried(Side::B));
+            Ok(())
         },
         paths: &[
             ("listener", &[Close, Listen]),
             ("client", &[Close, SynSent, Established, CloseWait]),
             ("child", &[Listen, SynRecv, FinWait1, FinWait2, Close]),
         ],
-        facts: &[("read in SYN_RECV", "true")],
+        facts: &[("read in SYN_RECV", "true"), ("sent by the child", "SYN+ACK, FIN+ACK")],
         reference: "RFC 9293 §3.10.4, CLOSE in SYN-RECEIVED",
         ..Behaviour::BLANK
     },
     Behaviour {
         id: "open/fast-self-connect",
         says: "a socket that connects to itself with data in the SYN sends them again",
+        needs: &[Need::Crossing, Need::Sysctl("tcp_fastopen")],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             here.set(sysctl::TCP_FASTOPEN, &CLIENT)?;
             let before = here.counters()?;
@@ -86,8 +90,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/fast-simultaneous",
         says: "two SYNs with data cross: both ends open, and send their data again",
+        needs: &[Need::Wire, Need::Crossing, Need::Sysctl("tcp_fastopen")],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let ends = bench.ends()?;
             let syns = ends.wire.add(Rule::hold(Segment::is_syn));
             let mut players = Vec::new();
@@ -102,10 +106,10 @@ pub const BEHAVIOURS: &[Behaviour] = &[
                 ends.shows(side, Segment::is_syn)?;
             }
             ends.wire.lift(syns);
-            for player in &players {
+            for (name, player) in [("a reads b's words", &players[0]), ("b reads a's words", &players[1])] {
                 bench.until(player, Established)?;
                 let words = player.tcp.read_exact(WORDS.len(), bench.deadline()).step("reading")?;
-                bench.state("reads the peer's words", words == WORDS);
+                bench.state(name, words == WORDS);
             }
             bench.state("sent by a", ends.carried(Side::A));
             bench.state("sent by b", ends.carried(Side::B));
@@ -116,8 +120,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("b", &[Close, SynSent, SynRecv, Established]),
         ],
         facts: &[
-            ("reads the peer's words", "true"),
-            ("reads the peer's words", "true"),
+            ("a reads b's words", "true"),
+            ("b reads a's words", "true"),
             ("sent by a", "SYN with data, SYN+ACK, data"),
             ("sent by b", "SYN with data, SYN+ACK, data"),
         ],

@@ -5,7 +5,7 @@ use std::{net::Shutdown, time::Duration};
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
-    audit::{Behaviour, bench::SERVER},
+    audit::{Behaviour, Need, bench::SERVER},
     model::{Segment, Side, State},
     net::interrupt::interrupted,
     scenario::Step as _,
@@ -38,6 +38,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/nonblocking",
         says: "connect on a non-blocking socket tells of the connect under way, of its failure once, and begins anew",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             let syns = ends.wire.add(Rule::hold(Segment::is_syn).sent_by(Side::A));
@@ -70,6 +71,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/interrupted",
         says: "a signal, or SO_SNDTIMEO, ends the call but not the connect",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.wire.add(Rule::drop(Segment::is_syn));
@@ -106,6 +108,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/given-up",
         says: "close and shutdown in SYN_SENT end the connect without a RST",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.wire.add(Rule::drop(Segment::is_syn));

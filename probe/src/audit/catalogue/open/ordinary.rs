@@ -3,10 +3,10 @@
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
-    audit::{Behaviour, bench::SERVER},
-    model::{Errno, State},
-    net::SocketError,
-    scenario::{Step as _, Trouble},
+    audit::{Behaviour, Need, bench::SERVER},
+    model::State,
+    net::capability::Capability,
+    scenario::Step as _,
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
@@ -56,16 +56,12 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/repair",
         says: "under TCP_REPAIR a connect is a change of state, without a packet",
+        needs: &[Need::Capability(Capability::NET_ADMIN)],
         steps: |bench| {
             let here = bench.here()?;
             let before = here.counters()?;
             let client = bench.socket(&here, "client")?;
-            client.tcp.repair().map_err(|error| match error {
-                SocketError::Errno(Errno::EPERM | Errno::ENOPROTOOPT) => Trouble::Unsupported(format!(
-                    "TCP_REPAIR: {error}; it needs CAP_NET_ADMIN, and a kernel with CONFIG_CHECKPOINT_RESTORE"
-                )),
-                error => Trouble::Failed { step: "setting TCP_REPAIR".to_owned(), cause: error.to_string() },
-            })?;
+            client.tcp.repair().step("client: setting TCP_REPAIR")?;
             bench.aims(&client, here.port(SERVER));
             let connected = client.tcp.connect_once(here.port(SERVER));
             bench.says("connect", &connected);

@@ -3,7 +3,7 @@
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
-    audit::{Behaviour, Variant, bench::SERVER},
+    audit::{Behaviour, Need, Variant, bench::SERVER},
     model::{Segment, Side, State},
     net::sysctl,
     scenario::{Step as _, Trouble},
@@ -48,6 +48,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/timeout",
         says: "nobody answers the SYN, which is sent again as often as tcp_syn_retries=1 allows",
+        needs: &[Need::Wire, Need::Sysctl("tcp_syn_retries")],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.a.set(sysctl::TCP_SYN_RETRIES, &1)?;
@@ -66,14 +67,15 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         variants: &[Variant {
             cause: "since ccce324dabfe (6.5): tcp_syn_linear_timeouts sends them a second apart, so that the three seconds of \
                     one retry have room for two",
-            paths: &[("client", &[Close, SynSent, Close])],
-            facts: &[("connect", "ETIMEDOUT"), ("SYNs", "3")],
+            paths: &[],
+            facts: &[("SYNs", "3")],
         }],
         ..Behaviour::BLANK
     },
     Behaviour {
         id: "open/unreachable",
         says: "an ICMP message ends a connect, whether it says that the trouble may pass or not",
+        needs: &[Need::Wire],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.wire.add(Rule::drop(Segment::is_syn));
@@ -157,6 +159,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/exhausted",
         says: "no port is left to choose from: connect and bind to port 0 say it in two ways",
+        needs: &[Need::Sysctl("ip_local_port_range")],
         steps: |bench| {
             let here = bench.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER..=SERVER))?;
@@ -167,10 +170,11 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             bench.says("connect", &connected);
             let bound = here.bystander()?.bind(here.port(0));
             bench.says("bind", &bound);
-            bench.until(&client, Close)
+            bench.until(&client, Close)?;
+            bench.state_first_port(&client)
         },
         paths: &[("client", &[Close, SynSent, Close])],
-        facts: &[("connect", "EADDRNOTAVAIL"), ("bind", "EADDRINUSE")],
+        facts: &[("connect", "EADDRNOTAVAIL"), ("bind", "EADDRINUSE"), ("port when it left CLOSE", "none")],
         reference: "connect(2); bind(2), EADDRINUSE, the second",
         ..Behaviour::BLANK
     },

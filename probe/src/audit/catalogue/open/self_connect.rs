@@ -3,18 +3,18 @@
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
-    audit::{Behaviour, bench::SERVER},
-    model::{Errno, Family, State},
-    net::{SocketError, Tcp, sysctl},
-    scenario::{Step as _, Trouble},
+    audit::{Behaviour, Need, bench::SERVER},
+    model::{Family, State},
+    net::{Tcp, sysctl},
+    scenario::Step as _,
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/self-connect",
         says: "a socket connects to the port that it is bound to, and so to itself",
+        needs: &[Need::Crossing],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             let own = bench.bound(&here, "self", SERVER)?;
             let connected = bench.connect(&own, here.port(SERVER));
@@ -33,25 +33,26 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/self-connect-autobound",
         says: "the kernel chooses the very port that the socket connects to",
+        needs: &[Need::Crossing, Need::Sysctl("ip_local_port_range")],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER..=SERVER))?;
             let own = bench.socket(&here, "self")?;
             let connected = bench.connect(&own, here.port(SERVER));
             bench.says("connect", &connected);
-            bench.until(&own, Established)
+            bench.until(&own, Established)?;
+            bench.state_first_port(&own)
         },
         paths: &[("self", &[Close, SynSent, SynRecv, Established])],
-        facts: &[("connect", "success")],
+        facts: &[("connect", "success"), ("port when it left CLOSE", "none")],
         reference: "__inet_hash_connect in net/ipv4/inet_hashtables.c does not look at the remote port",
         ..Behaviour::BLANK
     },
     Behaviour {
         id: "open/self-connect-parity",
         says: "connecting to closed ports meets itself only on ports of the parity that connect chooses first",
+        needs: &[Need::Crossing, Need::Sysctl("ip_local_port_range")],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER..=SERVER + 1))?;
             let (even, odd) = (here.port(SERVER), here.port(SERVER + 1));
@@ -93,8 +94,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/self-connect-over-listener",
         says: "a self-connect takes precedence over a listener on the same port",
+        needs: &[Need::Crossing],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             let [listener, own] = [bench.socket(&here, "listener")?, bench.socket(&here, "self")?];
             for player in [&listener, &own] {
@@ -118,18 +119,13 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/self-connect-ipv6",
         says: "a socket connects to itself on ::1, and on 127.0.0.1 mapped into IPv6",
+        needs: &[Need::Crossing, Need::Ipv6],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             for (label, address) in [("::1", "[::1]:1314"), ("mapped", "[::ffff:127.0.0.1]:1315")] {
                 let own = bench.made(&here, label, || Tcp::new(Family::Ipv6))?;
                 let address = address.parse().step("reading an address")?;
-                bench.bind(&own, address).map_err(|error| match error {
-                    SocketError::Errno(Errno::EADDRNOTAVAIL) => Trouble::Unsupported(
-                        "IPv6 is turned off here: no socket can be bound to ::1".to_owned(),
-                    ),
-                    error => Trouble::Failed { step: format!("{label}: binding"), cause: error.to_string() },
-                })?;
+                bench.bind(&own, address).step(format!("{label}: binding"))?;
                 let connected = bench.connect(&own, address);
                 bench.says(label, &connected);
                 bench.until(&own, Established)?;
@@ -162,11 +158,10 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/self-connect-mptcp",
         says: "an MPTCP socket connects to itself, for its subflow (a stranger to the program) does",
+        needs: &[Need::Crossing, Need::Mptcp],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
-            let own = bench.made(&here, "mptcp", || Tcp::multipath(Family::Ipv4));
-            let own = own.map_err(|error| Trouble::Unsupported(format!("no MPTCP socket: {error}")))?;
+            let own = bench.made(&here, "mptcp", || Tcp::multipath(Family::Ipv4))?;
             bench.bind(&own, here.port(SERVER)).step("binding")?;
             let connected = bench.connect(&own, here.port(SERVER));
             bench.says("connect", &connected);

@@ -4,7 +4,7 @@ use State::{Close, Established, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Bench, Variant,
+        Behaviour, Bench, Need, Variant,
         bench::{Ends, Player, SERVER},
     },
     model::{Segment, Side, State},
@@ -16,6 +16,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/simultaneous",
         says: "two SYNs cross, and each opens the other end",
+        needs: &[Need::Wire, Need::Crossing],
         steps: |bench| {
             let (ends, [a, b]) = crossing(bench)?;
             bench.until(&a, Established)?;
@@ -35,6 +36,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/crossed-syn-ack",
         says: "the SYN+ACK of a simultaneous open is accepted, not challenged",
+        needs: &[Need::Wire, Need::Crossing],
         steps: |bench| {
             let ends = bench.ends()?;
             let before = (ends.a.counters()?, ends.b.counters()?);
@@ -64,10 +66,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         variants: &[Variant {
             cause: "before 23e89e8ee7be (6.11): the SYN+ACK is dropped as a SYN in a connection (RFC 5961 §4.2), and \
                     the challenge ACK that answers it opens the other end",
-            paths: &[
-                ("a", &[Close, SynSent, SynRecv, Established]),
-                ("b", &[Close, SynSent, SynRecv, Established]),
-            ],
+            paths: &[],
             facts: &[
                 ("TCPSYNChallenge at a", "1"),
                 ("TCPChallengeACK at a", "1"),
@@ -80,8 +79,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/asymmetric",
         says: "one of two SYNs is lost: one end sees a simultaneous open, the other an ordinary one",
+        needs: &[Need::Wire, Need::Crossing],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let ends = bench.ends()?;
             // All of b's, for it would send one again.
             ends.wire.add(Rule::drop(Segment::is_syn).sent_by(Side::B));
@@ -130,7 +129,6 @@ fn crossing(bench: &mut Bench) -> Result<(Ends, [Player; 2]), Trouble> {
 
 /// Lets both ends connect, and holds their SYNs until both are under way.
 pub(super) fn cross(bench: &mut Bench, ends: &Ends) -> Result<[Player; 2], Trouble> {
-    bench.crossing_is_allowed()?;
     let syns = ends.wire.add(Rule::hold(Segment::is_syn));
     let [a, b] = bound(bench, ends)?;
     bench.begin_connect(&a, ends.b.port(SERVER)).step("a: connecting")?;

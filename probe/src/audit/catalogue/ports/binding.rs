@@ -6,11 +6,11 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour,
+        Behaviour, Need,
         bench::{Place, SERVER},
     },
-    model::{Errno, Family, State},
-    net::{SocketError, Tcp, socket, user::as_user},
+    model::{Family, State},
+    net::{Tcp, capability::Capability, socket, user::as_user},
     scenario::{Step as _, Trouble},
 };
 
@@ -57,6 +57,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/reuse-port",
         says: "SO_REUSEPORT lets sockets of one user share a port, listeners too",
+        needs: &[Need::Capability(Capability::SETUID)],
         steps: |bench| {
             let here = bench.here()?;
             let first = bench.socket(&here, "listener")?;
@@ -68,11 +69,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let bound = second.bind(LOOPBACK);
             bench.says("of the same user", &bound);
             let opened = here.namespace.enter(|| as_user(NOBODY, || Tcp::new(Family::Ipv4)))?;
-            let third = opened.ok_or_else(|| {
-                Trouble::Unsupported(
-                    "this process may not act as another user: that takes CAP_SETUID".to_owned(),
-                )
-            })?;
+            let third = opened.ok_or("not permitted").step("acting as another user")?;
             let third = third.step("opening a socket as another user")?;
             Reuse::Port.set(&third)?;
             let bound = third.bind(LOOPBACK);
@@ -112,6 +109,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/wildcard",
         says: "a wildcard address is in the way of every address of its families",
+        needs: &[Need::Ipv6],
         steps: |bench| {
             let here = bench.here()?;
             for (name, first, second, only_v6) in [
@@ -201,13 +199,7 @@ fn bind_both(here: &Place, first: &str, second: &str, only_v6: bool) -> Result<s
     let open = |address: &str| -> Result<(Tcp, SocketAddr), Trouble> {
         let address = SocketAddr::new(address.parse().step("reading an address")?, SERVER);
         let family = if address.is_ipv6() { Family::Ipv6 } else { Family::Ipv4 };
-        let opened = here.namespace.enter(|| Tcp::new(family))?;
-        let socket = opened.map_err(|error| match error {
-            SocketError::Errno(Errno::EAFNOSUPPORT) => {
-                Trouble::Unsupported("this kernel runs without IPv6".to_owned())
-            }
-            error => Trouble::Failed { step: "opening a socket".to_owned(), cause: error.to_string() },
-        })?;
+        let socket = here.namespace.enter(|| Tcp::new(family))?.step("opening a socket")?;
         Ok((socket, address))
     };
     let ((one, there), (other, address)) = (open(first)?, open(second)?);

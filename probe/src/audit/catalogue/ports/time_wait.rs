@@ -6,7 +6,7 @@ use State::{Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck,
 
 use crate::{
     audit::{
-        Behaviour, Bench,
+        Behaviour, Bench, Need,
         bench::{Player, SERVER},
     },
     model::{Side, State},
@@ -71,8 +71,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/self-connect-time-wait",
         says: "the TIME_WAIT of a self-connect keeps the port from a server that has SO_REUSEADDR",
+        needs: &[Need::Crossing],
         steps: |bench| {
-            bench.crossing_is_allowed()?;
             let here = bench.here()?;
             let own = bench.bound(&here, "self", SERVER)?;
             bench.connect(&own, here.port(SERVER)).step("self: connecting")?;
@@ -80,6 +80,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let own = bench.close(own);
             bench.until(own, Close)?;
             bench.state_remains(&here, own)?;
+            bench.state_rest(&here, own)?;
             let server = here.bystander()?;
             server.reuse_address().step("setting SO_REUSEADDR")?;
             let bound = server.bind(here.port(SERVER));
@@ -87,13 +88,14 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             Ok(())
         },
         paths: &[("self", &[Close, SynSent, SynRecv, Established, FinWait1, Closing, Close])],
-        facts: &[("remains of self", "TIME_WAIT"), ("bind", "EADDRINUSE")],
-        reference: "RFC 9293 §3.6.1: TIME-WAIT; the socket that left it had no SO_REUSEADDR",
+        facts: &[("remains of self", "TIME_WAIT"), ("for", "60 s"), ("bind", "EADDRINUSE")],
+        reference: "TCP_TIMEWAIT_LEN in include/net/tcp.h; the socket that left it had no SO_REUSEADDR",
         ..Behaviour::BLANK
     },
     Behaviour {
         id: "ports/reuse-of-time-wait",
         says: "a connect takes the place of a TIME_WAIT of a second ago on loopback, and elsewhere with tcp_tw_reuse=1",
+        needs: &[Need::Wire, Need::Sysctl("ip_local_port_range"), Need::Sysctl("tcp_tw_reuse")],
         steps: |bench| {
             let ends = bench.ends()?;
             ends.a.set(sysctl::IP_LOCAL_PORT_RANGE, &(CLIENT..=CLIENT))?;

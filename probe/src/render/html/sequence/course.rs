@@ -1,12 +1,15 @@
 //! What happened at both ends of a wire, in rows: every moment at which something happened is one, however long it
 //! was until the next.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use crate::{
     model::{BehaviourResult, Fate, Mono, Packet, Side, State, Transition},
     render::table::words,
 };
+
+/// From here on, the time in which nothing happened is told.
+const LONG: Duration = Duration::from_millis(100);
 
 /// So many packets are drawn; a drawing with more has nothing to read in it.
 const MOST: usize = 60;
@@ -17,17 +20,28 @@ pub struct Course<'a> {
     pub names: [String; 2],
     pub crossings: Vec<Crossing<'a>>,
     pub moments: Vec<Moment<'a>>,
-    pub rows: usize,
+    /// Where nothing happened for long.
+    pub pauses: Vec<Pause>,
+    /// How many rows there are, pauses included.
+    pub height: usize,
     /// How many packets are not drawn.
     pub left_out: usize,
+}
+
+/// A time in which nothing happened: a row of its own.
+pub struct Pause {
+    pub row: usize,
+    /// How long it was.
+    pub time: String,
 }
 
 /// A packet, from row to row.
 pub struct Crossing<'a> {
     pub packet: &'a Packet,
     pub sent: usize,
-    /// None where it never came to the other end.
-    pub arrived: Option<usize>,
+    /// Where its line ends: just below, where it never came to the other end.
+    pub ended: usize,
+    pub has_arrived: bool,
 }
 
 /// A state that was entered.
@@ -60,7 +74,8 @@ impl<'a> Course<'a> {
             .map(|packet| Crossing {
                 packet,
                 sent: rows.at(packet.sent),
-                arrived: arrival(packet).map(|at| rows.at(at)),
+                ended: rows.at(end(packet)),
+                has_arrived: arrival(packet).is_some(),
             })
             .collect();
         let first = rows.0.first().copied().unwrap_or_default();
@@ -80,7 +95,8 @@ impl<'a> Course<'a> {
             names: sides.names,
             crossings,
             moments,
-            rows: rows.0.len(),
+            pauses: rows.pauses().collect(),
+            height: rows.at(Mono(u64::MAX)),
             left_out: result.packets.len() - packets.len(),
         }
     }
@@ -96,21 +112,39 @@ fn arrival(packet: &Packet) -> Option<Mono> {
     }
 }
 
+/// When its line ends. What gets lost does so at a moment of its own, so that nothing is drawn over it.
+fn end(packet: &Packet) -> Mono {
+    arrival(packet).unwrap_or_else(|| packet.sent.after(Duration::from_nanos(1)))
+}
+
 /// Every moment, once, in order.
 struct Rows(Vec<Mono>);
 
 impl Rows {
     fn of(packets: &[Packet], others: impl Iterator<Item = Mono>) -> Self {
         let sent = packets.iter().map(|packet| packet.sent);
-        let mut rows: Vec<Mono> = sent.chain(packets.iter().filter_map(arrival)).chain(others).collect();
+        let mut rows: Vec<Mono> = sent.chain(packets.iter().map(end)).chain(others).collect();
         rows.sort_unstable();
         rows.dedup();
         Self(rows)
     }
 
+    /// Its row: one for each moment before it, and one for each pause.
     fn at(&self, moment: Mono) -> usize {
-        self.0.partition_point(|row| *row < moment)
+        let place = self.0.partition_point(|row| *row < moment);
+        place + self.0[..self.0.len().min(place + 1)].windows(2).filter(|pair| is_pause(pair)).count()
     }
+
+    fn pauses(&self) -> impl Iterator<Item = Pause> {
+        self.0
+            .windows(2)
+            .filter(|pair| is_pause(pair))
+            .map(|pair| Pause { row: self.at(pair[1]) - 1, time: words::span(pair[1].since(pair[0])) })
+    }
+}
+
+fn is_pause(pair: &[Mono]) -> bool {
+    pair[1].since(pair[0]) >= LONG
 }
 
 /// Which end is which: by the addresses in the packets, and for sockets without one by the namespace.
@@ -164,10 +198,12 @@ mod tests {
         assert_eq!((course.crossings.len(), course.moments.len(), course.left_out), (6, 8, 0));
         assert!(course.moments.is_sorted_by_key(|moment| moment.row));
         let lost = &course.crossings[0];
-        assert_eq!((lost.sent, lost.arrived), (1, None));
+        assert_eq!((lost.sent, lost.ended, lost.has_arrived), (1, 2, false));
         for crossing in &course.crossings[1..] {
-            assert!(crossing.arrived.is_some_and(|arrived| arrived > crossing.sent));
+            assert!(crossing.has_arrived && crossing.ended > crossing.sent);
         }
+        // Nothing else happens where a packet is lost.
+        assert!(course.moments.iter().all(|moment| moment.row != lost.ended));
     }
 
     #[test]
@@ -177,6 +213,20 @@ mod tests {
         assert_eq!(Course::of(&results[0]).moments.len(), 8);
         results[0].transitions[0].1.netns = Some(1);
         assert_eq!(Course::of(&results[0]).moments.len(), 7);
+    }
+
+    #[test]
+    fn a_long_time_has_a_row_of_its_own() {
+        let mut results = testing::results();
+        let before = Course::of(&results[0]);
+        assert_eq!(before.pauses.len(), 0);
+        let height = before.height;
+        let last = results[0].transitions.last_mut().expect("there are some");
+        last.1.at = last.1.at.after(LONG * 12);
+        let course = Course::of(&results[0]);
+        let pause = &course.pauses[0];
+        assert_eq!((course.pauses.len(), course.height, pause.time.as_str()), (1, height + 1, "1.20 s"));
+        assert_eq!(course.moments.last().map(|moment| moment.row), Some(pause.row + 1));
     }
 
     #[test]

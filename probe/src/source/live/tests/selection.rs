@@ -227,3 +227,32 @@ async fn a_connection_in_one_record_has_its_course() {
         assert_eq!(summaries.len(), 3);
     }
 }
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn namespaces_can_be_named_while_it_runs() {
+    for options in every_backend() {
+        let options = LiveOptions { namespaces: true, ..options };
+        if options.without_btf {
+            let refused = Live::attach(&options, host::facts()).map(drop);
+            assert!(matches!(refused, Err(LiveError::NoNamespaces)), "{refused:?}");
+            continue;
+        }
+        let mut live = attach(&options);
+        let namespaces = live.namespaces().unwrap();
+        let [here, elsewhere] = [5, 6].map(Place::new);
+        let traffic = || [&here, &elsewhere].map(Place::traffic);
+        traffic();
+        namespaces.add(here.inside.inode()).unwrap();
+        traffic();
+        namespaces.remove(here.inside.inode());
+        traffic();
+        namespaces.add(here.inside.inode()).unwrap();
+        here.inside.enter(|| here.refused(LAST)).unwrap();
+        let is_last = |report: &Report| is_at(report, LAST) && report.new == State::Close;
+        let events = until(&mut live, |events| reports(events).any(is_last)).await;
+        assert!(reports(&events).all(|report| here.has(report)), "{events:?}");
+        let connects = reports(&events).filter(|report| report.new == State::SynSent).count();
+        assert_eq!(connects, 3, "one round of it, and the last: {events:?}");
+    }
+}

@@ -1,6 +1,7 @@
 //! apt with a state of its own: it reads the host's sources and keys, and writes in its own directory only.
 
 use std::{
+    env::consts::ARCH,
     fs, io,
     path::{Path, PathBuf},
     process::Command,
@@ -10,6 +11,9 @@ use anyhow::{Context as _, Result};
 
 use crate::log::Log;
 
+/// The keys that Debian signs its archives with, where Debian and its derivatives keep them.
+const ARCHIVE_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /// apt with its lists and cache in one directory.
 pub struct Apt<'a> {
     directory: PathBuf,
@@ -17,8 +21,32 @@ pub struct Apt<'a> {
 }
 
 impl<'a> Apt<'a> {
-    /// Prepares an empty `directory` and writes the configuration that keeps apt in it.
+    /// Prepares an empty `directory` and writes the configuration that keeps apt in it. The sources are the host's.
     pub fn new(directory: PathBuf, log: &'a Log) -> Result<Self> {
+        Self::configured(directory, log, "")
+    }
+
+    /// The same with other sources than the host's: the main component of these suites, each with its archive's address.
+    /// The keys are the host's.
+    pub fn of_suites(directory: PathBuf, log: &'a Log, suites: &[(String, &str)]) -> Result<Self> {
+        let list = directory.join("sources.list");
+        let configuration = format!(
+            "Dir::Etc::sourcelist \"{}\";\n\
+             Dir::Etc::sourceparts \"/dev/null\";\n",
+            list.display()
+        );
+        let apt = Self::configured(directory, log, &configuration)?;
+        let signed = if Path::new(ARCHIVE_KEYS).exists() {
+            format!("[signed-by={ARCHIVE_KEYS}] ")
+        } else {
+            String::new()
+        };
+        let sources = suites.iter().map(|(archive, suite)| format!("deb {signed}{archive} {suite} main\n"));
+        fs::write(list, sources.collect::<String>())?;
+        Ok(apt)
+    }
+
+    fn configured(directory: PathBuf, log: &'a Log, more: &str) -> Result<Self> {
         remove(&directory)?;
         for part in ["state/lists/partial", "cache/archives/partial", "log", "packages"] {
             let part = directory.join(part);
@@ -34,8 +62,9 @@ impl<'a> Apt<'a> {
              Debug::NoLocking \"true\";\n\
              APT::Sandbox::User \"root\";\n\
              Acquire::Languages \"none\";\n\
+             Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
              #clear APT::Update::Post-Invoke;\n\
-             #clear APT::Update::Post-Invoke-Success;\n",
+             #clear APT::Update::Post-Invoke-Success;\n{more}",
             apt.directory.display()
         );
         fs::write(apt.configuration(), configuration)?;
@@ -69,15 +98,18 @@ impl<'a> Apt<'a> {
         Ok(candidate.filter(|version| *version != "(none)").map(str::to_owned))
     }
 
+    /// The packages that `package` depends on, each without its alternatives.
+    pub fn dependencies(&self, package: &str) -> Result<Vec<String>> {
+        let depends = self.log.run(&mut self.command("apt-cache", &["depends", package]))?;
+        let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// The first package that `package` depends on whose name begins with `prefix`.
     pub fn dependency(&self, package: &str, prefix: &str) -> Result<String> {
-        let depends = self.log.run(&mut self.command("apt-cache", &["depends", package]))?;
-        depends
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("Depends: "))
-            .find(|name| name.starts_with(prefix))
-            .map(str::to_owned)
-            .with_context(|| format!("{package} depends on no {prefix}…"))
+        let depends = self.dependencies(package)?;
+        let found = depends.into_iter().find(|name| name.starts_with(prefix));
+        found.with_context(|| format!("{package} depends on no {prefix}…"))
     }
 
     /// The packages that installing `package` would bring to this host, itself among them.
@@ -136,6 +168,38 @@ impl<'a> Apt<'a> {
     pub fn clean(self) -> Result<()> {
         remove(&self.directory)
     }
+}
+
+/// The addresses of the archives that the host takes its packages from.
+///
+/// Where the host has no lists, as in a container's image, they are fetched into `directory` meanwhile.
+pub fn archives_of_host(directory: PathBuf, log: &Log) -> Result<Vec<String>> {
+    let archives = |mut apt: Command| -> Result<Vec<String>> {
+        let targets = apt.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
+        Ok(log.run(targets)?.lines().map(|uri| uri.trim_end_matches('/').to_owned()).collect())
+    };
+    let known = archives(Command::new("apt-get"))?;
+    if !known.is_empty() {
+        return Ok(known);
+    }
+    let apt = Apt::new(directory, log)?;
+    apt.update()?;
+    let fetched = archives(apt.command("apt-get", &[]))?;
+    apt.clean()?;
+    Ok(fetched)
+}
+
+/// The directory of this architecture's libraries in `lib`: `x86_64-linux-gnu` or such.
+pub fn libraries(lib: &Path) -> Result<PathBuf> {
+    let entries = fs::read_dir(lib).with_context(|| format!("could not read {}", lib.display()))?;
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(ARCH) && name.contains("-linux-gnu")
+    };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(is_ours)
+        .with_context(|| format!("no libraries for {ARCH} in {}", lib.display()))
 }
 
 /// Removes a directory, which need not exist.

@@ -1,0 +1,67 @@
+//! What it costs each renderer of a stream to write a transition, or a connection.
+
+mod stream;
+
+use std::io;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use probe::{
+    model::{Backend, Event},
+    render::{Json, Render, Style, Table, TimeFormat, View},
+};
+
+/// How much of a file is written at once.
+const BUFFER: usize = 1 << 16;
+
+const STYLE: Style = Style { width: 160, colour: true };
+
+/// The stream's beginning, all transitions, and all connections.
+fn events() -> (Event, Vec<Event>, Vec<Event>) {
+    let (host, given) = stream::tracked();
+    let ready = Event::Ready { host, backend: Backend::TpBtf, off: Vec::new(), existing: None };
+    let (mut transitions, mut connections) = (Vec::new(), Vec::new());
+    for given in given {
+        transitions.push(Event::Transition(given.transition));
+        connections.extend(given.ended.map(Event::Connection));
+    }
+    (ready, transitions, connections)
+}
+
+fn each(criterion: &mut Criterion) {
+    let (ready, transitions, connections) = events();
+    for (view, events, unit) in
+        [(View::Transitions, &transitions, "transition"), (View::Connections, &connections, "connection")]
+    {
+        let mut group = criterion.benchmark_group(format!("render/{unit}"));
+        group.throughput(Throughput::Elements(events.len() as u64));
+        for form in ["json", "table"] {
+            let begun = || {
+                let mut renderer: Box<dyn Render> = match form {
+                    "json" => Box::new(Json::new(view)),
+                    _ => Box::new(Table::new(STYLE, view, TimeFormat::Elapsed)),
+                };
+                renderer.event(&ready, &mut io::sink()).expect("a sink takes everything");
+                (renderer, Vec::with_capacity(2 * BUFFER))
+            };
+            group.bench_function(form, |bencher| {
+                bencher.iter_batched(
+                    begun,
+                    |(mut renderer, mut out)| {
+                        for event in events {
+                            // As a buffer in front of a file would.
+                            if out.len() > BUFFER {
+                                out.clear();
+                            }
+                            renderer.event(event, &mut out).expect("memory takes everything");
+                        }
+                        (renderer, out)
+                    },
+                    BatchSize::SmallInput,
+                );
+            });
+        }
+    }
+}
+
+criterion_group!(benches, each);
+criterion_main!(benches);

@@ -1,0 +1,127 @@
+//! What /proc says of a process: its CPU time, its memory, and the kernel programs that it has loaded.
+
+use std::{fs, io, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use nix::time::{ClockId, clock_gettime};
+
+/// The time that all processes share (CLOCK_MONOTONIC), in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |now| now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs())
+}
+
+/// A process by its id.
+#[derive(Clone, Copy, Debug)]
+pub struct Process(pub u32);
+
+/// A kernel program that a process holds, with the kernel's statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// `prog_id`
+    pub id: u64,
+    /// How often it has run while statistics were on.
+    pub runs: u64,
+    /// How long these runs took together.
+    pub run_ns: u64,
+}
+
+impl Process {
+    fn path(self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.0)).join(name)
+    }
+
+    /// The CPU time of all its threads that still run, user and system, to the nanosecond (`schedstat`).
+    pub fn cpu(self) -> Result<Duration> {
+        let mut total = Duration::ZERO;
+        for thread in fs::read_dir(self.path("task"))? {
+            let text = match fs::read_to_string(thread?.path().join("schedstat")) {
+                Ok(text) => text,
+                // The thread has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => continue,
+                Err(error) => return Err(error).context("this kernel has no schedstat (CONFIG_SCHED_INFO)"),
+            };
+            let on_cpu = text.split(' ').next().and_then(|field| field.parse().ok());
+            total += Duration::from_nanos(on_cpu.context("schedstat begins with a number")?);
+        }
+        Ok(total)
+    }
+
+    /// The most memory that it has had resident, in bytes (`VmHWM`), or has now (`VmRSS`).
+    pub fn memory(self, field: Memory) -> Result<u64> {
+        let status = fs::read_to_string(self.path("status"))?;
+        let name = match field {
+            Memory::Most => "VmHWM:",
+            Memory::Now => "VmRSS:",
+        };
+        let kilobytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().split(' ').next()?.parse::<u64>().ok());
+        kilobytes.map(|kilobytes| kilobytes * 1024).with_context(|| format!("no {name} in its status"))
+    }
+
+    /// The kernel programs that it holds, each once.
+    pub fn programs(self) -> Result<Vec<Program>> {
+        let mut programs = Vec::new();
+        for descriptor in fs::read_dir(self.path("fdinfo"))? {
+            match fs::read_to_string(descriptor?.path()) {
+                Ok(text) => programs.extend(program(&text)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        programs.sort_by_key(|program| program.id);
+        programs.dedup_by_key(|program| program.id);
+        Ok(programs)
+    }
+
+    /// Whether it has something attached: a kernel program, or a counter of perf's.
+    pub fn is_attached(self) -> bool {
+        let is_perf = |link: PathBuf| link.to_string_lossy().contains("[perf_event]");
+        let links = fs::read_dir(self.path("fd")).into_iter().flatten().flatten();
+        let has_perf = links.filter_map(|entry| fs::read_link(entry.path()).ok()).any(is_perf);
+        has_perf || self.programs().is_ok_and(|programs| !programs.is_empty())
+    }
+}
+
+/// Which number of its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// The most that it ever was.
+    Most,
+    /// What it is now.
+    Now,
+}
+
+/// The program that an fdinfo is about, if it is about one (`bpf_prog_show_fdinfo`).
+fn program(fdinfo: &str) -> Option<Program> {
+    let value = |name: &str| {
+        fdinfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
+    };
+    // A link's fdinfo has a prog_id, too.
+    value("prog_type")?;
+    Some(Program { id: value("prog_id")?, runs: value("run_cnt")?, run_ns: value("run_time_ns")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_told_from_a_link() {
+        let text = "pos:\t0\nflags:\t02000002\nprog_type:\t26\nprog_jited:\t1\nprog_tag:\tab12\nmemlock:\t4096\n\
+                    prog_id:\t71\nrun_time_ns:\t5100\nrun_cnt:\t10\nrecursion_misses:\t0\n";
+        assert_eq!(program(text), Some(Program { id: 71, runs: 10, run_ns: 5100 }));
+        assert_eq!(program("link_type:\ttracing\nlink_id:\t3\nprog_tag:\tab12\nprog_id:\t71\n"), None);
+        assert_eq!(program("pos:\t0\n"), None);
+    }
+
+    #[test]
+    fn this_process_runs_and_has_memory() {
+        let this = Process(std::process::id());
+        assert!(this.cpu().unwrap() > Duration::ZERO);
+        let (most, now) = (this.memory(Memory::Most).unwrap(), this.memory(Memory::Now).unwrap());
+        assert!(most > 100_000 && now > 100_000, "{most} {now}");
+        assert!(!this.is_attached());
+    }
+}

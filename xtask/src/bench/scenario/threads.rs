@@ -1,0 +1,42 @@
+//! How a tracer's kernel side fares with more CPUs: they share its ring, its maps, and their locks.
+
+use anyhow::Result;
+
+use super::run::traced;
+use crate::bench::{
+    Bench,
+    load::Churn,
+    statistics::Statistics,
+    table::{Column, Row, Table, Value},
+};
+
+/// Those with kernel programs, each of another kind: into a ring that all CPUs share, into one for each CPU, and none.
+const MEASURED: [&str; 6] =
+    ["probe json", "probe connections", "tcpstates", "tcplife", "bpftrace printf", "bpftrace count"];
+
+const THREADS: [u64; 3] = [1, 2, 4];
+
+const ABOUT: &str = "Time in a tracer's kernel programs for each transition, in nanoseconds, while one, two and four \
+    threads make connections. What more than one thread on as many CPUs adds is waiting for one another: for a lock, \
+    or for a cache line.";
+
+pub fn measure(bench: &mut Bench) -> Result<Table> {
+    let _on = Statistics::on()?;
+    let mut rows = Vec::new();
+    for tracer in bench.tracers_that(|tracer| MEASURED.contains(&tracer.name)) {
+        let mut values: Vec<Value> = Vec::new();
+        for threads in THREADS {
+            let run = traced(bench, &tracer, Churn::of(threads, bench.connections()));
+            values.push(bench.noted(&tracer, run).and_then(|run| run.kernel_ns).into());
+        }
+        if values.iter().any(|value| *value != Value::Absent) {
+            rows.push(Row { of: tracer.name.to_owned(), values });
+        }
+    }
+    let columns = vec![
+        Column { key: "kernel_ns_t1", title: "T1", digits: 0 },
+        Column { key: "kernel_ns_t2", title: "T2", digits: 0 },
+        Column { key: "kernel_ns_t4", title: "T4", digits: 0 },
+    ];
+    Ok(Table { name: "threads", about: ABOUT.to_owned(), columns, rows })
+}

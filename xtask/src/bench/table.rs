@@ -1,0 +1,236 @@
+//! What a scenario has measured, as a table: for people as markdown, for programs as JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::spread::Spread;
+
+/// One scenario's results.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// The scenario's name.
+    pub name: &'static str,
+    /// What was done and what the numbers mean, in a few sentences.
+    pub about: String,
+    /// What is told of each row.
+    pub columns: Vec<Column>,
+    /// The rows, in order.
+    pub rows: Vec<Row>,
+}
+
+/// One number of each row.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its name in the JSON, with its unit.
+    pub key: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    /// How many digits it has behind the point.
+    pub digits: usize,
+}
+
+/// What is measured, and what was.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The tracer, or the case.
+    pub of: String,
+    /// A value for each column.
+    pub values: Vec<Value>,
+}
+
+/// What stands in a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// It was not measured, or there is no such thing.
+    Absent,
+    /// Of several measurements.
+    Spread(Spread),
+    /// Of one, or the sum of all.
+    Number(f64),
+}
+
+impl From<Option<Spread>> for Value {
+    fn from(spread: Option<Spread>) -> Self {
+        spread.map_or(Self::Absent, Self::Spread)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Number(number as f64)
+    }
+}
+
+impl From<Option<f64>> for Value {
+    fn from(number: Option<f64>) -> Self {
+        number.map_or(Self::Absent, Self::Number)
+    }
+}
+
+impl Table {
+    /// As markdown, under its name, with what it is about.
+    pub fn section(&self) -> String {
+        format!("## {}\n\n{}\n\n{}", self.name, self.about, self.markdown())
+    }
+
+    /// The rows alone, as markdown with the cells aligned so that it is readable as it is.
+    pub fn markdown(&self) -> String {
+        let mut cells = vec![self.heading()];
+        cells.extend(self.rows.iter().map(|row| {
+            let values =
+                row.values.iter().zip(&self.columns).map(|(value, column)| value.text(column.digits));
+            std::iter::once(row.of.clone()).chain(values).collect()
+        }));
+        let widths: Vec<usize> = (0..=self.columns.len())
+            .map(|at| cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0))
+            .collect();
+        let mut text = String::new();
+        for (number, row) in cells.iter().enumerate() {
+            line(&mut text, row, &widths);
+            if number == 0 {
+                let rule = |(at, width): (usize, &usize)| {
+                    if at == 0 {
+                        "-".repeat(*width)
+                    } else {
+                        format!("{}:", "-".repeat(width.saturating_sub(1)))
+                    }
+                };
+                line(&mut text, &widths.iter().enumerate().map(rule).collect::<Vec<_>>(), &widths);
+            }
+        }
+        text
+    }
+
+    fn heading(&self) -> Vec<String> {
+        let titles = self.columns.iter().map(|column| column.title.to_owned());
+        std::iter::once(String::new()).chain(titles).collect()
+    }
+
+    /// As JSON: an object for each row.
+    pub fn json(&self) -> Json {
+        let rows: Vec<Json> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let mut object = Map::from_iter([("of".to_owned(), json!(row.of))]);
+                let values = row.values.iter().zip(&self.columns);
+                object.extend(values.map(|(value, column)| (column.key.to_owned(), value.json())));
+                Json::Object(object)
+            })
+            .collect();
+        json!({ "name": self.name, "about": self.about, "rows": rows })
+    }
+}
+
+impl Value {
+    fn text(&self, digits: usize) -> String {
+        match self {
+            Self::Absent => "·".to_owned(),
+            Self::Number(number) => grouped(*number, digits),
+            Self::Spread(Spread { median, rounds: 1, .. }) => grouped(*median, digits),
+            Self::Spread(Spread { median, min, max, .. }) => {
+                format!("{} ({}–{})", grouped(*median, digits), grouped(*min, digits), grouped(*max, digits))
+            }
+        }
+    }
+
+    fn json(&self) -> Json {
+        match self {
+            Self::Absent => Json::Null,
+            Self::Number(number) => json!(number),
+            Self::Spread(spread) => json!(spread),
+        }
+    }
+}
+
+fn line(text: &mut String, cells: &[String], widths: &[usize]) {
+    for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        let pad = " ".repeat(width - cell.chars().count());
+        // Text is read from the left, numbers from the right.
+        let _ = if at == 0 { write!(text, "| {cell}{pad} ") } else { write!(text, "| {pad}{cell} ") };
+    }
+    text.push_str("|\n");
+}
+
+/// A number with its thousands apart.
+fn grouped(number: f64, digits: usize) -> String {
+    let text = format!("{number:.digits$}");
+    let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
+    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, rest)| (whole, Some(rest)));
+    let mut grouped = sign.to_owned();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    fraction.map_or(grouped.clone(), |fraction| format!("{grouped}.{fraction}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        Table {
+            name: "throughput",
+            about: "What is kept.".to_owned(),
+            columns: vec![
+                Column { key: "kept", title: "kept", digits: 2 },
+                Column { key: "lost", title: "lost", digits: 0 },
+            ],
+            rows: vec![
+                Row {
+                    of: "probe json".to_owned(),
+                    values: vec![Spread::of([0.9, 0.8, 1.0]).into(), 0_u64.into()],
+                },
+                Row {
+                    of: "tcpstates".to_owned(),
+                    values: vec![Spread::of([0.31]).into(), 1_234_567.0.into()],
+                },
+                Row { of: "perf".to_owned(), values: vec![None::<Spread>.into(), Value::Absent] },
+            ],
+        }
+    }
+
+    #[test]
+    fn people_read_it_aligned() {
+        let expected = "\
+## throughput
+
+What is kept.
+
+|            |             kept |      lost |
+| ---------- | ---------------: | --------: |
+| probe json | 0.90 (0.80–1.00) |         0 |
+| tcpstates  |             0.31 | 1,234,567 |
+| perf       |                · |         · |
+";
+        assert_eq!(table().section(), expected);
+    }
+
+    #[test]
+    fn programs_read_every_number() {
+        let json = table().json();
+        assert_eq!(json["rows"][0]["kept"]["min"], 0.8);
+        assert_eq!(json["rows"][1]["lost"], 1_234_567.0);
+        assert_eq!(json["rows"][2]["of"], "perf");
+        assert_eq!(json["rows"][2]["kept"], Json::Null);
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, digits, text) in
+            [(0.0, 0, "0"), (999.0, 0, "999"), (1000.0, 0, "1,000"), (-12_345.678, 1, "-12,345.7")]
+        {
+            assert_eq!(grouped(number, digits), text);
+        }
+    }
+}

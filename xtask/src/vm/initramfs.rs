@@ -1,0 +1,107 @@
+//! What a machine begins with: the programs, the modules, the command and the files for it, as a cpio archive.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, BufWriter, Read, Write as _},
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use cpio::newc::{self, ModeFileType};
+
+use super::{agreed, kernel::Kernel, programs::Programs};
+
+/// The modules that are needed where they are not built in, each after those that it needs: the ports to the host,
+/// then what probe asks for.
+const MODULES: &[&str] = &[
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_console",
+    "inet_diag",
+    "tcp_diag",
+    "mptcp_diag",
+    "tun",
+];
+
+/// Writes the archive. `words` is the command, `files` a directory of what it finds in its working directory.
+pub fn write(
+    to: &Path,
+    kernel: &Kernel,
+    programs: &Programs,
+    words: &[OsString],
+    files: &Path,
+) -> Result<()> {
+    let mut archive = Archive { out: BufWriter::new(File::create(to)?) };
+    for directory in ["bin", "boot", "dev", agreed::MODULES, agreed::FILES] {
+        archive.directory(directory)?;
+    }
+    archive.file("init", &programs.init)?;
+    archive.file("bin/probe", &programs.probe)?;
+    archive.file(&format!("boot/config-{}", kernel.release), &kernel.config)?;
+    for (number, name) in MODULES.iter().enumerate() {
+        if let Some(module) = kernel.module(name)? {
+            let file = module.file_name().unwrap_or_default().to_string_lossy();
+            archive.file(&format!("{}/{number:02}-{file}", agreed::MODULES), &module)?;
+        }
+    }
+    let command: Vec<u8> = words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
+    archive.entry(agreed::COMMAND, ModeFileType::Regular, &mut command.as_slice(), command.len())?;
+    archive.tree(agreed::FILES, files)?;
+    archive.finish().with_context(|| format!("could not write {}", to.display()))
+}
+
+/// An archive that is being written.
+struct Archive {
+    out: BufWriter<File>,
+}
+
+impl Archive {
+    fn directory(&mut self, path: &str) -> Result<()> {
+        self.entry(path, ModeFileType::Directory, &mut io::empty(), 0)
+    }
+
+    fn file(&mut self, path: &str, from: &Path) -> Result<()> {
+        let mut file = File::open(from).with_context(|| format!("could not read {}", from.display()))?;
+        let length = file.metadata()?.len().try_into()?;
+        self.entry(path, ModeFileType::Regular, &mut file, length)
+    }
+
+    /// All that lies in a directory.
+    fn tree(&mut self, path: &str, from: &Path) -> Result<()> {
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let inside = format!("{path}/{}", entry.file_name().to_string_lossy());
+            if entry.file_type()?.is_dir() {
+                self.directory(&inside)?;
+                self.tree(&inside, &entry.path())?;
+            } else {
+                self.file(&inside, &entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        path: &str,
+        kind: ModeFileType,
+        content: &mut impl Read,
+        length: usize,
+    ) -> Result<()> {
+        let entry = newc::Builder::new(path.trim_start_matches('/')).mode(0o755).set_mode_file_type(kind);
+        let mut entry = entry.write(&mut self.out, length.try_into()?);
+        io::copy(content, &mut entry)?;
+        entry.finish()?;
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        newc::trailer(&mut self.out)?;
+        self.out.flush()
+    }
+}
