@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     cli::{Common, TraceArgs},
+    detect,
     model::Filter,
     net::child::{CommandError, Running},
     record::Writer,
@@ -140,7 +141,7 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, files: Files) -> Session 
         .recording(files.recording)
         .about(Filter { pids, ..filter })
         .selecting(selection)
-        .detecting(show::options(&args.show))
+        .detecting(detect::Options { summaries: takes_summaries(args), ..show::options(&args.show) })
         .asking(Box::new(LiveHost::new(!args.no_snapshot, args.time_wait)))
 }
 

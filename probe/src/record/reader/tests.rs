@@ -118,7 +118,10 @@ proptest! {
         let line = 1 + cut.iter().filter(|byte| **byte == b'\n').count() as u64;
         prop_assert_eq!(&kept[..back.len()], &back[..]);
         match error {
-            Some(ReadError::Truncated { place: Place::Line(place) }) => prop_assert_eq!(place, line),
+            // A line of which nothing but its end is missing is read.
+            Some(ReadError::Truncated { place: Place::Line(place) }) => {
+                prop_assert!(place == line || place == line + 1);
+            }
             Some(ReadError::Foreign(_)) => prop_assert!(cut.is_empty()),
             other => prop_assert!(false, "{other:?}"),
         }
