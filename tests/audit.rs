@@ -53,7 +53,8 @@ fn a_group_is_as_expected_on_either_backend() {
         }
         let end = objects.one("end");
         assert_eq!(number(&end["checks_passed"]), as_expected);
-        assert_eq!((number(&end["checks_failed"]), number(&end["lost"])), (0, 0));
+        // Another tracer's program on the same CPU may cost a report, which is then waited for in another try.
+        assert_eq!(number(&end["checks_failed"]), 0);
         assert!(as_expected >= 3 && number(&end["transitions"]) >= as_expected, "{end}");
     }
 }
@@ -68,6 +69,9 @@ fn behaviours_are_chosen_by_their_ids() {
     let refused = refused.expect("it was asked for");
     assert_eq!(refused["facts"][0]["observed"], "ECONNREFUSED");
     assert_eq!(refused["paths"][0]["observed"], serde_json::json!(["CLOSE", "SYN_SENT", "CLOSE"]));
+    assert_eq!(refused["needs"], serde_json::json!([]));
+    let crossing = objects.of("behaviour").find(|behaviour| behaviour["id"] == "open/simultaneous");
+    assert_eq!(crossing.expect("it was asked for")["needs"], serde_json::json!(["wire", "crossing SYNs"]));
 }
 
 #[test]
@@ -90,6 +94,8 @@ fn the_catalogue_is_listed_without_privilege() {
     }
     let one = Probe::new("audit --list open/refused").run().exits(0).silently();
     assert_eq!(one.stdout.lines().count(), 2, "{one}");
+    let needy = Probe::new("audit --list open/timeout").run().exits(0).silently();
+    assert!(needy.stdout.ends_with("(needs wire, net.ipv4.tcp_syn_retries)\n"), "{needy}");
 }
 
 #[test]
@@ -126,6 +132,14 @@ fn what_this_host_cannot_show_is_no_failure() {
     assert!(text(&unsupported[0]["reason"]).contains("modprobe tun"), "{outcome}");
 }
 
+/// Reports that do not tell their namespaces could be anybody's.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn without_type_information_nothing_is_said_of_the_kernel() {
+    let outcome = Probe::new("audit open/refused --no-btf").run().exits(3);
+    assert_eq!(outcome.saying(&["cannot be traced", "namespace", "BTF"]).stdout, "");
+}
+
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn ctrl_c_ends_with_what_was_done() {
@@ -148,7 +162,8 @@ fn ctrl_c_ends_with_what_was_done() {
 
 fn number_listed() -> usize {
     let listed = Probe::new("audit --list").run().exits(0);
-    listed.stdout.lines().filter(|line| line.starts_with("  ")).count()
+    // Under the first column is what did not fit on a line.
+    listed.stdout.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")).count()
 }
 
 /// An audit of what is quick, kept in a file.
@@ -161,34 +176,40 @@ fn diff(a: &Path, b: &Path, format: &str) -> Outcome {
     Probe::new(&format!("diff --format {format}")).arg(a).arg(b).run()
 }
 
+/// All of them, whole and at once, so that they are in each other's way: what came of a behaviour may depend neither on
+/// the load nor on the backend.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn ten_audits_of_one_kernel_give_no_difference() {
     let directory = TempDir::new().unwrap();
-    let first = directory.path().join("first");
-    save(&first, "");
-    for number in 1..10 {
-        let next = directory.path().join(format!("{number}"));
-        save(&next, "");
-        assert_eq!(fs::read_to_string(&next).unwrap(), fs::read_to_string(&first).unwrap());
-        let table = diff(&first, &next, "table").exits(0).silently();
-        assert!(table.stdout.ends_with("\nno difference\n"), "{table}");
-        assert_eq!(diff(&first, &next, "json").exits(0).silently().stdout, "");
+    let audits: Vec<_> = (0..10)
+        .map(|number| {
+            let file = directory.path().join(number.to_string());
+            let backend = if number % 2 == 0 { "tp_btf" } else { "tracepoint" };
+            let audit = Probe::new(&format!("audit --backend {backend} --save")).arg(&file).start();
+            (audit, file)
+        })
+        .collect();
+    let files: Vec<_> = audits
+        .into_iter()
+        .map(|(audit, file)| {
+            let outcome = audit.finish().exits(0).silently();
+            assert!(outcome.stdout.contains(&format!("\n{} as expected", number_listed())), "{outcome}");
+            file
+        })
+        .collect();
+    let (first, other) = (&files[0], &files[1]);
+    for (number, file) in files.iter().enumerate() {
+        let same = if number % 2 == 0 { first } else { other };
+        assert_eq!(fs::read_to_string(file).unwrap(), fs::read_to_string(same).unwrap());
     }
-}
-
-#[test]
-#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn both_backends_see_the_same_behaviours() {
-    let directory = TempDir::new().unwrap();
-    let [one, other] = ["tp_btf", "tracepoint"].map(|backend| {
-        let file = directory.path().join(backend);
-        save(&file, &format!("--backend {backend}"));
-        file
-    });
-    let objects = diff(&one, &other, "json").exits(1).silently().objects();
+    let table = diff(first, &files[2], "table").exits(0).silently();
+    assert!(table.stdout.ends_with("\nno difference\n"), "{table}");
+    assert_eq!(diff(first, &files[2], "json").exits(0).silently().stdout, "");
+    let objects = diff(first, other, "json").exits(1).silently().objects();
     schema::hold(&objects);
     assert_eq!(objects.one("difference")["subject"], "backend");
+    assert_eq!(diff(first, other, "json --behaviours").exits(0).silently().stdout, "");
 }
 
 #[test]
@@ -210,6 +231,8 @@ fn what_differs_is_told_with_both_sides() {
     let at = |word: &str| lines.iter().position(|line| line.ends_with(word));
     assert_eq!(at("connect  ECONNREFUSED").map(|at| at + 1), at("connect  ETIMEDOUT"), "{table}");
     assert!(at("1 behaviour differs").is_some(), "{table}");
+    let piped = Probe::new("diff -").arg(&one).stdin(fs::File::open(&other).unwrap()).run().exits(1);
+    assert!(piped.silently().stdout.ends_with("\n1 behaviour differs\n"));
 }
 
 #[test]
@@ -256,4 +279,19 @@ fn the_page_has_diagram_and_packets() {
         .run()
         .exits(2)
         .saying(&["same file"]);
+}
+
+/// What the README shows is an entry of the catalogue, word for word, and a short one.
+#[test]
+fn the_readme_shows_a_behaviour_as_it_is() {
+    let file = |path: &str| {
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let readme = file("../README.md");
+    let (_, section) = readme.split_once("### Adding a behaviour").expect("a section says how");
+    let (_, shown) = section.split_once("```rust\n").expect("with an example");
+    let (shown, _) = shown.split_once("```").expect("that ends");
+    assert!((5..30).contains(&shown.lines().count()), "{shown}");
+    assert!(file("src/audit/catalogue/open/refusal.rs").contains(shown), "no such entry: {shown}");
 }

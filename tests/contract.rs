@@ -196,6 +196,7 @@ const BEHAVIOUR: Fields = &[
     ("id", Text),
     ("name", Text),
     ("group", Name(&["open", "listen", "close", "ports"])),
+    ("needs", List(&Text)),
     ("status", Name(&["as-expected", "differs", "unsupported", "failed"])),
     ("expected", Text),
     ("observed", Text),

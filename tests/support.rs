@@ -71,6 +71,12 @@ impl Probe {
         self
     }
 
+    /// Gives it something to read.
+    pub fn stdin(mut self, from: impl Into<Stdio>) -> Self {
+        self.0.stdin(from);
+        self
+    }
+
     /// Changes the command in a way of the test's own.
     pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
         change(&mut self.0);

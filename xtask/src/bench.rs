@@ -18,7 +18,7 @@ mod tracer;
 use std::{
     env, fs,
     os::unix::process::CommandExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -91,7 +91,7 @@ pub fn bench(args: &Args) -> Result<()> {
         Some(probe) => probe.canonicalize().with_context(|| format!("no probe at {}", probe.display()))?,
         None => build()?,
     };
-    let mut bench = Bench::new(args, &probe);
+    let mut bench = Bench::new(args, &probe)?;
     let mut report = Report::begin(&probe)?;
     // Throughput takes the time that is left, so it comes last; it is the first in the report.
     let wanted = |scenario: &&Scenario| {
@@ -126,6 +126,8 @@ pub fn bench(args: &Args) -> Result<()> {
 fn optimised(args: &Args) -> Result<anyhow::Error> {
     let mut cargo = workspace::cargo("run");
     privilege::run_as_root(&mut cargo)?;
+    // Paths among the arguments are meant from here.
+    cargo.current_dir(env::current_dir()?);
     cargo.args(["--quiet", "--release", "--package", "xtask", "--"]).args(env::args_os().skip(1));
     if args.probe.is_none() {
         cargo.arg("--probe").arg(build()?);
@@ -152,7 +154,7 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(args: &'a Args, probe: &std::path::Path) -> Self {
+    fn new(args: &'a Args, probe: &Path) -> Result<Self> {
         let mut bench = Self {
             args,
             deadline: Instant::now() + Duration::from_secs(60 * args.minutes),
@@ -160,13 +162,14 @@ impl<'a> Bench<'a> {
             load: None,
             troubles: Vec::new(),
         };
-        let peers = Peers::new(args.peers.clone(), workspace::target_dir().join("bench/peers"));
+        let peers = Peers::new(args.peers.clone(), workspace::target_dir().join("bench/peers"))?;
         bench.tracers.extend(tracer::probe::modes(probe));
         let peers = peers.tracers(|names, error| bench.trouble(names, &error));
         bench.tracers.extend(peers);
         let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|text| name.contains(text));
         bench.tracers.retain(|tracer| is_wanted(tracer.name));
-        bench
+        ensure!(!bench.tracers.is_empty(), "no tracer has a name with one of the texts of --only");
+        Ok(bench)
     }
 
     /// The tracers that are there and asked for.

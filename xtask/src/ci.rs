@@ -21,12 +21,14 @@ type Steps = Vec<(&'static str, Duration, bool)>;
 pub fn ci() -> Result<()> {
     let mut steps = Steps::new();
     let toolchain = step(&mut steps, "set-up", setup::toolchain)?;
-    let checks: [(&str, Command); 5] = [
+    let checks: [(&str, Command); 6] = [
         ("format", cargo("fmt", &["--all", "--check"])),
         ("clippy, host", cargo("clippy", &["--workspace", "--all-targets", "--", "-D", "warnings"])),
         ("clippy, kernel side", clippy_of_kernel_side(&toolchain)),
         ("tests", cargo("xtask", &["test"])),
         ("documentation", documentation()),
+        // The one that is quickest to fetch; all of them are for `cargo xtask matrix` on demand.
+        ("kernel 6.1", cargo("xtask", &["matrix", "6.1"])),
     ];
     for (name, mut command) in checks {
         // A failure is in the table, and what was wrong stands above it.

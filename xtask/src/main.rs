@@ -4,6 +4,7 @@ mod apt;
 mod bench;
 mod ci;
 mod log;
+mod matrix;
 mod privilege;
 mod run;
 mod setup;
@@ -57,11 +58,13 @@ enum Chore {
         kernels: Vec<String>,
         #[command(flatten)]
         options: vm::machine::Options,
-        /// What follows `probe`; the host's own `doctor` where nothing does. Files in its working directory come
+        /// What follows `probe`; `doctor` where nothing does. Files in its working directory come
         /// from target/vm/KERNEL/files and go back there.
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// Audit Debian's kernels and the host's, and hold them against what is written down of them in tests/profiles.
+    Matrix(matrix::Matrix),
     /// Check format, lints, tests and documentation.
     Ci,
 }
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Chore::BenchLoad => bench::generate().map(success),
         Chore::BenchHold { connections } => bench::keep(connections).map(success),
         Chore::Vm { kernels, options, command } => vm::vm(&kernels, &command, &options),
+        Chore::Matrix(matrix) => matrix::matrix(&matrix).map(success),
         Chore::Ci => ci::ci().map(success),
     };
     done.unwrap_or_else(|error| {

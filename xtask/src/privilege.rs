@@ -1,7 +1,7 @@
 //! Root, which probe needs to read the kernel's events: whether one is it, and how cargo starts a
 //! program as it.
 
-use std::{env, fs, os::unix::fs::MetadataExt as _, process::Command};
+use std::{env, fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 use anyhow::{Result, bail};
 
@@ -20,13 +20,32 @@ pub fn run_as_root(cargo: &mut Command) -> Result<()> {
     if is_root() {
         return Ok(());
     }
-    if !Command::new("sudo").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        bail!("this needs root, and there is no sudo on this host: run it as root");
-    }
+    sudo()?;
     let target = match env::var("CARGO_BUILD_TARGET") {
         Ok(target) => target,
         Err(_) => workspace::host()?,
     };
     cargo.env(workspace::variable_of_target(&target, "RUNNER"), "sudo --preserve-env");
     Ok(())
+}
+
+/// A program, started as root.
+///
+/// # Errors
+/// One is not root and there is no sudo.
+pub fn as_root(program: &Path) -> Result<Command> {
+    if is_root() {
+        return Ok(Command::new(program));
+    }
+    let mut sudo = sudo()?;
+    sudo.arg(program);
+    Ok(sudo)
+}
+
+/// sudo, where there is one.
+fn sudo() -> Result<Command> {
+    if !Command::new("sudo").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        bail!("this needs root, and there is no sudo on this host: run it as root");
+    }
+    Ok(Command::new("sudo"))
 }

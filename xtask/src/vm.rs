@@ -14,9 +14,18 @@ pub mod machine;
 pub mod programs;
 mod qemu;
 
-use std::{ffi::OsString, fs, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 
 use self::{
     kernel::Kernel,
@@ -29,6 +38,8 @@ use crate::{log::Log, setup, workspace};
 /// All that machines are started with.
 pub struct Emulation {
     directory: PathBuf,
+    /// Held meanwhile: two runs would overwrite each other's files.
+    _lock: Flock<File>,
     qemu: Qemu,
     /// The programs, which run on the host as well.
     pub programs: Programs,
@@ -42,11 +53,12 @@ impl Emulation {
         setup::toolchain()?;
         let directory = workspace::target_dir().join("vm");
         fs::create_dir_all(&directory).with_context(|| format!("could not make {}", directory.display()))?;
+        let lock = lock(&directory.join("lock"))?;
         let log = Log::create(directory.join("setup.log"))?;
         let qemu = Qemu::provide(&directory, &log)?;
         let kernels = chosen.iter().map(|source| source.provide(&directory, &log));
         let kernels = kernels.collect::<Result<_>>()?;
-        Ok(Self { qemu, programs: programs::build()?, kernels, directory })
+        Ok(Self { qemu, programs: programs::build()?, kernels, directory, _lock: lock })
     }
 
     /// A machine for each of the kernels.
@@ -58,6 +70,20 @@ impl Emulation {
             directory: self.directory.join(kernel.name),
         })
     }
+}
+
+/// Waits until no other run holds the file.
+fn lock(path: &Path) -> Result<Flock<File>> {
+    let file = File::create(path).with_context(|| format!("could not write {}", path.display()))?;
+    let (file, error) = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => return Ok(lock),
+        Err(refused) => refused,
+    };
+    if error != Errno::EWOULDBLOCK {
+        return Err(error).with_context(|| format!("could not lock {}", path.display()));
+    }
+    eprintln!("waiting for another run that uses {}", path.display());
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
 }
 
 /// Runs a probe command on these kernels, one after the other; its exit code is the first that is not 0.

@@ -41,10 +41,13 @@ fn group() -> impl TypedValueParser<Value = BehaviourGroup> {
 /// `probe diff`
 #[derive(Args, Debug)]
 pub struct DiffArgs {
-    /// A profile, as `probe audit --save` writes it
+    /// A profile, as `probe audit --save` writes it; `-` is stdin
     pub a: PathBuf,
     /// The one to hold against it
     pub b: PathBuf,
+    /// Only what the kernels do, not what is known of them: releases, options, sysctls
+    #[arg(long)]
+    pub behaviours: bool,
     /// The form of the output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,

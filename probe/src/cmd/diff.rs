@@ -1,6 +1,11 @@
 //! `probe diff`: in what two kernels differ.
 
-use std::{fmt::Display, fs::File, io::BufReader, path::Path};
+use std::{
+    fmt::Display,
+    fs::File,
+    io::{self, BufReader},
+    path::Path,
+};
 
 use super::{
     exit::{Exit, Failure},
@@ -8,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::{DiffArgs, Format},
-    model::Profile,
+    model::{Difference, Profile},
     record::profile,
     render,
     session::SessionError,
@@ -17,7 +22,10 @@ use crate::{
 /// Holds two profiles against each other.
 pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let (a, b) = (read(&args.a)?, read(&args.b)?);
-    let differences = profile::compare(&a, &b);
+    let mut differences = profile::compare(&a, &b);
+    if args.behaviours {
+        differences.retain(|difference| matches!(difference, Difference::Behaviour { .. }));
+    }
     let mut out = output::stdout();
     let written = match args.format {
         Format::Json => render::diff::json(&differences, &mut out),
@@ -27,8 +35,12 @@ pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     outcome(written.map_err(SessionError::Output), |()| exit)
 }
 
+/// The profile in that file, or in what comes on stdin where it is called `-`.
 fn read(path: &Path) -> Result<Profile, Failure> {
     let at = |error: &dyn Display| Failure::usage(format!("{}: {error}", path.display()));
+    if path == Path::new("-") {
+        return profile::read(io::stdin().lock()).map_err(|error| at(&error));
+    }
     let file = File::open(path).map_err(|error| at(&error))?;
     profile::read(BufReader::new(file)).map_err(|error| at(&error))
 }

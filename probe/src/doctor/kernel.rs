@@ -199,6 +199,7 @@ fn refusal(subject: Subject, error: &LiveError) -> Facility {
             "loading BPF programs is not permitted",
             "run as root, or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN",
         ),
+        LiveError::TooOld(_) => subject.lacking(error.to_string(), "Linux 5.12"),
         other => subject.failed(other),
     }
 }

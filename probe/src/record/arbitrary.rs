@@ -16,7 +16,7 @@ use proptest::{array, collection, option, prelude::*, sample::select};
 
 pub use self::{
     derived::derived,
-    difference::difference,
+    difference::{difference, profile},
     host::{facility, hazard},
 };
 use super::word::Vocabulary;

@@ -6,7 +6,7 @@
 //! the scenarios said, from which everything else is made again. [`profile`] is what an audit keeps of a kernel.
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 mod format;
 mod names;
 mod output;
@@ -19,7 +19,7 @@ mod writer;
 
 use std::time::Duration;
 
-pub use output::Object;
+pub use output::{Lines, Object};
 pub use reader::{Entry, Place, ReadError, Reader};
 pub use schema::schema;
 pub use writer::Writer;

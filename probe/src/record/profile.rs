@@ -184,7 +184,7 @@ impl From<Entry> for Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing;
+    use crate::{model::testing, record::arbitrary};
 
     fn written(profile: &Profile) -> String {
         let mut out = Vec::new();
@@ -232,5 +232,22 @@ mod tests {
         assert!(wrong.contains("there is no state `SYN_LOST`") && wrong.contains("line"), "{wrong}");
         let more = refusal(&whole.replacen("\"arch\"", "\"arc\"", 1));
         assert!(more.contains("unknown field `arc`"), "{more}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_written_is_read(profile in arbitrary::profile(), cut in 0.0..1.0_f64) {
+            let text = written(&profile);
+            proptest::prop_assert_eq!(&read(text.as_bytes()).expect("a profile"), &profile);
+            proptest::prop_assert_eq!(compare(&profile, &profile), []);
+            // The last byte is a newline; without any other, it is no profile any more.
+            let rest = (text.len() as f64 * cut) as usize;
+            proptest::prop_assert!(rest + 1 >= text.len() || read(&text.as_bytes()[..rest]).is_err());
+        }
+
+        #[test]
+        fn what_differs_does_so_both_ways(a in arbitrary::profile(), b in arbitrary::profile()) {
+            proptest::prop_assert_eq!(compare(&a, &b).len(), compare(&b, &a).len());
+        }
     }
 }

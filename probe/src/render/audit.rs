@@ -222,8 +222,10 @@ pub fn write_details(style: Style, details: &[Detail<'_>], out: &mut dyn Write) 
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
-    use crate::{model::testing, render::testing as stream};
+    use crate::{model::testing, record::arbitrary, render::testing as stream};
 
     fn shown(width: usize, results: Vec<BehaviourResult>, plan: &[BehaviourResult], end: bool) -> String {
         let plan = plan.iter().map(|result| result.id.clone());
@@ -281,5 +283,21 @@ mod tests {
         table.event(&stream::end(), &mut out).expect("memory takes everything");
         let text = String::from_utf8(out).expect("text");
         assert!(text.contains("\x1b[38;5;2m2 as expected"), "{text:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_too_wide_and_no_control_character_gets_through(
+            event in arbitrary::derived(),
+            width in 80..200_usize,
+        ) {
+            let Event::Behaviour(mut result) = event else { return Ok(()) };
+            result.id = "open/any".to_owned();
+            let text = shown(width, vec![*result.clone()], &[*result], true);
+            for line in text.lines() {
+                proptest::prop_assert!(line.width() <= width, "{width} < {}: {line}", line.width());
+            }
+            proptest::prop_assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
+        }
     }
 }

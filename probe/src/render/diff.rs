@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::{
     audit::{pair, write_details},
-    sight::{gaps, lines},
+    sight::gaps,
     style::{Style, Tone},
     table::{
         grid::{Grid, paragraph},
@@ -47,22 +47,64 @@ pub fn table(
         paragraph(style, Tone::Faint, &title).flush_left().write(out)?;
     }
     facts(differences, style, out)?;
-    let mut behaviours = 0;
+    let mut tally = Tally::default();
+    let mut alone = [Vec::new(), Vec::new()];
     for difference in differences {
-        if let Difference::Behaviour { id, a, b, why } = difference {
-            behaviours += 1;
+        let Difference::Behaviour { id, a, b, why } = difference else { continue };
+        match (a.as_deref(), b.as_deref()) {
+            (Some(a), Some(b)) => {
+                tally.count(a, b);
+                writeln!(out)?;
+                behaviour(id, [a, b], why, style, out)?;
+            }
+            (a, _) => alone[usize::from(a.is_none())].push(id.as_str()),
+        }
+    }
+    for (side, ids) in ["A", "B"].into_iter().zip(&alone) {
+        if !ids.is_empty() {
             writeln!(out)?;
-            behaviour(id, [a.as_deref(), b.as_deref()], why, style, out)?;
+            let title = format!("in {side} alone: {}", ids.join(", "));
+            paragraph(style, Tone::Faint, &title).flush_left().write(out)?;
         }
     }
     writeln!(out)?;
-    let (tone, sum) = match (differences.len(), behaviours) {
-        (0, _) => (Tone::Good, "no difference".to_owned()),
-        (_, 0) => (Tone::Good, "no behaviour differs".to_owned()),
-        (_, number) => (Tone::Bad, words::count(number, "behaviour differs", "behaviours differ")),
+    let (tone, sum) = match differences.is_empty() {
+        true => (Tone::Good, "no difference".to_owned()),
+        false => tally.sum(alone.iter().map(Vec::len).sum()),
     };
     paragraph(style, tone, &sum).flush_left().write(out)?;
     out.flush()
+}
+
+/// What the behaviours that both profiles have come to.
+#[derive(Default)]
+struct Tally {
+    differing: u64,
+    incomparable: u64,
+}
+
+impl Tally {
+    fn count(&mut self, a: &Kept, b: &Kept) {
+        match a.is_whole() && b.is_whole() {
+            true => self.differing += 1,
+            false => self.incomparable += 1,
+        }
+    }
+
+    fn sum(&self, alone: usize) -> (Tone, String) {
+        let mut sums = vec![match self.differing {
+            0 => "no behaviour differs".to_owned(),
+            number => words::count(number, "behaviour differs", "behaviours differ"),
+        }];
+        sums.extend((self.incomparable > 0).then(|| format!("{} not compared", self.incomparable)));
+        sums.extend((alone > 0).then(|| format!("{alone} in one profile alone")));
+        let tone = match (self.differing, sums.len()) {
+            (1.., _) => Tone::Bad,
+            (0, 1) => Tone::Good,
+            (0, _) => Tone::Remarkable,
+        };
+        (tone, sums.join(" · "))
+    }
 }
 
 fn facts(differences: &[Difference], style: Style, out: &mut dyn Write) -> io::Result<()> {
@@ -87,34 +129,18 @@ fn facts(differences: &[Difference], style: Style, out: &mut dyn Write) -> io::R
 
 fn behaviour(
     id: &str,
-    [a, b]: [Option<&Kept>; 2],
+    [a, b]: [&Kept; 2],
     why: &[String],
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let says = a.or(b).map(|kept| kept.says.as_str()).unwrap_or_default();
-    paragraph(style, Tone::Heading, &format!("{id}: {says}")).flush_left().write(out)?;
+    paragraph(style, Tone::Heading, &format!("{id}: {}", a.says)).flush_left().write(out)?;
     let mut details = Vec::new();
-    match (a, b) {
-        (Some(a), Some(b)) => {
-            if a.status != b.status || a.reason.is_some() || b.reason.is_some() {
-                details.extend([("A", a), ("B", b)].map(|(side, kept)| (side, "", status(kept))));
-            }
-            if a.is_whole() && b.is_whole() {
-                details
-                    .extend(gaps(&a.observed, &b.observed).into_iter().flat_map(|gap| pair(gap, ["A", "B"])));
-            }
-        }
-        (a, b) => {
-            for (side, kept) in [("A", a), ("B", b)] {
-                details.push(match kept {
-                    Some(kept) => (side, "", status(kept)),
-                    None => (side, "", (Tone::Faint, "not in this profile".to_owned())),
-                });
-                let observed = kept.into_iter().flat_map(|kept| lines(&kept.observed));
-                details.extend(observed.map(|(name, text)| (side, name, (Tone::Plain, text))));
-            }
-        }
+    if a.status != b.status || a.reason.is_some() || b.reason.is_some() {
+        details.extend([("A", a), ("B", b)].map(|(side, kept)| (side, "", status(kept))));
+    }
+    if a.is_whole() && b.is_whole() {
+        details.extend(gaps(&a.observed, &b.observed).into_iter().flat_map(|gap| pair(gap, ["A", "B"])));
     }
     details.extend(why.iter().map(|why| ("why", "", (Tone::Remarkable, why.clone()))));
     write_details(style, &details, out)
@@ -128,8 +154,13 @@ fn status(kept: &Kept) -> (Tone, String) {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
-    use crate::{model::testing, record::profile::compare};
+    use crate::{
+        model::testing,
+        record::{arbitrary, profile::compare},
+    };
 
     fn shown(profiles: [&Profile; 2], width: usize) -> String {
         let mut out = Vec::new();
@@ -159,5 +190,20 @@ mod tests {
         let mut out = Vec::new();
         json(&compare(&a, &b), &mut out).expect("memory takes everything");
         insta::assert_snapshot!("json", String::from_utf8(out).expect("text"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_too_wide_and_no_control_character_gets_through(
+            a in arbitrary::profile(),
+            b in arbitrary::profile(),
+            width in 80..200_usize,
+        ) {
+            let text = shown([&a, &b], width);
+            for line in text.lines() {
+                proptest::prop_assert!(line.width() <= width, "{width} < {}: {line}", line.width());
+            }
+            proptest::prop_assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
+        }
     }
 }

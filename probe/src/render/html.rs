@@ -280,4 +280,30 @@ mod tests {
     fn an_audit_of_nothing_is_a_page_too() {
         assert!(page(&[]).contains("<b>0</b> as-expected"));
     }
+
+    proptest::proptest! {
+        /// Whatever a text is, the page has the same elements.
+        #[test]
+        fn a_text_changes_nothing_but_itself(text in "[<>&\"'/a-z!\\-\u{0}-\u{1f}]{1,12}") {
+            let told = |text: &str| {
+                let mut results = testing::results();
+                for result in &mut results {
+                    result.says = text.to_owned();
+                    result.reference = text.to_owned();
+                    result.reason = Some(text.to_owned());
+                    result.needs = vec![text.to_owned()];
+                    result.transitions.iter_mut().for_each(|(label, _)| *label = Some(text.to_owned()));
+                    for (name, _) in result.expected.facts.iter_mut().chain(&mut result.observed.facts) {
+                        *name = text.to_owned();
+                    }
+                }
+                page(&results)
+            };
+            let (plain, other) = (told("plain"), told(&text));
+            for sign in ['<', '>', '"'] {
+                proptest::prop_assert_eq!(plain.matches(sign).count(), other.matches(sign).count(), "{}", sign);
+            }
+            proptest::prop_assert!(!other.contains(|c: char| c.is_control() && c != '\n'));
+        }
+    }
 }

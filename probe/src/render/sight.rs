@@ -99,6 +99,7 @@ fn runs(a: &[State], b: &[State]) -> [Vec<Run>; 2] {
 #[cfg(test)]
 mod tests {
     use State::{Close, Established, SynRecv, SynSent};
+    use proptest::{collection, sample::select, strategy::Strategy};
 
     use super::*;
     use crate::model::testing::sight;
@@ -129,5 +130,25 @@ mod tests {
         let other = sight(&[], &[("connect", "success"), ("bind", "EADDRINUSE")]);
         let names: Vec<_> = gaps(&one, &other).into_iter().map(|gap| gap.name).collect();
         assert_eq!(names, ["a", "bind"]);
+    }
+
+    /// Any path, legal or not.
+    fn path() -> impl Strategy<Value = Vec<State>> {
+        collection::vec(select(&[Close, SynSent, SynRecv, Established][..]), 1..8)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_pieces_are_the_path_and_what_they_share_is_the_same(a in path(), b in path()) {
+            let sides = runs(&a, &b);
+            for (side, path) in sides.iter().zip([&a, &b]) {
+                let whole: Vec<_> = side.iter().map(|run| run.text.as_str()).collect();
+                proptest::prop_assert_eq!(whole.join(ARROW), path_text(path));
+            }
+            let shared = |side: &[Run]| -> Vec<String> {
+                side.iter().filter(|run| !run.alone).map(|run| run.text.clone()).collect()
+            };
+            proptest::prop_assert_eq!(shared(&sides[0]).join(ARROW), shared(&sides[1]).join(ARROW));
+        }
     }
 }

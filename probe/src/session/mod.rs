@@ -21,11 +21,12 @@ mod testing;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
     io::{self, Write},
     time::{Duration, Instant},
 };
 
+use foldhash::HashSet;
 use thiserror::Error;
 
 use self::{analysis::Analysis, companion::Accompanied, selection::Selector};
@@ -91,6 +92,9 @@ pub struct Session {
     found: BTreeSet<FindingKind>,
     totals: End,
     started: Instant,
+    /// Room for the source's next events, and for what is concluded from one.
+    events: Vec<Event>,
+    conclusions: Vec<Event>,
 }
 
 impl Session {
@@ -112,11 +116,13 @@ impl Session {
             transitions: Vec::new(),
             playing: None,
             follows_to_the_end: false,
-            closing: HashSet::new(),
+            closing: HashSet::default(),
             verdicts: Vec::new(),
             found: BTreeSet::new(),
             totals: End::default(),
             started: Instant::now(),
+            events: Vec::new(),
+            conclusions: Vec::new(),
         }
     }
 
@@ -220,10 +226,10 @@ impl Session {
         if self.recording.is_some() {
             return self.take_and_keep(source).await;
         }
-        // What the source delivered before an error counts.
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         let flow = source.batch(&mut events).await;
-        self.feed_all(events)?;
+        // What the source delivered before an error counts.
+        self.receive_all(events)?;
         Ok(flow?)
     }
 
@@ -232,19 +238,21 @@ impl Session {
         if self.recording.is_some() {
             return self.drain_and_keep(source);
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         let drained = source.drain(&mut events);
-        self.feed_all(events)?;
+        self.receive_all(events)?;
         Ok(drained?)
     }
 
-    fn feed_all(&mut self, events: Vec<Event>) -> Result<(), SessionError> {
-        for event in events {
-            if self.selector.is_full() {
-                break;
-            }
-            self.feed(event)?;
-        }
+    fn receive_all(&mut self, mut events: Vec<Event>) -> Result<(), SessionError> {
+        let lines_left = |session: &Self| !session.selector.is_full();
+        let received = events.iter_mut().try_for_each(|event| match lines_left(self) {
+            true => self.receive(event),
+            false => Ok(()),
+        });
+        events.clear();
+        self.events = events;
+        received?;
         self.flush()
     }
 

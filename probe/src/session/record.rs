@@ -87,11 +87,11 @@ impl Taker for Keeper<'_> {
         let done = if self.session.unseen.is_some() {
             self.session.keep_unseen(record)
         } else {
-            let event = record.decode();
+            let mut event = record.decode();
             // What the host says to a failed bind is in the event alone, and of a record that makes no sense nothing but
             // the loss is kept.
             let is_whole = !matches!(event, Event::BindFailed(_) | Event::Lost { .. });
-            self.session.feed_and_keep(event, is_whole.then_some(record.bytes()))
+            self.session.receive_and_keep(&mut event, is_whole.then_some(record.bytes()))
         };
         self.go_on(done)
     }

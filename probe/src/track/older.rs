@@ -4,7 +4,9 @@
 //! says whose a socket is, and between which ends. It says nothing of the order of events: a socket that it
 //! shows in one state may have reports to come of how it got there, its opening among them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::{MOST, shared::Shared};
 use crate::model::{Endpoints, Listed, Owner, Report, State};

@@ -1,6 +1,8 @@
 //! Owners that many sockets have, in memory once.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::model::Owner;
 

@@ -22,8 +22,14 @@ pub struct Peers {
 
 impl Peers {
     /// Looks in `directory`, on PATH, and in what an earlier run has left in `unpacked`.
-    pub fn new(directory: Option<PathBuf>, unpacked: PathBuf) -> Self {
-        Self { directory, unpacked }
+    ///
+    /// # Errors
+    /// There is no such directory.
+    pub fn new(directory: Option<PathBuf>, unpacked: PathBuf) -> Result<Self> {
+        let found = |named: PathBuf| {
+            named.canonicalize().with_context(|| format!("no directory {}", named.display()))
+        };
+        Ok(Self { directory: directory.map(found).transpose()?, unpacked })
     }
 
     /// All tracers whose programs are there. What is not is unpacked if it can be; if not, `missing` is told why.

@@ -118,10 +118,12 @@ impl Place {
         self.file("err")
     }
 
-    /// Its last words.
+    /// What it said of an error; its last words, if it did not call it one.
     fn last_words(&self) -> String {
         let text = fs::read_to_string(self.err()).unwrap_or_default();
-        text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let error = lines.clone().find(|line| line.to_lowercase().starts_with("error"));
+        error.or(lines.next_back()).unwrap_or("it said nothing").to_owned()
     }
 
     /// How many bytes there are in all its files.

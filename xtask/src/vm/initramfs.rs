@@ -105,3 +105,51 @@ impl Archive {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::kernel;
+
+    /// Every file of an archive, with its content.
+    fn read(archive: &Path) -> Vec<(String, String)> {
+        let mut file = File::open(archive).unwrap();
+        let mut all = Vec::new();
+        loop {
+            let mut entry = newc::Reader::new(file).unwrap();
+            if entry.entry().is_trailer() {
+                return all;
+            }
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            all.push((entry.entry().name().to_owned(), content));
+            file = entry.finish().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_machine_finds_all_that_it_needs() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let kernel = kernel::tests::unpacked(&at("kernel"), false);
+        let programs = Programs { probe: at("probe"), init: at("init") };
+        fs::create_dir_all(at("files/more")).unwrap();
+        for file in ["probe", "init", "files/more/recording"] {
+            fs::write(at(file), format!("{file}'s content")).unwrap();
+        }
+        let words = ["probe", "trace", "", "a b"].map(OsString::from);
+        write(&at("archive"), &kernel, &programs, &words, &at("files")).unwrap();
+        let files = read(&at("archive"));
+        let content = |path: &str| {
+            let found = files.iter().find(|(name, _)| name == path);
+            found.unwrap_or_else(|| panic!("{path} is missing in {files:?}")).1.as_str()
+        };
+        assert_eq!(content("init"), "init's content");
+        assert_eq!(content("bin/probe"), "probe's content");
+        assert_eq!(content("boot/config-9.9.9-cloud-amd64"), "config");
+        assert_eq!(content("modules/09-tun.ko.xz"), "a module");
+        assert_eq!(content("command"), "probe\0trace\0\0a b\0");
+        assert_eq!(content("files/more/recording"), "files/more/recording's content");
+        assert!(files.iter().all(|(name, _)| !name.starts_with('/')));
+    }
+}

@@ -148,3 +148,54 @@ fn find(directory: &Path, fits: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>
     }
     Ok(None)
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A kernel as its packages unpack it, in one layout or the other.
+    pub fn unpacked(root: &Path, in_boot: bool) -> Kernel {
+        let release = "9.9.9-cloud-amd64";
+        let modules = root.join(if in_boot { "lib/modules" } else { "usr/lib/modules" }).join(release);
+        let drivers = modules.join("kernel/drivers/net");
+        fs::create_dir_all(&drivers).unwrap();
+        let names = if in_boot {
+            ["vmlinuz-9.9.9-cloud-amd64", "config-9.9.9-cloud-amd64"]
+        } else {
+            ["vmlinuz", "config"]
+        };
+        let beside = if in_boot { root.join("boot") } else { modules };
+        fs::create_dir_all(&beside).unwrap();
+        for name in names {
+            fs::write(beside.join(name), name).unwrap();
+        }
+        fs::write(drivers.join("tunnel.ko"), "").unwrap();
+        fs::write(drivers.join(if in_boot { "tun.ko" } else { "tun.ko.xz" }), "a module").unwrap();
+        Kernel::unpacked("9.9", root).unwrap()
+    }
+
+    #[test]
+    fn a_kernel_is_found_in_either_layout() {
+        for in_boot in [true, false] {
+            let root = tempfile::tempdir().unwrap();
+            let kernel = unpacked(root.path(), in_boot);
+            assert_eq!(kernel.release, "9.9.9-cloud-amd64");
+            assert!(kernel.image.exists() && kernel.config.exists());
+            let module = kernel.module("tun").unwrap().expect("it is a module");
+            assert_eq!(fs::read_to_string(module).unwrap(), "a module");
+            assert_eq!(kernel.module("tcp_diag").unwrap(), None);
+        }
+        let empty = tempfile::tempdir().unwrap();
+        assert!(Kernel::unpacked("9.9", empty.path()).is_err());
+    }
+
+    #[test]
+    fn a_kernel_that_is_not_there_is_told_with_those_that_are() {
+        let names = |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
+        let error = chosen(&names(&["6.1", "4.19"])).err().expect("it is not there");
+        assert_eq!(error.to_string(), "there is no kernel `4.19` here; there are 5.10, 6.1, 6.12, sid");
+        let two: Vec<_> = chosen(&names(&["sid", "6.1"])).unwrap().iter().map(|source| source.name).collect();
+        assert_eq!(two, ["sid", "6.1"]);
+        assert_eq!(chosen(&[]).unwrap().len(), SOURCES.len());
+    }
+}

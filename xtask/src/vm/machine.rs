@@ -127,7 +127,9 @@ impl Machine<'_> {
         let told = fs::read_to_string(&status)?;
         let code = told.lines().nth(1).and_then(|code| code.parse().ok());
         let (Some(code), Some(exit)) = (code, exit) else {
-            bail!("{}", self.broken(exit, options, boot, &console)?);
+            let text = fs::read(&console)?;
+            let why = why(exit, options.deadline, boot.is_some(), &String::from_utf8_lossy(&text));
+            bail!("{self}: {why}\nAll of it is in {}", console.display());
         };
         ensure!(exit.success(), "the emulator failed: {exit}");
         tar::Archive::new(File::open(&archive)?)
@@ -153,32 +155,20 @@ impl Machine<'_> {
             .args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);
         Ok(qemu)
     }
+}
 
-    /// Why there is no exit code.
-    fn broken(
-        &self,
-        exit: Option<ExitStatus>,
-        options: &Options,
-        boot: Option<Duration>,
-        console: &Path,
-    ) -> Result<String> {
-        let text = fs::read(console)?;
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        let panicked = lines.iter().any(|line| line.contains("Kernel panic"));
-        let how = match exit {
-            None => format!("was given up after {} s", options.deadline),
-            Some(_) if panicked => "panicked".to_owned(),
-            Some(exit) => format!("ended without an exit code ({exit})"),
-        };
-        let when = if boot.is_some() { "while the command ran" } else { "before the command began" };
-        let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
-        Ok(format!(
-            "the kernel {} {how}, {when}. The last lines of its console, which is all in {}:\n{last}",
-            self.kernel.name,
-            console.display()
-        ))
-    }
+/// Why there is no exit code: by what became of the emulator, whether the command had begun, and the console.
+fn why(exit: Option<ExitStatus>, deadline: u64, has_begun: bool, console: &str) -> String {
+    let lines: Vec<&str> = console.lines().collect();
+    let panicked = lines.iter().any(|line| line.contains("Kernel panic"));
+    let how = match exit {
+        None => format!("it was given up after {deadline} s"),
+        Some(_) if panicked => "it panicked".to_owned(),
+        Some(exit) => format!("it ended without an exit code ({exit})"),
+    };
+    let when = if has_begun { "while the command ran" } else { "before the command began" };
+    let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
+    format!("{how}, {when}. The last lines of its console:\n{last}")
 }
 
 /// A path as QEMU's options take it, where a comma ends a value unless it is doubled.
@@ -199,5 +189,30 @@ fn wait(child: &mut Child, deadline: Instant, mut look: impl FnMut()) -> Result<
             return Ok(None);
         }
         thread::sleep(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_machine_is_said_with_the_consoles_last_lines() {
+        let exited = Some(ExitStatus::from_raw(0));
+        let late = why(None, 9, true, "");
+        assert!(late.starts_with("it was given up after 9 s, while the command ran."), "{late}");
+        let long: String = (0..100).map(|number| format!("line {number}\n")).collect();
+        let ended = why(exited, 9, false, &long);
+        assert!(ended.starts_with("it ended without an exit code (exit status: 0), before"), "{ended}");
+        assert!(ended.contains("line 99") && ended.contains("line 70") && !ended.contains("line 69"));
+        let panicked = why(exited, 9, false, "[    1.0] Kernel panic - not syncing: no init\n");
+        assert!(panicked.starts_with("it panicked, before the command began."), "{panicked}");
+    }
+
+    #[test]
+    fn a_comma_in_a_path_ends_no_option() {
+        assert_eq!(doubled(Path::new("/a,b/c")), "/a,,b/c");
     }
 }

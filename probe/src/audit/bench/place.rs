@@ -110,7 +110,7 @@ impl Ends {
     }
 
     /// What this side's kernel has sent to open, to end and to carry data: each segment once, however often it was
-    /// sent again. Bare ACKs are left out, whose number depends on the moment.
+    /// sent again; `nothing` where it has not. Bare ACKs are left out, whose number depends on the moment.
     #[must_use]
     pub fn carried(&self, side: Side) -> String {
         let mut seen = Vec::new();
@@ -125,7 +125,7 @@ impl Ends {
             seen.push(key);
             words.push(word(&segment));
         }
-        words.join(", ")
+        if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
     }
 }
 

@@ -1,9 +1,9 @@
-//! Any difference between two profiles.
+//! Any profile, and any difference between two.
 
 use proptest::{collection, option, prelude::*, sample::select};
 
 use super::{derived::sight, word};
-use crate::model::{Difference, FactKind, Kept};
+use crate::model::{Difference, FactKind, Kept, KernelFacts, Profile};
 
 /// Any of them.
 pub fn difference() -> BoxedStrategy<Difference> {
@@ -15,6 +15,20 @@ pub fn difference() -> BoxedStrategy<Difference> {
     let behaviour = (any::<String>(), sides, collection::vec(any::<String>(), 0..3))
         .prop_map(|(id, (a, b), why)| Difference::Behaviour { id, a, b, why });
     prop_oneof![fact, behaviour].boxed()
+}
+
+/// Any profile: no name is in it twice.
+pub fn profile() -> BoxedStrategy<Profile> {
+    let settings = || {
+        let named = collection::btree_map(any::<String>(), any::<Option<String>>(), 0..4);
+        named.prop_map(|settings| settings.into_iter().collect::<Vec<_>>())
+    };
+    let facts = (any::<[String; 2]>(), word(), option::of(settings()), settings()).prop_map(
+        |([kernel, arch], backend, config, sysctls)| KernelFacts { kernel, arch, backend, config, sysctls },
+    );
+    let behaviours = collection::btree_map(any::<String>(), kept(), 0..4)
+        .prop_map(|all| all.into_iter().map(|(id, kept)| Kept { id, ..kept }).collect());
+    (facts, behaviours).prop_map(|(facts, behaviours)| Profile { facts, behaviours }).boxed()
 }
 
 fn kept() -> BoxedStrategy<Kept> {

@@ -51,7 +51,7 @@ pub fn entry(result: &BehaviourResult) -> Markup {
             }
             dl {
                 dt { "Reference" } dd { (escape(&result.reference)) }
-                @if !result.needs.is_empty() { dt { "Needs" } dd { (result.needs.join(", ")) } }
+                @if !result.needs.is_empty() { dt { "Needs" } dd { (escape(&result.needs.join(", "))) } }
             }
             @if !result.packets.is_empty() { (sequence::svg(result)) }
             @if !result.transitions.is_empty() { (transitions(result)) }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{BATCH, Live, decode::peek};
+use super::{BATCH, Live, Pace, decode::peek};
 use crate::{
     model::{Event, Mono},
     net::clock,
@@ -22,9 +22,9 @@ struct Given {
 
 impl Live {
     /// Hands over what is in the ring now. Where it is empty, `asks` is whether the kernel side is asked what it has lost
-    /// since.
-    pub(super) fn give(&mut self, taker: &mut impl Taker, asks: bool) -> Result<(), SourceError> {
-        self.give_and_tell(taker, asks).map(drop)
+    /// since. Returns how much it was.
+    pub(super) fn give(&mut self, taker: &mut impl Taker, asks: bool) -> Result<usize, SourceError> {
+        self.give_and_tell(taker, asks).map(|given| given.number)
     }
 
     /// Hands over all that has come by now.
@@ -67,7 +67,14 @@ impl Live {
         asks: bool,
     ) -> Result<ControlFlow<()>, SourceError> {
         // Somewhere among what comes now, or before it.
-        let missed = self.misses.new_ones(asks).map_err(SourceError::Live)?;
+        let mut missed = 0;
+        if asks || !matches!(self.pace, Pace::Idle) {
+            missed = self.misses.new_ones().map_err(SourceError::Live)?;
+        }
+        if asks {
+            // What had been passed over at the first question has been taken by now, if it is.
+            missed += self.misses.new_ones().map_err(SourceError::Live)?;
+        }
         let missed = (missed > 0).then(|| Event::Lost { count: missed, place: "kernel".into() });
         let is_first = !self.pending.is_empty();
         let mut told = self.pending.drain(..).chain(missed);

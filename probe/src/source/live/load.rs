@@ -21,10 +21,16 @@ use super::{
     resets::{self, Resets},
     select::{self, Selection},
 };
-use crate::model::{Backend, Filter};
+use crate::{
+    model::{Backend, Filter, Host},
+    net::{host, memory},
+};
 
 /// The program on the BTF tracepoint.
 const TYPED: &str = "transition_btf";
+
+/// The first kernel that takes it: `bpf_get_socket_cookie` in tracing programs (c5dbb89fc2ac).
+const OLDEST_TYPED: [u32; 2] = [5, 12];
 
 /// The one that stands in where the kernel passes over that.
 const NESTED: &str = "transition_nested";
@@ -89,6 +95,9 @@ pub enum LiveError {
         /// The loader's word.
         source: ProgramError,
     },
+    /// The BTF tracepoint's program calls helpers that this kernel has not, or not there.
+    #[error("on a BTF tracepoint a socket's cookie and storage take Linux 5.12: this is {0}")]
+    TooOld(String),
     /// Type information.
     #[error(transparent)]
     Btf(#[from] BtfError),
@@ -175,23 +184,12 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
                 .map_err(|classic| LiveError::Backends(format!("{error}; and the fallback: {classic}")))
         }),
     };
-    give_back();
+    memory::give_back();
     loaded.map_err(|error| match error {
         LiveError::Format(FormatError::NotPermitted) => LiveError::NoPrivilege,
         error if is_permission(&error) => LiveError::NoPrivilege,
         error => error,
     })
-}
-
-/// Gives the memory that loading took back to the system. The allocator would keep it, for more of the same that never
-/// comes.
-fn give_back() {
-    #[cfg(target_env = "gnu")]
-    #[expect(unsafe_code, reason = "nix does not have this call")]
-    // SAFETY: it takes no pointer, and may be called at any time.
-    unsafe {
-        nix::libc::malloc_trim(0);
-    }
 }
 
 fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
@@ -213,7 +211,12 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
         // The programs take every RST to be marked: they have to be told otherwise.
         ebpf = load_object(options, &mut fields, resets.watched())?;
     }
-    attach_transitions(&mut ebpf, &types)?;
+    attach_transitions(&mut ebpf, &types).map_err(|error| {
+        debug!("{error}");
+        let Host { kernel, .. } = host::facts();
+        let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
+        if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
+    })?;
     resets.report(&mut ebpf, &types);
     let (reasons, resets_off) = resets.finish();
     let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();

@@ -12,7 +12,6 @@ use std::{
         fd::{AsFd as _, AsRawFd as _},
         unix::fs::FileExt as _,
     },
-    time::{Duration, Instant},
 };
 
 use aya::{
@@ -21,9 +20,6 @@ use aya::{
 };
 
 use super::LiveError;
-
-/// How long the kernel's answer will do.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a program's fdinfo calls the count.
 const COUNT: &str = "recursion_misses:";
@@ -38,8 +34,6 @@ pub struct Misses {
     passed_over: u64,
     settled: u64,
     told: u64,
-    /// When it was asked last.
-    asked: Instant,
 }
 
 impl Misses {
@@ -50,17 +44,12 @@ impl Misses {
             PerCpuArray::try_from(nested).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let fd = ebpf.program(program).and_then(|program| program.fd().ok());
         let info = fd.and_then(|fd| File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok());
-        Ok(Self { info, nested, passed_over: 0, settled: 0, told: 0, asked: Instant::now() })
+        Ok(Self { info, nested, passed_over: 0, settled: 0, told: 0 })
     }
 
-    /// How many there have been since this was asked last. The kernel is not asked again within [`PAUSE`], unless the
-    /// answer is needed `now`.
-    pub fn new_ones(&mut self, now: bool) -> io::Result<u64> {
+    /// How many there have been since this was asked last.
+    pub fn new_ones(&mut self) -> io::Result<u64> {
         let Some(info) = &self.info else { return Ok(0) };
-        if !now && self.asked.elapsed() < PAUSE {
-            return Ok(0);
-        }
-        self.asked = Instant::now();
         let mut text = [0; 1024];
         let length = info.read_at(&mut text, 0)?;
         let passed_over = count(&String::from_utf8_lossy(&text[..length]));

@@ -27,10 +27,12 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
     for entries in ENTRIES {
         let others = networks(entries);
         let meant = networks(entries - 1).chain(["127.0.0.0/8".to_owned()]);
-        cases
-            .push((format!("{entries} ports, none meant"), json.with(["--port".to_owned(), ports(entries)])));
-        cases.push((format!("{entries} networks, none meant"), json.with(flags(others))));
-        cases.push((format!("{entries} networks, all meant"), json.with(flags(meant))));
+        cases.push((
+            format!("ports: {entries}, none meant"),
+            json.with(["--port".to_owned(), ports(entries)]),
+        ));
+        cases.push((format!("networks: {entries}, none meant"), json.with(flags(others))));
+        cases.push((format!("networks: {entries}, all meant"), json.with(flags(meant))));
     }
     let churn = Churn::of(1, bench.connections());
     let (names, tracers): (Vec<String>, Vec<Tracer>) = cases.into_iter().unzip();

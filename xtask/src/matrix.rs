@@ -1,0 +1,181 @@
+//! `cargo xtask matrix`: what the TCP of several kernels does, held against what is written down of them.
+//!
+//! - [`profile`]: what an audit kept of one kernel
+//! - [`page`]: several kernels side by side
+
+mod page;
+mod profile;
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use self::profile::Profile;
+use crate::{
+    privilege,
+    vm::{
+        Emulation,
+        machine::{Machine, Options},
+        programs::Programs,
+    },
+    workspace,
+};
+
+/// The files of an audit, in the directory that it runs in.
+const FILES: [&str; 2] = ["profile.json", "page.html"];
+
+/// What an audit is asked.
+const AUDIT: [&str; 5] = ["audit", "--save", FILES[0], "--html", FILES[1]];
+
+/// The page's name, among the profiles.
+const PAGE: &str = "README.md";
+
+/// How the matrix is run.
+#[derive(clap::Args)]
+pub struct Matrix {
+    /// Which kernels: 5.10, 6.1, 6.12 or sid; all of them, and the host's, where none is named
+    kernels: Vec<String>,
+    /// Write down what the kernels do now, in place of holding it against what was written down
+    #[arg(long)]
+    bless: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Audits the kernels, and compares.
+pub fn matrix(matrix: &Matrix) -> Result<()> {
+    let out = workspace::target_dir().join("matrix");
+    fs::create_dir_all(&out).with_context(|| format!("could not make {}", out.display()))?;
+    let emulation = Emulation::provide(&matrix.kernels)?;
+    let mut names = Vec::new();
+    for machine in emulation.machines() {
+        eprintln!("=== {machine}");
+        audit_in(&machine, &matrix.options, &out)?;
+        names.push(machine.kernel.name.to_owned());
+    }
+    if matrix.kernels.is_empty() {
+        names.push(audit_here(&emulation.programs, &out)?);
+    }
+    let kept = kept();
+    if matrix.bless {
+        fs::create_dir_all(&kept)?;
+        for name in &names {
+            let seen = of(&out, name, profile::EXTENSION);
+            let profile = Profile::read(&seen)?;
+            let failed: Vec<_> =
+                profile.behaviours.iter().filter(|one| one.status == profile::FAILED).collect();
+            ensure!(
+                failed.is_empty(),
+                "of {name} the audit failed in part: see {}",
+                of(&out, name, "txt").display()
+            );
+            fs::copy(seen, of(&kept, name, profile::EXTENSION))?;
+        }
+        fs::write(kept.join(PAGE), page::of(&Profile::all(&kept)?))?;
+        eprintln!("Written down in {}.", kept.display());
+    }
+    let seen = names.iter().map(|name| Profile::read(&of(&out, name, profile::EXTENSION)));
+    fs::write(out.join(PAGE), page::of(&seen.collect::<Result<Vec<_>>>()?))?;
+    eprintln!("\nThe profiles, the pages and {PAGE} are in {}.", out.display());
+    hold(&emulation.programs, &names, &out, &kept)
+}
+
+/// Where what the kernels do is written down.
+fn kept() -> PathBuf {
+    workspace::root().join("tests/profiles")
+}
+
+/// A kernel's file of that kind: a version is no file name's extension.
+fn of(directory: &Path, name: &str, kind: &str) -> PathBuf {
+    directory.join(format!("{name}.{kind}"))
+}
+
+/// Audits a kernel in its machine, with its profile, its page and its table in `out`.
+fn audit_in(machine: &Machine, options: &Options, out: &Path) -> Result<()> {
+    let name = machine.kernel.name;
+    let table = of(out, name, "txt");
+    let mut text = File::create(&table).with_context(|| format!("could not write {}", table.display()))?;
+    let ended = machine.run(&AUDIT.map(Into::into), options, &mut text)?;
+    eprintln!("=== {ended}");
+    finish(name, ended.code.into(), &machine.files(), &table, out)
+}
+
+/// Audits the host's kernel; returns what it is called.
+fn audit_here(programs: &Programs, out: &Path) -> Result<String> {
+    let name = host_version()?;
+    eprintln!("=== the host's kernel, {name}");
+    let table = of(out, &name, "txt");
+    let mut audit = privilege::as_root(&programs.probe)?;
+    audit.args(AUDIT).current_dir(out).stdout(File::create(&table)?);
+    let status = audit.status().context("could not run probe")?;
+    finish(&name, status.code().unwrap_or(-1), out, &table, out)?;
+    Ok(name)
+}
+
+/// Shows how an audit went, and puts its files in their place.
+fn finish(name: &str, code: i32, files: &Path, table: &Path, out: &Path) -> Result<()> {
+    ensure!(
+        matches!(code, 0 | 1),
+        "the audit of {name} ended with exit code {code}: see {}",
+        table.display()
+    );
+    let text = fs::read_to_string(table)?;
+    // The last line says how long it took.
+    if let Some(sum) = text.trim_end().lines().rev().nth(1) {
+        eprintln!("{sum}");
+    }
+    for (file, extension) in FILES.into_iter().zip([profile::EXTENSION, "html"]) {
+        let to = of(out, name, extension);
+        fs::rename(files.join(file), &to).with_context(|| format!("could not write {}", to.display()))?;
+    }
+    Ok(())
+}
+
+/// What the running kernel is called: the first two numbers of its release.
+fn host_version() -> Result<String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(release.split('.').take(2).collect::<Vec<_>>().join("."))
+}
+
+/// Holds each kernel against what is written down of it, and shows in what it differs.
+fn hold(programs: &Programs, names: &[String], out: &Path, kept: &Path) -> Result<()> {
+    let mut differing = Vec::new();
+    for name in names {
+        let written = of(kept, name, profile::EXTENSION);
+        if !written.exists() {
+            eprintln!("{name}: nothing is written down of it; `cargo xtask matrix --bless` does that");
+            continue;
+        }
+        let mut diff = Command::new(&programs.probe);
+        diff.args(["diff", "--behaviours"]).args([&written, &of(out, name, profile::EXTENSION)]);
+        let output = diff.output().context("could not run probe")?;
+        match output.status.code() {
+            Some(0) => eprintln!("{name}: as written down"),
+            Some(1) => {
+                eprintln!("{name}: not as written down in {} (A)", written.display());
+                io::stderr().write_all(&output.stdout)?;
+                differing.push(name.as_str());
+            }
+            _ => bail!("probe diff failed: {}", String::from_utf8_lossy(&output.stderr).trim()),
+        }
+    }
+    ensure!(differing.is_empty(), "not as written down: {}", differing.join(", "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_of_the_profiles() {
+        let written = fs::read_to_string(kept().join(PAGE)).expect("there is a page");
+        let page = page::of(&Profile::all(&kept()).expect("there are profiles"));
+        assert!(written == page, "`cargo xtask matrix --bless` writes it anew");
+    }
+}

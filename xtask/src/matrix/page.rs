@@ -1,0 +1,243 @@
+//! Several kernels side by side, as a page that the repository's host renders.
+
+use std::fmt::Write as _;
+
+use super::profile::{AS_EXPECTED, Behaviour, Profile, Values};
+
+/// What the page begins with.
+const HEAD: &str = "# What the TCP of these kernels does
+
+`cargo xtask matrix --bless` wrote this page and the profiles beside it: `probe audit --save` on Debian's kernels, each
+in a virtual machine, and on the kernel of the machine that it was run on. `cargo xtask matrix` audits them again and
+fails where one does something else than is written down here; `probe diff A B` compares any two.
+";
+
+/// The page.
+pub fn of(profiles: &[Profile]) -> String {
+    let mut page = HEAD.to_owned();
+    counts(profiles, &mut page);
+    let alike: Vec<Vec<Option<&Behaviour>>> = rows(profiles);
+    let (same, differing): (Vec<_>, Vec<_>) = alike.into_iter().partition(|row| is_same(row));
+    differences(profiles, &differing, &mut page);
+    departures(&same, &mut page);
+    facts(profiles, &mut page);
+    all(profiles, &mut page);
+    page
+}
+
+/// What each kernel does in each behaviour, ordered by id.
+fn rows(profiles: &[Profile]) -> Vec<Vec<Option<&Behaviour>>> {
+    let mut ids: Vec<&str> = profiles
+        .iter()
+        .flat_map(|profile| &profile.behaviours)
+        .map(|behaviour| behaviour.id.as_str())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter().map(|id| profiles.iter().map(|profile| profile.behaviour(id)).collect()).collect()
+}
+
+fn is_same(row: &[Option<&Behaviour>]) -> bool {
+    row.windows(2).all(|pair| match pair {
+        [Some(one), Some(next)] => one.is_as(next),
+        _ => false,
+    })
+}
+
+fn counts(profiles: &[Profile], page: &mut String) {
+    heading(profiles, "", page);
+    row("release", profiles.iter().map(|profile| profile.kernel.clone()), page);
+    row("observed by", profiles.iter().map(|profile| profile.backend.clone()), page);
+    row("behaviours", profiles.iter().map(|profile| profile.behaviours.len()), page);
+    let count = |is_so: fn(&Behaviour) -> bool| {
+        profiles.iter().map(move |profile| profile.behaviours.iter().filter(|one| is_so(one)).count())
+    };
+    row("as expected", count(|one| one.status == AS_EXPECTED), page);
+    row("of these by a known variant", count(|one| one.variant.is_some()), page);
+    row("differ", count(|one| one.status == "differs"), page);
+    row("unsupported", count(|one| one.status == "unsupported"), page);
+}
+
+fn differences(profiles: &[Profile], rows: &[Vec<Option<&Behaviour>>], page: &mut String) {
+    *page += "\n## Where they differ\n";
+    for all in rows {
+        let Some(first) = all.iter().copied().flatten().next() else { continue };
+        let _ = write!(page, "\n### `{}`\n\n{}\n\n", first.id, sentence(&first.says));
+        let usual =
+            all.iter().copied().flatten().find(|one| one.status == AS_EXPECTED && one.variant.is_none());
+        for (kernels, one) in groups(profiles, all) {
+            let what = match one {
+                None => "not audited".to_owned(),
+                Some(one) => telling(one, usual),
+            };
+            let _ = writeln!(page, "- **{}**: {what}", kernels.join(", "));
+        }
+    }
+}
+
+/// The kernels that do the same, together.
+fn groups<'a>(
+    profiles: &'a [Profile],
+    row: &[Option<&'a Behaviour>],
+) -> Vec<(Vec<&'a str>, Option<&'a Behaviour>)> {
+    let mut groups: Vec<(Vec<&str>, Option<&Behaviour>)> = Vec::new();
+    for (profile, one) in profiles.iter().zip(row) {
+        let same =
+            groups.iter_mut().find(|(_, other)| is_same(&[*one, *other]) || one.is_none() && other.is_none());
+        match same {
+            Some((kernels, _)) => kernels.push(&profile.name),
+            None => groups.push((vec![&profile.name], *one)),
+        }
+    }
+    groups
+}
+
+/// What one kernel does, and what of it is otherwise than usual.
+fn telling(one: &Behaviour, usual: Option<&Behaviour>) -> String {
+    let why = one.variant.as_ref().or(one.reason.as_ref());
+    let mut text = match (why, one.status.as_str()) {
+        (Some(why), AS_EXPECTED) => why.clone(),
+        (Some(why), status) => format!("{status}: {why}"),
+        (None, AS_EXPECTED) => "as the entry says".to_owned(),
+        (None, status) => status.to_owned(),
+    };
+    if let Some(usual) = usual.filter(|_| one.variant.is_some()) {
+        let seen: Vec<String> = one.beside(usual).iter().map(|seen| format!("`{seen}`")).collect();
+        let _ = write!(text, ". Seen: {}", seen.join(", "));
+    }
+    text
+}
+
+/// Where all of them do otherwise than is written.
+fn departures(rows: &[Vec<Option<&Behaviour>>], page: &mut String) {
+    let all = rows.iter().filter_map(|row| row.first().copied().flatten());
+    let departing: Vec<_> = all.filter_map(|one| Some((one, one.variant.as_ref()?))).collect();
+    if departing.is_empty() {
+        return;
+    }
+    *page += "\n## Where all of them depart from what is written\n\n";
+    for (one, why) in departing {
+        let _ = writeln!(page, "- `{}`: {}. {}", one.id, one.says, sentence(why));
+    }
+}
+
+/// The options and sysctls in which they differ.
+fn facts(profiles: &[Profile], page: &mut String) {
+    *page += "\n## How they are built and set\n\nOptions and defaults that TCP's behaviour depends on, where they differ.\n";
+    heading(profiles, "", page);
+    let none = Values::new();
+    let kinds: [fn(&Profile) -> Option<&Values>; 2] =
+        [|profile| profile.config.as_ref(), |profile| Some(&profile.sysctls)];
+    for of in kinds {
+        let mut names: Vec<&String> =
+            profiles.iter().filter_map(of).flat_map(|values| values.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let values: Vec<&str> = profiles
+                .iter()
+                .map(|profile| {
+                    of(profile).unwrap_or(&none).get(name).and_then(Option::as_deref).unwrap_or("–")
+                })
+                .collect();
+            if values.windows(2).any(|pair| pair[0] != pair[1]) {
+                row(&format!("`{name}`"), values.into_iter(), page);
+            }
+        }
+    }
+}
+
+/// Every behaviour, on every kernel.
+fn all(profiles: &[Profile], page: &mut String) {
+    *page += "\n## All of them\n\n✓ as the entry says, v as a known variant of it does, – not there, ✗ otherwise.\n";
+    heading(profiles, "", page);
+    for all in rows(profiles) {
+        let Some(first) = all.iter().copied().flatten().next() else { continue };
+        let sign = |one: &Option<&Behaviour>| match one {
+            None => "",
+            Some(Behaviour { variant: Some(_), .. }) => "v",
+            Some(one) if one.status == AS_EXPECTED => "✓",
+            Some(one) if one.status == "unsupported" => "–",
+            Some(_) => "✗",
+        };
+        row(&format!("`{}`", first.id), all.iter().map(sign), page);
+    }
+}
+
+fn heading(profiles: &[Profile], what: &str, page: &mut String) {
+    page.push('\n');
+    row(what, profiles.iter().map(|profile| &profile.name), page);
+    row("---", profiles.iter().map(|_| "---"), page);
+}
+
+fn row<T: std::fmt::Display>(what: &str, cells: impl Iterator<Item = T>, page: &mut String) {
+    let _ = write!(page, "| {what} |");
+    for cell in cells {
+        let _ = write!(page, " {} |", cell.to_string().replace('|', "\\|"));
+    }
+    page.push('\n');
+}
+
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(name: &str, behaviours: &str) -> Profile {
+        let text = format!(
+            r#"{{"kernel":"{name}.1","backend":"tp_btf","config":{{"CONFIG_TUN":"m"}},
+                "sysctls":{{"net.ipv4.tcp_ecn":"{name}"}},"behaviours":[{behaviours}]}}"#
+        );
+        Profile { name: name.to_owned(), ..serde_json::from_str(&text).unwrap() }
+    }
+
+    fn behaviour(id: &str, more: &str, fact: &str) -> String {
+        format!(
+            r#"{{"id":"{id}","name":"it opens",{more},"paths":{{"a":"CLOSE SYN_SENT"}},"facts":{{"connect":"{fact}"}}}}"#
+        )
+    }
+
+    #[test]
+    fn what_differs_stands_with_its_cause() {
+        let plain = r#""status":"as-expected""#;
+        let variant = r#""status":"as-expected","variant":"before 9.2: otherwise""#;
+        let gated = r#""status":"unsupported","reason":"not before Linux 9.2""#;
+        let old = [behaviour("open/a", variant, "EAGAIN"), behaviour("open/b", gated, "")];
+        let new = [behaviour("open/a", plain, "success"), behaviour("open/b", plain, "success")];
+        let newest =
+            [behaviour("open/a", plain, "success"), behaviour("open/b", r#""status":"differs""#, "EIO")];
+        let profiles = [("9.1", old), ("9.2", new), ("9.3", newest)];
+        let page = of(&profiles.map(|(name, behaviours)| profile(name, &behaviours.join(","))));
+        for line in [
+            "| as expected | 1 | 2 | 1 |",
+            "| of these by a known variant | 1 | 0 | 0 |",
+            "| differ | 0 | 0 | 1 |",
+            "### `open/a`\n\nIt opens.",
+            "- **9.1**: before 9.2: otherwise. Seen: `connect: EAGAIN`",
+            "- **9.2, 9.3**: as the entry says",
+            "- **9.1**: unsupported: not before Linux 9.2",
+            "- **9.3**: differs",
+            "| `net.ipv4.tcp_ecn` | 9.1 | 9.2 | 9.3 |",
+            "| `open/a` | v | ✓ | ✓ |",
+            "| `open/b` | – | ✓ | ✗ |",
+        ] {
+            assert!(page.contains(&format!("{line}\n")), "{line}\nis not in\n{page}");
+        }
+        assert!(!page.contains("CONFIG_TUN"), "all have it alike:\n{page}");
+    }
+
+    #[test]
+    fn what_all_do_otherwise_than_written_is_told_once() {
+        let variant = r#""status":"as-expected","variant":"Linux has its own way""#;
+        let profiles = ["9.1", "9.2"].map(|name| profile(name, &behaviour("open/a", variant, "EIO")));
+        let page = of(&profiles);
+        assert!(page.contains("- `open/a`: it opens. Linux has its own way.\n"), "{page}");
+        assert!(!page.contains("### "), "{page}");
+    }
+}
