@@ -61,6 +61,7 @@ impl<'a> Apt<'a> {
              Dir::Log \"{0}/log\";\n\
              Debug::NoLocking \"true\";\n\
              APT::Sandbox::User \"root\";\n\
+             APT::Update::Error-Mode \"any\";\n\
              Acquire::Languages \"none\";\n\
              Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
              #clear APT::Update::Post-Invoke;\n\
@@ -86,7 +87,7 @@ impl<'a> Apt<'a> {
         self.directory.join("packages")
     }
 
-    /// Fetches the lists of what there is.
+    /// Fetches the lists of what there is. It fails where one of the sources does.
     pub fn update(&self) -> Result<()> {
         self.log.run(&mut self.command("apt-get", &["update"])).map(drop)
     }

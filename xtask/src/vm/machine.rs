@@ -128,8 +128,7 @@ impl Machine<'_> {
         let code = told.lines().nth(1).and_then(|code| code.parse().ok());
         let (Some(code), Some(exit)) = (code, exit) else {
             let text = fs::read(&console)?;
-            let why = why(exit, options.deadline, boot.is_some(), &String::from_utf8_lossy(&text));
-            bail!("{self}: {why}\nAll of it is in {}", console.display());
+            bail!("{self}: {}", why(exit, options.deadline, boot.is_some(), &String::from_utf8_lossy(&text)));
         };
         ensure!(exit.success(), "the emulator failed: {exit}");
         tar::Archive::new(File::open(&archive)?)
@@ -167,8 +166,9 @@ fn why(exit: Option<ExitStatus>, deadline: u64, has_begun: bool, console: &str) 
         Some(exit) => format!("it ended without an exit code ({exit})"),
     };
     let when = if has_begun { "while the command ran" } else { "before the command began" };
-    let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
-    format!("{how}, {when}. The last lines of its console:\n{last}")
+    let last = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+    let said = if last.is_empty() { " nothing".to_owned() } else { format!("\n{}", last.join("\n")) };
+    format!("{how}, {when}. Its console said at last:{said}")
 }
 
 /// A path as QEMU's options take it, where a comma ends a value unless it is doubled.
@@ -202,7 +202,10 @@ mod tests {
     fn what_became_of_a_machine_is_said_with_the_consoles_last_lines() {
         let exited = Some(ExitStatus::from_raw(0));
         let late = why(None, 9, true, "");
-        assert!(late.starts_with("it was given up after 9 s, while the command ran."), "{late}");
+        assert_eq!(
+            late,
+            "it was given up after 9 s, while the command ran. Its console said at last: nothing"
+        );
         let long: String = (0..100).map(|number| format!("line {number}\n")).collect();
         let ended = why(exited, 9, false, &long);
         assert!(ended.starts_with("it ended without an exit code (exit status: 0), before"), "{ended}");

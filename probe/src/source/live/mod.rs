@@ -163,7 +163,9 @@ impl Live {
             let Some(landmark) = own::Landmark::leave() else { break };
             loop {
                 let known = events.len();
-                self.take(&mut events).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
+                // If it was lost, that has to be known now.
+                let taken = self.take_and_ask(&mut events, true);
+                taken.map_err(|error| LiveError::Ring(io::Error::other(error)))?;
                 if events.len() == known {
                     break;
                 }
