@@ -53,7 +53,8 @@ fn a_group_is_as_expected_on_either_backend() {
         }
         let end = objects.one("end");
         assert_eq!(number(&end["checks_passed"]), as_expected);
-        assert_eq!((number(&end["checks_failed"]), number(&end["lost"])), (0, 0));
+        // Another tracer's program on the same CPU may cost a report, which is then waited for in another try.
+        assert_eq!(number(&end["checks_failed"]), 0);
         assert!(as_expected >= 3 && number(&end["transitions"]) >= as_expected, "{end}");
     }
 }
