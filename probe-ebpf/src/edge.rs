@@ -1,9 +1,14 @@
 //! One transition as its tracepoint shows it: what both backends can be asked.
 
 use aya_ebpf::EbpfContext;
-use probe_ebpf::Field;
+use probe_ebpf::{Field, SOCKET_ORPHANED};
 
-use crate::{access::Access, state::SYN_SENT, stored::Stored};
+use crate::{
+    access::Access,
+    record::IPPROTO_TCP,
+    state::{CLOSE, LISTEN, SYN_SENT},
+    stored::Stored,
+};
 
 /// An IPv6 address, or an IPv4 one in the first word, in network order.
 pub type Address = [u32; 4];
@@ -54,9 +59,18 @@ pub trait Edge {
     /// In host order; 0 is unbound or cleared.
     #[inline(always)]
     fn local_port(&self) -> u16 {
-        // A socket that connects again still has the last connection's port in `inet_sport`.
-        let bound = if self.new_state() == SYN_SENT { self.field(Field::BoundPort) } else { None };
+        // While a connection is open both are the same, and `skc_num` is at hand. Before, a socket that connects
+        // again still has the last connection's port in `inet_sport`; at the end `skc_num` may be cleared already.
+        let is_bound = !matches!(self.new_state(), CLOSE | LISTEN) && self.protocol() == IPPROTO_TCP;
+        let bound =
+            if is_bound || self.new_state() == SYN_SENT { self.field(Field::BoundPort) } else { None };
         bound.unwrap_or_else(|| self.sport())
+    }
+
+    /// Whether no process holds the socket any more; not where this kernel does not tell.
+    #[inline(always)]
+    fn is_orphaned(&self) -> bool {
+        self.field::<u64>(Field::Flags).is_some_and(|flags| flags as u8 & SOCKET_ORPHANED != 0)
     }
 
     /// The inode number of the network namespace.

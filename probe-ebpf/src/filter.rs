@@ -97,6 +97,12 @@ pub fn names_owners() -> bool {
     is_asked(Asked::OWNERS)
 }
 
+/// Whether owners are asked for by their names.
+#[inline(always)]
+pub fn names_comms() -> bool {
+    is_asked(Asked::COMMS)
+}
+
 /// Whether sockets must be remembered from their opening on for the filter's sake.
 #[inline(always)]
 pub fn is_active() -> bool {

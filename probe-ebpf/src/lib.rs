@@ -25,6 +25,8 @@ pub const KIND_SUMMARY: u16 = 4;
 pub const KIND_BIND: u16 = 5;
 /// `RecordHeader::kind` of a [`ResetRecord`].
 pub const KIND_RESET: u16 = 6;
+/// `RecordHeader::kind` of a [`CalledRecord`].
+pub const KIND_CALLED: u16 = 7;
 
 /// A `u32` that the kernel side could not read.
 pub const UNKNOWN_U32: u32 = u32::MAX;
@@ -87,7 +89,8 @@ pub struct TaskRecord {
     pub comm: [u8; COMM_LEN],
 }
 
-/// One state transition of one socket.
+/// One state transition of one socket. By itself, one that a segment or a timer brought about: what task was on the
+/// CPU says nothing then.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct TransitionRecord {
@@ -101,8 +104,8 @@ pub struct TransitionRecord {
     pub netns: u32,
     /// `sk_err`, a positive errno; [`UNKNOWN_U32`].
     pub error: u32,
-    /// The number of the system call that the current task is in; [`UNKNOWN_U32`]. It says nothing
-    /// about an event that did not run in its task's own call.
+    /// The number of the system call that the current task is in; [`UNKNOWN_U32`], also of an event that cannot have
+    /// run in a call on this socket. It says nothing about one that did not run in its task's own call.
     pub syscall: u32,
     /// `IPPROTO_TCP` or `IPPROTO_MPTCP`.
     pub protocol: u16,
@@ -124,6 +127,14 @@ pub struct TransitionRecord {
     pub local_addr: [u8; 16],
     /// The remote address, likewise.
     pub remote_addr: [u8; 16],
+}
+
+/// A transition that may have run in a call on the socket.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct CalledRecord {
+    /// The transition itself.
+    pub transition: TransitionRecord,
     /// The task that was on the CPU: the caller only where the event ran in a call.
     pub task: TaskRecord,
 }
@@ -141,7 +152,7 @@ pub struct OpenedRecord {
     pub generation: u32,
     /// The owner's cgroup v2 id; 0 is unknown.
     pub owner_cgroup: u64,
-    /// The socket's owner.
+    /// The socket's owner. Where nobody is known, the task that was on the CPU.
     pub owner: TaskRecord,
 }
 
@@ -166,6 +177,8 @@ pub struct ClosedRecord {
     pub retransmits: u32,
     /// The smoothed round-trip time in microseconds.
     pub srtt_us: u32,
+    /// As in [`CalledRecord`]; nobody where this cannot have run in a call on the socket.
+    pub task: TaskRecord,
 }
 
 /// A whole connection, at its transition into CLOSE: what was kept of it in the socket's storage.
@@ -259,8 +272,9 @@ pub struct ResetRecord {
 const _: () = {
     assert!(size_of::<RecordHeader>() == 16);
     assert!(size_of::<TaskRecord>() == 24);
-    assert!(size_of::<TransitionRecord>() == 112);
-    assert!(size_of::<OpenedRecord>() == 152);
+    assert!(size_of::<TransitionRecord>() == 88);
+    assert!(size_of::<CalledRecord>() == 112);
+    assert!(size_of::<OpenedRecord>() == 128);
     assert!(size_of::<ClosedRecord>() == 152);
     assert!(size_of::<SummaryRecord>() == 224);
     assert!(size_of::<BindRecord>() == 88);

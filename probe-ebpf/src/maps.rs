@@ -16,10 +16,14 @@ use probe_ebpf::{RING_BYTES, RecordHeader};
 
 use crate::stored::Stored;
 
-/// How full the ring may get before the reader is woken. Below that the reader's own timer finds the
+/// How full the ring may get before the reader is woken out of its turn. Below that the reader's own timer finds the
 /// records: a wake-up is an interrupt to itself for the CPU that runs the event, and the dearest part.
 #[unsafe(no_mangle)]
 static WAKEUP_BYTES: u64 = RING_BYTES as u64 / 4;
+
+/// How far beyond that records wake the reader: several, lest other CPUs' records step over the threshold unseen, and
+/// not all, lest a reader that cannot keep up costs the host the more.
+const WAKEUP_SPAN: u64 = 4096;
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
@@ -79,22 +83,32 @@ fn submit<T: 'static>(fill: impl FnOnce(*mut T), wakeup: impl FnOnce() -> u64) {
     // Before the place is reserved: what is lost after that is not before this record.
     // SAFETY: an aligned word of the map.
     let lost = unsafe { counter.read_volatile() } as u32;
+    let flags = wakeup();
     let Some(mut entry) = EVENTS.reserve::<T>(0) else {
-        // Other CPUs count as well. Rust has no atomic addition for this target, though BPF does.
-        // SAFETY: as above.
-        unsafe {
-            asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
-        };
+        count_lost();
         return;
     };
     let record = entry.as_mut_ptr();
     fill(record);
     // SAFETY: a reserved record, and every record begins with its header.
     unsafe { (*record.cast::<RecordHeader>()).lost = lost };
-    entry.submit(wakeup());
+    entry.submit(flags);
 }
 
-/// The flags that wake the reader only when the ring has filled up to the threshold.
+/// Counts a record that found no room.
+#[inline(always)]
+pub fn count_lost() {
+    let Some(counter) = LOST.get_ptr_mut(0) else { return };
+    // Other CPUs count as well. Rust has no atomic addition for this target, though BPF does.
+    // SAFETY: an aligned word of the map.
+    unsafe {
+        asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
+    }
+}
+
+/// The flags with which a record is submitted that is yet to be reserved. The reader is woken by the first one in an
+/// empty ring, since it may be asleep, and by those that fill the ring up to the threshold. All others it finds by
+/// itself: it looks again and again while there are any.
 #[inline(always)]
 fn wakeup() -> u64 {
     // SAFETY: a valid static; the ring is a map of the type asked for.
@@ -104,7 +118,8 @@ fn wakeup() -> u64 {
             bpf_ringbuf_query((&raw const EVENTS).cast_mut().cast(), BPF_RB_AVAIL_DATA.into()),
         )
     };
-    (if waiting >= threshold { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }).into()
+    let wakes = waiting == 0 || (threshold..threshold + WAKEUP_SPAN).contains(&waiting);
+    (if wakes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }).into()
 }
 
 /// What is stored with the socket, if anything.

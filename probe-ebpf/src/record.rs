@@ -2,19 +2,20 @@
 
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use probe_ebpf::{
-    ClosedRecord, FLAGS_UNKNOWN, Field, OWNER_FITS, RecordHeader, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED,
-    TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
+    COMM_LEN, CalledRecord, ClosedRecord, FLAGS_UNKNOWN, Field, OWNER_FITS, RecordHeader,
+    SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
 };
 
 use crate::{
     access::Access,
     edge::{Address, Edge},
     filter::{self, Verdict},
+    state::{CLOSING, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_SENT},
     stored::Stored,
     task,
 };
 
-const IPPROTO_TCP: u16 = 6;
+pub const IPPROTO_TCP: u16 = 6;
 pub const IPPROTO_MPTCP: u16 = 262;
 
 pub const AF_INET: u16 = 2;
@@ -40,7 +41,7 @@ pub fn header(kind: u16) -> RecordHeader {
     RecordHeader { kind, cpu, lost: 0, mono_ns }
 }
 
-/// Fills in a transition.
+/// Fills in a transition, the system call aside.
 ///
 /// # Safety
 /// `record` is a reserved record.
@@ -53,7 +54,7 @@ pub unsafe fn fill<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut Tran
         (*record).skaddr = edge.sk() as u64;
         (*record).netns = edge.netns().unwrap_or(0);
         (*record).error = edge.field::<u32>(Field::Error).unwrap_or(UNKNOWN_U32);
-        (*record).syscall = task::syscall::<E::Access>();
+        (*record).syscall = UNKNOWN_U32;
         (*record).protocol = edge.protocol();
         let family = edge.family();
         (*record).family = family;
@@ -66,9 +67,47 @@ pub unsafe fn fill<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut Tran
         let (local, remote) = edge.addresses(family);
         (&raw mut (*record).local_addr).cast::<Address>().write(local);
         (&raw mut (*record).remote_addr).cast::<Address>().write(remote);
-        match stored.and_then(|stored| stored.caller(edge)) {
-            Some(caller) => (*record).task = *caller,
-            None => task::write::<E::Access>(&raw mut (*record).task),
+    }
+}
+
+/// Fills in a transition that may have run in a call.
+///
+/// # Safety
+/// `record` is a reserved record.
+#[inline(always)]
+pub unsafe fn fill_called<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut CalledRecord, kind: u16) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        fill(edge, stored, &raw mut (*record).transition, kind);
+        (*record).transition.syscall = task::syscall::<E::Access>();
+        task::write::<E::Access>(&raw mut (*record).task);
+    }
+}
+
+/// Fills in who was on the CPU at a transition into CLOSE, where that may have been in a call on the socket. What
+/// leaves an error behind, or happens to a socket that nobody holds any more, is the protocol's doing.
+///
+/// # Safety
+/// `record` is a reserved record of which the transition is filled in.
+#[inline(always)]
+pub unsafe fn fill_caller<E: Edge>(edge: &E, record: *mut ClosedRecord) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let TransitionRecord { error, flags, .. } = (*record).transition;
+        let may_be_called = match edge.old_state() {
+            // A refusal by the kernel may find an older error.
+            SYN_SENT | LISTEN => true,
+            LAST_ACK | CLOSING => false,
+            FIN_WAIT1 | FIN_WAIT2 => {
+                error == 0 && flags & (SOCKET_ORPHANED | FLAGS_UNKNOWN) != SOCKET_ORPHANED
+            }
+            _ => error == 0,
+        };
+        if may_be_called || error == UNKNOWN_U32 {
+            (*record).transition.syscall = task::syscall::<E::Access>();
+            task::write::<E::Access>(&raw mut (*record).task);
+        } else {
+            (&raw mut (*record).task).write(TaskRecord { tgid: 0, uid: 0, comm: [0; COMM_LEN] });
         }
     }
 }

@@ -1,9 +1,9 @@
 //! From a transition to what is told of it: nothing, a record of its own, or the connection's at its end.
 
-use aya_log_ebpf::{debug, warn};
+use aya_log_ebpf::debug;
 use probe_ebpf::{
-    ClosedRecord, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_UNKNOWN,
-    OpenedRecord, SummaryRecord,
+    ClosedRecord, KIND_CALLED, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
+    OWNER_UNKNOWN, OpenedRecord, SummaryRecord,
 };
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     filter,
     maps::emit,
     modes,
-    record::{fill, fill_counters},
+    record::{fill, fill_called, fill_caller, fill_counters},
     state::{CLOSE, LISTEN, SYN_RECV, Shape},
     stored::Stored,
     task,
@@ -41,8 +41,9 @@ pub fn report<E: Edge>(edge: &E) {
     match shape {
         Shape::Call | Shape::Child => emit(|record| opened(edge, stored, record)),
         Shape::Closed => emit(|record| closed(edge, stored, record, KIND_CLOSED)),
-        // SAFETY: a reserved record.
+        // SAFETY: a reserved record, here and below.
         Shape::Plain => emit(|record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
+        Shape::Called => emit(|record| unsafe { fill_called(edge, stored, record, KIND_CALLED) }),
     }
 }
 
@@ -58,23 +59,36 @@ pub fn is_remembered() -> bool {
     modes::summaries() || filter::is_active()
 }
 
-/// Brings what is remembered of the socket up to date. Where nobody asks for more than transitions, only
-/// openings are worth a look: it is the dearest part.
+/// Brings what is remembered of the socket up to date.
+///
+/// Where nobody asks for more than transitions, that is only what a record does not say by itself: whose the children
+/// of a listener are, and of a socket that outlives its connection that it had one. To remember anything is the dearest
+/// part, so that a connect and the transitions after it leave nothing behind.
 #[inline(always)]
 fn remember<E: Edge>(edge: &E, shape: Shape) -> Option<&'static mut Stored> {
     match shape {
         Shape::Call => {
-            let stored = edge.stored_or_new()?;
+            let is_kept = !E::INHERITS || is_remembered() || edge.new_state() == LISTEN;
+            let stored = if is_kept { edge.stored_or_new() } else { edge.stored() }?;
             stored.open(edge);
             Some(stored)
         }
         Shape::Child => edge.stored_for_child(),
-        Shape::Closed | Shape::Plain if is_remembered() => {
+        _ if is_remembered() => {
             let stored = edge.stored()?;
             stored.step(edge);
             Some(stored)
         }
-        Shape::Closed | Shape::Plain => None,
+        Shape::Closed => {
+            if E::INHERITS
+                && !edge.is_orphaned()
+                && let Some(stored) = edge.stored_or_new()
+            {
+                stored.outlive();
+            }
+            None
+        }
+        Shape::Plain | Shape::Called => None,
     }
 }
 
@@ -83,33 +97,27 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
     // SAFETY: a reserved record.
     unsafe {
         fill(edge, stored, &raw mut (*record).transition, KIND_OPENED);
+        let is_child = edge.old_state() == LISTEN || edge.new_state() == SYN_RECV;
+        if !is_child {
+            (*record).transition.syscall = task::syscall::<E::Access>();
+        }
         if let Some(stored) = stored {
             stored.copy_to_opened(record);
-            debug!(
-                edge.context(),
-                "opened: cookie {} generation {}",
-                (*record).transition.cookie,
-                (*record).generation
-            );
-            return;
-        }
-        (*record).generation = 1;
-        (*record).owner_cgroup = 0;
-        // What was in the ring's memory before must not leave it.
-        (*record).owner = (*record).transition.task;
-        if edge.old_state() == LISTEN || edge.new_state() == SYN_RECV {
-            (*record).known = OWNER_UNKNOWN;
-            debug!(
-                edge.context(),
-                "child {} of a listener older than the tracer",
-                (*record).transition.cookie
-            );
         } else {
-            // No memory for it: the owner is still at hand for this event.
-            (*record).known = if task::is_kernel_thread::<E::Access>() { OWNER_UNKNOWN } else { OWNER_EXACT };
-            (*record).owner_cgroup = task::cgroup();
-            warn!(edge.context(), "nothing can be remembered of socket {}", (*record).transition.cookie);
+            let is_callers = !is_child && !task::is_kernel_thread::<E::Access>();
+            (*record).known = if is_callers { OWNER_EXACT } else { OWNER_UNKNOWN };
+            (*record).generation = 1;
+            (*record).owner_cgroup = if is_callers { task::cgroup() } else { 0 };
         }
+        if stored.is_none() || (*record).known == OWNER_UNKNOWN {
+            task::write::<E::Access>(&raw mut (*record).owner);
+        }
+        debug!(
+            edge.context(),
+            "opened: cookie {} generation {}",
+            (*record).transition.cookie,
+            (*record).generation
+        );
     }
 }
 
@@ -119,6 +127,7 @@ fn closed<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut ClosedRecord,
     unsafe {
         fill(edge, stored, &raw mut (*record).transition, kind);
         (*record).transition.flags |= edge.resets((*record).transition.error);
+        fill_caller(edge, record);
         fill_counters::<E::Access>(record, edge.tcp_sock());
     }
 }
@@ -141,6 +150,6 @@ fn summary<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut SummaryRecor
         (*record).known = OWNER_UNKNOWN;
         (*record).generation = 0;
         (*record).owner_cgroup = 0;
-        (*record).owner = (*record).closed.transition.task;
+        (*record).owner = (*record).closed.task;
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     edge::netns,
     fields,
     filter::Verdict,
-    maps::{emit, stored},
+    maps::{count_lost, emit, stored, stored_or_new},
     modes,
     record::{AF_INET6, header, is_tcp},
 };
@@ -26,8 +26,10 @@ const TCP_NEW_SYN_RECV: u8 = 12;
 #[btf_tracepoint(function = "tcp_receive_reset")]
 pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the tracepoint's own socket.
-    if let Some(stored) = unsafe { stored(ctx.arg(0)) } {
-        stored.mark_reset();
+    match unsafe { stored_or_new(ctx.arg(0)) } {
+        Some(stored) => stored.mark_reset(),
+        // The transition will look as if none had come.
+        None => count_lost(),
     }
     0
 }

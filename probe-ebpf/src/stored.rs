@@ -10,7 +10,7 @@ use crate::{
     edge::Edge,
     filter::{self, Verdict},
     modes,
-    state::{CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LAST_ACK, SYN_RECV, SYN_SENT, Shape},
+    state::{CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LAST_ACK, SYN_RECV, SYN_SENT},
     task,
 };
 
@@ -120,6 +120,14 @@ impl Stored {
         self.owner_fits = Verdict::Undecided;
     }
 
+    /// The socket's connection has ended, and another may follow.
+    #[inline(always)]
+    pub fn outlive(&mut self) {
+        if self.generation == 0 {
+            self.generation = 1;
+        }
+    }
+
     /// The next such number.
     #[inline(always)]
     pub fn next_generation(&self) -> u32 {
@@ -200,15 +208,6 @@ impl Stored {
         self.cgroup = task::cgroup();
         task::write::<E::Access>(&raw mut self.owner);
         self.owner_fits = filter::current_task(&self.owner);
-    }
-
-    /// The current task, where this transition has just made it the owner.
-    #[inline(always)]
-    pub fn caller<E: Edge>(&self, edge: &E) -> Option<&TaskRecord> {
-        let opens = Shape::of(edge.old_state(), edge.new_state()) == Shape::Call;
-        // Zero is a kernel thread, which claims nothing.
-        let tgid = if opens { task::process::<E::Access>() } else { 0 };
-        (tgid != 0 && tgid == self.owner.tgid).then_some(&self.owner)
     }
 
     /// Copies the owner into a record.

@@ -1,17 +1,19 @@
 //! The task on the CPU.
 
+use core::ffi::c_void;
+
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
     generated::{
-        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task_btf, bpf_probe_read_kernel_str,
-        bpf_task_pt_regs,
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task_btf, bpf_probe_read_kernel,
+        bpf_probe_read_kernel_str, bpf_task_pt_regs,
     },
 };
 use probe_ebpf::{COMM_LEN, Field, TaskRecord, UNKNOWN_U32};
 
 use crate::{
     access::{Access, Direct},
-    fields,
+    fields, filter,
 };
 
 /// `task_struct.flags`: a kernel thread, such as MPTCP's worker, which opens sockets for others.
@@ -41,16 +43,23 @@ pub fn write<A: Access>(task: *mut TaskRecord) {
     unsafe {
         (*task).tgid = tgid;
         (*task).uid = uid;
-        let comm = (&raw mut (*task).comm).cast();
-        // The thread's own name first: it stays where the process's cannot be read.
-        bpf_get_current_comm(comm, COMM_LEN as u32);
-        if let (Some(leader), Some(offset)) =
-            (current::<A, *const u8>(Field::GroupLeader), fields::offset(Field::Comm))
-        {
-            // Before Linux 5.17 the rest of an older, longer name may lie behind the NUL
-            // (`__set_task_comm`): as the key of a map it would be another name.
-            comm.cast::<[u32; COMM_LEN / 4]>().write([0; COMM_LEN / 4]);
-            bpf_probe_read_kernel_str(comm, COMM_LEN as u32, leader.wrapping_add(offset).cast());
+        let comm: *mut c_void = (&raw mut (*task).comm).cast();
+        match (current::<A, *const u8>(Field::GroupLeader), fields::offset(Field::Comm)) {
+            (Some(leader), Some(offset)) => {
+                let name = leader.wrapping_add(offset).cast();
+                if filter::names_comms() {
+                    // Before Linux 5.17 the rest of an older, longer name may lie behind the NUL
+                    // (`__set_task_comm`): as the key of a map it would be another name.
+                    comm.cast::<[u32; COMM_LEN / 4]>().write([0; COMM_LEN / 4]);
+                    bpf_probe_read_kernel_str(comm, COMM_LEN as u32, name);
+                } else {
+                    bpf_probe_read_kernel(comm, COMM_LEN as u32, name);
+                }
+            }
+            // The thread's own name: the process's cannot be read.
+            _ => {
+                bpf_get_current_comm(comm, COMM_LEN as u32);
+            }
         }
     }
 }

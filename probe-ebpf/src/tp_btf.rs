@@ -96,8 +96,16 @@ impl Edge for Typed<'_> {
     #[inline(always)]
     fn sport(&self) -> u16 {
         // `inet_sport` lies beyond `struct sock`, where plain loads end.
-        // SAFETY: every socket of this tracepoint is a `struct inet_sock`.
-        unsafe { Probed::field::<u16>(self.sk, Field::LocalPort) }.map_or(0, u16::from_be)
+        let tcp = self.tcp_sock();
+        // SAFETY: every socket of this tracepoint is a `struct inet_sock`, and `struct tcp_sock` begins with one.
+        let port = unsafe {
+            if tcp.is_null() {
+                Probed::field::<u16>(self.sk, Field::LocalPort)
+            } else {
+                Direct::field::<u16>(tcp, Field::LocalPort)
+            }
+        };
+        port.map_or(0, u16::from_be)
     }
 
     #[inline(always)]
@@ -117,8 +125,12 @@ impl Edge for Typed<'_> {
 
     #[inline(always)]
     fn cookie(&self) -> u64 {
-        // SAFETY: the tracepoint's own socket.
-        unsafe { bpf_get_socket_cookie(self.sk.cast_mut().cast()) }
+        match self.field::<u64>(Field::Cookie) {
+            // It has none until somebody asks for it, or this kernel does not show it.
+            // SAFETY: the tracepoint's own socket.
+            Some(0) | None => unsafe { bpf_get_socket_cookie(self.sk.cast_mut().cast()) },
+            Some(cookie) => cookie,
+        }
     }
 
     /// The helper answers null for a socket without a `tcp_sock`.
@@ -155,8 +167,7 @@ impl Edge for Typed<'_> {
         }
         match self.stored().map(Stored::take_reset) {
             Some(true) => RST_WATCHED | SOCKET_RST_RECEIVED,
-            Some(false) => RST_WATCHED,
-            None => 0,
+            _ => RST_WATCHED,
         }
     }
 

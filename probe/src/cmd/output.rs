@@ -68,9 +68,20 @@ fn columns() -> Option<u16> {
     std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
-/// Stdout, buffered; the session flushes it whenever it has caught up.
+/// How much is written at once: larger pieces cost less a byte up to about here.
+const PIECE: usize = 1 << 17;
+
+/// A place for results, buffered; the session flushes it whenever it has caught up.
+pub fn buffered(out: impl Write + 'static) -> Box<dyn Write> {
+    Box::new(BufWriter::with_capacity(PIECE, out))
+}
+
+/// Stdout, buffered. Not by way of the standard library's, which would look for the ends of lines once more.
 pub fn stdout() -> Box<dyn Write> {
-    Box::new(BufWriter::new(io::stdout()))
+    match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(stdout) => buffered(File::from(stdout)),
+        Err(_) => buffered(io::stdout()),
+    }
 }
 
 /// Prints a document. A reader that has seen enough is no failure.

@@ -1,9 +1,6 @@
 //! `probe trace`: what happens to the sockets of this host, as it happens.
 
-use std::{
-    io::{BufWriter, Write},
-    time::Duration,
-};
+use std::{io::Write, time::Duration};
 
 use super::{
     exit::{Exit, Failure},
@@ -131,7 +128,7 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, files: Files) -> Session 
     };
     let look = show::look(&args.show);
     let (render, out) = match files.output {
-        Some(file) => (look.in_file(), Box::new(BufWriter::new(file)) as Box<dyn Write>),
+        Some(file) => (look.in_file(), output::buffered(file)),
         None => (look.on_stdout(), output::stdout()),
     };
     Session::new(Scope::All, render, out)
@@ -172,7 +169,7 @@ impl Files {
                 )));
             }
         }
-        let writer = |file| Writer::new(Box::new(BufWriter::new(file)) as Box<dyn Write>);
+        let writer = |file| Writer::new(output::buffered(file));
         Ok(Self { output, recording: record.map(writer).transpose().map_err(Failure::unexpected)? })
     }
 }

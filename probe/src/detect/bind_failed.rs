@@ -4,10 +4,9 @@ mod holder;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use foldhash::HashMap;
 
 use self::holder::Holders;
 use super::{Context, Detector, connect_failed::widen, self_connect, who};
@@ -32,7 +31,7 @@ struct Listener {
 impl BindFailed {
     /// A detector for a stream that was taken on this host.
     pub fn new(host: &Host) -> Self {
-        Self { host: host.clone(), listeners: HashMap::new() }
+        Self { host: host.clone(), listeners: HashMap::default() }
     }
 
     /// Why bind was refused, in a clause, and the cure.

@@ -53,7 +53,7 @@ impl ConnectFailed {
         let half_open = failed.state == State::SynRecv;
         let errno = failed.cause.errno;
         let unsent = "the kernel refused it without a packet";
-        Some(match (failed.cause.kind, failed.cause.detail.as_str()) {
+        Some(match (failed.cause.kind, failed.cause.detail.as_ref()) {
             (Segment, Cause::RST) if half_open => "the peer reset it before it was established".to_owned(),
             (Segment, Cause::RST) => {
                 "refused by an RST (nobody listens there, or a firewall rejects it)".to_owned()

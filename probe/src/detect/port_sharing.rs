@@ -7,7 +7,7 @@
 //! A connection older than the tracer does not say which side opened it. It counts as outgoing where nobody
 //! listened on its port when the trace began, and is named only as one that a new connection shares with.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use super::{Context, Detector, who};
 use crate::model::{Endpoint, Finding, FindingKind, Listed, Mono, Open, Owner, Protocol, State, Transition};

@@ -5,7 +5,9 @@
 //! port is the one that it connects to: bound by hand, or picked by the kernel from the ephemeral
 //! range while the server that belongs there is down. The server then cannot bind.
 
-use std::{collections::HashMap, num::NonZeroU16};
+use std::num::NonZeroU16;
+
+use foldhash::HashMap;
 
 use super::{Context, Detector, finding_of, who};
 use crate::model::{
@@ -23,7 +25,7 @@ pub struct SelfConnect {
 impl SelfConnect {
     /// A detector for a stream that was taken on this host.
     pub fn new(host: &Host) -> Self {
-        Self { host: host.clone(), bound: HashMap::new() }
+        Self { host: host.clone(), bound: HashMap::default() }
     }
 
     /// What happened, in a sentence, and its cure. `picked` says whether the kernel chose the local port,

@@ -7,10 +7,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
+
+use foldhash::HashMap;
 
 use super::{Context, Detector, who};
 use crate::model::{
@@ -43,7 +42,7 @@ struct Stay {
 impl Stuck {
     /// A detector that finds what stays for longer than this.
     pub fn new(after: Duration) -> Self {
-        Self { after, stays: HashMap::new(), queue: VecDeque::new() }
+        Self { after, stays: HashMap::default(), queue: VecDeque::new() }
     }
 
     fn enter(&mut self, number: u64, stay: Stay) {

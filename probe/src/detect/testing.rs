@@ -1,8 +1,10 @@
 //! Transitions for tests, told as stories of sockets.
 
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use proptest::{collection, prelude::*, sample::select};
+
+use foldhash::HashMap;
 
 use super::{Context, Detector};
 use crate::model::{
@@ -40,7 +42,7 @@ impl<D: Detector> Story<D> {
             netns: Some(1),
             cause: Some(Cause::new(CauseKind::Kernel, "a test")),
             segs_out: None,
-            known: HashMap::new(),
+            known: HashMap::default(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What holds for every detector.
 
-use std::collections::HashMap;
-
 use proptest::{collection, prelude::*, sample::Index};
+
+use foldhash::HashMap;
 
 use super::{
     testing::{Story, endpoint, walk},
@@ -24,7 +24,7 @@ fn lives() -> impl Strategy<Value = Vec<Life>> {
 fn interleaved<D: Detector>(detector: D, lives: &[Life], picks: &[Index]) -> HashMap<usize, Vec<String>> {
     let mut story = Story::new(detector);
     let mut moves: Vec<_> = lives.iter().map(|(_, _, walk)| walk.windows(2)).collect();
-    let mut found: HashMap<usize, Vec<String>> = HashMap::new();
+    let mut found: HashMap<usize, Vec<String>> = HashMap::default();
     for pick in picks {
         let place = pick.index(lives.len());
         let (local, remote, _) = &lives[place];

@@ -1,9 +1,8 @@
 //! Which connection is between which ends: whose a four-tuple is that somebody else wants.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
+
+use foldhash::HashMap;
 
 use crate::model::{Endpoints, Listed, Mono, Owner, Protocol, State, Transition};
 

@@ -1,5 +1,7 @@
 //! Why a socket changed its state.
 
+use std::borrow::Cow;
+
 use super::Errno;
 
 /// What kind of thing moved a socket on.
@@ -34,7 +36,7 @@ pub struct Cause {
     /// The kind of thing it was.
     pub kind: CauseKind,
     /// In plain words, such as `connect` or `RST received`.
-    pub detail: String,
+    pub detail: Cow<'static, str>,
     /// The error that the socket reports for it.
     pub errno: Option<Errno>,
 }
@@ -62,7 +64,7 @@ impl Cause {
 
     /// A cause without an error.
     #[must_use]
-    pub fn new(kind: CauseKind, detail: impl Into<String>) -> Self {
+    pub fn new(kind: CauseKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, detail: detail.into(), errno: None }
     }
 

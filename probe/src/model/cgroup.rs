@@ -16,20 +16,23 @@ impl Cgroup {
     /// The container that the path names: the 64 hexadecimal digits that Docker, containerd, CRI-O and
     /// Podman give each, by themselves (`/docker/<id>`) or in a systemd scope (`docker-<id>.scope`).
     #[must_use]
-    pub fn container(&self) -> Option<String> {
-        let path = self.path.as_ref()?.to_text();
-        path.rsplit('/').find_map(|group| container_id(group).map(str::to_owned))
+    pub fn container(&self) -> Option<&str> {
+        self.path.as_ref()?.as_bytes().rsplit(|byte| *byte == b'/').find_map(container_id)
     }
 }
 
 /// The length of a container's id.
 const CONTAINER_ID: usize = 64;
 
-fn container_id(group: &str) -> Option<&str> {
-    let name = group.strip_suffix(".scope").unwrap_or(group);
-    let id = name.rsplit(['-', ':']).next()?;
-    let hexadecimal = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
-    (id.len() == CONTAINER_ID && id.bytes().all(hexadecimal)).then_some(id)
+fn container_id(group: &[u8]) -> Option<&str> {
+    let name = group.strip_suffix(b".scope").unwrap_or(group);
+    if name.len() < CONTAINER_ID {
+        return None;
+    }
+    let id = name.rsplit(|byte| matches!(byte, b'-' | b':')).next()?;
+    let hexadecimal = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    let is_one = id.len() == CONTAINER_ID && id.iter().all(hexadecimal);
+    str::from_utf8(id).ok().filter(|_| is_one)
 }
 
 #[cfg(test)]
@@ -37,7 +40,7 @@ mod tests {
     use super::*;
 
     fn container(path: &str) -> Option<String> {
-        Cgroup { id: 1, path: Some(Name::from_bytes(path.as_bytes())) }.container()
+        Cgroup { id: 1, path: Some(Name::from_bytes(path.as_bytes())) }.container().map(str::to_owned)
     }
 
     #[test]

@@ -1,37 +1,91 @@
 //! Whose socket it is, and how that is known.
 
-use std::{fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use super::Cgroup;
 
-/// A task's name as the process chose it: any bytes, so it is shown escaped and nothing else. Copies
-/// share the bytes, since every transition carries its owner's.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Arc<[u8]>);
+/// A task's name, or a cgroup's path, as somebody chose it: any bytes, so it is shown escaped and nothing else.
+///
+/// Every transition carries its owner's, so that a copy has to be cheap: short names, and a task's always is, lie in
+/// the value itself, and copies of long ones share the bytes.
+#[derive(Clone)]
+pub struct Name(Bytes);
+
+/// How long a name may be that lies in the value itself.
+const SHORT: usize = 22;
+
+#[derive(Clone)]
+enum Bytes {
+    Short { length: u8, bytes: [u8; SHORT] },
+    Long(Arc<[u8]>),
+}
 
 impl Name {
     /// The name up to the first NUL.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.split(|byte| *byte == 0).next().unwrap_or_default().into())
+        let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        if name.len() > SHORT {
+            return Self(Bytes::Long(name.into()));
+        }
+        let mut bytes = [0; SHORT];
+        bytes[..name.len()].copy_from_slice(name);
+        Self(Bytes::Short { length: name.len() as u8, bytes })
     }
 
     /// The name as text with invalid UTF-8 replaced; control characters are still in it.
     #[must_use]
-    pub fn to_text(&self) -> String {
-        String::from_utf8_lossy(&self.0).into_owned()
+    pub fn to_text(&self) -> Cow<'_, str> {
+        // Most are text, and to find that out is cheaper by itself.
+        str::from_utf8(self.as_bytes())
+            .map_or_else(|_| String::from_utf8_lossy(self.as_bytes()), Cow::Borrowed)
     }
 
     /// The name as the process chose it.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Bytes::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Bytes::Long(bytes) => bytes,
+        }
     }
 
     /// Whether there is no name at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_bytes().is_empty()
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -137,5 +191,16 @@ mod tests {
         assert_eq!(name.to_string(), "a\\u{1b}[31m\\n\u{fffd}");
         assert_eq!(Name::from_bytes("\u{202e}x".as_bytes()).to_string(), "\\u{202e}x");
         assert_eq!(Name::from_bytes("nginx: w\u{f6}rker".as_bytes()).to_string(), "nginx: w\u{f6}rker");
+    }
+
+    #[test]
+    fn a_name_is_its_bytes_however_long() {
+        for length in [0, 1, SHORT, SHORT + 1, 4095] {
+            let bytes = vec![b'x'; length];
+            let name = Name::from_bytes(&[&bytes[..], b"\0rest"].concat());
+            assert_eq!((name.as_bytes(), name.is_empty()), (&bytes[..], length == 0));
+            assert_eq!(name, Name::from_bytes(&bytes));
+            assert!(name < Name::from_bytes(&[&bytes[..], b"y"].concat()));
+        }
     }
 }

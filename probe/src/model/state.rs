@@ -129,12 +129,24 @@ pub const TCP_EDGES: &[Edge] = {
     ]
 };
 
+/// [`TCP_EDGES`] as they are looked up: a bit for each state entered, by the state left.
+const TCP_TABLE: [u16; State::NewSynRecv as usize + 1] = {
+    let mut table = [0; State::NewSynRecv as usize + 1];
+    let mut number = 0;
+    while number < TCP_EDGES.len() {
+        let (old, new) = TCP_EDGES[number];
+        table[old as usize] |= 1 << new as u16;
+        number += 1;
+    }
+    table
+};
+
 /// Whether the kernel takes this edge. MPTCP's own socket mirrors its subflows and moves by other
 /// rules (`mptcp_set_state`), so only TCP's edges are judged.
 #[must_use]
 pub fn is_legal(protocol: Protocol, edge: Edge) -> bool {
     match protocol {
-        Protocol::Tcp => TCP_EDGES.contains(&edge),
+        Protocol::Tcp => TCP_TABLE[edge.0 as usize] & 1 << edge.1 as u16 != 0,
         Protocol::Mptcp => true,
     }
 }

@@ -19,7 +19,7 @@ mod writer;
 
 use std::time::Duration;
 
-pub use output::Object;
+pub use output::{Lines, Object};
 pub use reader::{ReadError, Reader};
 pub use schema::schema;
 pub use writer::Writer;

@@ -12,11 +12,14 @@ mod behaviour;
 mod close;
 mod doctor;
 mod finding;
+mod frequent;
 mod life;
 mod parts;
 mod run;
 mod scenario;
 mod value;
+
+use std::io;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -26,6 +29,7 @@ use self::{
     close::{ResetObject, TimeWaitObject},
     doctor::{FacilityObject, HazardObject},
     finding::FindingObject,
+    frequent::Kept,
     life::{ConnectionObject, TransitionObject},
     run::{EndObject, LostObject, NoteObject, ReadyObject},
     scenario::{CheckObject, LabelsObject, ScenarioObject, SocketsObject},
@@ -46,7 +50,7 @@ enum Kind<'a> {
     Transition(TransitionObject<'a>),
     Reset(ResetObject<'a>),
     Connection(ConnectionObject<'a>),
-    TimeWait(TimeWaitObject),
+    TimeWait(TimeWaitObject<'a>),
     Finding(FindingObject<'a>),
     Lost(LostObject<'a>),
     Scenario(ScenarioObject<'a>),
@@ -110,5 +114,34 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn of_hazard(hazard: &'a Hazard) -> Self {
         Self(Kind::Hazard(hazard.into()))
+    }
+}
+
+/// Writes the lines of a stream.
+#[derive(Debug, Default)]
+pub struct Lines {
+    kept: Kept,
+}
+
+impl Lines {
+    /// Appends the line that shows this event; `false` where there is none, as with [`Object::of`].
+    ///
+    /// # Errors
+    /// None that is known of: serde's traits have it so.
+    pub fn write(&mut self, event: &Event, clock: Option<Clock>, out: &mut Vec<u8>) -> io::Result<bool> {
+        match event {
+            Event::Transition(transition) => {
+                frequent::transition(transition, Calendar(clock), &mut self.kept, out);
+            }
+            Event::Connection(connection) => {
+                frequent::connection(connection, Calendar(clock), &mut self.kept, out);
+            }
+            event => {
+                let Some(object) = Object::of(event, clock) else { return Ok(false) };
+                serde_json::to_writer(&mut *out, &object)?;
+                out.push(b'\n');
+            }
+        }
+        Ok(true)
     }
 }

@@ -165,7 +165,13 @@ pub(super) mod tests {
         Mono(micros * 1000)
     }
 
-    fn change(side: Side, (old, new): (State, State), at: u64, kind: CauseKind, detail: &str) -> Transition {
+    fn change(
+        side: Side,
+        (old, new): (State, State),
+        at: u64,
+        kind: CauseKind,
+        detail: &'static str,
+    ) -> Transition {
         Transition {
             seq: 0,
             at: us(at),

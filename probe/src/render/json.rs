@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{Render, View};
 use crate::{
     model::{Clock, Event},
-    record::Object,
+    record::Lines,
 };
 
 /// Writes every event of the view as the object that [`record`](crate::record) makes of it.
@@ -14,13 +14,16 @@ pub struct Json {
     view: View,
     /// Known from [`Event::Ready`] on.
     clock: Option<Clock>,
+    lines: Lines,
+    /// Room for the next line.
+    line: Vec<u8>,
 }
 
 impl Json {
     /// A renderer at the beginning of a stream.
     #[must_use]
     pub fn new(view: View) -> Self {
-        Self { view, clock: None }
+        Self { view, clock: None, lines: Lines::default(), line: Vec::new() }
     }
 }
 
@@ -29,11 +32,9 @@ impl Render for Json {
         if let Event::Ready { host, .. } = event {
             self.clock = Some(host.clock);
         }
-        if self.view.shows(event)
-            && let Some(object) = Object::of(event, self.clock)
-        {
-            serde_json::to_writer(&mut *out, &object)?;
-            out.write_all(b"\n")?;
+        self.line.clear();
+        if self.view.shows(event) && self.lines.write(event, self.clock, &mut self.line)? {
+            out.write_all(&self.line)?;
         }
         if matches!(event, Event::End(_)) {
             out.flush()?;

@@ -173,11 +173,11 @@ impl Stream {
     }
 }
 
-pub fn call(detail: &str) -> Cause {
+pub fn call(detail: &'static str) -> Cause {
     Cause::new(CauseKind::Call, detail)
 }
 
-pub fn segment(detail: &str) -> Cause {
+pub fn segment(detail: &'static str) -> Cause {
     Cause::new(CauseKind::Segment, detail)
 }
 

@@ -47,7 +47,7 @@ impl Opening {
                     (_, Some(Errno::ECONNREFUSED)) => Way::Refused,
                     (CauseKind::Timer, _) | (CauseKind::Call, None) => Way::TimedOut,
                     (_, Some(errno)) => Way::Otherwise(errno.to_string()),
-                    (_, None) => Way::Otherwise(cause.detail.clone()),
+                    (_, None) => Way::Otherwise(cause.detail.to_string()),
                 },
             },
         };

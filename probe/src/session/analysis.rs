@@ -21,12 +21,8 @@ impl Analysis {
     /// A report becomes a transition, which may be the evidence of findings and the end of a connection.
     pub fn report(&mut self, report: &Report, out: &mut Vec<Event>) {
         let Tracked { transition, previous, ended } = self.tracker.observe(report);
-        let context = Context {
-            transition: &transition,
-            previous,
-            connection: self.tracker.connection(transition.socket),
-            trail: self.tracker.trail(transition.socket),
-        };
+        let (connection, trail) = self.tracker.so_far(transition.socket);
+        let context = Context { transition: &transition, previous, connection, trail };
         let findings: Vec<Finding> =
             self.detectors.iter_mut().filter_map(|detector| detector.observe(&context)).collect();
         out.push(Event::Transition(transition));

@@ -1,7 +1,7 @@
 //! What the live host is asked beside the kernel's reports. The answers become events of the stream and are
 //! recorded, so that a replay has them too.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use crate::{
     model::{Cgroup, Connection, Errno, Event, Listed, Remains},
@@ -39,13 +39,12 @@ pub(super) struct Accompanied {
 
 impl Accompanied {
     pub fn by(companion: Box<dyn Companion>) -> Self {
-        Self { companion, told: HashSet::new() }
+        Self { companion, told: HashSet::default() }
     }
 
-    /// Adds to an event what the host knows of it. Returns the events that belong before and after it.
-    pub fn accompany(&mut self, event: &mut Event) -> (Option<Event>, Option<Event>) {
-        let before = self.cgroup_of(event).map(Event::Cgroup);
-        let after = match event {
+    /// Adds to an event what the host knows of it. Returns the event that belongs after it.
+    pub fn accompany(&mut self, event: &mut Event) -> Option<Event> {
+        match event {
             Event::Ready { off, existing, .. } => self.companion.existing().map(|found| {
                 off.extend(found.off);
                 *existing = Some(found.sockets.len() as u64);
@@ -61,8 +60,7 @@ impl Accompanied {
                 None
             }
             _ => None,
-        };
-        (before, after)
+        }
     }
 
     /// What stayed of a connection that this end closed.
@@ -75,8 +73,8 @@ impl Accompanied {
         self.companion.rest();
     }
 
-    /// The cgroup that the event names, unless it was told.
-    fn cgroup_of(&mut self, event: &Event) -> Option<Cgroup> {
+    /// The cgroup that the event names, unless it was told: that belongs before it.
+    pub fn cgroup_of(&mut self, event: &Event) -> Option<Cgroup> {
         let report = match event {
             Event::Report(report) => Some(report),
             Event::Summary(summary) => Some(&summary.end),

@@ -14,56 +14,71 @@ pub(super) enum Keep {
 }
 
 impl Session {
-    /// Takes one event from a source or a scenario, with what the host says to it.
+    /// Takes one event from a scenario.
     pub(super) fn feed(&mut self, mut event: Event) -> Result<(), SessionError> {
-        if let Event::Report(report) = &event
+        self.receive(&mut event)
+    }
+
+    /// Takes one event from wherever, with what the host says to it. It stays where it is, since most are large and
+    /// there are many.
+    pub(super) fn receive(&mut self, event: &mut Event) -> Result<(), SessionError> {
+        if let Event::Report(report) = event
             && !self.scope.admits(report)
         {
             return Ok(());
         }
-        let (before, after) =
-            self.companion.as_mut().map_or((None, None), |companion| companion.accompany(&mut event));
-        let is_first = matches!(event, Event::Ready { .. });
-        let about = self.about.take_if(|_| is_first).map(|filter| Event::Filter(Box::new(filter)));
-        let whole = before.into_iter().chain([event]).chain(about).chain(after);
-        whole.into_iter().try_for_each(|event| self.take_in(event))
+        let mut after = None;
+        if let Some(companion) = &mut self.companion {
+            let cgroup = companion.cgroup_of(event);
+            after = companion.accompany(event);
+            if let Some(cgroup) = cgroup {
+                self.take_in(&mut Event::Cgroup(cgroup))?;
+            }
+        }
+        self.take_in(event)?;
+        if matches!(event, Event::Ready { .. })
+            && let Some(filter) = self.about.take()
+        {
+            self.take_in(&mut Event::Filter(Box::new(filter)))?;
+        }
+        after.map_or(Ok(()), |mut after| self.take_in(&mut after))
     }
 
-    fn take_in(&mut self, event: Event) -> Result<(), SessionError> {
+    fn take_in(&mut self, event: &mut Event) -> Result<(), SessionError> {
         if let Event::Tick(now) = event {
-            return self.tick(now, Keep::Findings);
+            return self.tick(*now, Keep::Findings);
         }
-        self.keep(&event)?;
+        self.keep(event)?;
         match event {
             Event::Report(report) => {
-                self.draw(report.owner_matches, |analysis, out| analysis.report(&report, out))
+                self.draw(report.owner_matches, |analysis, out| analysis.report(report, out))
             }
             Event::Summary(summary) => {
-                self.draw(summary.end.owner_matches, |analysis, out| analysis.summary(&summary, out))
+                self.draw(summary.end.owner_matches, |analysis, out| analysis.summary(summary, out))
             }
             Event::BindFailed(failure) => {
-                self.draw(None, |analysis, out| analysis.bind_failed(*failure, out))
+                self.draw(None, |analysis, out| analysis.bind_failed((**failure).clone(), out))
             }
             Event::Reset(reset) => {
-                self.draw(None, |analysis, out| out.push(Event::Reset(analysis.reset(reset))))
+                self.draw(None, |analysis, out| out.push(Event::Reset(analysis.reset(reset.clone()))))
             }
-            Event::Remains(_) => self.draw(None, |_, out| out.push(event)),
+            Event::Remains(_) => self.draw(None, |_, out| out.push(event.clone())),
             Event::Filter(filter) => {
-                self.selector.subject(*filter);
+                self.selector.subject((**filter).clone());
                 Ok(())
             }
-            Event::Existing { at, mut sockets } => {
-                self.selector.expect(&mut sockets);
-                self.analysis.iter_mut().for_each(|analysis| analysis.existing(at, &sockets));
+            Event::Existing { at, sockets } => {
+                self.selector.expect(sockets);
+                self.analysis.iter_mut().for_each(|analysis| analysis.existing(*at, sockets));
                 Ok(())
             }
             Event::Cgroup(cgroup) => {
-                self.analysis.iter_mut().for_each(|analysis| analysis.cgroup(&cgroup));
+                self.analysis.iter_mut().for_each(|analysis| analysis.cgroup(cgroup));
                 Ok(())
             }
             event => {
-                self.mark(&event);
-                self.show(&event)
+                self.mark(event);
+                self.show(event)
             }
         }
     }
@@ -112,19 +127,21 @@ impl Session {
         conclude: impl FnOnce(&mut Analysis, &mut Vec<Event>),
     ) -> Result<(), SessionError> {
         let Some(analysis) = &mut self.analysis else { return Ok(()) };
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.conclusions);
         conclude(analysis, &mut events);
         if self.playing.is_some() {
             events.retain(|event| !is_failure(event));
         }
-        let first = events.first().and_then(|event| first_seq(analysis, event));
-        self.selector.admit(&mut events, first, owner_fits);
-        events.into_iter().try_for_each(|event| self.tell(event))
+        self.selector.admit(&mut events, |event| first_seq(analysis, event), owner_fits);
+        let told = events.iter().try_for_each(|event| self.tell(event));
+        events.clear();
+        self.conclusions = events;
+        told
     }
 
     /// Counts and shows a conclusion.
-    fn tell(&mut self, event: Event) -> Result<(), SessionError> {
-        match &event {
+    fn tell(&mut self, event: &Event) -> Result<(), SessionError> {
+        match event {
             Event::Transition(transition) => {
                 self.totals.transitions += 1;
                 self.follow_to_its_end(transition);
@@ -140,9 +157,9 @@ impl Session {
             Event::Connection(_) => self.totals.connections += 1,
             _ => {}
         }
-        self.show(&event)?;
+        self.show(event)?;
         match event {
-            Event::Connection(connection) if may_leave_something(&connection) => self.ask_after(&connection),
+            Event::Connection(connection) if may_leave_something(connection) => self.ask_after(connection),
             _ => Ok(()),
         }
     }

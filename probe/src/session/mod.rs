@@ -20,11 +20,12 @@ mod testing;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
     io::{self, Write},
     time::{Duration, Instant},
 };
 
+use foldhash::HashSet;
 use thiserror::Error;
 
 use self::{analysis::Analysis, companion::Accompanied, selection::Selector};
@@ -84,6 +85,9 @@ pub struct Session {
     found: BTreeSet<FindingKind>,
     totals: End,
     started: Instant,
+    /// Room for the source's next events, and for what is concluded from one.
+    events: Vec<Event>,
+    conclusions: Vec<Event>,
 }
 
 impl Session {
@@ -102,11 +106,13 @@ impl Session {
             recording: None,
             transitions: Vec::new(),
             playing: None,
-            closing: HashSet::new(),
+            closing: HashSet::default(),
             verdicts: Vec::new(),
             found: BTreeSet::new(),
             totals: End::default(),
             started: Instant::now(),
+            events: Vec::new(),
+            conclusions: Vec::new(),
         }
     }
 
@@ -198,28 +204,30 @@ impl Session {
 
     /// Waits for the source's next events and takes them in.
     async fn take(&mut self, source: &mut impl Source) -> Result<Flow, SessionError> {
-        // What the source delivered before an error counts.
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         let flow = source.batch(&mut events).await;
-        self.feed_all(events)?;
+        // What the source delivered before an error counts.
+        self.receive_all(events)?;
         Ok(flow?)
     }
 
     /// Takes in what the source has now.
     fn drain(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         let drained = source.drain(&mut events);
-        self.feed_all(events)?;
+        self.receive_all(events)?;
         Ok(drained?)
     }
 
-    fn feed_all(&mut self, events: Vec<Event>) -> Result<(), SessionError> {
-        for event in events {
-            if self.selector.is_full() {
-                break;
-            }
-            self.feed(event)?;
-        }
+    fn receive_all(&mut self, mut events: Vec<Event>) -> Result<(), SessionError> {
+        let lines_left = |session: &Self| !session.selector.is_full();
+        let received = events.iter_mut().try_for_each(|event| match lines_left(self) {
+            true => self.receive(event),
+            false => Ok(()),
+        });
+        events.clear();
+        self.events = events;
+        received?;
         self.flush()
     }
 

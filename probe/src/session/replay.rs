@@ -38,16 +38,17 @@ impl Session {
         let mut last = None;
         loop {
             let flow = source.batch(&mut events).await;
-            for event in events.drain(..) {
+            for event in &mut events {
                 if ticks == Ticks::Filled {
-                    self.pass_time(&mut last, &event)?;
+                    self.pass_time(&mut last, event)?;
                 }
                 match event {
                     // What follows it is the source's to refuse.
-                    Event::End(recorded) => end = Some(recorded),
-                    event => self.feed(event)?,
+                    Event::End(recorded) => end = Some(recorded.clone()),
+                    event => self.receive(event)?,
                 }
             }
+            events.clear();
             if flow.is_err() {
                 self.render.broken_off(&mut self.out).map_err(SessionError::Output)?;
             }

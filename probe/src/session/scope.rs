@@ -1,6 +1,6 @@
 //! Which of the host's reports a session is about.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use crate::model::{Known, Report, State};
 
@@ -17,7 +17,12 @@ impl Scope {
     /// The process that the kernel's reports call `pid`.
     #[must_use]
     pub fn own(pid: u32) -> Self {
-        Self::Own(Own { pid, sockets: HashSet::new(), listeners: HashSet::new(), unnamed: Vec::new() })
+        Self::Own(Own {
+            pid,
+            sockets: HashSet::default(),
+            listeners: HashSet::default(),
+            unnamed: Vec::new(),
+        })
     }
 
     /// Whether the report is the session's business. Asked once for each, in their order.

@@ -50,13 +50,24 @@ impl Selector {
         }
     }
 
-    /// Takes the next events of one socket, and leaves those in `events` that are shown now.
-    pub fn admit(&mut self, events: &mut Vec<Event>, first: Option<u64>, owner_fits: Option<bool>) {
-        if let Some(subject) = &mut self.subject {
-            subject.admit(events, first, owner_fits);
+    /// Takes the next events of one socket, and leaves those in `events` that are shown now. `first_seq` tells the
+    /// `seq` of the first transition of the connection that an event is about.
+    pub fn admit(
+        &mut self,
+        events: &mut Vec<Event>,
+        first_seq: impl FnOnce(&Event) -> Option<u64>,
+        owner_fits: Option<bool>,
+    ) {
+        if self.subject.is_some() || !self.exact.is_open() {
+            let first = events.first().and_then(first_seq);
+            if let Some(subject) = &mut self.subject {
+                subject.admit(events, first, owner_fits);
+            }
+            self.exact.admit(events, first, None);
         }
-        self.exact.admit(events, first, None);
-        events.retain(|event| self.is_wanted(event) && self.takes_a_line(event));
+        if self.lines_left.is_some() || !self.kinds.is_empty() {
+            events.retain(|event| self.is_wanted(event) && self.takes_a_line(event));
+        }
     }
 
     /// Whether as many lines were shown as were asked for.

@@ -1,7 +1,7 @@
 //! What comes beside the reports: the sockets that were there before, cgroups by name, binds that failed,
 //! resets that were sent.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::{Tracker, life::Life};
 use crate::model::{BindFailure, Cgroup, Errno, Listed, Mono, Owner, Reset, State};

@@ -1,6 +1,8 @@
 //! Cgroups by id: reports carry the number, people know the path.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
 
 use crate::model::{Cgroup, Name, Owner};
 

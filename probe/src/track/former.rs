@@ -1,9 +1,8 @@
 //! Whose the connections were of which only a mini-socket is left: the answer to "who left this TIME_WAIT?".
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
+
+use foldhash::HashMap;
 
 use crate::model::{Endpoints, Listed, Owner, Report, State};
 

@@ -5,6 +5,9 @@ use crate::model::{
     Cause, Close, Connection, Endpoints, Family, Listed, Mono, Open, Owner, Protocol, Report, SocketId, State,
 };
 
+/// As many states as an ordinary connection goes through fit in at once.
+const USUAL: usize = 8;
+
 /// One socket.
 #[derive(Debug)]
 pub struct Life {
@@ -105,12 +108,14 @@ impl Life {
             owner,
             past: Past::default(),
             connection: None,
-            trail: Vec::new(),
+            trail: Vec::with_capacity(USUAL),
             ended: None,
         }
     }
 
     fn connection(&self, report: &Report, open: Open, opened: Option<Mono>) -> Connection {
+        let mut path = Vec::with_capacity(USUAL);
+        path.push(report.old);
         Connection {
             socket: self.socket,
             netns: report.netns,
@@ -121,7 +126,7 @@ impl Life {
             opened,
             established: None,
             close: None,
-            path: vec![report.old],
+            path,
             counters: None,
             owner: self.owner.clone(),
             complete: opened.is_some(),
@@ -162,7 +167,9 @@ impl Life {
             && connection.close.is_none()
         {
             connection.ends = self.ends;
-            connection.owner.clone_from(&self.owner);
+            if connection.owner != self.owner {
+                connection.owner.clone_from(&self.owner);
+            }
             connection.path.push(report.new);
             match (report.old, report.new) {
                 (State::SynSent, State::SynRecv) if self.ends.is_self() => {

@@ -1,6 +1,8 @@
 //! Listening sockets by port: whose a child is where the kernel side could not say.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
+
+use foldhash::HashMap;
 
 use crate::model::{Endpoint, Known, Owner};
 

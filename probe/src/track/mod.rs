@@ -23,7 +23,9 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
 
 use self::{
     call::Calls,
@@ -81,7 +83,7 @@ impl Tracker {
         Self {
             calls: Calls::of(&host.arch),
             seq: 0,
-            lives: HashMap::new(),
+            lives: HashMap::default(),
             gap: false,
             closed: VecDeque::new(),
             listeners: Listeners::default(),
@@ -164,13 +166,19 @@ impl Tracker {
     /// that is not the socket's present one.
     #[must_use]
     pub fn connection(&self, socket: SocketId) -> Option<&Connection> {
-        self.life(socket)?.connection.as_ref()
+        self.so_far(socket).0
     }
 
     /// The `seq` of each transition of that connection, as far as seen; the last one's is last.
     #[must_use]
     pub fn trail(&self, socket: SocketId) -> &[u64] {
-        self.life(socket).map_or(&[], |life| &life.trail)
+        self.so_far(socket).1
+    }
+
+    /// Both of these.
+    #[must_use]
+    pub fn so_far(&self, socket: SocketId) -> (Option<&Connection>, &[u64]) {
+        self.life(socket).map_or((None, &[]), |life| (life.connection.as_ref(), &life.trail))
     }
 
     fn life(&self, socket: SocketId) -> Option<&Life> {
@@ -213,12 +221,12 @@ impl Tracker {
     /// Whether a child's report carries its listener's cookie, and no remote port: up to Linux 6.12 at least
     /// (not on 6.18), `inet_csk_clone_lock` sets the state first and the identity after.
     fn is_unnamed_child(&self, report: &Report) -> bool {
-        let by_cookie = report.cookie == Some(report.socket);
-        let listens = self.lives.get(&report.socket).is_some_and(|life| life.state == State::Listen)
-            || self.older.listens(report.socket);
-        (report.old, report.new) == (State::Listen, State::SynRecv)
-            && by_cookie
-            && (listens || report.ends.remote.port.is_none())
+        let is_child = (report.old, report.new) == (State::Listen, State::SynRecv);
+        let listens = || {
+            self.lives.get(&report.socket).is_some_and(|life| life.state == State::Listen)
+                || self.older.listens(report.socket)
+        };
+        is_child && report.cookie == Some(report.socket) && (report.ends.remote.port.is_none() || listens())
     }
 }
 

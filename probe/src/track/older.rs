@@ -4,7 +4,7 @@
 //! says whose a socket is, and between which ends. It says nothing of the order of events: a socket that it
 //! shows in one state may have reports to come of how it got there, its opening among them.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::MOST;
 use crate::model::{Listed, Report, State};

@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::time::{ClockId, clock_gettime};
 
 /// The time that all processes share (CLOCK_MONOTONIC), in nanoseconds.
@@ -33,18 +33,26 @@ impl Process {
 
     /// The CPU time of all its threads that still run, user and system, to the nanosecond (`schedstat`).
     pub fn cpu(self) -> Result<Duration> {
-        let mut total = Duration::ZERO;
-        for thread in fs::read_dir(self.path("task"))? {
-            let text = match fs::read_to_string(thread?.path().join("schedstat")) {
-                Ok(text) => text,
-                // The thread has ended meanwhile.
-                Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => continue,
-                Err(error) => return Err(error).context("this kernel has no schedstat (CONFIG_SCHED_INFO)"),
-            };
-            let on_cpu = text.split(' ').next().and_then(|field| field.parse().ok());
-            total += Duration::from_nanos(on_cpu.context("schedstat begins with a number")?);
-        }
-        Ok(total)
+        let times: Vec<u64> = self.of_threads("schedstat", |text| text.split(' ').next()?.parse().ok())?;
+        ensure!(
+            !times.is_empty(),
+            "this kernel has no schedstat (CONFIG_SCHED_INFO), or the process has ended"
+        );
+        Ok(Duration::from_nanos(times.into_iter().sum()))
+    }
+
+    /// Whether one of its threads is on a CPU, or waits for one.
+    pub fn is_runnable(self) -> Result<bool> {
+        // The state comes after the name, which may have any character in it.
+        let states = self.of_threads("stat", |text| text.rsplit_once(") ")?.1.chars().next())?;
+        Ok(states.contains(&'R'))
+    }
+
+    /// What a file says of each thread; one that has ended meanwhile has none any more.
+    fn of_threads<T>(self, file: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+        let threads = fs::read_dir(self.path("task"))?.filter_map(io::Result::ok);
+        let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join(file)).ok());
+        Ok(texts.filter_map(|text| read(&text)).collect())
     }
 
     /// The most memory that it has had resident, in bytes (`VmHWM`), or has now (`VmRSS`).
@@ -123,5 +131,6 @@ mod tests {
         let (most, now) = (this.memory(Memory::Most).unwrap(), this.memory(Memory::Now).unwrap());
         assert!(most > 100_000 && now > 100_000, "{most} {now}");
         assert!(!this.is_attached());
+        assert!(this.is_runnable().unwrap(), "it asks, so it runs");
     }
 }

@@ -19,7 +19,7 @@ fn story() -> Story<ConnectFailed> {
     Story::new(ConnectFailed::new(&host()))
 }
 
-fn failed(kind: CauseKind, detail: &str, errno: Errno) -> Option<Cause> {
+fn failed(kind: CauseKind, detail: &'static str, errno: Errno) -> Option<Cause> {
     Some(Cause::new(kind, detail).with(errno))
 }
 

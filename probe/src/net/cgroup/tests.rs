@@ -91,7 +91,7 @@ fn an_argument_that_names_no_group_says_why() {
 fn the_part_that_is_mounted_gives_paths_from_the_hierarchys_root() {
     let by_id = ById::below(Path::new("/")).unwrap();
     let inside = Hierarchy { root: "/docker/1".into(), point: "/sys/fs/cgroup".into(), by_id };
-    let path = |directory: &str| inside.path(Path::new(directory)).map(|path| path.to_text());
+    let path = |directory: &str| inside.path(Path::new(directory)).map(|path| path.to_text().into_owned());
     let directory = |path: &str| inside.directory(Path::new(path)).map(|path| path.display().to_string());
     assert_eq!(path("/sys/fs/cgroup").as_deref(), Some("/docker/1"));
     assert_eq!(path("/sys/fs/cgroup/a/b").as_deref(), Some("/docker/1/a/b"));

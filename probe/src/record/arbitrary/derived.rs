@@ -46,7 +46,7 @@ fn transition() -> BoxedStrategy<Transition> {
 fn cause() -> impl Strategy<Value = Cause> {
     (word(), any::<String>(), option::of((1..200).prop_map(Errno))).prop_map(|(kind, detail, errno)| Cause {
         kind,
-        detail,
+        detail: detail.into(),
         errno,
     })
 }

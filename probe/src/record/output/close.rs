@@ -40,7 +40,7 @@ pub struct ResetObject<'a> {
     /// Why, by the kernel's name without SK_RST_REASON_, such as TCP_ABORT_ON_CLOSE; null before Linux 6.10.
     reason: Option<&'a str>,
     /// Whose socket it is.
-    owner: OwnerObject,
+    owner: OwnerObject<'a>,
     /// The CPU that it ran on.
     cpu: u32,
 }
@@ -68,7 +68,7 @@ impl<'a> ResetObject<'a> {
 /// What stayed of a connection after CLOSE, as sock_diag says.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
-pub struct TimeWaitObject {
+pub struct TimeWaitObject<'a> {
     v: Version,
     /// When sock_diag was asked, as RFC 3339 in UTC with nanoseconds; null before the host's clock is known.
     time: Option<Time>,
@@ -89,11 +89,11 @@ pub struct TimeWaitObject {
     /// When the mini-socket will be gone, as RFC 3339; null where nothing stayed, or the kernel does not tell.
     until: Option<Time>,
     /// Whose the connection was.
-    owner: OwnerObject,
+    owner: OwnerObject<'a>,
 }
 
-impl TimeWaitObject {
-    pub fn of(remains: &Remains, calendar: Calendar) -> Self {
+impl<'a> TimeWaitObject<'a> {
+    pub fn of(remains: &'a Remains, calendar: Calendar) -> Self {
         Self {
             v: Version,
             time: calendar.time(remains.at),

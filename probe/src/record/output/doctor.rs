@@ -58,7 +58,7 @@ pub struct HazardObject<'a> {
     /// Where; the port is null where all ports of the address are meant.
     local: EndpointObject,
     /// Whose socket it is.
-    owner: OwnerObject,
+    owner: OwnerObject<'a>,
     /// What can happen, in one sentence. Made for people: its wording may change.
     explain: String,
     /// The command that cures it, or a sentence; null where nothing does. What one command cures has the same.

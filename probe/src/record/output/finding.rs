@@ -36,7 +36,7 @@ pub struct FindingObject<'a> {
     /// The network namespace's inode number; null where the kernel does not tell.
     netns: Option<u32>,
     /// Whose socket it is.
-    owner: OwnerObject,
+    owner: OwnerObject<'a>,
     /// What happened, in one sentence.
     explain: &'a str,
     /// What cures it, in one sentence; null where nothing needs curing.

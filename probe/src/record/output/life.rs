@@ -47,7 +47,7 @@ pub struct TransitionObject<'a> {
     /// Why; null where the kernel does not tell.
     cause: Option<CauseObject<'a>>,
     /// Whose socket it is.
-    owner: OwnerObject,
+    owner: OwnerObject<'a>,
     /// The CPU that it ran on.
     cpu: u32,
     /// How long the socket was in the old state, in nanoseconds; null where the beginning was not seen.
@@ -127,7 +127,7 @@ pub struct ConnectionObject<'a> {
     /// The smoothed round-trip time at the end, in microseconds; null before the first sample.
     srtt_us: Option<u32>,
     /// Whose it is.
-    owner: OwnerObject,
+    owner: OwnerObject<'a>,
     /// False where the start was not seen, or events were lost while it lived.
     complete: bool,
 }

@@ -1,6 +1,6 @@
 //! What several objects have in them: ends, causes, owners.
 
-use std::{net::IpAddr, num::NonZeroU16};
+use std::{borrow::Cow, net::IpAddr, num::NonZeroU16};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -53,27 +53,27 @@ impl<'a> From<&'a Cause> for CauseObject<'a> {
 /// Whose socket it is. Names are as their processes chose them, made UTF-8: control characters are in them.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "owner", deny_unknown_fields)]
-pub struct OwnerObject {
+pub struct OwnerObject<'a> {
     /// The process (thread group) id in the initial pid namespace; null where nobody is known.
     pid: Option<u32>,
     /// Its name (that of the thread where the kernel has no type information); null where nobody is known.
-    comm: Option<String>,
+    comm: Option<Cow<'a, str>>,
     /// The user id in the initial user namespace; null where nobody is known.
     uid: Option<u32>,
     /// The id of its cgroup (v2), the inode number of the group's directory; null where it is not known.
     cgroup: Option<Decimal>,
     /// The cgroup's path below the root of the hierarchy; null where it was gone before it could be looked
     /// up.
-    cgroup_path: Option<String>,
+    cgroup_path: Option<Cow<'a, str>>,
     /// The container that the path names; null where it names none.
-    container: Option<String>,
+    container: Option<&'a str>,
     /// How the owner is known: by an event in its own call (`exact`), as the listener's owner (`listener`),
     /// as the holder of a socket older than the tracer (`seen`), or not at all.
     known: Word<Known>,
 }
 
-impl From<&Owner> for OwnerObject {
-    fn from(owner: &Owner) -> Self {
+impl<'a> From<&'a Owner> for OwnerObject<'a> {
+    fn from(owner: &'a Owner) -> Self {
         let task = owner.task.as_ref();
         let cgroup = owner.cgroup.as_ref();
         Self {

@@ -158,7 +158,7 @@ struct SocketObject<'a> {
     /// The peer's end.
     remote: EndpointObject,
     /// Whose it is, as its transitions say.
-    owner: OwnerObject,
+    owner: OwnerObject<'a>,
 }
 
 impl<'a> SocketsObject<'a> {

@@ -9,7 +9,9 @@ mod owners;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+
+use foldhash::HashMap;
 
 use self::{
     facts::{Facts, Fit},
@@ -32,6 +34,8 @@ const MOST: usize = if cfg!(test) { 8 } else { 1 << 18 };
 #[derive(Debug)]
 pub struct Exact {
     filter: Filter,
+    /// The filter has nothing in it.
+    is_open: bool,
     owners: Owners,
     /// The sockets that are shown, each with the number of losses at the time when it was last heard of.
     shown: HashMap<SocketId, u64>,
@@ -48,14 +52,21 @@ impl Exact {
     #[must_use]
     pub fn new(filter: Filter) -> Self {
         Self {
+            is_open: filter.is_empty(),
             filter,
             owners: Owners::default(),
-            shown: HashMap::new(),
+            shown: HashMap::default(),
             closed: VecDeque::new(),
             held: BTreeMap::new(),
             losses: 0,
             gap: false,
         }
+    }
+
+    /// Whether everything passes.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Takes the next `events` of one socket, and leaves in it what is to be shown now: themselves with those of
@@ -64,7 +75,7 @@ impl Exact {
     /// `first` is the `seq` of the connection's first transition, where that was seen; `owner_fits` is the
     /// kernel side's word on the owner.
     pub fn admit(&mut self, events: &mut Vec<Event>, first: Option<u64>, owner_fits: Option<bool>) {
-        if self.filter.is_empty() {
+        if self.is_open() {
             return;
         }
         let Some(facts) = Facts::of(events) else { return };

@@ -1,6 +1,6 @@
 //! Whose sockets are meant.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use super::facts::{Facts, Fit};
 use crate::model::{Cgroup, Filter, Name};

@@ -9,10 +9,10 @@ use std::{
 };
 
 use probe_ebpf::{
-    BindRecord, ClosedRecord, FLAGS_UNKNOWN, KIND_BIND, KIND_CLOSED, KIND_OPENED, KIND_RESET, KIND_SUMMARY,
-    KIND_TRANSITION, OWNER_EXACT, OWNER_FITS, OWNER_LISTENER, OpenedRecord, RST_WATCHED, RecordHeader,
-    ResetRecord, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, SummaryRecord, TaskRecord,
-    TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
+    BindRecord, CalledRecord, ClosedRecord, FLAGS_UNKNOWN, KIND_BIND, KIND_CALLED, KIND_CLOSED, KIND_OPENED,
+    KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_FITS, OWNER_LISTENER, OpenedRecord,
+    RST_WATCHED, RecordHeader, ResetRecord, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED,
+    SummaryRecord, TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
 };
 use thiserror::Error;
 use zerocopy::FromBytes;
@@ -51,12 +51,18 @@ pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event
     match kind {
         Some(KIND_TRANSITION) => {
             let record = TransitionRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            report(&record, backend).map(Event::Report)
+            report(&record, None, backend).map(Event::Report)
+        }
+        Some(KIND_CALLED) => {
+            let record = CalledRecord::read_from_bytes(bytes).map_err(|_| layout())?;
+            report(&record.transition, task(&record.task), backend).map(Event::Report)
         }
         Some(KIND_OPENED) => {
             let record = OpenedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
-            Ok(Event::Report(Report { opened: Some(opened), ..report(&record.transition, backend)? }))
+            let on_cpu = if opened.known == Known::Listener { None } else { task(&record.owner) };
+            let report = report(&record.transition, on_cpu, backend)?;
+            Ok(Event::Report(Report { opened: Some(opened), ..report }))
         }
         Some(KIND_CLOSED) => {
             let record = ClosedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
@@ -79,7 +85,8 @@ pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event
 }
 
 fn closed(record: &ClosedRecord, backend: Backend) -> Result<Report, DecodeError> {
-    Ok(Report { counters: counters(record), ..report(&record.transition, backend)? })
+    let report = report(&record.transition, task(&record.task), backend)?;
+    Ok(Report { counters: counters(record), ..report })
 }
 
 /// How many states fit into a path.
@@ -106,7 +113,8 @@ fn summary(record: &SummaryRecord, backend: Backend) -> Result<Summary, DecodeEr
     })
 }
 
-fn report(record: &TransitionRecord, backend: Backend) -> Result<Report, DecodeError> {
+/// `task` is who was on the CPU, where that may say something.
+fn report(record: &TransitionRecord, task: Option<Task>, backend: Backend) -> Result<Report, DecodeError> {
     let protocol = protocol(record.protocol)?;
     let family = family(record.family)?;
     let has = |bit| record.flags & bit != 0;
@@ -135,7 +143,7 @@ fn report(record: &TransitionRecord, backend: Backend) -> Result<Report, DecodeE
         fin_received: flag(SOCKET_FIN_RECEIVED),
         rst_received: has(RST_WATCHED).then_some(has(SOCKET_RST_RECEIVED)),
         syscall: (record.syscall != UNKNOWN_U32).then_some(record.syscall),
-        task: task(&record.task),
+        task,
         owner_matches: has(OWNER_FITS).then_some(true),
         opened: None,
         counters: None,

@@ -34,7 +34,7 @@ use aya_log::EbpfLogger;
 use log::{Log, info, warn};
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    time::{Interval, MissedTickBehavior},
+    time::sleep,
 };
 
 pub(crate) use self::types::Types;
@@ -49,15 +49,31 @@ use crate::{
     net::clock,
 };
 
-/// How long a report may lie in the ring. The kernel side wakes nobody until the ring is a quarter
-/// full, since each wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
+/// How long a report may lie in the ring while others come. The kernel side wakes nobody for those, since each
+/// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How many reports are taken at once, so that whoever waits for a batch gets one.
-const BATCH: usize = 8192;
+/// How often whoever waits for a batch gets an empty one, where nothing happens. The first report after that wakes
+/// the reader.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// How many reports are taken at once: whoever waits for a batch gets one, and what becomes of them is small enough to
+/// stay in the processor's cache.
+const BATCH: usize = 1024;
 
 /// How often this process shows itself, where the ring has no room for that.
 const LANDMARKS: usize = 16;
+
+/// When the ring is to be looked into again.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// Nothing came.
+    Idle,
+    /// Something came, and that was all.
+    Lively,
+    /// There is more.
+    Behind,
+}
 
 /// The running kernel. Dropping it detaches the programs; so does the end of the process, however it
 /// comes.
@@ -70,7 +86,7 @@ pub struct Live {
     losses: Losses,
     misses: Misses,
     log: Option<EbpfLogger<&'static dyn Log>>,
-    look: Interval,
+    pace: Pace,
     /// What the next batch begins with.
     pending: Vec<Event>,
     pid: u32,
@@ -97,8 +113,6 @@ impl Live {
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let misses = Misses::of(&mut ebpf, load::transition(backend))?;
         let mut live = Self {
             ebpf,
@@ -108,7 +122,8 @@ impl Live {
             losses,
             misses,
             log,
-            look,
+            // What came while nobody looked has woken nobody.
+            pace: Pace::Behind,
             pending: vec![Event::Ready { host, backend, off, existing: None }],
             pid: std::process::id(),
             attach: Duration::ZERO,
@@ -137,7 +152,9 @@ impl Live {
             let Some(landmark) = own::Landmark::leave() else { break };
             loop {
                 let known = events.len();
-                self.take(&mut events).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
+                // If it was lost, that has to be known now.
+                let taken = self.take_and_ask(&mut events, true);
+                taken.map_err(|error| LiveError::Ring(io::Error::other(error)))?;
                 if events.len() == known {
                     break;
                 }
@@ -200,7 +217,14 @@ impl Live {
                 out.extend(self.losses.at_the_end(counted));
             }
         }
-        let missed = self.misses.new_ones().map_err(SourceError::Live)?;
+        let mut missed = 0;
+        if asks || out.len() > begin {
+            missed = self.misses.new_ones().map_err(SourceError::Live)?;
+        }
+        if asks {
+            // What had been passed over at the first question has been taken by now, if it is.
+            missed += self.misses.new_ones().map_err(SourceError::Live)?;
+        }
         if missed > 0 {
             // Somewhere among what has come just now, or before it.
             out.insert(begin, Event::Lost { count: missed, place: "kernel".into() });
@@ -209,6 +233,19 @@ impl Live {
             log.flush();
         }
         Ok(())
+    }
+
+    /// Waits until the kernel side wakes the reader.
+    async fn woken(&self) -> io::Result<()> {
+        self.ring.readable().await?.clear_ready();
+        Ok(())
+    }
+
+    /// Waits until the ring has filled up. It was empty at the last look: the first record after that wakes the
+    /// reader, too, and says nothing.
+    async fn filled(&self) -> io::Result<()> {
+        self.woken().await?;
+        self.woken().await
     }
 
     fn read(&mut self, out: &mut Vec<Event>) {
@@ -241,11 +278,24 @@ impl Source for Live {
             out.append(&mut self.pending);
             return Ok(Flow::More);
         }
-        tokio::select! {
-            _ = self.look.tick() => {}
-            guard = self.ring.readable() => guard?.clear_ready(),
+        match self.pace {
+            Pace::Behind => tokio::task::yield_now().await,
+            Pace::Lively => tokio::select! {
+                () = sleep(LOOK) => {}
+                filled = self.filled() => filled?,
+            },
+            Pace::Idle => tokio::select! {
+                () = sleep(IDLE) => {}
+                woken = self.woken() => woken?,
+            },
         }
+        let known = out.len();
         self.take(out)?;
+        self.pace = match out.len() - known {
+            0 => Pace::Idle,
+            BATCH.. => Pace::Behind,
+            _ => Pace::Lively,
+        };
         Ok(Flow::More)
     }
 

@@ -99,10 +99,7 @@ async fn a_child_is_its_listeners_and_not_the_bystanders() {
         }
         let connect = connects(&events, PORT).next().unwrap().opened.as_ref().unwrap();
         let owner = connect.owner.as_ref().unwrap();
-        assert_eq!(
-            (connect.known, owner.pid, owner.comm.to_text().as_str()),
-            (Known::Exact, client.id(), "bash")
-        );
+        assert_eq!((connect.known, owner.pid, &*owner.comm.to_text()), (Known::Exact, client.id(), "bash"));
     }
 }
 

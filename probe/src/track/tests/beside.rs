@@ -125,7 +125,7 @@ fn callers_and_holders_have_their_cgroups_paths() {
     tracker.cgroup(&Cgroup { id: 9, path: Some(Name::from_bytes(b"/a")) });
     let unheard_of = Listed { owner: owner(999, "heir", Known::Seen), ..row(8, Established) };
     let failure = tracker.bind_failed(failure(vec![unheard_of]));
-    let path = |cgroup: &Option<Cgroup>| cgroup.as_ref()?.path.as_ref().map(Name::to_text);
+    let path = |cgroup: &Option<Cgroup>| Some(cgroup.as_ref()?.path.as_ref()?.to_text().into_owned());
     assert_eq!(path(&failure.cgroup).as_deref(), Some("/a"));
     assert_eq!(path(&failure.holders[0].owner.cgroup).as_deref(), Some("/a"));
 }

@@ -62,7 +62,7 @@ fn a_summary_says_what_the_reports_would() {
         let connection = tracker().summarize(&summary(&reports));
         assert_eq!(connection.open, open);
         let close = connection.close.as_ref().expect("it ended");
-        assert_eq!(close.cause.as_ref().map(|cause| cause.detail.as_str()), Some(detail));
+        assert_eq!(close.cause.as_ref().map(|cause| &*cause.detail), Some(detail));
         let mut expected = told(&reports);
         // It was claimed in a report in between, of which a summary is the last word alone.
         expected.owner.known = connection.owner.known;

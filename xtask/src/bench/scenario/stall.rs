@@ -1,6 +1,6 @@
 //! A reader that is stopped for a while: what its ring cannot take is lost, and has to be told.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -51,8 +51,9 @@ fn stalled(bench: &mut Bench, tracer: &Tracer) -> Result<(Done, Option<Duration>
     let mut running = Running::start(tracer, bench.place()?)?;
     running.signal(Signal::SIGSTOP)?;
     let made = bench.load()?.churn(Churn { until: Until::Time(STALL), ..Churn::of(1, 0) })?;
+    let written = running.written()?;
     running.signal(Signal::SIGCONT)?;
-    let told_after = tracer.is_probe.then(|| running.says(LOST, Instant::now(), PATIENCE).ok()).flatten();
+    let told_after = tracer.is_probe.then(|| running.says(LOST, written, PATIENCE).ok()).flatten();
     running.rests()?;
     Ok((made, told_after, running.stop()?))
 }

@@ -98,16 +98,24 @@ fn recorded(tracer: &Tracer, place: &Place) -> Result<Told> {
 }
 
 fn table(_: &Tracer, place: &Place) -> Result<Told> {
-    let lines = BufReader::new(File::open(place.out())?).lines();
-    let totals = lines.map_while(Result::ok).filter(|line| line.contains(" transitions · ")).last();
-    totals.and_then(|totals| sums(&totals)).context("there are no totals under the table")
+    let mut totals = String::new();
+    for line in BufReader::new(File::open(place.out())?).lines() {
+        let line = line?;
+        // They may need more than one line.
+        if line.contains(" transitions · ") {
+            totals.clear();
+        }
+        totals.push_str(&line);
+        totals.push(' ');
+    }
+    sums(&totals).context("there are no totals under the table")
 }
 
 /// Reads the totals under a table: "200,002 transitions · 40,000 connections · 0 findings · 12 reports lost".
 fn sums(totals: &str) -> Option<Told> {
     let sum = |what: &str| {
         let number = |part: &str| part.split_once(what)?.0.trim().replace(',', "").parse().ok();
-        totals.split(" · ").find_map(number)
+        totals.split('·').find_map(number)
     };
     Some(Told { events: sum(" transition")?, lost: sum(" report").unwrap_or(0), ..Told::default() })
 }
@@ -137,6 +145,10 @@ mod tests {
         let told = Told { events: 200_002, lost: 1_312, ..Told::default() };
         assert_eq!(
             sums("200,002 transitions · 40,000 connections · 0 findings · 1,312 reports lost"),
+            Some(told)
+        );
+        assert_eq!(
+            sums("200,002 transitions · 40,000 connections ·  1,312 reports lost 9 ms, attached in 60 ms"),
             Some(told)
         );
         assert_eq!(sums("1 finding"), None);

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
     process::Stdio,
     sync::mpsc::{Receiver, channel},
     thread,
@@ -86,13 +86,13 @@ impl<'a> Running<'a> {
     fn start_to(tracer: &'a Tracer, place: Place, out: impl Into<Stdio>) -> Result<Self> {
         let mut command = tracer.command(&place);
         command.stdin(Stdio::null()).stdout(out).stderr(File::create(place.err())?);
-        let begun = Instant::now();
         let child = Child::start(&mut command)?;
+        let begun = Instant::now();
         // The terminal's end in this process goes with it.
         drop(command);
         let mut running = Self { tracer, place, child, to_ready: Duration::ZERO, start_cpu: Duration::ZERO };
         running.to_ready = match tracer.ready {
-            Ready::Says(text) => running.says(text, begun, PATIENCE)?,
+            Ready::Says(text) => running.says(text, 0, PATIENCE)?,
             Ready::Settles => running.settles(begun, Process::is_attached)?,
         };
         running.start_cpu = running.process().cpu()?;
@@ -109,12 +109,19 @@ impl<'a> Running<'a> {
         Ok(self.child.signal(signal)?)
     }
 
-    /// Waits until it has written a text, and gives the time since `begun`.
+    /// How many bytes its output has so far.
+    pub fn written(&self) -> Result<u64> {
+        Ok(fs::metadata(self.place.out())?.len())
+    }
+
+    /// Waits until a text stands in its output, from this byte on, and gives the time that it took.
     ///
     /// # Errors
     /// It ends, or that takes longer than `patience`.
-    pub fn says(&mut self, text: &str, begun: Instant, patience: Duration) -> Result<Duration> {
+    pub fn says(&mut self, text: &str, from: u64, patience: Duration) -> Result<Duration> {
+        let begun = Instant::now();
         let mut out = File::open(self.place.out())?;
+        out.seek(SeekFrom::Start(from))?;
         let mut unread = Vec::new();
         loop {
             self.must_run("was ready")?;
@@ -138,8 +145,9 @@ impl<'a> Running<'a> {
         let (mut rests_since, mut used) = (Instant::now(), self.process().cpu()?);
         loop {
             self.must_run("was stopped")?;
-            let cpu = self.process().cpu()?;
-            if cpu.saturating_sub(used) > REST_CPU || !is_so_far(self.process()) {
+            let (cpu, is_runnable) = (self.process().cpu()?, self.process().is_runnable()?);
+            // Where others leave it no CPU, it is not at rest.
+            if is_runnable || cpu.saturating_sub(used) > REST_CPU || !is_so_far(self.process()) {
                 (rests_since, used) = (Instant::now(), cpu);
             } else if rests_since.elapsed() > REST {
                 return Ok(rests_since.saturating_duration_since(begun));

@@ -186,9 +186,8 @@ pub fn place(column: Column, owner: &Owner, netns: Option<u32>) -> Cell {
 
 /// A container's short id, else the last part of the group's path.
 fn group(cgroup: &Cgroup) -> Option<String> {
-    if let Some(mut id) = cgroup.container() {
-        id.truncate(SHORT_ID);
-        return Some(id);
+    if let Some(id) = cgroup.container() {
+        return id.get(..SHORT_ID).map(str::to_owned);
     }
     let path = cgroup.path.as_ref()?.to_text();
     let last = path.rsplit('/').find(|part| !part.is_empty());

@@ -67,7 +67,7 @@ fn cause() -> BoxedStrategy<Option<Cause>> {
     let kind = select(vec![CauseKind::Call, CauseKind::Segment, CauseKind::Timer, CauseKind::Kernel]);
     option::of((kind, text(), option::of(0..200)).prop_map(|(kind, detail, errno)| Cause {
         kind,
-        detail,
+        detail: detail.into(),
         errno: errno.map(Errno),
     }))
     .boxed()
