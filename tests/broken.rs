@@ -119,7 +119,7 @@ fn files_that_are_no_recordings_are_refused() {
     foreign(whole_output(), no_header);
     foreign(recording().split_off(1), no_header);
     foreign("{\"format\":\"perf\",\"version\":1}\n", "names the format `perf`");
-    foreign("{\"format\":\"probe-recording\",\"version\":2,\"packed\":true}\n", "version 2 of its format");
+    foreign("{\"format\":\"probe-recording\",\"version\":3,\"packed\":true}\n", "version 3 of its format");
 }
 
 #[test]

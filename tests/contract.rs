@@ -224,6 +224,18 @@ const END: Fields = &[
     ("duration_ns", Positive),
     ("attach_ns", OrNull(&Positive)),
 ];
+/// Of reports that nobody looked at.
+const END_UNSEEN: Fields = &[
+    ("transitions", OrNull(&Name(&[]))),
+    ("connections", OrNull(&Name(&[]))),
+    ("findings", OrNull(&Name(&[]))),
+    ("recorded", Count),
+    ("lost", Count),
+    ("checks_passed", Count),
+    ("checks_failed", Count),
+    ("duration_ns", Positive),
+    ("attach_ns", OrNull(&Positive)),
+];
 
 fn fields_of(object: &Value) -> Fields {
     match (text(&object["type"]), object["phase"].as_str()) {
@@ -241,6 +253,7 @@ fn fields_of(object: &Value) -> Fields {
         ("sockets", _) => SOCKETS,
         ("behaviour", _) => BEHAVIOUR,
         ("note", _) => NOTE,
+        ("end", _) if object.get("recorded").is_some() => END_UNSEEN,
         ("end", _) => END,
         (other, _) => panic!("no object is called {other}"),
     }

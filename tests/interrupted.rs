@@ -1,7 +1,5 @@
 //! Runs that are cut short: what they say, and that nothing of them stays behind in the kernel.
 
-use std::fs;
-
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -64,7 +62,7 @@ fn kill_9_leaves_a_recording_of_what_was_shown() {
     both_in("SYN_SENT", &mut running);
     running.signal(Signal::SIGKILL);
     let live = running.finish().dies_of(Signal::SIGKILL);
-    let again = Probe::new("replay --format json").arg(&file).run().exits(2).saying(&["cut off at line"]);
+    let again = Probe::new("replay --format json").arg(&file).run().exits(2).saying(&["cut off at byte"]);
     assert!(again.stdout.starts_with(&live.stdout), "{live}\nand {again}");
 }
 
@@ -80,7 +78,7 @@ fn a_table_that_is_interrupted_is_closed_too() {
     let outcome = running.finish().exits(130).silently();
     let last = outcome.stdout.lines().last().unwrap_or_default();
     assert!(last.contains("attached in"), "{outcome}");
-    assert!(fs::read_to_string(file).unwrap().contains("\"end\""));
+    Probe::new("replay").arg(&file).run().exits(130).silently();
 }
 
 #[track_caller]

@@ -12,7 +12,7 @@
 //! - `findings`, `connect_failed`, `bind_failed`: what is found among them
 //! - `audit`: what TCP does, on this kernel and beside another's
 //! - `time_wait`: what stays of connections
-//! - `round_trip`: traces recorded, and seen again
+//! - `round_trip`, `unseen`: traces recorded, and seen again, or for the first time
 //! - `stops`, `loss`, `hostile`, `usage`: what can come in the way of a trace
 //! - `rendezvous`: two processes that meet
 //! - `interrupted`, `remains`: runs that are cut short, and what is left of them
@@ -53,6 +53,7 @@ mod support;
 mod time_wait;
 mod trace_truth;
 mod tracing;
+mod unseen;
 mod usage;
 mod wire;
 mod witness;

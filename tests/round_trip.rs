@@ -13,7 +13,7 @@ use crate::{
 use nix::sys::signal::Signal;
 
 /// What happens while it is recorded: something of every kind.
-fn play(stage: &Stage, group: &Group, old: &Actor) {
+pub fn play(stage: &Stage, group: &Group, old: &Actor) {
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     group.takes(&client);
     server.does("listen l 127.0.0.1:7000");

@@ -139,6 +139,6 @@ fn by_force_with_a_recording() {
     stage.wait_for("connection", 10);
     stage.running.signal(Signal::SIGKILL);
     let live = stage.running.finish().dies_of(Signal::SIGKILL);
-    let again = Probe::new("replay --format json").arg(&file).run().exits(2).saying(&["cut off at line"]);
+    let again = Probe::new("replay --format json").arg(&file).run().exits(2).saying(&["cut off at byte"]);
     assert!(again.stdout.starts_with(&live.stdout), "{live}\nand {again}");
 }

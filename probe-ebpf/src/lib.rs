@@ -12,6 +12,10 @@ pub use asked::{Asked, PORT_SETS, PORT_WORDS, PortSet};
 pub use field::Field;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// The version of all the layouts here together, which recordings name. Whoever changes the layout or the meaning of a
+/// record, in a way that a reader of the older one would misread, raises it.
+pub const LAYOUT: u32 = 1;
+
 /// `RecordHeader::kind` of a [`TransitionRecord`] by itself.
 pub const KIND_TRANSITION: u16 = 1;
 /// `RecordHeader::kind` of an [`OpenedRecord`].

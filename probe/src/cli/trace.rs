@@ -19,7 +19,9 @@ Examples:
   probe trace --only self-connect --fail-on self-connect -- cargo test
         did anything connect to itself while the tests ran?
   probe trace --output trace.jsonl --format json -- COMMAND
-        the trace apart from what the command prints";
+        the trace apart from what the command prints
+  probe trace --record FILE --quiet
+        for a busy host: first record, then look with `probe replay FILE`";
 
 /// `probe trace`
 #[derive(Args, Debug)]
@@ -37,6 +39,18 @@ pub struct TraceArgs {
     /// Keep what the kernel reported there, for `probe replay`
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub record: Option<PathBuf>,
+    /// Show only when it begins and ends, and what is lost
+    ///
+    /// Reports then go into the recording as they come, and are not looked at before they are replayed: the trace that
+    /// costs the host least.
+    #[arg(
+        long,
+        short,
+        requires = "record",
+        conflicts_with_all = ["count", "fail_on", "only", "stuck_after", "time_wait"],
+        help_heading = "Output"
+    )]
+    pub quiet: bool,
     /// Stop after so long
     ///
     /// A COMMAND that still runs then is left to end by itself, untraced, and its exit status is passed on.
@@ -133,6 +147,8 @@ mod tests {
         refused("trace --duration 0s", &["no time at all"]);
         refused("trace --pid 1 -- ls", &["--pid", "COMMAND"]);
         refused("trace --connections --only stuck", &["--connections", "--only"]);
+        refused("trace --quiet", &["--record"]);
+        refused("trace --quiet --record FILE --fail-on stuck", &["--quiet", "--fail-on"]);
         refused("trace ls", &["unexpected argument", "ls"]);
     }
 

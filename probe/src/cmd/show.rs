@@ -49,7 +49,7 @@ pub fn look(args: &ShowArgs) -> Look {
 /// How the detectors look.
 pub fn options(args: &ShowArgs) -> detect::Options {
     let default = detect::Options::default();
-    detect::Options { stuck_after: args.stuck_after.unwrap_or(default.stuck_after) }
+    detect::Options { stuck_after: args.stuck_after.unwrap_or(default.stuck_after), ..default }
 }
 
 /// The exit code, unless a finding is there that must not be.

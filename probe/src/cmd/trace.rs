@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     cli::{Common, TraceArgs},
+    detect,
     model::Filter,
     net::child::{CommandError, Running},
     record::Writer,
@@ -131,11 +132,13 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, files: Files) -> Session 
         Some(file) => (look.in_file(), output::buffered(file)),
         None => (look.on_stdout(), output::stdout()),
     };
-    Session::new(Scope::All, render, out)
+    let session = Session::new(Scope::All, render, out);
+    let session = if args.quiet { session.unseen() } else { session };
+    session
         .recording(files.recording)
         .about(Filter { pids, ..filter })
         .selecting(selection)
-        .detecting(show::options(&args.show))
+        .detecting(detect::Options { summaries: takes_summaries(args), ..show::options(&args.show) })
         .asking(Box::new(LiveHost::new(!args.no_snapshot, args.time_wait)))
 }
 

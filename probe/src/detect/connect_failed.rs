@@ -20,6 +20,8 @@ const WIDE: PortRange = 10_000..=65_535;
 pub struct ConnectFailed {
     host: Host,
     tuples: Tuples,
+    /// Whether it has use for the sockets that were there before.
+    remembers: bool,
 }
 
 /// A connect that failed, as its transition or its connection tells.
@@ -34,9 +36,10 @@ struct Failed<'a> {
 }
 
 impl ConnectFailed {
-    /// A detector for a stream that was taken on this host.
-    pub fn new(host: &Host) -> Self {
-        Self { host: host.clone(), tuples: Tuples::default() }
+    /// A detector for a stream that was taken on this host. It `remembers` the sockets that were there before where a
+    /// transition may ask for them.
+    pub fn new(host: &Host, remembers: bool) -> Self {
+        Self { host: host.clone(), tuples: Tuples::default(), remembers }
     }
 
     /// What happened, in a sentence, and its cure. `None` where the owner gave it up, or may have.
@@ -119,7 +122,9 @@ impl Detector for ConnectFailed {
     }
 
     fn existing(&mut self, _at: Mono, socket: &Listed) {
-        self.tuples.existing(socket);
+        if self.remembers {
+            self.tuples.existing(socket);
+        }
     }
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {

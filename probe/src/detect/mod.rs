@@ -60,11 +60,14 @@ pub trait Detector {
 pub struct Options {
     /// How long a socket may stay in SYN_SENT, CLOSE_WAIT or FIN_WAIT2 before it counts as stuck.
     pub stuck_after: Duration,
+    /// Whether the stream has whole connections in place of their transitions: then what was there before need not be
+    /// remembered for what only a transition can show.
+    pub summaries: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { stuck_after: Duration::from_secs(60) }
+        Self { stuck_after: Duration::from_secs(60), summaries: false }
     }
 }
 
@@ -75,8 +78,8 @@ pub fn all(host: &Host, options: &Options) -> Vec<Box<dyn Detector>> {
         Box::new(SelfConnect::new(host)),
         Box::new(SimultaneousOpen),
         Box::new(SimultaneousClose),
-        Box::new(PortSharing::default()),
-        Box::new(ConnectFailed::new(host)),
+        Box::new(PortSharing::new(!options.summaries)),
+        Box::new(ConnectFailed::new(host, !options.summaries)),
         Box::new(BindFailed::new(host)),
         Box::new(IllegalTransition),
         Box::new(Stuck::new(options.stuck_after)),

@@ -16,11 +16,12 @@ use crate::model::{Endpoint, Finding, FindingKind, Listed, Mono, Open, Owner, Pr
 const NAMED: usize = 3;
 
 /// Remembers the live outgoing connections of every local address and port.
-#[derive(Default)]
 pub struct PortSharing {
     by_place: HashMap<Place, Vec<Sharer>>,
     /// Namespaces and the ports that were listened on in them before.
     served: HashSet<(u32, u16)>,
+    /// Whether it has use for the sockets that were there before.
+    remembers: bool,
 }
 
 /// A namespace, and an address and port in it.
@@ -42,11 +43,16 @@ impl Sharer {
 }
 
 impl PortSharing {
+    /// One that `remembers` the sockets that were there before, for the transitions to come.
+    pub fn new(remembers: bool) -> Self {
+        Self { by_place: HashMap::default(), served: HashSet::default(), remembers }
+    }
+
     /// Takes in a connection that has just been established, and says whom it shares with.
     fn join(&mut self, place: Place, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         let served = self.served.contains(&(place.0, place.1.port_or_zero()));
-        let here = self.by_place.entry(place).or_default();
+        let here = self.by_place.entry(place).or_insert_with(|| Vec::with_capacity(1));
         // The snapshot may have shown it between its first report and this one.
         here.retain(|sharer| !sharer.is(transition));
         let remote = transition.ends.remote.canonical();
@@ -97,7 +103,7 @@ impl Detector for PortSharing {
 
     fn existing(&mut self, _at: Mono, socket: &Listed) {
         let local = socket.ends.local.canonical();
-        if socket.protocol != Protocol::Tcp || !socket.is_full() {
+        if !self.remembers || socket.protocol != Protocol::Tcp || !socket.is_full() {
             return;
         }
         match socket.state {
@@ -105,12 +111,15 @@ impl Detector for PortSharing {
                 self.served.insert((socket.netns, local.port_or_zero()));
             }
             State::SynSent => {}
-            _ => self.by_place.entry((socket.netns, local)).or_default().push(Sharer {
-                number: socket.cookie,
-                remote: socket.ends.remote.canonical(),
-                owner: socket.owner.clone(),
-                seq: None,
-            }),
+            // Hardly any is shared.
+            _ => self.by_place.entry((socket.netns, local)).or_insert_with(|| Vec::with_capacity(1)).push(
+                Sharer {
+                    number: socket.cookie,
+                    remote: socket.ends.remote.canonical(),
+                    owner: socket.owner.clone(),
+                    seq: None,
+                },
+            ),
         }
     }
 
@@ -160,7 +169,7 @@ mod tests {
     const LOCAL: &str = "127.0.0.1:12345";
 
     fn story() -> Story<PortSharing> {
-        Story::new(PortSharing::default())
+        Story::new(PortSharing::new(true))
     }
 
     #[test]

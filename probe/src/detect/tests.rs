@@ -61,8 +61,8 @@ proptest! {
         prop_assert_eq!(interleaved(SimultaneousClose, &lives, &picks), alone(|| SimultaneousClose, &lives, &picks));
         prop_assert_eq!(interleaved(IllegalTransition, &lives, &picks), alone(|| IllegalTransition, &lives, &picks));
         prop_assert_eq!(
-            interleaved(ConnectFailed::new(&host), &lives, &picks),
-            alone(|| ConnectFailed::new(&host), &lives, &picks)
+            interleaved(ConnectFailed::new(&host, true), &lives, &picks),
+            alone(|| ConnectFailed::new(&host, true), &lives, &picks)
         );
     }
 }

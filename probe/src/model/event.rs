@@ -94,6 +94,8 @@ pub struct End {
     pub checks_passed: u64,
     /// Checks that failed; of an audit, behaviours that differ.
     pub checks_failed: u64,
+    /// Reports that were recorded and not looked at: nothing is known of transitions, connections and findings then.
+    pub recorded: Option<u64>,
     /// From start to end.
     pub duration: Duration,
     /// How long loading and attaching the programs took; `None` without a kernel.

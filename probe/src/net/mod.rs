@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod kernel;
 pub mod link;
 pub mod lookup;
+pub mod memory;
 mod mounts;
 pub mod namespace;
 pub mod namespaces;

@@ -24,11 +24,11 @@ pub(super) struct Owners {
 impl Owners {
     /// Those of all sockets that processes hold.
     pub(super) fn of_all(cgroups: &mut Cgroups) -> Self {
-        let mut owners = Self::default();
-        owners.hidden = process::visit_sockets(&process::pids(), |pid, inodes| {
-            owners.add(pid, inodes.iter().copied(), cgroups);
-            ControlFlow::Continue(())
-        });
+        let (held, hidden) = process::all_sockets(&process::pids());
+        let mut owners = Self { hidden, ..Self::default() };
+        for (pid, inodes) in held {
+            owners.add(pid, inodes, cgroups);
+        }
         owners
     }
 
@@ -51,17 +51,13 @@ impl Owners {
 
     /// The socket as the model has it.
     pub(super) fn list(&self, netns: u32, socket: &DiagSocket) -> Listed {
-        let owner = socket.inode.and_then(|inode| self.owners.get(*self.by_inode.get(&inode)?));
-        Listed {
-            cookie: socket.cookie,
-            netns,
-            protocol: socket.protocol,
-            family: socket.family,
-            ends: socket.ends,
-            state: socket.state,
-            owner: owner.cloned().unwrap_or(Owner::UNKNOWN),
-            expires: socket.expires,
-        }
+        socket.listed(netns, self.of_inode(socket.inode))
+    }
+
+    /// Who holds the socket with that inode number.
+    pub(super) fn of_inode(&self, inode: Option<u32>) -> Owner {
+        let owner = inode.and_then(|inode| self.owners.get(*self.by_inode.get(&inode)?));
+        owner.cloned().unwrap_or(Owner::UNKNOWN)
     }
 
     /// Looks through these processes until nothing is missing.

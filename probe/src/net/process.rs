@@ -6,11 +6,16 @@ use std::{
     io,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
 };
 
 use nix::{errno::Errno, fcntl::readlinkat};
 
 use crate::model::{Name, Task};
+
+/// How many threads look through /proc at most: more would only wait for each other there.
+const MOST_HELPERS: usize = 4;
 
 /// Finds the holders of all sockets that processes in this /proc hold, by the sockets' inode numbers.
 ///
@@ -56,6 +61,36 @@ pub(super) fn visit_sockets(pids: &[u32], mut visit: impl FnMut(u32, &[u32]) -> 
         }
     }
     hidden
+}
+
+/// The inode numbers of the sockets that each of these processes holds, in the order of the ids, and how many
+/// processes' descriptors this user may not see.
+///
+/// A process may hold a hundred thousand, each of them a call: so that CPUs that are idle help.
+pub(super) fn all_sockets(pids: &[u32]) -> (Vec<(u32, Vec<u32>)>, usize) {
+    let helpers = thread::available_parallelism().map_or(1, usize::from).min(MOST_HELPERS);
+    let next = AtomicUsize::new(0);
+    let look = || {
+        let mut held = Vec::new();
+        let mut hidden = 0;
+        while let Some(pid) = pids.get(next.fetch_add(1, Ordering::Relaxed)) {
+            hidden += visit_sockets(&[*pid], |pid, sockets| {
+                held.push((pid, sockets.to_vec()));
+                ControlFlow::Continue(())
+            });
+        }
+        (held, hidden)
+    };
+    let (mut held, hidden) = thread::scope(|scope| {
+        let helping: Vec<_> = (1..helpers).map(|_| scope.spawn(look)).collect();
+        helping.into_iter().fold(look(), |(mut held, hidden), helper| {
+            let (more, and_more) = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            held.extend(more);
+            (held, hidden + and_more)
+        })
+    });
+    held.sort_unstable_by_key(|(pid, _)| *pid);
+    (held, hidden)
 }
 
 /// The inode numbers of the sockets in a directory of descriptors. Links are read from the open directory,

@@ -1,6 +1,6 @@
 //! The sockets of the whole host at one moment, for a trace to begin with.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, thread};
 
 use super::{
     Namespace,
@@ -10,7 +10,7 @@ use super::{
     owners::Owners,
     sock_diag::{DiagSocket, SockDiag, SockDiagError},
 };
-use crate::model::{Listed, Mono, Protocol};
+use crate::model::{Listed, Mono, Owner, Protocol};
 
 /// The inode number of the initial pid namespace (`PROC_PID_INIT_INO`).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -21,7 +21,7 @@ const REFUSED: &str = "this needs CAP_SYS_PTRACE, and a security module that all
 /// What was there.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// When all sockets had been listed. The owners are looked up right after.
+    /// When all sockets had been listed. The owners were looked up meanwhile.
     pub at: Mono,
     /// Every TCP and MPTCP socket in every namespace that could be reached. One that moved between the kernel's
     /// tables meanwhile may be there twice; the later one holds.
@@ -38,27 +38,50 @@ pub struct Snapshot {
 pub fn take() -> Snapshot {
     let namespaces = Namespaces::reachable();
     let mut off = Off::default();
-    let listed: Vec<_> =
-        namespaces.iter().map(|namespace| (namespace.inode(), list(&namespace, &mut off))).collect();
-    let at = clock::now();
-    let owners = Owners::of_all(&mut Cgroups::new());
-    let mut sockets = Vec::with_capacity(listed.iter().map(|(_, sockets)| sockets.len()).sum());
-    for (netns, listed) in listed {
-        sockets.extend(listed.iter().map(|socket| owners.list(netns, socket)));
+    // With very many sockets, each of the two takes its time. Whose a socket is that is opened meanwhile, its reports say.
+    let (listed, at, owners) = thread::scope(|scope| {
+        let owners = scope.spawn(|| Owners::of_all(&mut Cgroups::new()));
+        let mut found = Found::default();
+        namespaces.iter().for_each(|namespace| list(&namespace, &mut found, &mut off));
+        let at = clock::now();
+        (found, at, owners.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let Found { mut sockets, inodes } = listed;
+    for (row, inode) in sockets.iter_mut().zip(inodes) {
+        row.owner = owners.of_inode(inode);
     }
     Snapshot { at, sockets, off: off.told(namespaces.hidden(), owners.hidden) }
 }
 
-/// The sockets of one namespace.
-fn list(namespace: &Namespace, off: &mut Off) -> Vec<DiagSocket> {
+/// Sockets whose owners are not known yet.
+#[derive(Default)]
+struct Found {
+    sockets: Vec<Listed>,
+    /// The inode number of each.
+    inodes: Vec<Option<u32>>,
+}
+
+impl Found {
+    fn add(&mut self, netns: u32, socket: &DiagSocket) {
+        self.sockets.push(socket.listed(netns, Owner::UNKNOWN));
+        self.inodes.push(socket.inode);
+    }
+}
+
+/// Adds the sockets of one namespace.
+fn list(namespace: &Namespace, found: &mut Found, off: &mut Off) {
     let mut diag = match namespace.enter(SockDiag::open) {
         Ok(Ok(diag)) => diag,
         Ok(Err(error)) => return off.note(error.to_string()),
         Err(error) => return off.note(error.to_string()),
     };
-    let mut sockets = diag.all(Protocol::Tcp).unwrap_or_else(|error| off.note(error.to_string()));
-    sockets.extend(diag.all(Protocol::Mptcp).unwrap_or_else(|error| off.note_mptcp(&error)));
-    sockets
+    let mut add = |socket: DiagSocket| found.add(namespace.inode(), &socket);
+    if let Err(error) = diag.each(Protocol::Tcp, &mut add) {
+        off.note(error.to_string());
+    }
+    if let Err(error) = diag.each(Protocol::Mptcp, &mut add) {
+        off.note_mptcp(&error);
+    }
 }
 
 /// What could not be seen: why, and in how many namespaces.
@@ -66,14 +89,15 @@ fn list(namespace: &Namespace, off: &mut Off) -> Vec<DiagSocket> {
 struct Off(BTreeMap<String, usize>);
 
 impl Off {
-    fn note(&mut self, why: String) -> Vec<DiagSocket> {
+    fn note(&mut self, why: String) {
         *self.0.entry(why).or_default() += 1;
-        Vec::new()
     }
 
     /// A kernel without MPTCP has no such sockets to miss.
-    fn note_mptcp(&mut self, error: &SockDiagError) -> Vec<DiagSocket> {
-        if Path::new("/proc/sys/net/mptcp").exists() { self.note(error.to_string()) } else { Vec::new() }
+    fn note_mptcp(&mut self, error: &SockDiagError) {
+        if Path::new("/proc/sys/net/mptcp").exists() {
+            self.note(error.to_string());
+        }
     }
 
     fn told(self, hidden_namespaces: usize, hidden_descriptors: usize) -> Vec<String> {

@@ -9,7 +9,7 @@ use super::{
     inet_diag::{Answer, Request},
     netlink::Channel,
 };
-use crate::model::{Endpoints, Family, Protocol, State};
+use crate::model::{Endpoints, Family, Listed, Owner, Protocol, State};
 
 /// The kernel does not list its sockets.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,22 @@ pub struct DiagSocket {
     pub segs_in: Option<u32>,
 }
 
+impl DiagSocket {
+    /// The socket as the model has it.
+    pub(super) fn listed(&self, netns: u32, owner: Owner) -> Listed {
+        Listed {
+            cookie: self.cookie,
+            netns,
+            protocol: self.protocol,
+            family: self.family,
+            ends: self.ends,
+            state: self.state,
+            owner,
+            expires: self.expires,
+        }
+    }
+}
+
 /// A way to ask for the sockets of one namespace, from any thread.
 ///
 /// As long as it is open, it keeps the namespace alive.
@@ -77,6 +93,15 @@ impl SockDiag {
     /// The kernel has no sock_diag for the protocol.
     pub fn all(&mut self, protocol: Protocol) -> Result<Vec<DiagSocket>, SockDiagError> {
         self.list(protocol, |family| Request::all(protocol, family, false))
+    }
+
+    /// The same, one after the other.
+    pub(super) fn each(
+        &mut self,
+        protocol: Protocol,
+        each: impl FnMut(DiagSocket),
+    ) -> Result<(), SockDiagError> {
+        self.visit(protocol, |family| Request::all(protocol, family, false), each)
     }
 
     /// Lists the TCP and MPTCP sockets with this local port, in the same way. (The kernel sifts them, in the
@@ -118,12 +143,24 @@ impl SockDiag {
         request: impl Fn(Family) -> Request,
     ) -> Result<Vec<DiagSocket>, SockDiagError> {
         let mut sockets = Vec::new();
+        self.visit(protocol, request, |socket| sockets.push(socket))?;
+        Ok(sockets)
+    }
+
+    fn visit(
+        &mut self,
+        protocol: Protocol,
+        request: impl Fn(Family) -> Request,
+        mut each: impl FnMut(DiagSocket),
+    ) -> Result<(), SockDiagError> {
         for family in [Family::Ipv4, Family::Ipv6] {
             self.0
-                .dump(request(family), |answer: Answer| sockets.extend(socket(protocol, &answer)))
+                .dump(request(family), |answer: Answer| {
+                    socket(protocol, &answer).into_iter().for_each(&mut each);
+                })
                 .map_err(|cause| SockDiagError { protocol, cause })?;
         }
-        Ok(sockets)
+        Ok(())
     }
 }
 

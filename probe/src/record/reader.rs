@@ -1,11 +1,20 @@
 //! Reading a recording, and saying where one is broken.
 
-use std::io::{self, BufRead, Read};
+mod error;
+#[cfg(test)]
+mod tests;
 
-use thiserror::Error;
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead, Read},
+    ops::Range,
+};
 
+use flate2::Crc;
+
+pub use self::error::{Place, ReadError};
 use super::{
-    format::{FORMAT, Header, VERSION},
+    format::{FORMAT, FRAME, FRAME_HEADER, Header, LINES, LONGEST_FRAME, Layout, RECORD_HEADER, VERSION},
     raw::Line,
 };
 use crate::model::Event;
@@ -13,51 +22,33 @@ use crate::model::Event;
 /// The longest line that is read: no recording has one, and a file that is none must not fill the memory.
 pub const LONGEST: usize = 16 << 20;
 
-/// Why a recording cannot be read, or not any further. Lines and columns count from 1.
-#[derive(Debug, Error)]
-pub enum ReadError {
-    /// Not a recording at all.
-    #[error("not a recording of probe's: {0}; recordings are written by `--record FILE`")]
-    Foreign(String),
-    /// A recording in a format that this version does not know.
-    #[error(
-        "a recording in version {found} of its format, where this probe reads version {VERSION}: replay it with the probe that made it, or a newer one"
-    )]
-    Version {
-        /// Its version.
-        found: u32,
-    },
-    /// It ends before its end: whoever wrote it was stopped, or the copy is incomplete.
-    #[error(
-        "the recording is cut off at line {line}: what stands before it was read; the rest was never written, or is lost"
-    )]
-    Truncated {
-        /// The line that is cut, or the one that should follow the last.
-        line: u64,
-    },
-    /// Something that no probe wrote.
-    #[error(
-        "the recording is corrupted at line {line}, column {column}: {what}; what stands before it was read"
-    )]
-    Corrupted {
-        /// The line.
-        line: u64,
-        /// The byte in it.
-        column: usize,
-        /// What is wrong there.
-        what: String,
-    },
-    /// The file cannot be opened or read.
-    #[error("cannot be read: {0}")]
-    Io(#[from] io::Error),
+/// What a recording is made of.
+#[derive(Debug, PartialEq)]
+pub enum Entry<'a> {
+    /// An event.
+    Event(Box<Event>),
+    /// What the reasons of resets are called, by the numbers that the records after it have.
+    Reasons(BTreeMap<u32, String>),
+    /// A record as it came out of the ring.
+    Record(&'a [u8]),
 }
 
-/// A recording being read: an iterator of its events, in which an error is the last item.
+/// A recording being read.
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
+    /// Of the version that has nothing but lines.
+    is_lines: bool,
     line: u64,
+    /// Where the line or frame in the buffer begins, and where what follows it does.
+    begin: u64,
+    next: u64,
+    /// A line without its end, or the payload of a frame.
     buffer: Vec<u8>,
+    /// While the buffer holds a frame: where the last record is that was read of it.
+    record: Option<Range<usize>>,
+    /// How many entries have come after the header.
+    entries: u64,
     stage: Stage,
 }
 
@@ -65,7 +56,7 @@ pub struct Reader<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Between header and end.
-    Events,
+    Entries,
     /// The end line was read: nothing may follow.
     Ended,
     /// All is said.
@@ -78,25 +69,117 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// [`ReadError`], where this is no recording that this version reads.
     pub fn new(input: R) -> Result<Self, ReadError> {
-        let mut reader = Self { input, line: 0, buffer: Vec::new(), stage: Stage::Events };
+        let mut reader = Self {
+            input,
+            is_lines: true,
+            line: 0,
+            begin: 0,
+            next: 0,
+            buffer: Vec::new(),
+            record: None,
+            entries: 0,
+            stage: Stage::Entries,
+        };
         let whole = reader.fill()?;
         match serde_json::from_slice::<Header>(&reader.buffer) {
             Ok(header) if header.format != FORMAT => {
                 Err(ReadError::Foreign(format!("its first line names the format `{}`", header.format)))
             }
-            Ok(header) if header.version != VERSION => Err(ReadError::Version { found: header.version }),
-            Ok(_) => Ok(reader),
+            Ok(Header { version: LINES, .. }) => Ok(reader),
+            Ok(Header { version: VERSION, records, .. }) if records == Some(Layout::current()) => {
+                Ok(Self { is_lines: false, ..reader })
+            }
+            Ok(Header { version: VERSION, records, .. }) => Err(ReadError::Layout(records)),
+            Ok(header) => Err(ReadError::Version { found: header.version }),
             Err(_) if reader.buffer.is_empty() && !whole => Err(ReadError::Foreign("it is empty".to_owned())),
-            Err(_) if !whole && reader.is_cut_header() => Err(ReadError::Truncated { line: 1 }),
+            Err(_) if !whole && reader.is_cut_header() => Err(reader.cut()),
             Err(_) => Err(ReadError::Foreign("its first line is not a recording's header".to_owned())),
         }
     }
 
+    /// The next entry. There is none after the end, nor after an error.
+    pub fn entry(&mut self) -> Option<Result<Entry<'_>, ReadError>> {
+        if self.stage == Stage::Over {
+            return None;
+        }
+        let is_in_frame = self.record.as_ref().is_some_and(|last| last.end < self.buffer.len());
+        let read = if is_in_frame { Ok(None) } else { self.read() };
+        match read {
+            Ok(Some(said)) => Some(Ok(said)),
+            Ok(None) if self.record.is_some() => match self.cut_out() {
+                Ok(record) => Some(Ok(Entry::Record(&self.buffer[record]))),
+                Err(error) => self.end(Err(error)),
+            },
+            Ok(None) => self.end(Ok(())),
+            Err(error) => self.end(Err(error)),
+        }
+    }
+
+    /// What is wrong with the record that was read last. It ends the reading.
+    pub fn refuse(&mut self, what: &str) -> ReadError {
+        self.stage = Stage::Over;
+        let begin = self.record.as_ref().map_or(0, |record| record.start);
+        self.corrupted(begin, what)
+    }
+
+    fn end(&mut self, result: Result<(), ReadError>) -> Option<Result<Entry<'_>, ReadError>> {
+        self.stage = Stage::Over;
+        result.err().map(Err)
+    }
+
+    /// Reads the next line; or nothing, where it is a frame that is in the buffer then, or all has been read.
+    fn read(&mut self) -> Result<Option<Entry<'static>>, ReadError> {
+        self.record = None;
+        self.buffer.clear();
+        let first = self.input.fill_buf()?.first().copied();
+        match (first, self.stage) {
+            (None, Stage::Ended) => Ok(None),
+            (None, _) => {
+                self.pass();
+                Err(self.cut())
+            }
+            (Some(_), Stage::Ended) => {
+                self.pass();
+                Err(self.corrupted(0, "something follows the end of the recording"))
+            }
+            (Some(FRAME), _) if !self.is_lines => self.fill_frame().map(|()| None),
+            (Some(_), _) => self.read_line().map(Some),
+        }
+    }
+
+    fn read_line(&mut self) -> Result<Entry<'static>, ReadError> {
+        let whole = self.fill()?;
+        if !whole && self.buffer.len() == LONGEST {
+            return Err(self.corrupted(LONGEST - 1, "the line does not end"));
+        }
+        match serde_json::from_slice::<Line>(&self.buffer) {
+            Ok(Line::End { events, .. }) if events != self.entries => {
+                let found = self.entries;
+                let what = format!("the recording has {found} events where its end says {events}");
+                Err(self.corrupted(0, &what))
+            }
+            Ok(line) => {
+                match line {
+                    Line::End { .. } => self.stage = Stage::Ended,
+                    _ => self.entries += 1,
+                }
+                Ok(line.into_entry())
+            }
+            Err(_) if !whole => Err(self.cut()),
+            Err(error) => Err(self.corrupted(error.column().max(1) - 1, &reason(&error))),
+        }
+    }
+
+    /// Goes on to what follows.
+    fn pass(&mut self) {
+        self.begin = self.next;
+        self.line += 1;
+    }
+
     /// Reads the next line into the buffer, without its end. Says whether it had one.
     fn fill(&mut self) -> io::Result<bool> {
-        self.buffer.clear();
-        self.line += 1;
-        self.input.by_ref().take(LONGEST as u64).read_until(b'\n', &mut self.buffer)?;
+        self.pass();
+        self.next += self.take(LONGEST, Some(b'\n'))?;
         let whole = self.buffer.last() == Some(&b'\n');
         if whole {
             self.buffer.pop();
@@ -104,50 +187,73 @@ impl<R: BufRead> Reader<R> {
         Ok(whole)
     }
 
-    /// Whether the buffer holds the beginning of the header that this version writes.
+    /// Reads the next frame's payload into the buffer.
+    fn fill_frame(&mut self) -> Result<(), ReadError> {
+        self.pass();
+        self.next += self.take(FRAME_HEADER, None)?;
+        let Some(header) = self.buffer.first_chunk::<FRAME_HEADER>() else { return Err(self.cut()) };
+        let number = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| header[at + byte]));
+        let (length, sum) = (number(1) as usize, number(5));
+        if length > LONGEST_FRAME {
+            return Err(self.corrupted(1, &format!("a frame of {length} bytes")));
+        }
+        self.next += self.take(length, None)?;
+        if self.buffer.len() < length {
+            return Err(self.cut());
+        }
+        let mut crc = Crc::new();
+        crc.update(&self.buffer);
+        if crc.sum() != sum {
+            return Err(self.corrupted(0, "the frame is not the one that its checksum is of"));
+        }
+        self.record = Some(0..0);
+        Ok(())
+    }
+
+    /// Reads so much into the buffer, or up to a byte.
+    fn take(&mut self, most: usize, until: Option<u8>) -> io::Result<u64> {
+        self.buffer.clear();
+        let mut input = self.input.by_ref().take(most as u64);
+        let read = match until {
+            Some(byte) => input.read_until(byte, &mut self.buffer),
+            None => input.read_to_end(&mut self.buffer),
+        };
+        Ok(read? as u64)
+    }
+
+    /// Where the frame's next record is.
+    fn cut_out(&mut self) -> Result<Range<usize>, ReadError> {
+        let at = self.record.as_ref().map_or(0, |last| last.end);
+        let begin = at + RECORD_HEADER;
+        let length = self.buffer[at..].first_chunk().map(|bytes| usize::from(u16::from_le_bytes(*bytes)));
+        let record = length.map(|length| begin..begin + length);
+        let Some(record) = record.filter(|record| record.end <= self.buffer.len()) else {
+            return Err(self.corrupted(at, "the frame ends before its last record"));
+        };
+        self.record = Some(record.clone());
+        self.entries += 1;
+        Ok(record)
+    }
+
+    /// Whether the buffer holds the beginning of a header.
     fn is_cut_header(&self) -> bool {
-        serde_json::to_vec(&Header::current()).is_ok_and(|header| header.starts_with(&self.buffer))
+        let begins = |header| serde_json::to_vec(&header).is_ok_and(|bytes| bytes.starts_with(&self.buffer));
+        begins(Header::current()) || begins(Header::of_lines())
     }
 
-    fn read(&mut self) -> Result<Option<Event>, ReadError> {
-        let whole = self.fill()?;
-        let line = self.line;
-        if self.buffer.is_empty() && !whole {
-            return match self.stage {
-                Stage::Ended => Ok(None),
-                _ => Err(ReadError::Truncated { line }),
-            };
-        }
-        if self.stage == Stage::Ended {
-            return Err(self.corrupted(1, "something follows the end of the recording"));
-        }
-        if !whole && self.buffer.len() == LONGEST {
-            return Err(self.corrupted(LONGEST, "the line does not end"));
-        }
-        match serde_json::from_slice::<Line>(&self.buffer) {
-            Ok(read) => {
-                if let Line::End { events, .. } = read {
-                    self.hold_against(events)?;
-                    self.stage = Stage::Ended;
-                }
-                Ok(Some(read.into_event()))
-            }
-            Err(_) if !whole => Err(ReadError::Truncated { line }),
-            Err(error) => Err(self.corrupted(error.column().max(1), &reason(&error))),
-        }
+    fn cut(&self) -> ReadError {
+        let place = if self.is_lines { Place::Line(self.line) } else { Place::Byte(self.begin) };
+        ReadError::Truncated { place }
     }
 
-    /// Holds the end's number of events against the lines between the header and this one.
-    fn hold_against(&self, said: u64) -> Result<(), ReadError> {
-        let found = self.line - 2;
-        if found == said {
-            return Ok(());
-        }
-        Err(self.corrupted(1, &format!("the recording has {found} events where its end says {said}")))
-    }
-
-    fn corrupted(&self, column: usize, what: &str) -> ReadError {
-        ReadError::Corrupted { line: self.line, column, what: what.to_owned() }
+    /// `at` counts from the beginning of the buffer.
+    fn corrupted(&self, at: usize, what: &str) -> ReadError {
+        let before = if self.record.is_some() { FRAME_HEADER } else { 0 };
+        let place = match self.is_lines {
+            true => Place::Column { line: self.line, column: at + 1 },
+            false => Place::Byte(self.begin + (before + at) as u64),
+        };
+        ReadError::Corrupted { place, what: what.to_owned() }
     }
 }
 
@@ -157,161 +263,5 @@ fn reason(error: &serde_json::Error) -> String {
     match text.rfind(" at line ") {
         Some(place) => text[..place].to_owned(),
         None => text,
-    }
-}
-
-impl<R: BufRead> Iterator for Reader<R> {
-    type Item = Result<Event, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.stage == Stage::Over {
-            return None;
-        }
-        let item = self.read().transpose();
-        if !matches!(item, Some(Ok(_))) {
-            self.stage = Stage::Over;
-        }
-        item
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::{collection, prelude::*};
-
-    use super::*;
-    use crate::record::{Writer, arbitrary};
-
-    fn written(events: &[Event]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
-        for event in events {
-            writer.event(event).expect("memory takes everything");
-        }
-        bytes
-    }
-
-    /// Everything that can be read, and the error that ended it.
-    fn read(bytes: &[u8]) -> (Vec<Event>, Option<ReadError>) {
-        let mut events = Vec::new();
-        match Reader::new(bytes) {
-            Err(error) => return (events, Some(error)),
-            Ok(reader) => {
-                for item in reader {
-                    match item {
-                        Ok(event) => events.push(event),
-                        Err(error) => return (events, Some(error)),
-                    }
-                }
-            }
-        }
-        (events, None)
-    }
-
-    fn message(bytes: &[u8]) -> String {
-        read(bytes).1.expect("an error").to_string()
-    }
-
-    const HEADER: &str = r#"{"format":"probe-recording","version":1}"#;
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read(events in collection::vec(arbitrary::event(), 0..20), end in arbitrary::end()) {
-            let mut events = events;
-            events.push(end);
-            let (back, error) = read(&written(&events));
-            prop_assert!(error.is_none(), "{error:?}");
-            prop_assert_eq!(back, events);
-        }
-
-        #[test]
-        fn every_cut_is_noticed_and_costs_only_what_is_behind_it(
-            events in collection::vec(arbitrary::event(), 1..8),
-            end in arbitrary::end(),
-            at in any::<prop::sample::Index>(),
-        ) {
-            let mut events = events;
-            events.push(end);
-            let bytes = written(&events);
-            // A recording without its very last newline is whole.
-            let cut = &bytes[..at.index(bytes.len() - 1)];
-            let (back, error) = read(cut);
-            let line = 1 + cut.iter().filter(|byte| **byte == b'\n').count() as u64;
-            prop_assert!(back.len() < events.len());
-            prop_assert_eq!(&events[..back.len()], &back[..]);
-            match error {
-                Some(ReadError::Truncated { line: place }) => prop_assert!(place == line || place == line + 1),
-                Some(ReadError::Foreign(_)) => prop_assert!(cut.is_empty()),
-                other => prop_assert!(false, "{other:?}"),
-            }
-        }
-
-        #[test]
-        fn a_line_that_is_missing_is_noticed(
-            events in collection::vec(arbitrary::event(), 1..8),
-            end in arbitrary::end(),
-            at in any::<prop::sample::Index>(),
-        ) {
-            let count = events.len();
-            let gone = at.index(count);
-            let bytes = written(&[events, vec![end]].concat());
-            let lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
-            let kept: Vec<u8> =
-                lines.filter(|(line, _)| *line != 1 + gone).flat_map(|(_, line)| line).copied().collect();
-            let (back, error) = read(&kept);
-            prop_assert_eq!(back.len(), count - 1);
-            let said = format!("the recording has {} events where its end says {count}", count - 1);
-            prop_assert!(
-                matches!(&error, Some(ReadError::Corrupted { what, .. }) if *what == said),
-                "{error:?}"
-            );
-        }
-
-        #[test]
-        fn no_bytes_can_upset_the_reader(bytes in collection::vec(any::<u8>(), 0..200)) {
-            read(&bytes);
-            read(&[HEADER.as_bytes(), b"\n", &bytes].concat());
-        }
-    }
-
-    #[test]
-    fn a_foreign_file_is_said_to_be_one() {
-        assert!(message(b"").starts_with("not a recording of probe's: it is empty"));
-        assert!(message(b"\n\r\r\n\x1c\0\0\0").contains("its first line is not a recording's header"));
-        assert!(message(b"\x7fELF\x02\x01").contains("its first line is not a recording's header"));
-        assert!(message(b"{\"format\":\"other\",\"version\":1}\n").contains("names the format `other`"));
-        assert!(message(b"{\"type\":\"ready\",\"v\":1}\n").contains("not a recording's header"));
-    }
-
-    #[test]
-    fn a_later_version_is_not_guessed_at() {
-        let text = message(b"{\"format\":\"probe-recording\",\"version\":2,\"more\":true}\n");
-        assert!(text.contains("version 2") && text.contains("version 1"), "{text}");
-    }
-
-    #[test]
-    fn a_corrupted_line_is_named_and_what_came_before_is_kept() {
-        let bytes = format!("{HEADER}\n{{\"note\":\"one\"}}\n{{\"note\":7}}\n");
-        let (events, error) = read(bytes.as_bytes());
-        assert_eq!(events, [Event::Note("one".to_owned())]);
-        let Some(ReadError::Corrupted { line, column, what }) = error else { panic!("{error:?}") };
-        assert_eq!((line, column), (3, 9));
-        assert_eq!(what, "invalid type: integer `7`, expected a string");
-    }
-
-    #[test]
-    fn a_wrong_word_is_named_with_its_place() {
-        let report = r#"{"report":{"at":1,"cpu":0,"socket":1,"protocol":"udp"}}"#;
-        let text = message(format!("{HEADER}\n{report}\n").as_bytes());
-        assert!(text.contains("line 2, column 54: there is no protocol `udp`"), "{text}");
-    }
-
-    #[test]
-    fn nothing_follows_the_end() {
-        let bytes =
-            format!("{HEADER}\n{{\"end\":{{\"events\":0,\"duration_ns\":1,\"attach_ns\":null}}}}\n\n");
-        let (events, error) = read(bytes.as_bytes());
-        assert_eq!(events.len(), 1);
-        assert!(matches!(error, Some(ReadError::Corrupted { line: 3, column: 1, .. })), "{error:?}");
     }
 }

@@ -1,20 +1,33 @@
 //! Writing a recording.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
-use super::{format::Header, raw::Line};
+use flate2::Crc;
+
+use super::{
+    format::{FRAME, FRAME_HEADER, Header},
+    raw::Line,
+};
 use crate::model::Event;
 
 /// How many sockets a line lists at most. Their longest names together stay below what a reader takes for a
 /// line.
 const SOCKETS_A_LINE: usize = 500;
 
-/// Writes a recording, an event a line, as they come.
+/// How many bytes of records are kept together. What is lost with a file that is cut off is less than that.
+const FULL: usize = 64 << 10;
+
+/// Writes a recording, an entry after the other, as they come.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
-    /// Lines written since the header.
-    events: u64,
+    /// Entries since the header.
+    entries: u64,
+    /// The frame that is being filled, with room for its header; empty before its first record.
+    frame: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
@@ -23,13 +36,25 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Whatever `out` returns, here and below.
     pub fn new(out: W) -> io::Result<Self> {
-        let mut writer = Self { out, events: 0 };
+        let mut writer = Self { out, entries: 0, frame: Vec::with_capacity(2 * FULL) };
         writer.line(&Header::current())?;
         Ok(writer)
     }
 
-    /// Keeps an event. Derived ones (transitions, connections, findings) are passed over, since a
-    /// replay makes them again. [`Event::End`] makes the recording whole, and flushes.
+    /// Keeps a record of the ring as it is.
+    pub fn record(&mut self, record: &[u8]) -> io::Result<()> {
+        let length = u16::try_from(record.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        if self.frame.is_empty() {
+            self.frame.resize(FRAME_HEADER, 0);
+        }
+        self.frame.extend_from_slice(&length.to_le_bytes());
+        self.frame.extend_from_slice(record);
+        self.entries += 1;
+        if self.frame.len() < FULL { Ok(()) } else { self.close_frame() }
+    }
+
+    /// Keeps an event that is no record of the ring's. Derived ones (transitions, connections, findings) are passed
+    /// over, since a replay makes them again. [`Event::End`] makes the recording whole, and flushes.
     ///
     /// A long [`Event::Existing`] is kept in parts, each an event of its own when it is read.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
@@ -40,9 +65,10 @@ impl<W: Write> Writer<W> {
             return parts
                 .try_for_each(|part| self.event(&Event::Existing { at: *at, sockets: part.to_vec() }));
         }
-        if let Some(line) = Line::of(event, self.events) {
+        if let Some(line) = Line::of(event, self.entries) {
+            self.close_frame()?;
             self.line(&line)?;
-            self.events += 1;
+            self.entries += 1;
         }
         if matches!(event, Event::End(_)) {
             self.flush()?;
@@ -50,9 +76,29 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    /// Keeps the names that the running kernel has for the reasons of resets; records have their numbers.
+    pub fn reasons(&mut self, reasons: &BTreeMap<u32, String>) -> io::Result<()> {
+        self.close_frame()?;
+        self.entries += 1;
+        self.line(&Line::Reasons(reasons.clone()))
+    }
+
     /// Writes out what is buffered: it outlives the process then, however that ends.
     pub fn flush(&mut self) -> io::Result<()> {
+        self.close_frame()?;
         self.out.flush()
+    }
+
+    fn close_frame(&mut self) -> io::Result<()> {
+        let Some((header, payload)) = self.frame.split_at_mut_checked(FRAME_HEADER) else { return Ok(()) };
+        let mut crc = Crc::new();
+        crc.update(payload);
+        header[0] = FRAME;
+        header[1..5].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        header[5..].copy_from_slice(&crc.sum().to_le_bytes());
+        let written = self.out.write_all(&self.frame);
+        self.frame.clear();
+        written
     }
 
     fn line(&mut self, line: &impl serde::Serialize) -> io::Result<()> {
@@ -68,7 +114,7 @@ mod tests {
         model::{
             Cgroup, End, Endpoint, Endpoints, Family, Known, Listed, Mono, Name, Owner, Protocol, State, Task,
         },
-        record::{Reader, reader::LONGEST},
+        record::{Entry, Reader, reader::LONGEST},
     };
 
     /// A socket whose owner has the longest names that there are, of the characters that JSON has most trouble
@@ -101,8 +147,11 @@ mod tests {
         assert!(bytes.split(|byte| *byte == b'\n').all(|line| line.len() < LONGEST));
         let mut back = Vec::new();
         let mut parts = 0;
-        for event in Reader::new(&bytes[..]).expect("a recording") {
-            if let Event::Existing { at, sockets } = event.expect("it is whole") {
+        let mut reader = Reader::new(&bytes[..]).expect("a recording");
+        while let Some(entry) = reader.entry() {
+            if let Entry::Event(event) = entry.expect("it is whole")
+                && let Event::Existing { at, sockets } = *event
+            {
                 assert_eq!(at, Mono(7));
                 parts += 1;
                 back.extend(sockets);

@@ -314,6 +314,7 @@ pub fn end() -> Event {
         transitions: 7_650,
         connections: 3_814,
         findings: 2,
+        recorded: None,
         lost: 0,
         checks_passed: 4,
         checks_failed: 0,

@@ -35,11 +35,13 @@ pub(super) struct Accompanied {
     companion: Box<dyn Companion>,
     /// The ids of the cgroups that were told.
     told: HashSet<u64>,
+    /// The last one that was asked for: mostly, it is asked for again.
+    last: Option<u64>,
 }
 
 impl Accompanied {
     pub fn by(companion: Box<dyn Companion>) -> Self {
-        Self { companion, told: HashSet::default() }
+        Self { companion, told: HashSet::default(), last: None }
     }
 
     /// Adds to an event what the host knows of it. Returns the event that belongs after it.
@@ -73,6 +75,18 @@ impl Accompanied {
         self.companion.rest();
     }
 
+    /// The cgroup of that id, unless it was told.
+    pub fn cgroup(&mut self, id: u64) -> Option<Cgroup> {
+        if self.last == Some(id) {
+            return None;
+        }
+        self.last = Some(id);
+        if self.told.len() > CGROUPS {
+            self.told.clear();
+        }
+        self.told.insert(id).then(|| self.companion.cgroup(id))
+    }
+
     /// The cgroup that the event names, unless it was told: that belongs before it.
     pub fn cgroup_of(&mut self, event: &Event) -> Option<Cgroup> {
         let report = match event {
@@ -84,9 +98,6 @@ impl Accompanied {
             Event::BindFailed(failure) => failure.cgroup.as_ref()?.id,
             _ => report?.opened.as_ref()?.cgroup?,
         };
-        if self.told.len() > CGROUPS {
-            self.told.clear();
-        }
-        self.told.insert(id).then(|| self.companion.cgroup(id))
+        self.cgroup(id)
     }
 }

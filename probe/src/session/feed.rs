@@ -7,7 +7,7 @@ use crate::model::{Connection, Event, Mono, Phase, State, Transition};
 /// Which ticks are kept in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
-    /// Those that show something: a quiet day leaves a short recording.
+    /// Those that show something: a quiet day leaves a short recording. Where nobody looks, any may.
     Findings,
     /// Every one.
     Always,
@@ -22,6 +22,15 @@ impl Session {
     /// Takes one event from wherever, with what the host says to it. It stays where it is, since most are large and
     /// there are many.
     pub(super) fn receive(&mut self, event: &mut Event) -> Result<(), SessionError> {
+        self.receive_and_keep(event, None)
+    }
+
+    /// The same. A recording keeps the record that the event is in, where there is one.
+    pub(super) fn receive_and_keep(
+        &mut self,
+        event: &mut Event,
+        record: Option<&[u8]>,
+    ) -> Result<(), SessionError> {
         if let Event::Report(report) = event
             && !self.scope.admits(report)
         {
@@ -32,23 +41,26 @@ impl Session {
             let cgroup = companion.cgroup_of(event);
             after = companion.accompany(event);
             if let Some(cgroup) = cgroup {
-                self.take_in(&mut Event::Cgroup(cgroup))?;
+                self.take_in(&mut Event::Cgroup(cgroup), None)?;
             }
         }
-        self.take_in(event)?;
+        self.take_in(event, record)?;
         if matches!(event, Event::Ready { .. })
             && let Some(filter) = self.about.take()
         {
-            self.take_in(&mut Event::Filter(Box::new(filter)))?;
+            self.take_in(&mut Event::Filter(Box::new(filter)), None)?;
         }
-        after.map_or(Ok(()), |mut after| self.take_in(&mut after))
+        after.map_or(Ok(()), |mut after| self.take_in(&mut after, None))
     }
 
-    fn take_in(&mut self, event: &mut Event) -> Result<(), SessionError> {
+    fn take_in(&mut self, event: &mut Event, record: Option<&[u8]>) -> Result<(), SessionError> {
         if let Event::Tick(now) = event {
             return self.tick(*now, Keep::Findings);
         }
-        self.keep(event)?;
+        match record {
+            Some(record) => self.record(|recording| recording.record(record))?,
+            None => self.keep(event)?,
+        }
         match event {
             Event::Report(report) => {
                 self.draw(report.owner_matches, |analysis, out| analysis.report(report, out))
@@ -86,7 +98,10 @@ impl Session {
     /// What an event that is shown as it is means to the session.
     fn mark(&mut self, event: &Event) {
         match event {
-            Event::Ready { host, .. } => self.analysis = Some(Analysis::new(host, &self.options)),
+            Event::Ready { host, .. } => {
+                self.is_ready = true;
+                self.analysis = self.unseen.is_none().then(|| Analysis::new(host, &self.options));
+            }
             Event::Lost { count, .. } => {
                 self.totals.lost += count;
                 self.closing.clear();
@@ -109,9 +124,8 @@ impl Session {
 
     /// Time passes.
     pub(super) fn tick(&mut self, now: Mono, keep: Keep) -> Result<(), SessionError> {
-        let Some(analysis) = &mut self.analysis else { return Ok(()) };
-        let findings = analysis.tick(now);
-        if keep == Keep::Always || !findings.is_empty() {
+        let findings = self.analysis.as_mut().map(|analysis| analysis.tick(now)).unwrap_or_default();
+        if keep == Keep::Always || self.unseen.is_some() || !findings.is_empty() {
             self.keep(&Event::Tick(now))?;
         }
         findings

@@ -7,6 +7,7 @@ use crate::{
         cgroup::Cgroups,
         clock,
         lookup::Lookup,
+        memory,
         snapshot::{self, Snapshot},
     },
 };
@@ -15,6 +16,8 @@ use crate::{
 pub struct LiveHost {
     existing: bool,
     remains: bool,
+    /// Whether it has been asked for them just now.
+    has_listed: bool,
     cgroups: Cgroups,
     lookup: Lookup,
 }
@@ -24,12 +27,13 @@ impl LiveHost {
     /// what stays of connections.
     #[must_use]
     pub fn new(existing: bool, remains: bool) -> Self {
-        Self { existing, remains, cgroups: Cgroups::new(), lookup: Lookup::new() }
+        Self { existing, remains, has_listed: false, cgroups: Cgroups::new(), lookup: Lookup::new() }
     }
 }
 
 impl Companion for LiveHost {
     fn existing(&mut self) -> Option<Snapshot> {
+        self.has_listed = self.existing;
         self.existing.then(snapshot::take)
     }
 
@@ -60,5 +64,9 @@ impl Companion for LiveHost {
 
     fn rest(&mut self) {
         self.lookup.tidy();
+        // The list of what was there has been read by now.
+        if std::mem::take(&mut self.has_listed) {
+            memory::give_back();
+        }
     }
 }

@@ -11,6 +11,7 @@ mod filter;
 mod follow;
 mod live_host;
 mod perform;
+mod record;
 mod replay;
 mod scope;
 mod selection;
@@ -65,7 +66,9 @@ pub enum SessionError {
 pub struct Session {
     scope: Scope,
     options: detect::Options,
-    /// From [`Event::Ready`] on, which says what host the reports are of.
+    /// Whether [`Event::Ready`] has come.
+    is_ready: bool,
+    /// From then on, since it says what host the reports are of; none where nobody looks at them.
     analysis: Option<Analysis>,
     /// Until the stream has said so: which sockets it is about, where not all.
     about: Option<Filter>,
@@ -75,10 +78,14 @@ pub struct Session {
     render: Box<dyn Render>,
     out: Box<dyn Write>,
     recording: Option<Writer<Box<dyn Write>>>,
+    /// Where reports go into the recording and nowhere else: how many of them there were.
+    unseen: Option<u64>,
     /// What has been seen since the last scenario began, for its checks.
     transitions: Vec<Transition>,
     /// The scenario that has begun and not ended.
     playing: Option<String>,
+    /// Whether connections are followed to their ends where nobody looks at them.
+    follows_to_the_end: bool,
     /// The connections that are on their way to CLOSE by their owner's will.
     closing: HashSet<SocketId>,
     verdicts: Vec<Verdict>,
@@ -97,6 +104,7 @@ impl Session {
         Self {
             scope,
             options: detect::Options::default(),
+            is_ready: false,
             analysis: None,
             about: None,
             selector: Selector::new(Selection::default()),
@@ -104,8 +112,10 @@ impl Session {
             render,
             out,
             recording: None,
+            unseen: None,
             transitions: Vec::new(),
             playing: None,
+            follows_to_the_end: false,
             closing: HashSet::default(),
             verdicts: Vec::new(),
             found: BTreeSet::new(),
@@ -123,10 +133,19 @@ impl Session {
         self
     }
 
+    /// Lets reports go into the recording and nowhere else: nobody looks at them before they are replayed.
+    #[must_use]
+    pub fn unseen(mut self) -> Self {
+        self.unseen = Some(0);
+        self
+    }
+
     /// Lets the stream be about these sockets. What comes from the source may be more; of that, only the
     /// recording has it.
     #[must_use]
     pub fn about(mut self, filter: Filter) -> Self {
+        // A command's: its connections may outlive it for a moment.
+        self.follows_to_the_end = filter.descendants;
         self.about = Some(filter).filter(|filter| !filter.is_empty());
         self
     }
@@ -157,7 +176,7 @@ impl Session {
     /// # Errors
     /// The source gave out, or the output cannot be written.
     pub async fn ready(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
-        while self.analysis.is_none() {
+        while !self.is_ready {
             self.take(source).await?;
         }
         Ok(())
@@ -195,7 +214,7 @@ impl Session {
     }
 
     fn end(&mut self, duration: Duration, attach: Option<Duration>) -> Result<End, SessionError> {
-        let end = End { duration, attach, ..self.totals.clone() };
+        let end = End { duration, attach, recorded: self.unseen, ..self.totals.clone() };
         self.keep(&Event::End(end.clone()))?;
         self.show(&Event::End(end.clone()))?;
         self.flush()?;
@@ -204,6 +223,9 @@ impl Session {
 
     /// Waits for the source's next events and takes them in.
     async fn take(&mut self, source: &mut impl Source) -> Result<Flow, SessionError> {
+        if self.recording.is_some() {
+            return self.take_and_keep(source).await;
+        }
         let mut events = std::mem::take(&mut self.events);
         let flow = source.batch(&mut events).await;
         // What the source delivered before an error counts.
@@ -213,6 +235,9 @@ impl Session {
 
     /// Takes in what the source has now.
     fn drain(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
+        if self.recording.is_some() {
+            return self.drain_and_keep(source);
+        }
         let mut events = std::mem::take(&mut self.events);
         let drained = source.drain(&mut events);
         self.receive_all(events)?;

@@ -2,10 +2,13 @@
 
 pub mod live;
 pub mod recording;
+mod undecoded;
 
-use std::{future::Future, io};
+use std::{future::Future, io, ops::ControlFlow};
 
 use thiserror::Error;
+
+pub use self::undecoded::{Taker, Undecoded};
 
 use crate::{model::Event, record::ReadError};
 
@@ -42,6 +45,30 @@ pub trait Source {
     /// earlier calls, or is in `out`.
     fn batch(&mut self, out: &mut Vec<Event>) -> impl Future<Output = Result<Flow, SourceError>>;
 
+    /// The same for one who wants the ring's records as they are, where the source has any.
+    ///
+    /// # Errors
+    /// As for [`batch`](Self::batch).
+    fn hand_over(&mut self, taker: &mut impl Taker) -> impl Future<Output = Result<Flow, SourceError>> {
+        async {
+            let mut events = Vec::new();
+            let flow = self.batch(&mut events).await;
+            let _ = give(events, taker);
+            flow
+        }
+    }
+
+    /// What there is already, in the same way, without waiting.
+    ///
+    /// # Errors
+    /// As for [`batch`](Self::batch).
+    fn hand_over_rest(&mut self, taker: &mut impl Taker) -> Result<(), SourceError> {
+        let mut events = Vec::new();
+        let drained = self.drain(&mut events);
+        let _ = give(events, taker);
+        drained
+    }
+
     /// Appends what there is already to `out`, without waiting.
     ///
     /// # Errors
@@ -49,4 +76,8 @@ pub trait Source {
     fn drain(&mut self, _out: &mut Vec<Event>) -> Result<(), SourceError> {
         Ok(())
     }
+}
+
+fn give(events: impl IntoIterator<Item = Event>, taker: &mut impl Taker) -> ControlFlow<()> {
+    events.into_iter().try_for_each(|event| taker.event(event))
 }

@@ -2,10 +2,10 @@
 
 use std::io::BufRead;
 
-use super::{Flow, Source, SourceError};
+use super::{Flow, Source, SourceError, live::decode::Reasons, undecoded::Decoder};
 use crate::{
-    model::Event,
-    record::{ReadError, Reader},
+    model::{Backend, Event},
+    record::{Entry, ReadError, Reader},
 };
 
 /// How many events are read at once: enough to be quick, few enough to be shown as they come.
@@ -15,6 +15,7 @@ const BATCH: usize = 1024;
 #[derive(Debug)]
 pub struct Recording<R> {
     reader: Reader<R>,
+    decoder: Decoder,
 }
 
 impl<R: BufRead> Recording<R> {
@@ -23,7 +24,28 @@ impl<R: BufRead> Recording<R> {
     /// # Errors
     /// [`ReadError`], where this is no recording that this version reads.
     pub fn new(input: R) -> Result<Self, ReadError> {
-        Ok(Self { reader: Reader::new(input)? })
+        let decoder = Decoder::new(Backend::TpBtf, Reasons::default());
+        Ok(Self { reader: Reader::new(input)?, decoder })
+    }
+
+    /// The next event; `None` where there is no more.
+    fn next(&mut self) -> Result<Option<Event>, ReadError> {
+        loop {
+            let Some(entry) = self.reader.entry() else { return Ok(None) };
+            match entry? {
+                Entry::Event(event) => {
+                    if let Event::Ready { backend, .. } = *event {
+                        self.decoder.set_backend(backend);
+                    }
+                    return Ok(Some(*event));
+                }
+                Entry::Reasons(reasons) => self.decoder.set_reasons(reasons.into()),
+                Entry::Record(record) => {
+                    let decoded = self.decoder.decode(record);
+                    return decoded.map(Some).map_err(|error| self.reader.refuse(&error.to_string()));
+                }
+            }
+        }
     }
 }
 
@@ -31,8 +53,8 @@ impl<R: BufRead> Source for Recording<R> {
     /// What was readable before an error is in `out` when the error is returned.
     async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
         for _ in 0..BATCH {
-            match self.reader.next() {
-                Some(event) => out.push(event?),
+            match self.next()? {
+                Some(event) => out.push(event),
                 None => return Ok(Flow::Ended),
             }
         }
@@ -74,7 +96,7 @@ mod tests {
         let mut source = Recording::new(&bytes[..bytes.len() - 5]).expect("a recording");
         let mut events = Vec::new();
         let error = source.batch(&mut events).await.expect_err("cut off");
-        assert!(matches!(error, SourceError::Recording(ReadError::Truncated { line: 5 })), "{error}");
+        assert!(matches!(error, SourceError::Recording(ReadError::Truncated { .. })), "{error}");
         assert_eq!(events.len(), 3);
     }
 }

@@ -3,7 +3,7 @@
 
 use foldhash::HashMap;
 
-use super::{Tracker, life::Life};
+use super::{Tracker, life::Life, older::Before};
 use crate::model::{BindFailure, Cgroup, Errno, Listed, Mono, Owner, Reset, State};
 
 impl Tracker {
@@ -23,7 +23,7 @@ impl Tracker {
             if row.state == State::Listen {
                 self.listeners.add(row.cookie, Some(row.netns), row.ends.local, &row.owner);
             }
-            self.older.add(row);
+            self.older.add(&row);
         }
     }
 
@@ -78,21 +78,21 @@ impl Tracker {
             reset.socket = life.socket;
             reset.owner = life.owner.clone();
             reset.ends = reset.ends.or_earlier(life.ends);
-        } else if let Some(row) = self.older.get(reset.socket.number) {
-            reset.owner = row.owner.clone();
-            reset.ends = reset.ends.or_earlier(row.ends);
+        } else if let Some(before) = self.older.get(reset.socket.number) {
+            reset.owner = before.owner();
+            reset.ends = reset.ends.or_earlier(before.ends);
         }
         reset
     }
 
     /// Whose the socket of that row is, or the connection was that left it.
     fn owner_of(&self, row: &Listed) -> Option<Owner> {
-        let live = || self.lives.get(&row.cookie).map(|life| &life.owner);
-        let older = || self.older.get(row.cookie).map(|row| &row.owner);
-        let former = || self.former.owner(row);
+        let live = || self.lives.get(&row.cookie).map(|life| life.owner.clone());
+        let older = || self.older.get(row.cookie).map(Before::owner);
+        let former = || self.former.owner(row).cloned();
         if row.state == State::SynRecv {
             return self.listeners.owner_of_child(Some(row.netns), row.ends.local);
         }
-        live().or_else(older).or_else(former).cloned()
+        live().or_else(older).or_else(former)
     }
 }

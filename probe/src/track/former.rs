@@ -4,14 +4,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use foldhash::HashMap;
 
+use super::shared::Shared;
 use crate::model::{Endpoints, Listed, Owner, Report, State};
 
 /// How many are remembered. A mini-socket stays for a minute, so that this is enough for a thousand closes a
 /// second; of more, the oldest are forgotten. An entry takes some 80 bytes.
 const MOST: usize = if cfg!(test) { 256 } else { 1 << 16 };
-
-/// How many owners are kept to be shared between entries.
-const MOST_SHARED: usize = 1024;
 
 /// The owners of closed connections.
 #[derive(Debug, Default)]
@@ -20,8 +18,7 @@ pub struct Former {
     owners: HashMap<Key, (u64, Arc<Owner>)>,
     order: VecDeque<(u64, Key)>,
     added: u64,
-    /// The last owner of each process: its connections are many, and mostly one after the other.
-    shared: HashMap<u32, Arc<Owner>>,
+    shared: Shared,
 }
 
 /// A mini-socket takes its cookie from the socket it is made of. Where nobody had asked for that one's, it
@@ -60,7 +57,7 @@ impl Former {
     }
 
     fn put(&mut self, key: Key, owner: &Owner) {
-        let Some(owner) = self.share(owner) else { return };
+        let Some(owner) = self.shared.share(owner) else { return };
         self.added += 1;
         self.owners.insert(key.clone(), (self.added, owner));
         self.order.push_back((self.added, key));
@@ -71,20 +68,6 @@ impl Former {
         {
             self.owners.remove(&key);
         }
-    }
-
-    /// The same owner in memory once; `None` for nobody known.
-    fn share(&mut self, owner: &Owner) -> Option<Arc<Owner>> {
-        let pid = owner.task.as_ref()?.pid;
-        if let Some(shared) = self.shared.get(&pid).filter(|shared| ***shared == *owner) {
-            return Some(Arc::clone(shared));
-        }
-        if self.shared.len() == MOST_SHARED {
-            self.shared.clear();
-        }
-        let shared = Arc::new(owner.clone());
-        self.shared.insert(pid, Arc::clone(&shared));
-        Some(shared)
     }
 }
 
@@ -97,7 +80,7 @@ fn may_stay(end: &Report) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::shared, *};
     use crate::model::{
         Known,
         testing::{listed, owner},
@@ -134,9 +117,10 @@ mod tests {
         for cookie in 1..10 {
             former.add_listed(&Listed { cookie, ..left_by(1) });
         }
-        assert_eq!(Arc::strong_count(&former.shared[&1]), 10);
-        (0..2 * MOST_SHARED as u32).for_each(|pid| former.add_listed(&left_by(pid)));
-        assert!(former.shared.len() <= MOST_SHARED);
+        let (_, owner) = former.owners.values().next().expect("nine entries");
+        assert_eq!(Arc::strong_count(owner), 10);
+        (0..2 * shared::MOST as u32).for_each(|pid| former.add_listed(&left_by(pid)));
+        assert!(former.shared.len() <= shared::MOST);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is remembered of one socket from report to report.
 
-use super::{cause::Past, children::Unnamed, is_end};
+use super::{cause::Past, children::Unnamed, is_end, older::Before};
 use crate::model::{
     Cause, Close, Connection, Endpoints, Family, Listed, Mono, Open, Owner, Protocol, Report, SocketId, State,
 };
@@ -69,9 +69,9 @@ impl Life {
 
     /// A socket of which this is the first report, though not its opening: what the snapshot knows of it
     /// is whose it is, and between which ends.
-    pub fn first_seen(report: &Report, older: Option<Listed>) -> Self {
+    pub fn first_seen(report: &Report, older: Option<Before>) -> Self {
         let (owner, ends) = match older {
-            Some(row) => (row.owner, report.ends.or_earlier(row.ends)),
+            Some(before) => (before.owner(), report.ends.or_earlier(before.ends)),
             None => (Owner::UNKNOWN, report.ends),
         };
         let mut life = Self { ends, ..Self::new(report, 0, owner) };

@@ -17,6 +17,7 @@ mod life;
 mod listeners;
 mod older;
 mod owner;
+mod shared;
 mod summary;
 #[cfg(test)]
 mod testing;

@@ -4,46 +4,69 @@
 //! says whose a socket is, and between which ends. It says nothing of the order of events: a socket that it
 //! shows in one state may have reports to come of how it got there, its opening among them.
 
+use std::sync::Arc;
+
 use foldhash::HashMap;
 
-use super::MOST;
-use crate::model::{Listed, Report, State};
+use super::{MOST, shared::Shared};
+use crate::model::{Endpoints, Listed, Owner, Report, State};
 
 /// The sockets that were there before and have not been heard of since, by cookie: `skaddr` is not in the
-/// snapshot.
+/// snapshot. There may be a hundred thousand, so that no more is kept of each than is asked for.
 #[derive(Debug, Default)]
-pub struct Older(HashMap<u64, Listed>);
+pub struct Older {
+    sockets: HashMap<u64, Before>,
+    owners: Shared,
+}
+
+/// What the snapshot says of a socket.
+#[derive(Debug)]
+pub struct Before {
+    /// Both ends.
+    pub ends: Endpoints,
+    owner: Option<Arc<Owner>>,
+    listens: bool,
+}
+
+impl Before {
+    /// Whose it is.
+    pub fn owner(&self) -> Owner {
+        self.owner.as_deref().cloned().unwrap_or(Owner::UNKNOWN)
+    }
+}
 
 impl Older {
     /// Remembers one, as long as there is room.
-    pub fn add(&mut self, row: Listed) {
-        if self.0.len() < MOST {
-            self.0.insert(row.cookie, row);
+    pub fn add(&mut self, row: &Listed) {
+        if self.sockets.len() < MOST {
+            let owner = self.owners.share(&row.owner);
+            let before = Before { ends: row.ends, owner, listens: row.state == State::Listen };
+            self.sockets.insert(row.cookie, before);
         }
     }
 
     /// The socket that this is the first report of; or that was opened after all, and ends.
-    pub fn take(&mut self, report: &Report) -> Option<Listed> {
-        self.0.remove(&report.cookie?)
+    pub fn take(&mut self, report: &Report) -> Option<Before> {
+        self.sockets.remove(&report.cookie?)
     }
 
     /// The socket of that cookie.
-    pub fn get(&self, cookie: u64) -> Option<&Listed> {
-        self.0.get(&cookie)
+    pub fn get(&self, cookie: u64) -> Option<&Before> {
+        self.sockets.get(&cookie)
     }
 
     /// Whether the socket of that cookie listens.
     pub fn listens(&self, cookie: u64) -> bool {
-        self.get(cookie).is_some_and(|row| row.state == State::Listen)
+        self.get(cookie).is_some_and(|before| before.listens)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.sockets.len()
     }
 
     /// Forgets those that may have ended unheard. Listeners are few, and their children need them.
     pub fn forget_connections(&mut self) {
-        self.0.retain(|_, row| row.state == State::Listen);
+        self.sockets.retain(|_, before| before.listens);
     }
 }

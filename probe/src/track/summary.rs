@@ -26,7 +26,7 @@ impl Tracker {
             call: end.syscall.and_then(|number| self.calls.by_number(number)),
         };
         let mut owner = owner::told(end, &self.cgroups)
-            .or_else(|| older.map(|row| row.owner).filter(|owner| owner.task.is_some()))
+            .or_else(|| older.map(|before| before.owner()).filter(|owner| owner.task.is_some()))
             .or_else(|| {
                 self.listeners.owner_of_child(end.netns, ends.local).filter(|_| open == Open::Passive)
             })

@@ -16,7 +16,7 @@ const ENDS: (&str, &str) = ("10.0.0.1:5000", "10.0.0.2:80");
 const SELF: (&str, &str) = ("127.0.0.1:1314", "127.0.0.1:1314");
 
 fn story() -> Story<ConnectFailed> {
-    Story::new(ConnectFailed::new(&host()))
+    Story::new(ConnectFailed::new(&host(), true))
 }
 
 fn failed(kind: CauseKind, detail: &'static str, errno: Errno) -> Option<Cause> {
@@ -76,7 +76,7 @@ fn exhausted_ports_have_a_cure() {
     insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @r#"widen the range: sysctl -w net.ipv4.ip_local_port_range="10000 65535" (and name the servers' ports in it in net.ipv4.ip_local_reserved_ports); where the ports are in TIME_WAIT, net.ipv4.tcp_tw_reuse=1 lets connect take them over"#);
 
     let elsewhere = Host { netns: Some(2), ..host() };
-    let findings = Story::new(ConnectFailed::new(&elsewhere)).because(none_left()).tell(
+    let findings = Story::new(ConnectFailed::new(&elsewhere, true)).because(none_left()).tell(
         7,
         unbound,
         &[Close, SynSent, Close],
@@ -84,8 +84,11 @@ fn exhausted_ports_have_a_cure() {
     assert!(findings[0].explain.ends_with("no local port is left for this destination"), "{findings:?}");
 
     let wide = Host { ephemeral: Some(1024..=65535), ..host() };
-    let findings =
-        Story::new(ConnectFailed::new(&wide)).because(none_left()).tell(7, unbound, &[Close, SynSent, Close]);
+    let findings = Story::new(ConnectFailed::new(&wide, true)).because(none_left()).tell(
+        7,
+        unbound,
+        &[Close, SynSent, Close],
+    );
     insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @"the range is wide already: use more local addresses, or keep connections instead of opening new ones");
 }
 

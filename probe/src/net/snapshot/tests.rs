@@ -107,7 +107,7 @@ fn mptcps_own_sockets_are_listed_beside_their_subflows() {
 fn what_could_not_be_seen_is_said() {
     let mut off = Off::default();
     for why in ["no tcp_diag", "no way in", "no tcp_diag"] {
-        assert_eq!(off.note(why.to_owned()), []);
+        off.note(why.to_owned());
     }
     let lines = off.told(0, 2);
     assert_eq!(lines[0], "sockets that were there already, in 2 network namespaces: no tcp_diag");

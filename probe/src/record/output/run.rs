@@ -94,12 +94,15 @@ impl<'a> NoteObject<'a> {
 #[schemars(deny_unknown_fields)]
 pub struct EndObject {
     v: Version,
-    /// Transitions seen.
-    transitions: u64,
+    /// Transitions seen; null, here and below, where reports were recorded and not looked at.
+    transitions: Option<u64>,
     /// Connections that ended.
-    connections: u64,
+    connections: Option<u64>,
     /// Findings made.
-    findings: u64,
+    findings: Option<u64>,
+    /// Reports that were recorded and not looked at; left out where they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded: Option<u64>,
     /// Events lost.
     lost: u64,
     /// Checks that passed; of an audit, behaviours that are as expected.
@@ -114,11 +117,13 @@ pub struct EndObject {
 
 impl EndObject {
     pub fn of(end: &End) -> Self {
+        let seen = |number: u64| end.recorded.is_none().then_some(number);
         Self {
             v: Version,
-            transitions: end.transitions,
-            connections: end.connections,
-            findings: end.findings,
+            transitions: seen(end.transitions),
+            connections: seen(end.connections),
+            findings: seen(end.findings),
+            recorded: end.recorded,
             lost: end.lost,
             checks_passed: end.checks_passed,
             checks_failed: end.checks_failed,

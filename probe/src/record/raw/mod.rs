@@ -8,7 +8,7 @@ mod report;
 mod said;
 mod summary;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,7 @@ use self::{
 };
 use super::{
     names, nanoseconds,
+    reader::Entry,
     word::{self, Word},
 };
 use crate::model::{Backend, Clock, End, Event, Host, Mono};
@@ -33,6 +34,8 @@ use crate::model::{Backend, Clock, End, Event, Host, Mono};
 pub enum Line {
     /// [`Event::Ready`]
     Ready(ReadyLine),
+    /// What the reasons of resets are called, by the running kernel's numbers: for reading the records.
+    Reasons(BTreeMap<u32, String>),
     /// [`Event::Filter`]
     Filter(Box<FilterLine>),
     /// [`Event::Existing`]
@@ -67,8 +70,8 @@ pub enum Line {
     Sockets(Vec<SocketLine>),
     /// [`Event::Note`]
     Note(String),
-    /// [`Event::End`], with how many lines stand between the header and it. Its own counts are of
-    /// derived events, and made again.
+    /// [`Event::End`], with how many entries stand between the header and it: lines, and records. Its own counts are
+    /// of derived events, and made again.
     End { events: u64, duration_ns: u64, attach_ns: Option<u64> },
 }
 
@@ -107,9 +110,10 @@ impl Line {
         })
     }
 
-    /// The event that the line keeps.
-    pub fn into_event(self) -> Event {
-        match self {
+    /// What the line keeps.
+    pub fn into_entry(self) -> Entry<'static> {
+        Entry::Event(Box::new(match self {
+            Self::Reasons(reasons) => return Entry::Reasons(reasons),
             Self::Ready(ready) => ready.into_event(),
             Self::Filter(filter) => Event::Filter(Box::new((*filter).into())),
             Self::Existing { at, sockets } => {
@@ -133,7 +137,7 @@ impl Line {
                 attach: attach_ns.map(Duration::from_nanos),
                 ..End::default()
             }),
-        }
+        }))
     }
 }
 

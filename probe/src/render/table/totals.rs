@@ -77,6 +77,10 @@ impl Totals {
         sum(self.interrupted, "scenario interrupted", "scenarios interrupted");
         sum(end.checks_passed, "check passed", "checks passed");
         sum(end.checks_failed, "check failed", "checks failed");
+        if let Some(recorded) = end.recorded {
+            sums.push(words::count(recorded, "report recorded", "reports recorded"));
+            return with_losses(sums, end);
+        }
         let is_trace = self.scenarios() == 0;
         // Who asks for connections alone has the kernel report nothing else.
         if end.transitions > 0 || view != View::Connections {
@@ -87,10 +91,7 @@ impl Totals {
         }
         let kinds = if is_trace { self.kinds() } else { None };
         sums.push(words::count(end.findings, "finding", "findings") + &kinds.unwrap_or_default());
-        if end.lost > 0 {
-            sums.push(words::count(end.lost, "report lost", "reports lost"));
-        }
-        sums
+        with_losses(sums, end)
     }
 
     /// The findings by kind, where there are any.
@@ -100,4 +101,11 @@ impl Totals {
         let kinds: Vec<String> = self.findings.iter().map(kind).collect();
         (!kinds.is_empty()).then(|| format!(" ({})", kinds.join(", ")))
     }
+}
+
+fn with_losses(mut sums: Vec<String>, end: &End) -> Vec<String> {
+    if end.lost > 0 {
+        sums.push(words::count(end.lost, "report lost", "reports lost"));
+    }
+    sums
 }

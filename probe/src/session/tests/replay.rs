@@ -70,7 +70,8 @@ async fn a_commands_sockets_are_its_again() {
 async fn time_is_filled_in_between_events_far_apart() {
     for (ticks, found) in [(Ticks::Recorded, 0), (Ticks::Filled, 1)] {
         let (session, shown) = session(Selection::default());
-        let mut session = session.detecting(detect::Options { stuck_after: Duration::from_secs(5) });
+        let mut session =
+            session.detecting(detect::Options { stuck_after: Duration::from_secs(5), ..Default::default() });
         // Socket 100's reports come when those of socket 1 are 99 seconds past.
         let mut late = client(100);
         let mut events = vec![ready()];

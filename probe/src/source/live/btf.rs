@@ -3,6 +3,8 @@
 //! A reader of just what is needed: it walks the types of `/sys/kernel/btf/vmlinux` once, without
 //! building anything from them, in a few milliseconds. The format is Documentation/bpf/btf.rst's.
 
+mod tracepoints;
+
 use std::{io, path::Path};
 
 use thiserror::Error;
@@ -214,7 +216,7 @@ mod tests {
     /// `enum color { c, d };`,
     /// `struct outer { int a; union { int b; struct inner { int c, d; } e; }; int f:3; }` and
     /// `typedef void (*btf_trace_b)(void *, int);`
-    fn sample() -> Vec<u8> {
+    pub fn sample() -> Vec<u8> {
         let strings = b"\0int\0color\0outer\0a\0b\0inner\0c\0d\0e\0f\0btf_trace_b\0";
         let name = |wanted: &str| {
             if wanted.is_empty() {

@@ -1,6 +1,7 @@
 //! From the ring's bytes to events: a [`Report`] each, or what explains one.
 
 mod bind;
+pub(in crate::source) mod peek;
 mod reset;
 
 use std::{

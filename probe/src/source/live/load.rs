@@ -3,7 +3,7 @@
 use std::{io, thread};
 
 use aya::{
-    Ebpf, EbpfError, EbpfLoader,
+    Ebpf, EbpfError, Endianness,
     programs::{BtfTracePoint, Program, ProgramError, TracePoint},
 };
 use log::{debug, info};
@@ -17,12 +17,13 @@ use super::{
     decode::Reasons,
     fields::Fields,
     format::{FORK, FREE, Format, FormatError, TRANSITION, Tracepoint},
+    loader,
     resets::{self, Resets},
     select::{self, Selection},
 };
 use crate::{
     model::{Backend, Filter, Host},
-    net::host,
+    net::{host, memory},
 };
 
 /// The program on the BTF tracepoint.
@@ -183,6 +184,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
                 .map_err(|classic| LiveError::Backends(format!("{error}; and the fallback: {classic}")))
         }),
     };
+    memory::give_back();
     loaded.map_err(|error| match error {
         LiveError::Format(FormatError::NotPermitted) => LiveError::NoPrivilege,
         error if is_permission(&error) => LiveError::NoPrivilege,
@@ -191,9 +193,6 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
 }
 
 fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
-    // aya parses all of the kernel's types to find one name in them. Two threads halve the wait: the
-    // loader's own parse runs beside this one.
-    let types = thread::spawn(aya::Btf::from_sys_fs);
     let btf = types_of_kernel(options)?;
     let mut fields = Fields::none();
     fields.add_types(&btf);
@@ -202,22 +201,22 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
     }
     let binds = Binds::prepare(options, &mut fields);
     let mut resets = Resets::prepare(options, &btf);
-    let mut ebpf = load_object(options, &mut fields, resets.watched())?;
-    let types = types
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let tracepoints = btf.tracepoints();
+    // Some megabytes, and not needed any more.
+    drop(btf);
+    let types = aya::Btf::parse(&tracepoints, Endianness::default())
         .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))?;
+    let mut ebpf = load_object(options, &mut fields, resets.watched())?;
     if !resets.watch(&mut ebpf, &types) {
         // The programs take every RST to be marked: they have to be told otherwise.
         ebpf = load_object(options, &mut fields, resets.watched())?;
     }
-    attach_btf(&mut ebpf, TYPED, TRANSITION.name, &types).map_err(|error| {
+    attach_transitions(&mut ebpf, &types).map_err(|error| {
         debug!("{error}");
         let Host { kernel, .. } = host::facts();
         let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
         if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
     })?;
-    attach_btf(&mut ebpf, NESTED, TRANSITION.name, &types)?;
     resets.report(&mut ebpf, &types);
     let (reasons, resets_off) = resets.finish();
     let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
@@ -235,6 +234,27 @@ pub fn attach_btf(
     let failed = |source| LiveError::Program { tracepoint: format!("tp_btf/{tracepoint}"), source };
     program.load(tracepoint, types).map_err(failed)?;
     program.attach().map_err(failed)?;
+    Ok(())
+}
+
+/// Attaches the program that reports transitions, and the one that stands in for it. The kernel takes its time to verify
+/// them, and does that with each on a CPU of its own.
+fn attach_transitions(ebpf: &mut Ebpf, types: &aya::Btf) -> Result<(), LiveError> {
+    let programs = ebpf.programs_mut().filter(|(name, _)| [TYPED, NESTED].contains(name));
+    let failed = |source| LiveError::Program { tracepoint: format!("tp_btf/{}", TRANSITION.name), source };
+    thread::scope(|scope| {
+        let loading: Vec<_> = programs
+            .filter_map(|(_, program)| <&mut BtfTracePoint>::try_from(program).ok())
+            .map(|program| scope.spawn(|| program.load(TRANSITION.name, types)))
+            .collect();
+        let join = |one: thread::ScopedJoinHandle<'_, _>| {
+            one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        loading.into_iter().try_for_each(join).map_err(failed)
+    })?;
+    for name in [TYPED, NESTED] {
+        program::<BtfTracePoint>(ebpf, name)?.attach().map_err(failed)?;
+    }
     Ok(())
 }
 
@@ -305,7 +325,7 @@ fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool)
     if options.filter.descendants {
         fields.add_descent(&Format::of_kernel(&FORK)?, &Format::of_kernel(&FREE)?);
     }
-    let mut loader = EbpfLoader::new();
+    let mut loader = loader::new();
     loader.override_global("FIELDS", fields.table(), true);
     loader.override_global("WATCHES_RESETS", &watches_resets, true);
     loader.override_global(aya_log::LEVEL, &log_level, true);

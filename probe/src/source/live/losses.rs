@@ -10,7 +10,6 @@ use std::{
 
 use aya::maps::{Array, MapData};
 use probe_ebpf::RecordHeader;
-use zerocopy::FromBytes as _;
 
 use crate::model::Event;
 
@@ -45,9 +44,8 @@ impl Losses {
     }
 
     /// What is missing before this record.
-    pub fn before(&mut self, record: &[u8]) -> Option<Event> {
-        let (header, _) = RecordHeader::read_from_prefix(record).ok()?;
-        self.told.up_to(header.lost)
+    pub fn before(&mut self, record: &RecordHeader) -> Option<Event> {
+        self.told.up_to(record.lost)
     }
 
     /// What is missing at the end of the ring: it was empty, after so many had been counted.

@@ -1,8 +1,8 @@
 //! The running kernel as a source: the only module that names aya.
 //!
 //! `load` attaches the programs, with the offsets that `fields` found in the kernel's own
-//! descriptions (`btf`, `format`); `decode` turns the ring's records into events. `binds` and `resets` are
-//! programs that a host may lack.
+//! descriptions (`btf`, `format`); `decode` turns the ring's records into events, which `hand_over` spares those who
+//! want them as they are. `binds` and `resets` are programs that a host may lack.
 
 mod binds;
 mod btf;
@@ -11,7 +11,9 @@ mod btf;
 pub mod decode;
 mod fields;
 mod format;
+mod hand_over;
 mod load;
+mod loader;
 mod losses;
 mod misses;
 mod own;
@@ -31,7 +33,7 @@ use aya::{
     maps::{Array, MapData, RingBuf},
 };
 use aya_log::EbpfLogger;
-use log::{Log, info, warn};
+use log::{Log, info};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::sleep,
@@ -43,9 +45,9 @@ pub use self::{
     select::Namespaces,
 };
 use self::{losses::Losses, misses::Misses};
-use super::{Flow, Source, SourceError};
+use super::{Flow, Source, SourceError, Taker, undecoded::Decoder};
 use crate::{
-    model::{Backend, Event, Host},
+    model::{Event, Host},
     net::clock,
 };
 
@@ -74,13 +76,23 @@ enum Pace {
     Behind,
 }
 
+impl Pace {
+    /// After so many reports at once.
+    fn after(number: usize) -> Self {
+        match number {
+            0 => Self::Idle,
+            BATCH.. => Self::Behind,
+            _ => Self::Lively,
+        }
+    }
+}
+
 /// The running kernel. Dropping it detaches the programs; so does the end of the process, however it
 /// comes.
 pub struct Live {
     /// Holds the links, and the filter's maps.
     ebpf: Ebpf,
-    backend: Backend,
-    reasons: decode::Reasons,
+    decoder: Decoder,
     ring: AsyncFd<RingBuf<MapData>>,
     losses: Losses,
     misses: Misses,
@@ -115,8 +127,7 @@ impl Live {
         let misses = Misses::of(&mut ebpf, load::transition(backend))?;
         let mut live = Self {
             ebpf,
-            backend,
-            reasons,
+            decoder: Decoder::new(backend, reasons),
             ring: watched(ring).map_err(LiveError::Ring)?,
             losses,
             misses,
@@ -233,18 +244,29 @@ impl Live {
         Ok(())
     }
 
+    /// Waits until it is worth looking into the ring.
+    async fn wait(&self) -> io::Result<()> {
+        let pause = match self.pace {
+            Pace::Behind => None,
+            Pace::Lively => Some(LOOK),
+            Pace::Idle => Some(IDLE),
+        };
+        match pause {
+            None => tokio::task::yield_now().await,
+            Some(pause) => tokio::select! {
+                () = sleep(pause) => {}
+                guard = self.ring.readable() => guard?.clear_ready(),
+            },
+        }
+        Ok(())
+    }
+
     fn read(&mut self, out: &mut Vec<Event>) {
         let ring = self.ring.get_mut();
         for _ in 0..BATCH {
             let Some(record) = ring.next() else { break };
-            out.extend(self.losses.before(&record));
-            match decode::decode(&record, self.backend, &self.reasons) {
-                Ok(event) => out.push(event),
-                Err(error) => {
-                    warn!("{error}");
-                    out.push(Event::Lost { count: 1, place: "reader".into() });
-                }
-            }
+            out.extend(decode::peek::header(&record).and_then(|header| self.losses.before(&header)));
+            out.push(self.decoder.decode_or_lose(&record));
         }
     }
 }
@@ -263,26 +285,24 @@ impl Source for Live {
             out.append(&mut self.pending);
             return Ok(Flow::More);
         }
-        let pause = match self.pace {
-            Pace::Behind => None,
-            Pace::Lively => Some(LOOK),
-            Pace::Idle => Some(IDLE),
-        };
-        match pause {
-            None => tokio::task::yield_now().await,
-            Some(pause) => tokio::select! {
-                () = sleep(pause) => {}
-                guard = self.ring.readable() => guard?.clear_ready(),
-            },
-        }
+        self.wait().await?;
         let known = out.len();
         self.take(out)?;
-        self.pace = match out.len() - known {
-            0 => Pace::Idle,
-            BATCH.. => Pace::Behind,
-            _ => Pace::Lively,
-        };
+        self.pace = Pace::after(out.len() - known);
         Ok(Flow::More)
+    }
+
+    async fn hand_over(&mut self, taker: &mut impl Taker) -> Result<Flow, SourceError> {
+        if self.pending.is_empty() {
+            self.wait().await?;
+        }
+        let is_due = self.losses.is_due();
+        self.pace = Pace::after(self.give(taker, is_due)?);
+        Ok(Flow::More)
+    }
+
+    fn hand_over_rest(&mut self, taker: &mut impl Taker) -> Result<(), SourceError> {
+        self.give_rest(taker)
     }
 
     fn drain(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {

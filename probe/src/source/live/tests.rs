@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::{
-    model::{Errno, Family, Known, Protocol, Report, State},
+    model::{Backend, Errno, Family, Known, Protocol, Report, State},
     net::{Namespace, Tcp, host},
 };
 
@@ -90,7 +90,7 @@ async fn a_child_is_its_listeners_and_not_the_bystanders() {
         let events = until(&mut live, |events| reports(events).any(|report| is_child(&report))).await;
         // On loopback the child's first event runs in the client's connect: the bystander is bash.
         let child = reports(&events).find(is_child).unwrap().opened.as_ref().unwrap();
-        match live.backend {
+        match live.decoder.backend() {
             Backend::TpBtf => {
                 assert_eq!(child.known, Known::Listener);
                 assert_eq!(child.owner.as_ref().map(|owner| owner.pid), Some(live.pid()));

@@ -11,6 +11,12 @@ use crate::model::{Endpoint, Endpoints, Mono, Owner, Reset, SocketId};
 #[derive(Debug, Default)]
 pub struct Reasons(BTreeMap<u32, String>);
 
+impl From<BTreeMap<u32, String>> for Reasons {
+    fn from(names: BTreeMap<u32, String>) -> Self {
+        Self(names)
+    }
+}
+
 impl Reasons {
     /// Takes the enumerators of `enum sk_rst_reason`.
     pub fn of(values: impl Iterator<Item = (u32, String)>) -> Self {
@@ -22,6 +28,11 @@ impl Reasons {
                 })
                 .collect(),
         )
+    }
+
+    /// The names by number, as a recording keeps them.
+    pub fn names(&self) -> &BTreeMap<u32, String> {
+        &self.0
     }
 
     fn name(&self, reason: u32) -> Option<String> {

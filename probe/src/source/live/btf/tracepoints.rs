@@ -1,0 +1,67 @@
+//! The kernel's type information cut down to what attaching takes: the numbers of the types that tracepoints go by.
+
+use super::{Btf, Header, KIND_PTR, KIND_TYPEDEF, MAGIC};
+
+/// How the kernel names the type of a tracepoint's handlers.
+const PREFIX: &[u8] = b"btf_trace_";
+
+/// The bytes of a header of version 1 (`struct btf_header`).
+const HEADER: u32 = 24;
+
+impl Btf {
+    /// Type information of the same numbering that has nothing but the names of the tracepoints; every other type is a
+    /// pointer to void. The loader looks a tracepoint up by its name, and for that parses all that it is given: of the
+    /// kernel's own that takes as long as everything else together, and some thirty megabytes.
+    pub fn tracepoints(&self) -> Vec<u8> {
+        let mut strings = vec![0];
+        let mut words: Vec<u32> = Vec::new();
+        let mut known = 0;
+        for at in &self.types[1..] {
+            let named = self.header(*at).ok().and_then(|header| self.handler(&header));
+            let name = named.map_or(0, |_| strings.len() as u32);
+            strings.extend(named.unwrap_or_default());
+            let kind = if named.is_some() { KIND_TYPEDEF } else { KIND_PTR };
+            words.extend([name, kind << 24, 0]);
+            if named.is_some() {
+                known = words.len();
+            }
+        }
+        words.truncate(known);
+        let types = words.len() as u32 * 4;
+        let header = [u32::from(MAGIC) | 1 << 16, HEADER, 0, types, types, strings.len() as u32];
+        let words = header.iter().chain(&words).flat_map(|word| word.to_ne_bytes());
+        words.chain(strings.iter().copied()).collect()
+    }
+
+    /// The name of a tracepoint's type, with the NUL at its end.
+    fn handler(&self, header: &Header) -> Option<&[u8]> {
+        let name = self.bytes.get(self.strings + header.name as usize..)?;
+        (header.kind == KIND_TYPEDEF && name.starts_with(PREFIX)).then_some(())?;
+        let end = name.iter().position(|byte| *byte == 0)?;
+        Some(&name[..=end])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::sample, *};
+
+    #[test]
+    fn a_tracepoint_keeps_its_number() {
+        let cut = Btf::parse(Btf::parse(sample()).expect("well-formed").tracepoints()).expect("well-formed");
+        assert_eq!(cut.types.len(), 10);
+        assert_eq!(cut.find(KIND_TYPEDEF, "btf_trace_b"), cut.types.last().copied());
+        assert_eq!(cut.find(KIND_PTR, ""), Some(cut.types[1]));
+    }
+
+    #[test]
+    fn those_of_the_kernel_keep_theirs() {
+        let all = Btf::of_kernel().unwrap();
+        let cut = Btf::parse(all.tracepoints()).expect("well-formed");
+        let number = |btf: &Btf| {
+            let found = btf.find(KIND_TYPEDEF, "btf_trace_inet_sock_set_state").unwrap();
+            btf.types.iter().position(|at| *at == found).unwrap()
+        };
+        assert_eq!(number(&cut), number(&all));
+    }
+}

@@ -1,0 +1,159 @@
+//! `trace --record FILE --quiet`: reports that nobody looks at before they are replayed.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use probe::net::Namespace;
+use serde_json::Value;
+
+use crate::{
+    actor::Actor,
+    cgroups::Group,
+    contract,
+    round_trip::play,
+    support::{Objects, Outcome, Probe, Running, number},
+    tracing::{self, BACKENDS, Stage},
+};
+
+/// A trace that shows nothing, and where it is recorded.
+struct Unseen {
+    directory: tempfile::TempDir,
+    running: Running,
+}
+
+impl Unseen {
+    fn of(inside: &Namespace, flags: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let flags = format!("{flags} --quiet --record {}", directory.path().join("recording").display());
+        let running = inside.enter(|| tracing::begin(&flags, &[inside])).unwrap();
+        Self { directory, running }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("recording")
+    }
+
+    /// Ends it. Returns what it has said, and what its recording shows in this view.
+    fn end(self, view: &str) -> (Objects, Objects) {
+        self.running.signal(Signal::SIGINT);
+        let file = self.file();
+        let said = self.running.finish().exits(0).silently().objects();
+        contract::hold(&said);
+        (said, tracing::held(replay(&file, view).exits(0).silently().objects()))
+    }
+}
+
+fn replay(file: &Path, view: &str) -> Outcome {
+    Probe::new(&format!("replay --format json {view}")).arg(file).run()
+}
+
+/// What happened, without the moments, since the programs of two traces run one after the other; and without what one
+/// of the traces does to find itself.
+fn happened(objects: &Objects) -> Vec<Vec<Value>> {
+    let shown = |kind: &str, fields: &[&str]| -> Vec<Vec<Value>> {
+        let of_others = objects.of(kind).filter(|one| one["owner"]["comm"] != "probe");
+        of_others.map(|one| fields.iter().map(|field| one[*field].clone()).collect()).collect()
+    };
+    let mut all = shown("transition", &["socket", "local", "remote", "old", "new", "cause", "owner"]);
+    all.extend(shown("connection", &["socket", "open", "path", "owner", "complete", "bytes_sent", "close"]));
+    // Without numbers and times, which some sentences have.
+    all.extend(shown("finding", &["kind", "local", "owner", "cure"]));
+    all.extend(shown("reset", &["local", "remote", "state", "owner", "reason"]));
+    all
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn it_is_all_there_when_somebody_looks() {
+    for backend in BACKENDS {
+        for view in ["", "--connections"] {
+            let inside = Namespace::private().unwrap();
+            let old = Actor::inside(&inside, "old");
+            for step in ["listen l 127.0.0.1:7777", "connect c 127.0.0.1:7777", "accept s l"] {
+                old.does(step);
+            }
+            let unseen = Unseen::of(&inside, &format!("--backend {backend} {view}"));
+            let stage = Stage::of(inside, &format!("--backend {backend} {view}"));
+            let group = Group::new("unseen");
+            play(&stage, &group, &old);
+            let (said, again) = unseen.end(view);
+            let live = stage.end();
+            let (again_happened, live_happened) = (happened(&again), happened(&live));
+            for (again, live) in again_happened.iter().zip(&live_happened) {
+                assert_eq!(again, live, "{backend} {view}");
+            }
+            assert_eq!(again_happened.len(), live_happened.len(), "{backend} {view}");
+            assert!(again.of("finding").any(|finding| finding["kind"] == "bind-failed"));
+            assert!(said.iter().all(|object| ["ready", "end"].contains(&object["type"].as_str().unwrap())));
+            let end = said.one("end");
+            assert_eq!((&end["transitions"], &end["findings"]), (&Value::Null, &Value::Null));
+            assert!(number(&end["recorded"]) >= 9, "{end}");
+        }
+    }
+}
+
+/// Told while it is recorded, and told again.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn what_is_lost_is_told_at_once() {
+    const BURST: u64 = 1000;
+    let inside = Namespace::private().unwrap();
+    let mut unseen = Unseen::of(&inside, "--no-snapshot --ring-size 64KiB");
+    let client = Actor::inside(&inside, "client");
+    unseen.running.signal(Signal::SIGSTOP);
+    client.does(&format!("try {BURST} 127.0.0.1:9"));
+    unseen.running.signal(Signal::SIGCONT);
+    unseen.running.wait_for("lost", |object| object["type"] == "lost");
+    let (said, again) = unseen.end("");
+    let lost = |objects: &Objects| -> u64 { objects.of("lost").map(|lost| number(&lost["count"])).sum() };
+    assert_eq!(lost(&said), lost(&again));
+    assert_eq!(number(&said.one("end")["lost"]), lost(&said));
+    let told = again.of("transition").count() as u64;
+    assert!(told < BURST && told + lost(&again) >= 2 * BURST, "{told} and {}", lost(&again));
+}
+
+/// What had happened a moment before is in the file.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn kill_9_costs_the_end_alone() {
+    let inside = Namespace::private().unwrap();
+    let unseen = Unseen::of(&inside, "");
+    let client = Actor::inside(&inside, "client");
+    client.does("try 100 127.0.0.1:9");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let written = || replay(&unseen.file(), "").exits(2).saying(&["cut off at byte"]).objects();
+    while written().of("transition").count() < 200 {
+        assert!(Instant::now() < deadline, "it is never written");
+    }
+    unseen.running.signal(Signal::SIGKILL);
+    let file = unseen.file();
+    unseen.running.finish().dies_of(Signal::SIGKILL);
+    let again = replay(&file, "").exits(2).saying(&["cut off at byte"]).objects();
+    assert_eq!(again.of("connection").count(), 100);
+}
+
+/// The last packets travel when the command is gone.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_command_is_followed_to_its_end() {
+    let inside = Namespace::private().unwrap();
+    let server = Actor::inside(&inside, "server");
+    let there = server.at("listen l 127.0.0.1:0");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("recording");
+    let script = format!("exec 3<>/dev/tcp/{}/{}; exit 7", there.ip(), there.port());
+    let flags = format!("--quiet --record {}", file.display());
+    let probe = tracing::trace_of(&flags, &[&inside]).arg("--").arg("bash").arg("-c").arg(script);
+    let running = inside.enter(|| probe.start()).unwrap();
+    // Its FIN is answered, and its end comes, when the server closes too.
+    server.does("accept s l");
+    server.does("read-to-end s");
+    server.does("close s");
+    running.finish().exits(7).silently();
+    let again = tracing::held(replay(&file, "").exits(0).silently().objects());
+    let client = again.of("connection").find(|one| one["open"] == "active").expect("bash connects");
+    assert_eq!((&client["owner"]["comm"], &client["complete"]), (&Value::from("bash"), &Value::from(true)));
+}
