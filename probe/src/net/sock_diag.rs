@@ -156,7 +156,7 @@ impl SockDiag {
         for family in [Family::Ipv4, Family::Ipv6] {
             self.0
                 .dump(request(family), |answer: Answer| {
-                    socket(protocol, &answer).into_iter().for_each(&mut each)
+                    socket(protocol, &answer).into_iter().for_each(&mut each);
                 })
                 .map_err(|cause| SockDiagError { protocol, cause })?;
         }
