@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use super::{
     LiveError, LiveOptions,
+    attach::attach_classic,
     fields::Fields,
     format::{BIND, Format, FormatError},
-    load::attach_classic,
 };
 
 /// The way from a descriptor to what is told of its socket.

@@ -1,22 +1,20 @@
-//! Loading and attaching the programs.
+//! Loading the programs, the best that this kernel takes.
 
-use std::{io, thread};
+use std::io;
 
-use aya::{
-    Ebpf, EbpfError, Endianness,
-    programs::{BtfTracePoint, Program, ProgramError, TracePoint},
-};
+use aya::{Ebpf, EbpfError, Endianness, programs::ProgramError};
 use log::{debug, info};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use probe_ebpf::Field;
 use thiserror::Error;
 
 use super::{
+    attach::{attach_classic, attach_transitions},
     binds::Binds,
     btf::{Btf, BtfError},
     decode::Reasons,
     fields::Fields,
-    format::{FORK, FREE, Format, FormatError, TRANSITION, Tracepoint},
+    format::{FORK, FREE, Format, FormatError, TRANSITION},
     loader,
     resets::{self, Resets},
     select::{self, Selection},
@@ -211,7 +209,7 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
         // The programs take every RST to be marked: they have to be told otherwise.
         ebpf = load_object(options, &mut fields, resets.watched())?;
     }
-    attach_transitions(&mut ebpf, &types).map_err(|error| {
+    attach_transitions(&mut ebpf, [TYPED, NESTED], &types).map_err(|error| {
         debug!("{error}");
         let Host { kernel, .. } = host::facts();
         let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
@@ -221,62 +219,6 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
     let (reasons, resets_off) = resets.finish();
     let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
     Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons })
-}
-
-/// Attaches a program to a BTF tracepoint.
-pub fn attach_btf(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    tracepoint: &'static str,
-    types: &aya::Btf,
-) -> Result<(), LiveError> {
-    let program: &mut BtfTracePoint = program(ebpf, name)?;
-    let failed = |source| LiveError::Program { tracepoint: format!("tp_btf/{tracepoint}"), source };
-    program.load(tracepoint, types).map_err(failed)?;
-    program.attach().map_err(failed)?;
-    Ok(())
-}
-
-/// Attaches the program that reports transitions, and the one that stands in for it. The kernel takes its time to verify
-/// them, and does that with each on a CPU of its own.
-fn attach_transitions(ebpf: &mut Ebpf, types: &aya::Btf) -> Result<(), LiveError> {
-    let programs = ebpf.programs_mut().filter(|(name, _)| [TYPED, NESTED].contains(name));
-    let failed = |source| LiveError::Program { tracepoint: format!("tp_btf/{}", TRANSITION.name), source };
-    thread::scope(|scope| {
-        let loading: Vec<_> = programs
-            .filter_map(|(_, program)| <&mut BtfTracePoint>::try_from(program).ok())
-            .map(|program| scope.spawn(|| program.load(TRANSITION.name, types)))
-            .collect();
-        let join = |one: thread::ScopedJoinHandle<'_, _>| {
-            one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        loading.into_iter().try_for_each(join).map_err(failed)
-    })?;
-    for name in [TYPED, NESTED] {
-        program::<BtfTracePoint>(ebpf, name)?.attach().map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Attaches a program to a classic tracepoint.
-pub fn attach_classic(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    tracepoint: &'static Tracepoint,
-) -> Result<(), LiveError> {
-    let program: &mut TracePoint = program(ebpf, name)?;
-    let Tracepoint { category, name, .. } = tracepoint;
-    let failed = |source| LiveError::Program { tracepoint: format!("{category}/{name}"), source };
-    program.load().map_err(failed)?;
-    program.attach(category, name).map_err(failed)?;
-    Ok(())
-}
-
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LiveError>
-where
-    &'a mut P: TryFrom<&'a mut Program>,
-{
-    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(LiveError::NoPart(name))
 }
 
 /// `instead_of` is why the better backend failed.

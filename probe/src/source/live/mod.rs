@@ -1,9 +1,10 @@
 //! The running kernel as a source: the only module that names aya.
 //!
-//! `load` attaches the programs, with the offsets that `fields` found in the kernel's own
+//! `load` has the programs attached (`attach`), with the offsets that `fields` found in the kernel's own
 //! descriptions (`btf`, `format`); `decode` turns the ring's records into events, which `hand_over` spares those who
 //! want them as they are. `binds` and `resets` are programs that a host may lack.
 
+mod attach;
 mod binds;
 mod btf;
 // Open for `probe/benches` alone.

@@ -2,7 +2,7 @@
 
 use aya::Ebpf;
 
-use super::{LiveOptions, btf::Btf, decode::Reasons, load::attach_btf};
+use super::{LiveOptions, attach::attach_btf, btf::Btf, decode::Reasons};
 
 /// What the classic backend says of them: the classic tracepoints would need kinds of records of their own.
 pub const NOT_CLASSIC: &str = "resets are not reported: they take the BTF tracepoints";
