@@ -37,7 +37,9 @@ struct Witnesses {
 
 impl Witnesses {
     /// Has the kernel and the tool watch a workload of this seed.
-    fn watch(flags: &str, seed: u64) -> Self {
+    ///
+    /// `None` where others on the host did more than the kernel's trace holds.
+    fn watch(flags: &str, seed: u64) -> Option<Self> {
         let grounds = [(); 2].map(|()| Ground::new());
         let mut trace = Trace::begin();
         let running = tracing::begin(
@@ -59,21 +61,21 @@ impl Witnesses {
             lives(&grounds, changes).iter().all(|life| life.last().unwrap().new == State::Close)
         });
         let told = tracing::end(running);
-        Self { recorded: trace.end(), grounds, told, seed }
+        Some(Self { recorded: trace.end()?, grounds, told, seed })
     }
 
     /// Watches until a workload comes that nothing was lost of. The kernel does not run a program for what
     /// happens in an interrupt of the same program: that is counted, and told as lost.
     fn undisturbed(flags: &str) -> Self {
         for seed in (seed()..).take(ATTEMPTS) {
-            let witnesses = Self::watch(flags, seed);
+            let Some(witnesses) = Self::watch(flags, seed) else { continue };
             let lost = number(&witnesses.told.one("end")["lost"]);
             if lost == 0 {
                 return witnesses;
             }
+            // What the kernel has passed over may have been anybody's.
             let missing = witnesses.missing();
-            let are_counted = if flags.contains("--connections") { missing <= lost } else { missing == lost };
-            assert!(are_counted, "seed {seed}: {missing} are missing, {lost} were lost");
+            assert!(missing <= lost, "seed {seed}: {missing} are missing, {lost} were lost");
         }
         panic!("something was lost of each of {ATTEMPTS} workloads");
     }
