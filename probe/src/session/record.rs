@@ -96,6 +96,10 @@ impl Taker for Keeper<'_> {
         self.go_on(done)
     }
 
+    fn has_time(&self) -> bool {
+        self.session.unseen.is_some()
+    }
+
     fn reasons(&mut self, reasons: &BTreeMap<u32, String>) -> ControlFlow<()> {
         let done = self.session.record(|recording| recording.reasons(reasons));
         self.go_on(done)

@@ -109,6 +109,9 @@ pub trait Taker {
     /// A record of the ring.
     fn record(&mut self, record: &Undecoded<'_>) -> ControlFlow<()>;
 
+    /// Whether records may come later, and more of them at once: nobody waits for them.
+    fn has_time(&self) -> bool;
+
     /// What the reasons of resets are called, by the numbers that the records after this have.
     fn reasons(&mut self, reasons: &BTreeMap<u32, String>) -> ControlFlow<()>;
 }

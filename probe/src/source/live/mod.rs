@@ -59,6 +59,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The same, where nothing has come lately.
 const IDLE: Duration = Duration::from_millis(50);
 
+/// How long a report may lie there that goes into a recording and nowhere else.
+const UNWATCHED: Duration = Duration::from_millis(100);
+
 /// How many reports are taken at once: whoever waits for a batch gets one, and what becomes of them is small enough to
 /// stay in the processor's cache.
 const BATCH: usize = 1024;
@@ -245,10 +248,11 @@ impl Live {
         Ok(())
     }
 
-    /// Waits until it is worth looking into the ring.
-    async fn wait(&self) -> io::Result<()> {
+    /// Waits until it is worth looking into the ring, for one who may have time.
+    async fn wait(&self, has_time: bool) -> io::Result<()> {
         let pause = match self.pace {
             Pace::Behind => None,
+            _ if has_time => Some(UNWATCHED),
             Pace::Lively => Some(LOOK),
             Pace::Idle => Some(IDLE),
         };
@@ -286,7 +290,7 @@ impl Source for Live {
             out.append(&mut self.pending);
             return Ok(Flow::More);
         }
-        self.wait().await?;
+        self.wait(false).await?;
         let known = out.len();
         self.take(out)?;
         self.pace = Pace::after(out.len() - known);
@@ -295,7 +299,8 @@ impl Source for Live {
 
     async fn hand_over(&mut self, taker: &mut impl Taker) -> Result<Flow, SourceError> {
         if self.pending.is_empty() {
-            self.wait().await?;
+            // Each look takes the CPU from somebody.
+            self.wait(taker.has_time()).await?;
         }
         let is_due = self.losses.is_due();
         self.pace = Pace::after(self.give(taker, is_due)?);
