@@ -64,8 +64,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ],
         reference: "RFC 9293 §3.10.7.4, fifth: ACK in SYN-RECEIVED",
         variants: &[Variant {
-            cause: "before 23e89e8ee7be (6.11): the SYN+ACK is dropped as a SYN in a connection (RFC 5961 §4.2), and \
-                    the challenge ACK that answers it opens the other end",
+            cause: "before 23e89e8ee7be (6.11, and updates of 6.1): the SYN+ACK is dropped as a SYN in a connection \
+                    (RFC 5961 §4.2), and the challenge ACK that answers it opens the other end",
             paths: &[],
             facts: &[
                 ("TCPSYNChallenge at a", "1"),
