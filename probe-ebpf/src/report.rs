@@ -41,8 +41,9 @@ pub fn report<E: Edge>(edge: &E) {
     match shape {
         Shape::Call | Shape::Child => emit(|record| opened(edge, stored, record)),
         Shape::Closed => emit(|record| closed(edge, stored, record, KIND_CLOSED)),
-        // SAFETY: a reserved record, here and below.
+        // SAFETY: a reserved record.
         Shape::Plain => emit(|record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
+        // SAFETY: a reserved record.
         Shape::Called => emit(|record| unsafe { fill_called(edge, stored, record, KIND_CALLED) }),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`behaviour`]: an entry as data: steps, expected paths and facts, reference, known variants
 //! - [`need`]: what an entry asks of the host
-//! - [`bench`]: where the steps play: namespaces, a wire, labelled sockets
+//! - [`bench`](mod@bench): where the steps play: namespaces, a wire, labelled sockets
 //! - [`witness`]: what the kernel has reported so far, for steps that wait for it
 //! - [`judge`](fn@judge): what was seen, held against what must be
 //! - [`catalogue`]: the entries, a file for each part of a group
