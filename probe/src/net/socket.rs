@@ -139,6 +139,7 @@ impl Tcp {
     /// SO_ERROR (ECONNREFUSED, ECONNRESET, ETIMEDOUT…), the deadline, or ENOTCONN where none was begun.
     pub fn outcome(&self, deadline: Instant) -> Result<()> {
         self.wait("the end of connect", PollFlags::POLLOUT, deadline)?;
+        self.settle();
         if let Some(error) = self.0.take_error()? {
             return Err(error.into());
         }
