@@ -126,7 +126,7 @@ impl Tcp {
     /// Waits until nothing is being done to the socket: `TCP_INFO` takes its lock, and `SO_ERROR` does not. The kernel
     /// wakes up who waits for an error before it changes the state (`tcp_write_err`, `tcp_reset`): to take the error in
     /// between would take it from the report of that change.
-    pub(super) fn settle(&self) {
+    fn settle(&self) {
         // There is nothing to wait for in a socket that cannot be asked.
         let _ = self.state();
     }

@@ -139,10 +139,7 @@ impl Tcp {
     /// SO_ERROR (ECONNREFUSED, ECONNRESET, ETIMEDOUT…), the deadline, or ENOTCONN where none was begun.
     pub fn outcome(&self, deadline: Instant) -> Result<()> {
         self.wait("the end of connect", PollFlags::POLLOUT, deadline)?;
-        self.settle();
-        if let Some(error) = self.0.take_error()? {
-            return Err(error.into());
-        }
+        self.pending_error()?;
         // To Linux a non-blocking socket is still connecting (SS_CONNECTING) until a connect(2) has
         // returned 0. Collected here, so that the next one gives EISCONN as on any connected socket.
         match self.0.connect(&self.0.peer_addr()?) {
