@@ -67,15 +67,8 @@ impl Live {
         asks: bool,
     ) -> Result<ControlFlow<()>, SourceError> {
         // Somewhere among what comes now, or before it.
-        let mut missed = 0;
-        if asks || !matches!(self.pace, Pace::Idle) {
-            missed = self.misses.new_ones().map_err(SourceError::Live)?;
-        }
-        if asks {
-            // What had been passed over at the first question has been taken by now, if it is.
-            missed += self.misses.new_ones().map_err(SourceError::Live)?;
-        }
-        let missed = (missed > 0).then(|| Event::Lost { count: missed, place: "kernel".into() });
+        let looks = asks || !matches!(self.pace, Pace::Idle);
+        let missed = if looks { self.misses.lost(asks).map_err(SourceError::Live)? } else { None };
         let is_first = !self.pending.is_empty();
         let mut told = self.pending.drain(..).chain(missed);
         let mut flow = told.try_for_each(|event| given.event(taker, event));

@@ -20,6 +20,7 @@ use aya::{
 };
 
 use super::LiveError;
+use crate::model::Event;
 
 /// What a program's fdinfo calls the count.
 const COUNT: &str = "recursion_misses:";
@@ -47,8 +48,18 @@ impl Misses {
         Ok(Self { info, nested, passed_over: 0, settled: 0, told: 0 })
     }
 
+    /// What has been missed since this was asked last, to be told somewhere before what comes next. `settles`: what had been
+    /// passed over at this question has been taken by the second program by now, if it is, and is told at once.
+    pub fn lost(&mut self, settles: bool) -> io::Result<Option<Event>> {
+        let mut missed = self.new_ones()?;
+        if settles {
+            missed += self.new_ones()?;
+        }
+        Ok((missed > 0).then(|| Event::Lost { count: missed, place: "kernel".into() }))
+    }
+
     /// How many there have been since this was asked last.
-    pub fn new_ones(&mut self) -> io::Result<u64> {
+    fn new_ones(&mut self) -> io::Result<u64> {
         let Some(info) = &self.info else { return Ok(0) };
         let mut text = [0; 1024];
         let length = info.read_at(&mut text, 0)?;

@@ -230,17 +230,11 @@ impl Live {
                 out.extend(self.losses.at_the_end(counted));
             }
         }
-        let mut missed = 0;
-        if asks || out.len() > begin {
-            missed = self.misses.new_ones().map_err(SourceError::Live)?;
-        }
-        if asks {
-            // What had been passed over at the first question has been taken by now, if it is.
-            missed += self.misses.new_ones().map_err(SourceError::Live)?;
-        }
-        if missed > 0 {
+        if (asks || out.len() > begin)
+            && let Some(lost) = self.misses.lost(asks).map_err(SourceError::Live)?
+        {
             // Somewhere among what has come just now, or before it.
-            out.insert(begin, Event::Lost { count: missed, place: "kernel".into() });
+            out.insert(begin, lost);
         }
         if let Some(log) = &mut self.log {
             log.flush();
