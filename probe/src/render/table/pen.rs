@@ -83,6 +83,22 @@ impl Pen {
         self.width += text::width(word);
     }
 
+    /// Letters, digits and signs of ASCII, which need not be measured.
+    #[inline]
+    pub fn ascii(&mut self, word: &str) {
+        debug_assert!(word.is_ascii());
+        self.text.push_str(word);
+        self.width += word.len();
+    }
+
+    /// One of them.
+    #[inline]
+    fn letter(&mut self, letter: u8) {
+        debug_assert!(letter.is_ascii());
+        self.text.push(letter.into());
+        self.width += 1;
+    }
+
     /// Text that someone else chose.
     pub fn foreign(&mut self, text: &str) {
         self.word(&text::safe(text));
@@ -90,15 +106,15 @@ impl Pen {
 
     #[inline]
     pub fn number(&mut self, number: impl itoa::Integer) {
-        self.word(itoa::Buffer::new().format(number));
+        self.ascii(itoa::Buffer::new().format(number));
     }
 
     /// A number with zeros before it, so that it has as many digits.
     fn digits(&mut self, number: u64, digits: usize) {
         let mut buffer = itoa::Buffer::new();
         let number = buffer.format(number);
-        (number.len()..digits).for_each(|_| self.word("0"));
-        self.word(number);
+        (number.len()..digits).for_each(|_| self.letter(b'0'));
+        self.ascii(number);
     }
 
     /// So many blanks.
@@ -111,9 +127,11 @@ impl Pen {
     pub fn endpoint(&mut self, endpoint: Endpoint) {
         match endpoint.addr {
             IpAddr::V4(addr) => {
-                for (place, octet) in addr.octets().into_iter().enumerate() {
-                    self.word(if place == 0 { "" } else { "." });
-                    self.number(octet);
+                let [first, rest @ ..] = addr.octets();
+                self.octet(first);
+                for octet in rest {
+                    self.letter(b'.');
+                    self.octet(octet);
                 }
             }
             IpAddr::V6(addr) => self.shown(format_args!("[{addr}]")),
@@ -121,12 +139,23 @@ impl Pen {
         self.port(endpoint);
     }
 
+    /// The number, in less than it takes to hand over its digits in one piece.
+    fn octet(&mut self, octet: u8) {
+        if octet >= 100 {
+            self.letter(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            self.letter(b'0' + octet / 10 % 10);
+        }
+        self.letter(b'0' + octet % 10);
+    }
+
     /// An end without its address.
     pub fn port(&mut self, endpoint: Endpoint) {
-        self.word(":");
+        self.letter(b':');
         match endpoint.port {
             Some(port) => self.number(port.get()),
-            None => self.word("*"),
+            None => self.letter(b'*'),
         }
     }
 
@@ -134,23 +163,23 @@ impl Pen {
     pub fn milliseconds(&mut self, from: Mono, to: Mono) {
         let micros = micros(to.since(from));
         self.number(micros / 1_000);
-        self.word(".");
+        self.letter(b'.');
         self.digits(micros % 1_000, 3);
     }
 
     /// The time of day, which is given in microseconds since midnight.
     pub fn time_of_day(&mut self, micros: u64) {
         self.seconds_of_day(micros / 1_000_000);
-        self.word(".");
+        self.letter(b'.');
         self.digits(micros % 1_000_000, 6);
     }
 
     /// The same without parts of a second, and given in seconds.
     pub fn seconds_of_day(&mut self, seconds: u64) {
         self.digits(seconds / 3_600, 2);
-        self.word(":");
+        self.letter(b':');
         self.digits(seconds / 60 % 60, 2);
-        self.word(":");
+        self.letter(b':');
         self.digits(seconds % 60, 2);
     }
 
@@ -174,7 +203,7 @@ impl Pen {
     pub fn bytes(&mut self, bytes: u64) {
         if bytes < 1_000 {
             self.number(bytes);
-            return self.word(" B");
+            return self.ascii(" B");
         }
         let mut number = bytes as f64 / 1e3;
         for unit in ["kB", "MB", "GB", "TB"] {
@@ -198,9 +227,9 @@ impl Pen {
     /// Two units of time, the second in two digits.
     fn two(&mut self, many: u64, unit: &str, rest: u64, smaller: &str) {
         self.number(many);
-        self.word(unit);
+        self.ascii(unit);
         self.digits(rest, 2);
-        self.word(smaller);
+        self.ascii(smaller);
     }
 
     /// What has a safe form already.

@@ -52,7 +52,7 @@ impl Line {
                 // Times stay under one another, whatever the rest of the line needs.
                 Column::Time => {
                     self.pen.blanks(placed.width.saturating_sub(time.len()));
-                    self.pen.word(time);
+                    self.pen.ascii(time);
                     Tone::Faint
                 }
                 column => row.cell(column, placed.width, &mut self.pen),

@@ -53,10 +53,11 @@ impl Row for Transition {
 
 fn edge(transition: &Transition, pen: &mut Pen) -> Tone {
     let old = transition.old.name();
-    pen.word(old);
+    pen.ascii(old);
     pen.blanks(STATE.saturating_sub(old.len()));
     pen.word(" → ");
-    word(Tone::Plain, transition.new.name(), pen)
+    pen.ascii(transition.new.name());
+    Tone::Plain
 }
 
 impl Row for Reset {
@@ -154,13 +155,14 @@ pub fn owner(owner: &Owner, pen: &mut Pen) -> Tone {
     match &owner.task {
         Some(task) => {
             pen.foreign(&task.comm.to_text());
-            pen.word("[");
+            pen.ascii("[");
             pen.number(task.pid);
-            pen.word("]");
+            pen.ascii("]");
         }
-        None => pen.word("unknown"),
+        None => pen.ascii("unknown"),
     }
-    word(tone, mark, pen)
+    pen.ascii(mark);
+    tone
 }
 
 /// Why it happened. Where there is little room, a segment is named and no more: all are received.
@@ -168,19 +170,21 @@ pub fn cause(cause: Option<&Cause>, room: usize, pen: &mut Pen) -> Tone {
     let Some(cause) = cause else { return unknown(pen) };
     let errno = cause.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
     let is_tight = room < ROOM_FOR_RECEIVED || room < cause.detail.len() + errno.len();
-    match cause.detail.split_once(RECEIVED) {
-        Some((before, after)) if is_tight && cause.kind == CauseKind::Segment => {
+    let is_shortened = is_tight && cause.kind == CauseKind::Segment;
+    match is_shortened.then(|| cause.detail.split_once(RECEIVED)).flatten() {
+        Some((before, after)) => {
             pen.foreign(before);
             pen.foreign(after);
         }
-        _ => pen.foreign(&cause.detail),
+        None => pen.foreign(&cause.detail),
     }
-    word(words::tone(cause), &errno, pen)
+    pen.ascii(&errno);
+    words::tone(cause)
 }
 
 /// Both ends, as the column has them; MPTCP's own sockets are marked.
 pub fn ends(column: Column, ends: Endpoints, protocol: Protocol, pen: &mut Pen) -> Tone {
-    pen.word(mark(protocol));
+    pen.ascii(mark(protocol));
     if words::is_alone(ends) {
         pen.endpoint(ends.local);
         return Tone::Plain;
@@ -217,7 +221,7 @@ pub fn split(
     match column {
         Column::Remote | Column::Ends if words::is_alone(ends) => None,
         Column::Remote | Column::Ends => {
-            pen.word(mark(protocol));
+            pen.ascii(mark(protocol));
             local(column, ends, pen);
             let stays = pen.finish(Tone::Plain);
             pen.word("→ ");
