@@ -32,7 +32,7 @@ pub struct Cell {
 }
 
 impl Pen {
-    /// What is written so.
+    /// What `write` writes.
     pub fn text_of(write: impl FnOnce(&mut Self)) -> String {
         let mut pen = Self::default();
         write(&mut pen);
@@ -56,9 +56,9 @@ impl Pen {
         &self.text[cell.begin..cell.end]
     }
 
-    /// The cell is at its end; what is written from now on is in the next one.
+    /// The cell is at its end, and what is written from now on is in the next one. A blank at the end is escaped.
     pub fn finish(&mut self, tone: Tone) -> Cell {
-        // Safe text has no other blank among ASCII.
+        // Of ASCII, safe text has no blank but the space.
         if self.text.as_bytes().last().is_some_and(|last| !(b'!'..=b'~').contains(last)) {
             self.shut();
         }
@@ -104,6 +104,7 @@ impl Pen {
         self.word(&text::safe(text));
     }
 
+    /// A number, in as many digits as it has.
     #[inline]
     pub fn number(&mut self, number: impl itoa::Integer) {
         self.ascii(itoa::Buffer::new().format(number));
