@@ -6,7 +6,9 @@ use std::collections::HashSet;
 
 use probe::{
     detect::{self, Context},
-    model::{Connection, Endpoint, Event, Host, Mono, Report, State, Transition},
+    model::{
+        Connection, Course, Endpoint, Event, Host, Mono, Open, Other, Others, Report, State, Transition,
+    },
     source::{Flow, Source as _, recording::Recording},
     track::{Tracked, Tracker},
 };
@@ -64,12 +66,22 @@ fn recorded() -> Vec<Event> {
     })
 }
 
+/// No other socket is known: where nothing is shared, none is asked for.
+#[derive(Debug)]
+struct Alone;
+
+impl Others for Alone {
+    fn find(&self, _number: u64) -> Option<Other<'_>> {
+        None
+    }
+}
+
 /// What a detector is given with a transition.
 pub struct Given {
     pub transition: Transition,
     previous: Option<State>,
-    connection: Option<Connection>,
-    trail: Vec<u64>,
+    open: Option<Open>,
+    course: Option<Course>,
     /// The connection, where this was its end.
     pub ended: Option<Connection>,
 }
@@ -79,8 +91,9 @@ impl Given {
         Context {
             transition: &self.transition,
             previous: self.previous,
-            connection: self.connection.as_ref(),
-            trail: &self.trail,
+            open: self.open,
+            course: self.course.as_ref(),
+            others: &Alone,
         }
     }
 }
@@ -91,13 +104,8 @@ pub fn tracked() -> (Host, Vec<Given>) {
     let mut tracker = Tracker::new(&host);
     let given = reports.iter().map(|report| {
         let Tracked { transition, previous, ended } = tracker.observe(report);
-        Given {
-            previous,
-            connection: tracker.connection(transition.socket).cloned(),
-            trail: tracker.trail(transition.socket).to_vec(),
-            transition,
-            ended,
-        }
+        let (open, course) = tracker.so_far(transition.socket).unzip();
+        Given { previous, open: open.flatten(), course: course.cloned(), transition, ended }
     });
     let given: Vec<Given> = given.collect();
     (host, given)

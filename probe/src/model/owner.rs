@@ -5,7 +5,7 @@ use std::{
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use super::Cgroup;
@@ -14,13 +14,14 @@ use super::Cgroup;
 ///
 /// Every transition carries its owner's, so that a copy has to be cheap: short names, and a task's always is, lie in
 /// the value itself, and copies of long ones share the bytes.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Name(Bytes);
 
 /// How long a name may be that lies in the value itself.
 const SHORT: usize = 22;
 
-#[derive(Clone)]
+/// A name has one form: what is short lies here, with zeros behind it.
+#[derive(Clone, PartialEq, Eq)]
 enum Bytes {
     Short { length: u8, bytes: [u8; SHORT] },
     Long(Arc<[u8]>),
@@ -62,14 +63,6 @@ impl Name {
         self.as_bytes().is_empty()
     }
 }
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
-    }
-}
-
-impl Eq for Name {}
 
 impl PartialOrd for Name {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
@@ -169,6 +162,13 @@ pub struct Owner {
 impl Owner {
     /// Nobody known.
     pub const UNKNOWN: Self = Self { task: None, cgroup: None, known: Known::Unknown };
+
+    /// The same, to be shared.
+    #[must_use]
+    pub fn nobody() -> Arc<Self> {
+        static NOBODY: LazyLock<Arc<Owner>> = LazyLock::new(|| Arc::new(Owner::UNKNOWN));
+        Arc::clone(&NOBODY)
+    }
 }
 
 impl fmt::Display for Owner {

@@ -17,6 +17,7 @@ mod life;
 mod parts;
 mod run;
 mod scenario;
+mod time;
 mod value;
 
 use std::io;
@@ -29,11 +30,11 @@ use self::{
     close::{ResetObject, TimeWaitObject},
     doctor::{FacilityObject, HazardObject},
     finding::FindingObject,
-    frequent::Kept,
+    frequent::Frequent,
     life::{ConnectionObject, TransitionObject},
     run::{EndObject, LostObject, NoteObject, ReadyObject},
     scenario::{CheckObject, LabelsObject, ScenarioObject, SocketsObject},
-    value::Calendar,
+    time::Calendar,
 };
 use crate::model::{Clock, Difference, Event, Facility, Hazard};
 
@@ -119,9 +120,7 @@ impl<'a> Object<'a> {
 
 /// Writes the lines of a stream.
 #[derive(Debug, Default)]
-pub struct Lines {
-    kept: Kept,
-}
+pub struct Lines(Frequent);
 
 impl Lines {
     /// Appends the line that shows this event; `false` where there is none, as with [`Object::of`].
@@ -130,12 +129,8 @@ impl Lines {
     /// None that is known of: serde's traits have it so.
     pub fn write(&mut self, event: &Event, clock: Option<Clock>, out: &mut Vec<u8>) -> io::Result<bool> {
         match event {
-            Event::Transition(transition) => {
-                frequent::transition(transition, Calendar(clock), &mut self.kept, out);
-            }
-            Event::Connection(connection) => {
-                frequent::connection(connection, Calendar(clock), &mut self.kept, out);
-            }
+            Event::Transition(transition) => self.0.transition(transition, Calendar(clock), out),
+            Event::Connection(connection) => self.0.connection(connection, Calendar(clock), out),
             event => {
                 let Some(object) = Object::of(event, clock) else { return Ok(false) };
                 serde_json::to_writer(&mut *out, &object)?;

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{
     parts::{EndpointObject, OwnerObject},
-    value::{Calendar, Decimal, Time, Version, generation},
+    time::{Calendar, Time},
+    value::{Decimal, Version, generation},
 };
 use crate::{
     model::{Family, Remains, Reset, State},

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{
     parts::{CauseObject, EndpointObject, OwnerObject},
-    value::{Calendar, Decimal, Time, Version, generation},
+    time::{Calendar, Time},
+    value::{Decimal, Version, generation},
 };
 use crate::{
     model::{Connection, Counters, Family, Mono, Open, Protocol, State, Transition},

@@ -2,9 +2,8 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::dotted;
 use crate::{
-    model::{Clock, Event},
+    model::{Clock, Event, Owner, Transition},
     record::{Lines, Object, arbitrary},
 };
 
@@ -12,8 +11,25 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![2 => arbitrary::event(), 6 => arbitrary::derived(), 1 => arbitrary::end()]
 }
 
+fn transition(event: Event) -> Option<Transition> {
+    match event {
+        Event::Transition(transition) => Some(transition),
+        _ => None,
+    }
+}
+
+fn written(lines: &mut Lines, event: &Event, clock: Option<Clock>) -> Option<String> {
+    let mut line = Vec::new();
+    let is_there = lines.write(event, clock, &mut line).expect("memory takes everything");
+    is_there.then(|| String::from_utf8(line).expect("text"))
+}
+
+fn expected(event: &Event, clock: Option<Clock>) -> Option<String> {
+    Object::of(event, clock).map(|object| serde_json::to_string(&object).expect("JSON") + "\n")
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn every_line_is_what_its_object_comes_to(
@@ -22,23 +38,29 @@ proptest! {
     ) {
         let clock = offset.map(|offset| Clock { realtime_offset_ns: offset.into() });
         let mut lines = Lines::default();
-        // Twice, since owners are kept from line to line.
+        // Twice, since pieces are kept from line to line.
         for event in events.iter().chain(&events) {
-            let mut line = Vec::new();
-            let is_there = lines.write(event, clock, &mut line).expect("memory takes everything");
-            let object = Object::of(event, clock);
-            prop_assert_eq!(is_there, object.is_some());
-            let expected = object.map(|object| serde_json::to_string(&object).expect("JSON") + "\n");
-            prop_assert_eq!(String::from_utf8(line).expect("text"), expected.unwrap_or_default());
+            prop_assert_eq!(written(&mut lines, event, clock), expected(event, clock));
         }
     }
-}
 
-#[test]
-fn every_octet() {
-    for octet in 0..=255 {
-        let mut text = [0; 4];
-        let length = dotted(octet, &mut text);
-        assert_eq!(text[..length], *format!("{octet}.").as_bytes());
+    #[test]
+    fn what_is_kept_is_told_from_what_looks_alike(events in vec(event(), 4..8)) {
+        let transitions: Vec<Transition> = events.into_iter().filter_map(transition).collect();
+        let mut lines = Lines::default();
+        for pair in transitions.windows(2) {
+            let [one, other] = pair else { unreachable!("they are pairs") };
+            // Each shares its place with the one before, and more or less of what is kept there.
+            for next in [
+                one.clone(),
+                Transition { socket: one.socket, ..other.clone() },
+                Transition { socket: one.socket, ends: one.ends, ..other.clone() },
+                Transition { old: one.old, new: one.new, ..other.clone() },
+                Transition { owner: Owner { task: one.owner.task.clone(), ..other.owner.clone() }, ..one.clone() },
+            ] {
+                let event = Event::Transition(next);
+                prop_assert_eq!(written(&mut lines, &event, None), expected(&event, None));
+            }
+        }
     }
 }

@@ -1,0 +1,64 @@
+//! What many lines have in common: it is kept as it was written last, and copied.
+
+use super::line::Line;
+
+/// A piece of a line that comes again in others.
+pub trait Piece {
+    /// What it says, as it is remembered.
+    type Content;
+
+    /// Where it is kept: another number for another content, if possible.
+    fn place(&self) -> usize;
+
+    /// Whether it says the same.
+    fn says(&self, content: &Self::Content) -> bool;
+
+    /// What it says.
+    fn content(&self) -> Self::Content;
+
+    /// Writes it anew.
+    fn write(&self, line: &mut Line<'_>);
+}
+
+/// Pieces of one kind as they were written last, in so many places.
+#[derive(Debug)]
+pub struct Kept<Content, const PLACES: usize>([Option<(Content, Vec<u8>)>; PLACES]);
+
+impl<Content, const PLACES: usize> Default for Kept<Content, PLACES> {
+    fn default() -> Self {
+        Self([const { None }; PLACES])
+    }
+}
+
+impl<Content, const PLACES: usize> Kept<Content, PLACES> {
+    /// Writes a piece, and keeps it for the lines to come.
+    pub fn write(&mut self, piece: &impl Piece<Content = Content>, line: &mut Line<'_>) {
+        if self.copy(piece, line) {
+            return;
+        }
+        let begin = line.len();
+        piece.write(line);
+        let place = &mut self.0[piece.place() % PLACES];
+        let mut text = place.take().map(|(_, text)| text).unwrap_or_default();
+        text.clear();
+        text.extend_from_slice(line.since(begin));
+        *place = Some((piece.content(), text));
+    }
+
+    /// Writes a piece that will hardly come again.
+    pub fn write_last(&mut self, piece: &impl Piece<Content = Content>, line: &mut Line<'_>) {
+        if !self.copy(piece, line) {
+            piece.write(line);
+        }
+    }
+
+    fn copy(&self, piece: &impl Piece<Content = Content>, line: &mut Line<'_>) -> bool {
+        match &self.0[piece.place() % PLACES] {
+            Some((content, text)) if piece.says(content) => {
+                line.bytes(text);
+                true
+            }
+            _ => false,
+        }
+    }
+}
