@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use probe::{
     detect::{self, Context},
-    model::{Connection, Endpoint, Event, Host, Mono, Report, State, Transition},
+    model::{Connection, Course, Endpoint, Event, Host, Mono, Open, Report, State, Transition},
     source::{Flow, Source as _, recording::Recording},
     track::{Tracked, Tracker},
 };
@@ -68,8 +68,8 @@ fn recorded() -> Vec<Event> {
 pub struct Given {
     pub transition: Transition,
     previous: Option<State>,
-    connection: Option<Connection>,
-    trail: Vec<u64>,
+    open: Option<Open>,
+    course: Option<Course>,
     /// The connection, where this was its end.
     pub ended: Option<Connection>,
 }
@@ -79,8 +79,8 @@ impl Given {
         Context {
             transition: &self.transition,
             previous: self.previous,
-            connection: self.connection.as_ref(),
-            trail: &self.trail,
+            open: self.open,
+            course: self.course.as_ref(),
         }
     }
 }
@@ -91,13 +91,8 @@ pub fn tracked() -> (Host, Vec<Given>) {
     let mut tracker = Tracker::new(&host);
     let given = reports.iter().map(|report| {
         let Tracked { transition, previous, ended } = tracker.observe(report);
-        Given {
-            previous,
-            connection: tracker.connection(transition.socket).cloned(),
-            trail: tracker.trail(transition.socket).to_vec(),
-            transition,
-            ended,
-        }
+        let (open, course) = tracker.so_far(transition.socket).unzip();
+        Given { previous, open: open.flatten(), course: course.cloned(), transition, ended }
     });
     let given: Vec<Given> = given.collect();
     (host, given)

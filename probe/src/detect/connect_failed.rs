@@ -103,10 +103,9 @@ impl ConnectFailed {
 impl Detector for ConnectFailed {
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        let is_active = |connection: &Connection| was_active(connection.open);
         let failed = match transition.edge() {
             (State::SynSent, State::Close) => true,
-            (State::SynRecv, State::Close) => context.connection.is_some_and(is_active),
+            (State::SynRecv, State::Close) => context.open.is_some_and(was_active),
             _ => false,
         };
         let words = transition.cause.as_ref().filter(|_| failed && transition.protocol == Protocol::Tcp);

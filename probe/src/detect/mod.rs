@@ -25,7 +25,8 @@ use self::{
     simultaneous_open::SimultaneousOpen, stuck::Stuck,
 };
 use crate::model::{
-    BindFailure, Connection, Edge, Finding, FindingKind, Host, Listed, Mono, Owner, State, Transition,
+    BindFailure, Connection, Course, Edge, Finding, FindingKind, Host, Listed, Mono, Open, Owner, State,
+    Transition,
 };
 
 /// Something that looks at every transition.
@@ -94,14 +95,14 @@ pub struct Context<'a> {
     /// The state in which the report before this one left the socket; `None` where that was not
     /// seen, or where reports may be missing between the two.
     pub previous: Option<State>,
-    /// The socket's connection, this transition included; `None` for a listener.
-    pub connection: Option<&'a Connection>,
-    /// The `seq` of each transition of that connection so far, this one's last.
-    pub trail: &'a [u64],
+    /// How the socket's connection came to be, this transition included; `None` for a listener.
+    pub open: Option<Open>,
+    /// The course of that connection so far, this transition its last; `None` where it is not known yet whose it is.
+    pub course: Option<&'a Course>,
 }
 
 impl Context<'_> {
-    /// A finding about this socket, with the whole trail as evidence.
+    /// A finding about this socket, with its whole course as evidence.
     fn finding(&self, kind: FindingKind, explain: String) -> Finding {
         Finding {
             kind,
@@ -116,9 +117,9 @@ impl Context<'_> {
         }
     }
 
-    /// The whole trail, or this transition where there is none.
+    /// The whole course, or this transition where there is none.
     fn evidence(&self) -> Vec<u64> {
-        if self.trail.is_empty() { vec![self.transition.seq] } else { self.trail.to_vec() }
+        self.course.map_or_else(|| vec![self.transition.seq], Course::seqs)
     }
 }
 

@@ -130,9 +130,7 @@ impl Detector for PortSharing {
 }
 
 fn is_outgoing(context: &Context<'_>) -> bool {
-    context.connection.is_some_and(|connection| {
-        matches!(connection.open, Open::Active | Open::Simultaneous | Open::SelfConnect)
-    })
+    matches!(context.open, Some(Open::Active | Open::Simultaneous | Open::SelfConnect))
 }
 
 fn explain(transition: &Transition, others: &[&Sharer]) -> String {

@@ -8,8 +8,8 @@ use foldhash::HashMap;
 
 use super::{Context, Detector};
 use crate::model::{
-    Cause, CauseKind, Close, Connection, Endpoints, Family, Finding, Known, Listed, Mono, Open, Protocol,
-    SocketId, State, Transition, is_legal,
+    Cause, CauseKind, Close, Connection, Course, Endpoints, Family, Finding, Known, Listed, Mono, Open,
+    Protocol, SocketId, State, Transition, is_legal,
     testing::{ends, owner},
 };
 
@@ -28,8 +28,8 @@ pub struct Story<D> {
 
 struct Socket {
     state: Option<State>,
-    connection: Connection,
-    trail: Vec<u64>,
+    open: Open,
+    course: Course,
 }
 
 impl<D: Detector> Story<D> {
@@ -104,25 +104,22 @@ impl<D: Detector> Story<D> {
             (State::Listen, State::SynRecv) => Some(Open::Passive),
             _ => None,
         };
-        let fresh = || Socket {
-            state: None,
-            connection: connection(&transition, open.unwrap_or(Open::Preexisting)),
-            trail: Vec::new(),
-        };
+        let fresh =
+            || Socket { state: None, open: open.unwrap_or(Open::Preexisting), course: Course::from(old) };
         let socket = self.known.entry(number).or_insert_with(fresh);
         if open.is_some() {
             *socket = Socket { state: socket.state.filter(|_| old == State::Close), ..fresh() };
         }
         if (old, new) == (State::SynSent, State::SynRecv) {
-            socket.connection.open = if ends.is_self() { Open::SelfConnect } else { Open::Simultaneous };
+            socket.open = if ends.is_self() { Open::SelfConnect } else { Open::Simultaneous };
         }
         let previous = socket.state.replace(new);
-        socket.trail.push(self.seq);
+        socket.course.pass(self.seq);
         self.detector.observe(&Context {
             transition: &transition,
             previous,
-            connection: Some(&socket.connection),
-            trail: &socket.trail,
+            open: Some(socket.open),
+            course: Some(&socket.course),
         })
     }
 
@@ -162,24 +159,6 @@ pub fn whole(open: Open, (local, remote): (&str, &str), path: &[State], cause: O
         path: path.to_vec(),
         counters: None,
         owner: owner(100, "client", Known::Exact),
-        complete: true,
-    }
-}
-
-fn connection(transition: &Transition, open: Open) -> Connection {
-    Connection {
-        socket: transition.socket,
-        netns: transition.netns,
-        protocol: transition.protocol,
-        family: transition.family,
-        ends: transition.ends,
-        open,
-        opened: None,
-        established: None,
-        close: None,
-        path: Vec::new(),
-        counters: None,
-        owner: transition.owner.clone(),
         complete: true,
     }
 }

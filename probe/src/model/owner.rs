@@ -5,7 +5,7 @@ use std::{
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use super::Cgroup;
@@ -162,6 +162,13 @@ pub struct Owner {
 impl Owner {
     /// Nobody known.
     pub const UNKNOWN: Self = Self { task: None, cgroup: None, known: Known::Unknown };
+
+    /// The same, to be shared.
+    #[must_use]
+    pub fn nobody() -> Arc<Self> {
+        static NOBODY: LazyLock<Arc<Owner>> = LazyLock::new(|| Arc::new(Owner::UNKNOWN));
+        Arc::clone(&NOBODY)
+    }
 }
 
 impl fmt::Display for Owner {

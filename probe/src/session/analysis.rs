@@ -21,8 +21,8 @@ impl Analysis {
     /// A report becomes a transition, which may be the evidence of findings and the end of a connection.
     pub fn report(&mut self, report: &Report, out: &mut Vec<Event>) {
         let Tracked { transition, previous, ended } = self.tracker.observe(report);
-        let (connection, trail) = self.tracker.so_far(transition.socket);
-        let context = Context { transition: &transition, previous, connection, trail };
+        let (open, course) = self.tracker.so_far(transition.socket).unzip();
+        let context = Context { transition: &transition, previous, open: open.flatten(), course };
         let findings: Vec<Finding> =
             self.detectors.iter_mut().filter_map(|detector| detector.observe(&context)).collect();
         out.push(Event::Transition(transition));
@@ -77,7 +77,7 @@ impl Analysis {
 
     /// The `seq` of the first transition of that connection, as far as seen.
     pub fn first_seq(&self, socket: SocketId) -> Option<u64> {
-        self.tracker.trail(socket).first().copied()
+        self.tracker.so_far(socket)?.1.first()
     }
 
     fn findings(&mut self, look: impl Fn(&mut dyn Detector) -> Option<Finding>) -> Vec<Event> {

@@ -1,10 +1,12 @@
 //! What comes beside the reports: the sockets that were there before, cgroups by name, binds that failed,
 //! resets that were sent.
 
+use std::{num::NonZeroU32, sync::Arc};
+
 use foldhash::HashMap;
 
-use super::{Tracker, life::Life, older::Before};
-use crate::model::{BindFailure, Cgroup, Errno, Listed, Mono, Owner, Reset, State};
+use super::{Tracker, life::Life};
+use crate::model::{BindFailure, Cgroup, Errno, Listed, Mono, Owner, Reset, SocketId, State};
 
 impl Tracker {
     /// Takes in the sockets that were there when sock_diag listed them: known from here on, and never newly
@@ -15,15 +17,15 @@ impl Tracker {
             if self.lives.contains_key(&row.cookie) {
                 continue;
             }
-            let row = Listed { owner: self.cgroups.named(row.owner.clone()), ..row.clone() };
+            let owner = self.shared.share(self.cgroups.named(row.owner.clone()));
             if !row.is_full() {
-                self.former.add_listed(&row);
+                self.former.add_listed(row, &owner);
                 continue;
             }
             if row.state == State::Listen {
-                self.listeners.add(row.cookie, Some(row.netns), row.ends.local, &row.owner);
+                self.listeners.add(row.cookie, Some(row.netns), row.ends.local, Arc::clone(&owner));
             }
-            self.older.add(&row);
+            self.older.add(row, owner);
         }
     }
 
@@ -62,8 +64,9 @@ impl Tracker {
 
     /// The live sockets that have the port, in the order of their cookies. sock_diag has said it later.
     fn holding(&self, failure: &BindFailure) -> Vec<Listed> {
+        let netns = failure.netns.and_then(NonZeroU32::new);
         let has_the_port = |life: &&Life| {
-            life.continuous && life.netns == failure.netns && life.ends.local.port == failure.local.port
+            life.continuous && life.netns == netns && life.ends().local.port == failure.local.port
         };
         let mut live: Vec<Listed> =
             self.lives.values().filter(has_the_port).filter_map(Life::listed).collect();
@@ -75,24 +78,24 @@ impl Tracker {
     #[must_use]
     pub fn reset(&mut self, mut reset: Reset) -> Reset {
         if let Some(life) = self.lives.get(&reset.socket.number) {
-            reset.socket = life.socket;
-            reset.owner = life.owner.clone();
-            reset.ends = reset.ends.or_earlier(life.ends);
+            reset.socket = SocketId { generation: life.generation, ..reset.socket };
+            reset.owner = (*life.owner).clone();
+            reset.ends = reset.ends.or_earlier(life.ends());
         } else if let Some(before) = self.older.get(reset.socket.number) {
-            reset.owner = before.owner();
-            reset.ends = reset.ends.or_earlier(before.ends);
+            reset.owner = (*before.owner).clone();
+            reset.ends = reset.ends.or_earlier(before.ends.unpack());
         }
         reset
     }
 
     /// Whose the socket of that row is, or the connection was that left it.
     fn owner_of(&self, row: &Listed) -> Option<Owner> {
-        let live = || self.lives.get(&row.cookie).map(|life| life.owner.clone());
-        let older = || self.older.get(row.cookie).map(Before::owner);
-        let former = || self.former.owner(row).cloned();
+        let live = || self.lives.get(&row.cookie).map(|life| &*life.owner);
+        let older = || self.older.get(row.cookie).map(|before| &*before.owner);
+        let former = || self.former.owner(row);
         if row.state == State::SynRecv {
             return self.listeners.owner_of_child(Some(row.netns), row.ends.local);
         }
-        live().or_else(older).or_else(former)
+        live().or_else(older).or_else(former).cloned()
     }
 }

@@ -1,6 +1,6 @@
 //! Children whose first report came under another's name.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::model::{Mono, Owner, Report, State};
 
@@ -17,7 +17,7 @@ pub struct Unnamed {
     /// Its generation.
     pub generation: u32,
     /// Its owner.
-    pub owner: Owner,
+    pub owner: Arc<Owner>,
     cpu: u32,
     netns: Option<u32>,
     port: u16,
@@ -29,7 +29,7 @@ pub struct Children(VecDeque<Unnamed>);
 
 impl Children {
     /// Waits for the child of this report to be named.
-    pub fn expect(&mut self, report: &Report, owner: Owner, seq: u64) {
+    pub fn expect(&mut self, report: &Report, owner: Arc<Owner>, seq: u64) {
         if self.0.len() == MOST {
             self.0.pop_front();
         }

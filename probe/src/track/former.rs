@@ -4,7 +4,6 @@ use std::{collections::VecDeque, sync::Arc};
 
 use foldhash::HashMap;
 
-use super::shared::Shared;
 use crate::model::{Endpoints, Listed, Owner, Report, State};
 
 /// How many are remembered. A mini-socket stays for a minute, so that this is enough for a thousand closes a
@@ -18,7 +17,6 @@ pub struct Former {
     owners: HashMap<Key, (u64, Arc<Owner>)>,
     order: VecDeque<(u64, Key)>,
     added: u64,
-    shared: Shared,
 }
 
 /// A mini-socket takes its cookie from the socket it is made of. Where nobody had asked for that one's, it
@@ -38,7 +36,7 @@ impl Key {
 
 impl Former {
     /// Remembers whose the connection is that ends with this report, between these ends.
-    pub fn add(&mut self, end: &Report, ends: Endpoints, owner: &Owner) {
+    pub fn add(&mut self, end: &Report, ends: Endpoints, owner: &Arc<Owner>) {
         if may_stay(end) {
             let key = end.cookie.map_or_else(|| Key::of_ends(end.netns, ends), Key::Cookie);
             self.put(key, owner);
@@ -46,8 +44,8 @@ impl Former {
     }
 
     /// Remembers whose a mini-socket is that was there already.
-    pub fn add_listed(&mut self, row: &Listed) {
-        self.put(Key::Cookie(row.cookie), &row.owner);
+    pub fn add_listed(&mut self, row: &Listed, owner: &Arc<Owner>) {
+        self.put(Key::Cookie(row.cookie), owner);
     }
 
     /// Whose the connection was of which this is left.
@@ -56,10 +54,12 @@ impl Former {
         self.owners.get(&Key::Cookie(row.cookie)).or_else(by_ends).map(|(_, owner)| &**owner)
     }
 
-    fn put(&mut self, key: Key, owner: &Owner) {
-        let Some(owner) = self.shared.share(owner) else { return };
+    fn put(&mut self, key: Key, owner: &Arc<Owner>) {
+        if owner.task.is_none() {
+            return;
+        }
         self.added += 1;
-        self.owners.insert(key.clone(), (self.added, owner));
+        self.owners.insert(key.clone(), (self.added, Arc::clone(owner)));
         self.order.push_back((self.added, key));
         if self.order.len() > MOST
             && let Some((number, key)) = self.order.pop_front()
@@ -80,7 +80,7 @@ fn may_stay(end: &Report) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::shared, *};
+    use super::*;
     use crate::model::{
         Known,
         testing::{listed, owner},
@@ -93,10 +93,14 @@ mod tests {
         }
     }
 
+    fn add(former: &mut Former, row: &Listed) {
+        former.add_listed(row, &Arc::new(row.owner.clone()));
+    }
+
     #[test]
     fn the_oldest_is_forgotten() {
         let mut former = Former::default();
-        (1..=MOST as u32 + 1).for_each(|pid| former.add_listed(&left_by(pid)));
+        (1..=MOST as u32 + 1).for_each(|pid| add(&mut former, &left_by(pid)));
         assert_eq!(former.owner(&left_by(1)), None);
         for pid in [2, MOST as u32 + 1] {
             assert_eq!(former.owner(&left_by(pid)), Some(&left_by(pid).owner));
@@ -106,27 +110,15 @@ mod tests {
     #[test]
     fn what_is_there_again_is_as_young_as_the_last() {
         let mut former = Former::default();
-        (0..2 * MOST).for_each(|_| former.add_listed(&left_by(1)));
+        (0..2 * MOST).for_each(|_| add(&mut former, &left_by(1)));
         assert_eq!((former.owners.len(), former.order.len()), (1, MOST));
         assert_eq!(former.owner(&left_by(1)), Some(&left_by(1).owner));
     }
 
     #[test]
-    fn an_owner_takes_memory_once() {
-        let mut former = Former::default();
-        for cookie in 1..10 {
-            former.add_listed(&Listed { cookie, ..left_by(1) });
-        }
-        let (_, owner) = former.owners.values().next().expect("nine entries");
-        assert_eq!(Arc::strong_count(owner), 10);
-        (0..2 * shared::MOST as u32).for_each(|pid| former.add_listed(&left_by(pid)));
-        assert!(former.shared.len() <= shared::MOST);
-    }
-
-    #[test]
     fn nobody_known_is_not_worth_a_place() {
         let mut former = Former::default();
-        former.add_listed(&Listed { owner: Owner::UNKNOWN, ..left_by(1) });
+        add(&mut former, &Listed { owner: Owner::UNKNOWN, ..left_by(1) });
         assert_eq!(former.owner(&left_by(1)), None);
     }
 }

@@ -1,49 +1,60 @@
 //! What is remembered of one socket from report to report.
+//!
+//! There may be hundreds of thousands, so that nothing is in here that can be said when it is asked for: a [`Connection`]
+//! is put together at its end.
+
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    sync::Arc,
+};
 
 use super::{cause::Past, children::Unnamed, is_end, older::Before};
 use crate::model::{
-    Cause, Close, Connection, Endpoints, Family, Listed, Mono, Open, Owner, Protocol, Report, SocketId, State,
+    Connection, Course, Endpoints, Family, Listed, Mono, Open, Owner, PackedEnds, Protocol, Report, SocketId,
+    State,
 };
 
-/// As many states as an ordinary connection goes through fit in at once.
-const USUAL: usize = 8;
-
-/// One socket.
+/// One socket. Its number is where it is kept by.
 #[derive(Debug)]
 pub struct Life {
-    /// Its identity, with the present generation.
-    pub socket: SocketId,
-    /// The cookie, where the kernel gives one.
-    cookie: Option<u64>,
+    /// The present generation.
+    pub generation: u32,
     /// The network namespace's inode number.
-    pub netns: Option<u32>,
+    pub netns: Option<NonZeroU32>,
+    /// Whose it is.
+    pub owner: Arc<Owner>,
+    ends: PackedEnds,
+    /// The states of the connection, and the `seq` of each of its transitions; of a listener, of the last one.
+    pub course: Course,
+    /// When it entered its state, where this was seen.
+    entered: Moment,
+    /// When the connection's first transition was.
+    opened: Moment,
+    /// When it reached ESTABLISHED.
+    established: Moment,
+    /// The cookie, where the kernel gives one.
+    cookie: Option<NonZeroU64>,
+    /// What its later causes depend on.
+    pub past: Past,
     protocol: Protocol,
     family: Family,
     /// The state that it was left in.
     pub state: State,
-    /// When it entered that state, where this was seen.
-    pub entered: Option<Mono>,
+    /// How its connection came to be; `None` for a listener.
+    pub open: Option<Open>,
     /// Whether it can be relied on to be in that state still: not before its first report, and not
     /// after reports were lost.
     pub continuous: bool,
-    /// Both ends as last known.
-    pub ends: Endpoints,
-    /// Whose it is.
-    pub owner: Owner,
-    /// What its later causes depend on.
-    pub past: Past,
-    /// Its connection; `None` for a listener.
-    pub connection: Option<Connection>,
-    /// The `seq` of each transition of the connection.
-    pub trail: Vec<u64>,
-    /// The `seq` of its end.
-    pub ended: Option<u64>,
+    /// Whether every transition of its connection was seen.
+    is_complete: bool,
+    /// Whether it has ended. Nothing is added to its connection any more.
+    pub has_ended: bool,
 }
 
 impl Life {
     /// A socket at its opening. `earlier` is what was known under the same identity: the same socket,
     /// connected again.
-    pub fn born(report: &Report, open: Option<Open>, owner: Owner, earlier: Option<&Self>) -> Self {
+    pub fn born(report: &Report, open: Option<Open>, owner: Arc<Owner>, earlier: Option<&Self>) -> Self {
         let by_cookie = report.cookie == Some(report.socket);
         let earlier = earlier.filter(|_| by_cookie && report.old == State::Close);
         let generation = report.opened.as_ref().map_or(0, |opened| opened.generation);
@@ -52,32 +63,36 @@ impl Life {
             life.state = earlier.state;
             life.entered = earlier.entered;
             life.continuous = earlier.continuous;
-            life.past.left_port = earlier.ends.local.port;
+            life.past.left_port = earlier.ends.unpack().local.port;
         }
         life.past.passive = Some(open == Some(Open::Passive));
         life.past.first_port = report.ends.local.port;
-        life.connection = open.map(|open| life.connection(report, open, Some(report.at)));
+        if let Some(open) = open {
+            life.connect(open, Some(report.at));
+        }
         life
     }
 
     /// A child that is reported before it has a name: the number is its listener's.
-    pub fn unnamed(report: &Report, open: Option<Open>, owner: Owner) -> Self {
+    pub fn unnamed(report: &Report, open: Option<Open>, owner: Arc<Owner>) -> Self {
         let mut life = Self::born(report, open, owner, None);
-        life.socket.generation = 0;
+        life.generation = 0;
         life
     }
 
     /// A socket of which this is the first report, though not its opening: what the snapshot knows of it
     /// is whose it is, and between which ends.
     pub fn first_seen(report: &Report, older: Option<Before>) -> Self {
-        let (owner, ends) = match older {
-            Some(before) => (before.owner(), report.ends.or_earlier(before.ends)),
-            None => (Owner::UNKNOWN, report.ends),
+        let mut life = match older {
+            Some(before) => {
+                let ends = report.ends.or_earlier(before.ends.unpack()).into();
+                Self { ends, ..Self::new(report, 0, before.owner) }
+            }
+            None => Self::new(report, 0, Owner::nobody()),
         };
-        let mut life = Self { ends, ..Self::new(report, 0, owner) };
         life.past.passive = None;
         if !matches!(report.old, State::Listen | State::Close) {
-            life.connection = Some(life.connection(report, Open::Preexisting, None));
+            life.connect(Open::Preexisting, None);
         }
         life
     }
@@ -85,114 +100,144 @@ impl Life {
     /// A child of which this is the first report under its own name.
     pub fn named(report: &Report, unnamed: Unnamed) -> Self {
         let mut life = Self::new(report, unnamed.generation, unnamed.owner);
-        life.entered = Some(unnamed.at);
-        life.trail = vec![unnamed.seq];
+        life.entered = Moment::from(unnamed.at);
         life.past.passive = Some(true);
-        let mut connection = life.connection(report, Open::Passive, Some(unnamed.at));
-        connection.path.insert(0, State::Listen);
-        life.connection = Some(connection);
+        life.connect(Open::Passive, Some(unnamed.at));
+        life.course = Course::from(State::Listen);
+        life.course.enter(report.old);
+        life.course.pass(unnamed.seq);
         life
     }
 
-    fn new(report: &Report, generation: u32, owner: Owner) -> Self {
+    fn new(report: &Report, generation: u32, owner: Arc<Owner>) -> Self {
         Self {
-            socket: SocketId { number: report.socket, generation },
-            cookie: report.cookie,
-            netns: report.netns,
+            generation,
+            netns: report.netns.and_then(NonZeroU32::new),
+            owner,
+            ends: report.ends.into(),
+            course: Course::from(report.old),
+            entered: Moment::NEVER,
+            opened: Moment::NEVER,
+            established: Moment::NEVER,
+            cookie: report.cookie.and_then(NonZeroU64::new),
+            past: Past::default(),
             protocol: report.protocol,
             family: report.family,
             state: report.old,
-            entered: None,
+            open: None,
             continuous: false,
-            ends: report.ends,
-            owner,
-            past: Past::default(),
-            connection: None,
-            trail: Vec::with_capacity(USUAL),
-            ended: None,
+            is_complete: false,
+            has_ended: false,
         }
     }
 
-    fn connection(&self, report: &Report, open: Open, opened: Option<Mono>) -> Connection {
-        let mut path = Vec::with_capacity(USUAL);
-        path.push(report.old);
-        Connection {
-            socket: self.socket,
-            netns: report.netns,
-            protocol: report.protocol,
-            family: report.family,
-            ends: report.ends,
-            open,
-            opened,
-            established: None,
+    fn connect(&mut self, open: Open, opened: Option<Mono>) {
+        self.open = Some(open);
+        self.opened = opened.map_or(Moment::NEVER, Moment::from);
+        self.is_complete = opened.is_some();
+    }
+
+    /// Both ends as last known.
+    pub fn ends(&self) -> Endpoints {
+        self.ends.unpack()
+    }
+
+    /// When it entered its state, where this was seen.
+    pub fn entered(&self) -> Option<Mono> {
+        self.entered.get()
+    }
+
+    /// Its connection as it is now; `None` for a listener.
+    pub fn connection(&self, number: u64) -> Option<Connection> {
+        Some(Connection {
+            socket: SocketId { number, generation: self.generation },
+            netns: self.netns.map(NonZeroU32::get),
+            protocol: self.protocol,
+            family: self.family,
+            ends: self.ends(),
+            open: self.open?,
+            opened: self.opened.get(),
+            established: self.established.get(),
             close: None,
-            path,
+            path: self.course.states(),
             counters: None,
-            owner: self.owner.clone(),
-            complete: opened.is_some(),
-        }
+            owner: (*self.owner).clone(),
+            complete: self.is_complete,
+        })
     }
 
     /// The socket as sock_diag would list it now; `None` where it is closed, or has no cookie to be listed by.
     pub fn listed(&self) -> Option<Listed> {
         (self.state != State::Close).then_some(Listed {
-            cookie: self.cookie?,
-            netns: self.netns?,
+            cookie: self.cookie?.get(),
+            netns: self.netns?.get(),
             protocol: self.protocol,
             family: self.family,
-            ends: self.ends,
+            ends: self.ends(),
             state: self.state,
-            owner: self.owner.clone(),
+            owner: (*self.owner).clone(),
             expires: None,
         })
     }
 
-    /// Takes a report in, when its cause is known.
-    pub fn step(&mut self, report: &Report, cause: Option<&Cause>, seq: u64) {
+    /// Takes in a report that leaves it between these ends. Returns whether its connection ends here.
+    pub fn step(&mut self, report: &Report, ends: Endpoints, seq: u64) -> bool {
         self.state = report.new;
-        self.cookie = report.cookie.or(self.cookie);
-        self.entered = Some(report.at);
+        self.cookie = report.cookie.and_then(NonZeroU64::new).or(self.cookie);
+        self.entered = Moment::from(report.at);
         self.continuous = true;
-        self.ends = report.ends.or_earlier(self.ends);
+        self.ends.set(ends);
         self.past.step(report);
-        if is_end(report) {
-            self.ended = Some(seq);
+        let Some(open) = &mut self.open else {
+            self.has_ended |= is_end(report);
+            // A listener has one alone, since it may live for years.
+            self.course.clear_transitions();
+            self.course.pass(seq);
+            return false;
+        };
+        self.course.pass(seq);
+        if self.has_ended {
+            return false;
         }
-        // A listener has a trail of one, since it may live for years.
-        if self.connection.is_none() {
-            self.trail.clear();
+        self.course.enter(report.new);
+        match (report.old, report.new) {
+            (State::SynSent, State::SynRecv) if ends.is_self() => *open = Open::SelfConnect,
+            (State::SynSent, State::SynRecv) => *open = Open::Simultaneous,
+            (_, State::Established) => self.established = Moment::from(report.at),
+            _ => self.has_ended = is_end(report),
         }
-        self.trail.push(seq);
-        if let Some(connection) = &mut self.connection
-            && connection.close.is_none()
-        {
-            connection.ends = self.ends;
-            if connection.owner != self.owner {
-                connection.owner.clone_from(&self.owner);
-            }
-            connection.path.push(report.new);
-            match (report.old, report.new) {
-                (State::SynSent, State::SynRecv) if self.ends.is_self() => {
-                    connection.open = Open::SelfConnect;
-                }
-                (State::SynSent, State::SynRecv) => connection.open = Open::Simultaneous,
-                (_, State::Established) => connection.established = Some(report.at),
-                (_, State::Close) => {
-                    connection.close = Some(Close { at: report.at, cause: cause.cloned() });
-                    connection.counters = report.counters;
-                }
-                _ => {}
-            }
-        }
+        self.has_ended
+    }
+
+    /// Whether this report must be of a later connection of the same socket, the opening of which was lost.
+    pub fn is_of_another(&self, report: &Report) -> bool {
+        self.has_ended && !self.continuous && report.old != State::Close
     }
 
     /// Reports were lost, perhaps this socket's.
     pub fn gap(&mut self) {
         self.continuous = false;
-        if let Some(connection) = &mut self.connection
-            && connection.close.is_none()
-        {
-            connection.complete = false;
+        if !self.has_ended {
+            self.is_complete = false;
         }
+    }
+}
+
+/// A moment, or none, in the room of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment(u64);
+
+impl Moment {
+    /// None: no kernel runs for so long.
+    const NEVER: Self = Self(u64::MAX);
+
+    fn get(self) -> Option<Mono> {
+        (self != Self::NEVER).then_some(Mono(self.0))
+    }
+}
+
+impl From<Mono> for Moment {
+    fn from(at: Mono) -> Self {
+        Self(at.0)
     }
 }

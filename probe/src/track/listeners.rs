@@ -1,6 +1,6 @@
 //! Listening sockets by port: whose a child is where the kernel side could not say.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use foldhash::HashMap;
 
@@ -21,16 +21,16 @@ type Place = (Option<u32>, u16);
 struct Listener {
     number: u64,
     addr: IpAddr,
-    owner: Owner,
+    owner: Arc<Owner>,
 }
 
 impl Listeners {
     /// The socket of that number listens from here on.
-    pub fn add(&mut self, number: u64, netns: Option<u32>, local: Endpoint, owner: &Owner) {
+    pub fn add(&mut self, number: u64, netns: Option<u32>, local: Endpoint, owner: Arc<Owner>) {
         self.remove(number);
         let place = place(netns, local);
         self.places.insert(number, place);
-        let listener = Listener { number, addr: local.addr, owner: owner.clone() };
+        let listener = Listener { number, addr: local.addr, owner };
         self.by_place.entry(place).or_default().push(listener);
     }
 
@@ -58,7 +58,7 @@ impl Listeners {
         let pid = owner.task.as_ref()?.pid;
         owners
             .all(|other| other.task.as_ref().is_some_and(|task| task.pid == pid))
-            .then(|| Owner { known: Known::Listener, ..owner.clone() })
+            .then(|| Owner { known: Known::Listener, ..(**owner).clone() })
     }
 }
 

@@ -24,7 +24,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::{
+    collections::{VecDeque, hash_map::Entry},
+    sync::Arc,
+};
 
 use foldhash::HashMap;
 
@@ -37,8 +40,11 @@ use self::{
     life::Life,
     listeners::Listeners,
     older::Older,
+    shared::Shared,
 };
-use crate::model::{Connection, Host, Open, Protocol, Report, SocketId, State, Transition};
+use crate::model::{
+    Close, Connection, Course, Host, Open, Owner, Protocol, Report, SocketId, State, Transition,
+};
 
 /// How many closed sockets are remembered: a destroyed listener reports once more after its end, and
 /// a socket can be connected again.
@@ -68,13 +74,14 @@ pub struct Tracker {
     lives: HashMap<u64, Life>,
     /// Reports were lost since stale lives were last cleared out.
     gap: bool,
-    /// Closed sockets in the order of their ends, each with the `seq` of its end.
-    closed: VecDeque<(u64, u64)>,
+    /// Sockets that have ended, in the order of their ends.
+    closed: VecDeque<u64>,
     listeners: Listeners,
     children: Children,
     older: Older,
     former: Former,
     cgroups: Cgroups,
+    shared: Shared,
 }
 
 impl Tracker {
@@ -92,6 +99,7 @@ impl Tracker {
             older: Older::default(),
             former: Former::default(),
             cgroups: Cgroups::default(),
+            shared: Shared::default(),
         }
     }
 
@@ -100,46 +108,68 @@ impl Tracker {
         self.seq += 1;
         let mut unnamed;
         let is_unnamed = self.is_unnamed_child(report);
-        let Self { lives, listeners, children, older, cgroups, .. } = self;
+        let Self { lives, closed, listeners, children, older, cgroups, shared, .. } = self;
         let life = match opening(report) {
             Some(open) if is_unnamed => {
                 // It is given its place when it has a name; the listener's is left alone.
-                unnamed = Life::unnamed(report, open, owner::at_opening(report, listeners, cgroups));
-                children.expect(report, unnamed.owner.clone(), self.seq);
+                let owner = shared.share(owner::at_opening(report, listeners, cgroups));
+                unnamed = Life::unnamed(report, open, owner);
+                children.expect(report, Arc::clone(&unnamed.owner), self.seq);
                 &mut unnamed
             }
             Some(open) => {
                 // The snapshot shows what became of it, if it shows it at all.
                 older.take(report);
-                let owner = owner::at_opening(report, listeners, cgroups);
-                let life = Life::born(report, open, owner, lives.get(&report.socket));
-                lives.entry(report.socket).insert_entry(life).into_mut()
+                let owner = shared.share(owner::at_opening(report, listeners, cgroups));
+                match lives.entry(report.socket) {
+                    Entry::Occupied(entry) => {
+                        let life = entry.into_mut();
+                        forget_end(closed, report.socket, life);
+                        *life = Life::born(report, open, owner, Some(life));
+                        life
+                    }
+                    Entry::Vacant(entry) => entry.insert(Life::born(report, open, owner, None)),
+                }
             }
-            None => lives.entry(report.socket).or_insert_with(|| match children.take(report) {
-                Some(unnamed) => Life::named(report, unnamed),
-                None => Life::first_seen(report, older.take(report)),
-            }),
+            None => match lives.entry(report.socket) {
+                Entry::Occupied(entry) => {
+                    let life = entry.into_mut();
+                    if life.is_of_another(report) {
+                        forget_end(closed, report.socket, life);
+                        *life = Life::first_seen(report, None);
+                    }
+                    life
+                }
+                Entry::Vacant(entry) => entry.insert(match children.take(report) {
+                    Some(unnamed) => Life::named(report, unnamed),
+                    None => Life::first_seen(report, older.take(report)),
+                }),
+            },
         };
 
         let previous = life.continuous.then_some(life.state);
-        let since = life.entered.filter(|_| life.state == report.old).map(|then| report.at.since(then));
-        let ends = report.ends.or_earlier(life.ends);
+        let since = life.entered().filter(|_| life.state == report.old).map(|then| report.at.since(then));
+        let ends = report.ends.or_earlier(life.ends());
         let background = Background {
             past: life.past,
             call: report.syscall.and_then(|number| self.calls.by_number(number)),
         };
         let cause = cause(report, &background);
         if cause::is_owners_call(report, &background) {
-            owner::claim(&mut life.owner, report);
+            owner::claim(&mut life.owner, report, shared);
         }
-        owner::guess(&mut life.owner, report, cause.as_ref());
-        life.step(report, cause.as_ref(), self.seq);
+        owner::guess(&mut life.owner, report, cause.as_ref(), shared);
+        if is_end(report) {
+            forget_end(closed, report.socket, life);
+            closed.push_back(report.socket);
+        }
+        let ends_connection = life.step(report, ends, self.seq);
 
         let transition = Transition {
             seq: self.seq,
             at: report.at,
             cpu: report.cpu,
-            socket: life.socket,
+            socket: SocketId { number: report.socket, generation: life.generation },
             cookie: report.cookie,
             netns: report.netns,
             protocol: report.protocol,
@@ -148,12 +178,21 @@ impl Tracker {
             old: report.old,
             new: report.new,
             cause,
-            owner: life.owner.clone(),
+            owner: (*life.owner).clone(),
             since,
             segs_out: report.counters.map(|counters| counters.segs_out),
         };
-        let ended = if is_end(report) { life.connection.clone() } else { None };
-        self.index(report, &transition);
+        let ended = if ends_connection {
+            life.connection(report.socket).map(|connection| Connection {
+                close: Some(Close { at: report.at, cause: transition.cause.clone() }),
+                counters: report.counters,
+                ..connection
+            })
+        } else {
+            None
+        };
+        let owner = Arc::clone(&life.owner);
+        self.index(report, &transition, owner);
         Tracked { transition, previous, ended }
     }
 
@@ -163,35 +202,19 @@ impl Tracker {
         self.lives.values_mut().for_each(Life::gap);
     }
 
-    /// The connection of a socket, live or just ended; `None` for a listener, and for a generation
-    /// that is not the socket's present one.
+    /// How the connection of a socket, live or just ended, came to be (`None` for a listener), and its course so far;
+    /// `None` for a generation that is not the socket's present one.
     #[must_use]
-    pub fn connection(&self, socket: SocketId) -> Option<&Connection> {
-        self.so_far(socket).0
-    }
-
-    /// The `seq` of each transition of that connection, as far as seen; the last one's is last.
-    #[must_use]
-    pub fn trail(&self, socket: SocketId) -> &[u64] {
-        self.so_far(socket).1
-    }
-
-    /// Both of these.
-    #[must_use]
-    pub fn so_far(&self, socket: SocketId) -> (Option<&Connection>, &[u64]) {
-        self.life(socket).map_or((None, &[]), |life| (life.connection.as_ref(), &life.trail))
-    }
-
-    fn life(&self, socket: SocketId) -> Option<&Life> {
-        self.lives.get(&socket.number).filter(|life| life.socket == socket)
+    pub fn so_far(&self, socket: SocketId) -> Option<(Option<Open>, &Course)> {
+        let life = self.lives.get(&socket.number)?;
+        (life.generation == socket.generation).then_some((life.open, &life.course))
     }
 
     /// Keeps the listeners findable by port, and the memory bounded.
-    fn index(&mut self, report: &Report, transition: &Transition) {
+    fn index(&mut self, report: &Report, transition: &Transition, owner: Arc<Owner>) {
         match (report.old, report.new) {
             (_, State::Listen) => {
-                let Transition { socket, netns, ends, owner, .. } = transition;
-                self.listeners.add(socket.number, *netns, ends.local, owner);
+                self.listeners.add(report.socket, report.netns, transition.ends.local, Arc::clone(&owner));
             }
             (State::Listen, State::Close) => {
                 self.listeners.remove(report.socket);
@@ -203,12 +226,10 @@ impl Tracker {
         if is_end(report) {
             // Without a cookie at its opening, it was not recognised in the snapshot then.
             self.older.take(report);
-            self.former.add(report, transition.ends, &transition.owner);
-            self.closed.push_back((report.socket, self.seq));
+            self.former.add(report, transition.ends, &owner);
         }
         if self.closed.len() > CLOSED
-            && let Some((number, ended)) = self.closed.pop_front()
-            && self.lives.get(&number).is_some_and(|life| life.ended == Some(ended))
+            && let Some(number) = self.closed.pop_front()
         {
             self.lives.remove(&number);
         }
@@ -216,6 +237,7 @@ impl Tracker {
             self.gap = false;
             self.older.forget_connections();
             self.lives.retain(|_, life| life.continuous || life.state == State::Listen);
+            self.closed.retain(|number| self.lives.contains_key(number));
         }
     }
 
@@ -228,6 +250,15 @@ impl Tracker {
                 || self.older.listens(report.socket)
         };
         is_child && report.cookie == Some(report.socket) && (report.ends.remote.port.is_none() || listens())
+    }
+}
+
+/// The socket of that number goes on, or ends once more.
+fn forget_end(closed: &mut VecDeque<u64>, number: u64, life: &Life) {
+    if life.has_ended
+        && let Some(place) = closed.iter().rposition(|closed| *closed == number)
+    {
+        closed.remove(place);
     }
 }
 

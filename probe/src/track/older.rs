@@ -8,51 +8,41 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use super::{MOST, shared::Shared};
-use crate::model::{Endpoints, Listed, Owner, Report, State};
+use super::MOST;
+use crate::model::{Listed, Owner, PackedEnds, Report, State};
 
 /// The sockets that were there before and have not been heard of since, by cookie: `skaddr` is not in the
 /// snapshot. There may be a hundred thousand, so that no more is kept of each than is asked for.
 #[derive(Debug, Default)]
-pub struct Older {
-    sockets: HashMap<u64, Before>,
-    owners: Shared,
-}
+pub struct Older(HashMap<u64, Before>);
 
 /// What the snapshot says of a socket.
 #[derive(Debug)]
 pub struct Before {
     /// Both ends.
-    pub ends: Endpoints,
-    owner: Option<Arc<Owner>>,
-    listens: bool,
-}
-
-impl Before {
+    pub ends: PackedEnds,
     /// Whose it is.
-    pub fn owner(&self) -> Owner {
-        self.owner.as_deref().cloned().unwrap_or(Owner::UNKNOWN)
-    }
+    pub owner: Arc<Owner>,
+    listens: bool,
 }
 
 impl Older {
     /// Remembers one, as long as there is room.
-    pub fn add(&mut self, row: &Listed) {
-        if self.sockets.len() < MOST {
-            let owner = self.owners.share(&row.owner);
-            let before = Before { ends: row.ends, owner, listens: row.state == State::Listen };
-            self.sockets.insert(row.cookie, before);
+    pub fn add(&mut self, row: &Listed, owner: Arc<Owner>) {
+        if self.0.len() < MOST {
+            let before = Before { ends: row.ends.into(), owner, listens: row.state == State::Listen };
+            self.0.insert(row.cookie, before);
         }
     }
 
     /// The socket that this is the first report of; or that was opened after all, and ends.
     pub fn take(&mut self, report: &Report) -> Option<Before> {
-        self.sockets.remove(&report.cookie?)
+        self.0.remove(&report.cookie?)
     }
 
     /// The socket of that cookie.
     pub fn get(&self, cookie: u64) -> Option<&Before> {
-        self.sockets.get(&cookie)
+        self.0.get(&cookie)
     }
 
     /// Whether the socket of that cookie listens.
@@ -62,11 +52,11 @@ impl Older {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.sockets.len()
+        self.0.len()
     }
 
     /// Forgets those that may have ended unheard. Listeners are few, and their children need them.
     pub fn forget_connections(&mut self) {
-        self.sockets.retain(|_, before| before.listens);
+        self.0.retain(|_, before| before.listens);
     }
 }

@@ -4,7 +4,9 @@
 //! in softirq on whatever task is there, on loopback the *peer's*, so the owner is remembered from
 //! the few and kept through the many.
 
-use super::{cgroups::Cgroups, listeners::Listeners};
+use std::sync::Arc;
+
+use super::{cgroups::Cgroups, listeners::Listeners, shared::Shared};
 use crate::model::{Cause, CauseKind, Known, Opened, Owner, Report, State, Task};
 
 /// The owner as the kernel side tells it.
@@ -31,24 +33,24 @@ pub fn at_opening(report: &Report, listeners: &Listeners, cgroups: &Cgroups) -> 
 
 /// Of a socket whose owner nobody knows, a guess: who was on the CPU when a call moved it. What a segment or a timer
 /// moves runs under anybody.
-pub fn guess(owner: &mut Owner, report: &Report, cause: Option<&Cause>) {
+pub fn guess(owner: &mut Arc<Owner>, report: &Report, cause: Option<&Cause>, shared: &mut Shared) {
     let by_call = cause.is_some_and(|cause| cause.kind == CauseKind::Call);
     if owner.known == Known::Unknown
         && by_call
         && let Some(task) = report.task.as_ref().filter(|task| !is_kernel_worker(task))
     {
-        *owner = Owner { task: Some(task.clone()), cgroup: None, known: Known::Seen };
+        *owner = shared.share(Owner { task: Some(task.clone()), cgroup: None, known: Known::Seen });
     }
 }
 
 /// The report ran in a call on this socket: whoever made it has the socket now. A worker that accepted
 /// what its parent listens for becomes known so. One that is known exactly stays.
-pub fn claim(owner: &mut Owner, report: &Report) {
+pub fn claim(owner: &mut Arc<Owner>, report: &Report, shared: &mut Shared) {
     let Some(task) = report.task.as_ref().filter(|task| !is_kernel_worker(task)) else { return };
     if owner.known != Known::Exact {
         let same = owner.task.as_ref().is_some_and(|owner| owner.pid == task.pid);
-        let cgroup = owner.cgroup.take().filter(|_| same);
-        *owner = Owner { task: Some(task.clone()), cgroup, known: Known::Exact };
+        let cgroup = owner.cgroup.clone().filter(|_| same);
+        *owner = shared.share(Owner { task: Some(task.clone()), cgroup, known: Known::Exact });
     }
 }
 

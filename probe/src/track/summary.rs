@@ -14,7 +14,7 @@ impl Tracker {
     pub fn summarize(&mut self, summary: &Summary) -> Connection {
         let end = &summary.end;
         let older = self.older.take(end);
-        let ends = older.as_ref().map_or(end.ends, |row| end.ends.or_earlier(row.ends));
+        let ends = older.as_ref().map_or(end.ends, |row| end.ends.or_earlier(row.ends.unpack()));
         let open = open(&summary.path, ends);
         let background = Background {
             past: Past {
@@ -25,17 +25,20 @@ impl Tracker {
             },
             call: end.syscall.and_then(|number| self.calls.by_number(number)),
         };
+        let shared = &mut self.shared;
         let mut owner = owner::told(end, &self.cgroups)
-            .or_else(|| older.map(|before| before.owner()).filter(|owner| owner.task.is_some()))
+            .map(|owner| shared.share(owner))
+            .or_else(|| older.map(|before| before.owner).filter(|owner| owner.task.is_some()))
             .or_else(|| {
-                self.listeners.owner_of_child(end.netns, ends.local).filter(|_| open == Open::Passive)
+                let owner = self.listeners.owner_of_child(end.netns, ends.local);
+                owner.filter(|_| open == Open::Passive).map(|owner| shared.share(owner))
             })
-            .unwrap_or(Owner::UNKNOWN);
+            .unwrap_or_else(Owner::nobody);
         let cause = cause(end, &background);
         if cause::is_owners_call(end, &background) {
-            owner::claim(&mut owner, end);
+            owner::claim(&mut owner, end, shared);
         }
-        owner::guess(&mut owner, end, cause.as_ref());
+        owner::guess(&mut owner, end, cause.as_ref(), shared);
         let generation = end.opened.as_ref().map_or(0, |opened| opened.generation);
         let connection = Connection {
             socket: SocketId { number: end.socket, generation },
@@ -49,10 +52,10 @@ impl Tracker {
             close: Some(Close { at: end.at, cause }),
             path: summary.path.clone(),
             counters: end.counters,
-            owner,
+            owner: (*owner).clone(),
             complete: summary.opened.is_some() && summary.path_is_whole,
         };
-        self.former.add(end, ends, &connection.owner);
+        self.former.add(end, ends, &owner);
         connection
     }
 }

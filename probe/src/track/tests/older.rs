@@ -104,8 +104,7 @@ fn the_listener_of_old_says_whose_its_children_are() {
         ],
     );
     assert_eq!(pid(&tracked[0]), (Some(200), Known::Listener));
-    let connection = tracker.connection(tracked[1].transition.socket).expect("it lives");
-    assert_eq!((connection.open, connection.complete), (Open::Passive, true));
+    assert_eq!(open(&tracker, tracked[1].transition.socket), Some(Open::Passive));
     assert!(tracked[2].ended.is_none(), "a listener is no connection");
     assert_eq!(pid(&tracked[3]), (None, Known::Unknown), "nobody listens any more");
 }
