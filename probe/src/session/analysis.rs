@@ -33,11 +33,14 @@ impl Analysis {
             self.detectors.iter_mut().filter_map(|detector| detector.observe(&context)).collect();
         out.push(Event::Transition(transition));
         out.extend(findings.into_iter().map(Event::Finding));
-        out.extend(ended.map(Event::Connection));
+        // Most do not end here, and an absent one would be moved about like any other.
+        if let Some(ended) = ended {
+            out.push(Event::Connection(ended));
+        }
     }
 
     /// A connection of which nothing else was reported, and what it shows.
-    pub fn summary(&mut self, summary: &Summary, out: &mut Vec<Event>) {
+    pub fn summary(&mut self, summary: &mut Summary, out: &mut Vec<Event>) {
         let connection = self.tracker.summarize(summary);
         let findings = self.findings(|detector| detector.ended(&connection));
         out.extend(findings);

@@ -1,5 +1,7 @@
 //! Connections of which nothing but the end was reported, told as if every transition had been.
 
+use std::mem;
+
 use super::{
     Tracker,
     cause::{self, Background, Past, cause},
@@ -9,13 +11,14 @@ use crate::model::{Close, Connection, Endpoints, Open, Owner, SocketId, State, S
 
 impl Tracker {
     /// Takes a connection of which nothing but its end was reported. It is whole in itself: what was lost
-    /// before it makes no difference.
+    /// before it makes no difference. Its path is taken out of it: a host may have a hundred thousand of them in a second.
     #[must_use]
-    pub fn summarize(&mut self, summary: &Summary) -> Connection {
+    pub fn summarize(&mut self, summary: &mut Summary) -> Connection {
+        let path = mem::take(&mut summary.path);
         let end = &summary.end;
         let older = self.older.take(end);
         let ends = older.as_ref().map_or(end.ends, |row| end.ends.or_earlier(row.ends.unpack()));
-        let open = open(&summary.path, ends);
+        let open = open(&path, ends);
         let background = Background {
             past: Past {
                 passive: (open != Open::Preexisting).then_some(open == Open::Passive),
@@ -50,7 +53,7 @@ impl Tracker {
             opened: summary.opened,
             established: summary.established,
             close: Some(Close { at: end.at, cause }),
-            path: summary.path.clone(),
+            path,
             counters: end.counters,
             owner: (*owner).clone(),
             complete: summary.opened.is_some() && summary.path_is_whole,

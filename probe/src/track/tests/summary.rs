@@ -59,7 +59,7 @@ fn a_summary_says_what_the_reports_would() {
         (refused, Open::Active, Cause::RST),
         (taken, Open::Active, Cause::TUPLE_IN_USE),
     ] {
-        let connection = tracker().summarize(&summary(&reports));
+        let connection = tracker().summarize(&mut summary(&reports));
         assert_eq!(connection.open, open);
         let close = connection.close.as_ref().expect("it ended");
         assert_eq!(close.cause.as_ref().map(|cause| &*cause.detail), Some(detail));
@@ -88,7 +88,7 @@ proptest! {
         for report in &mut reports[1..] {
             *report = report.clone().between("127.0.0.1:1", "127.0.0.1:1").counted(u32::from(port), 1);
         }
-        prop_assert_eq!(tracker().summarize(&summary(&reports)), told(&reports));
+        prop_assert_eq!(tracker().summarize(&mut summary(&reports)), told(&reports));
     }
 }
 
@@ -103,7 +103,7 @@ fn a_socket_older_than_the_tracer_is_whose_the_snapshot_says() {
             report(CloseWait, Close).of(cookie).between("127.0.0.1:0", "127.0.0.1:0").failed(Errno::EPIPE),
         ]
     };
-    let connection = tracker.summarize(&summary(&reports(5)));
+    let connection = tracker.summarize(&mut summary(&reports(5)));
     assert_eq!((connection.open, connection.opened, connection.complete), (Open::Preexisting, None, false));
     assert_eq!(connection.owner.task, Some(task(300, "daemon")));
     assert_eq!(connection.owner.known, Known::Seen);
@@ -112,7 +112,7 @@ fn a_socket_older_than_the_tracer_is_whose_the_snapshot_says() {
     // Whoever resets it by close has it.
     let mut closed = reports(6);
     closed[1] = report(CloseWait, Close).of(6).shut(3).in_call(CLOSE).on(task(301, "worker"));
-    let owner = tracker.summarize(&summary(&closed)).owner;
+    let owner = tracker.summarize(&mut summary(&closed)).owner;
     assert_eq!((owner.task, owner.known), (Some(task(301, "worker")), Known::Exact));
 }
 
@@ -125,7 +125,7 @@ fn a_child_of_an_older_listener_is_the_listeners() {
     summary.end = summary.end.between("127.0.0.1:80", "127.0.0.1:50000");
     let opened = summary.end.opened.as_mut().expect("it was");
     (opened.owner, opened.known) = (None, Known::Unknown);
-    let owner = tracker.summarize(&summary).owner;
+    let owner = tracker.summarize(&mut summary).owner;
     assert_eq!((owner.task, owner.known), (Some(task(200, "server")), Known::Listener));
 }
 
@@ -133,10 +133,10 @@ fn a_child_of_an_older_listener_is_the_listeners() {
 fn only_a_path_that_is_not_whole_makes_it_incomplete() {
     let mut tracker = tracker();
     tracker.lost();
-    let summary = summary(&client(7));
-    assert!(tracker.summarize(&summary).complete, "what was lost was others'");
-    let cut = Summary { path_is_whole: false, ..summary };
-    assert!(!tracker.summarize(&cut).complete);
+    let mut summary = summary(&client(7));
+    let mut cut = Summary { path_is_whole: false, ..summary.clone() };
+    assert!(tracker.summarize(&mut summary).complete, "what was lost was others'");
+    assert!(!tracker.summarize(&mut cut).complete);
 }
 
 #[test]
@@ -144,14 +144,14 @@ fn mptcp_is_accepted_without_a_handshake_of_its_own() {
     let mptcp = |report| Report { protocol: Protocol::Mptcp, family: Family::Ipv4, ..report };
     let accepted = child(2, 200);
     let reports = [Report { new: Established, ..accepted }, report(Established, Close).of(2)].map(mptcp);
-    let connection = tracker().summarize(&summary(&reports));
+    let connection = tracker().summarize(&mut summary(&reports));
     assert_eq!((connection.open, connection.path), (Open::Passive, vec![Listen, Established, Close]));
 }
 
 #[test]
 fn its_time_wait_has_an_owner() {
     let mut tracker = tracker();
-    let connection = tracker.summarize(&summary(&client(7)));
+    let connection = tracker.summarize(&mut summary(&client(7)));
     let row = listed(7, TimeWait, "127.0.0.1:50000", "127.0.0.1:80");
     assert_eq!(tracker.former.owner(&row), Some(&connection.owner));
 }

@@ -97,17 +97,21 @@ impl<'a> Line<'a> {
 
     /// An endpoint.
     pub fn endpoint(&mut self, endpoint: Endpoint) {
-        self.word(r#"{"addr":""#);
+        const BEGIN: &str = r#"{"addr":""#;
         match endpoint.addr {
             IpAddr::V4(addr) => {
-                let mut text = [0; "255.255.255.255.".len()];
-                let mut length = 0;
+                let mut text = *br#"{"addr":"255.255.255.255."#;
+                let mut length = BEGIN.len();
                 for octet in addr.octets() {
                     length += dotted(octet, &mut text[length..]);
                 }
-                self.0.extend_from_slice(&text[..length - 1]);
+                // To copy all of it and to cut it off takes no call, since the compiler knows the length.
+                let end = self.0.len() + length - 1;
+                self.bytes(&text);
+                self.0.truncate(end);
             }
             IpAddr::V6(addr) => {
+                self.word(BEGIN);
                 // Memory takes everything.
                 let _ = write!(self.0, "{addr}");
             }
