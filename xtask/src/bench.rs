@@ -4,6 +4,7 @@
 //! table of it. Whatever could not be measured is said in the report.
 
 mod child;
+mod floor;
 mod load;
 mod peers;
 mod process;
@@ -24,9 +25,12 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-pub use self::load::{
-    generator::{CHORE as LOAD, generate},
-    hold::{CHORE as HOLD, keep},
+pub use self::{
+    floor::{CHORE as FLOOR, count_transitions},
+    load::{
+        generator::{CHORE as LOAD, generate},
+        hold::{CHORE as HOLD, keep},
+    },
 };
 use self::{
     load::Load,
@@ -166,6 +170,7 @@ impl<'a> Bench<'a> {
         bench.tracers.extend(tracer::probe::modes(probe));
         let peers = peers.tracers(|names, error| bench.trouble(names, &error));
         bench.tracers.extend(peers);
+        bench.tracers.push(tracer::floor::counter()?);
         let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|text| name.contains(text));
         bench.tracers.retain(|tracer| is_wanted(tracer.name));
         ensure!(!bench.tracers.is_empty(), "no tracer has a name with one of the texts of --only");

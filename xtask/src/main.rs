@@ -46,6 +46,9 @@ enum Chore {
     /// The load of a measurement, in a process of its own.
     #[command(name = bench::LOAD, hide = true)]
     BenchLoad,
+    /// A kernel program that counts and does nothing else, in a process of its own.
+    #[command(name = bench::FLOOR, hide = true)]
+    BenchFloor,
     /// Connections of that load which stay open.
     #[command(name = bench::HOLD, hide = true)]
     BenchHold {
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Chore::Test { unprivileged, args } => test::test(unprivileged, &args).map(success),
         Chore::Bench(args) => bench::bench(&args).map(success),
         Chore::BenchLoad => bench::generate().map(success),
+        Chore::BenchFloor => bench::count_transitions().map(success),
         Chore::BenchHold { connections } => bench::keep(connections).map(success),
         Chore::Vm { kernels, options, command } => vm::vm(&kernels, &command, &options),
         Chore::Matrix(matrix) => matrix::matrix(&matrix).map(success),

@@ -1,6 +1,7 @@
 //! What is measured: each way to run probe, and each tool that people use in its place.
 
 pub mod bpftrace;
+pub mod floor;
 pub mod libbpf;
 pub mod perf;
 pub mod probe;

@@ -102,7 +102,13 @@ proptest! {
         prop_assert!(back.len() < kept.len());
         prop_assert_eq!(&kept[..back.len()], &back[..]);
         match error {
-            Some(ReadError::Truncated { place: Place::Byte(place) }) => prop_assert!(place <= cut.len() as u64),
+            // Cut right there, it misses nothing else.
+            Some(ReadError::Truncated { place: Place::Byte(place) }) => {
+                let (before, error) = read(&cut[..place as usize]);
+                prop_assert_eq!(before, back);
+                let again = matches!(error, Some(ReadError::Truncated { place: Place::Byte(at) }) if at == place);
+                prop_assert!(again, "{error:?}");
+            }
             // Before the header is whole, nobody knows what follows.
             Some(ReadError::Truncated { place }) => prop_assert_eq!(place, Place::Line(1)),
             Some(ReadError::Foreign(_)) => prop_assert!(cut.is_empty()),

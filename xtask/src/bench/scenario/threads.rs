@@ -11,8 +11,15 @@ use crate::bench::{
 };
 
 /// Those with kernel programs, each of another kind: into a ring that all CPUs share, into one for each CPU, and none.
-const MEASURED: [&str; 6] =
-    ["probe json", "probe connections", "tcpstates", "tcplife", "bpftrace printf", "bpftrace count"];
+const MEASURED: [&str; 7] = [
+    "probe json",
+    "probe connections",
+    "tcpstates",
+    "tcplife",
+    "bpftrace printf",
+    "bpftrace count",
+    "bare counter",
+];
 
 const THREADS: [u64; 3] = [1, 2, 4];
 
