@@ -10,11 +10,7 @@ use std::{
 };
 
 pub use self::argument::{NetnsError, resolve};
-use super::{
-    Namespace, mounts,
-    namespace::inode_in,
-    process::{self, entries},
-};
+use super::{Namespace, mounts, namespace::inode_in, process};
 
 /// The least time between two looks for a namespace that is not known.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -100,9 +96,9 @@ impl Namespaces {
                 continue;
             }
             let threads = process.join("task");
-            for thread in entries(&threads) {
-                if thread.parse() != Ok(pid) {
-                    self.visit(threads.join(thread).join("ns/net"));
+            for thread in process::threads(&threads) {
+                if thread != pid {
+                    self.visit(threads.join(thread.to_string()).join("ns/net"));
                 }
             }
         }

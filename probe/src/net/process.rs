@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io,
     ops::ControlFlow,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -16,6 +17,12 @@ use crate::model::{Name, Task};
 
 /// How many threads look through /proc at most: more would only wait for each other there.
 const MOST_HELPERS: usize = 4;
+
+/// How often the threads of a process are listed at most.
+const MOST_LISTS: usize = 20;
+
+/// How many links a directory in /proc has beside those of its threads.
+const OTHER_LINKS: u64 = 2;
 
 /// Finds the holders of all sockets that processes in this /proc hold, by the sockets' inode numbers.
 ///
@@ -119,6 +126,29 @@ pub(super) fn task(pid: u32) -> Option<Task> {
     Some(Task { pid, uid, comm: Name::from_bytes(comm.strip_suffix(b"\n").unwrap_or(&comm)) })
 }
 
+/// The ids of a process's threads, by the directory of them in /proc.
+///
+/// The kernel's walk from one thread to the next ends early at one that has just ended (`next_tid`). So they are listed
+/// until the same are there twice, and as many as the number of links says (`proc_task_getattr`).
+pub(super) fn threads(directory: &Path) -> Vec<u32> {
+    let list = || -> Vec<u32> { entries(directory).filter_map(|name| name.parse().ok()).collect() };
+    let number =
+        || fs::metadata(directory).map_or(0, |directory| directory.nlink().saturating_sub(OTHER_LINKS));
+    let mut threads = list();
+    for _ in 1..MOST_LISTS {
+        let is_all = threads.len() as u64 == number();
+        // Nothing ends where there is one alone.
+        if is_all && threads.len() <= 1 {
+            break;
+        }
+        let before = std::mem::replace(&mut threads, list());
+        if is_all && threads == before {
+            break;
+        }
+    }
+    threads
+}
+
 /// The names in a directory, none where it cannot be read.
 pub(super) fn entries(directory: &Path) -> impl Iterator<Item = String> {
     let entries = fs::read_dir(directory).into_iter().flatten();
@@ -142,10 +172,18 @@ fn real_uid(status: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, os::fd::AsRawFd, process};
+    use std::{
+        net::TcpListener,
+        os::fd::AsRawFd,
+        process,
+        sync::{Barrier, mpsc},
+    };
 
     use super::*;
     use crate::net::testing::eventually;
+
+    /// How many threads end while they are listed.
+    const BESIDE: usize = 20;
 
     #[test]
     fn this_process_holds_its_socket() {
@@ -159,6 +197,33 @@ mod tests {
 
         drop(socket);
         eventually("nobody holds it", || !socket_holders().contains_key(&inode));
+    }
+
+    #[test]
+    fn a_thread_is_listed_although_others_end() {
+        let process = Path::new("/proc/self/task");
+        for _ in 0..200 {
+            let go = Barrier::new(BESIDE + 2);
+            let (leave, left) = mpsc::channel::<()>();
+            let (tell, told) = mpsc::channel();
+            thread::scope(|scope| {
+                // Before it in the list.
+                (0..BESIDE).for_each(|_| drop(scope.spawn(|| go.wait())));
+                scope.spawn({
+                    let go = &go;
+                    move || {
+                        tell.send(nix::unistd::gettid().as_raw().unsigned_abs()).unwrap();
+                        go.wait();
+                        left.recv().unwrap_err();
+                    }
+                });
+                let stays = told.recv().unwrap();
+                go.wait();
+                let is_listed = (0..10).all(|_| threads(process).contains(&stays));
+                drop(leave);
+                assert!(is_listed);
+            });
+        }
     }
 
     #[test]
