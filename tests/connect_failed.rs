@@ -21,39 +21,45 @@ const TRIES: usize = 5;
 /// Every view in which a failure shows.
 const VIEWS: [&str; 3] = ["", "--connections", "--only connect-failed"];
 
-/// Has a client fail in a namespace of each view's and backend's own, and holds what is found against these
-/// words. Returns the cures.
+/// Has a client fail in a namespace of each view's own, before the eyes of both backends, and holds what is found
+/// against these words. Returns the cures.
 #[track_caller]
 fn found(
     namespace: impl Fn() -> Namespace + Sync,
     words: &[&str],
     fail: impl Fn(&Stage, &Actor) + Sync,
 ) -> Vec<Option<String>> {
-    let try_to_find = |backend, view| {
-        let stage = Stage::of(namespace(), &format!("--backend {backend} {view}"));
-        let client = stage.actor("client");
-        fail(&stage, &client);
+    let try_to_find = |view| {
+        let inside = namespace();
+        let stages =
+            BACKENDS.map(|backend| Stage::of(inside.clone(), &format!("--backend {backend} {view}")));
+        let client = stages[0].actor("client");
+        fail(&stages[0], &client);
         // It has happened by the time that the call returns.
-        let objects = stage.end();
-        // Under load the kernel was once seen to pass over the classic program for a timer's change without counting it.
-        let is_missing = backend == "tracepoint" && objects.of("finding").count() == 0;
-        if is_missing || objects.of("lost").count() > 0 {
+        let traces = stages.map(Stage::end);
+        let told = |kind| traces.iter().filter(|objects| objects.of(kind).count() > 0).count();
+        // A kernel may keep an event from programs of every kind, and counts that nowhere: seen of timers that went off
+        // while a thread of the host's first process was on the CPU. Two programs at two interfaces would not miss the
+        // same event by themselves; if one of them heard of it, the other has to know.
+        if told("finding") == 0 || told("lost") > 0 {
             return None;
         }
-        let (explain, cure) = only(&objects, "connect-failed", &client);
-        says(explain, words);
-        says(explain, &[&format!("client[{}] could not connect", client.pid())]);
-        Some(cure.map(str::to_owned))
+        let cures = traces.each_ref().map(|objects| {
+            let (explain, cure) = only(objects, "connect-failed", &client);
+            says(explain, words);
+            says(explain, &[&format!("client[{}] could not connect", client.pid())]);
+            cure.map(str::to_owned)
+        });
+        Some(cures)
     };
     // What happens in an interrupt, as that a timer goes off, can be lost on a host that is busy with other tests.
-    let find = |backend, view| {
-        let mut tries = (0..TRIES).map(|_| try_to_find(backend, view));
+    let find = |view| {
+        let mut tries = (0..TRIES).map(|_| try_to_find(view));
         tries.find_map(|found| found).expect("something was lost each time")
     };
     thread::scope(|scope| {
-        let cases = BACKENDS.into_iter().flat_map(|backend| VIEWS.map(|view| (backend, view)));
-        let finders: Vec<_> = cases.map(|(backend, view)| scope.spawn(move || find(backend, view))).collect();
-        finders.into_iter().map(|finder| finder.join().unwrap()).collect()
+        let finders = VIEWS.map(|view| scope.spawn(move || find(view)));
+        finders.into_iter().flat_map(|finder| finder.join().unwrap()).collect()
     })
 }
 

@@ -88,6 +88,14 @@ impl Ends {
         Ok(self.shows_times(side, 1, fits)?.segment.expect("what fits is a segment"))
     }
 
+    /// Waits for such a segment from each side.
+    ///
+    /// # Errors
+    /// None came from one of them.
+    pub fn both_show(&self, fits: impl Fn(&Segment) -> bool) -> Result<(), Trouble> {
+        Side::BOTH.into_iter().try_for_each(|side| self.shows(side, &fits).map(drop))
+    }
+
     /// Waits until this side's kernel has sent so many segments that fit, and returns the packet of the last one.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Loading the programs, the best that this kernel takes.
 
-use std::io;
+use std::{io, iter};
 
 use aya::{Ebpf, EbpfError, Endianness, programs::ProgramError};
 use log::{debug, info};
@@ -15,7 +15,7 @@ use super::{
     decode::Reasons,
     fields::Fields,
     format::{FORK, FREE, Format, FormatError, TRANSITION},
-    loader,
+    loader, misses,
     resets::{self, Resets},
     ring::Size,
     select::{self, Selection},
@@ -143,7 +143,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    iter::successors(Some(error), |error| error.source())
 }
 
 /// Whether the kernel said "not permitted" anywhere beneath.
@@ -242,7 +242,9 @@ fn load_classic(
     fields.forget(Field::SyscallNumber);
     let why = instead_of.map(|error| format!("the classic tracepoint stands in for the BTF one: {error}"));
     let by_port = "owners of accepted sockets, where more than one process listens on the port";
-    let mut off: Vec<_> = why.into_iter().chain(missing(&fields, &[by_port])).collect();
+    let uncounted = misses::unknown_on_classic(&host::facts().kernel);
+    let more: Vec<_> = iter::once(by_port).chain(uncounted).collect();
+    let mut off: Vec<_> = why.into_iter().chain(missing(&fields, &more)).collect();
     off.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
     let binds = Binds::prepare(options, &mut fields);
     let mut ebpf = load_object(options, &mut fields, false, rings)?;

@@ -3,7 +3,12 @@
 //! While a program runs on a CPU, the kernel does not run it again there: an event in a softirq that comes in
 //! between is passed over. It counts how often, since Linux 5.12. On the BTF tracepoint a second program stands in
 //! (`probe-ebpf/src/tp_btf.rs`), and what that has taken is not missed. On the classic tracepoints nothing can stand
-//! in: there the kernel passes over every program while any runs (`bpf_prog_active`).
+//! in: there the kernel passes over every program while any runs, or a map is asked for something (`bpf_prog_active`).
+//! That is counted since Linux 6.7.
+//!
+//! What a kernel keeps from all programs it counts for none. A build of Linux 6.18 was seen to do that: of what happened
+//! in interrupts while a thread of the host's first process was on the CPU, neither backend was told, nor was perf;
+//! tracefs's own trace had it.
 
 use std::{
     fs::File,
@@ -20,9 +25,19 @@ use aya::{
 };
 
 use super::{LiveError, losses::Gap};
+use crate::net::host;
 
 /// What a program's fdinfo calls the count.
 const COUNT: &str = "recursion_misses:";
+
+/// The first kernel that counts them on a classic tracepoint, too (dd8657894c11).
+const COUNTED_ON_CLASSIC: [u32; 2] = [6, 7];
+
+/// What a kernel of this release does not tell of them on a classic tracepoint.
+pub fn unknown_on_classic(release: &str) -> Option<&'static str> {
+    let is_old = host::version(release).is_some_and(|version| version < COUNTED_ON_CLASSIC);
+    is_old.then_some("how many events it passed over while another program ran (Linux 6.7)")
+}
 
 /// The count of one program.
 pub struct Misses {
@@ -87,6 +102,16 @@ fn count(info: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_kernel_does_not_count_on_a_classic_tracepoint() {
+        for release in ["5.10.0-45-cloud-amd64", "6.1.192", "6.6.114"] {
+            assert!(unknown_on_classic(release).is_some(), "{release}");
+        }
+        for release in ["6.7.0-rc1", "6.12.117", "7.2.4", "unheard of"] {
+            assert_eq!(unknown_on_classic(release), None, "{release}");
+        }
+    }
 
     #[test]
     fn the_count_is_one_line_of_many() {

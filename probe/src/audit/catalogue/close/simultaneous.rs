@@ -4,9 +4,12 @@ use State::{Close, Closing, Established, FinWait1, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Need, bench::SERVER},
+    audit::{
+        Behaviour, Bench, Need,
+        bench::{Ends, Player, SERVER},
+    },
     model::{Segment, Side, State},
-    scenario::Step as _,
+    scenario::{Step as _, Trouble},
     wire::Rule,
 };
 
@@ -18,13 +21,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         steps: |bench| {
             let ends = bench.ends()?;
             let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
-            let fins = ends.wire.add(Rule::hold(Segment::is_fin));
-            bench.finish(&client)?;
-            bench.finish(&server)?;
-            for side in Side::BOTH {
-                ends.shows(side, Segment::is_fin)?;
-            }
-            ends.wire.lift(fins);
+            fins_cross(bench, &ends, [&client, &server])?;
             bench.until(&client, Close)?;
             bench.until(&server, Close)?;
             bench.state_remains(&ends.a, &client)?;
@@ -56,13 +53,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
             bench.until(&server, Established)?;
             let acks = ends.wire.add(Rule::hold(Segment::is_bare_ack));
-            let fins = ends.wire.add(Rule::hold(Segment::is_fin));
-            bench.finish(&client)?;
-            bench.finish(&server)?;
-            for side in Side::BOTH {
-                ends.shows(side, Segment::is_fin)?;
-            }
-            ends.wire.lift(fins);
+            fins_cross(bench, &ends, [&client, &server])?;
             bench.until(&client, Closing)?;
             bench.until(&server, Closing)?;
             let (client, server) = (bench.close(client), bench.close(server));
@@ -98,3 +89,14 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ..Behaviour::BLANK
     },
 ];
+
+/// Both send their FINs before either is heard.
+fn fins_cross(bench: &mut Bench, ends: &Ends, players: [&Player; 2]) -> Result<(), Trouble> {
+    let fins = ends.wire.add(Rule::hold(Segment::is_fin));
+    for player in players {
+        bench.finish(player)?;
+    }
+    ends.both_show(Segment::is_fin)?;
+    ends.wire.lift(fins);
+    Ok(())
+}

@@ -5,12 +5,12 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, 
 
 use crate::{
     audit::{
-        Behaviour, Need,
-        bench::{Ends, SERVER},
+        Behaviour, Bench, Need,
+        bench::{Ends, Player, SERVER},
     },
     model::{Flags, Segment, Side, State},
     net::sysctl,
-    scenario::Step as _,
+    scenario::{Step as _, Trouble},
     wire::Rule,
 };
 
@@ -24,9 +24,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ends.b.set(sysctl::TCP_SYNACK_RETRIES, &1)?;
             let _listener = bench.listener(&ends.b, "listener")?;
             ends.wire.add(Rule::drop(Segment::is_syn_ack));
-            ends.wire.inject(Side::A, &syn(&ends), b"");
-            let asked = bench.eventually(|| Ok(ends.b.requests()? == 1))?;
-            bench.state("request", asked);
+            request(bench, &ends)?;
             let given_up = bench.eventually(|| Ok(ends.b.requests()? == 0))?;
             bench.state("given up", given_up);
             bench.state("SYN+ACKs", ends.count(Side::B, Segment::is_syn_ack));
@@ -46,9 +44,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let before = ends.b.counters()?;
             let _listener = bench.listener(&ends.b, "listener")?;
             let answer = ends.wire.add(Rule::hold(Segment::is_syn_ack));
-            ends.wire.inject(Side::A, &syn(&ends), b"");
-            let asked = bench.eventually(|| Ok(ends.b.requests()? == 1))?;
-            bench.state("request", asked);
+            request(bench, &ends)?;
             // Side A has no socket there, so its kernel resets.
             ends.wire.lift(answer);
             bench.until_risen(&ends.b, &before, "EmbryonicRsts")?;
@@ -67,10 +63,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         steps: |bench| {
             let ends = bench.ends()?;
             let third = ends.wire.add(Rule::hold(Segment::is_bare_ack).sent_by(Side::A));
-            let listener = bench.listener(&ends.b, "listener")?;
-            let client = bench.socket(&ends.a, "client")?;
-            bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
-            bench.state("requests", ends.b.requests()?);
+            let [listener, client] = half_connected(bench, &ends)?;
             bench.close(listener);
             ends.wire.lift(third);
             let read = bench.read(&client);
@@ -95,10 +88,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         steps: |bench| {
             let ends = bench.ends()?;
             let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));
-            let listener = bench.listener(&ends.b, "listener")?;
-            let client = bench.socket(&ends.a, "client")?;
-            bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
-            bench.state("requests", ends.b.requests()?);
+            let [listener, client] = half_connected(bench, &ends)?;
             bench.write(&client, b"data").step("client: writing")?;
             let server = bench.accept(&listener, "server")?;
             ends.wire.lift(third);
@@ -124,10 +114,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         steps: |bench| {
             let ends = bench.ends()?;
             let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));
-            let listener = bench.listener(&ends.b, "listener")?;
-            let client = bench.socket(&ends.a, "client")?;
-            bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
-            bench.state("requests", ends.b.requests()?);
+            let [listener, client] = half_connected(bench, &ends)?;
             bench.finish(&client)?;
             let server = bench.accept(&listener, "server")?;
             ends.wire.lift(third);
@@ -146,6 +133,23 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ..Behaviour::BLANK
     },
 ];
+
+/// A request of side A that no socket there has made.
+fn request(bench: &mut Bench, ends: &Ends) -> Result<(), Trouble> {
+    ends.wire.inject(Side::A, &syn(ends), b"");
+    let asked = bench.eventually(|| Ok(ends.b.requests()? == 1))?;
+    bench.state("request", asked);
+    Ok(())
+}
+
+/// A listener, and a client that is connected to it. What the wire keeps of the third ACK, the listener has not heard.
+fn half_connected(bench: &mut Bench, ends: &Ends) -> Result<[Player; 2], Trouble> {
+    let listener = bench.listener(&ends.b, "listener")?;
+    let client = bench.socket(&ends.a, "client")?;
+    bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
+    bench.state("requests", ends.b.requests()?);
+    Ok([listener, client])
+}
 
 /// A SYN from a port of side A that no socket has.
 fn syn(ends: &Ends) -> Segment {

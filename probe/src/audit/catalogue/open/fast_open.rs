@@ -102,9 +102,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
                 player.tcp.fast_open(WORDS, to.port(SERVER)).step("connecting with data")?;
                 players.push(player);
             }
-            for side in Side::BOTH {
-                ends.shows(side, Segment::is_syn)?;
-            }
+            ends.both_show(Segment::is_syn)?;
             ends.wire.lift(syns);
             for (name, player) in [("a reads b's words", &players[0]), ("b reads a's words", &players[1])] {
                 bench.until(player, Established)?;

@@ -133,9 +133,7 @@ pub(super) fn cross(bench: &mut Bench, ends: &Ends) -> Result<[Player; 2], Troub
     let [a, b] = bound(bench, ends)?;
     bench.begin_connect(&a, ends.b.port(SERVER)).step("a: connecting")?;
     bench.begin_connect(&b, ends.a.port(SERVER)).step("b: connecting")?;
-    for side in Side::BOTH {
-        ends.shows(side, Segment::is_syn)?;
-    }
+    ends.both_show(Segment::is_syn)?;
     ends.wire.lift(syns);
     Ok([a, b])
 }

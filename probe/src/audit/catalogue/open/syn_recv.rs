@@ -25,9 +25,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let (a, b) = (bench.close(a), bench.close(b));
             bench.until(a, FinWait1)?;
             bench.until(b, FinWait1)?;
-            for side in Side::BOTH {
-                ends.shows(side, Segment::is_fin)?;
-            }
+            ends.both_show(Segment::is_fin)?;
             ends.wire.lift(answers);
             bench.until(a, Close)?;
             bench.until(b, Close)?;
