@@ -101,7 +101,11 @@ impl Pen {
 
     /// Text that someone else chose.
     pub fn foreign(&mut self, text: &str) {
-        self.word(&text::safe(text));
+        match text::safe(text) {
+            // Only what is ASCII stays as it is.
+            Cow::Borrowed(plain) => self.ascii(plain),
+            Cow::Owned(safe) => self.word(&safe),
+        }
     }
 
     /// A number, in as many digits as it has.

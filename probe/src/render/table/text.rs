@@ -12,7 +12,8 @@ const ELLIPSIS: &str = "…";
 /// Text that someone else chose, with everything escaped that does not show: control characters, and
 /// those that take no room and would let two different names look alike.
 pub fn safe(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    // Every byte is looked at, which the compiler makes sixteen at a time of.
+    if text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());
