@@ -44,7 +44,8 @@ impl State {
     /// The state that the kernel numbers so.
     #[must_use]
     pub fn from_kernel(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| *state as u8 == number)
+        // They are numbered from 1.
+        Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
     }
 
     /// The kernel's name without `TCP_`.
