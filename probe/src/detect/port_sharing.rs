@@ -79,20 +79,19 @@ impl PortSharing {
 impl Detector for PortSharing {
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
+        let joins = transition.new == State::Established && is_outgoing(context);
         // An MPTCP socket has the ends of its first subflow.
-        if transition.protocol != Protocol::Tcp || transition.ends.local.port.is_none() {
+        let is_tcp = transition.protocol == Protocol::Tcp && transition.ends.local.port.is_some();
+        if !is_tcp || !(joins || transition.new == State::Close) {
             return None;
         }
         // Without namespaces, two of them with one loopback address would look like sharing.
         let place = (transition.netns?, transition.ends.local.canonical());
-        match transition.new {
-            State::Established if is_outgoing(context) => self.join(place, context),
-            State::Close => {
-                self.by_place.remove(self.hasher.hash_one(place), |number| is(number, transition));
-                None
-            }
-            _ => None,
+        if joins {
+            return self.join(place, context);
         }
+        self.by_place.remove(self.hasher.hash_one(place), |number| is(number, transition));
+        None
     }
 
     fn existing(&mut self, _at: Mono, sockets: &[Listed]) {

@@ -100,7 +100,7 @@ impl Detector for Stuck {
                 socket: SocketId { number: socket.cookie, generation: 0 },
                 netns: Some(socket.netns),
                 ends: socket.ends,
-                owner: socket.owner.clone(),
+                owner: (*socket.owner).clone(),
                 evidence: Vec::new(),
             };
             self.enter(socket.cookie, stay);

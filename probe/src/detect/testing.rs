@@ -79,7 +79,7 @@ impl<D: Detector> Story<D> {
             let there = Socket {
                 netns: Some(row.netns),
                 ends: row.ends,
-                owner: Arc::new(row.owner.clone()),
+                owner: Arc::clone(&row.owner),
                 state: None,
                 open: Open::Preexisting,
                 course: Course::from(row.state),

@@ -48,8 +48,8 @@ impl Tuples {
     /// Takes in a socket that was there before.
     pub fn existing(&mut self, row: &Listed) {
         if row.protocol == Protocol::Tcp && row.state != State::Listen && row.is_full() {
-            let place = self.hash((row.netns, canonical(row.ends)));
-            self.by_place.insert(place, row.cookie);
+            let hash = self.hash((row.netns, canonical(row.ends)));
+            self.by_place.insert(hash, row.cookie);
         }
     }
 
@@ -61,20 +61,18 @@ impl Tuples {
             return;
         }
         let Some(place) = place(transition) else { return };
+        let hash = self.hash(place);
         match transition.edge() {
             // It has asked for the four-tuple, which somebody else may have.
             (Close, SynSent) => {
-                let place = self.hash(place);
-                self.by_place.entry(place).or_insert(transition.socket.number);
+                self.by_place.entry(hash).or_insert(transition.socket.number);
             }
-            (SynSent, SynRecv) | (_, Established) => {
-                let place = self.hash(place);
-                if self.by_place.insert(place, transition.socket.number).is_some() {
-                    self.left.remove(&place);
+            (_, Close) => self.leave(hash, place, transition, others),
+            _ => {
+                if self.by_place.insert(hash, transition.socket.number).is_some() {
+                    self.left.remove(&hash);
                 }
             }
-            (_, Close) => self.leave(place, transition, others),
-            _ => {}
         }
     }
 
@@ -110,9 +108,8 @@ impl Tuples {
         self.by_place.is_empty() && self.left.is_empty() && self.order.is_empty()
     }
 
-    fn leave(&mut self, (netns, ends): Place, transition: &Transition, others: &dyn Others) {
-        let place = self.hash((netns, ends));
-        if !self.by_place.get(&place).is_some_and(|number| is(*number, transition)) {
+    fn leave(&mut self, hash: u64, (netns, ends): Place, transition: &Transition, others: &dyn Others) {
+        if !self.by_place.get(&hash).is_some_and(|number| is(*number, transition)) {
             return;
         }
         let at = transition.at;
@@ -121,28 +118,28 @@ impl Tuples {
         match others.find(transition.socket.number).filter(|_| may_stay) {
             Some(Other { owner, .. }) => {
                 let left = Left { at, netns, ends: ends.into(), owner: Arc::clone(owner) };
-                self.left.insert(place, left);
-                self.order.push_back((at, place));
+                self.left.insert(hash, left);
+                self.order.push_back((at, hash));
             }
-            None => self.forget(place),
+            None => self.forget(hash),
         }
         self.expire(at);
     }
 
     fn expire(&mut self, now: Mono) {
-        while let Some((left, place)) = self.order.front().copied()
+        while let Some((left, hash)) = self.order.front().copied()
             && (now.since(left) > TIME_WAIT || self.order.len() > MOST_LEFT)
         {
             self.order.pop_front();
-            if self.left.get(&place).is_some_and(|there| there.at == left) {
-                self.forget(place);
+            if self.left.get(&hash).is_some_and(|there| there.at == left) {
+                self.forget(hash);
             }
         }
     }
 
-    fn forget(&mut self, place: u64) {
-        self.by_place.remove(&place);
-        self.left.remove(&place);
+    fn forget(&mut self, hash: u64) {
+        self.by_place.remove(&hash);
+        self.left.remove(&hash);
     }
 
     fn hash(&self, place: Place) -> u64 {

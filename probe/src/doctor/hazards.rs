@@ -108,7 +108,7 @@ mod tests {
             family: if ends.local.addr.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
             ends,
             state,
-            owner: owner(7),
+            owner: owner(7).into(),
             expires: None,
         }
     }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn listeners_that_share_a_port_are_one_for_each_owner() {
-        let other = Listed { owner: owner(8), ..listener("127.0.0.1:50000") };
+        let other = Listed { owner: owner(8).into(), ..listener("127.0.0.1:50000") };
         let mptcp = Listed { protocol: Protocol::Mptcp, ..listener("127.0.0.1:50000") };
         let sockets = [listener("127.0.0.1:50000"), listener("127.0.0.1:50000"), mptcp, other];
         assert_eq!(found(&sockets, ports(32768..=60999, &[])).len(), 2);

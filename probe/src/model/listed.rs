@@ -1,7 +1,7 @@
 //! Sockets as sock_diag lists them: what was there before the tracer, what holds a port, what stayed
 //! after CLOSE.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Endpoints, Family, Mono, Owner, Protocol, SocketId, State};
 
@@ -21,8 +21,8 @@ pub struct Listed {
     /// Its state, TIME_WAIT and SYN_RECV included.
     pub state: State,
     /// Who holds a descriptor of it, by /proc ([`Known::Seen`](super::Known::Seen)); the tracker puts in its place what it
-    /// knows better.
-    pub owner: Owner,
+    /// knows better. Many sockets have the same.
+    pub owner: Arc<Owner>,
     /// Of a TIME_WAIT or FIN_WAIT2 mini-socket: how long until it is gone (`idiag_expires`).
     pub expires: Option<Duration>,
 }

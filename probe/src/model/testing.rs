@@ -2,7 +2,7 @@
 
 mod audit;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 pub use self::audit::{kernel_facts, profiles, results, sight};
 use super::{
@@ -50,7 +50,7 @@ pub fn listed(cookie: u64, state: State, local: &str, remote: &str) -> Listed {
         family: Family::Ipv4,
         ends: ends(local, remote),
         state,
-        owner: Owner::UNKNOWN,
+        owner: Owner::nobody(),
         expires: None,
     }
 }
@@ -58,6 +58,6 @@ pub fn listed(cookie: u64, state: State, local: &str, remote: &str) -> Listed {
 impl Listed {
     /// This process holds a descriptor of it, by /proc.
     pub fn held_by(self, pid: u32, comm: &str) -> Self {
-        Self { owner: owner(pid, comm, Known::Seen), ..self }
+        Self { owner: Arc::new(owner(pid, comm, Known::Seen)), ..self }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     ops::ControlFlow,
+    sync::Arc,
 };
 
 use super::{cgroup::Cgroups, process, sock_diag::DiagSocket};
@@ -14,7 +15,7 @@ use crate::model::{Known, Listed, Owner};
 /// pids are those of this /proc.
 #[derive(Default)]
 pub(super) struct Owners {
-    owners: Vec<Owner>,
+    owners: Vec<Arc<Owner>>,
     /// Which of them holds a socket.
     by_inode: HashMap<u32, usize>,
     /// How many processes there were whose descriptors this user may not see.
@@ -55,9 +56,9 @@ impl Owners {
     }
 
     /// Who holds the socket with that inode number.
-    pub(super) fn of_inode(&self, inode: Option<u32>) -> Owner {
+    pub(super) fn of_inode(&self, inode: Option<u32>) -> Arc<Owner> {
         let owner = inode.and_then(|inode| self.owners.get(*self.by_inode.get(&inode)?));
-        owner.cloned().unwrap_or(Owner::UNKNOWN)
+        owner.map_or_else(Owner::nobody, Arc::clone)
     }
 
     /// Looks through these processes until nothing is missing.
@@ -77,7 +78,8 @@ impl Owners {
     fn add(&mut self, pid: u32, inodes: impl IntoIterator<Item = u32>, cgroups: &mut Cgroups) {
         let Some(task) = process::task(pid) else { return };
         let number = self.owners.len();
-        self.owners.push(Owner { task: Some(task), cgroup: cgroups.of_process(pid), known: Known::Seen });
+        let owner = Owner { task: Some(task), cgroup: cgroups.of_process(pid), known: Known::Seen };
+        self.owners.push(Arc::new(owner));
         for inode in inodes {
             self.by_inode.entry(inode).or_insert(number);
         }

@@ -1,6 +1,6 @@
 //! The TCP sockets of a namespace, as `ss` lists them.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use nix::libc;
@@ -55,7 +55,7 @@ pub struct DiagSocket {
 
 impl DiagSocket {
     /// The socket as the model has it.
-    pub(super) fn listed(&self, netns: u32, owner: Owner) -> Listed {
+    pub(super) fn listed(&self, netns: u32, owner: Arc<Owner>) -> Listed {
         Listed {
             cookie: self.cookie,
             netns,

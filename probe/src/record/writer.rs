@@ -131,7 +131,7 @@ mod tests {
             family: Family::Ipv6,
             ends: Endpoints { local: end, remote: end },
             state: State::NewSynRecv,
-            owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Seen },
+            owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Seen }.into(),
             expires: Some(std::time::Duration::from_nanos(u64::MAX)),
         }
     }

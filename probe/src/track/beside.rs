@@ -34,7 +34,7 @@ impl Tracker {
             if self.lives.contains_key(&row.cookie) {
                 continue;
             }
-            let owner = self.shared.share(self.cgroups.named(row.owner.clone()));
+            let owner = self.shared.share(self.cgroups.named((*row.owner).clone()));
             if !row.is_full() {
                 self.former.add_listed(row, &owner);
                 continue;
@@ -59,8 +59,8 @@ impl Tracker {
         self.cgroups.name(&mut failure.cgroup);
         for row in &mut failure.holders {
             match self.owner_of(row).filter(|owner| owner.known < row.owner.known) {
-                Some(better) => row.owner = better,
-                None => self.cgroups.name(&mut row.owner.cgroup),
+                Some(better) => row.owner = better.into(),
+                None => self.cgroups.name(&mut Arc::make_mut(&mut row.owner).cgroup),
             }
         }
         // Where very many are listed, one that was gone by then says nothing more.

@@ -88,13 +88,13 @@ mod tests {
 
     fn left_by(pid: u32) -> Listed {
         Listed {
-            owner: owner(pid, "client", Known::Exact),
+            owner: owner(pid, "client", Known::Exact).into(),
             ..listed(u64::from(pid), State::TimeWait, "127.0.0.1:5000", "127.0.0.1:80")
         }
     }
 
     fn add(former: &mut Former, row: &Listed) {
-        former.add_listed(row, &Arc::new(row.owner.clone()));
+        former.add_listed(row, &row.owner);
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
         (1..=MOST as u32 + 1).for_each(|pid| add(&mut former, &left_by(pid)));
         assert_eq!(former.owner(&left_by(1)), None);
         for pid in [2, MOST as u32 + 1] {
-            assert_eq!(former.owner(&left_by(pid)), Some(&left_by(pid).owner));
+            assert_eq!(former.owner(&left_by(pid)), Some(&*left_by(pid).owner));
         }
     }
 
@@ -112,13 +112,13 @@ mod tests {
         let mut former = Former::default();
         (0..2 * MOST).for_each(|_| add(&mut former, &left_by(1)));
         assert_eq!((former.owners.len(), former.order.len()), (1, MOST));
-        assert_eq!(former.owner(&left_by(1)), Some(&left_by(1).owner));
+        assert_eq!(former.owner(&left_by(1)), Some(&*left_by(1).owner));
     }
 
     #[test]
     fn nobody_known_is_not_worth_a_place() {
         let mut former = Former::default();
-        add(&mut former, &Listed { owner: Owner::UNKNOWN, ..left_by(1) });
+        add(&mut former, &Listed { owner: Owner::nobody(), ..left_by(1) });
         assert_eq!(former.owner(&left_by(1)), None);
     }
 }

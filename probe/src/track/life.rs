@@ -180,7 +180,7 @@ impl Life {
             family: self.family,
             ends: self.ends(),
             state: self.state,
-            owner: (*self.owner).clone(),
+            owner: Arc::clone(&self.owner),
             expires: None,
         })
     }

@@ -76,7 +76,7 @@ fn every_holder_has_its_words() {
     insta::assert_snapshot!(said(mini(FinWait2, "10.0.0.1:8080", "10.0.0.2:5000")), @"the FIN_WAIT2 of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by client[77]");
     insta::assert_snapshot!(said(row(SynRecv, "10.0.0.1:8080", "10.0.0.2:5000")), @"10.0.0.2:5000 is connecting to 10.0.0.1:8080 of client[77]");
     insta::assert_snapshot!(said(row(Close, "0.0.0.0:8080", "0.0.0.0:0")), @"client[77] has bound 0.0.0.0:8080");
-    let nobodys = Listed { owner: Owner::UNKNOWN, ..mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000") };
+    let nobodys = Listed { owner: Owner::nobody(), ..mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000") };
     insta::assert_snapshot!(said(nobodys), @"the TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by a process that is not known");
 }
 

@@ -82,7 +82,7 @@ fn whoever_has_a_port_is_found() {
         for socket in lookup.holders(netns, PORT) {
             assert_eq!((socket.netns, socket.protocol, socket.family), (netns, Protocol::Tcp, Family::Ipv6));
             assert_eq!((socket.owner.known, socket.expires), (Known::Seen, None));
-            assert_eq!(socket.owner.task.unwrap().pid, process::id());
+            assert_eq!(socket.owner.task.as_ref().unwrap().pid, process::id());
         }
 
         // The server's end is the first to close, so the TIME_WAIT is on its port.
@@ -95,7 +95,7 @@ fn whoever_has_a_port_is_found() {
         let holders = lookup.holders(netns, PORT);
         let [socket] = holders.as_slice() else { panic!("{holders:?}") };
         assert_eq!((socket.state, socket.cookie), (State::TimeWait, cookies[0]));
-        assert_eq!(socket.owner, Owner::UNKNOWN);
+        assert_eq!(*socket.owner, Owner::UNKNOWN);
         assert!(socket.expires.is_some_and(|left| left <= Duration::from_secs(60)));
     });
 }

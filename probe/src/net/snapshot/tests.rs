@@ -73,7 +73,7 @@ fn what_nobody_holds_has_no_owner() {
         });
         let [socket] = of(&snapshot, inside.inode())[..] else { panic!("{snapshot:?}") };
         assert_eq!((socket.state, socket.cookie), (State::TimeWait, cookie));
-        assert_eq!(socket.owner, Owner::UNKNOWN);
+        assert_eq!(*socket.owner, Owner::UNKNOWN);
         assert!(socket.expires.is_some());
     };
     inside.enter(check).unwrap();

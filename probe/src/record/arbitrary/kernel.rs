@@ -140,7 +140,7 @@ fn listed() -> BoxedStrategy<Listed> {
             family,
             ends,
             state,
-            owner,
+            owner: owner.into(),
             expires,
         })
         .boxed()

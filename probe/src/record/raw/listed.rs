@@ -1,7 +1,7 @@
 //! What sock_diag lists, as a recording keeps it: sockets that were there already, and what stayed of a
 //! connection.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ impl From<&Listed> for ListedLine {
             local: address(listed.ends.local),
             remote: address(listed.ends.remote),
             state: Word(listed.state),
-            owner: (&listed.owner).into(),
+            owner: (&*listed.owner).into(),
             expires_ns: listed.expires.map(nanoseconds),
         }
     }
@@ -71,7 +71,7 @@ impl From<ListedLine> for Listed {
             family: line.family.0,
             ends: Endpoints { local: line.local.into(), remote: line.remote.into() },
             state: line.state.0,
-            owner: line.owner.into(),
+            owner: Arc::new(line.owner.into()),
             expires: line.expires_ns.map(Duration::from_nanos),
         }
     }

@@ -28,7 +28,7 @@ fn holder(tracker: &mut Tracker, row: Listed) -> (Option<u32>, Known) {
     let failure = tracker.bind_failed(failure(vec![row]));
     let row = failure.holders.into_iter().find(|row| row.cookie == cookie).unwrap();
     let owner = row.owner;
-    (owner.task.map(|task| task.pid), owner.known)
+    (owner.task.as_ref().map(|task| task.pid), owner.known)
 }
 
 fn row(cookie: u64, state: State) -> Listed {
@@ -123,7 +123,7 @@ fn a_half_open_connection_is_its_listeners() {
 fn callers_and_holders_have_their_cgroups_paths() {
     let mut tracker = tracker();
     tracker.cgroup(&Cgroup { id: 9, path: Some(Name::from_bytes(b"/a")) });
-    let unheard_of = Listed { owner: owner(999, "heir", Known::Seen), ..row(8, Established) };
+    let unheard_of = Listed { owner: owner(999, "heir", Known::Seen).into(), ..row(8, Established) };
     let failure = tracker.bind_failed(failure(vec![unheard_of]));
     let path = |cgroup: &Option<Cgroup>| Some(cgroup.as_ref()?.path.as_ref()?.to_text().into_owned());
     assert_eq!(path(&failure.cgroup).as_deref(), Some("/a"));

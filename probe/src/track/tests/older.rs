@@ -164,7 +164,7 @@ fn reports_know_better_than_a_late_snapshot() {
 
 #[test]
 fn whoever_is_there_when_a_call_moves_it_is_a_guess_where_proc_knew_nobody() {
-    let row = Listed { owner: Owner::UNKNOWN, ..there(5, Established) };
+    let row = Listed { owner: Owner::nobody(), ..there(5, Established) };
     let mut tracker = tracker_after(&[row]);
     let by_a_segment = tracker.observe(&report(FinWait1, FinWait2).of(5).on(task(999, "other")));
     assert_eq!(pid(&by_a_segment), (None, Known::Unknown));
@@ -178,7 +178,8 @@ fn an_owner_has_its_cgroups_path() {
     let slice = Cgroup { id: 9, path: Some(Name::from_bytes(b"/system.slice/a.service")) };
     let mut tracker = tracker();
     tracker.cgroup(&slice);
-    tracker.existing(AT, &[Listed { owner: owner(300, "daemon", Known::Seen), ..there(5, Established) }]);
+    tracker
+        .existing(AT, &[Listed { owner: owner(300, "daemon", Known::Seen).into(), ..there(5, Established) }]);
     let old = tracker.observe(&report(Established, CloseWait).of(5));
     let new = run(&mut tracker, client(7)).pop().expect("it ends");
     assert_eq!(old.transition.owner.cgroup.as_ref(), Some(&slice));
