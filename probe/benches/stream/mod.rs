@@ -6,7 +6,9 @@ use std::collections::HashSet;
 
 use probe::{
     detect::{self, Context},
-    model::{Connection, Course, Endpoint, Event, Host, Mono, Open, Report, State, Transition},
+    model::{
+        Connection, Course, Endpoint, Event, Host, Mono, Open, Other, Others, Report, State, Transition,
+    },
     source::{Flow, Source as _, recording::Recording},
     track::{Tracked, Tracker},
 };
@@ -64,6 +66,16 @@ fn recorded() -> Vec<Event> {
     })
 }
 
+/// No other socket is known: where nothing is shared, none is asked for.
+#[derive(Debug)]
+struct Alone;
+
+impl Others for Alone {
+    fn find(&self, _number: u64) -> Option<Other<'_>> {
+        None
+    }
+}
+
 /// What a detector is given with a transition.
 pub struct Given {
     pub transition: Transition,
@@ -81,6 +93,7 @@ impl Given {
             previous: self.previous,
             open: self.open,
             course: self.course.as_ref(),
+            others: &Alone,
         }
     }
 }

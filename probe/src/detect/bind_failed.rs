@@ -101,8 +101,8 @@ impl Detector for BindFailed {
         }
     }
 
-    fn existing(&mut self, _at: Mono, socket: &Listed) {
-        if socket.state == State::Listen {
+    fn existing(&mut self, _at: Mono, sockets: &[Listed]) {
+        for socket in sockets.iter().filter(|socket| socket.state == State::Listen) {
             let Listed { netns, ends: Endpoints { local, .. }, ref owner, .. } = *socket;
             let listener = Listener { netns: Some(netns), local, owner: owner.clone() };
             self.listeners.insert(socket.cookie, listener);

@@ -9,8 +9,8 @@ use super::{Context, Detector, finding_of, tuples::Tuples, who};
 use crate::model::{
     Cause,
     CauseKind::{Kernel, Segment, Timer},
-    Connection, Endpoints, Errno, Finding, FindingKind, Host, Listed, Mono, Open, Owner, PortRange, Protocol,
-    State, Transition,
+    Connection, Endpoints, Errno, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner, PortRange,
+    Protocol, State, Transition,
 };
 
 /// The widest ephemeral range that is worth naming: what is below it belongs to services.
@@ -88,8 +88,8 @@ impl ConnectFailed {
     }
 
     /// Who has the four-tuple that was asked for, as the subject of a clause.
-    fn holder(&self, transition: &Transition) -> Option<String> {
-        let holder = self.tuples.holder(transition)?;
+    fn holder(&self, transition: &Transition, others: &dyn Others) -> Option<String> {
+        let holder = self.tuples.holder(transition, others)?;
         Some(match holder.left {
             None => format!("a connection of {} is", who(&holder.owner)),
             Some(left) => {
@@ -112,17 +112,17 @@ impl Detector for ConnectFailed {
         let words = words.and_then(|cause| {
             let Transition { netns, ends, ref owner, old: state, segs_out, .. } = *transition;
             let taken = cause.detail == Cause::TUPLE_IN_USE;
-            let holder = if taken { self.holder(transition) } else { None };
+            let holder = if taken { self.holder(transition, context.others) } else { None };
             self.words(&Failed { state, netns, ends, owner, cause, segs_out }, holder)
         });
-        self.tuples.observe(transition);
+        self.tuples.observe(transition, context.others);
         let (explain, cure) = words?;
         Some(Finding { cure, ..context.finding(FindingKind::ConnectFailed, explain) })
     }
 
-    fn existing(&mut self, _at: Mono, socket: &Listed) {
+    fn existing(&mut self, _at: Mono, sockets: &[Listed]) {
         if self.remembers {
-            self.tuples.existing(socket);
+            sockets.iter().for_each(|socket| self.tuples.existing(socket));
         }
     }
 

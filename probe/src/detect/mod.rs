@@ -5,6 +5,7 @@
 
 mod bind_failed;
 mod connect_failed;
+mod crowd;
 mod illegal_transition;
 mod port_sharing;
 mod self_connect;
@@ -25,8 +26,8 @@ use self::{
     simultaneous_open::SimultaneousOpen, stuck::Stuck,
 };
 use crate::model::{
-    BindFailure, Connection, Course, Edge, Finding, FindingKind, Host, Listed, Mono, Open, Owner, State,
-    Transition,
+    BindFailure, Connection, Course, Edge, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner,
+    State, Transition,
 };
 
 /// Something that looks at every transition.
@@ -34,8 +35,8 @@ pub trait Detector {
     /// Takes the next transition, and says what it shows.
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding>;
 
-    /// Takes a socket that was there before the stream began.
-    fn existing(&mut self, _at: Mono, _socket: &Listed) {}
+    /// Takes the sockets that were there before the stream began.
+    fn existing(&mut self, _at: Mono, _sockets: &[Listed]) {}
 
     /// Takes a connection of which nothing but its end was reported, and says what that alone shows.
     fn ended(&mut self, _connection: &Connection) -> Option<Finding> {
@@ -99,6 +100,8 @@ pub struct Context<'a> {
     pub open: Option<Open>,
     /// The course of that connection so far, this transition its last; `None` where it is not known yet whose it is.
     pub course: Option<&'a Course>,
+    /// All the others, this one among them.
+    pub others: &'a dyn Others,
 }
 
 impl Context<'_> {

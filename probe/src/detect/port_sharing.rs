@@ -7,17 +7,23 @@
 //! A connection older than the tracer does not say which side opened it. It counts as outgoing where nobody
 //! listened on its port when the trace began, and is named only as one that a new connection shares with.
 
-use foldhash::{HashMap, HashSet};
+use std::hash::BuildHasher as _;
 
-use super::{Context, Detector, who};
-use crate::model::{Endpoint, Finding, FindingKind, Listed, Mono, Open, Owner, Protocol, State, Transition};
+use foldhash::{HashSet, fast::RandomState};
+
+use super::{Context, Detector, crowd::Crowd, who};
+use crate::model::{
+    Endpoint, Finding, FindingKind, Listed, Mono, Open, Other, Owner, Protocol, State, Transition,
+};
 
 /// How many sharers a sentence names.
 const NAMED: usize = 3;
 
 /// Remembers the live outgoing connections of every local address and port.
 pub struct PortSharing {
-    by_place: HashMap<Place, Vec<Sharer>>,
+    hasher: RandomState,
+    /// The numbers of their sockets; the cookie, for one from the snapshot.
+    by_place: Crowd,
     /// Namespaces and the ports that were listened on in them before.
     served: HashSet<(u32, u16)>,
     /// Whether it has use for the sockets that were there before.
@@ -27,100 +33,80 @@ pub struct PortSharing {
 /// A namespace, and an address and port in it.
 type Place = (u32, Endpoint);
 
-struct Sharer {
-    /// The socket's number; its cookie, for one from the snapshot.
-    number: u64,
+/// A connection that another one shares its place with.
+struct Sharer<'a> {
     remote: Endpoint,
-    owner: Owner,
-    /// The transition that established it; `None` for one from the snapshot.
+    owner: &'a Owner,
+    /// The transition that established it; `None` for one that was there before.
     seq: Option<u64>,
-}
-
-impl Sharer {
-    fn is(&self, transition: &Transition) -> bool {
-        self.number == transition.socket.number || Some(self.number) == transition.cookie
-    }
 }
 
 impl PortSharing {
     /// One that `remembers` the sockets that were there before, for the transitions to come.
     pub fn new(remembers: bool) -> Self {
-        Self { by_place: HashMap::default(), served: HashSet::default(), remembers }
+        Self {
+            hasher: RandomState::default(),
+            by_place: Crowd::default(),
+            served: HashSet::default(),
+            remembers,
+        }
     }
 
     /// Takes in a connection that has just been established, and says whom it shares with.
     fn join(&mut self, place: Place, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        let served = self.served.contains(&(place.0, place.1.port_or_zero()));
-        let here = self.by_place.entry(place).or_insert_with(|| Vec::with_capacity(1));
+        let hash = self.hasher.hash_one(place);
         // The snapshot may have shown it between its first report and this one.
-        here.retain(|sharer| !sharer.is(transition));
+        self.by_place.remove(hash, |number| is(number, transition));
+        let served = self.served.contains(&(place.0, place.1.port_or_zero()));
         let remote = transition.ends.remote.canonical();
-        let is_other = |sharer: &&Sharer| sharer.remote != remote && (sharer.seq.is_some() || !served);
-        let others: Vec<&Sharer> = here.iter().filter(is_other).collect();
+        let others: Vec<Sharer<'_>> = self
+            .by_place
+            .at(hash)
+            .filter_map(|number| sharer(place, context.others.find(number)?))
+            .filter(|sharer| sharer.remote != remote && (sharer.seq.is_some() || !served))
+            .collect();
         let finding = (!others.is_empty()).then(|| {
             let evidence = others.iter().filter_map(|sharer| sharer.seq).chain([transition.seq]).collect();
             let explain = explain(transition, &others);
             Finding { evidence, ..context.finding(FindingKind::PortSharing, explain) }
         });
-        here.push(Sharer {
-            number: transition.socket.number,
-            remote,
-            owner: transition.owner.clone(),
-            seq: Some(transition.seq),
-        });
+        self.by_place.add(hash, transition.socket.number);
         finding
-    }
-
-    fn leave(&mut self, place: Place, transition: &Transition) {
-        if let Some(here) = self.by_place.get_mut(&place) {
-            here.retain(|sharer| !sharer.is(transition));
-            if here.is_empty() {
-                self.by_place.remove(&place);
-            }
-        }
     }
 }
 
 impl Detector for PortSharing {
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
+        let joins = transition.new == State::Established && is_outgoing(context);
         // An MPTCP socket has the ends of its first subflow.
-        if transition.protocol != Protocol::Tcp || transition.ends.local.port.is_none() {
+        let is_tcp = transition.protocol == Protocol::Tcp && transition.ends.local.port.is_some();
+        if !is_tcp || !(joins || transition.new == State::Close) {
             return None;
         }
         // Without namespaces, two of them with one loopback address would look like sharing.
         let place = (transition.netns?, transition.ends.local.canonical());
-        match transition.new {
-            State::Established if is_outgoing(context) => self.join(place, context),
-            State::Close => {
-                self.leave(place, transition);
-                None
-            }
-            _ => None,
+        if joins {
+            return self.join(place, context);
         }
+        self.by_place.remove(self.hasher.hash_one(place), |number| is(number, transition));
+        None
     }
 
-    fn existing(&mut self, _at: Mono, socket: &Listed) {
-        let local = socket.ends.local.canonical();
-        if !self.remembers || socket.protocol != Protocol::Tcp || !socket.is_full() {
-            return;
+    fn existing(&mut self, _at: Mono, sockets: &[Listed]) {
+        let has_use = |socket: &&Listed| socket.protocol == Protocol::Tcp && socket.is_full();
+        let sockets = || sockets.iter().filter(has_use).filter(|_| self.remembers);
+        let port = |socket: &Listed| (socket.netns, socket.ends.local.port_or_zero());
+        let listen = sockets().filter(|socket| socket.state == State::Listen);
+        let served: HashSet<(u32, u16)> = listen.map(port).collect();
+        // A server's port has as many as the server has connections.
+        let may_share = |socket: &&Listed| socket.state != State::SynSent && !served.contains(&port(socket));
+        for socket in sockets().filter(may_share) {
+            let place = self.hasher.hash_one((socket.netns, socket.ends.local.canonical()));
+            self.by_place.add(place, socket.cookie);
         }
-        match socket.state {
-            State::Listen => {
-                self.served.insert((socket.netns, local.port_or_zero()));
-            }
-            State::SynSent => {}
-            // Hardly any is shared.
-            _ => self.by_place.entry((socket.netns, local)).or_insert_with(|| Vec::with_capacity(1)).push(
-                Sharer {
-                    number: socket.cookie,
-                    remote: socket.ends.remote.canonical(),
-                    owner: socket.owner.clone(),
-                    seq: None,
-                },
-            ),
-        }
+        self.served = served;
     }
 
     /// Any of them may have ended unheard.
@@ -129,15 +115,30 @@ impl Detector for PortSharing {
     }
 }
 
+/// Whether the socket of that number is the transition's.
+fn is(number: u64, transition: &Transition) -> bool {
+    number == transition.socket.number || Some(number) == transition.cookie
+}
+
+/// The socket, if it is at that place.
+fn sharer(place: Place, other: Other<'_>) -> Option<Sharer<'_>> {
+    let is_there = (other.netns, other.ends.local.canonical()) == (Some(place.0), place.1);
+    is_there.then(|| Sharer {
+        remote: other.ends.remote.canonical(),
+        owner: other.owner,
+        seq: other.established(),
+    })
+}
+
 fn is_outgoing(context: &Context<'_>) -> bool {
     matches!(context.open, Some(Open::Active | Open::Simultaneous | Open::SelfConnect))
 }
 
-fn explain(transition: &Transition, others: &[&Sharer]) -> String {
+fn explain(transition: &Transition, others: &[Sharer<'_>]) -> String {
     let named: Vec<String> = others
         .iter()
         .take(NAMED)
-        .map(|sharer| format!("{} ({})", sharer.remote, who(&sharer.owner)))
+        .map(|sharer| format!("{} ({})", sharer.remote, who(sharer.owner)))
         .collect();
     let more = match others.len() - named.len() {
         0 => String::new(),

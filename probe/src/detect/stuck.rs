@@ -90,21 +90,21 @@ impl Detector for Stuck {
         None
     }
 
-    fn existing(&mut self, at: Mono, socket: &Listed) {
-        if !is_waiting(socket.protocol, socket.state) || !socket.is_full() {
-            return;
+    fn existing(&mut self, at: Mono, sockets: &[Listed]) {
+        let waits = |socket: &&Listed| is_waiting(socket.protocol, socket.state) && socket.is_full();
+        for socket in sockets.iter().filter(waits) {
+            let stay = Stay {
+                state: socket.state,
+                since: at,
+                was_there: true,
+                socket: SocketId { number: socket.cookie, generation: 0 },
+                netns: Some(socket.netns),
+                ends: socket.ends,
+                owner: socket.owner.clone(),
+                evidence: Vec::new(),
+            };
+            self.enter(socket.cookie, stay);
         }
-        let stay = Stay {
-            state: socket.state,
-            since: at,
-            was_there: true,
-            socket: SocketId { number: socket.cookie, generation: 0 },
-            netns: Some(socket.netns),
-            ends: socket.ends,
-            owner: socket.owner.clone(),
-            evidence: Vec::new(),
-        };
-        self.enter(socket.cookie, stay);
     }
 
     fn tick(&mut self, now: Mono) -> Vec<Finding> {

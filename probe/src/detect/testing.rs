@@ -1,6 +1,6 @@
 //! Transitions for tests, told as stories of sockets.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use proptest::{collection, prelude::*, sample::select};
 
@@ -8,8 +8,8 @@ use foldhash::HashMap;
 
 use super::{Context, Detector};
 use crate::model::{
-    Cause, CauseKind, Close, Connection, Course, Endpoints, Family, Finding, Known, Listed, Mono, Open,
-    Protocol, SocketId, State, Transition, is_legal,
+    Cause, CauseKind, Close, Connection, Course, Endpoints, Family, Finding, Known as How, Listed, Mono,
+    Open, Other, Others, Owner, Protocol, SocketId, State, Transition, is_legal,
     testing::{ends, owner},
 };
 
@@ -23,13 +23,28 @@ pub struct Story<D> {
     netns: Option<u32>,
     cause: Option<Cause>,
     segs_out: Option<u32>,
-    known: HashMap<u64, Socket>,
+    known: Known,
 }
 
+/// The sockets by their numbers.
+#[derive(Debug, Default)]
+struct Known(HashMap<u64, Socket>);
+
+#[derive(Debug)]
 struct Socket {
+    netns: Option<u32>,
+    ends: Endpoints,
+    owner: Arc<Owner>,
     state: Option<State>,
     open: Open,
     course: Course,
+}
+
+impl Others for Known {
+    fn find(&self, number: u64) -> Option<Other<'_>> {
+        let Socket { netns, ends, owner, course, .. } = self.0.get(&number)?;
+        Some(Other { netns: *netns, ends: *ends, owner, course: Some(course) })
+    }
 }
 
 impl<D: Detector> Story<D> {
@@ -42,7 +57,7 @@ impl<D: Detector> Story<D> {
             netns: Some(1),
             cause: Some(Cause::new(CauseKind::Kernel, "a test")),
             segs_out: None,
-            known: HashMap::default(),
+            known: Known::default(),
         }
     }
 
@@ -60,7 +75,18 @@ impl<D: Detector> Story<D> {
 
     /// Sockets that were there already.
     pub fn existing(&mut self, rows: &[Listed]) {
-        rows.iter().for_each(|row| self.detector.existing(self.now, row));
+        for row in rows {
+            let there = Socket {
+                netns: Some(row.netns),
+                ends: row.ends,
+                owner: Arc::new(row.owner.clone()),
+                state: None,
+                open: Open::Preexisting,
+                course: Course::from(row.state),
+            };
+            self.known.0.insert(row.cookie, there);
+        }
+        self.detector.existing(self.now, rows);
     }
 
     /// Time passes, and is told: what is found then.
@@ -84,7 +110,7 @@ impl<D: Detector> Story<D> {
 
     pub fn lose(&mut self) {
         self.detector.lost();
-        self.known.values_mut().for_each(|socket| socket.state = None);
+        self.known.0.values_mut().for_each(|socket| socket.state = None);
     }
 
     /// The socket goes through these states, the first one left: what is found on the way.
@@ -104,9 +130,15 @@ impl<D: Detector> Story<D> {
             (State::Listen, State::SynRecv) => Some(Open::Passive),
             _ => None,
         };
-        let fresh =
-            || Socket { state: None, open: open.unwrap_or(Open::Preexisting), course: Course::from(old) };
-        let socket = self.known.entry(number).or_insert_with(fresh);
+        let fresh = || Socket {
+            netns: transition.netns,
+            ends,
+            owner: Arc::new(transition.owner.clone()),
+            state: None,
+            open: open.unwrap_or(Open::Preexisting),
+            course: Course::from(old),
+        };
+        let socket = self.known.0.entry(number).or_insert_with(fresh);
         if open.is_some() {
             *socket = Socket { state: socket.state.filter(|_| old == State::Close), ..fresh() };
         }
@@ -114,12 +146,15 @@ impl<D: Detector> Story<D> {
             socket.open = if ends.is_self() { Open::SelfConnect } else { Open::Simultaneous };
         }
         let previous = socket.state.replace(new);
+        socket.course.enter(new);
         socket.course.pass(self.seq);
+        let socket = &self.known.0[&number];
         self.detector.observe(&Context {
             transition: &transition,
             previous,
             open: Some(socket.open),
             course: Some(&socket.course),
+            others: &self.known,
         })
     }
 
@@ -137,7 +172,7 @@ impl<D: Detector> Story<D> {
             old,
             new,
             cause: self.cause.clone(),
-            owner: owner(100, "client", Known::Exact),
+            owner: owner(100, "client", How::Exact),
             since: None,
             segs_out: self.segs_out,
         }
@@ -158,7 +193,7 @@ pub fn whole(open: Open, (local, remote): (&str, &str), path: &[State], cause: O
         close: Some(Close { at: Mono(9), cause }),
         path: path.to_vec(),
         counters: None,
-        owner: owner(100, "client", Known::Exact),
+        owner: owner(100, "client", How::Exact),
         complete: true,
     }
 }

@@ -1,10 +1,10 @@
 //! Which connection is between which ends: whose a four-tuple is that somebody else wants.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, hash::BuildHasher as _, sync::Arc, time::Duration};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, fast::RandomState};
 
-use crate::model::{Endpoints, Listed, Mono, Owner, Protocol, State, Transition};
+use crate::model::{Endpoints, Listed, Mono, Other, Others, Owner, PackedEnds, Protocol, State, Transition};
 
 /// How long TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`).
 const TIME_WAIT: Duration = Duration::from_secs(60);
@@ -15,104 +15,141 @@ const MOST_LEFT: usize = 1 << 16;
 /// The connections that there are, and those whose TIME_WAIT there may be.
 #[derive(Default)]
 pub struct Tuples {
-    by_ends: HashMap<Place, Holder>,
-    /// Those that ended, in the order of their ends.
-    left: VecDeque<(Mono, Place)>,
+    hasher: RandomState,
+    /// Who has a place, by the place's hash: the number of the socket, which knows its ends. For one from the snapshot it is
+    /// the cookie.
+    by_place: HashMap<u64, u64>,
+    /// Those of them that ended.
+    left: HashMap<u64, Left>,
+    /// The same in the order of their ends.
+    order: VecDeque<(Mono, u64)>,
 }
 
 /// A namespace, and both ends of a connection in it.
 type Place = (u32, Endpoints);
 
-/// Who has a four-tuple.
-pub struct Holder {
-    /// The socket's number; its cookie, for one from the snapshot.
-    number: u64,
-    /// Whose it is, or was.
-    pub owner: Owner,
-    /// When the connection ended, where at most a mini-socket is left of it.
-    pub left: Option<Mono>,
+/// A connection of which at most a mini-socket is left.
+struct Left {
+    at: Mono,
+    netns: u32,
+    ends: PackedEnds,
+    owner: Arc<Owner>,
 }
 
-impl Holder {
-    fn is(&self, transition: &Transition) -> bool {
-        self.number == transition.socket.number || Some(self.number) == transition.cookie
-    }
+/// Who has a four-tuple.
+pub struct Holder {
+    /// Whose it is, or was.
+    pub owner: Arc<Owner>,
+    /// When the connection ended, where at most a mini-socket is left of it.
+    pub left: Option<Mono>,
 }
 
 impl Tuples {
     /// Takes in a socket that was there before.
     pub fn existing(&mut self, row: &Listed) {
         if row.protocol == Protocol::Tcp && row.state != State::Listen && row.is_full() {
-            let holder = Holder { number: row.cookie, owner: row.owner.clone(), left: None };
-            self.by_ends.insert((row.netns, canonical(row.ends)), holder);
+            let hash = self.hash((row.netns, canonical(row.ends)));
+            self.by_place.insert(hash, row.cookie);
         }
     }
 
     /// Takes in a transition.
-    pub fn observe(&mut self, transition: &Transition) {
+    pub fn observe(&mut self, transition: &Transition, others: &dyn Others) {
         use State::{Close, Established, SynRecv, SynSent};
         // Half of them change nothing here, and to see that costs less than to tell the place.
         if !matches!(transition.edge(), (Close, SynSent) | (SynSent, SynRecv) | (_, Established | Close)) {
             return;
         }
         let Some(place) = place(transition) else { return };
-        let holder =
-            || Holder { number: transition.socket.number, owner: transition.owner.clone(), left: None };
+        let hash = self.hash(place);
         match transition.edge() {
             // It has asked for the four-tuple, which somebody else may have.
             (Close, SynSent) => {
-                self.by_ends.entry(place).or_insert_with(holder);
+                self.by_place.entry(hash).or_insert(transition.socket.number);
             }
-            (SynSent, SynRecv) | (_, Established) => {
-                self.by_ends.insert(place, holder());
+            (_, Close) => self.leave(hash, place, transition, others),
+            _ => {
+                if self.by_place.insert(hash, transition.socket.number).is_some() {
+                    self.left.remove(&hash);
+                }
             }
-            (_, Close) => self.leave(place, transition),
-            _ => {}
         }
     }
 
     /// Who else has the four-tuple that this socket wants.
-    pub fn holder(&self, transition: &Transition) -> Option<&Holder> {
-        let holder = self.by_ends.get(&place(transition)?)?;
-        let is_gone = holder.left.is_some_and(|left| transition.at.since(left) > TIME_WAIT);
-        (!is_gone && !holder.is(transition)).then_some(holder)
+    pub fn holder(&self, transition: &Transition, others: &dyn Others) -> Option<Holder> {
+        let (netns, ends) = place(transition)?;
+        let hash = self.hash((netns, ends));
+        let number = self.by_place.get(&hash).filter(|number| !is(**number, transition))?;
+        match self.left.get(&hash) {
+            Some(left) => {
+                let is_there = (left.netns, left.ends.unpack()) == (netns, ends);
+                let is_gone = transition.at.since(left.at) > TIME_WAIT;
+                (is_there && !is_gone).then(|| Holder { owner: Arc::clone(&left.owner), left: Some(left.at) })
+            }
+            None => {
+                let is_there =
+                    |other: &Other<'_>| (other.netns, canonical(other.ends)) == (Some(netns), ends);
+                let other = others.find(*number).filter(is_there)?;
+                Some(Holder { owner: Arc::clone(other.owner), left: None })
+            }
+        }
     }
 
     /// Reports were lost: any of them may have ended.
     pub fn clear(&mut self) {
-        self.by_ends.clear();
+        self.by_place.clear();
         self.left.clear();
+        self.order.clear();
     }
 
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
-        self.by_ends.is_empty() && self.left.is_empty()
+        self.by_place.is_empty() && self.left.is_empty() && self.order.is_empty()
     }
 
-    fn leave(&mut self, place: Place, transition: &Transition) {
-        let Some(holder) = self.by_ends.get_mut(&place).filter(|holder| holder.is(transition)) else {
+    fn leave(&mut self, hash: u64, (netns, ends): Place, transition: &Transition, others: &dyn Others) {
+        if !self.by_place.get(&hash).is_some_and(|number| is(*number, transition)) {
             return;
-        };
-        let sent_fin_first = matches!(transition.old, State::FinWait1 | State::FinWait2 | State::Closing);
-        if sent_fin_first && transition.cause.as_ref().is_some_and(|cause| cause.errno.is_none()) {
-            holder.left = Some(transition.at);
-            self.left.push_back((transition.at, place));
-        } else {
-            self.by_ends.remove(&place);
         }
-        self.expire(transition.at);
+        let at = transition.at;
+        let sent_fin_first = matches!(transition.old, State::FinWait1 | State::FinWait2 | State::Closing);
+        let may_stay = sent_fin_first && transition.cause.as_ref().is_some_and(|cause| cause.errno.is_none());
+        match others.find(transition.socket.number).filter(|_| may_stay) {
+            Some(Other { owner, .. }) => {
+                let left = Left { at, netns, ends: ends.into(), owner: Arc::clone(owner) };
+                self.left.insert(hash, left);
+                self.order.push_back((at, hash));
+            }
+            None => self.forget(hash),
+        }
+        self.expire(at);
     }
 
     fn expire(&mut self, now: Mono) {
-        while let Some((left, place)) = self.left.front().copied()
-            && (now.since(left) > TIME_WAIT || self.left.len() > MOST_LEFT)
+        while let Some((left, hash)) = self.order.front().copied()
+            && (now.since(left) > TIME_WAIT || self.order.len() > MOST_LEFT)
         {
-            self.left.pop_front();
-            if self.by_ends.get(&place).is_some_and(|holder| holder.left == Some(left)) {
-                self.by_ends.remove(&place);
+            self.order.pop_front();
+            if self.left.get(&hash).is_some_and(|there| there.at == left) {
+                self.forget(hash);
             }
         }
     }
+
+    fn forget(&mut self, hash: u64) {
+        self.by_place.remove(&hash);
+        self.left.remove(&hash);
+    }
+
+    fn hash(&self, place: Place) -> u64 {
+        self.hasher.hash_one(place)
+    }
+}
+
+/// Whether the socket of that number is the transition's.
+fn is(number: u64, transition: &Transition) -> bool {
+    number == transition.socket.number || Some(number) == transition.cookie
 }
 
 /// Without namespaces, two of them with the same addresses would look like one.

@@ -102,6 +102,13 @@ impl Course {
         states
     }
 
+    /// The `seq` of the first transition into that state; `None` where it was not seen.
+    #[must_use]
+    pub fn entry_into(&self, state: State) -> Option<u64> {
+        let place = self.states().into_iter().skip(1).position(|entered| entered == state)?;
+        self.seqs().get(place).copied()
+    }
+
     fn inline_states(&self) -> u32 {
         (u64::BITS - self.states.leading_zeros()).div_ceil(4)
     }
@@ -127,6 +134,9 @@ mod tests {
             prop_assert_eq!(course.states(), states.clone());
             prop_assert_eq!(course.seqs(), seqs.clone());
             prop_assert_eq!(course.first(), seqs.first().copied());
+            let entry = states.iter().skip(1).zip(&seqs).find(|(state, _)| **state == State::Closing);
+            let is_within = states.len() <= seqs.len() + 1;
+            prop_assert!(!is_within || course.entry_into(State::Closing) == entry.map(|(_, seq)| *seq));
             course.clear_transitions();
             course.pass(7);
             prop_assert_eq!((course.seqs(), course.states()), (vec![7], states));

@@ -22,7 +22,13 @@ impl Analysis {
     pub fn report(&mut self, report: &Report, out: &mut Vec<Event>) {
         let Tracked { transition, previous, ended } = self.tracker.observe(report);
         let (open, course) = self.tracker.so_far(transition.socket).unzip();
-        let context = Context { transition: &transition, previous, open: open.flatten(), course };
+        let context = Context {
+            transition: &transition,
+            previous,
+            open: open.flatten(),
+            course,
+            others: &self.tracker,
+        };
         let findings: Vec<Finding> =
             self.detectors.iter_mut().filter_map(|detector| detector.observe(&context)).collect();
         out.push(Event::Transition(transition));
@@ -57,9 +63,7 @@ impl Analysis {
     /// Sockets that were there before the stream.
     pub fn existing(&mut self, at: Mono, sockets: &[Listed]) {
         self.tracker.existing(at, sockets);
-        for detector in &mut self.detectors {
-            sockets.iter().for_each(|socket| detector.existing(at, socket));
-        }
+        self.detectors.iter_mut().for_each(|detector| detector.existing(at, sockets));
     }
 
     /// The path of a cgroup.

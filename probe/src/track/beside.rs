@@ -5,8 +5,25 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use foldhash::HashMap;
 
-use super::{Tracker, life::Life};
-use crate::model::{BindFailure, Cgroup, Errno, Listed, Mono, Owner, Reset, SocketId, State};
+use super::{Tracker, life::Life, older::Before};
+use crate::model::{BindFailure, Cgroup, Errno, Listed, Mono, Other, Others, Owner, Reset, SocketId, State};
+
+impl Others for Tracker {
+    fn find(&self, number: u64) -> Option<Other<'_>> {
+        let live = |life| {
+            let Life { owner, course, .. }: &Life = life;
+            Other { netns: life.netns.map(NonZeroU32::get), ends: life.ends(), owner, course: Some(course) }
+        };
+        if let Some(life) = self.lives.get(&number) {
+            return Some(live(life));
+        }
+        if let Some(Before { netns, ends, owner, .. }) = self.older.get(number) {
+            return Some(Other { netns: Some(*netns), ends: ends.unpack(), owner, course: None });
+        }
+        // On the fallback backend, a socket from the snapshot has another number since it was heard of.
+        self.lives.values().find(|life| life.has_cookie(number)).map(live)
+    }
+}
 
 impl Tracker {
     /// Takes in the sockets that were there when sock_diag listed them: known from here on, and never newly

@@ -142,6 +142,11 @@ impl Life {
         self.ends.unpack()
     }
 
+    /// Whether that is its cookie.
+    pub fn has_cookie(&self, cookie: u64) -> bool {
+        self.cookie.is_some_and(|own| own.get() == cookie)
+    }
+
     /// When it entered its state, where this was seen.
     pub fn entered(&self) -> Option<Mono> {
         self.entered.get()

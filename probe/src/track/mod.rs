@@ -24,12 +24,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{VecDeque, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use foldhash::HashMap;
+use foldhash::fast::RandomState;
+use indexmap::{IndexMap, map::Entry};
 
 use self::{
     call::Calls,
@@ -49,6 +47,9 @@ use crate::model::{
 /// How many closed sockets are remembered: a destroyed listener reports once more after its end, and
 /// a socket can be connected again.
 const CLOSED: usize = 1024;
+
+/// So much room for live sockets is never given back.
+const ROOM: usize = 1 << 13;
 
 /// With more sockets than this remembered, those that were not heard of since reports were lost are
 /// forgotten: some of them will have ended unheard. Without a loss, there really are so many.
@@ -71,7 +72,8 @@ pub struct Tracked {
 pub struct Tracker {
     calls: Calls,
     seq: u64,
-    lives: HashMap<u64, Life>,
+    /// Every socket that is known, by its number.
+    lives: IndexMap<u64, Life, RandomState>,
     /// Reports were lost since stale lives were last cleared out.
     gap: bool,
     /// Sockets that have ended, in the order of their ends.
@@ -91,7 +93,7 @@ impl Tracker {
         Self {
             calls: Calls::of(&host.arch),
             seq: 0,
-            lives: HashMap::default(),
+            lives: IndexMap::default(),
             gap: false,
             closed: VecDeque::new(),
             listeners: Listeners::default(),
@@ -231,7 +233,11 @@ impl Tracker {
         if self.closed.len() > CLOSED
             && let Some(number) = self.closed.pop_front()
         {
-            self.lives.remove(&number);
+            self.lives.swap_remove(&number);
+            if self.lives.capacity() > ROOM.max(4 * self.lives.len()) {
+                // There were very many for a while.
+                self.lives.shrink_to(2 * self.lives.len());
+            }
         }
         if self.lives.len() + self.older.len() > MOST && self.gap {
             self.gap = false;

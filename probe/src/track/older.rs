@@ -19,6 +19,8 @@ pub struct Older(HashMap<u64, Before>);
 /// What the snapshot says of a socket.
 #[derive(Debug)]
 pub struct Before {
+    /// The network namespace's inode number.
+    pub netns: u32,
     /// Both ends.
     pub ends: PackedEnds,
     /// Whose it is.
@@ -30,7 +32,12 @@ impl Older {
     /// Remembers one, as long as there is room.
     pub fn add(&mut self, row: &Listed, owner: Arc<Owner>) {
         if self.0.len() < MOST {
-            let before = Before { ends: row.ends.into(), owner, listens: row.state == State::Listen };
+            let before = Before {
+                netns: row.netns,
+                ends: row.ends.into(),
+                owner,
+                listens: row.state == State::Listen,
+            };
             self.0.insert(row.cookie, before);
         }
     }
