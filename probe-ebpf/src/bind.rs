@@ -19,8 +19,8 @@ use crate::{
     access::{Access, Direct, Probed},
     edge::netns,
     filter::{self, Verdict},
-    maps::emit_now,
     record::{AF_INET, AF_INET6, header, is_tcp},
+    ring::{Writers, emit_now},
     task,
 };
 
@@ -55,7 +55,7 @@ fn report(event: *const u8) -> Option<()> {
     if !is_tcp(protocol) || (family != AF_INET && family != AF_INET6) {
         return None;
     }
-    emit_now(|record: *mut BindRecord| unsafe {
+    emit_now(Writers::Several, |record: *mut BindRecord| unsafe {
         // SAFETY: a reserved record, of which every field is written.
         (&raw mut (*record).header).write(header(KIND_BIND));
         (*record).cookie = Probed::field(sk, Field::Cookie).unwrap_or(0);

@@ -21,6 +21,7 @@ mod modes;
 mod record;
 mod report;
 mod reset;
+mod ring;
 mod state;
 mod stored;
 mod task;

@@ -79,7 +79,7 @@ pub unsafe fn fill_called<E: Edge>(edge: &E, stored: Option<&Stored>, record: *m
     // SAFETY: the caller's promise.
     unsafe {
         fill(edge, stored, &raw mut (*record).transition, kind);
-        (*record).transition.syscall = task::syscall::<E::Access>();
+        (*record).transition.syscall = task::syscall();
         task::write::<E::Access>(&raw mut (*record).task);
     }
 }
@@ -104,7 +104,7 @@ pub unsafe fn fill_caller<E: Edge>(edge: &E, record: *mut ClosedRecord) {
             _ => error == 0,
         };
         if may_be_called || error == UNKNOWN_U32 {
-            (*record).transition.syscall = task::syscall::<E::Access>();
+            (*record).transition.syscall = task::syscall();
             task::write::<E::Access>(&raw mut (*record).task);
         } else {
             (&raw mut (*record).task).write(TaskRecord { tgid: 0, uid: 0, comm: [0; COMM_LEN] });

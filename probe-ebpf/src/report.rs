@@ -8,10 +8,9 @@ use probe_ebpf::{
 
 use crate::{
     edge::Edge,
-    filter,
-    maps::emit,
-    modes,
+    filter, modes,
     record::{fill, fill_called, fill_caller, fill_counters},
+    ring::emit,
     state::{CLOSE, LISTEN, SYN_RECV, Shape},
     stored::Stored,
     task,
@@ -30,7 +29,7 @@ pub fn report<E: Edge>(edge: &E) {
     if modes::summaries() && !filter::is_open() {
         // A listener has no summary, nor has what is destroyed after its end.
         if shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE {
-            emit(|record| summary(edge, stored, record));
+            emit(E::WRITERS, |record| summary(edge, stored, record));
             return;
         }
         // Where the kernel does not know whose its children are, the reader must know the listeners.
@@ -39,12 +38,12 @@ pub fn report<E: Edge>(edge: &E) {
         }
     }
     match shape {
-        Shape::Call | Shape::Child => emit(|record| opened(edge, stored, record)),
-        Shape::Closed => emit(|record| closed(edge, stored, record, KIND_CLOSED)),
+        Shape::Call | Shape::Child => emit(E::WRITERS, |record| opened(edge, stored, record)),
+        Shape::Closed => emit(E::WRITERS, |record| closed(edge, stored, record, KIND_CLOSED)),
         // SAFETY: a reserved record.
-        Shape::Plain => emit(|record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
+        Shape::Plain => emit(E::WRITERS, |record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
         // SAFETY: a reserved record.
-        Shape::Called => emit(|record| unsafe { fill_called(edge, stored, record, KIND_CALLED) }),
+        Shape::Called => emit(E::WRITERS, |record| unsafe { fill_called(edge, stored, record, KIND_CALLED) }),
     }
 }
 
@@ -100,7 +99,7 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
         fill(edge, stored, &raw mut (*record).transition, KIND_OPENED);
         let is_child = edge.old_state() == LISTEN || edge.new_state() == SYN_RECV;
         if !is_child {
-            (*record).transition.syscall = task::syscall::<E::Access>();
+            (*record).transition.syscall = task::syscall();
         }
         if let Some(stored) = stored {
             stored.copy_to_opened(record);

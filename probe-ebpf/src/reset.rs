@@ -10,9 +10,10 @@ use crate::{
     edge::netns,
     fields,
     filter::Verdict,
-    maps::{count_lost, emit, stored, stored_or_new},
+    maps::{stored, stored_or_new},
     modes,
     record::{AF_INET6, header, is_tcp},
+    ring::{Writers, count_lost, emit},
 };
 
 const TCP_TIME_WAIT: u8 = 6;
@@ -68,7 +69,7 @@ fn report(ctx: &BtfTracePointContext) -> Option<()> {
     if modes::summaries() || !is_wanted {
         return None;
     }
-    emit(|record: *mut ResetRecord| unsafe {
+    emit(Writers::Several, |record: *mut ResetRecord| unsafe {
         // SAFETY: a reserved record, of which every field is written.
         (&raw mut (*record).header).write(header(KIND_RESET));
         (*record).cookie = bpf_get_socket_cookie(sk.cast_mut().cast());

@@ -15,6 +15,7 @@ use crate::{
     modes,
     record::{AF_INET6, has_tcp_sock, is_tcp},
     report::{is_remembered, report},
+    ring::Writers,
     stored::Stored,
 };
 
@@ -62,6 +63,7 @@ impl Edge for Typed<'_> {
     type Access = Direct;
     type Context = BtfTracePointContext;
     const INHERITS: bool = true;
+    const WRITERS: Writers = Writers::Several;
 
     #[inline(always)]
     fn context(&self) -> &BtfTracePointContext {
