@@ -84,7 +84,7 @@ pub struct Session {
     transitions: Vec<Transition>,
     /// The scenario that has begun and not ended.
     playing: Option<String>,
-    /// Whether connections are followed to their ends where nobody looks at them.
+    /// Whether connections are followed to their ends, as a command's are.
     follows_to_the_end: bool,
     /// The connections that are on their way to CLOSE by their owner's will.
     closing: HashSet<SocketId>,
