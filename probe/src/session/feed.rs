@@ -158,7 +158,9 @@ impl Session {
         match event {
             Event::Transition(transition) => {
                 self.totals.transitions += 1;
-                self.follow_to_its_end(transition);
+                if self.follows_to_the_end {
+                    self.follow_to_its_end(transition);
+                }
                 // For the checks of a scenario; nothing else asks for them again.
                 if self.playing.is_some() {
                     self.transitions.push(transition.clone());

@@ -9,9 +9,9 @@ mod companion;
 mod feed;
 mod filter;
 mod follow;
+mod intake;
 mod live_host;
 mod perform;
-mod record;
 mod replay;
 mod scope;
 mod selection;
@@ -45,7 +45,7 @@ use crate::{
     model::{End, Event, Filter, FindingKind, Phase, SocketId, Transition, Verdict},
     record::Writer,
     render::Render,
-    source::{Flow, Source, SourceError},
+    source::{Source, SourceError},
 };
 
 /// Why a session cannot go on.
@@ -84,7 +84,7 @@ pub struct Session {
     transitions: Vec<Transition>,
     /// The scenario that has begun and not ended.
     playing: Option<String>,
-    /// Whether connections are followed to their ends where nobody looks at them.
+    /// Whether connections are followed to their ends, as a command's are.
     follows_to_the_end: bool,
     /// The connections that are on their way to CLOSE by their owner's will.
     closing: HashSet<SocketId>,
@@ -92,8 +92,7 @@ pub struct Session {
     found: BTreeSet<FindingKind>,
     totals: End,
     started: Instant,
-    /// Room for the source's next events, and for what is concluded from one.
-    events: Vec<Event>,
+    /// Room for what is concluded from one event.
     conclusions: Vec<Event>,
 }
 
@@ -121,7 +120,6 @@ impl Session {
             found: BTreeSet::new(),
             totals: End::default(),
             started: Instant::now(),
-            events: Vec::new(),
             conclusions: Vec::new(),
         }
     }
@@ -219,41 +217,6 @@ impl Session {
         self.show(&Event::End(end.clone()))?;
         self.flush()?;
         Ok(end)
-    }
-
-    /// Waits for the source's next events and takes them in.
-    async fn take(&mut self, source: &mut impl Source) -> Result<Flow, SessionError> {
-        if self.recording.is_some() {
-            return self.take_and_keep(source).await;
-        }
-        let mut events = std::mem::take(&mut self.events);
-        let flow = source.batch(&mut events).await;
-        // What the source delivered before an error counts.
-        self.receive_all(events)?;
-        Ok(flow?)
-    }
-
-    /// Takes in what the source has now.
-    fn drain(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
-        if self.recording.is_some() {
-            return self.drain_and_keep(source);
-        }
-        let mut events = std::mem::take(&mut self.events);
-        let drained = source.drain(&mut events);
-        self.receive_all(events)?;
-        Ok(drained?)
-    }
-
-    fn receive_all(&mut self, mut events: Vec<Event>) -> Result<(), SessionError> {
-        let lines_left = |session: &Self| !session.selector.is_full();
-        let received = events.iter_mut().try_for_each(|event| match lines_left(self) {
-            true => self.receive(event),
-            false => Ok(()),
-        });
-        events.clear();
-        self.events = events;
-        received?;
-        self.flush()
     }
 
     /// A recording that cannot be written is given up, so that the rest of the output still comes.

@@ -117,6 +117,8 @@ async fn findings_are_chosen_by_kind() {
 #[tokio::test]
 async fn connections_that_close_are_followed_to_their_end() {
     let (mut session, shown) = session(Selection::default());
+    // As a command's are.
+    session.follows_to_the_end = true;
     let events = client(1).life(&CLIENT);
     let (before, after) = events.split_at(3);
     let mut source = Memory::new([vec![ready()], before.to_vec(), after.to_vec()]);

@@ -1,4 +1,5 @@
-//! What is recorded: the ring's records as they came, and between them what they do not say.
+//! What comes from a source is taken in record by record, as it lies in the ring: nothing is put aside on the way. What is
+//! recorded of it are the records as they came, and between them what they do not say.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
@@ -10,17 +11,17 @@ use crate::{
 
 impl Session {
     /// Waits for the source's next records and events, and takes them in.
-    pub(super) async fn take_and_keep(&mut self, source: &mut impl Source) -> Result<Flow, SessionError> {
-        let mut keeper = Keeper::of(self);
-        let flow = source.hand_over(&mut keeper).await;
-        keeper.finish(flow)
+    pub(super) async fn take(&mut self, source: &mut impl Source) -> Result<Flow, SessionError> {
+        let mut intake = Intake::of(self);
+        let flow = source.hand_over(&mut intake).await;
+        intake.finish(flow)
     }
 
     /// Takes in what the source has now.
-    pub(super) fn drain_and_keep(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
-        let mut keeper = Keeper::of(self);
-        let drained = source.hand_over_rest(&mut keeper);
-        keeper.finish(drained)
+    pub(super) fn drain(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
+        let mut intake = Intake::of(self);
+        let drained = source.hand_over_rest(&mut intake);
+        intake.finish(drained)
     }
 
     /// Keeps a record that nobody looks at now, with what the host alone can say to it, and only now.
@@ -47,14 +48,14 @@ impl Session {
     }
 }
 
-/// Takes what comes from a source into a session that is recorded.
-struct Keeper<'a> {
+/// Takes what comes from a source into a session.
+struct Intake<'a> {
     session: &'a mut Session,
     /// Why no more is taken in.
     failed: Option<SessionError>,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> Intake<'a> {
     fn of(session: &'a mut Session) -> Self {
         Self { session, failed: None }
     }
@@ -68,32 +69,32 @@ impl<'a> Keeper<'a> {
         Ok(source?)
     }
 
-    fn go_on(&mut self, done: Result<(), SessionError>) -> ControlFlow<()> {
-        self.failed = done.err();
+    /// Takes in the next, if any more is wanted.
+    fn next(&mut self, take: impl FnOnce(&mut Session) -> Result<(), SessionError>) -> ControlFlow<()> {
         if self.failed.is_some() || self.session.selector.is_full() {
             return ControlFlow::Break(());
         }
+        self.failed = take(self.session).err();
         ControlFlow::Continue(())
     }
 }
 
-impl Taker for Keeper<'_> {
+impl Taker for Intake<'_> {
     fn event(&mut self, event: Event) -> ControlFlow<()> {
-        let done = self.session.feed(event);
-        self.go_on(done)
+        self.next(|session| session.feed(event))
     }
 
     fn record(&mut self, record: &Undecoded<'_>) -> ControlFlow<()> {
-        let done = if self.session.unseen.is_some() {
-            self.session.keep_unseen(record)
-        } else {
+        self.next(|session| {
+            if session.unseen.is_some() {
+                return session.keep_unseen(record);
+            }
             let mut event = record.decode();
             // What the host says to a failed bind is in the event alone, and of a record that makes no sense nothing but
             // the loss is kept.
             let is_whole = !matches!(event, Event::BindFailed(_) | Event::Lost { .. });
-            self.session.receive_and_keep(&mut event, is_whole.then_some(record.bytes()))
-        };
-        self.go_on(done)
+            session.receive_and_keep(&mut event, is_whole.then_some(record.bytes()))
+        })
     }
 
     fn has_time(&self) -> bool {
@@ -101,7 +102,6 @@ impl Taker for Keeper<'_> {
     }
 
     fn reasons(&mut self, reasons: &BTreeMap<u32, String>) -> ControlFlow<()> {
-        let done = self.session.record(|recording| recording.reasons(reasons));
-        self.go_on(done)
+        self.next(|session| session.record(|recording| recording.reasons(reasons)))
     }
 }
