@@ -10,6 +10,9 @@ use crate::fields;
 
 /// A way to read kernel memory.
 pub trait Access {
+    /// Whether it takes no helper.
+    const IS_PLAIN: bool;
+
     /// The current `struct task_struct`, in the form that this way can read.
     fn current_task() -> *const u8;
 
@@ -52,6 +55,8 @@ pub trait Access {
 pub struct Direct;
 
 impl Access for Direct {
+    const IS_PLAIN: bool = true;
+
     #[inline(always)]
     fn current_task() -> *const u8 {
         // SAFETY: takes nothing. Linux 5.11, and the BTF tracepoint's program needs 5.12.
@@ -70,6 +75,8 @@ impl Access for Direct {
 pub struct Probed;
 
 impl Access for Probed {
+    const IS_PLAIN: bool = false;
+
     #[inline(always)]
     fn current_task() -> *const u8 {
         // SAFETY: takes nothing.

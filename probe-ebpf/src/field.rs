@@ -41,6 +41,8 @@ pub enum Field {
     Shutdown,
     /// `sock_common.skc_flags`
     Flags,
+    /// `tcp_sock.tsorted_sent_queue`: a list of what is sent and not acknowledged, whose head points to itself where nothing is
+    SentQueue,
     /// `tcp_sock.bytes_sent`
     BytesSent,
     /// `tcp_sock.bytes_retrans`
@@ -59,6 +61,8 @@ pub enum Field {
     GroupLeader,
     /// `task_struct.comm`
     Comm,
+    /// `task_struct.tgid`
+    Tgid,
     /// `task_struct.flags`
     TaskFlags,
     /// `task_struct.thread_info.status` (x86): whether the system call is of the 32-bit kind, numbered otherwise

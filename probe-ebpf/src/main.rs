@@ -16,13 +16,16 @@ mod edge;
 mod fields;
 mod filter;
 mod fork;
+mod kept;
 mod maps;
 mod modes;
 mod record;
 mod report;
 mod reset;
+mod run;
 mod state;
 mod stored;
+mod table;
 mod task;
 mod tp_btf;
 

@@ -11,25 +11,36 @@ use crate::{
     filter,
     maps::emit,
     modes,
-    record::{fill, fill_called, fill_caller, fill_counters},
+    record::{copy_task, fill, fill_called, fill_caller, fill_counters},
     state::{CLOSE, LISTEN, SYN_RECV, Shape},
     stored::Stored,
-    task,
+    task::{self, Current},
 };
 
 /// Takes a transition.
 #[inline(always)]
 pub fn report<E: Edge>(edge: &E) {
     let shape = Shape::of(edge.old_state(), edge.new_state());
-    let mut stored = remember(edge, shape);
-    if !filter::passes(edge, stored.as_deref_mut()) {
+    remember(edge, shape);
+    tell(edge, shape);
+}
+
+/// Tells of the transition what is asked for. What is remembered is looked up anew: the verifier would follow each way on
+/// which that was found or made.
+#[inline(always)]
+fn tell<E: Edge>(edge: &E, shape: Shape) {
+    if !filter::passes(edge) {
         return;
     }
-    let stored = stored.as_deref();
+    let stored = || {
+        let is_kept = is_remembered() || matches!(shape, Shape::Call | Shape::Child);
+        if is_kept { edge.stored().map(|stored| &*stored) } else { None }
+    };
     // Until the reader is ready, it looks for a transition of its own.
     if modes::summaries() && !filter::is_open() {
         // A listener has no summary, nor has what is destroyed after its end.
         if shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE {
+            let stored = stored();
             emit(|record| summary(edge, stored, record));
             return;
         }
@@ -38,6 +49,7 @@ pub fn report<E: Edge>(edge: &E) {
             return;
         }
     }
+    let stored = stored();
     match shape {
         Shape::Call | Shape::Child => emit(|record| opened(edge, stored, record)),
         Shape::Closed => emit(|record| closed(edge, stored, record, KIND_CLOSED)),
@@ -66,30 +78,25 @@ pub fn is_remembered() -> bool {
 /// of a listener are, and of a socket that outlives its connection that it had one. To remember anything is the dearest
 /// part, so that a connect and the transitions after it leave nothing behind.
 #[inline(always)]
-fn remember<E: Edge>(edge: &E, shape: Shape) -> Option<&'static mut Stored> {
+fn remember<E: Edge>(edge: &E, shape: Shape) {
     match shape {
         Shape::Call => {
             let is_kept = !E::INHERITS || is_remembered() || edge.new_state() == LISTEN;
-            let stored = if is_kept { edge.stored_or_new() } else { edge.stored() }?;
-            stored.open(edge);
-            Some(stored)
-        }
-        Shape::Child => edge.stored_for_child(),
-        _ if is_remembered() => {
-            let stored = edge.stored()?;
-            stored.step(edge);
-            Some(stored)
-        }
-        Shape::Closed => {
-            if E::INHERITS
-                && !edge.is_orphaned()
-                && let Some(stored) = edge.stored_or_new()
-            {
-                stored.outlive();
+            let stored = if is_kept { edge.stored_or_new() } else { edge.stored() };
+            if let Some(stored) = stored {
+                stored.open(edge);
             }
-            None
         }
-        Shape::Plain | Shape::Called => None,
+        Shape::Child => edge.remember_child(),
+        _ if is_remembered() => {
+            if let Some(stored) = edge.stored() {
+                stored.step(edge);
+            }
+        }
+        Shape::Closed | Shape::Plain | Shape::Called => {}
+    }
+    if shape == Shape::Closed && edge.old_state() != CLOSE {
+        edge.remember_end();
     }
 }
 
@@ -105,13 +112,13 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
         if let Some(stored) = stored {
             stored.copy_to_opened(record);
         } else {
-            let is_callers = !is_child && !task::is_kernel_thread::<E::Access>();
+            let is_callers = !is_child && !Current::<E::Access>::get().is_kernel_thread();
             (*record).known = if is_callers { OWNER_EXACT } else { OWNER_UNKNOWN };
             (*record).generation = 1;
             (*record).owner_cgroup = if is_callers { task::cgroup() } else { 0 };
         }
         if stored.is_none() || (*record).known == OWNER_UNKNOWN {
-            task::write::<E::Access>(&raw mut (*record).owner);
+            Current::<E::Access>::get().write(&raw mut (*record).owner);
         }
         debug!(
             edge.context(),
@@ -127,7 +134,7 @@ fn closed<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut ClosedRecord,
     // SAFETY: a reserved record, and the tracepoint's own socket.
     unsafe {
         fill(edge, stored, &raw mut (*record).transition, kind);
-        (*record).transition.flags |= edge.resets((*record).transition.error);
+        (*record).transition.flags |= edge.resets((*record).transition.error, stored);
         fill_caller(edge, record);
         fill_counters::<E::Access>(record, edge.tcp_sock());
     }
@@ -151,6 +158,6 @@ fn summary<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut SummaryRecor
         (*record).known = OWNER_UNKNOWN;
         (*record).generation = 0;
         (*record).owner_cgroup = 0;
-        (*record).owner = (*record).closed.task;
+        copy_task(&raw mut (*record).owner, &raw const (*record).closed.task);
     }
 }

@@ -275,6 +275,16 @@ fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool)
     loader.override_global("SUMMARIES", &summaries, true);
     let selection = Selection::of(&options.filter, options.namespaces);
     selection.prepare(&options.filter, &mut loader);
+    // Of what nobody asks to follow, listeners alone are remembered.
+    let sets = if options.summaries || selection.is_active() {
+        probe_ebpf::TABLE_SETS_OF_ALL
+    } else {
+        probe_ebpf::TABLE_SETS
+    };
+    let set_bits = sets.ilog2();
+    loader.override_global("SET_BITS", &set_bits, true);
+    loader.map_max_entries("TAGS", sets);
+    loader.map_max_entries("PLACES", sets * probe_ebpf::TABLE_WAYS);
     let wakeup = u64::from(options.ring_bytes.unwrap_or(probe_ebpf::RING_BYTES)) / 4;
     loader.override_global("WAKEUP_BYTES", &wakeup, true);
     if let Some(bytes) = options.ring_bytes {
