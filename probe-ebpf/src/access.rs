@@ -10,8 +10,8 @@ use crate::fields;
 
 /// A way to read kernel memory.
 pub trait Access {
-    /// Whether it takes no helper.
-    const IS_PLAIN: bool;
+    /// Whether a read is a plain load, and so cheaper than a helper that gives the same.
+    const IS_CHEAP: bool;
 
     /// The current `struct task_struct`, in the form that this way can read.
     fn current_task() -> *const u8;
@@ -55,7 +55,7 @@ pub trait Access {
 pub struct Direct;
 
 impl Access for Direct {
-    const IS_PLAIN: bool = true;
+    const IS_CHEAP: bool = true;
 
     #[inline(always)]
     fn current_task() -> *const u8 {
@@ -75,7 +75,7 @@ impl Access for Direct {
 pub struct Probed;
 
 impl Access for Probed {
-    const IS_PLAIN: bool = false;
+    const IS_CHEAP: bool = false;
 
     #[inline(always)]
     fn current_task() -> *const u8 {

@@ -19,9 +19,9 @@ use crate::{
     access::{Access, Direct, Probed},
     edge::netns,
     filter::{self, Verdict},
-    maps::emit_now,
     record::{AF_INET, AF_INET6, header, is_tcp},
-    task::{self, Current},
+    ring::{Writers, emit_now},
+    task,
 };
 
 const SOCK_STREAM: u16 = 1;
@@ -55,7 +55,7 @@ fn report(event: *const u8) -> Option<()> {
     if !is_tcp(protocol) || (family != AF_INET && family != AF_INET6) {
         return None;
     }
-    emit_now(|record: *mut BindRecord| unsafe {
+    emit_now(Writers::Several, |record: *mut BindRecord| unsafe {
         // SAFETY: a reserved record, of which every field is written.
         (&raw mut (*record).header).write(header(KIND_BIND));
         (*record).cookie = Probed::field(sk, Field::Cookie).unwrap_or(0);
@@ -65,7 +65,7 @@ fn report(event: *const u8) -> Option<()> {
         (*record).protocol = protocol;
         (*record).family = family;
         call.fill_address(record);
-        Current::<Probed>::get().write(&raw mut (*record).task);
+        task::write::<Probed>(&raw mut (*record).task);
     });
     Some(())
 }
@@ -74,7 +74,7 @@ fn report(event: *const u8) -> Option<()> {
 #[inline(always)]
 fn caller() -> Verdict {
     let mut task = MaybeUninit::<TaskRecord>::uninit();
-    Current::<Probed>::get().write(task.as_mut_ptr());
+    task::write::<Probed>(task.as_mut_ptr());
     // SAFETY: filled.
     filter::current_task(unsafe { task.assume_init_ref() })
 }

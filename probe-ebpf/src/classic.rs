@@ -10,6 +10,7 @@ use crate::{
     maps::{stored_at, stored_or_new_at},
     record::{AF_INET6, has_tcp_sock, is_tcp},
     report::report,
+    ring::Writers,
     state::{LISTEN, SYN_RECV},
     stored::Stored,
 };
@@ -81,6 +82,7 @@ impl Edge for Formatted<'_> {
     type Access = Probed;
     type Context = TracePointContext;
     const INHERITS: bool = false;
+    const WRITERS: Writers = Writers::One;
 
     #[inline(always)]
     fn context(&self) -> &TracePointContext {

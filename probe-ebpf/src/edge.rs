@@ -6,6 +6,7 @@ use probe_ebpf::{Field, SOCKET_ORPHANED};
 use crate::{
     access::Access,
     record::IPPROTO_TCP,
+    ring::Writers,
     state::{CLOSE, LISTEN, SYN_SENT},
     stored::Stored,
 };
@@ -21,6 +22,8 @@ pub trait Edge {
     type Context: EbpfContext;
     /// Whether a listener's child has its listener's owner with it.
     const INHERITS: bool;
+    /// Who else may write into this CPU's ring meanwhile.
+    const WRITERS: Writers;
 
     fn context(&self) -> &Self::Context;
     /// The `struct sock`.

@@ -1,4 +1,4 @@
-//! The records that the kernel side writes to its ring buffer and the reader takes out of it.
+//! The records that the kernel side writes into its rings and the reader takes out of them.
 //!
 //! Both sides compile this crate, so there is one definition of every layout. All integers are in
 //! the host's byte order, ports included; addresses are in network order. A field whose value the
@@ -7,6 +7,7 @@
 
 mod asked;
 mod field;
+pub mod rings;
 
 pub use asked::{Asked, PORT_SETS, PORT_WORDS, PortSet};
 pub use field::Field;
@@ -57,9 +58,6 @@ pub const OWNER_EXACT: u32 = 1;
 pub const OWNER_LISTENER: u32 = 2;
 /// [`OpenedRecord::known`]: no owner is known.
 pub const OWNER_UNKNOWN: u32 = 0;
-
-/// The ring's size in bytes, unless the reader asks for another.
-pub const RING_BYTES: u32 = 4 << 20;
 
 /// How many sockets there are places for in each set of the kernel side's table.
 pub const TABLE_WAYS: u32 = 4;

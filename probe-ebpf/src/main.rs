@@ -22,6 +22,7 @@ mod modes;
 mod record;
 mod report;
 mod reset;
+mod ring;
 mod run;
 mod state;
 mod stored;

@@ -8,13 +8,12 @@ use probe_ebpf::{
 
 use crate::{
     edge::Edge,
-    filter,
-    maps::emit,
-    modes,
+    filter, modes,
     record::{copy_task, fill, fill_called, fill_caller, fill_counters},
+    ring::emit,
     state::{CLOSE, LISTEN, SYN_RECV, Shape},
     stored::Stored,
-    task::{self, Current},
+    task,
 };
 
 /// Takes a transition.
@@ -41,7 +40,7 @@ fn tell<E: Edge>(edge: &E, shape: Shape) {
         // A listener has no summary, nor has what is destroyed after its end.
         if shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE {
             let stored = stored();
-            emit(|record| summary(edge, stored, record));
+            emit(E::WRITERS, |record| summary(edge, stored, record));
             return;
         }
         // Where the kernel does not know whose its children are, the reader must know the listeners.
@@ -51,12 +50,12 @@ fn tell<E: Edge>(edge: &E, shape: Shape) {
     }
     let stored = stored();
     match shape {
-        Shape::Call | Shape::Child => emit(|record| opened(edge, stored, record)),
-        Shape::Closed => emit(|record| closed(edge, stored, record, KIND_CLOSED)),
+        Shape::Call | Shape::Child => emit(E::WRITERS, |record| opened(edge, stored, record)),
+        Shape::Closed => emit(E::WRITERS, |record| closed(edge, stored, record, KIND_CLOSED)),
         // SAFETY: a reserved record.
-        Shape::Plain => emit(|record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
+        Shape::Plain => emit(E::WRITERS, |record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
         // SAFETY: a reserved record.
-        Shape::Called => emit(|record| unsafe { fill_called(edge, stored, record, KIND_CALLED) }),
+        Shape::Called => emit(E::WRITERS, |record| unsafe { fill_called(edge, stored, record, KIND_CALLED) }),
     }
 }
 
@@ -107,18 +106,18 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
         fill(edge, stored, &raw mut (*record).transition, KIND_OPENED);
         let is_child = edge.old_state() == LISTEN || edge.new_state() == SYN_RECV;
         if !is_child {
-            (*record).transition.syscall = task::syscall::<E::Access>();
+            (*record).transition.syscall = task::syscall();
         }
         if let Some(stored) = stored {
             stored.copy_to_opened(record);
         } else {
-            let is_callers = !is_child && !Current::<E::Access>::get().is_kernel_thread();
+            let is_callers = !is_child && !task::is_kernel_thread::<E::Access>();
             (*record).known = if is_callers { OWNER_EXACT } else { OWNER_UNKNOWN };
             (*record).generation = 1;
             (*record).owner_cgroup = if is_callers { task::cgroup() } else { 0 };
         }
         if stored.is_none() || (*record).known == OWNER_UNKNOWN {
-            Current::<E::Access>::get().write(&raw mut (*record).owner);
+            task::write::<E::Access>(&raw mut (*record).owner);
         }
         debug!(
             edge.context(),

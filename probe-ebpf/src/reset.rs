@@ -11,10 +11,11 @@ use crate::{
     fields,
     filter::Verdict,
     kept::{kept, last_kept},
-    maps::{count_lost, emit, stored_or_new},
+    maps::stored_or_new,
     modes,
     record::{AF_INET6, header, is_tcp},
     report::is_remembered,
+    ring::{Writers, count_lost, emit},
 };
 
 const TCP_TIME_WAIT: u8 = 6;
@@ -70,7 +71,7 @@ fn report(ctx: &BtfTracePointContext) -> Option<()> {
     if modes::summaries() || !is_wanted {
         return None;
     }
-    emit(|record: *mut ResetRecord| unsafe {
+    emit(Writers::Several, |record: *mut ResetRecord| unsafe {
         // SAFETY: a reserved record, of which every field is written.
         (&raw mut (*record).header).write(header(KIND_RESET));
         (*record).cookie = bpf_get_socket_cookie(sk.cast_mut().cast());

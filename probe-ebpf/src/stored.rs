@@ -7,13 +7,12 @@ use probe_ebpf::{
 };
 
 use crate::{
-    access::Access,
     edge::Edge,
     filter::{self, Verdict},
     modes,
     record::copy_task,
     state::{CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LAST_ACK, SYN_RECV, SYN_SENT},
-    task::{self, Current},
+    task,
 };
 
 /// Bit 1 of `sk_shutdown`: our side will send no more.
@@ -145,7 +144,7 @@ impl Stored {
     pub fn open<E: Edge>(&mut self, edge: &E) {
         self.generation += 1;
         self.begin(edge);
-        self.claim(&Current::<E::Access>::get());
+        self.claim::<E>();
     }
 
     /// A listener's child appears, with what was remembered of the listener (see [`Edge::stored_for_child`]).
@@ -221,10 +220,9 @@ impl Stored {
         if self.known == EXACT || !self.is_owners_call(edge, shuts) {
             return;
         }
-        let current = Current::<E::Access>::get();
-        if current.process() != 0 {
+        if task::process::<E::Access>() != 0 {
             let before = self.owner_fits;
-            self.claim(&current);
+            self.claim::<E>();
             // A socket that was asked for stays so, whoever it has passed to: the reader holds it so, too. Of
             // one that passed undecided, the reader alone knows whether it was.
             if before == Verdict::Fits || (before, self.owner_fits) == (Verdict::Undecided, Verdict::Other) {
@@ -262,8 +260,8 @@ impl Stored {
 
     /// Makes the task on the CPU the owner. A kernel thread acts for somebody: where that is known it stays.
     #[inline(always)]
-    fn claim<A: Access>(&mut self, current: &Current<A>) {
-        if current.is_kernel_thread() {
+    fn claim<E: Edge>(&mut self) {
+        if task::is_kernel_thread::<E::Access>() {
             if self.known != EXACT {
                 self.known = UNKNOWN;
                 self.owner_fits = Verdict::Undecided;
@@ -272,7 +270,7 @@ impl Stored {
         }
         self.known = EXACT;
         self.cgroup = task::cgroup();
-        current.write(&raw mut self.owner);
+        task::write::<E::Access>(&raw mut self.owner);
         self.owner_fits = filter::current_task(&self.owner);
     }
 

@@ -16,6 +16,7 @@ use crate::{
     modes,
     record::{AF_INET6, has_tcp_sock, is_tcp},
     report::{is_remembered, report},
+    ring::Writers,
     run::Run,
     state::LISTEN,
     stored::Stored,
@@ -79,6 +80,7 @@ impl Edge for Typed<'_> {
     type Access = Direct;
     type Context = BtfTracePointContext;
     const INHERITS: bool = true;
+    const WRITERS: Writers = Writers::Several;
 
     #[inline(always)]
     fn context(&self) -> &BtfTracePointContext {

@@ -105,7 +105,7 @@ pub fn comm(text: OsString) -> Result<Name, String> {
 /// The largest ring: its size is a power of two in 32 bits.
 const LARGEST_RING: u64 = 1 << 31;
 
-/// The size of the ring, with which BPF asks for a power of two of whole pages.
+/// The size of the rings: positions in one are told by their bits, and its chunks are pages.
 pub fn ring_size(text: &str) -> Result<u32, String> {
     let bytes = bytes(text)
         .ok_or_else(|| format!("`{text}` is no size: write it in bytes, or like 64KiB or 4MiB"))?;

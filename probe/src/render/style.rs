@@ -56,11 +56,17 @@ impl Tone {
 
 impl Style {
     /// Writes text, which has to be safe for a terminal, in this tone.
-    pub fn paint(self, tone: Tone, text: &str, out: &mut dyn Write) -> io::Result<()> {
-        match tone.colour() {
-            Some(colour) if self.colour => write!(out, "\x1b[38;5;{colour}m{text}\x1b[39m"),
-            None if self.colour && tone == Tone::Heading => write!(out, "\x1b[1m{text}\x1b[0m"),
-            _ => out.write_all(text.as_bytes()),
-        }
+    pub fn paint(self, tone: Tone, text: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        let parts: [&[u8]; 5] = match tone.colour() {
+            // Each of them has one digit.
+            Some(colour) if self.colour => {
+                [b"\x1b[38;5;", &[b'0' + colour], b"m", text.as_bytes(), b"\x1b[39m"]
+            }
+            None if self.colour && tone == Tone::Heading => {
+                [b"\x1b[1m", b"", b"", text.as_bytes(), b"\x1b[0m"]
+            }
+            _ => return out.write_all(text.as_bytes()),
+        };
+        parts.into_iter().try_for_each(|part| out.write_all(part))
     }
 }

@@ -8,9 +8,11 @@ mod fold;
 pub(super) mod grid;
 mod live;
 mod parts;
+mod pen;
 mod section;
 #[cfg(test)]
 mod tests;
+mod text;
 mod totals;
 mod transitions;
 pub(super) mod words;

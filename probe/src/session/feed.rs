@@ -76,7 +76,7 @@ impl Session {
             }
             Event::Remains(_) => self.draw(None, |_, out| out.push(event.clone())),
             Event::Filter(filter) => {
-                self.selector.subject((**filter).clone());
+                self.selector.subject(filter);
                 Ok(())
             }
             Event::Existing { at, sockets } => {

@@ -34,11 +34,11 @@ pub(super) struct Selector {
 impl Selector {
     pub fn new(selection: Selection) -> Self {
         let Selection { filter, view, kinds, lines } = selection;
-        Self { subject: None, exact: Exact::new(filter), view, kinds, lines_left: lines }
+        Self { subject: None, exact: Exact::new(&filter), view, kinds, lines_left: lines }
     }
 
     /// The stream is about these sockets.
-    pub fn subject(&mut self, filter: Filter) {
+    pub fn subject(&mut self, filter: &Filter) {
         self.subject = Some(Exact::new(filter));
     }
 

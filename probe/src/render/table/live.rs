@@ -11,17 +11,24 @@ mod stamp;
 mod tally;
 #[cfg(test)]
 mod tests;
-mod text;
 
 use std::io::{self, Write};
 
-use self::{column::Layout, line::Row, row::Stayed, stamp::Stamps, tally::Tally};
+use self::{
+    column::Layout,
+    line::{Line, Row},
+    row::Stayed,
+    stamp::Stamps,
+    tally::Tally,
+};
 use super::{
     super::{
         style::{Style, Tone},
         view::{TimeFormat, View},
     },
     grid::paragraph,
+    pen::Pen,
+    text,
     words::{self, Marks},
 };
 use crate::model::{Event, Finding, Host, Mono, Remains};
@@ -40,6 +47,10 @@ pub struct Live {
     tally: Tally,
     /// What is right above.
     above: Above,
+    /// The time of the line that is written…
+    time: Pen,
+    /// …and the line.
+    line: Line,
 }
 
 /// What the next line follows.
@@ -64,6 +75,8 @@ impl Live {
             marks: Marks::default(),
             tally: Tally::default(),
             above: Above::Other,
+            time: Pen::default(),
+            line: Line::default(),
         }
     }
 
@@ -131,7 +144,7 @@ impl Live {
         if self.above != Above::Lines {
             self.above = Above::Lines;
             writeln!(out)?;
-            line::header(&self.layout, self.style, self.stamps.name(), out)?;
+            self.line.header(&self.layout, self.style, self.stamps.name(), out)?;
         }
         match self.stamps.new_date(at) {
             Some(date) => {
@@ -142,22 +155,22 @@ impl Live {
         }
     }
 
-    /// The time of the next line. When the trace has gone on for so long that its column has no room for
-    /// that, the columns are laid out anew.
-    fn stamp(&mut self, at: Mono) -> String {
-        let time = self.stamps.stamp(at);
-        let indent = self.layout.indent();
-        if indent > 0 && indent < time.len() + column::GAP {
-            self.layout = Layout::of(self.view, self.style.width, time.len());
+    /// Writes the time of the next line into its place. When the trace has gone on for so long that its column has
+    /// no room for that, the columns are laid out anew.
+    fn stamp(&mut self, at: Mono) {
+        self.time.clear();
+        self.stamps.stamp(at, &mut self.time);
+        let (indent, width) = (self.layout.indent(), self.time.text().len());
+        if indent > 0 && indent < width + column::GAP {
+            self.layout = Layout::of(self.view, self.style.width, width);
             self.interrupt();
         }
-        time
     }
 
     fn row(&mut self, at: Mono, row: &impl Row, out: &mut dyn Write) -> io::Result<()> {
-        let time = self.stamp(at);
+        self.stamp(at);
         self.head(at, out)?;
-        line::write(&self.layout, self.style, &time, row, out)
+        self.line.row(&self.layout, self.style, self.time.text(), row, out)
     }
 
     fn remains(&mut self, remains: &Remains, out: &mut dyn Write) -> io::Result<()> {
@@ -167,11 +180,11 @@ impl Live {
 
     /// A sentence that stands out, and its cure.
     fn finding(&mut self, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
-        let time = self.stamp(finding.at);
+        self.stamp(finding.at);
         self.head(finding.at, out)?;
         let indent = self.layout.indent();
         if indent > 0 {
-            self.style.paint(Tone::Faint, &format!("{time:>0$}", indent - column::GAP), out)?;
+            self.style.paint(Tone::Faint, &format!("{:>1$}", self.time.text(), indent - column::GAP), out)?;
             write!(out, "{:1$}", "", column::GAP)?;
         }
         let kind = finding.kind.name();
@@ -211,7 +224,7 @@ impl Live {
     /// A text among the lines; before the first of them, above the columns' names.
     fn remark(&mut self, tone: Tone, said: &str, out: &mut dyn Write) -> io::Result<()> {
         if self.above == Above::Lines {
-            return line::below(&self.layout, self.style, &line::Cell::new(tone, said), out);
+            return line::below(&self.layout, self.style, tone, &text::shut(text::safe(said)), out);
         }
         if self.above == Above::Other {
             self.above = Above::Remark;

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use crate::model::{Cause, CauseKind, Connection, Endpoints, Known, Mono, Owner, SocketId};
 
-use super::super::style::Tone;
+use super::{super::style::Tone, pen::Pen};
 
 /// Milliseconds with their thousandths.
 pub fn milliseconds(from: Mono, to: Mono) -> String {
-    let micros = to.since(from).as_micros();
-    format!("{}.{:03}", micros / 1_000, micros % 1_000)
+    Pen::text_of(|pen| pen.milliseconds(from, to))
 }
 
 /// A duration in three figures or so.
@@ -20,40 +19,6 @@ pub fn span(duration: Duration) -> String {
         10_000..1_000_000 => format!("{} ms", micros / 1_000),
         _ => format!("{:.2} s", duration.as_secs_f64()),
     }
-}
-
-/// A duration in three figures, from microseconds to days.
-pub fn lasted(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0 if duration.as_micros() < 1_000 => format!("{} µs", duration.as_micros()),
-        0 => figures(duration.as_micros() as f64 / 1e3, "ms"),
-        1..60 => figures(duration.as_millis() as f64 / 1e3, "s"),
-        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
-    }
-}
-
-/// A number of bytes in three figures.
-pub fn bytes(bytes: u64) -> String {
-    let mut number = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB", "TB"] {
-        if number < 999.5 {
-            return if unit == "B" { format!("{bytes} B") } else { figures(number, unit) };
-        }
-        number /= 1e3;
-    }
-    figures(number, "PB")
-}
-
-fn figures(number: f64, unit: &str) -> String {
-    let digits = match number {
-        ..9.995 => 2,
-        ..99.95 => 1,
-        _ => 0,
-    };
-    format!("{number:.digits$} {unit}")
 }
 
 /// A number with its thousands apart, and what it counts.
@@ -77,15 +42,19 @@ pub fn number(number: u64) -> String {
 /// What happened, with the error that the socket reports; a dash where it is unknown.
 pub fn cause(cause: Option<&Cause>) -> (Tone, String) {
     let Some(cause) = cause else { return (Tone::Faint, "–".to_owned()) };
-    let tone = match cause.kind {
+    let errno = cause.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
+    (tone(cause), format!("{}{errno}", cause.detail))
+}
+
+/// By whose doing it happened, or that it is an error.
+pub fn tone(cause: &Cause) -> Tone {
+    match cause.kind {
         _ if cause.errno.is_some() => Tone::Bad,
         CauseKind::Call => Tone::Plain,
         CauseKind::Segment => Tone::Segment,
         CauseKind::Timer => Tone::Timer,
         CauseKind::Kernel => Tone::Kernel,
-    };
-    let errno = cause.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
-    (tone, format!("{}{errno}", cause.detail))
+    }
 }
 
 /// Both ends; of a listener, its own.
@@ -115,11 +84,17 @@ pub fn socket(socket: SocketId) -> String {
 
 /// The process, with a mark for what is not known exactly.
 pub fn owner(owner: &Owner) -> (Tone, String) {
-    match owner.known {
-        Known::Exact => (Tone::Plain, owner.to_string()),
-        Known::Listener => (Tone::Plain, format!("{owner}*")),
-        Known::Seen => (Tone::Faint, format!("{owner}?")),
-        Known::Unknown => (Tone::Faint, owner.to_string()),
+    let (tone, mark) = mark(owner.known);
+    (tone, format!("{owner}{mark}"))
+}
+
+/// What stands behind an owner that is known so.
+pub fn mark(known: Known) -> (Tone, &'static str) {
+    match known {
+        Known::Exact => (Tone::Plain, ""),
+        Known::Listener => (Tone::Plain, "*"),
+        Known::Seen => (Tone::Faint, "?"),
+        Known::Unknown => (Tone::Faint, ""),
     }
 }
 
@@ -179,29 +154,5 @@ mod tests {
         assert_eq!(span(Duration::from_micros(3_210)), "3.2 ms");
         assert_eq!(span(Duration::from_micros(112_900)), "112 ms");
         assert_eq!(span(Duration::from_millis(1_842)), "1.84 s");
-        for (micros, text) in [
-            (0, "0 µs"),
-            (999, "999 µs"),
-            (3_210, "3.21 ms"),
-            (999_999, "1000 ms"),
-            (1_842_311, "1.84 s"),
-            (59_990_000, "60.0 s"),
-            (754_000_000, "12m34s"),
-            (11_100_000_000, "3h05m"),
-            (180_000_000_000, "2d02h"),
-        ] {
-            assert_eq!(lasted(Duration::from_micros(micros)), text);
-        }
-        for (number, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1_000, "1.00 kB"),
-            (12_345, "12.3 kB"),
-            (999_499, "999 kB"),
-            (999_500, "1.00 MB"),
-            (u64::MAX, "18447 PB"),
-        ] {
-            assert_eq!(bytes(number), text);
-        }
     }
 }

@@ -2,11 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
-
+use super::sets::{Networks, Ports, Sets};
 use crate::model::{
-    Cgroup, Connection, Endpoint, Endpoints, Event, Family, Filter, Finding, Listed, PortRange, Protocol,
-    SocketId, State, Task, Transition,
+    Cgroup, Connection, Endpoint, Endpoints, Event, Family, Finding, Listed, Protocol, SocketId, State, Task,
+    Transition,
 };
 
 /// Whether a socket is meant.
@@ -29,8 +28,9 @@ impl Fit {
         self.max(other)
     }
 
-    fn of(known: bool) -> Self {
-        if known { Self::Yes } else { Self::No }
+    /// It is known whether it fits.
+    pub fn of(fits: bool) -> Self {
+        if fits { Self::Yes } else { Self::No }
     }
 }
 
@@ -173,30 +173,30 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether everything but the owner fits.
-    pub fn fit(&self, filter: &Filter) -> Fit {
+    pub fn fit(&self, sought: &Sets) -> Fit {
         let Endpoints { local, remote } = self.ends;
         // A port that is asked of a bind(2), or that a connect(2) goes out from, may be the kernel's to pick.
-        let local_port = |wanted: &[PortRange]| port(local, wanted, Fit::Unknown);
-        let remote_port = |wanted: &[PortRange]| port(remote, wanted, self.unknown_peer());
+        let local_port = |wanted: &Ports| port(local, wanted, Fit::Unknown);
+        let remote_port = |wanted: &Ports| port(remote, wanted, self.unknown_peer());
         [
             // What the kernel does not tell at all is no reason to leave a socket out.
-            any(&filter.netns, |wanted| Fit::of(self.netns.is_none_or(|netns| wanted.contains(&netns)))),
-            any(&filter.families, |wanted| Fit::of(wanted.contains(&self.family))),
-            any(&filter.protocols, |wanted| {
+            any(&sought.netns, |wanted| Fit::of(self.netns.is_none_or(|netns| wanted.contains(&netns)))),
+            any(&sought.families, |wanted| Fit::of(wanted.contains(&self.family))),
+            any(&sought.protocols, |wanted| {
                 Fit::of(self.protocol.is_none_or(|protocol| wanted.contains(&protocol)))
             }),
-            any(&filter.local_ports, local_port),
-            any(&filter.remote_ports, remote_port),
-            any(&filter.ports, |wanted| local_port(wanted).or(remote_port(wanted))),
-            any(&filter.networks, |wanted| self.addr(local, wanted).or(self.addr(remote, wanted))),
+            any(&sought.local_ports, local_port),
+            any(&sought.remote_ports, remote_port),
+            any(&sought.ports, |wanted| local_port(wanted).or(remote_port(wanted))),
+            any(&sought.networks, |wanted| self.addr(local, wanted).or(self.addr(remote, wanted))),
         ]
         .into_iter()
         .fold(Fit::Yes, Fit::and)
     }
 
-    fn addr(&self, end: Endpoint, wanted: &[IpNet]) -> Fit {
+    fn addr(&self, end: Endpoint, wanted: &Networks) -> Fit {
         let addr = end.addr.to_canonical();
-        if wanted.iter().any(|net| net.contains(&addr)) {
+        if wanted.contain(addr) {
             return Fit::Yes;
         }
         if addr.is_unspecified() { self.unknown_peer() } else { Fit::No }
@@ -207,16 +207,13 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn port(end: Endpoint, wanted: &[PortRange], unknown: Fit) -> Fit {
-    match end.port {
-        Some(port) => Fit::of(wanted.iter().any(|range| range.contains(&port.get()))),
-        None => unknown,
-    }
+fn port(end: Endpoint, wanted: &Ports, unknown: Fit) -> Fit {
+    end.port.map_or(unknown, |port| Fit::of(wanted.contains(port.get())))
 }
 
 /// A kind of filter without entries means everything.
-fn any<T>(wanted: &[T], fit: impl FnOnce(&[T]) -> Fit) -> Fit {
-    if wanted.is_empty() { Fit::Yes } else { fit(wanted) }
+fn any<S>(wanted: &Option<S>, fit: impl FnOnce(&S) -> Fit) -> Fit {
+    wanted.as_ref().map_or(Fit::Yes, fit)
 }
 
 /// The other end of a socket that has none.

@@ -6,6 +6,7 @@
 
 mod facts;
 mod owners;
+mod sets;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use foldhash::HashMap;
 use self::{
     facts::{Facts, Fit},
     owners::Owners,
+    sets::Sets,
 };
 use crate::model::{Event, Filter, Listed, SocketId};
 
@@ -33,7 +35,7 @@ const MOST: usize = if cfg!(test) { 8 } else { 1 << 18 };
 /// The filter, with what it has decided.
 #[derive(Debug)]
 pub struct Exact {
-    filter: Filter,
+    sought: Sets,
     /// The filter has nothing in it.
     is_open: bool,
     owners: Owners,
@@ -50,10 +52,10 @@ pub struct Exact {
 impl Exact {
     /// The filter, at the beginning of a stream.
     #[must_use]
-    pub fn new(filter: Filter) -> Self {
+    pub fn new(filter: &Filter) -> Self {
         Self {
             is_open: filter.is_empty(),
-            filter,
+            sought: Sets::of(filter),
             owners: Owners::default(),
             shown: HashMap::default(),
             closed: VecDeque::new(),
@@ -96,7 +98,7 @@ impl Exact {
     /// Whether a socket that was there already may be meant, whoever has it: that is known at its reports.
     #[must_use]
     pub fn may_mean(&self, row: &Listed) -> bool {
-        Facts::of_listed(row).fit(&self.filter) != Fit::No
+        Facts::of_listed(row).fit(&self.sought) != Fit::No
     }
 
     /// Reports were lost, perhaps of the end of sockets that are remembered.
@@ -106,27 +108,25 @@ impl Exact {
     }
 
     fn decide(&mut self, facts: &Facts<'_>, owner_fits: Option<bool>) -> Fit {
-        let owner = self.owners.fit(&self.filter, facts, owner_fits);
-        let fit = match facts.socket.and_then(|socket| self.shown.get_mut(&socket)) {
-            Some(heard) => {
-                *heard = self.losses;
-                Fit::Yes
+        let owner = self.owners.fit(&self.sought, facts, owner_fits);
+        if let Some(heard) = facts.socket.and_then(|socket| self.shown.get_mut(&socket)) {
+            *heard = self.losses;
+        } else {
+            let fit = owner.and(facts.fit(&self.sought));
+            if fit != Fit::Yes {
+                return fit;
             }
-            None => owner.and(facts.fit(&self.filter)),
-        };
-        if fit == Fit::Yes
-            && let Some(socket) = facts.socket
-        {
-            self.remember(socket, facts.is_end);
+            self.shown.extend(facts.socket.map(|socket| (socket, self.losses)));
         }
-        fit
+        if facts.is_end {
+            self.closed.extend(facts.socket);
+        }
+        self.forget();
+        Fit::Yes
     }
 
-    fn remember(&mut self, socket: SocketId, is_end: bool) {
-        self.shown.insert(socket, self.losses);
-        if is_end {
-            self.closed.push_back(socket);
-        }
+    /// Forgets what need not be remembered any more.
+    fn forget(&mut self) {
         if self.closed.len() > CLOSED
             && let Some(oldest) = self.closed.pop_front()
         {

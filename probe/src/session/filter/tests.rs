@@ -1,6 +1,7 @@
 //! Which sockets are shown: by their ends, and when.
 
 mod owners;
+mod sets;
 
 use std::{iter, net::SocketAddr};
 
@@ -34,7 +35,7 @@ struct Told {
 impl Told {
     fn to(filter: Filter) -> Self {
         let owner = owner(100, "client", "/a/b");
-        Self { exact: Exact::new(filter), seq: 0, first: None, number: 1, owner, kernels_word: None }
+        Self { exact: Exact::new(&filter), seq: 0, first: None, number: 1, owner, kernels_word: None }
     }
 
     /// Another socket.
@@ -190,7 +191,7 @@ fn of_events_that_come_together_the_latest_decides() {
     let mut told = Told::to(Filter::default());
     let mut together = told.transition(ends("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent);
     together.extend(told.transition(ends("10.0.0.1:5", "10.0.0.2:80"), State::SynSent, State::Close));
-    Exact::new(filter).admit(&mut together, Some(1), None);
+    Exact::new(&filter).admit(&mut together, Some(1), None);
     assert_eq!(shown(&together), ["CLOSE→SYN_SENT", "SYN_SENT→CLOSE"]);
 }
 
@@ -239,7 +240,7 @@ fn a_finding_without_a_socket_is_judged_by_itself() {
 #[test]
 fn what_is_about_no_socket_is_shown() {
     let mut events = vec![Event::Lost { count: 1, place: "ring".to_owned() }];
-    Exact::new(Filter { pids: vec![1], ..Filter::default() }).admit(&mut events, None, None);
+    Exact::new(&Filter { pids: vec![1], ..Filter::default() }).admit(&mut events, None, None);
     assert_eq!(events.len(), 1);
 }
 
@@ -278,7 +279,7 @@ fn memory_is_bounded_where_ends_were_lost() {
 
 #[test]
 fn of_what_was_there_everything_that_may_be_meant_is_awaited() {
-    let exact = Exact::new(Filter { remote_ports: vec![443..=443], pids: vec![1], ..Filter::default() });
+    let exact = Exact::new(&Filter { remote_ports: vec![443..=443], pids: vec![1], ..Filter::default() });
     let row = |state, remote| listed(7, state, "10.0.0.1:5000", remote);
     assert!(exact.may_mean(&row(State::Established, "10.0.0.2:443")));
     assert!(exact.may_mean(&row(State::Listen, "0.0.0.0:0")), "its children may be");

@@ -17,6 +17,7 @@ use super::{
     format::{FORK, FREE, Format, FormatError, TRANSITION},
     loader,
     resets::{self, Resets},
+    ring::Size,
     select::{self, Selection},
 };
 use crate::{
@@ -49,7 +50,7 @@ pub fn transition(backend: Backend) -> &'static str {
 pub struct LiveOptions {
     /// Which tracepoint; `None` takes the better one that works.
     pub backend: Option<Backend>,
-    /// The ring's size; `None` is the program's own.
+    /// The size of all rings together; `None` is the program's own.
     pub ring_bytes: Option<u32>,
     /// Leaves the kernel's type information aside, as on a host that has none.
     pub without_btf: bool,
@@ -162,6 +163,8 @@ pub struct Loaded {
     pub off: Vec<String>,
     /// The names of the reasons for resets.
     pub reasons: Reasons,
+    /// How large the rings are.
+    pub rings: Size,
 }
 
 /// Attaches the best program that this kernel takes.
@@ -170,15 +173,16 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
     if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
         debug!("RLIMIT_MEMLOCK stays: {error}");
     }
+    let rings = Size::of(options.ring_bytes).map_err(LiveError::Ring)?;
     let loaded = match options.backend {
-        Some(Backend::TpBtf) => load_btf(options),
-        Some(Backend::Tracepoint) => load_classic(options, None),
-        None => load_btf(options).or_else(|error| {
+        Some(Backend::TpBtf) => load_btf(options, rings),
+        Some(Backend::Tracepoint) => load_classic(options, rings, None),
+        None => load_btf(options, rings).or_else(|error| {
             if is_permission(&error) {
                 return Err(error);
             }
             info!("no BTF tracepoint: {error}");
-            load_classic(options, Some(&error))
+            load_classic(options, rings, Some(&error))
                 .map_err(|classic| LiveError::Backends(format!("{error}; and the fallback: {classic}")))
         }),
     };
@@ -190,7 +194,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
     })
 }
 
-fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
+fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     let btf = types_of_kernel(options)?;
     let mut fields = Fields::none();
     fields.add_types(&btf);
@@ -204,10 +208,10 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
     drop(btf);
     let types = aya::Btf::parse(&tracepoints, Endianness::default())
         .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))?;
-    let mut ebpf = load_object(options, &mut fields, resets.watched())?;
+    let mut ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
     if !resets.watch(&mut ebpf, &types) {
         // The programs take every RST to be marked: they have to be told otherwise.
-        ebpf = load_object(options, &mut fields, resets.watched())?;
+        ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
     }
     attach_transitions(&mut ebpf, [TYPED, NESTED], &types).map_err(|error| {
         debug!("{error}");
@@ -218,11 +222,15 @@ fn load_btf(options: &LiveOptions) -> Result<Loaded, LiveError> {
     resets.report(&mut ebpf, &types);
     let (reasons, resets_off) = resets.finish();
     let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
-    Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons })
+    Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons, rings })
 }
 
 /// `instead_of` is why the better backend failed.
-fn load_classic(options: &LiveOptions, instead_of: Option<&LiveError>) -> Result<Loaded, LiveError> {
+fn load_classic(
+    options: &LiveOptions,
+    rings: Size,
+    instead_of: Option<&LiveError>,
+) -> Result<Loaded, LiveError> {
     // Type information is welcome here but not needed.
     let mut fields = Fields::none();
     match types_of_kernel(options) {
@@ -237,10 +245,10 @@ fn load_classic(options: &LiveOptions, instead_of: Option<&LiveError>) -> Result
     let mut off: Vec<_> = why.into_iter().chain(missing(&fields, &[by_port])).collect();
     off.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
     let binds = Binds::prepare(options, &mut fields);
-    let mut ebpf = load_object(options, &mut fields, false)?;
+    let mut ebpf = load_object(options, &mut fields, false, rings)?;
     attach_classic(&mut ebpf, CLASSIC, &TRANSITION)?;
     off.extend(binds.attach(&mut ebpf));
-    Ok(Loaded { ebpf, backend: Backend::Tracepoint, off, reasons: Reasons::default() })
+    Ok(Loaded { ebpf, backend: Backend::Tracepoint, off, reasons: Reasons::default(), rings })
 }
 
 /// What the reports will lack, in one line.
@@ -258,7 +266,12 @@ fn types_of_kernel(options: &LiveOptions) -> Result<Btf, LiveError> {
 
 /// Loads the object, with everything attached that both backends need. `watches_resets` says whether every RST
 /// that comes is marked in its socket's storage.
-fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool) -> Result<Ebpf, LiveError> {
+fn load_object(
+    options: &LiveOptions,
+    fields: &mut Fields,
+    watches_resets: bool,
+    rings: Size,
+) -> Result<Ebpf, LiveError> {
     let watches_resets = u8::from(watches_resets);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
     if options.namespaces && !fields.has(Field::NetInode) {
@@ -285,11 +298,7 @@ fn load_object(options: &LiveOptions, fields: &mut Fields, watches_resets: bool)
     loader.override_global("SET_BITS", &set_bits, true);
     loader.map_max_entries("TAGS", sets);
     loader.map_max_entries("PLACES", sets * probe_ebpf::TABLE_WAYS);
-    let wakeup = u64::from(options.ring_bytes.unwrap_or(probe_ebpf::RING_BYTES)) / 4;
-    loader.override_global("WAKEUP_BYTES", &wakeup, true);
-    if let Some(bytes) = options.ring_bytes {
-        loader.map_max_entries("EVENTS", bytes);
-    }
+    rings.prepare(&mut loader);
     let mut ebpf = loader.load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel")))?;
     select::fill(&options.filter, &mut ebpf)?;
     // Until the reader has found itself.

@@ -19,8 +19,7 @@ use aya::{
     maps::{MapData, PerCpuArray},
 };
 
-use super::LiveError;
-use crate::model::Event;
+use super::{LiveError, losses::Gap};
 
 /// What a program's fdinfo calls the count.
 const COUNT: &str = "recursion_misses:";
@@ -50,12 +49,12 @@ impl Misses {
 
     /// What has been missed since this was asked last, to be told somewhere before what comes next. `settles`: what had been
     /// passed over at this question has been taken by the second program by now, if it is, and is told at once.
-    pub fn lost(&mut self, settles: bool) -> io::Result<Option<Event>> {
+    pub fn lost(&mut self, settles: bool) -> io::Result<Option<Gap>> {
         let mut missed = self.new_ones()?;
         if settles {
             missed += self.new_ones()?;
         }
-        Ok((missed > 0).then(|| Event::Lost { count: missed, place: "kernel".into() }))
+        Ok((missed > 0).then_some(Gap { count: missed, place: "kernel" }))
     }
 
     /// How many there have been since this was asked last.

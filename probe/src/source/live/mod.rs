@@ -1,8 +1,8 @@
 //! The running kernel as a source: the only module that names aya.
 //!
 //! `load` has the programs attached (`attach`), with the offsets that `fields` found in the kernel's own
-//! descriptions (`btf`, `format`); `decode` turns the ring's records into events, which `hand_over` spares those who
-//! want them as they are. `binds` and `resets` are programs that a host may lack.
+//! descriptions (`btf`, `format`); `ring` reads the records that come, `inflow` tells what is missing between them, and
+//! `decode` turns them into events, which `hand_over` spares those who want them as they are. `binds` and `resets` are programs that a host may lack.
 
 mod attach;
 mod binds;
@@ -13,12 +13,14 @@ pub mod decode;
 mod fields;
 mod format;
 mod hand_over;
+mod inflow;
 mod load;
 mod loader;
 mod losses;
 mod misses;
 mod own;
 mod resets;
+mod ring;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -26,53 +28,61 @@ mod types;
 
 use std::{
     io,
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
 use aya::{
     Ebpf,
-    maps::{Array, MapData, RingBuf},
+    maps::{MapData, RingBuf},
 };
 use aya_log::EbpfLogger;
 use log::{Log, info};
+use probe_ebpf::rings::AWAKE;
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    time::sleep,
+    time::sleep_until,
 };
 
 pub(crate) use self::types::Types;
+use self::{
+    inflow::{BATCH, Inflow, Item},
+    misses::Misses,
+    ring::{Look, Ring},
+};
 pub use self::{
     load::{LiveError, LiveOptions},
     select::Namespaces,
 };
-use self::{losses::Losses, misses::Misses};
 use super::{Flow, Source, SourceError, Taker, undecoded::Decoder};
-use crate::{
-    model::{Event, Host},
-    net::clock,
-};
+use crate::model::{Event, Host};
 
-/// How long a report may lie in the ring while others come. The kernel side wakes nobody until the ring is a quarter
-/// full, since each wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
+/// How long a report may lie in its ring while others come. Nobody is woken until a ring is a quarter full, since each
+/// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The same, where nothing has come lately.
-const IDLE: Duration = Duration::from_millis(50);
-
-/// How long a report may lie there that goes into a recording and nowhere else.
+/// How long one may that goes into a recording and nowhere else.
 const UNWATCHED: Duration = Duration::from_millis(100);
 
-/// How many reports are taken at once: whoever waits for a batch gets one, and what becomes of them is small enough to
-/// stay in the processor's cache.
-const BATCH: usize = 1024;
+/// How long one may that the kernel side wrote while the reader was about to ask to be woken: it may not have seen that
+/// yet.
+const UNSEEN: Duration = Duration::from_millis(50);
 
-/// How often this process shows itself, where the ring has no room for that.
+/// How long to sleep where nothing comes: what is lost without a report has to be told at some time.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How full a ring must be, as a part of it, for the reader to be woken out of its turn.
+const FULL: u64 = 4;
+
+/// How often this process shows itself, where the rings have no room for that.
 const LANDMARKS: usize = 16;
 
-/// When the ring is to be looked into again.
+/// When the rings are to be looked into again.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// Nothing came.
+    /// Nothing has come for a while: as soon as something does.
+    Quiet,
+    /// Nothing came: likewise.
     Idle,
     /// Something came, and that was all.
     Lively,
@@ -81,11 +91,12 @@ enum Pace {
 }
 
 impl Pace {
-    /// After so many reports at once.
-    fn after(number: usize) -> Self {
-        match number {
-            0 => Self::Idle,
-            BATCH.. => Self::Behind,
+    fn after(self, look: Look) -> Self {
+        match (self, look) {
+            // The next one is too young to be told yet.
+            (_, Look { number: 0, next: Some(_), .. } | Look { number: BATCH.., .. }) => Self::Behind,
+            (Self::Idle | Self::Quiet, Look { number: 0, .. }) => Self::Quiet,
+            (_, Look { number: 0, .. }) => Self::Idle,
             _ => Self::Lively,
         }
     }
@@ -97,11 +108,13 @@ pub struct Live {
     /// Holds the links, and the filter's maps.
     ebpf: Ebpf,
     decoder: Decoder,
-    ring: AsyncFd<RingBuf<MapData>>,
-    losses: Losses,
-    misses: Misses,
+    inflow: Inflow,
+    /// Readable when the kernel side wakes the reader.
+    waker: AsyncFd<RingBuf<MapData>>,
     log: Option<EbpfLogger<&'static dyn Log>>,
     pace: Pace,
+    /// When the rings were looked into last.
+    looked: Instant,
     /// What the next batch begins with.
     pending: Vec<Event>,
     pid: u32,
@@ -118,25 +131,24 @@ impl Live {
     /// [`LiveError`] says what this host lacks and what would cure it.
     pub fn attach(options: &LiveOptions, host: Host) -> Result<Self, LiveError> {
         let start = Instant::now();
-        let load::Loaded { mut ebpf, backend, off, reasons } = load::load(options)?;
-        let mut take = |name| ebpf.take_map(name).ok_or(LiveError::NoPart(name));
-        let map = |error: aya::maps::MapError| LiveError::Ring(io::Error::other(error));
-        let ring = RingBuf::try_from(take("EVENTS")?).map_err(map)?;
-        let losses = Losses::of(Array::try_from(take("LOST")?).map_err(map)?);
+        let load::Loaded { mut ebpf, backend, off, reasons, rings } = load::load(options)?;
+        let waker = ebpf.take_map("WAKER").ok_or(LiveError::NoPart("WAKER"))?;
+        let waker = RingBuf::try_from(waker).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let log = options
             .kernel_log
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let misses = Misses::of(&mut ebpf, load::transition(backend))?;
+        let inflow = Inflow::of(Ring::of(&ebpf, rings)?, misses);
         let mut live = Self {
             ebpf,
             decoder: Decoder::new(backend, reasons),
-            ring: watched(ring).map_err(LiveError::Ring)?,
-            losses,
-            misses,
+            inflow,
+            waker: watched(waker).map_err(LiveError::Ring)?,
             log,
             pace: Pace::Behind,
+            looked: start,
             pending: vec![Event::Ready { host, backend, off, existing: None }],
             pid: std::process::id(),
             attach: Duration::ZERO,
@@ -146,7 +158,7 @@ impl Live {
             select::add_process(&mut live.ebpf, live.pid)?;
         }
         select::open(&mut live.ebpf, false)?;
-        live.begin().map_err(|error| LiveError::Ring(io::Error::other(error)))?;
+        live.begin().map_err(LiveError::Ring)?;
         live.attach = start.elapsed();
         info!(
             "attached to {} in {:?}; to the kernel this process is {}",
@@ -163,15 +175,8 @@ impl Live {
         let mut events = Vec::new();
         for _ in 0..LANDMARKS {
             let Some(landmark) = own::Landmark::leave() else { break };
-            loop {
-                let known = events.len();
-                // If it was lost, that has to be known now.
-                let taken = self.take_and_ask(&mut events, true);
-                taken.map_err(|error| LiveError::Ring(io::Error::other(error)))?;
-                if events.len() == known {
-                    break;
-                }
-            }
+            // If it was lost, that has to be known now.
+            self.take_rest(&mut events).map_err(LiveError::Ring)?;
             if let Some(pid) = landmark.find(&events) {
                 self.pid = pid;
                 return Ok(());
@@ -185,11 +190,8 @@ impl Live {
 
     /// Lets go what was reported before it was settled what is wanted, and what was lost of it: others' reports, for the
     /// most part, while everything passed.
-    fn begin(&mut self) -> Result<(), SourceError> {
-        let counted = self.losses.counted()?;
-        self.take(&mut Vec::new())?;
-        let _ = self.losses.at_the_end(counted);
-        Ok(())
+    fn begin(&mut self) -> io::Result<()> {
+        self.take_rest(&mut Vec::new())
     }
 
     /// This process's id as the kernel's reports give it: in the initial pid namespace.
@@ -212,65 +214,70 @@ impl Live {
         self.attach
     }
 
-    /// Takes what is in the ring now, without waiting.
-    fn take(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
-        let is_due = self.losses.is_due();
-        self.take_and_ask(out, is_due)
+    /// Takes what is in the rings now.
+    fn take(&mut self, out: &mut Vec<Event>) -> io::Result<Look> {
+        let Self { inflow, decoder, .. } = self;
+        let look = inflow.look(|item| append(item, out, decoder));
+        self.flush_log();
+        look
     }
 
-    /// The same. Where the ring is empty, `asks` is whether the kernel side is asked what it has lost since.
-    fn take_and_ask(&mut self, out: &mut Vec<Event>, asks: bool) -> Result<(), SourceError> {
-        let begin = out.len();
-        self.read(out);
-        if asks && out.len() == begin {
-            let counted = self.losses.counted()?;
-            // What has come in between has the count with it.
-            self.read(out);
-            if out.len() == begin {
-                out.extend(self.losses.at_the_end(counted));
-            }
-        }
-        if (asks || out.len() > begin)
-            && let Some(lost) = self.misses.lost(asks).map_err(SourceError::Live)?
-        {
-            // Somewhere among what has come just now, or before it.
-            out.insert(begin, lost);
-        }
+    /// Takes all that has come by now.
+    fn take_rest(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
+        let Self { inflow, decoder, .. } = self;
+        let taken = inflow.look_to_the_end(|item| append(item, out, decoder));
+        self.flush_log();
+        taken
+    }
+
+    fn looked_and_saw(&mut self, look: Look) {
+        self.pace = self.pace.after(look);
+        self.looked = Instant::now();
+    }
+
+    fn flush_log(&mut self) {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        Ok(())
     }
 
-    /// Waits until it is worth looking into the ring, for one who may have time.
-    async fn wait(&self, has_time: bool) -> io::Result<()> {
-        let pause = match self.pace {
-            Pace::Behind => None,
-            _ if has_time => Some(UNWATCHED),
-            Pace::Lively => Some(LOOK),
-            Pace::Idle => Some(IDLE),
+    /// Waits until it is worth looking into the rings, for one who may have time.
+    async fn wait(&mut self, has_time: bool) -> io::Result<()> {
+        let (wake_at, pause) = match self.pace {
+            Pace::Behind => {
+                tokio::task::yield_now().await;
+                return Ok(());
+            }
+            Pace::Lively if has_time => (self.inflow.ring.part(FULL), UNWATCHED),
+            Pace::Lively => (self.inflow.ring.part(FULL), LOOK),
+            Pace::Idle => (0, UNSEEN),
+            Pace::Quiet => (0, QUIET),
         };
-        match pause {
-            None => tokio::task::yield_now().await,
-            Some(pause) => tokio::select! {
-                () = sleep(pause) => {}
-                guard = self.ring.readable() => guard?.clear_ready(),
-            },
+        self.inflow.ring.wake_at(wake_at);
+        tokio::select! {
+            () = sleep_until((self.looked + pause).into()) => {}
+            guard = self.waker.readable_mut() => {
+                let mut guard = guard?;
+                guard.clear_ready();
+                let waker = guard.get_inner_mut();
+                while waker.next().is_some() {}
+            }
         }
+        self.inflow.ring.wake_at(AWAKE);
         Ok(())
-    }
-
-    fn read(&mut self, out: &mut Vec<Event>) {
-        let ring = self.ring.get_mut();
-        for _ in 0..BATCH {
-            let Some(record) = ring.next() else { break };
-            out.extend(decode::peek::header(&record).and_then(|header| self.losses.before(&header)));
-            out.push(self.decoder.decode_or_lose(&record));
-        }
     }
 }
 
-/// The ring, registered with the event loop.
+/// Appends what has come.
+fn append(item: Item<'_>, out: &mut Vec<Event>, decoder: &Decoder) -> ControlFlow<()> {
+    out.push(match item {
+        Item::Gap(gap) => gap.into(),
+        Item::Record(record) => decoder.decode_or_lose(record),
+    });
+    ControlFlow::Continue(())
+}
+
+/// What the reader is woken by, registered with the event loop.
 #[expect(unsafe_code, reason = "tokio cannot see that the descriptor stays the ring's")]
 fn watched(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
     // SAFETY: the map owns its descriptor, keeps it open as long as it lives, and always returns the
@@ -285,9 +292,8 @@ impl Source for Live {
             return Ok(Flow::More);
         }
         self.wait(false).await?;
-        let known = out.len();
-        self.take(out)?;
-        self.pace = Pace::after(out.len() - known);
+        let look = self.take(out)?;
+        self.looked_and_saw(look);
         Ok(Flow::More)
     }
 
@@ -296,8 +302,8 @@ impl Source for Live {
             // Each look takes the CPU from somebody.
             self.wait(taker.has_time()).await?;
         }
-        let is_due = self.losses.is_due();
-        self.pace = Pace::after(self.give(taker, is_due)?);
+        let look = self.give(taker)?;
+        self.looked_and_saw(look);
         Ok(Flow::More)
     }
 
@@ -307,19 +313,6 @@ impl Source for Live {
 
     fn drain(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
         out.append(&mut self.pending);
-        // On a busy host there is no end of what comes meanwhile.
-        let begun = clock::now();
-        loop {
-            let known = out.len();
-            self.take_and_ask(out, true)?;
-            let came_since = |event: &Event| match event {
-                Event::Report(report) => report.at > begun,
-                Event::Summary(summary) => summary.end.at > begun,
-                _ => false,
-            };
-            if out.len() == known || out[known..].iter().any(came_since) {
-                return Ok(());
-            }
-        }
+        Ok(self.take_rest(out)?)
     }
 }

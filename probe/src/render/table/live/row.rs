@@ -1,67 +1,89 @@
 //! What is shown of a transition, of an RST that was sent, and of what stayed after CLOSE.
 
-use std::borrow::Cow;
-
 use super::{
-    super::{super::style::Tone, words},
+    super::{
+        super::style::Tone,
+        pen::{Cell, Pen},
+        words,
+    },
     column::Column,
-    line::{Cell, Row},
+    line::Row,
 };
 use crate::model::{
-    Cause, CauseKind, Cgroup, Endpoint, Endpoints, Owner, Protocol, Remains, Reset, SocketId, State,
-    Transition,
+    Cause, CauseKind, Cgroup, Endpoints, Owner, Protocol, Remains, Reset, SocketId, State, Transition,
 };
 
 /// In a column of causes that is narrower than this, segments are not said to be received.
 const ROOM_FOR_RECEIVED: usize = 19;
 
+/// What a segment's cause says where there is room.
+const RECEIVED: &str = " received";
+
+/// The longest name of a state that is shown on the left of an arrow.
+const STATE: usize = 11;
+
 /// The digits of a container's id that people use.
 const SHORT_ID: usize = 12;
 
 impl Row for Transition {
-    fn cell(&self, column: Column, room: usize) -> Cell {
+    fn cell(&self, column: Column, room: usize, pen: &mut Pen) -> Tone {
         match column {
-            Column::Socket => socket(self.socket),
-            Column::Remote | Column::Ends => ends(column, self.ends, self.protocol),
-            Column::New => Cell::new(Tone::Plain, self.new.name()),
-            Column::Edge => Cell::new(Tone::Plain, format!("{:11} → {}", self.old, self.new)),
-            Column::Cause => cause(self.cause.as_ref(), room),
-            Column::Owner => owner(&self.owner),
+            Column::Socket => socket(self.socket, pen),
+            Column::Remote | Column::Ends => ends(column, self.ends, self.protocol, pen),
+            Column::New => word(Tone::Plain, self.new.name(), pen),
+            Column::Edge => edge(self, pen),
+            Column::Cause => cause(self.cause.as_ref(), room, pen),
+            Column::Owner => owner(&self.owner, pen),
             Column::Since => match self.since {
-                Some(since) => Cell::new(Tone::Faint, words::lasted(since)),
-                None => unknown(),
+                Some(since) => {
+                    pen.lasted(since);
+                    Tone::Faint
+                }
+                None => unknown(pen),
             },
-            Column::Cpu => Cell::new(Tone::Faint, self.cpu.to_string()),
-            other => place(other, &self.owner, self.netns),
+            Column::Cpu => number(self.cpu, pen),
+            other => place(other, &self.owner, self.netns, pen),
         }
     }
 
-    fn split(&self, column: Column) -> Option<[Cell; 2]> {
-        split(column, self.ends, self.protocol, || cause(self.cause.as_ref(), usize::MAX))
+    fn split(&self, column: Column, pen: &mut Pen) -> Option<[Cell; 2]> {
+        split(column, self.ends, self.protocol, pen, |pen| cause(self.cause.as_ref(), usize::MAX, pen))
     }
+}
+
+fn edge(transition: &Transition, pen: &mut Pen) -> Tone {
+    let old = transition.old.name();
+    pen.ascii(old);
+    pen.blanks(STATE.saturating_sub(old.len()));
+    pen.word(" → ");
+    pen.ascii(transition.new.name());
+    Tone::Plain
 }
 
 impl Row for Reset {
-    fn cell(&self, column: Column, _room: usize) -> Cell {
+    fn cell(&self, column: Column, _room: usize, pen: &mut Pen) -> Tone {
         match column {
-            Column::Socket => socket(self.socket),
-            Column::Remote | Column::Ends => ends(column, self.ends, Protocol::Tcp),
-            Column::New | Column::Edge => Cell::new(Tone::Faint, self.state.name()),
-            Column::Cause | Column::Closed => sent(self),
-            Column::Owner => owner(&self.owner),
-            Column::Cpu => Cell::new(Tone::Faint, self.cpu.to_string()),
-            other => place(other, &self.owner, self.netns),
+            Column::Socket => socket(self.socket, pen),
+            Column::Remote | Column::Ends => ends(column, self.ends, Protocol::Tcp, pen),
+            Column::New | Column::Edge => word(Tone::Faint, self.state.name(), pen),
+            Column::Cause | Column::Closed => sent(self, pen),
+            Column::Owner => owner(&self.owner, pen),
+            Column::Cpu => number(self.cpu, pen),
+            other => place(other, &self.owner, self.netns, pen),
         }
     }
 
-    fn split(&self, column: Column) -> Option<[Cell; 2]> {
-        split(column, self.ends, Protocol::Tcp, || sent(self))
+    fn split(&self, column: Column, pen: &mut Pen) -> Option<[Cell; 2]> {
+        split(column, self.ends, Protocol::Tcp, pen, |pen| sent(self, pen))
     }
 }
 
-fn sent(reset: &Reset) -> Cell {
-    let reason = reset.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    Cell::new(Tone::Remarkable, format!("RST sent{reason}"))
+fn sent(reset: &Reset, pen: &mut Pen) -> Tone {
+    pen.word("RST sent");
+    if let Some(reason) = &reset.reason {
+        pen.foreign(&format!(" ({reason})"));
+    }
+    Tone::Remarkable
 }
 
 /// What stayed, and for how long, as the lines show times.
@@ -71,77 +93,114 @@ pub struct Stayed<'a> {
 }
 
 impl Stayed<'_> {
-    fn state(&self) -> Cell {
-        Cell::new(Tone::Faint, self.remains.state.map_or("–", State::name))
+    fn told(&self) -> &str {
+        match (self.remains.state, &self.until) {
+            (None, _) => "nothing stayed",
+            (Some(_), Some(until)) => until,
+            (Some(_), None) => "stayed",
+        }
     }
 
-    fn told(&self) -> Cell {
-        let text: Cow<'_, str> = match (self.remains.state, &self.until) {
-            (None, _) => "nothing stayed".into(),
-            (Some(_), Some(until)) => until.as_str().into(),
-            (Some(_), None) => "stayed".into(),
-        };
-        Cell::new(Tone::Faint, text)
+    fn closed(&self, pen: &mut Pen) -> Tone {
+        if let Some(state) = self.remains.state {
+            pen.word(state.name());
+            pen.word(" ");
+        }
+        word(Tone::Faint, self.told(), pen)
     }
 }
 
 impl Row for Stayed<'_> {
-    fn cell(&self, column: Column, _room: usize) -> Cell {
+    fn cell(&self, column: Column, _room: usize, pen: &mut Pen) -> Tone {
         match column {
-            Column::Socket => socket(self.remains.socket),
-            Column::Remote | Column::Ends => ends(column, self.remains.ends, Protocol::Tcp),
-            Column::New | Column::Edge => self.state(),
-            Column::Cause => self.told(),
-            Column::Closed => match self.remains.state {
-                Some(state) => Cell::new(Tone::Faint, format!("{state} {}", self.told().text)),
-                None => self.told(),
-            },
-            Column::Owner => owner(&self.remains.owner),
-            other => place(other, &self.remains.owner, self.remains.netns),
+            Column::Socket => socket(self.remains.socket, pen),
+            Column::Remote | Column::Ends => ends(column, self.remains.ends, Protocol::Tcp, pen),
+            Column::New | Column::Edge => word(Tone::Faint, self.remains.state.map_or("–", State::name), pen),
+            Column::Cause => word(Tone::Faint, self.told(), pen),
+            Column::Closed => self.closed(pen),
+            Column::Owner => owner(&self.remains.owner, pen),
+            other => place(other, &self.remains.owner, self.remains.netns, pen),
         }
     }
 
-    fn split(&self, column: Column) -> Option<[Cell; 2]> {
-        split(column, self.remains.ends, Protocol::Tcp, || self.cell(Column::Closed, usize::MAX))
+    fn split(&self, column: Column, pen: &mut Pen) -> Option<[Cell; 2]> {
+        split(column, self.remains.ends, Protocol::Tcp, pen, |pen| self.closed(pen))
     }
 }
 
-pub fn socket(socket: SocketId) -> Cell {
-    Cell::new(Tone::Faint, words::socket(socket))
+/// Text that is safe.
+pub fn word(tone: Tone, text: &str, pen: &mut Pen) -> Tone {
+    pen.word(text);
+    tone
 }
 
-pub fn owner(owner: &Owner) -> Cell {
-    let (tone, text) = words::owner(owner);
-    Cell::new(tone, text)
+pub fn number(number: impl itoa::Integer, pen: &mut Pen) -> Tone {
+    pen.number(number);
+    Tone::Faint
 }
 
-pub fn unknown() -> Cell {
-    Cell::new(Tone::Faint, "–")
+pub fn unknown(pen: &mut Pen) -> Tone {
+    word(Tone::Faint, "–", pen)
+}
+
+pub fn socket(socket: SocketId, pen: &mut Pen) -> Tone {
+    if socket.number >> 48 == 0 && socket.generation <= 1 {
+        return number(socket.number, pen);
+    }
+    word(Tone::Faint, &words::socket(socket), pen)
+}
+
+pub fn owner(owner: &Owner, pen: &mut Pen) -> Tone {
+    let (tone, mark) = words::mark(owner.known);
+    match &owner.task {
+        Some(task) => {
+            pen.foreign(&task.comm.to_text());
+            pen.ascii("[");
+            pen.number(task.pid);
+            pen.ascii("]");
+        }
+        None => pen.ascii("unknown"),
+    }
+    pen.ascii(mark);
+    tone
 }
 
 /// Why it happened. Where there is little room, a segment is named and no more: all are received.
-pub fn cause(cause: Option<&Cause>, room: usize) -> Cell {
-    let (tone, mut text) = words::cause(cause);
-    let is_tight = room < ROOM_FOR_RECEIVED || room < text.len();
-    if is_tight && cause.is_some_and(|cause| cause.kind == CauseKind::Segment) {
-        text = text.replacen(" received", "", 1);
+pub fn cause(cause: Option<&Cause>, room: usize, pen: &mut Pen) -> Tone {
+    let Some(cause) = cause else { return unknown(pen) };
+    let errno = cause.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
+    let is_tight = room < ROOM_FOR_RECEIVED || room < cause.detail.len() + errno.len();
+    let is_shortened = is_tight && cause.kind == CauseKind::Segment;
+    match is_shortened.then(|| cause.detail.split_once(RECEIVED)).flatten() {
+        Some((before, after)) => {
+            pen.foreign(before);
+            pen.foreign(after);
+        }
+        None => pen.foreign(&cause.detail),
     }
-    Cell::new(tone, text)
+    pen.ascii(&errno);
+    words::tone(cause)
 }
 
 /// Both ends, as the column has them; MPTCP's own sockets are marked.
-pub fn ends(column: Column, ends: Endpoints, protocol: Protocol) -> Cell {
-    let text = match column {
-        _ if words::is_alone(ends) => ends.local.to_string(),
-        Column::Remote => format!("{} → {}", port(ends.local), ends.remote),
-        _ => words::ends(ends),
-    };
-    Cell::new(Tone::Plain, format!("{}{text}", mark(protocol)))
+pub fn ends(column: Column, ends: Endpoints, protocol: Protocol, pen: &mut Pen) -> Tone {
+    pen.ascii(mark(protocol));
+    if words::is_alone(ends) {
+        pen.endpoint(ends.local);
+        return Tone::Plain;
+    }
+    local(column, ends, pen);
+    pen.word(" → ");
+    pen.endpoint(ends.remote);
+    Tone::Plain
 }
 
-/// An end without its address.
-fn port(end: Endpoint) -> String {
-    end.port.map_or_else(|| ":*".to_owned(), |port| format!(":{port}"))
+/// This host's end: of one whose address has no column, the port.
+fn local(column: Column, ends: Endpoints, pen: &mut Pen) {
+    match column {
+        Column::Remote => pen.port(ends.local),
+        _ => pen.endpoint(ends.local),
+    }
 }
 
 fn mark(protocol: Protocol) -> &'static str {
@@ -156,40 +215,57 @@ pub fn split(
     column: Column,
     ends: Endpoints,
     protocol: Protocol,
-    cause: impl FnOnce() -> Cell,
+    pen: &mut Pen,
+    cause: impl FnOnce(&mut Pen) -> Tone,
 ) -> Option<[Cell; 2]> {
-    let plain = |text: String| Cell::new(Tone::Plain, text);
     match column {
         Column::Remote | Column::Ends if words::is_alone(ends) => None,
         Column::Remote | Column::Ends => {
-            let local = if column == Column::Remote { port(ends.local) } else { ends.local.to_string() };
-            Some([plain(format!("{}{local}", mark(protocol))), plain(format!("→ {}", ends.remote))])
+            pen.ascii(mark(protocol));
+            local(column, ends, pen);
+            let stays = pen.finish(Tone::Plain);
+            pen.word("→ ");
+            pen.endpoint(ends.remote);
+            Some([stays, pen.finish(Tone::Plain)])
         }
         Column::Cause | Column::Closed => {
-            let Cell { tone, text } = cause();
-            Some([Cell { tone, text: "…".to_owned() }, Cell { tone, text: format!("… {text}") }])
+            pen.word("… ");
+            let tone = cause(pen);
+            let goes = pen.finish(tone);
+            pen.word("…");
+            Some([pen.finish(tone), goes])
         }
         _ => None,
     }
 }
 
+fn any_number(any: Option<u32>, pen: &mut Pen) -> Tone {
+    match any {
+        Some(any) => number(any, pen),
+        None => unknown(pen),
+    }
+}
+
 /// Where the owner is at home.
-pub fn place(column: Column, owner: &Owner, netns: Option<u32>) -> Cell {
-    let text = match column {
-        Column::Uid => owner.task.as_ref().map(|task| task.uid.to_string()),
-        Column::Netns => netns.map(|netns| netns.to_string()),
-        Column::Cgroup => owner.cgroup.as_ref().and_then(group),
-        _ => return Cell::empty(),
-    };
-    text.map_or_else(unknown, |text| Cell::new(Tone::Faint, text))
+pub fn place(column: Column, owner: &Owner, netns: Option<u32>, pen: &mut Pen) -> Tone {
+    match column {
+        Column::Uid => any_number(owner.task.as_ref().map(|task| task.uid), pen),
+        Column::Netns => any_number(netns, pen),
+        Column::Cgroup => match &owner.cgroup {
+            Some(cgroup) => group(cgroup, pen),
+            None => unknown(pen),
+        },
+        _ => Tone::Plain,
+    }
 }
 
 /// A container's short id, else the last part of the group's path.
-fn group(cgroup: &Cgroup) -> Option<String> {
-    if let Some(id) = cgroup.container() {
-        return id.get(..SHORT_ID).map(str::to_owned);
+fn group(cgroup: &Cgroup, pen: &mut Pen) -> Tone {
+    if let Some(id) = cgroup.container().and_then(|id| id.get(..SHORT_ID)) {
+        return word(Tone::Faint, id, pen);
     }
-    let path = cgroup.path.as_ref()?.to_text();
-    let last = path.rsplit('/').find(|part| !part.is_empty());
-    Some(last.unwrap_or("/").to_owned())
+    let Some(path) = &cgroup.path else { return unknown(pen) };
+    let path = path.to_text();
+    pen.foreign(path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("/"));
+    Tone::Faint
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::super::{super::view::TimeFormat, words};
+use super::super::{super::view::TimeFormat, pen::Pen};
 use crate::model::{Clock, Mono};
 
 /// Up to a quarter of an hour, in milliseconds.
@@ -11,8 +11,8 @@ const MILLISECONDS: usize = 10;
 /// `14:10:22.123456`
 const TIME_OF_DAY: usize = 15;
 
-/// `14:10:22`
-const SECONDS: usize = 8;
+/// In microseconds.
+const SECOND: u64 = 1_000_000;
 
 const DAY: i128 = 86_400 * 1_000_000_000;
 
@@ -56,23 +56,30 @@ impl Stamps {
         }
     }
 
-    /// The time of the next line.
-    pub fn stamp(&mut self, at: Mono) -> String {
+    /// Writes the time of the next line.
+    pub fn stamp(&mut self, at: Mono, pen: &mut Pen) {
         let first = *self.first.get_or_insert(at);
         let previous = self.previous.replace(at).unwrap_or(at);
         match (self.format, self.clock) {
-            (TimeFormat::Absolute, Some(clock)) => time_of_day(clock, at),
-            (TimeFormat::Elapsed | TimeFormat::Absolute, _) => words::milliseconds(first, at),
-            (TimeFormat::Delta, _) => words::milliseconds(previous, at),
+            (TimeFormat::Absolute, Some(clock)) => pen.time_of_day(time_of_day(clock, at)),
+            (TimeFormat::Elapsed | TimeFormat::Absolute, _) => pen.milliseconds(first, at),
+            (TimeFormat::Delta, _) => pen.milliseconds(previous, at),
         }
     }
 
     /// How long something stays that was seen at one moment and will be gone at the other.
     pub fn until(&self, at: Mono, gone: Mono) -> String {
-        match (self.format, self.clock) {
-            (TimeFormat::Absolute, Some(clock)) => format!("until {}", &time_of_day(clock, gone)[..SECONDS]),
-            _ => format!("for {} more", words::lasted(gone.since(at))),
-        }
+        Pen::text_of(|pen| match (self.format, self.clock) {
+            (TimeFormat::Absolute, Some(clock)) => {
+                pen.word("until ");
+                pen.seconds_of_day(time_of_day(clock, gone) / SECOND);
+            }
+            _ => {
+                pen.word("for ");
+                pen.lasted(gone.since(at));
+                pen.word(" more");
+            }
+        })
     }
 
     /// Where lines show the time of day: the date, if that line has another than the one before.
@@ -88,12 +95,10 @@ impl Stamps {
     }
 }
 
-/// A moment as a line shows it.
-fn time_of_day(clock: Clock, at: Mono) -> String {
-    let micros = clock.unix_ns(at).rem_euclid(DAY) / 1_000;
-    let seconds = micros / 1_000_000;
-    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
-    format!("{hours:02}:{minutes:02}:{:02}.{:06}", seconds % 60, micros % 1_000_000)
+/// A moment as a line shows it: in microseconds since midnight.
+fn time_of_day(clock: Clock, at: Mono) -> u64 {
+    // As long as a day there are not many.
+    (clock.unix_ns(at).rem_euclid(DAY) / 1_000) as u64
 }
 
 #[cfg(test)]
@@ -107,19 +112,23 @@ mod tests {
         stamps
     }
 
+    fn stamped(stamps: &mut Stamps, at: Mono) -> String {
+        Pen::text_of(|pen| stamps.stamp(at, pen))
+    }
+
     const TIMES: [Mono; 3] = [Mono(1_000), Mono(500_001_000), Mono(1_500_002_000)];
 
     #[test]
     fn each_format_counts_from_its_own_beginning() {
         let shown = |format| TIMES.map(|at| stamps_of(&mut stamps(format), at)).to_vec();
         fn stamps_of(stamps: &mut Stamps, at: Mono) -> String {
-            stamps.stamp(TIMES[0]);
-            stamps.stamp(at)
+            stamped(stamps, TIMES[0]);
+            stamped(stamps, at)
         }
         assert_eq!(shown(TimeFormat::Elapsed), ["0.000", "500.000", "1500.001"]);
         assert_eq!(shown(TimeFormat::Absolute), ["23:59:59.000001", "23:59:59.500001", "00:00:00.500002"]);
         let mut deltas = stamps(TimeFormat::Delta);
-        assert_eq!(TIMES.map(|at| deltas.stamp(at)), ["0.000", "500.000", "1000.001"]);
+        assert_eq!(TIMES.map(|at| stamped(&mut deltas, at)), ["0.000", "500.000", "1000.001"]);
     }
 
     #[test]
@@ -142,7 +151,7 @@ mod tests {
     #[test]
     fn without_a_clock_there_is_no_time_of_day() {
         let mut stamps = Stamps::new(TimeFormat::Absolute);
-        assert_eq!((stamps.stamp(TIMES[1]), stamps.name()), ("0.000".to_owned(), "ms"));
+        assert_eq!((stamped(&mut stamps, TIMES[1]), stamps.name()), ("0.000".to_owned(), "ms"));
         assert_eq!(stamps.new_date(TIMES[1]), None);
     }
 }

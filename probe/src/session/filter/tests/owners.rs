@@ -86,7 +86,7 @@ fn bind_failed(port: u16, pid: u32) -> Vec<Event> {
 fn a_bind_that_failed_is_its_callers() {
     let admitted = |filter: &Filter, port, pid| {
         let mut events = bind_failed(port, pid);
-        Exact::new(filter.clone()).admit(&mut events, None, None);
+        Exact::new(filter).admit(&mut events, None, None);
         !events.is_empty()
     };
     let filter = Filter { ports: vec![80..=80], pids: vec![5], ..Filter::default() };
