@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Instant};
 
+use nix::sys::resource::{Resource, setrlimit};
+use probe_ebpf::{TABLE_SETS, TABLE_WAYS};
 use serde_json::Value;
 
 use crate::{
@@ -252,5 +254,35 @@ fn of_a_process_that_gives_up_its_privilege() {
         let child = life(&objects, there, here);
         assert_eq!(child[0]["owner"]["uid"], 0, "{backend}: {}", child[0]);
         assert_eq!(child[child.len() - 1]["owner"]["uid"], NOBODY, "{backend}");
+    }
+}
+
+/// More listeners than the kernel side has places for: those without one have what is remembered of them in storage, of which
+/// each child gets a copy.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn of_more_listeners_than_there_are_places_for() {
+    const LISTENERS: usize = (TABLE_SETS * TABLE_WAYS + 500) as usize;
+    let room = LISTENERS as u64 + 1000;
+    setrlimit(Resource::RLIMIT_NOFILE, room, room).unwrap();
+    let stage = stage("tp_btf");
+    let [server, client] = ["server", "client"].map(|name| stage.actor(name));
+    let listeners: Vec<_> = (0..LISTENERS).map(|n| server.at(&format!("listen l{n} 127.0.0.1:0"))).collect();
+    // Some that came first, and all that came last.
+    let asked: Vec<_> = (0..100).chain(LISTENERS - 200..LISTENERS).collect();
+    let mut connections = Vec::new();
+    for n in &asked {
+        let local = client.at(&format!("connect c {}", listeners[*n]));
+        server.does(&format!("accept s l{n}"));
+        client.does("close c");
+        server.does("read-to-end s");
+        server.does("close s");
+        connections.push((listeners[*n], local));
+    }
+    let owner = (u64::from(server.pid()), "server", "listener");
+    let objects = end(stage, 2 * asked.len());
+    for (listener, local) in connections {
+        let life = life(&objects, listener, local);
+        assert_eq!(whose(life[0]), owner, "{}", life[0]);
     }
 }

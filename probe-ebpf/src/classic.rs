@@ -164,16 +164,20 @@ impl Edge for Formatted<'_> {
 
     /// They are watched on the BTF tracepoints alone.
     #[inline(always)]
-    fn resets(&self, _error: u32) -> u8 {
+    fn resets(&self, _error: u32, _stored: Option<&Stored>) -> u8 {
         0
     }
 
     /// The listener's entry is not at hand here: the reader may know the owner by the port.
     #[inline(always)]
-    fn stored_for_child(&self) -> Option<&'static mut Stored> {
-        let stored = stored_or_new_at(self.sk)?;
-        stored.forget();
-        stored.adopt(self, stored.next_generation());
-        Some(stored)
+    fn remember_child(&self) {
+        if let Some(stored) = stored_or_new_at(self.sk) {
+            stored.forget();
+            stored.adopt(self, stored.next_generation());
+        }
     }
+
+    /// The map forgets by itself.
+    #[inline(always)]
+    fn remember_end(&self) {}
 }

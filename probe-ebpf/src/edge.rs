@@ -46,11 +46,15 @@ pub trait Edge {
     fn stored(&self) -> Option<&'static mut Stored>;
     /// The same, and room for it where nothing is; `None` without memory.
     fn stored_or_new(&self) -> Option<&'static mut Stored>;
-    /// What is remembered of a listener's new child.
-    fn stored_for_child(&self) -> Option<&'static mut Stored>;
+    /// Remembers a listener's new child.
+    fn remember_child(&self);
+    /// The connection has ended: what is remembered of it is needed for this transition alone, and of the socket, if it may
+    /// open again, that it had one.
+    fn remember_end(&self);
 
-    /// What a transition into CLOSE says of resets: bits of `TransitionRecord::flags`. `error` is its `sk_err`.
-    fn resets(&self, error: u32) -> u8;
+    /// What a transition into CLOSE says of resets: bits of `TransitionRecord::flags`. `error` is its `sk_err`,
+    /// `stored` what is remembered of a socket that is followed.
+    fn resets(&self, error: u32, stored: Option<&Stored>) -> u8;
 
     /// A field of `struct sock`; `None` where this kernel does not tell.
     #[inline(always)]

@@ -41,6 +41,8 @@ pub enum Field {
     Shutdown,
     /// `sock_common.skc_flags`
     Flags,
+    /// `tcp_sock.tsorted_sent_queue`: a list of what is sent and not acknowledged, whose head points to itself where nothing is
+    SentQueue,
     /// `tcp_sock.bytes_sent`
     BytesSent,
     /// `tcp_sock.bytes_retrans`

@@ -16,7 +16,6 @@ use crate::{
     modes::{self, asked},
     record::{AF_INET6, IPPROTO_MPTCP},
     state::SYN_SENT,
-    stored::Stored,
 };
 
 /// How many cgroups are looked at on the way down from the root. Of a deeper one, the reader knows the path.
@@ -118,11 +117,11 @@ pub fn is_open() -> bool {
 
 /// Whether the transition is told.
 #[inline(always)]
-pub fn passes<E: Edge>(edge: &E, stored: Option<&mut Stored>) -> bool {
+pub fn passes<E: Edge>(edge: &E) -> bool {
     if !is_active() || is_open() {
         return true;
     }
-    let Some(stored) = stored else { return ends(edge) != Other };
+    let Some(stored) = edge.stored() else { return ends(edge) != Other };
     if stored.fits == Undecided {
         let owner = if names_owners() { stored.owner_fits } else { Fits };
         stored.fits = owner.and(ends(edge));

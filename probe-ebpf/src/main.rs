@@ -16,14 +16,17 @@ mod edge;
 mod fields;
 mod filter;
 mod fork;
+mod kept;
 mod maps;
 mod modes;
 mod record;
 mod report;
 mod reset;
 mod ring;
+mod run;
 mod state;
 mod stored;
+mod table;
 mod task;
 mod tp_btf;
 

@@ -14,11 +14,7 @@ use aya_ebpf::{
 
 use crate::stored::Stored;
 
-/// Whether the program on the BTF tracepoint is under way, per CPU.
-#[map]
-static BUSY: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
-
-/// How often the second program stood in for it, per CPU.
+/// How often the second program stood in on the BTF tracepoint, per CPU.
 #[map]
 static NESTED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
@@ -88,22 +84,6 @@ pub fn stored_or_new_at(skaddr: u64) -> Option<&'static mut Stored> {
         let _ = BY_ADDRESS.insert(skaddr, &NOTHING, BPF_NOEXIST.into());
     }
     stored_at(skaddr)
-}
-
-/// Says whether the program on the BTF tracepoint is under way on this CPU.
-#[inline(always)]
-pub fn set_busy(busy: bool) {
-    if let Some(entry) = BUSY.get_ptr_mut(0) {
-        // SAFETY: this CPU's own word. Volatile: it is read by what interrupts.
-        unsafe { entry.write_volatile(busy.into()) };
-    }
-}
-
-/// Whether it is.
-#[inline(always)]
-pub fn is_busy() -> bool {
-    // SAFETY: as above.
-    BUSY.get_ptr(0).is_some_and(|entry| unsafe { entry.read_volatile() } != 0)
 }
 
 /// Counts that the second program stood in.

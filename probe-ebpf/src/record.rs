@@ -2,8 +2,8 @@
 
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use probe_ebpf::{
-    COMM_LEN, CalledRecord, ClosedRecord, FLAGS_UNKNOWN, Field, OWNER_FITS, RecordHeader,
-    SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
+    CalledRecord, ClosedRecord, FLAGS_UNKNOWN, Field, OWNER_FITS, RecordHeader, SOCKET_FIN_RECEIVED,
+    SOCKET_ORPHANED, TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
 };
 
 use crate::{
@@ -107,8 +107,25 @@ pub unsafe fn fill_caller<E: Edge>(edge: &E, record: *mut ClosedRecord) {
             (*record).transition.syscall = task::syscall();
             task::write::<E::Access>(&raw mut (*record).task);
         } else {
-            (&raw mut (*record).task).write(TaskRecord { tgid: 0, uid: 0, comm: [0; COMM_LEN] });
+            for word in 0..TASK_WORDS {
+                (&raw mut (*record).task).cast::<u64>().add(word).write_volatile(0);
+            }
         }
+    }
+}
+
+/// A [`TaskRecord`] in words.
+const TASK_WORDS: usize = size_of::<TaskRecord>() / size_of::<u64>();
+
+/// Copies a task by words: as a whole it would be a call, and byte by byte.
+///
+/// # Safety
+/// Both are places in a map or in a reserved record, aligned to words.
+#[inline(always)]
+pub unsafe fn copy_task(to: *mut TaskRecord, from: *const TaskRecord) {
+    for word in 0..TASK_WORDS {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<u64>().add(word).write_volatile(from.cast::<u64>().add(word).read_volatile()) };
     }
 }
 

@@ -9,7 +9,7 @@ use probe_ebpf::{
 use crate::{
     edge::Edge,
     filter, modes,
-    record::{fill, fill_called, fill_caller, fill_counters},
+    record::{copy_task, fill, fill_called, fill_caller, fill_counters},
     ring::emit,
     state::{CLOSE, LISTEN, SYN_RECV, Shape},
     stored::Stored,
@@ -20,15 +20,26 @@ use crate::{
 #[inline(always)]
 pub fn report<E: Edge>(edge: &E) {
     let shape = Shape::of(edge.old_state(), edge.new_state());
-    let mut stored = remember(edge, shape);
-    if !filter::passes(edge, stored.as_deref_mut()) {
+    remember(edge, shape);
+    tell(edge, shape);
+}
+
+/// Tells of the transition what is asked for. What is remembered is looked up anew: the verifier would follow each way on
+/// which that was found or made.
+#[inline(always)]
+fn tell<E: Edge>(edge: &E, shape: Shape) {
+    if !filter::passes(edge) {
         return;
     }
-    let stored = stored.as_deref();
+    let stored = || {
+        let is_kept = is_remembered() || matches!(shape, Shape::Call | Shape::Child);
+        if is_kept { edge.stored().map(|stored| &*stored) } else { None }
+    };
     // Until the reader is ready, it looks for a transition of its own.
     if modes::summaries() && !filter::is_open() {
         // A listener has no summary, nor has what is destroyed after its end.
         if shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE {
+            let stored = stored();
             emit(E::WRITERS, |record| summary(edge, stored, record));
             return;
         }
@@ -37,6 +48,7 @@ pub fn report<E: Edge>(edge: &E) {
             return;
         }
     }
+    let stored = stored();
     match shape {
         Shape::Call | Shape::Child => emit(E::WRITERS, |record| opened(edge, stored, record)),
         Shape::Closed => emit(E::WRITERS, |record| closed(edge, stored, record, KIND_CLOSED)),
@@ -65,30 +77,25 @@ pub fn is_remembered() -> bool {
 /// of a listener are, and of a socket that outlives its connection that it had one. To remember anything is the dearest
 /// part, so that a connect and the transitions after it leave nothing behind.
 #[inline(always)]
-fn remember<E: Edge>(edge: &E, shape: Shape) -> Option<&'static mut Stored> {
+fn remember<E: Edge>(edge: &E, shape: Shape) {
     match shape {
         Shape::Call => {
             let is_kept = !E::INHERITS || is_remembered() || edge.new_state() == LISTEN;
-            let stored = if is_kept { edge.stored_or_new() } else { edge.stored() }?;
-            stored.open(edge);
-            Some(stored)
-        }
-        Shape::Child => edge.stored_for_child(),
-        _ if is_remembered() => {
-            let stored = edge.stored()?;
-            stored.step(edge);
-            Some(stored)
-        }
-        Shape::Closed => {
-            if E::INHERITS
-                && !edge.is_orphaned()
-                && let Some(stored) = edge.stored_or_new()
-            {
-                stored.outlive();
+            let stored = if is_kept { edge.stored_or_new() } else { edge.stored() };
+            if let Some(stored) = stored {
+                stored.open(edge);
             }
-            None
         }
-        Shape::Plain | Shape::Called => None,
+        Shape::Child => edge.remember_child(),
+        _ if is_remembered() => {
+            if let Some(stored) = edge.stored() {
+                stored.step(edge);
+            }
+        }
+        Shape::Closed | Shape::Plain | Shape::Called => {}
+    }
+    if shape == Shape::Closed && edge.old_state() != CLOSE {
+        edge.remember_end();
     }
 }
 
@@ -126,7 +133,7 @@ fn closed<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut ClosedRecord,
     // SAFETY: a reserved record, and the tracepoint's own socket.
     unsafe {
         fill(edge, stored, &raw mut (*record).transition, kind);
-        (*record).transition.flags |= edge.resets((*record).transition.error);
+        (*record).transition.flags |= edge.resets((*record).transition.error, stored);
         fill_caller(edge, record);
         fill_counters::<E::Access>(record, edge.tcp_sock());
     }
@@ -150,6 +157,6 @@ fn summary<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut SummaryRecor
         (*record).known = OWNER_UNKNOWN;
         (*record).generation = 0;
         (*record).owner_cgroup = 0;
-        (*record).owner = (*record).closed.task;
+        copy_task(&raw mut (*record).owner, &raw const (*record).closed.task);
     }
 }

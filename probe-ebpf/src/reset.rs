@@ -10,9 +10,11 @@ use crate::{
     edge::netns,
     fields,
     filter::Verdict,
-    maps::{stored, stored_or_new},
+    kept::{kept, last_kept},
+    maps::stored_or_new,
     modes,
     record::{AF_INET6, header, is_tcp},
+    report::is_remembered,
     ring::{Writers, count_lost, emit},
 };
 
@@ -27,7 +29,7 @@ const TCP_NEW_SYN_RECV: u8 = 12;
 #[btf_tracepoint(function = "tcp_receive_reset")]
 pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the tracepoint's own socket.
-    match unsafe { stored_or_new(ctx.arg(0)) } {
+    match unsafe { kept(ctx.arg(0), is_remembered()).or_else(|| stored_or_new(ctx.arg(0))) } {
         Some(stored) => stored.mark_reset(),
         // The transition will look as if none had come.
         None => count_lost(),
@@ -64,7 +66,7 @@ fn report(ctx: &BtfTracePointContext) -> Option<()> {
         return None;
     }
     // SAFETY: a whole socket.
-    let is_wanted = unsafe { stored(sk) }.is_none_or(|stored| stored.fits != Verdict::Other);
+    let is_wanted = unsafe { last_kept(sk) }.is_none_or(|stored| stored.fits != Verdict::Other);
     // Where connections are told in one record, their ends say enough.
     if modes::summaries() || !is_wanted {
         return None;

@@ -10,6 +10,7 @@ use crate::{
     edge::Edge,
     filter::{self, Verdict},
     modes,
+    record::copy_task,
     state::{CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LAST_ACK, SYN_RECV, SYN_SENT},
     task,
 };
@@ -18,11 +19,14 @@ use crate::{
 const SEND_SHUTDOWN: u8 = 2;
 
 /// How many states a path has room for.
-const PATH_STATES: u32 = 16;
+const PATH_STATES: u16 = 16;
 
-/// Kept with the socket: in its own storage, or by its address.
+/// Kept in a place of the table, in the socket's own storage, or by its address.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Stored {
+    /// A listener's cookie, by which its children know that it is still the same; 0 otherwise.
+    cookie: u64,
     /// The owner's cgroup.
     cgroup: u64,
     /// The first transition.
@@ -35,12 +39,12 @@ pub struct Stored {
     owner: TaskRecord,
     /// How often it was opened.
     generation: u32,
-    /// `OWNER_*`
-    known: u32,
     /// As in [`SummaryRecord`].
-    path_length: u32,
+    path_length: u16,
     /// `inet_sport` at the first transition.
     first_port: u16,
+    /// `OWNER_*`
+    known: u8,
     /// What the filter makes of the owner.
     pub owner_fits: Verdict,
     /// What it makes of owner and ends together.
@@ -53,29 +57,87 @@ pub struct Stored {
     state: u8,
     /// It left another state than it was left in: the kernel has passed over an event in between.
     broken: bool,
-    padding: [u8; 4],
+    padding: u8,
 }
+
+/// `known`, in its byte.
+const EXACT: u8 = OWNER_EXACT as u8;
+const LISTENER: u8 = OWNER_LISTENER as u8;
+const UNKNOWN: u8 = OWNER_UNKNOWN as u8;
+
+/// A [`Stored`] in words: copied by these, since a copy of it as a whole would become a call to memcpy.
+type Words = [u64; size_of::<Stored>() / size_of::<u64>()];
 
 impl Stored {
     /// Of a socket that nothing is known of.
     pub const NOTHING: Self = Self {
+        cookie: 0,
         cgroup: 0,
         opened_ns: 0,
         established_ns: 0,
         path: 0,
         owner: TaskRecord { tgid: 0, uid: 0, comm: [0; 16] },
         generation: 0,
-        known: OWNER_UNKNOWN,
         path_length: 0,
         first_port: 0,
+        known: UNKNOWN,
         owner_fits: Verdict::Undecided,
         fits: Verdict::Undecided,
         deferred: false,
         rst_received: false,
         state: 0,
         broken: false,
-        padding: [0; 4],
+        padding: 0,
     };
+
+    /// Another socket's, of which nothing is known.
+    #[inline(always)]
+    pub fn cleared(&mut self) -> &mut Self {
+        let words: *mut u64 = (&raw mut *self).cast();
+        for word in 0..size_of::<Words>() / size_of::<u64>() {
+            // SAFETY: within it, and all of it zero is `NOTHING`. Volatile, or this would become a call to memset.
+            unsafe { words.add(word).write_volatile(0) };
+        }
+        self
+    }
+
+    /// Takes over everything.
+    #[inline(always)]
+    pub fn copy_from(&mut self, other: &Self) {
+        let (to, from): (*mut u64, *const u64) = ((&raw mut *self).cast(), (&raw const *other).cast());
+        for word in 0..size_of::<Words>() / size_of::<u64>() {
+            // SAFETY: within both.
+            unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
+        }
+    }
+
+    /// Marks a listener by its cookie.
+    #[inline(always)]
+    pub fn mark_listener(&mut self, cookie: u64) {
+        self.cookie = cookie;
+    }
+
+    /// Takes over the owner of the listener with this cookie; of nobody where `listener` has become another socket's.
+    #[inline(always)]
+    pub fn inherit(&mut self, listener: &Self, cookie: u64) {
+        if listener.is_marked(cookie) {
+            self.cgroup = listener.cgroup;
+            // SAFETY: both are places of the table, or storage.
+            unsafe { copy_task(&raw mut self.owner, &raw const listener.owner) };
+            self.known = listener.known;
+            self.owner_fits = listener.owner_fits;
+            // A listener that is closing has left its place. Who takes it clears the cookie before anything else.
+            if !listener.is_marked(cookie) {
+                self.forget();
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn is_marked(&self, cookie: u64) -> bool {
+        // SAFETY: a field. Volatile, since it may change at any time.
+        cookie != 0 && unsafe { (&raw const self.cookie).read_volatile() } == cookie
+    }
 
     /// The caller of `connect` or `listen` opens the socket, perhaps not for the first time.
     #[inline(always)]
@@ -89,8 +151,8 @@ impl Stored {
     #[inline(always)]
     pub fn adopt<E: Edge>(&mut self, edge: &E, generation: u32) {
         self.generation = generation;
-        if self.known == OWNER_EXACT {
-            self.known = OWNER_LISTENER;
+        if self.known == EXACT {
+            self.known = LISTENER;
         }
         self.begin(edge);
     }
@@ -115,7 +177,7 @@ impl Stored {
     /// Nothing is remembered any more but how often a socket was opened at this address.
     #[inline(always)]
     pub fn forget(&mut self) {
-        self.known = OWNER_UNKNOWN;
+        self.known = UNKNOWN;
         self.cgroup = 0;
         self.owner_fits = Verdict::Undecided;
     }
@@ -150,13 +212,15 @@ impl Stored {
                 self.established_ns = unsafe { bpf_ktime_get_ns() };
             }
             if self.path_length < PATH_STATES {
-                self.path |= u64::from(new) << ((4 * self.path_length) & 63);
+                self.path |= u64::from(new) << (4 * u32::from(self.path_length) & 63);
             }
-            self.path_length += 1;
+            self.path_length = self.path_length.saturating_add(1);
         }
         // Whoever acts on an accepted socket has it now: a worker, perhaps, of the process that listens.
-        if self.known != OWNER_EXACT && self.is_owners_call(edge, shuts) && task::process::<E::Access>() != 0
-        {
+        if self.known == EXACT || !self.is_owners_call(edge, shuts) {
+            return;
+        }
+        if task::process::<E::Access>() != 0 {
             let before = self.owner_fits;
             self.claim::<E>();
             // A socket that was asked for stays so, whoever it has passed to: the reader holds it so, too. Of
@@ -175,10 +239,10 @@ impl Stored {
         self.rst_received = true;
     }
 
-    /// Whether one came before this transition into CLOSE.
+    /// Whether one came since the socket opened.
     #[inline(always)]
-    pub fn take_reset(&mut self) -> bool {
-        core::mem::take(&mut self.rst_received)
+    pub fn is_reset(&self) -> bool {
+        self.rst_received
     }
 
     /// Whether the event certainly runs in a call on this very socket.
@@ -198,13 +262,13 @@ impl Stored {
     #[inline(always)]
     fn claim<E: Edge>(&mut self) {
         if task::is_kernel_thread::<E::Access>() {
-            if self.known != OWNER_EXACT {
-                self.known = OWNER_UNKNOWN;
+            if self.known != EXACT {
+                self.known = UNKNOWN;
                 self.owner_fits = Verdict::Undecided;
             }
             return;
         }
-        self.known = OWNER_EXACT;
+        self.known = EXACT;
         self.cgroup = task::cgroup();
         task::write::<E::Access>(&raw mut self.owner);
         self.owner_fits = filter::current_task(&self.owner);
@@ -218,10 +282,10 @@ impl Stored {
     pub unsafe fn copy_to_opened(&self, record: *mut OpenedRecord) {
         // SAFETY: the caller's promise.
         unsafe {
-            (*record).known = self.known;
+            (*record).known = self.known.into();
             (*record).generation = self.generation;
             (*record).owner_cgroup = self.cgroup;
-            (*record).owner = self.owner;
+            copy_task(&raw mut (*record).owner, &raw const self.owner);
         }
     }
 
@@ -236,13 +300,13 @@ impl Stored {
             (*record).opened_ns = self.opened_ns;
             (*record).established_ns = self.established_ns;
             (*record).path = self.path;
-            (*record).path_length = self.path_length;
+            (*record).path_length = self.path_length.into();
             (*record).first_port = self.first_port;
             (*record).broken = self.broken.into();
-            (*record).known = self.known;
+            (*record).known = self.known.into();
             (*record).generation = self.generation;
             (*record).owner_cgroup = self.cgroup;
-            (*record).owner = self.owner;
+            copy_task(&raw mut (*record).owner, &raw const self.owner);
         }
     }
 }

@@ -11,48 +11,65 @@ use crate::{
     access::{Access, Direct, Probed},
     edge::{Address, Edge},
     fields,
-    maps::{count_nested, is_busy, set_busy, stored, stored_or_new},
+    kept::{keep, keep_on, kept},
+    maps::{count_nested, stored},
     modes,
     record::{AF_INET6, has_tcp_sock, is_tcp},
     report::{is_remembered, report},
     ring::Writers,
+    run::Run,
+    state::LISTEN,
     stored::Stored,
+    table,
 };
 
 /// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 pub fn transition_btf(ctx: BtfTracePointContext) -> i32 {
-    set_busy(true);
-    take(&ctx);
-    set_busy(false);
+    if let Some(run) = Run::begin() {
+        take(&ctx, &run);
+        run.end();
+    }
     0
 }
 
 /// The same, for an event in a softirq that has interrupted [`transition_btf`]: the kernel does not run that one
 /// again on the same CPU (`__bpf_trace_run`), but it does run another.
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 pub fn transition_nested(ctx: BtfTracePointContext) -> i32 {
-    if is_busy() {
+    if Run::is_under_way()
+        && let Some(run) = Run::begin_nested()
+    {
         count_nested();
-        take(&ctx);
+        take(&ctx, &run);
+        run.end();
     }
     0
 }
 
 #[inline(always)]
-fn take(ctx: &BtfTracePointContext) {
+fn take(ctx: &BtfTracePointContext, run: &Run) {
     let sk: *const u8 = ctx.arg(0);
     // SAFETY: the tracepoint's own socket.
     let protocol = unsafe { Direct::field::<u16>(sk, Field::Protocol) };
     if let Some(protocol) = protocol.filter(|protocol| is_tcp(*protocol)) {
         let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
-        report(&Typed { ctx, sk, protocol, old, new });
+        report(&Typed { ctx, run, sk, protocol, old, new });
     }
+}
+
+/// Whether a child leads to its listener.
+#[inline(always)]
+fn leads_to_listener() -> bool {
+    fields::offset(Field::SentQueue).is_some() && fields::offset(Field::Cookie).is_some()
 }
 
 /// The tracepoint's arguments.
 struct Typed<'a> {
     ctx: &'a BtfTracePointContext,
+    run: &'a Run,
     sk: *const u8,
     protocol: u16,
     old: u8,
@@ -147,18 +164,22 @@ impl Edge for Typed<'_> {
 
     #[inline(always)]
     fn stored(&self) -> Option<&'static mut Stored> {
-        // SAFETY: the tracepoint's own socket.
-        unsafe { stored(self.sk) }
+        // SAFETY: the tracepoint's own socket; here and below.
+        unsafe { kept(self.sk, self.has_place()) }
     }
 
     #[inline(always)]
     fn stored_or_new(&self) -> Option<&'static mut Stored> {
-        // SAFETY: as above.
-        unsafe { stored_or_new(self.sk) }
+        let listens = self.new == LISTEN;
+        let stored = unsafe { keep(self.sk, self.may_have_place() && (!listens || leads_to_listener())) }?;
+        if listens && leads_to_listener() {
+            stored.mark_listener(self.cookie());
+        }
+        Some(stored)
     }
 
     #[inline(always)]
-    fn resets(&self, error: u32) -> u8 {
+    fn resets(&self, error: u32, kept: Option<&Stored>) -> u8 {
         if !modes::watches_resets() || !has_tcp_sock(self.protocol) {
             return 0;
         }
@@ -167,23 +188,84 @@ impl Edge for Typed<'_> {
         if error == 0 {
             return RST_WATCHED;
         }
-        match self.stored().map(Stored::take_reset) {
-            Some(true) => RST_WATCHED | SOCKET_RST_RECEIVED,
-            _ => RST_WATCHED,
+        // What nobody follows can have nothing but storage.
+        let is_marked = if is_remembered() {
+            kept.is_some_and(Stored::is_reset)
+        } else {
+            unsafe { stored(self.sk) }.is_some_and(|stored| stored.is_reset())
+        };
+        if is_marked { RST_WATCHED | SOCKET_RST_RECEIVED } else { RST_WATCHED }
+    }
+
+    /// The kernel clones what is stored with the listener into the child before this first event of its. Of a listener that
+    /// has a place, nothing is cloned.
+    #[inline(always)]
+    fn remember_child(&self) {
+        // SAFETY: the tracepoint's own socket.
+        if let Some(stored) = unsafe { stored(self.sk) } {
+            stored.adopt(self, 1);
+            return;
+        }
+        let listener = self.listener();
+        // Of a listener older than the programs nothing is known. The child's course is its own all the same.
+        if listener.is_none() && !is_remembered() {
+            return;
+        }
+        // SAFETY: as above.
+        if let Some(stored) = unsafe { keep(self.sk, self.may_have_place()) } {
+            if let Some((listener, cookie)) = listener {
+                stored.inherit(listener, cookie);
+            }
+            stored.adopt(self, 1);
+        }
+        if !is_remembered() {
+            self.run.leaves(table::find(self.sk));
         }
     }
 
-    /// The kernel has cloned the listener's entry into the child before this first event of its.
     #[inline(always)]
-    fn stored_for_child(&self) -> Option<&'static mut Stored> {
-        // Of a listener older than the programs there is none. The child's course is its own all the same.
-        let stored = self.stored().or_else(|| is_remembered().then(|| self.stored_or_new()).flatten())?;
-        stored.adopt(self, 1);
-        Some(stored)
+    fn remember_end(&self) {
+        let place = if self.has_place() { table::find(self.sk) } else { None };
+        if !self.is_orphaned() {
+            // SAFETY: the tracepoint's own socket.
+            unsafe { keep_on(self.sk, place) };
+        }
+        self.run.leaves(place);
     }
 }
 
 impl Typed<'_> {
+    /// Whether the socket may have a place in the table. MPTCP's own may close without an event.
+    #[inline(always)]
+    fn may_have_place(&self) -> bool {
+        has_tcp_sock(self.protocol)
+    }
+
+    /// Whether it can have one now: where nobody asks to follow sockets, listeners have one, and their children at their first event.
+    #[inline(always)]
+    fn has_place(&self) -> bool {
+        self.may_have_place() && (is_remembered() || self.old == LISTEN || self.new == LISTEN)
+    }
+
+    /// The listener of a child at its first event, where it has a place, and its cookie. The child is a plain copy of the listener
+    /// then (`sk_clone_lock`), lists and all: the head of what is sent and not acknowledged, which is nothing, still points to the
+    /// listener's (`tcp_create_openreq_child` makes it anew after this event).
+    #[inline(always)]
+    fn listener(&self) -> Option<(&'static Stored, u64)> {
+        let tcp = self.tcp_sock();
+        if tcp.is_null() || !leads_to_listener() {
+            return None;
+        }
+        let queue = fields::offset(Field::SentQueue)?;
+        // No plain load: the kernel takes its time to verify one of a pointer.
+        // SAFETY: reads at any address fail where there is nothing.
+        unsafe {
+            let listener = Probed::at::<*const u8>(tcp, queue)?.wrapping_sub(queue);
+            let stored = table::place(table::find_last(listener)?)?;
+            Some((stored, Probed::field(listener, Field::Cookie)?))
+        }
+    }
+
     #[inline(always)]
     fn v4(&self, field: Field) -> Address {
         [self.field(field).unwrap_or(0), 0, 0, 0]

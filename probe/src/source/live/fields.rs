@@ -22,6 +22,7 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::Error, "sock", "sk_err"),
     (Field::Shutdown, "sock", "sk_shutdown"),
     (Field::Flags, "sock", "__sk_common.skc_flags"),
+    (Field::SentQueue, "tcp_sock", "tsorted_sent_queue"),
     (Field::BytesSent, "tcp_sock", "bytes_sent"),
     (Field::BytesRetrans, "tcp_sock", "bytes_retrans"),
     (Field::BytesReceived, "tcp_sock", "bytes_received"),

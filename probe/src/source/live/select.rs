@@ -53,6 +53,11 @@ impl Selection {
         Self { asked, to_come: if namespaces { MOST_NAMESPACES } else { 0 } }
     }
 
+    /// Whether anything is asked for.
+    pub fn is_active(&self) -> bool {
+        self.asked != 0
+    }
+
     /// Sets the constant, and makes room in the maps.
     pub fn prepare<'a>(&'a self, filter: &Filter, loader: &mut EbpfLoader<'a>) {
         loader.override_global("ASKED", &self.asked, true);
