@@ -37,7 +37,7 @@ pub fn process<A: Access>() -> u32 {
 #[inline(always)]
 pub fn write<A: Access>(task: *mut TaskRecord) {
     let current = A::current_task();
-    let (tgid, uid) = (process_of::<A>(current), user_of::<A>(current));
+    let (tgid, uid) = (process_of::<A>(current), bpf_get_current_uid_gid() as u32);
     // SAFETY: callers pass a place in a map or in a reserved record.
     unsafe {
         (*task).tgid = tgid;
@@ -90,14 +90,6 @@ fn process_of<A: Access>(current: *const u8) -> u32 {
     }
     let loaded = if A::IS_CHEAP { field_of::<A, u32>(current, Field::ThreadGroup) } else { None };
     loaded.unwrap_or_else(|| (bpf_get_current_pid_tgid() >> 32) as u32)
-}
-
-#[inline(always)]
-fn user_of<A: Access>(current: *const u8) -> u32 {
-    let credentials = if A::IS_CHEAP { field_of::<A, *const u8>(current, Field::Credentials) } else { None };
-    credentials
-        .and_then(|credentials| field_of::<A, u32>(credentials, Field::User))
-        .unwrap_or_else(|| bpf_get_current_uid_gid() as u32)
 }
 
 /// A field of an object that is there while the current task runs; `None` where this kernel does not tell.

@@ -9,7 +9,7 @@ use probe_ebpf::{Field, RST_WATCHED, SOCKET_RST_RECEIVED};
 
 use crate::{
     access::{Access, Direct, Probed},
-    edge::{Address, Edge},
+    edge::{Address, Edge, netns},
     fields,
     kept::{keep, keep_on, kept},
     maps::{count_nested, stored},
@@ -56,7 +56,10 @@ fn take(ctx: &BtfTracePointContext, run: &Run) {
     let protocol = unsafe { Direct::field::<u16>(sk, Field::Protocol) };
     if let Some(protocol) = protocol.filter(|protocol| is_tcp(*protocol)) {
         let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
-        report(&Typed { ctx, run, sk, protocol, old, new });
+        // Once and for all: the kernel takes its time to verify a load of a pointer, on each way that leads there.
+        // SAFETY: as above.
+        let netns = unsafe { netns::<Direct>(sk) };
+        report(&Typed { ctx, run, sk, protocol, old, new, netns });
     }
 }
 
@@ -74,6 +77,7 @@ struct Typed<'a> {
     protocol: u16,
     old: u8,
     new: u8,
+    netns: Option<u32>,
 }
 
 impl Edge for Typed<'_> {
@@ -110,6 +114,11 @@ impl Edge for Typed<'_> {
     #[inline(always)]
     fn family(&self) -> u16 {
         self.field(Field::Family).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn netns(&self) -> Option<u32> {
+        self.netns
     }
 
     #[inline(always)]
