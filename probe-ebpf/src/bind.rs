@@ -21,7 +21,7 @@ use crate::{
     filter::{self, Verdict},
     record::{AF_INET, AF_INET6, header, is_tcp},
     ring::{Writers, emit_now},
-    task,
+    task::{self, Task},
 };
 
 const SOCK_STREAM: u16 = 1;
@@ -65,7 +65,7 @@ fn report(event: *const u8) -> Option<()> {
         (*record).protocol = protocol;
         (*record).family = family;
         call.fill_address(record);
-        task::write::<Probed>(&raw mut (*record).task);
+        Task::<Probed>::current().write(&raw mut (*record).task);
     });
     Some(())
 }
@@ -74,7 +74,7 @@ fn report(event: *const u8) -> Option<()> {
 #[inline(always)]
 fn caller() -> Verdict {
     let mut task = MaybeUninit::<TaskRecord>::uninit();
-    task::write::<Probed>(task.as_mut_ptr());
+    Task::<Probed>::current().write(task.as_mut_ptr());
     // SAFETY: filled.
     filter::current_task(unsafe { task.assume_init_ref() })
 }

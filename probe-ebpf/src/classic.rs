@@ -13,6 +13,7 @@ use crate::{
     ring::Writers,
     state::{LISTEN, SYN_RECV},
     stored::Stored,
+    task::Task,
 };
 
 /// `sock:inet_sock_set_state`, laid out as its format file says.
@@ -32,6 +33,7 @@ struct Formatted<'a> {
     protocol: u16,
     old: u8,
     new: u8,
+    task: Task<Probed>,
 }
 
 impl<'a> Formatted<'a> {
@@ -47,6 +49,7 @@ impl<'a> Formatted<'a> {
                 protocol: protocol(event)?,
                 old: Probed::field::<i32>(event, Field::EventOldState)? as u8,
                 new: Probed::field::<i32>(event, Field::EventNewState)? as u8,
+                task: Task::current(),
             })
         }
     }
@@ -92,6 +95,11 @@ impl Edge for Formatted<'_> {
     #[inline(always)]
     fn sk(&self) -> *const u8 {
         self.sk as *const u8
+    }
+
+    #[inline(always)]
+    fn task(&self) -> &Task<Probed> {
+        &self.task
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ use crate::{
     ring::Writers,
     state::{CLOSE, LISTEN, SYN_SENT},
     stored::Stored,
+    task::Task,
 };
 
 /// An IPv6 address, or an IPv4 one in the first word, in network order.
@@ -35,6 +36,8 @@ pub trait Edge {
     /// `inet_sport` in host order; 0 is unbound or cleared.
     fn sport(&self) -> u16;
     fn remote_port(&self) -> u16;
+    /// The task on the CPU.
+    fn task(&self) -> &Task<Self::Access>;
     /// Local and remote.
     fn addresses(&self, family: u16) -> (Address, Address);
     /// 0 where there is none.

@@ -63,6 +63,10 @@ pub enum Field {
     Comm,
     /// `task_struct.tgid`: the process
     ThreadGroup,
+    /// `task_struct.cred`: a pointer to `struct cred`
+    Credentials,
+    /// `cred.uid`, in the initial user namespace
+    User,
     /// `task_struct.flags`
     TaskFlags,
     /// `task_struct.thread_info.status` (x86): whether the system call is of the 32-bit kind, numbered otherwise

@@ -81,7 +81,7 @@ pub fn stored_or_new_at(skaddr: u64) -> Option<&'static mut Stored> {
     static NOTHING: Stored = Stored::NOTHING;
     if stored_at(skaddr).is_none() {
         // Where another CPU is faster, its entry stays.
-        let _ = BY_ADDRESS.insert(skaddr, &NOTHING, BPF_NOEXIST.into());
+        let _ = BY_ADDRESS.insert(skaddr, NOTHING, BPF_NOEXIST.into());
     }
     stored_at(skaddr)
 }

@@ -80,7 +80,7 @@ pub unsafe fn fill_called<E: Edge>(edge: &E, stored: Option<&Stored>, record: *m
     unsafe {
         fill(edge, stored, &raw mut (*record).transition, kind);
         (*record).transition.syscall = task::syscall();
-        task::write::<E::Access>(&raw mut (*record).task);
+        edge.task().write(&raw mut (*record).task);
     }
 }
 
@@ -105,7 +105,7 @@ pub unsafe fn fill_caller<E: Edge>(edge: &E, record: *mut ClosedRecord) {
         };
         if may_be_called || error == UNKNOWN_U32 {
             (*record).transition.syscall = task::syscall();
-            task::write::<E::Access>(&raw mut (*record).task);
+            edge.task().write(&raw mut (*record).task);
         } else {
             for word in 0..TASK_WORDS {
                 (&raw mut (*record).task).cast::<u64>().add(word).write_volatile(0);

@@ -111,13 +111,13 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
         if let Some(stored) = stored {
             stored.copy_to_opened(record);
         } else {
-            let is_callers = !is_child && !task::is_kernel_thread::<E::Access>();
+            let is_callers = !is_child && !edge.task().is_kernel_thread();
             (*record).known = if is_callers { OWNER_EXACT } else { OWNER_UNKNOWN };
             (*record).generation = 1;
             (*record).owner_cgroup = if is_callers { task::cgroup() } else { 0 };
         }
         if stored.is_none() || (*record).known == OWNER_UNKNOWN {
-            task::write::<E::Access>(&raw mut (*record).owner);
+            edge.task().write(&raw mut (*record).owner);
         }
         debug!(
             edge.context(),

@@ -144,7 +144,7 @@ impl Stored {
     pub fn open<E: Edge>(&mut self, edge: &E) {
         self.generation += 1;
         self.begin(edge);
-        self.claim::<E>();
+        self.claim(edge);
     }
 
     /// A listener's child appears, with what was remembered of the listener (see [`Edge::stored_for_child`]).
@@ -212,7 +212,7 @@ impl Stored {
                 self.established_ns = unsafe { bpf_ktime_get_ns() };
             }
             if self.path_length < PATH_STATES {
-                self.path |= u64::from(new) << (4 * u32::from(self.path_length) & 63);
+                self.path |= u64::from(new) << ((4 * u32::from(self.path_length)) & 63);
             }
             self.path_length = self.path_length.saturating_add(1);
         }
@@ -220,9 +220,9 @@ impl Stored {
         if self.known == EXACT || !self.is_owners_call(edge, shuts) {
             return;
         }
-        if task::process::<E::Access>() != 0 {
+        if edge.task().process() != 0 {
             let before = self.owner_fits;
-            self.claim::<E>();
+            self.claim(edge);
             // A socket that was asked for stays so, whoever it has passed to: the reader holds it so, too. Of
             // one that passed undecided, the reader alone knows whether it was.
             if before == Verdict::Fits || (before, self.owner_fits) == (Verdict::Undecided, Verdict::Other) {
@@ -260,8 +260,8 @@ impl Stored {
 
     /// Makes the task on the CPU the owner. A kernel thread acts for somebody: where that is known it stays.
     #[inline(always)]
-    fn claim<E: Edge>(&mut self) {
-        if task::is_kernel_thread::<E::Access>() {
+    fn claim<E: Edge>(&mut self, edge: &E) {
+        if edge.task().is_kernel_thread() {
             if self.known != EXACT {
                 self.known = UNKNOWN;
                 self.owner_fits = Verdict::Undecided;
@@ -270,7 +270,7 @@ impl Stored {
         }
         self.known = EXACT;
         self.cgroup = task::cgroup();
-        task::write::<E::Access>(&raw mut self.owner);
+        edge.task().write(&raw mut self.owner);
         self.owner_fits = filter::current_task(&self.owner);
     }
 

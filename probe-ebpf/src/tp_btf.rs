@@ -21,6 +21,7 @@ use crate::{
     state::LISTEN,
     stored::Stored,
     table,
+    task::Task,
 };
 
 /// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
@@ -56,10 +57,11 @@ fn take(ctx: &BtfTracePointContext, run: &Run) {
     let protocol = unsafe { Direct::field::<u16>(sk, Field::Protocol) };
     if let Some(protocol) = protocol.filter(|protocol| is_tcp(*protocol)) {
         let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
-        // Once and for all: the kernel takes its time to verify a load of a pointer, on each way that leads there.
+        // Verified once, not on each way that leads to it (see `Task::load`). Where each transition is told it is as well read
+        // at its place: there are few ways then, and the time of a run counts more.
         // SAFETY: as above.
-        let netns = unsafe { netns::<Direct>(sk) };
-        report(&Typed { ctx, run, sk, protocol, old, new, netns });
+        let netns = if modes::summaries() { unsafe { netns::<Direct>(sk) } } else { None };
+        report(&Typed { ctx, run, sk, protocol, old, new, netns, task: Task::load() });
     }
 }
 
@@ -77,7 +79,9 @@ struct Typed<'a> {
     protocol: u16,
     old: u8,
     new: u8,
+    /// Where connections are told in one record.
     netns: Option<u32>,
+    task: Task<Direct>,
 }
 
 impl Edge for Typed<'_> {
@@ -117,8 +121,14 @@ impl Edge for Typed<'_> {
     }
 
     #[inline(always)]
+    fn task(&self) -> &Task<Direct> {
+        &self.task
+    }
+
+    #[inline(always)]
     fn netns(&self) -> Option<u32> {
-        self.netns
+        // SAFETY: the tracepoint's own socket.
+        if modes::summaries() { self.netns } else { unsafe { netns::<Direct>(self.sk) } }
     }
 
     #[inline(always)]
@@ -180,6 +190,7 @@ impl Edge for Typed<'_> {
     #[inline(always)]
     fn stored_or_new(&self) -> Option<&'static mut Stored> {
         let listens = self.new == LISTEN;
+        // SAFETY: as above.
         let stored = unsafe { keep(self.sk, self.may_have_place() && (!listens || leads_to_listener())) }?;
         if listens && leads_to_listener() {
             stored.mark_listener(self.cookie());
@@ -201,6 +212,7 @@ impl Edge for Typed<'_> {
         let is_marked = if is_remembered() {
             kept.is_some_and(Stored::is_reset)
         } else {
+            // SAFETY: as above.
             unsafe { stored(self.sk) }.is_some_and(|stored| stored.is_reset())
         };
         if is_marked { RST_WATCHED | SOCKET_RST_RECEIVED } else { RST_WATCHED }

@@ -33,6 +33,8 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::GroupLeader, "task_struct", "group_leader"),
     (Field::Comm, "task_struct", "comm"),
     (Field::ThreadGroup, "task_struct", "tgid"),
+    (Field::Credentials, "task_struct", "cred"),
+    (Field::User, "cred", "uid.val"),
     (Field::TaskFlags, "task_struct", "flags"),
     (Field::ThreadStatus, "task_struct", "thread_info.status"),
     (Field::SyscallNumber, "pt_regs", SYSCALL_NUMBER),

@@ -53,7 +53,6 @@ impl Size {
     /// Tells the kernel side.
     pub fn prepare<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         loader.override_global("CHUNKS", &self.chunks, true);
-        loader.override_global("STORES_IN_ORDER", STORES_IN_ORDER, true);
         loader.map_max_entries("CURSORS", self.rings);
         loader.map_max_entries("CHUNKS_OF_RINGS", self.rings * self.chunks);
     }
@@ -66,9 +65,6 @@ impl Size {
 
 /// The least that each ring has, unless another size is asked for: a CPU's burst finds room in its own alone.
 const LEAST: u32 = 512 << 10;
-
-/// Whether this processor makes stores visible in their order (x86's total store order).
-static STORES_IN_ORDER: &u8 = if cfg!(target_arch = "x86_64") { &1 } else { &0 };
 
 /// The rings of a loaded object.
 pub struct Ring {
