@@ -65,9 +65,6 @@ pub const TABLE_WAYS: u32 = 4;
 /// How many sets the table has where listeners alone have a place in it. A power of two.
 pub const TABLE_SETS: u32 = 1 << 10;
 
-/// How many it has where every socket has one.
-pub const TABLE_SETS_OF_ALL: u32 = 1 << 14;
-
 /// The length of a task's name in the kernel (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
 

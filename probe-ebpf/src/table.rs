@@ -7,7 +7,7 @@
 use core::arch::asm;
 
 use aya_ebpf::{macros::map, maps::Array};
-use probe_ebpf::{TABLE_SETS, TABLE_WAYS};
+use probe_ebpf::TABLE_WAYS;
 
 use crate::stored::Stored;
 
@@ -20,15 +20,15 @@ type Tags = [u64; WAYS];
 const LEFT: u64 = 1;
 
 #[map]
-static TAGS: Array<Tags> = Array::with_max_entries(TABLE_SETS, 0);
+static TAGS: Array<Tags> = Array::with_max_entries(1, 0);
 
 /// By set and way.
 #[map]
-static PLACES: Array<Stored> = Array::with_max_entries(TABLE_SETS * TABLE_WAYS, 0);
+static PLACES: Array<Stored> = Array::with_max_entries(TABLE_WAYS, 0);
 
 /// How many sets there are, as a power of two.
 #[unsafe(no_mangle)]
-static SET_BITS: u32 = TABLE_SETS.ilog2();
+static SET_BITS: u32 = 0;
 
 /// The number of the place of a socket that has one.
 #[inline(always)]

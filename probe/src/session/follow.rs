@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::pin, time::Duration};
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout_at};
 
 use super::{Session, SessionError, companion::Accompanied, feed::Keep};
 use crate::{
@@ -70,8 +70,11 @@ impl Session {
         patience: Duration,
     ) -> Result<(), SessionError> {
         let deadline = Instant::now() + patience;
-        while !self.closing.is_empty() && !self.selector.is_full() && Instant::now() < deadline {
-            self.take(source).await?;
+        while !self.closing.is_empty() && !self.selector.is_full() {
+            match timeout_at(deadline, self.take(source)).await {
+                Ok(taken) => taken?,
+                Err(_) => break,
+            };
         }
         Ok(())
     }

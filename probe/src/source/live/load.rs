@@ -19,6 +19,7 @@ use super::{
     resets::{self, Resets},
     ring::Size,
     select::{self, Selection},
+    table,
 };
 use crate::{
     model::{Backend, Filter, Host},
@@ -291,15 +292,8 @@ fn load_object(
     let selection = Selection::of(&options.filter, options.namespaces);
     selection.prepare(&options.filter, &mut loader);
     // Of what nobody asks to follow, listeners alone are remembered.
-    let sets = if options.summaries || selection.is_active() {
-        probe_ebpf::TABLE_SETS_OF_ALL
-    } else {
-        probe_ebpf::TABLE_SETS
-    };
-    let set_bits = sets.ilog2();
-    loader.override_global("SET_BITS", &set_bits, true);
-    loader.map_max_entries("TAGS", sets);
-    loader.map_max_entries("PLACES", sets * probe_ebpf::TABLE_WAYS);
+    let table = table::Size::of(options.summaries || selection.is_active());
+    table.prepare(&mut loader);
     rings.prepare(&mut loader);
     let mut ebpf = loader.load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel")))?;
     select::fill(&options.filter, &mut ebpf)?;

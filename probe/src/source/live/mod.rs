@@ -22,6 +22,7 @@ mod own;
 mod resets;
 mod ring;
 mod select;
+mod table;
 #[cfg(test)]
 mod tests;
 mod types;
