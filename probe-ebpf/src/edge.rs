@@ -83,6 +83,12 @@ pub trait Edge {
         self.field::<u64>(Field::Flags).is_some_and(|flags| flags as u8 & SOCKET_ORPHANED != 0)
     }
 
+    /// How many connections the socket has had at least, where this kernel counts them.
+    #[inline(always)]
+    fn former_connections(&self) -> u32 {
+        self.field(Field::Disconnects).unwrap_or(0)
+    }
+
     /// The inode number of the network namespace.
     #[inline(always)]
     fn netns(&self) -> Option<u32> {

@@ -39,6 +39,8 @@ pub enum Field {
     Error,
     /// `sock.sk_shutdown`
     Shutdown,
+    /// `sock.sk_disconnects`: how often a call of connect(2) has ended what was there before, since Linux 6.6
+    Disconnects,
     /// `sock_common.skc_flags`
     Flags,
     /// `tcp_sock.tsorted_sent_queue`: a list of what is sent and not acknowledged, whose head points to itself where nothing is

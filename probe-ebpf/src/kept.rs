@@ -45,12 +45,12 @@ pub unsafe fn keep(sk: *const u8, takes_place: bool) -> Option<&'static mut Stor
 }
 
 /// The socket is closed, and its process still holds it: the next opening will be another generation. `place`: the one that it
-/// has had. Of a socket that is followed and has none, all is in storage already, or nothing is known.
+/// has had. `former`: as in [`Stored::outlive`]. Of a socket that is followed and has none, all is in storage already, or nothing is known.
 ///
 /// # Safety
 /// As above.
 #[inline(always)]
-pub unsafe fn keep_on(sk: *const u8, place: Option<u32>) {
+pub unsafe fn keep_on(sk: *const u8, place: Option<u32>, former: u32) {
     let place = place.and_then(table::place);
     if place.is_none() && is_remembered() {
         return;
@@ -59,7 +59,7 @@ pub unsafe fn keep_on(sk: *const u8, place: Option<u32>) {
     if let Some(stored) = unsafe { stored_or_new(sk) } {
         match place {
             Some(place) => stored.copy_from(place),
-            None => stored.outlive(),
+            None => stored.outlive(former),
         }
     }
 }

@@ -155,7 +155,7 @@ pub struct OpenedRecord {
     pub transition: TransitionRecord,
     /// How the owner is known: one of the `OWNER_*` constants.
     pub known: u32,
-    /// The how-manieth opening of this socket this is, from 1: `tcp_disconnect` lets one socket
+    /// Which opening of this socket this is, from 1, and higher each time: `tcp_disconnect` lets one socket
     /// serve several connections.
     pub generation: u32,
     /// The owner's cgroup v2 id; 0 is unknown.

@@ -113,7 +113,7 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
         } else {
             let is_callers = !is_child && !edge.task().is_kernel_thread();
             (*record).known = if is_callers { OWNER_EXACT } else { OWNER_UNKNOWN };
-            (*record).generation = 1;
+            (*record).generation = edge.former_connections() + 1;
             (*record).owner_cgroup = if is_callers { task::cgroup() } else { 0 };
         }
         if stored.is_none() || (*record).known == OWNER_UNKNOWN {

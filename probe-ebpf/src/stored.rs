@@ -142,6 +142,9 @@ impl Stored {
     /// The caller of `connect` or `listen` opens the socket, perhaps not for the first time.
     #[inline(always)]
     pub fn open<E: Edge>(&mut self, edge: &E) {
+        if self.generation == 0 {
+            self.generation = edge.former_connections();
+        }
         self.generation += 1;
         self.begin(edge);
         self.claim(edge);
@@ -182,11 +185,11 @@ impl Stored {
         self.owner_fits = Verdict::Undecided;
     }
 
-    /// The socket's connection has ended, and another may follow.
+    /// The socket's connection has ended, and another may follow. `former`: how many it had had before.
     #[inline(always)]
-    pub fn outlive(&mut self) {
+    pub fn outlive(&mut self, former: u32) {
         if self.generation == 0 {
-            self.generation = 1;
+            self.generation = former + 1;
         }
     }
 

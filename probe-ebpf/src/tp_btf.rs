@@ -18,7 +18,7 @@ use crate::{
     report::{is_remembered, report},
     ring::Writers,
     run::Run,
-    state::LISTEN,
+    state::{LISTEN, SYN_SENT},
     stored::Stored,
     table,
     task::Task,
@@ -247,9 +247,9 @@ impl Edge for Typed<'_> {
     #[inline(always)]
     fn remember_end(&self) {
         let place = if self.has_place() { table::find(self.sk) } else { None };
-        if !self.is_orphaned() {
+        if !self.is_orphaned() && !self.is_counted() {
             // SAFETY: the tracepoint's own socket.
-            unsafe { keep_on(self.sk, place) };
+            unsafe { keep_on(self.sk, place, self.former_connections()) };
         }
         self.run.leaves(place);
     }
@@ -260,6 +260,17 @@ impl Typed<'_> {
     #[inline(always)]
     fn may_have_place(&self) -> bool {
         has_tcp_sock(self.protocol)
+    }
+
+    /// Whether the kernel itself counts what ends here before another connection begins on the socket: connect(2) does, of which it
+    /// takes one to leave a connection (`__inet_stream_connect`). shutdown(2) disconnects a listener, and what is still connecting,
+    /// and nobody counts that (`inet_shutdown`).
+    #[inline(always)]
+    fn is_counted(&self) -> bool {
+        self.may_have_place()
+            && fields::offset(Field::Disconnects).is_some()
+            && self.old != LISTEN
+            && self.old != SYN_SENT
     }
 
     /// Whether it can have one now: where nobody asks to follow sockets, listeners have one, and their children at their first event.

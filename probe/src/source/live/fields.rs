@@ -21,6 +21,7 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::Cookie, "sock", "__sk_common.skc_cookie"),
     (Field::Error, "sock", "sk_err"),
     (Field::Shutdown, "sock", "sk_shutdown"),
+    (Field::Disconnects, "sock", "sk_disconnects"),
     (Field::Flags, "sock", "__sk_common.skc_flags"),
     (Field::SentQueue, "tcp_sock", "tsorted_sent_queue"),
     (Field::BytesSent, "tcp_sock", "bytes_sent"),
