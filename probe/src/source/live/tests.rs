@@ -131,6 +131,31 @@ async fn a_socket_that_is_connected_again_has_a_second_generation() {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn each_connection_of_a_socket_has_a_higher_generation() {
+    for options in every_backend() {
+        let mut live = attach(&options);
+        let inside = Namespace::private().unwrap();
+        let listener = inside.enter(|| Tcp::listening(loopback(PORT))).unwrap().unwrap();
+        let client = inside.enter(|| Tcp::new(Family::Ipv4)).unwrap().unwrap();
+        for _ in 0..3 {
+            client.connect(loopback(PORT), soon()).unwrap();
+            drop(listener.accept(soon()).unwrap());
+            client.disconnect().unwrap();
+        }
+        let events = until(&mut live, |events| connects(events, PORT).count() == 3).await;
+        let generations: Vec<_> =
+            connects(&events, PORT).map(|report| report.opened.as_ref().unwrap().generation).collect();
+        // Where the socket's address is its name, somebody may have had it before.
+        let first = generations[0];
+        assert_eq!(generations, [first, first + 1, first + 2]);
+        if live.decoder.backend() == Backend::TpBtf {
+            assert_eq!(first, 1);
+        }
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 async fn what_the_ring_cannot_take_is_counted() {
     const TRIES: u64 = 100;
     let mut live = attach(&LiveOptions { ring_bytes: Some(4096), ..LiveOptions::default() });
