@@ -74,8 +74,8 @@ pub fn is_remembered() -> bool {
 /// Brings what is remembered of the socket up to date.
 ///
 /// Where nobody asks for more than transitions, that is only what a record does not say by itself: whose the children
-/// of a listener are, and of a socket that outlives its connection that it had one. To remember anything is the dearest
-/// part, so that a connect and the transitions after it leave nothing behind.
+/// of a listener are, and of a socket that outlives its connection that it had one, unless the kernel counts that. To
+/// remember anything is the dearest part, so that a connect and the transitions after it leave nothing behind.
 #[inline(always)]
 fn remember<E: Edge>(edge: &E, shape: Shape) {
     match shape {
