@@ -1,8 +1,9 @@
 //! Where the programs on the BTF tracepoints keep what is remembered of a socket: in a place of the table, or in the
 //! socket's own storage where there is no place left.
 //!
-//! A place is left at the transition into CLOSE, after which no other event comes. A socket that its process still holds may open again: of
-//! such a one everything goes into its storage, which stays as long as it does. What is in storage is never moved back.
+//! A place is left at the transition into CLOSE, after which no other event comes. A socket that its process still holds may
+//! open again: of such a one everything goes into its storage, which stays as long as it does, unless the kernel counts its
+//! connections itself. What is in storage is never moved back.
 
 use crate::{
     maps::{stored, stored_or_new},
@@ -45,7 +46,8 @@ pub unsafe fn keep(sk: *const u8, takes_place: bool) -> Option<&'static mut Stor
 }
 
 /// The socket is closed, and its process still holds it: the next opening will be another generation. `place`: the one that it
-/// has had. `former`: as in [`Stored::outlive`]. Of a socket that is followed and has none, all is in storage already, or nothing is known.
+/// has had. `former`: as in [`Stored::outlive`]. Of a socket that is followed and has no place, all is in storage already, or
+/// nothing is known.
 ///
 /// # Safety
 /// As above.

@@ -1,4 +1,4 @@
-//! The maps: what is remembered of each socket, and whether a program is under way.
+//! The maps of what is remembered of each socket by itself, and of how often the second program stood in.
 
 use core::ptr;
 
