@@ -26,8 +26,8 @@ use self::{
     simultaneous_open::SimultaneousOpen, stuck::Stuck,
 };
 use crate::model::{
-    BindFailure, Connection, Course, Edge, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner,
-    State, Transition,
+    BindFailure, Connection, Course, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner, State,
+    Transition,
 };
 
 /// Something that looks at every transition.
@@ -139,11 +139,6 @@ fn finding_of(connection: &Connection, kind: FindingKind, explain: String) -> Fi
         cure: None,
         evidence: Vec::new(),
     }
-}
-
-/// Whether the connection went from one state right to the other.
-fn took(connection: &Connection, edge: Edge) -> bool {
-    connection.path.windows(2).any(|states| (states[0], states[1]) == edge)
 }
 
 /// The owner as the subject of a sentence.

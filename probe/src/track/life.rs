@@ -164,7 +164,7 @@ impl Life {
             opened: self.opened.get(),
             established: self.established.get(),
             close: None,
-            path: self.course.states(),
+            path: self.course.path(),
             counters: None,
             owner: (*self.owner).clone(),
             complete: self.is_complete,

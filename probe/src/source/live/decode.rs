@@ -21,7 +21,7 @@ use zerocopy::FromBytes;
 pub use self::reset::Reasons;
 use crate::model::{
     Backend, Counters, Endpoint, Endpoints, Errno, Event, Family, Known, Mono, Name, Opened, Protocol,
-    Report, State, Summary, Task,
+    Report, State, StatePath, Summary, Task,
 };
 
 /// A record that the two sides do not agree on.
@@ -71,7 +71,7 @@ pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event
         }
         Some(KIND_SUMMARY) => {
             let record = SummaryRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            summary(&record, backend).map(|summary| Event::Summary(Box::new(summary)))
+            summary(&record, backend).map(Event::Summary)
         }
         Some(KIND_BIND) => {
             let record = BindRecord::read_from_bytes(bytes).map_err(|_| layout())?;
@@ -90,14 +90,13 @@ fn closed(record: &ClosedRecord, backend: Backend) -> Result<Report, DecodeError
     Ok(Report { counters: counters(record), ..report })
 }
 
-/// How many states fit into a path.
+/// How many states fit into the path of a record.
 const PATH_STATES: u32 = 16;
 
 fn summary(record: &SummaryRecord, backend: Backend) -> Result<Summary, DecodeError> {
     let end = closed(&record.closed, backend)?;
-    let mut path: Vec<State> = (0..record.path_length.min(PATH_STATES))
-        .map(|place| state("state of a path", (record.path >> (4 * place) & 0xf) as u8))
-        .collect::<Result<_, _>>()?;
+    let mut path = StatePath::unpack(record.path, record.path_length)
+        .map_err(|number| DecodeError::Value { what: "state of a path", value: number.into() })?;
     if path.is_empty() {
         path.push(end.old);
     }
@@ -328,7 +327,7 @@ mod tests {
         record.path_length = 2;
         record.opened_ns = 9;
         let Ok(Event::Summary(summary)) = decode(record.as_bytes(), Backend::TpBtf) else { panic!() };
-        assert_eq!(summary.path, [State::Close, State::SynSent, State::Close]);
+        assert_eq!(summary.path, [State::Close, State::SynSent, State::Close].into());
         assert_eq!((summary.opened, summary.established, summary.path_is_whole), (Some(Mono(9)), None, true));
 
         record.path_length = 17;
@@ -342,7 +341,7 @@ mod tests {
         record.closed.transition = self::record();
         record.closed.transition.header.kind = KIND_SUMMARY;
         let Ok(Event::Summary(summary)) = decode(record.as_bytes(), Backend::TpBtf) else { panic!() };
-        assert_eq!(summary.path, [State::SynSent, State::Close]);
+        assert_eq!(summary.path, [State::SynSent, State::Close].into());
         assert_eq!(summary.opened, None);
     }
 }
