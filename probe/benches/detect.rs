@@ -15,8 +15,7 @@ fn observe(criterion: &mut Criterion) {
             || detect::all(&host, &Options::default()),
             |mut detectors| {
                 for given in &given {
-                    let context = given.context();
-                    detectors.iter_mut().for_each(|detector| drop(detector.observe(&context)));
+                    detectors.observe(&given.context());
                 }
                 detectors
             },

@@ -115,8 +115,7 @@ pub fn tracked() -> (Host, Vec<Given>) {
 pub fn assert_ordinary(host: &Host, given: &[Given]) {
     let mut detectors = detect::all(host, &detect::Options::default());
     for given in given {
-        let findings: Vec<_> =
-            detectors.iter_mut().filter_map(|detector| detector.observe(&given.context())).collect();
+        let findings = detectors.observe(&given.context());
         assert!(findings.is_empty(), "{findings:?}");
     }
 }

@@ -4,15 +4,18 @@ mod holder;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use foldhash::HashMap;
 
 use self::holder::Holders;
 use super::{Context, Detector, connect_failed::widen, self_connect, who};
 use crate::model::{
-    BindFailure, Cause, Endpoint, Endpoints, Errno, Finding, FindingKind, Host, Known, Listed, Mono, Owner,
-    SocketId, State, Transition,
+    BindFailure, Cause, Edge, Endpoint, Endpoints, Errno, Finding, FindingKind, Host, Known, Listed, Mono,
+    Owner, SocketId, State, Transition,
 };
 
 /// Takes refusals of bind as they are told; a refusal of listen is the transition back to CLOSE.
@@ -25,7 +28,7 @@ pub struct BindFailed {
 struct Listener {
     netns: Option<u32>,
     local: Endpoint,
-    owner: Owner,
+    owner: Arc<Owner>,
 }
 
 impl BindFailed {
@@ -72,6 +75,10 @@ impl BindFailed {
 }
 
 impl Detector for BindFailed {
+    fn watches(&self, edge: Edge) -> bool {
+        matches!(edge, (_, State::Listen) | (State::Listen, State::Close))
+    }
+
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         match transition.edge() {
@@ -104,7 +111,7 @@ impl Detector for BindFailed {
     fn existing(&mut self, _at: Mono, sockets: &[Listed]) {
         for socket in sockets.iter().filter(|socket| socket.state == State::Listen) {
             let Listed { netns, ends: Endpoints { local, .. }, ref owner, .. } = *socket;
-            let listener = Listener { netns: Some(netns), local, owner: (**owner).clone() };
+            let listener = Listener { netns: Some(netns), local, owner: Arc::clone(owner) };
             self.listeners.insert(socket.cookie, listener);
         }
     }
@@ -120,7 +127,7 @@ impl Detector for BindFailed {
             netns: failure.netns,
             ends: Endpoints { local: failure.local, remote: nowhere(failure.local.addr) },
             explain: format!("{} could not bind {}: {why}", who(&owner), failure.local),
-            owner,
+            owner: owner.into(),
             cure,
             evidence: Vec::new(),
         })

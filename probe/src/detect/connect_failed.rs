@@ -9,8 +9,8 @@ use super::{Context, Detector, finding_of, tuples::Tuples, who};
 use crate::model::{
     Cause,
     CauseKind::{Kernel, Segment, Timer},
-    Connection, Endpoints, Errno, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner, PortRange,
-    Protocol, State, Transition,
+    Connection, Edge, Endpoints, Errno, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner,
+    PortRange, Protocol, State, Transition,
 };
 
 /// The widest ephemeral range that is worth naming: what is below it belongs to services.
@@ -56,7 +56,7 @@ impl ConnectFailed {
         let half_open = failed.state == State::SynRecv;
         let errno = failed.cause.errno;
         let unsent = "the kernel refused it without a packet";
-        Some(match (failed.cause.kind, failed.cause.detail.as_ref()) {
+        Some(match (failed.cause.kind, failed.cause.detail) {
             (Segment, Cause::RST) if half_open => "the peer reset it before it was established".to_owned(),
             (Segment, Cause::RST) => {
                 "refused by an RST (nobody listens there, or a firewall rejects it)".to_owned()
@@ -101,6 +101,10 @@ impl ConnectFailed {
 }
 
 impl Detector for ConnectFailed {
+    fn watches(&self, edge: Edge) -> bool {
+        Tuples::watches(edge)
+    }
+
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         let failed = match transition.edge() {
@@ -115,7 +119,7 @@ impl Detector for ConnectFailed {
             let holder = if taken { self.holder(transition, context.others) } else { None };
             self.words(&Failed { state, netns, ends, owner, cause, segs_out }, holder)
         });
-        self.tuples.observe(transition, context.others);
+        self.tuples.observe(transition);
         let (explain, cure) = words?;
         Some(Finding { cure, ..context.finding(FindingKind::ConnectFailed, explain) })
     }

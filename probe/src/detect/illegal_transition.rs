@@ -1,13 +1,17 @@
 //! An edge that the kernel does not take, or two reports that do not follow from each other.
 
 use super::{Context, Detector};
-use crate::model::{Finding, FindingKind, Protocol, State, is_legal};
+use crate::model::{Edge, Finding, FindingKind, Protocol, State, is_legal};
 
 /// An edge is one report, and judged wherever it stands. What follows from what is judged only where
 /// no report can be missing between the two, and only for TCP: MPTCP's own socket has other rules.
 pub struct IllegalTransition;
 
 impl Detector for IllegalTransition {
+    fn watches(&self, edge: Edge) -> bool {
+        !is_legal(Protocol::Tcp, edge)
+    }
+
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let (old, new) = context.transition.edge();
         let protocol = context.transition.protocol;

@@ -6,6 +6,7 @@
 mod bind_failed;
 mod connect_failed;
 mod crowd;
+mod detectors;
 mod illegal_transition;
 mod port_sharing;
 mod self_connect;
@@ -20,18 +21,23 @@ mod tuples;
 
 use std::time::Duration;
 
+pub use self::detectors::Detectors;
 use self::{
     bind_failed::BindFailed, connect_failed::ConnectFailed, illegal_transition::IllegalTransition,
     port_sharing::PortSharing, self_connect::SelfConnect, simultaneous_close::SimultaneousClose,
     simultaneous_open::SimultaneousOpen, stuck::Stuck,
 };
 use crate::model::{
-    BindFailure, Connection, Course, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner, State,
-    Transition,
+    BindFailure, Connection, Course, Edge, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner,
+    State, Transition,
 };
 
-/// Something that looks at every transition.
+/// Something that looks at transitions, and says what they show.
 pub trait Detector {
+    /// Whether it has to see the transitions that take this edge. One that does not follow from the socket's last is seen
+    /// by every detector.
+    fn watches(&self, edge: Edge) -> bool;
+
     /// Takes the next transition, and says what it shows.
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding>;
 
@@ -75,8 +81,8 @@ impl Default for Options {
 
 /// Every detector, in the order in which their findings are told.
 #[must_use]
-pub fn all(host: &Host, options: &Options) -> Vec<Box<dyn Detector>> {
-    vec![
+pub fn all(host: &Host, options: &Options) -> Detectors {
+    Detectors::of(vec![
         Box::new(SelfConnect::new(host)),
         Box::new(SimultaneousOpen),
         Box::new(SimultaneousClose),
@@ -85,7 +91,7 @@ pub fn all(host: &Host, options: &Options) -> Vec<Box<dyn Detector>> {
         Box::new(BindFailed::new(host)),
         Box::new(IllegalTransition),
         Box::new(Stuck::new(options.stuck_after)),
-    ]
+    ])
 }
 
 /// A transition, and what is known of its socket by then.
@@ -105,6 +111,11 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether the transition begins where the socket's last one is known to have left it.
+    fn is_in_order(&self) -> bool {
+        self.previous == Some(self.transition.old)
+    }
+
     /// A finding about this socket, with its whole course as evidence.
     fn finding(&self, kind: FindingKind, explain: String) -> Finding {
         Finding {
@@ -120,9 +131,18 @@ impl Context<'_> {
         }
     }
 
-    /// The whole course, or this transition where there is none.
+    /// The whole course as evidence, or this transition where there is none.
     fn evidence(&self) -> Vec<u64> {
         self.course.map_or_else(|| vec![self.transition.seq], Course::seqs)
+    }
+
+    /// The whole course, or this transition where there is none.
+    fn course(&self) -> Course {
+        self.course.cloned().unwrap_or_else(|| {
+            let mut course = Course::default();
+            course.pass(self.transition.seq);
+            course
+        })
     }
 }
 

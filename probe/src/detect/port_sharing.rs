@@ -13,7 +13,7 @@ use foldhash::{HashSet, fast::RandomState};
 
 use super::{Context, Detector, crowd::Crowd, who};
 use crate::model::{
-    Endpoint, Finding, FindingKind, Listed, Mono, Open, Other, Owner, Protocol, State, Transition,
+    Edge, Endpoint, Finding, FindingKind, Listed, Mono, Open, Other, Owner, Protocol, State, Transition,
 };
 
 /// How many sharers a sentence names.
@@ -77,6 +77,10 @@ impl PortSharing {
 }
 
 impl Detector for PortSharing {
+    fn watches(&self, (_, new): Edge) -> bool {
+        matches!(new, State::Established | State::Close)
+    }
+
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         let joins = transition.new == State::Established && is_outgoing(context);

@@ -11,7 +11,7 @@ use foldhash::HashMap;
 
 use super::{Context, Detector, finding_of, who};
 use crate::model::{
-    Connection, Endpoint, Finding, FindingKind, Host, Open, Owner, PortRange, SocketId, State,
+    Connection, Edge, Endpoint, Finding, FindingKind, Host, Open, Owner, PortRange, SocketId, State,
 };
 
 /// Certain at SYN_SENT→SYN_RECV with both ends equal, and not before: until then, the connect may be
@@ -84,6 +84,10 @@ fn reserve(port: u16) -> String {
 }
 
 impl Detector for SelfConnect {
+    fn watches(&self, edge: Edge) -> bool {
+        matches!(edge, (State::Close, State::SynSent) | (State::SynSent, _))
+    }
+
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         match transition.edge() {

@@ -11,6 +11,10 @@ const EDGE: Edge = (State::FinWait1, State::Closing);
 pub struct SimultaneousClose;
 
 impl Detector for SimultaneousClose {
+    fn watches(&self, edge: Edge) -> bool {
+        edge == EDGE
+    }
+
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         let is_one = transition.edge() == EDGE && !transition.ends.is_self();

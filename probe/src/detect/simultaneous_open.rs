@@ -11,6 +11,10 @@ const EDGE: Edge = (State::SynSent, State::SynRecv);
 pub struct SimultaneousOpen;
 
 impl Detector for SimultaneousOpen {
+    fn watches(&self, edge: Edge) -> bool {
+        edge == EDGE
+    }
+
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         let is_one = transition.edge() == EDGE && !transition.ends.is_self();

@@ -7,13 +7,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use foldhash::HashMap;
 
 use super::{Context, Detector, who};
 use crate::model::{
-    Endpoints, Finding, FindingKind, Listed, Mono, Owner, Protocol, SocketId, State, Transition,
+    Course, Edge, Endpoints, Finding, FindingKind, Listed, Mono, Owner, PackedEnds, Protocol, SocketId,
+    State, Transition,
 };
 
 /// Sockets in SYN_SENT, CLOSE_WAIT and FIN_WAIT2.
@@ -33,10 +34,10 @@ struct Stay {
     was_there: bool,
     socket: SocketId,
     netns: Option<u32>,
-    ends: Endpoints,
-    owner: Owner,
-    /// The transitions of its connection up to there.
-    evidence: Vec<u64>,
+    ends: PackedEnds,
+    owner: Arc<Owner>,
+    /// The course of its connection up to there.
+    course: Course,
 }
 
 impl Stuck {
@@ -65,6 +66,10 @@ impl Stuck {
 }
 
 impl Detector for Stuck {
+    fn watches(&self, (old, new): Edge) -> bool {
+        [old, new].into_iter().any(|state| is_waiting(Protocol::Tcp, state))
+    }
+
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         // A close after shutdown reports FIN_WAIT2 once more.
@@ -81,9 +86,9 @@ impl Detector for Stuck {
                 was_there: false,
                 socket: transition.socket,
                 netns: transition.netns,
-                ends: transition.ends,
-                owner: transition.owner.clone(),
-                evidence: context.evidence(),
+                ends: transition.ends.into(),
+                owner: Arc::clone(&transition.owner),
+                course: context.course(),
             };
             self.enter(transition.socket.number, stay);
         }
@@ -99,9 +104,9 @@ impl Detector for Stuck {
                 was_there: true,
                 socket: SocketId { number: socket.cookie, generation: 0 },
                 netns: Some(socket.netns),
-                ends: socket.ends,
-                owner: (*socket.owner).clone(),
-                evidence: Vec::new(),
+                ends: socket.ends.into(),
+                owner: Arc::clone(&socket.owner),
+                course: Course::default(),
             };
             self.enter(socket.cookie, stay);
         }
@@ -138,16 +143,16 @@ impl Stay {
             explain: self.explain(now),
             socket: Some(self.socket),
             netns: self.netns,
-            ends: self.ends,
+            ends: self.ends.unpack(),
             owner: self.owner,
             cure: None,
-            evidence: self.evidence,
+            evidence: self.course.seqs(),
         }
     }
 
     fn explain(&self, now: Mono) -> String {
         let owner = who(&self.owner);
-        let Endpoints { local, remote } = self.ends;
+        let Endpoints { local, remote } = self.ends.unpack();
         let at_least = if self.was_there { "at least " } else { "" };
         let time = format!("for {at_least}{} s", now.since(self.since).as_secs());
         match self.state {

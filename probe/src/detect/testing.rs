@@ -133,7 +133,7 @@ impl<D: Detector> Story<D> {
         let fresh = || Socket {
             netns: transition.netns,
             ends,
-            owner: Arc::new(transition.owner.clone()),
+            owner: Arc::clone(&transition.owner),
             state: None,
             open: open.unwrap_or(Open::Preexisting),
             course: Course::from(old),
@@ -149,13 +149,15 @@ impl<D: Detector> Story<D> {
         socket.course.enter(new);
         socket.course.pass(self.seq);
         let socket = &self.known.0[&number];
-        self.detector.observe(&Context {
+        let context = Context {
             transition: &transition,
             previous,
             open: Some(socket.open),
             course: Some(&socket.course),
             others: &self.known,
-        })
+        };
+        let is_asked = self.detector.watches((old, new)) || !context.is_in_order();
+        is_asked.then(|| self.detector.observe(&context)).flatten()
     }
 
     fn transition(&self, number: u64, ends: Endpoints, old: State, new: State) -> Transition {
@@ -171,8 +173,8 @@ impl<D: Detector> Story<D> {
             ends,
             old,
             new,
-            cause: self.cause.clone(),
-            owner: owner(100, "client", How::Exact),
+            cause: self.cause,
+            owner: owner(100, "client", How::Exact).into(),
             since: None,
             segs_out: self.segs_out,
         }
@@ -193,7 +195,7 @@ pub fn whole(open: Open, (local, remote): (&str, &str), path: &[State], cause: O
         close: Some(Close { at: Mono(9), cause }),
         path: path.iter().copied().collect(),
         counters: None,
-        owner: owner(100, "client", How::Exact),
+        owner: owner(100, "client", How::Exact).into(),
         complete: true,
     }
 }

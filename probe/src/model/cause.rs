@@ -1,7 +1,5 @@
 //! Why a socket changed its state.
 
-use std::borrow::Cow;
-
 use super::Errno;
 
 /// What kind of thing moved a socket on.
@@ -31,12 +29,12 @@ impl CauseKind {
 }
 
 /// Why a socket changed its state, as far as the kernel tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// The kind of thing it was.
     pub kind: CauseKind,
     /// In plain words, such as `connect` or `RST received`.
-    pub detail: Cow<'static, str>,
+    pub detail: &'static str,
     /// The error that the socket reports for it.
     pub errno: Option<Errno>,
 }
@@ -64,8 +62,8 @@ impl Cause {
 
     /// A cause without an error.
     #[must_use]
-    pub fn new(kind: CauseKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), errno: None }
+    pub fn new(kind: CauseKind, detail: &'static str) -> Self {
+        Self { kind, detail, errno: None }
     }
 
     /// The same with the error that the socket reports.

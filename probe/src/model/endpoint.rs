@@ -1,9 +1,15 @@
 //! Addresses with ports.
 
-use std::{fmt, net::IpAddr, net::SocketAddr, num::NonZeroU16};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    net::SocketAddr,
+    num::NonZeroU16,
+};
 
 /// One end of a connection: an address, and a port where one is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     /// The address as the kernel has it; v4-mapped ones stay IPv6.
     pub addr: IpAddr,
@@ -36,6 +42,20 @@ impl Endpoint {
     pub fn may_conflict(self, other: Self) -> bool {
         let (one, other) = (self.canonical().addr, other.canonical().addr);
         one == other || one.is_unspecified() || other.is_unspecified()
+    }
+}
+
+/// In as few words as possible: detectors look connections up by their ends, several times in the life of each.
+impl Hash for Endpoint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let port = self.port_or_zero();
+        match self.addr {
+            IpAddr::V4(addr) => state.write_u64(u64::from(addr.to_bits()) << 16 | u64::from(port)),
+            IpAddr::V6(addr) => {
+                state.write_u128(addr.to_bits());
+                state.write_u16(port);
+            }
+        }
     }
 }
 

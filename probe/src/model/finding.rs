@@ -1,5 +1,7 @@
 //! What the detectors say.
 
+use std::sync::Arc;
+
 use super::{Endpoints, Mono, Owner, SocketId};
 
 /// The kinds of things that a detector finds.
@@ -84,7 +86,7 @@ pub struct Finding {
     /// The socket's ends.
     pub ends: Endpoints,
     /// Whose socket it is.
-    pub owner: Owner,
+    pub owner: Arc<Owner>,
     /// What happened, in one sentence.
     pub explain: String,
     /// What cures it, in one sentence, where it wants curing.

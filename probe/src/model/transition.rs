@@ -1,6 +1,6 @@
 //! What the tracker makes of reports: transitions and connections.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Cause, Counters, Edge, Endpoints, Family, Mono, Owner, Protocol, SocketId, State, StatePath};
 
@@ -32,7 +32,7 @@ pub struct Transition {
     /// Why; `None` where the kernel does not tell.
     pub cause: Option<Cause>,
     /// Whose socket it is.
-    pub owner: Owner,
+    pub owner: Arc<Owner>,
     /// How long the socket was in `old`; `None` where its beginning was not seen.
     pub since: Option<Duration>,
     /// Segments the socket had sent, at a transition into CLOSE: 0 means that no packet ever left.
@@ -111,7 +111,7 @@ pub struct Connection {
     /// What it had counted at its end.
     pub counters: Option<Counters>,
     /// Whose it is.
-    pub owner: Owner,
+    pub owner: Arc<Owner>,
     /// False where the start was not seen or reports were lost while it lived.
     pub complete: bool,
 }

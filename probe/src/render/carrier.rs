@@ -185,7 +185,7 @@ pub(super) mod tests {
             old,
             new,
             cause: Some(Cause::new(kind, detail)),
-            owner: Owner::UNKNOWN,
+            owner: Owner::nobody(),
             since: None,
             segs_out: None,
         }

@@ -108,7 +108,7 @@ impl Stream {
             old,
             new,
             cause: cause.into(),
-            owner: actor.owner.clone(),
+            owner: actor.owner.clone().into(),
             since: Some(Duration::from_micros(micros)),
             segs_out: None,
         }))
@@ -127,7 +127,7 @@ impl Stream {
             socket: Some(SocketId { number: actor.number, generation: 1 }),
             netns: Some(4026531840),
             ends: actor.ends,
-            owner: actor.owner.clone(),
+            owner: actor.owner.clone().into(),
             explain: explain.to_owned(),
             cure: cure.map(str::to_owned),
             evidence: vec![self.seq - 1, self.seq],
@@ -303,7 +303,7 @@ pub fn outside() -> Vec<Event> {
                 retransmits: 0,
                 srtt_us: None,
             }),
-            owner: Owner::UNKNOWN,
+            owner: Owner::nobody(),
             complete: true,
         }));
     stream.events

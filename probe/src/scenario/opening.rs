@@ -110,7 +110,7 @@ mod tests {
     fn failures_are_told_apart_by_the_cause() {
         let failed = [Close, SynSent, Close];
         let reset = Cause::new(CauseKind::Segment, "RST received");
-        check(&failed, reset.clone().with(Errno::ECONNREFUSED), "refused: CLOSE → SYN_SENT → CLOSE", false);
+        check(&failed, reset.with(Errno::ECONNREFUSED), "refused: CLOSE → SYN_SENT → CLOSE", false);
         let given_up = Cause::new(CauseKind::Call, "close");
         check(&failed, given_up, "timed out: CLOSE → SYN_SENT → CLOSE", false);
         let exhausted = Cause::new(CauseKind::Timer, "SYN retransmissions exhausted").with(Errno::ETIMEDOUT);

@@ -118,7 +118,7 @@ impl Story {
         let lives = resolve::lives(&self.cast, transitions);
         let owner = |cookie| {
             let life = &lives[self.cast.iter().position(|actor| actor.cookie == cookie)?];
-            life.last().map(|transition| transition.owner.clone())
+            life.last().map(|transition| (*transition.owner).clone())
         };
         let owned = |row: &SocketRow| {
             let owner = owner(row.cookie).unwrap_or_else(|| row.owner.clone());
@@ -290,7 +290,7 @@ mod tests {
         let owner = Owner { task: Some(task), cgroup: None, known: Known::Exact };
         let mut reported = life(&a, 1, &CROSSED);
         for transition in &mut reported {
-            transition.owner = owner.clone();
+            transition.owner = owner.clone().into();
         }
         let owners: Vec<_> = story.listed(&reported).into_iter().map(|row| row.owner).collect();
         assert_eq!(owners, [owner, Owner::UNKNOWN]);

@@ -34,7 +34,7 @@ pub(super) fn moved(actor: &Actor, at: u64, old: State, new: State) -> Transitio
         old,
         new,
         cause: Some(Cause::new(CauseKind::Call, "a test")),
-        owner: Owner::UNKNOWN,
+        owner: Owner::nobody(),
         since: None,
         segs_out: (new == State::Close).then_some(2),
     }

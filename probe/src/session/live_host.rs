@@ -60,7 +60,7 @@ impl Companion for LiveHost {
             ends: connection.ends,
             state: found.map(|(state, _)| state),
             until: found.map(|(_, left)| at.after(left)),
-            owner: connection.owner.clone(),
+            owner: (*connection.owner).clone(),
         })
     }
 

@@ -156,7 +156,7 @@ impl Companion for Talkative {
             ends: connection.ends,
             state: Some(State::TimeWait),
             until: Some(Mono(3)),
-            owner: connection.owner.clone(),
+            owner: (*connection.owner).clone(),
         })
     }
 

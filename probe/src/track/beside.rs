@@ -106,13 +106,13 @@ impl Tracker {
     }
 
     /// Whose the socket of that row is, or the connection was that left it.
-    fn owner_of(&self, row: &Listed) -> Option<Owner> {
-        let live = || self.lives.get(&row.cookie).map(|life| &*life.owner);
-        let older = || self.older.get(row.cookie).map(|before| &*before.owner);
-        let former = || self.former.owner(row);
+    fn owner_of(&mut self, row: &Listed) -> Option<Owner> {
+        let Self { lives, older, former, .. } = self;
+        let live = || lives.get(&row.cookie).map(|life| &*life.owner);
+        let older = || older.get(row.cookie).map(|before| &*before.owner);
         if row.state == State::SynRecv {
             return self.listeners.owner_of_child(Some(row.netns), row.ends.local);
         }
-        live().or_else(older).or_else(former).cloned()
+        live().or_else(older).or_else(|| former.owner(row)).cloned()
     }
 }

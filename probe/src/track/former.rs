@@ -1,4 +1,7 @@
 //! Whose the connections were of which only a mini-socket is left: the answer to "who left this TIME_WAIT?".
+//!
+//! Every close is remembered, and hardly anybody asks: so they are put in a row, and looked up in an index that is brought up
+//! to date when it is asked for.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -7,16 +10,19 @@ use foldhash::HashMap;
 use crate::model::{Endpoints, Listed, Owner, Report, State};
 
 /// How many are remembered. A mini-socket stays for a minute, so that this is enough for a thousand closes a
-/// second; of more, the oldest are forgotten. An entry takes some 80 bytes.
+/// second; of more, the oldest are forgotten. An entry takes 24 bytes, and once somebody has asked, some 50 more.
 const MOST: usize = if cfg!(test) { 256 } else { 1 << 16 };
 
 /// The owners of closed connections.
 #[derive(Debug, Default)]
 pub struct Former {
-    /// Each with its number in `order`.
-    owners: HashMap<Key, (u64, Arc<Owner>)>,
-    order: VecDeque<(u64, Key)>,
-    added: u64,
+    /// In the order of their ends.
+    owners: VecDeque<(Key, Arc<Owner>)>,
+    /// How many are forgotten: so many does the first one's number count.
+    forgotten: u64,
+    /// The number of the last one under each key, of those before `indexed`; forgotten ones are among them.
+    index: HashMap<Key, u64>,
+    indexed: u64,
 }
 
 /// A mini-socket takes its cookie from the socket it is made of. Where nobody had asked for that one's, it
@@ -49,25 +55,34 @@ impl Former {
     }
 
     /// Whose the connection was of which this is left.
-    pub fn owner(&self, row: &Listed) -> Option<&Owner> {
-        let by_ends = || self.owners.get(&Key::of_ends(Some(row.netns), row.ends));
-        self.owners.get(&Key::Cookie(row.cookie)).or_else(by_ends).map(|(_, owner)| &**owner)
+    pub fn owner(&mut self, row: &Listed) -> Option<&Owner> {
+        self.bring_up_to_date();
+        let number = |key| self.index.get(&key).copied().filter(|number| *number >= self.forgotten);
+        let number =
+            number(Key::Cookie(row.cookie)).or_else(|| number(Key::of_ends(Some(row.netns), row.ends)))?;
+        let (_, owner) = self.owners.get((number - self.forgotten) as usize)?;
+        Some(owner)
     }
 
     fn put(&mut self, key: Key, owner: &Arc<Owner>) {
         if owner.task.is_none() {
             return;
         }
-        self.added += 1;
-        self.owners.insert(key.clone(), (self.added, Arc::clone(owner)));
-        self.order.push_back((self.added, key));
-        if self.order.len() > MOST
-            && let Some((number, key)) = self.order.pop_front()
-            // A socket that was connected again, or the same ends again, is there under a later number.
-            && self.owners.get(&key).is_some_and(|(latest, _)| *latest == number)
-        {
-            self.owners.remove(&key);
+        if self.owners.len() == MOST {
+            self.owners.pop_front();
+            self.forgotten += 1;
         }
+        self.owners.push_back((key, Arc::clone(owner)));
+    }
+
+    fn bring_up_to_date(&mut self) {
+        if self.index.len() > 2 * MOST {
+            self.index.retain(|_, number| *number >= self.forgotten);
+        }
+        let known = self.indexed.saturating_sub(self.forgotten) as usize;
+        let numbers = self.forgotten + known as u64..;
+        self.index.extend(self.owners.range(known..).map(|(key, _)| key.clone()).zip(numbers));
+        self.indexed = self.forgotten + self.owners.len() as u64;
     }
 }
 
@@ -111,8 +126,21 @@ mod tests {
     fn what_is_there_again_is_as_young_as_the_last() {
         let mut former = Former::default();
         (0..2 * MOST).for_each(|_| add(&mut former, &left_by(1)));
-        assert_eq!((former.owners.len(), former.order.len()), (1, MOST));
+        former.bring_up_to_date();
+        assert_eq!((former.index.len(), former.owners.len()), (1, MOST));
         assert_eq!(former.owner(&left_by(1)), Some(&*left_by(1).owner));
+    }
+
+    #[test]
+    fn what_came_since_somebody_asked_is_found() {
+        let mut former = Former::default();
+        for pid in 1..=5 * MOST as u32 {
+            add(&mut former, &left_by(pid));
+            let asked = pid % 7 == 0 || pid > 4 * MOST as u32;
+            assert!(!asked || former.owner(&left_by(pid)) == Some(&*left_by(pid).owner));
+            assert!(!asked || former.owner(&left_by(pid.saturating_sub(MOST as u32))).is_none());
+        }
+        assert!(former.index.len() <= 3 * MOST);
     }
 
     #[test]

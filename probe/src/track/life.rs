@@ -10,8 +10,8 @@ use std::{
 
 use super::{cause::Past, children::Unnamed, is_end, older::Before};
 use crate::model::{
-    Connection, Course, Endpoints, Family, Listed, Mono, Open, Owner, PackedEnds, Protocol, Report, SocketId,
-    State,
+    Cause, Close, Connection, Course, Endpoints, Family, Listed, Mono, Open, Owner, PackedEnds, Protocol,
+    Report, SocketId, State,
 };
 
 /// One socket. Its number is where it is kept by.
@@ -152,10 +152,10 @@ impl Life {
         self.entered.get()
     }
 
-    /// Its connection as it is now; `None` for a listener.
-    pub fn connection(&self, number: u64) -> Option<Connection> {
+    /// Its connection, which has ended with this report, for this reason; `None` for a listener.
+    pub fn ended(&self, end: &Report, cause: Option<Cause>) -> Option<Connection> {
         Some(Connection {
-            socket: SocketId { number, generation: self.generation },
+            socket: SocketId { number: end.socket, generation: self.generation },
             netns: self.netns.map(NonZeroU32::get),
             protocol: self.protocol,
             family: self.family,
@@ -163,10 +163,10 @@ impl Life {
             open: self.open?,
             opened: self.opened.get(),
             established: self.established.get(),
-            close: None,
+            close: Some(Close { at: end.at, cause }),
             path: self.course.path(),
-            counters: None,
-            owner: (*self.owner).clone(),
+            counters: end.counters,
+            owner: Arc::clone(&self.owner),
             complete: self.is_complete,
         })
     }

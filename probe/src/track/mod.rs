@@ -40,9 +40,7 @@ use self::{
     older::Older,
     shared::Shared,
 };
-use crate::model::{
-    Close, Connection, Course, Host, Open, Owner, Protocol, Report, SocketId, State, Transition,
-};
+use crate::model::{Connection, Course, Host, Open, Protocol, Report, SocketId, State, Transition};
 
 /// How many closed sockets are remembered: a destroyed listener reports once more after its end, and
 /// a socket can be connected again.
@@ -167,35 +165,29 @@ impl Tracker {
         }
         let ends_connection = life.step(report, ends, self.seq);
 
-        let transition = Transition {
-            seq: self.seq,
-            at: report.at,
-            cpu: report.cpu,
-            socket: SocketId { number: report.socket, generation: life.generation },
-            cookie: report.cookie,
-            netns: report.netns,
-            protocol: report.protocol,
-            family: report.family,
-            ends,
-            old: report.old,
-            new: report.new,
-            cause,
-            owner: (*life.owner).clone(),
-            since,
-            segs_out: report.counters.map(|counters| counters.segs_out),
+        let tracked = Tracked {
+            transition: Transition {
+                seq: self.seq,
+                at: report.at,
+                cpu: report.cpu,
+                socket: SocketId { number: report.socket, generation: life.generation },
+                cookie: report.cookie,
+                netns: report.netns,
+                protocol: report.protocol,
+                family: report.family,
+                ends,
+                old: report.old,
+                new: report.new,
+                cause,
+                owner: Arc::clone(&life.owner),
+                since,
+                segs_out: report.counters.map(|counters| counters.segs_out),
+            },
+            previous,
+            ended: if ends_connection { life.ended(report, cause) } else { None },
         };
-        let ended = if ends_connection {
-            life.connection(report.socket).map(|connection| Connection {
-                close: Some(Close { at: report.at, cause: transition.cause.clone() }),
-                counters: report.counters,
-                ..connection
-            })
-        } else {
-            None
-        };
-        let owner = Arc::clone(&life.owner);
-        self.index(report, &transition, owner);
-        Tracked { transition, previous, ended }
+        self.index(report, &tracked.transition);
+        tracked
     }
 
     /// Reports were lost: what is remembered of live sockets may be out of date from here on.
@@ -213,10 +205,11 @@ impl Tracker {
     }
 
     /// Keeps the listeners findable by port, and the memory bounded.
-    fn index(&mut self, report: &Report, transition: &Transition, owner: Arc<Owner>) {
+    fn index(&mut self, report: &Report, transition: &Transition) {
+        let owner = &transition.owner;
         match (report.old, report.new) {
             (_, State::Listen) => {
-                self.listeners.add(report.socket, report.netns, transition.ends.local, Arc::clone(&owner));
+                self.listeners.add(report.socket, report.netns, transition.ends.local, Arc::clone(owner));
             }
             (State::Listen, State::Close) => {
                 self.listeners.remove(report.socket);
@@ -228,7 +221,7 @@ impl Tracker {
         if is_end(report) {
             // Without a cookie at its opening, it was not recognised in the snapshot then.
             self.older.take(report);
-            self.former.add(report, transition.ends, &owner);
+            self.former.add(report, transition.ends, owner);
         }
         if self.closed.len() > CLOSED
             && let Some(number) = self.closed.pop_front()

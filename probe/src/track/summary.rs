@@ -55,10 +55,10 @@ impl Tracker {
             close: Some(Close { at: end.at, cause }),
             path,
             counters: end.counters,
-            owner: (*owner).clone(),
+            owner,
             complete: summary.opened.is_some() && summary.path_is_whole,
         };
-        self.former.add(end, ends, &owner);
+        self.former.add(end, ends, &connection.owner);
         connection
     }
 }

@@ -42,7 +42,7 @@ fn seqs(tracker: &Tracker, socket: SocketId) -> Vec<u64> {
 
 /// The cause in words.
 fn detail(cause: Option<&Cause>) -> &str {
-    cause.map_or("unknown", |cause| &cause.detail)
+    cause.map_or("unknown", |cause| cause.detail)
 }
 
 /// A client's ordinary life, in process 100.

@@ -140,13 +140,13 @@ fn a_listen_that_is_refused_names_the_listener() {
     let refused = Some(Cause::new(CauseKind::Kernel, Cause::LISTEN_REFUSED).with(Errno::EADDRINUSE));
     let mut story = story();
     story.tell(1, ends, &[Close, Listen]);
-    let findings = story.because(refused.clone()).tell(2, ends, &[Close, Listen, Close]);
+    let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);
     assert_eq!(findings[0].evidence.len(), 2);
     insta::assert_snapshot!(findings[0].explain, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, client[100] listens on 0.0.0.0:8080");
     // The rival ends, in the usual way.
     story.because(None);
     assert_eq!(story.tell(1, ends, &[Listen, Close]), []);
-    let findings = story.because(refused.clone()).tell(2, ends, &[Close, Listen, Close]);
+    let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);
     insta::assert_snapshot!(findings[0].explain, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, another socket listens there");
     story.existing(&[listed(9, Listen, "[::]:8080", "[::]:0").held_by(300, "daemon")]);
     let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);

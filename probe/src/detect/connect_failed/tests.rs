@@ -26,7 +26,7 @@ fn failed(kind: CauseKind, detail: &'static str, errno: Errno) -> Option<Cause> 
 /// What is said of a connect that ended in SYN_SENT for this reason; no more is said by its end alone.
 fn said(cause: Option<Cause>) -> String {
     let path = [Close, SynSent, Close];
-    let findings = story().because(cause.clone()).tell(7, ENDS, &path);
+    let findings = story().because(cause).tell(7, ENDS, &path);
     let ended = story().detector().ended(&whole(Open::Active, ENDS, &path, cause));
     let explain = findings.first().map(|finding| finding.explain.clone());
     assert_eq!(ended.map(|finding| finding.explain), explain);

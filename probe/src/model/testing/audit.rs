@@ -150,7 +150,7 @@ fn change(side: Side, (old, new): (State, State), at: u64, cause: Cause) -> Tran
         old,
         new,
         cause: Some(cause),
-        owner: Owner::UNKNOWN,
+        owner: Owner::nobody(),
         since: Some(Duration::from_micros(10)),
         segs_out: None,
     }

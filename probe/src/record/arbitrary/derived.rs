@@ -35,7 +35,7 @@ fn transition() -> BoxedStrategy<Transition> {
                 old,
                 new,
                 cause,
-                owner,
+                owner: owner.into(),
                 since,
                 segs_out,
             }
@@ -46,7 +46,7 @@ fn transition() -> BoxedStrategy<Transition> {
 fn cause() -> impl Strategy<Value = Cause> {
     (word(), any::<String>(), option::of((1..200).prop_map(Errno))).prop_map(|(kind, detail, errno)| Cause {
         kind,
-        detail: detail.into(),
+        detail: detail.leak(),
         errno,
     })
 }
@@ -71,7 +71,7 @@ fn connection() -> BoxedStrategy<Connection> {
                 close,
                 path: path.into_iter().collect(),
                 counters,
-                owner,
+                owner: owner.into(),
                 complete,
             }
         })
@@ -88,7 +88,7 @@ fn finding() -> BoxedStrategy<Finding> {
             socket,
             netns,
             ends,
-            owner,
+            owner: owner.into(),
             explain,
             cure,
             evidence,

@@ -58,7 +58,7 @@ impl<'a> FindingObject<'a> {
             local: finding.ends.local.into(),
             remote: finding.ends.remote.into(),
             netns: finding.netns,
-            owner: (&finding.owner).into(),
+            owner: (&*finding.owner).into(),
             explain: &finding.explain,
             cure: finding.cure.as_deref(),
             evidence: &finding.evidence,

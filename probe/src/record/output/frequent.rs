@@ -12,6 +12,8 @@ mod piece;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use self::{
     kept::Kept,
     line::Line,
@@ -31,7 +33,7 @@ pub struct Frequent {
     steps: Kept<(Edge, Option<Cause>), 160>,
     causes: Kept<Option<Cause>, 64>,
     courses: Kept<StatePath, 64>,
-    owners: Kept<Owner, 32>,
+    owners: Kept<Arc<Owner>, 32>,
 }
 
 impl Frequent {

@@ -72,7 +72,7 @@ impl<'a> TransitionObject<'a> {
             old: Word(transition.old),
             new: Word(transition.new),
             cause: transition.cause.as_ref().map(Into::into),
-            owner: (&transition.owner).into(),
+            owner: (&*transition.owner).into(),
             cpu: transition.cpu,
             since_ns: transition.since.map(nanoseconds),
         }
@@ -164,7 +164,7 @@ impl<'a> ConnectionObject<'a> {
             segs_in: segments(|counters| counters.segs_in),
             retransmits: segments(|counters| counters.retransmits),
             srtt_us: counted.and_then(|counters| counters.srtt_us),
-            owner: (&connection.owner).into(),
+            owner: (&*connection.owner).into(),
             complete: connection.complete,
         }
     }
@@ -190,7 +190,7 @@ mod tests {
             close: None,
             path: StatePath::default(),
             counters: None,
-            owner: Owner::UNKNOWN,
+            owner: Owner::nobody(),
             complete: false,
         };
         let calendar = Calendar(Some(Clock { realtime_offset_ns: 0 }));

@@ -46,7 +46,7 @@ pub struct CauseObject<'a> {
 
 impl<'a> From<&'a Cause> for CauseObject<'a> {
     fn from(cause: &'a Cause) -> Self {
-        Self { kind: Word(cause.kind), detail: &cause.detail, errno: cause.errno.map(Errno::name) }
+        Self { kind: Word(cause.kind), detail: cause.detail, errno: cause.errno.map(Errno::name) }
     }
 }
 

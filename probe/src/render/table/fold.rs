@@ -78,7 +78,7 @@ fn kind(end: &Transition) -> Kind<'_> {
         remote: end.ends.remote,
         netns: end.netns,
         pid: end.owner.task.as_ref().map(|task| task.pid),
-        cause: end.cause.as_ref().map(|cause| (&*cause.detail, cause.errno.map(|errno| errno.0))),
+        cause: end.cause.as_ref().map(|cause| (cause.detail, cause.errno.map(|errno| errno.0))),
     }
 }
 

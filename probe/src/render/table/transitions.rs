@@ -45,7 +45,7 @@ fn legend<'a>(
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    match shown.map(|transition| &transition.owner).collect::<words::Marks>().legend() {
+    match shown.map(|transition| &*transition.owner).collect::<words::Marks>().legend() {
         Some(legend) => paragraph(style, Tone::Faint, &legend).write(out),
         None => Ok(()),
     }

@@ -84,7 +84,7 @@ fn ipv6(stream: &mut Stream) {
         .moves(&listener, 900_000, Close, Listen, call("listen"))
         .moves(&short, 1_000, Listen, SynRecv, segment("child created"))
         .moves(&long, 3, SynRecv, Established, segment("ACK of SYN received"))
-        .moves(&longest, 950_000_000, Established, Close, given_up.clone().with(Errno::ETIMEDOUT));
+        .moves(&longest, 950_000_000, Established, Close, given_up.with(Errno::ETIMEDOUT));
     let now = stream.now();
     let end = given_up.with(Errno::ETIMEDOUT);
     stream.then(Event::Connection(connection(&longest, Open::Active, Some(Mono(1_900_000_000)), now, end)));
@@ -204,7 +204,7 @@ fn connection(actor: &Actor, open: Open, opened: Option<Mono>, closed: Mono, cau
             retransmits: u32::from(open == Open::Passive) * 3,
             srtt_us: Some(421),
         }),
-        owner: actor.owner.clone(),
+        owner: actor.owner.clone().into(),
         complete: true,
     }
 }

@@ -67,7 +67,7 @@ impl Told {
             old,
             new,
             cause: None,
-            owner: self.owner.clone(),
+            owner: self.owner.clone().into(),
             since: None,
             segs_out: None,
         };
@@ -81,7 +81,7 @@ impl Told {
             socket,
             netns: Some(7),
             ends,
-            owner: self.owner.clone(),
+            owner: self.owner.clone().into(),
             explain: String::new(),
             cure: None,
             evidence: Vec::new(),

@@ -184,7 +184,7 @@ fn an_owner_has_its_cgroups_path() {
     let new = run(&mut tracker, client(7)).pop().expect("it ends");
     assert_eq!(old.transition.owner.cgroup.as_ref(), Some(&slice));
     assert_eq!(new.transition.owner.cgroup.as_ref(), Some(&slice));
-    assert_eq!(new.ended.and_then(|connection| connection.owner.cgroup), Some(slice));
+    assert_eq!(new.ended.and_then(|connection| connection.owner.cgroup.clone()), Some(slice));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Connections of which only the end was reported.
 
 use super::*;
-use crate::model::{Family, Summary, testing::listed};
+use crate::model::{Family, Owner, Summary, testing::listed};
 
 /// The summary that the kernel side would have kept of these reports.
 fn summary(reports: &[Report]) -> Summary {
@@ -62,11 +62,11 @@ fn a_summary_says_what_the_reports_would() {
         let connection = tracker().summarize(&mut summary(&reports));
         assert_eq!(connection.open, open);
         let close = connection.close.as_ref().expect("it ended");
-        assert_eq!(close.cause.as_ref().map(|cause| &*cause.detail), Some(detail));
+        assert_eq!(close.cause.as_ref().map(|cause| cause.detail), Some(detail));
         let mut expected = told(&reports);
         // It was claimed in a report in between, of which a summary is the last word alone.
-        expected.owner.known = connection.owner.known;
-        expected.owner.cgroup.clone_from(&connection.owner.cgroup);
+        let Owner { cgroup, known, .. } = (*connection.owner).clone();
+        expected.owner = Owner { cgroup, known, ..(*expected.owner).clone() }.into();
         assert_eq!(connection, expected);
     }
 }
@@ -113,7 +113,7 @@ fn a_socket_older_than_the_tracer_is_whose_the_snapshot_says() {
     let mut closed = reports(6);
     closed[1] = report(CloseWait, Close).of(6).shut(3).in_call(CLOSE).on(task(301, "worker"));
     let owner = tracker.summarize(&mut summary(&closed)).owner;
-    assert_eq!((owner.task, owner.known), (Some(task(301, "worker")), Known::Exact));
+    assert_eq!((&owner.task, owner.known), (&Some(task(301, "worker")), Known::Exact));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_child_of_an_older_listener_is_the_listeners() {
     let opened = summary.end.opened.as_mut().expect("it was");
     (opened.owner, opened.known) = (None, Known::Unknown);
     let owner = tracker.summarize(&mut summary).owner;
-    assert_eq!((owner.task, owner.known), (Some(task(200, "server")), Known::Listener));
+    assert_eq!((&owner.task, owner.known), (&Some(task(200, "server")), Known::Listener));
 }
 
 #[test]
@@ -153,5 +153,5 @@ fn its_time_wait_has_an_owner() {
     let mut tracker = tracker();
     let connection = tracker.summarize(&mut summary(&client(7)));
     let row = listed(7, TimeWait, "127.0.0.1:50000", "127.0.0.1:80");
-    assert_eq!(tracker.former.owner(&row), Some(&connection.owner));
+    assert_eq!(tracker.former.owner(&row), Some(&*connection.owner));
 }

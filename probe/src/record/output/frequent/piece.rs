@@ -1,6 +1,6 @@
 //! The pieces that lines have in common.
 
-use std::num::NonZero;
+use std::{num::NonZero, sync::Arc};
 
 use super::{kept::Piece, line::Line};
 use crate::{
@@ -95,7 +95,7 @@ impl Piece for Step<'_> {
     }
 
     fn content(&self) -> Self::Content {
-        (self.edge, self.cause.cloned())
+        (self.edge, self.cause.copied())
     }
 
     fn write(&self, line: &mut Line<'_>) {
@@ -158,7 +158,7 @@ impl Piece for Option<&Cause> {
     }
 
     fn content(&self) -> Option<Cause> {
-        self.cloned()
+        self.copied()
     }
 
     fn write(&self, line: &mut Line<'_>) {
@@ -166,19 +166,20 @@ impl Piece for Option<&Cause> {
     }
 }
 
-impl Piece for &Owner {
-    type Content = Owner;
+/// Whose it is: most lines have the very owner that is kept, so that nothing of it has to be compared.
+impl Piece for &Arc<Owner> {
+    type Content = Arc<Owner>;
 
     fn place(&self) -> usize {
         4 * self.task.as_ref().map_or(0, |task| task.pid as usize) + self.known as usize
     }
 
-    fn says(&self, owner: &Owner) -> bool {
+    fn says(&self, owner: &Arc<Owner>) -> bool {
         *self == owner
     }
 
-    fn content(&self) -> Owner {
-        (*self).clone()
+    fn content(&self) -> Arc<Owner> {
+        Arc::clone(self)
     }
 
     fn write(&self, line: &mut Line<'_>) {

@@ -50,13 +50,14 @@ proptest! {
         let mut lines = Lines::default();
         for pair in transitions.windows(2) {
             let [one, other] = pair else { unreachable!("they are pairs") };
+            let owner = Owner { task: one.owner.task.clone(), ..(*other.owner).clone() };
             // Each shares its place with the one before, and more or less of what is kept there.
             for next in [
                 one.clone(),
                 Transition { socket: one.socket, ..other.clone() },
                 Transition { socket: one.socket, ends: one.ends, ..other.clone() },
                 Transition { old: one.old, new: one.new, ..other.clone() },
-                Transition { owner: Owner { task: one.owner.task.clone(), ..other.owner.clone() }, ..one.clone() },
+                Transition { owner: owner.into(), ..one.clone() },
             ] {
                 let event = Event::Transition(next);
                 prop_assert_eq!(written(&mut lines, &event, None), expected(&event, None));

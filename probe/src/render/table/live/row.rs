@@ -176,7 +176,7 @@ pub fn cause(cause: Option<&Cause>, room: usize, pen: &mut Pen) -> Tone {
             pen.foreign(before);
             pen.foreign(after);
         }
-        None => pen.foreign(&cause.detail),
+        None => pen.foreign(cause.detail),
     }
     pen.ascii(&errno);
     words::tone(cause)

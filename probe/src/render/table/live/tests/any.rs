@@ -67,7 +67,7 @@ fn cause() -> BoxedStrategy<Option<Cause>> {
     let kind = select(vec![CauseKind::Call, CauseKind::Segment, CauseKind::Timer, CauseKind::Kernel]);
     option::of((kind, text(), option::of(0..200)).prop_map(|(kind, detail, errno)| Cause {
         kind,
-        detail: detail.into(),
+        detail: detail.leak(),
         errno: errno.map(Errno),
     }))
     .boxed()
@@ -100,7 +100,7 @@ fn transition() -> BoxedStrategy<Transition> {
                 old,
                 new,
                 cause,
-                owner,
+                owner: owner.into(),
                 since: since.map(Duration::from_nanos),
                 segs_out: None,
             }
@@ -167,7 +167,7 @@ fn reset() -> impl Strategy<Value = Reset> {
         ends: last.ends,
         state: last.new,
         reason,
-        owner: last.owner,
+        owner: (*last.owner).clone(),
     })
 }
 
@@ -179,6 +179,6 @@ fn remains() -> impl Strategy<Value = Remains> {
         ends: last.ends,
         state,
         until,
-        owner: last.owner,
+        owner: (*last.owner).clone(),
     })
 }
