@@ -130,6 +130,10 @@ impl Detector for ConnectFailed {
         }
     }
 
+    fn heeds(&self, edge: Edge) -> bool {
+        matches!(edge, (State::SynSent | State::SynRecv, State::Close))
+    }
+
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         let state = match connection.path.last_edge() {
             Some((State::SynSent, State::Close)) => State::SynSent,

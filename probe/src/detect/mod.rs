@@ -44,7 +44,13 @@ pub trait Detector {
     /// Takes the sockets that were there before the stream began.
     fn existing(&mut self, _at: Mono, _sockets: &[Listed]) {}
 
-    /// Takes a connection of which nothing but its end was reported, and says what that alone shows.
+    /// Whether a connection that took this edge may show something by its end alone.
+    fn heeds(&self, _edge: Edge) -> bool {
+        false
+    }
+
+    /// Takes a connection of which nothing but its end was reported, and says what that alone shows. Asked where it took
+    /// an edge that the detector heeds.
     fn ended(&mut self, _connection: &Connection) -> Option<Finding> {
         None
     }

@@ -23,6 +23,10 @@ impl Detector for SimultaneousOpen {
         })
     }
 
+    fn heeds(&self, edge: Edge) -> bool {
+        edge == EDGE
+    }
+
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         let is_one = connection.path.takes(EDGE) && !connection.ends.is_self();
         let explain = || explain(&connection.owner, connection.ends);

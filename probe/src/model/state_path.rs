@@ -33,19 +33,6 @@ impl Few {
         (0..self.len()).filter_map(move |place| State::from_kernel(number_at(self.0, place)))
     }
 
-    /// Whether one comes right after the other.
-    fn takes(self, (old, new): Edge) -> bool {
-        let edge = Self::at(0, old) | Self::at(1, new);
-        let mut states = self.0;
-        while states >> Self::BITS != 0 {
-            if states & 0xff == edge {
-                return true;
-            }
-            states >>= Self::BITS;
-        }
-        false
-    }
-
     fn len(self) -> u32 {
         (u64::BITS - self.0.leading_zeros()).div_ceil(Self::BITS)
     }
@@ -106,10 +93,17 @@ impl StatePath {
         self.first.iter().chain(self.rest.iter().copied())
     }
 
+    /// Every two states that follow each other.
+    pub fn edges(&self) -> impl Iterator<Item = Edge> {
+        let mut states = self.iter();
+        let first = states.next();
+        states.scan(first, |old, new| Some((old.replace(new)?, new)))
+    }
+
     /// Whether it went from one state right to the other.
     #[must_use]
     pub fn takes(&self, edge: Edge) -> bool {
-        self.first.takes(edge) || !self.rest.is_empty() && self.edges().any(|taken| taken == edge)
+        self.edges().any(|taken| taken == edge)
     }
 
     /// The first edge of it; `None` for less than two states.
@@ -127,10 +121,6 @@ impl StatePath {
         let state = |place| State::from_kernel(number_at(self.first.0, place));
         let last = self.first.len().checked_sub(1)?;
         Some((state(last.checked_sub(1)?)?, state(last)?))
-    }
-
-    fn edges(&self) -> impl Iterator<Item = Edge> {
-        self.iter().zip(self.iter().skip(1))
     }
 }
 

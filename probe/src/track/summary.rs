@@ -29,8 +29,7 @@ impl Tracker {
             call: end.syscall.and_then(|number| self.calls.by_number(number)),
         };
         let shared = &mut self.shared;
-        let mut owner = owner::told(end, &self.cgroups)
-            .map(|owner| shared.share(owner))
+        let mut owner = owner::told(end, &self.cgroups, shared)
             .or_else(|| older.map(|before| before.owner).filter(|owner| owner.task.is_some()))
             .or_else(|| {
                 let owner = self.listeners.owner_of_child(end.netns, ends.local);
