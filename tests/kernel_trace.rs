@@ -43,6 +43,9 @@ pub struct Change {
     pub addresses: [IpAddr; 2],
 }
 
+/// How the names of the buffers begin; the process's id follows.
+const NAME: &str = "probe-test-";
+
 /// A buffer of the kernel's that records every state change on the host. It goes with this value.
 pub struct Trace {
     instance: PathBuf,
@@ -59,8 +62,10 @@ impl Trace {
         let tracefs = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"].into_iter().map(Path::new);
         let tracefs =
             tracefs.into_iter().find(|place| place.join(EVENT).is_dir()).expect("tracefs is mounted");
-        let name = format!("probe-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let instance = tracefs.join("instances").join(name);
+        let instances = tracefs.join("instances");
+        remove_orphans(&instances);
+        let name = format!("{NAME}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let instance = instances.join(name);
         fs::create_dir(&instance).unwrap();
         let layout = Layout::read(&tracefs.join(EVENT));
         let mut trace = Self { instance, layout, pages: Vec::new(), changes: Vec::new() };
@@ -137,6 +142,18 @@ impl Drop for Trace {
         self.pages.clear();
         // What a failed test leaves would be found by the next look into tracefs; nothing more can be done.
         let _ = fs::remove_dir(&self.instance);
+    }
+}
+
+/// Removes what tests left that were killed: it would go on recording, and make each transition on the host dearer.
+fn remove_orphans(instances: &Path) {
+    for instance in fs::read_dir(instances).unwrap().flatten() {
+        let name = instance.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(NAME).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|owner| !Path::new(&format!("/proc/{owner}")).exists()) {
+            // Another test may be faster.
+            let _ = fs::remove_dir(instance.path());
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod asked;
 mod field;
+pub mod kfuncs;
 pub mod rings;
 
 pub use asked::{Asked, PORT_SETS, PORT_WORDS, PortSet};

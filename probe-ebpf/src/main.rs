@@ -16,6 +16,7 @@ mod edge;
 mod fields;
 mod filter;
 mod fork;
+mod interrupts;
 mod kept;
 mod maps;
 mod modes;

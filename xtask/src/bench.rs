@@ -15,6 +15,7 @@ mod spread;
 mod statistics;
 mod table;
 mod tracer;
+mod unwatched;
 
 use std::{
     env, fs,
@@ -38,6 +39,7 @@ use self::{
     report::Report,
     scenario::Scenario,
     tracer::{Place, Tracer},
+    unwatched::ensure_unwatched,
 };
 use crate::{privilege, setup, workspace};
 
@@ -84,6 +86,7 @@ pub struct Args {
 
 /// Measures, prints each table as it is made, and writes the report.
 pub fn bench(args: &Args) -> Result<()> {
+    ensure_unwatched()?;
     if cfg!(debug_assertions) {
         return Err(optimised(args)?);
     }

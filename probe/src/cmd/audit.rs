@@ -96,6 +96,8 @@ fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
 /// What is shown, and what is kept for the files.
 struct Report {
     render: Box<dyn Render>,
+    /// What is shown, and not written to `out` yet.
+    shown: Vec<u8>,
     out: Box<dyn Write>,
     /// The ids, in the catalogue's order.
     plan: Vec<String>,
@@ -110,17 +112,25 @@ impl Report {
             Format::Json => Box::new(Json::new(View::default())),
             Format::Table => Box::new(AuditTable::new(output::style(), plan.clone())),
         };
-        Self { render, out: output::stdout(), plan, kernel: None, results: Vec::new() }
+        let (shown, out) = (Vec::new(), output::unbuffered());
+        Self { render, shown, out, plan, kernel: None, results: Vec::new() }
     }
 
     fn take(&mut self, event: Event) -> Result<(), SessionError> {
-        let shown = self.render.event(&event, &mut self.out).and_then(|()| self.out.flush());
+        let shown = self.show(&event).map_err(SessionError::Output);
         match event {
             Event::Ready { host, backend, .. } => self.kernel = Some((host, backend)),
             Event::Behaviour(result) => self.results.push(*result),
             _ => {}
         }
-        shown.map_err(SessionError::Output)
+        shown
+    }
+
+    fn show(&mut self, event: &Event) -> io::Result<()> {
+        self.render.event(event, &mut self.shown)?;
+        let written = self.out.write_all(&self.shown);
+        self.shown.clear();
+        written.and_then(|()| self.out.flush())
     }
 
     /// The exit code of what was done: what this host cannot show is no failure.

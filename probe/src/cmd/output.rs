@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cli::Format,
     render::{Json, Render, Style, Table, TimeFormat, View},
-    session::SessionError,
+    session::{PIECE, SessionError},
 };
 
 /// The width of a table that goes to no terminal: nobody folds its lines.
@@ -68,20 +68,22 @@ fn columns() -> Option<u16> {
     std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
-/// How much is written at once: larger pieces cost less a byte up to about here.
-const PIECE: usize = 1 << 17;
-
-/// A place for results, buffered; the session flushes it whenever it has caught up.
-pub fn buffered(out: impl Write + 'static) -> Box<dyn Write> {
-    Box::new(BufWriter::with_capacity(PIECE, out))
+/// Stdout, as it is. Not by way of the standard library's, which would look for the ends of lines once more.
+pub fn unbuffered() -> Box<dyn Write> {
+    match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(stdout) => Box::new(File::from(stdout)),
+        Err(_) => Box::new(io::stdout()),
+    }
 }
 
-/// Stdout, buffered. Not by way of the standard library's, which would look for the ends of lines once more.
+/// Stdout for whoever writes word by word, and flushes it at the end.
 pub fn stdout() -> Box<dyn Write> {
-    match io::stdout().as_fd().try_clone_to_owned() {
-        Ok(stdout) => buffered(File::from(stdout)),
-        Err(_) => buffered(io::stdout()),
-    }
+    buffered(unbuffered())
+}
+
+/// A place to be written to word by word.
+pub fn buffered(out: impl Write + 'static) -> Box<dyn Write> {
+    Box::new(BufWriter::with_capacity(PIECE, out))
 }
 
 /// Prints a document. A reader that has seen enough is no failure.

@@ -28,7 +28,7 @@ pub async fn rendezvous(args: &RendezvousArgs, common: &Common) -> Result<Exit, 
     port::bind(plan.local).map_err(refused)?;
     let mut live = live::attach(&live::options(common))?;
     let mut session =
-        Session::new(Scope::own(live.pid()), Look::whole(args.format).on_stdout(), output::stdout());
+        Session::new(Scope::own(live.pid()), Look::whole(args.format).on_stdout(), output::unbuffered());
     let met = live::unless_interrupted(async {
         let met = meet(plan, &mut session, &mut live).await;
         outcome(met, |performed| Exit::of(&[performed.verdict]))

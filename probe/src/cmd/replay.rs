@@ -26,7 +26,7 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
         kinds: args.show.only.clone(),
         ..Selection::default()
     };
-    let mut session = Session::new(Scope::All, show::look(&args.show).on_stdout(), output::stdout())
+    let mut session = Session::new(Scope::All, show::look(&args.show).on_stdout(), output::unbuffered())
         .selecting(selection)
         .detecting(show::options(&args.show));
     let ticks = if args.show.stuck_after.is_some() { Ticks::Filled } else { Ticks::Recorded };

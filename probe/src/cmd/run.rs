@@ -29,7 +29,7 @@ pub async fn run(args: &RunArgs, common: &Common) -> Result<Exit, Failure> {
     let files = Files::create(args, &scenarios)?;
     let mut live = live::attach(&live::options(common))?;
     let mut session =
-        Session::new(Scope::own(live.pid()), Look::whole(args.format).on_stdout(), output::stdout())
+        Session::new(Scope::own(live.pid()), Look::whole(args.format).on_stdout(), output::unbuffered())
             .recording(files.recording);
     let mut run = Run { scenarios, options: options(args), repeat: args.repeat, pcap: files.pcap };
     let played = live::unless_interrupted(run.play(&mut session, &mut live)).await;

@@ -129,8 +129,8 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, files: Files) -> Session 
     };
     let look = show::look(&args.show);
     let (render, out) = match files.output {
-        Some(file) => (look.in_file(), output::buffered(file)),
-        None => (look.on_stdout(), output::stdout()),
+        Some(file) => (look.in_file(), Box::new(file) as Box<dyn Write>),
+        None => (look.on_stdout(), output::unbuffered()),
     };
     let session = Session::new(Scope::All, render, out);
     let session = if args.quiet { session.unseen() } else { session };

@@ -66,7 +66,7 @@ impl AuditTable {
             self.rows(&results, out)?;
         }
         self.written += length;
-        out.flush()
+        Ok(())
     }
 
     /// A line for each result. What there is to be said of one interrupts the grid; the ids are all as wide as the
@@ -122,8 +122,7 @@ impl AuditTable {
         paragraph(self.style, tone, &sums.join(" · ")).flush_left().write(out)?;
         let attach = end.attach.map(|attach| format!(", attached in {}", words::span(attach)));
         let times = format!("{}{}", words::span(end.duration), attach.unwrap_or_default());
-        paragraph(self.style, Tone::Plain, &times).flush_left().write(out)?;
-        out.flush()
+        paragraph(self.style, Tone::Plain, &times).flush_left().write(out)
     }
 
     /// Writes what has come of groups that did not come whole.
@@ -136,14 +135,13 @@ impl AuditTable {
 }
 
 impl Render for AuditTable {
-    fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
         match event {
             Event::Ready { host, backend, off, .. } => {
                 super::table::greet(host, *backend, self.style, out)?;
                 off.iter().try_for_each(|lack| {
                     paragraph(self.style, Tone::Remarkable, &format!("– {lack}")).write(out)
-                })?;
-                out.flush()
+                })
             }
             Event::Behaviour(result) => self.result(result, out),
             Event::Lost { count, place } => {
@@ -154,7 +152,7 @@ impl Render for AuditTable {
         }
     }
 
-    fn broken_off(&mut self, out: &mut dyn Write) -> io::Result<()> {
+    fn broken_off(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.rest(out)
     }
 }

@@ -1,6 +1,6 @@
 //! JSON Lines: one object a line, written as it happens.
 
-use std::io::{self, Write};
+use std::io;
 
 use super::{Render, View};
 use crate::{
@@ -15,35 +15,29 @@ pub struct Json {
     /// Known from [`Event::Ready`] on.
     clock: Option<Clock>,
     lines: Lines,
-    /// Room for the next line.
-    line: Vec<u8>,
 }
 
 impl Json {
     /// A renderer at the beginning of a stream.
     #[must_use]
     pub fn new(view: View) -> Self {
-        Self { view, clock: None, lines: Lines::default(), line: Vec::new() }
+        Self { view, clock: None, lines: Lines::default() }
     }
 }
 
 impl Render for Json {
-    fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
         if let Event::Ready { host, .. } = event {
             self.clock = Some(host.clock);
         }
-        self.line.clear();
-        if self.view.shows(event) && self.lines.write(event, self.clock, &mut self.line)? {
-            out.write_all(&self.line)?;
-        }
-        if matches!(event, Event::End(_)) {
-            out.flush()?;
+        if self.view.shows(event) {
+            self.lines.write(event, self.clock, out)?;
         }
         Ok(())
     }
 
     /// Every object is written as it comes.
-    fn broken_off(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+    fn broken_off(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ mod table;
 mod testing;
 mod view;
 
-use std::io::{self, Write};
+use std::io;
 
 pub use audit::AuditTable;
 pub use json::Json;
@@ -31,16 +31,16 @@ use crate::model::Event;
 
 /// A form in which the stream can be shown.
 pub trait Render {
-    /// Takes the next event, and writes what can be shown by now. After [`Event::End`] nothing is
+    /// Takes the next event, and appends what can be shown by now. After [`Event::End`] nothing is
     /// held back.
     ///
     /// # Errors
-    /// Whatever `out` returns; a broken pipe is among it, and is the caller's to judge.
-    fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()>;
+    /// None that is known of, since memory takes everything: the traits for writing have it so.
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Writes what was held back of a stream that broke off: no [`Event::End`] will come.
+    /// Appends what was held back of a stream that broke off: no [`Event::End`] will come.
     ///
     /// # Errors
     /// As for [`event`](Self::event).
-    fn broken_off(&mut self, out: &mut dyn Write) -> io::Result<()>;
+    fn broken_off(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
 }

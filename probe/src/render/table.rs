@@ -78,7 +78,7 @@ impl Table {
                 self.totals.verdict(verdict);
             }
         }
-        out.flush()
+        Ok(())
     }
 
     /// Writes what was gathered, and begins anew.
@@ -105,8 +105,7 @@ impl Table {
     fn end(&mut self, end: &End, out: &mut dyn Write) -> io::Result<()> {
         self.write(out)?;
         self.live.end(out)?;
-        self.totals.write(end, self.view, self.style, out)?;
-        out.flush()
+        self.totals.write(end, self.view, self.style, out)
     }
 }
 
@@ -118,7 +117,7 @@ pub(super) fn greet(host: &Host, backend: Backend, style: Style, out: &mut dyn W
 }
 
 impl Render for Table {
-    fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
         match event {
             Event::Ready { .. } => return self.ready(event, out),
             Event::Scenario { name, phase } => return self.phase(name, phase, out),
@@ -137,7 +136,7 @@ impl Render for Table {
         Ok(())
     }
 
-    fn broken_off(&mut self, out: &mut dyn Write) -> io::Result<()> {
+    fn broken_off(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.write(out).map(drop)
     }
 }

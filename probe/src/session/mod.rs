@@ -48,6 +48,9 @@ use crate::{
     source::{Source, SourceError},
 };
 
+/// How much of what is shown is written at once: larger pieces cost less a byte up to about here.
+pub const PIECE: usize = 1 << 17;
+
 /// Why a session cannot go on.
 #[derive(Debug, Error)]
 pub enum SessionError {
@@ -76,6 +79,8 @@ pub struct Session {
     /// Where the host is the one that the reports are of, and can be asked.
     companion: Option<Accompanied>,
     render: Box<dyn Render>,
+    /// What is shown, and not written to `out` yet.
+    shown: Vec<u8>,
     out: Box<dyn Write>,
     recording: Option<Writer<Box<dyn Write>>>,
     /// Where reports go into the recording and nowhere else: how many of them there were.
@@ -97,7 +102,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that shows what happens in `scope`.
+    /// A session that shows what happens in `scope`. It writes to `out` in large pieces, so that nothing is gained by a
+    /// buffer in front of that.
     #[must_use]
     pub fn new(scope: Scope, render: Box<dyn Render>, out: Box<dyn Write>) -> Self {
         Self {
@@ -109,6 +115,7 @@ impl Session {
             selector: Selector::new(Selection::default()),
             companion: None,
             render,
+            shown: Vec::new(),
             out,
             recording: None,
             unseen: None,
@@ -237,12 +244,20 @@ impl Session {
     }
 
     fn show(&mut self, event: &Event) -> Result<(), SessionError> {
-        self.render.event(event, &mut self.out).map_err(SessionError::Output)
+        self.render.event(event, &mut self.shown).map_err(SessionError::Output)?;
+        if self.shown.len() < PIECE { Ok(()) } else { self.write_out() }
+    }
+
+    fn write_out(&mut self) -> Result<(), SessionError> {
+        let written = self.out.write_all(&self.shown).map_err(SessionError::Output);
+        self.shown.clear();
+        written
     }
 
     fn flush(&mut self) -> Result<(), SessionError> {
         // First the recording: whatever was shown can be shown again.
         self.record(Writer::flush)?;
+        self.write_out()?;
         self.out.flush().map_err(SessionError::Output)
     }
 }

@@ -69,12 +69,12 @@ impl Session {
         }
         let verdict = story.verdict(&checks);
         self.phase(&*scenario, Phase::End { verdict: verdict.clone() })?;
-        self.flush()?;
         Ok(Performed { verdict, story, transitions })
     }
 
     fn phase(&mut self, scenario: &dyn Scenario, phase: Phase) -> Result<(), SessionError> {
-        self.feed(Event::Scenario { name: scenario.name().to_owned(), phase })
+        self.feed(Event::Scenario { name: scenario.name().to_owned(), phase })?;
+        self.flush()
     }
 
     /// Lets the driver play in a thread of its own, since a thread's namespace is its own too, and

@@ -50,7 +50,7 @@ impl Session {
             }
             events.clear();
             if flow.is_err() {
-                self.render.broken_off(&mut self.out).map_err(SessionError::Output)?;
+                self.render.broken_off(&mut self.shown).map_err(SessionError::Output)?;
             }
             self.flush()?;
             if flow? == Flow::Ended {

@@ -134,12 +134,12 @@ impl Shown {
 }
 
 impl Render for Shown {
-    fn event(&mut self, event: &Event, _out: &mut dyn io::Write) -> io::Result<()> {
+    fn event(&mut self, event: &Event, _out: &mut Vec<u8>) -> io::Result<()> {
         self.0.borrow_mut().push(event.clone());
         Ok(())
     }
 
-    fn broken_off(&mut self, _out: &mut dyn io::Write) -> io::Result<()> {
+    fn broken_off(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
 }

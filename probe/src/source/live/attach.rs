@@ -8,8 +8,8 @@ use aya::{
 };
 
 use super::{
+    error::LiveError,
     format::{TRANSITION, Tracepoint},
-    load::LiveError,
 };
 
 /// Attaches a program to a BTF tracepoint.
@@ -26,11 +26,11 @@ pub fn attach_btf(
     Ok(())
 }
 
-/// Attaches the programs of these names: the one that reports transitions, and the one that stands in for it. The kernel
-/// takes its time to verify them, and does that with each on a CPU of its own.
+/// Attaches the programs of these names: the one that reports transitions, and the one that stands in for it, if one has to. The
+/// kernel takes its time to verify them, and does that with each on a CPU of its own.
 pub fn attach_transitions(
     ebpf: &mut Ebpf,
-    names: [&'static str; 2],
+    names: &[&'static str],
     types: &aya::Btf,
 ) -> Result<(), LiveError> {
     let programs = ebpf.programs_mut().filter(|(name, _)| names.contains(name));

@@ -1,20 +1,21 @@
 //! Loading the programs, the best that this kernel takes.
 
-use std::{io, iter};
+use std::iter;
 
-use aya::{Ebpf, EbpfError, Endianness, programs::ProgramError};
+use aya::{Ebpf, EbpfError, Endianness};
 use log::{debug, info};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use probe_ebpf::Field;
-use thiserror::Error;
 
 use super::{
     attach::{attach_classic, attach_transitions},
     binds::Binds,
-    btf::{Btf, BtfError},
+    btf::Btf,
     decode::Reasons,
+    error::{LiveError, is_permission},
     fields::Fields,
     format::{FORK, FREE, Format, FormatError, TRANSITION},
+    kfuncs::Kfuncs,
     loader, misses,
     resets::{self, Resets},
     ring::Size,
@@ -32,8 +33,8 @@ const TYPED: &str = "transition_btf";
 /// The first kernel that takes it: `bpf_get_socket_cookie` in tracing programs (c5dbb89fc2ac).
 const OLDEST_TYPED: [u32; 2] = [5, 12];
 
-/// The one that stands in where the kernel passes over that.
-const NESTED: &str = "transition_nested";
+/// The one that stands in where the kernel passes over that, and interrupts cannot be held off.
+pub const NESTED: &str = "transition_nested";
 
 /// The program on the classic one.
 const CLASSIC: &str = "transition_classic";
@@ -46,6 +47,9 @@ pub fn transition(backend: Backend) -> &'static str {
     }
 }
 
+/// The programs.
+pub const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel"));
+
 /// How to trace.
 #[derive(Clone, Debug, Default)]
 pub struct LiveOptions {
@@ -55,6 +59,8 @@ pub struct LiveOptions {
     pub ring_bytes: Option<u32>,
     /// Leaves the kernel's type information aside, as on a host that has none.
     pub without_btf: bool,
+    /// Leaves its functions aside, as on one before Linux 6.14.
+    pub without_kfuncs: bool,
     /// Which sockets are wanted; what the kernel cannot decide passes.
     pub filter: Filter,
     /// Whether the reports of those namespaces alone are wanted that are named while it runs, by
@@ -70,88 +76,6 @@ pub struct LiveOptions {
     /// Whether resets are reported: those that are sent, and whether one had come before a transition
     /// into CLOSE.
     pub resets: bool,
-}
-
-/// Why this host cannot be traced.
-#[derive(Debug, Error)]
-pub enum LiveError {
-    /// No privilege for BPF.
-    #[error(
-        "loading BPF programs is not permitted: run as root, \
-         or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN"
-    )]
-    NoPrivilege,
-    /// Every backend failed.
-    #[error("this kernel cannot be traced: {0}")]
-    Backends(String),
-    /// The object or a map of it.
-    #[error("the programs were not accepted: {}", chain(.0))]
-    Object(#[from] EbpfError),
-    /// A program.
-    #[error("the program on {tracepoint} was not accepted: {}", chain(.source))]
-    Program {
-        /// What it was to hang on.
-        tracepoint: String,
-        /// The loader's word.
-        source: ProgramError,
-    },
-    /// The BTF tracepoint's program calls helpers that this kernel has not, or not there.
-    #[error("on a BTF tracepoint a socket's cookie and storage take Linux 5.12: this is {0}")]
-    TooOld(String),
-    /// Type information.
-    #[error(transparent)]
-    Btf(#[from] BtfError),
-    /// The classic tracepoint.
-    #[error(transparent)]
-    Format(#[from] FormatError),
-    /// Asked for.
-    #[error("the kernel's type information was to be left aside")]
-    LeftAside,
-    /// The kernel's types lack what the BTF tracepoint needs.
-    #[error("this kernel's type information lacks the fields of struct sock")]
-    NoFields,
-    /// Reports are wanted by namespace.
-    #[error(
-        "reports do not tell which namespace a socket is in: that takes the kernel's type information (BTF)"
-    )]
-    NoNamespaces,
-    /// The object has no such part: it is not this version's.
-    #[error("the kernel side has no {0}")]
-    NoPart(&'static str),
-    /// Attached, and yet no report came of a socket that was opened.
-    #[error(
-        "the program is attached, and yet the kernel did not report a socket that was opened to see: please send a bug report with `uname -a`"
-    )]
-    Silent,
-    /// A map, or waiting on it.
-    #[error("cannot read the ring: {0}")]
-    Ring(io::Error),
-}
-
-/// The error with all that caused it, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    for cause in causes(error).skip(1) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    // The verifier's log has its place under -v; here its last words are enough.
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>().join(" ")
-}
-
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    iter::successors(Some(error), |error| error.source())
-}
-
-/// Whether the kernel said "not permitted" anywhere beneath.
-fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
-    causes(error)
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// The programs, attached.
@@ -204,17 +128,21 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     }
     let binds = Binds::prepare(options, &mut fields);
     let mut resets = Resets::prepare(options, &btf);
+    let kfuncs = if options.without_kfuncs { None } else { Kfuncs::of(&btf) };
     let tracepoints = btf.tracepoints();
     // Some megabytes, and not needed any more.
     drop(btf);
     let types = aya::Btf::parse(&tracepoints, Endianness::default())
         .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))?;
-    let mut ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
-    if !resets.watch(&mut ebpf, &types) {
-        // The programs take every RST to be marked: they have to be told otherwise.
-        ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
+    let mut attach = |kfuncs| attach_typed(options, &mut fields, &mut resets, rings, kfuncs, &types);
+    let mut ebpf = match kfuncs {
+        Some(_) => attach(kfuncs).or_else(|error| {
+            debug!("interrupts cannot be held off: {error}");
+            attach(None)
+        }),
+        None => attach(None),
     }
-    attach_transitions(&mut ebpf, [TYPED, NESTED], &types).map_err(|error| {
+    .map_err(|error| {
         debug!("{error}");
         let Host { kernel, .. } = host::facts();
         let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
@@ -224,6 +152,25 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     let (reasons, resets_off) = resets.finish();
     let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
     Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons, rings })
+}
+
+/// Loads the programs and attaches those on the BTF tracepoint. Without `kfuncs` it takes two.
+fn attach_typed(
+    options: &LiveOptions,
+    fields: &mut Fields,
+    resets: &mut Resets,
+    rings: Size,
+    kfuncs: Option<Kfuncs>,
+    types: &aya::Btf,
+) -> Result<Ebpf, LiveError> {
+    let mut ebpf = load_object(options, fields, resets.watched(), rings, kfuncs)?;
+    if !resets.watch(&mut ebpf, types) {
+        // The programs take every RST to be marked: they have to be told otherwise.
+        ebpf = load_object(options, fields, resets.watched(), rings, kfuncs)?;
+    }
+    let names: &[_] = if kfuncs.is_some() { &[TYPED] } else { &[TYPED, NESTED] };
+    attach_transitions(&mut ebpf, names, types)?;
+    Ok(ebpf)
 }
 
 /// `instead_of` is why the better backend failed.
@@ -248,7 +195,7 @@ fn load_classic(
     let mut off: Vec<_> = why.into_iter().chain(missing(&fields, &more)).collect();
     off.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
     let binds = Binds::prepare(options, &mut fields);
-    let mut ebpf = load_object(options, &mut fields, false, rings)?;
+    let mut ebpf = load_object(options, &mut fields, false, rings, None)?;
     attach_classic(&mut ebpf, CLASSIC, &TRANSITION)?;
     off.extend(binds.attach(&mut ebpf));
     Ok(Loaded { ebpf, backend: Backend::Tracepoint, off, reasons: Reasons::default(), rings })
@@ -274,6 +221,7 @@ fn load_object(
     fields: &mut Fields,
     watches_resets: bool,
     rings: Size,
+    kfuncs: Option<Kfuncs>,
 ) -> Result<Ebpf, LiveError> {
     let watches_resets = u8::from(watches_resets);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
@@ -295,7 +243,10 @@ fn load_object(
     let table = table::Size::of(options.summaries || selection.is_active());
     table.prepare(&mut loader);
     rings.prepare(&mut loader);
-    let mut ebpf = loader.load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel")))?;
+    let mut ebpf = match kfuncs {
+        Some(kfuncs) => loader.load(&kfuncs.put_into(OBJECT))?,
+        None => loader.load(OBJECT)?,
+    };
     select::fill(&options.filter, &mut ebpf)?;
     // Until the reader has found itself.
     select::open(&mut ebpf, true)?;

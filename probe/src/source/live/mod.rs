@@ -1,7 +1,7 @@
 //! The running kernel as a source: the only module that names aya.
 //!
 //! `load` has the programs attached (`attach`), with the offsets that `fields` found in the kernel's own
-//! descriptions (`btf`, `format`); `ring` reads the records that come, `inflow` tells what is missing between them, and
+//! descriptions (`btf`, `format`), and calls of its functions (`kfuncs`); `ring` reads the records that come, `inflow` tells what is missing between them, and
 //! `decode` turns them into events, which `hand_over` spares those who want them as they are. `binds` and `resets` are programs that a host may lack.
 
 mod attach;
@@ -10,10 +10,12 @@ mod btf;
 // Open for `probe/benches` alone.
 #[doc(hidden)]
 pub mod decode;
+mod error;
 mod fields;
 mod format;
 mod hand_over;
 mod inflow;
+mod kfuncs;
 mod load;
 mod loader;
 mod losses;
@@ -46,14 +48,11 @@ use tokio::{
 };
 
 pub(crate) use self::types::Types;
+pub use self::{error::LiveError, load::LiveOptions, select::Namespaces};
 use self::{
     inflow::{BATCH, Inflow, Item},
     misses::Misses,
     ring::{Look, Ring},
-};
-pub use self::{
-    load::{LiveError, LiveOptions},
-    select::Namespaces,
 };
 use super::{Flow, Source, SourceError, Taker, undecoded::Decoder};
 use crate::model::{Event, Host};

@@ -15,7 +15,7 @@ use aya::{
 use ipnet::IpNet;
 use probe_ebpf::{Asked, COMM_LEN, PORT_SETS, PORT_WORDS, PortSet};
 
-use super::load::LiveError;
+use super::error::LiveError;
 use crate::model::{Family, Filter, PortRange, Protocol};
 
 /// How many namespaces may be wanted at one time where they are named later.
