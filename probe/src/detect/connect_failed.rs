@@ -130,10 +130,14 @@ impl Detector for ConnectFailed {
         }
     }
 
+    fn heeds(&self, edge: Edge) -> bool {
+        matches!(edge, (State::SynSent | State::SynRecv, State::Close))
+    }
+
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
-        let state = match connection.path[..] {
-            [.., State::SynSent, State::Close] => State::SynSent,
-            [.., State::SynRecv, State::Close] if was_active(connection.open) => State::SynRecv,
+        let state = match connection.path.last_edge() {
+            Some((State::SynSent, State::Close)) => State::SynSent,
+            Some((State::SynRecv, State::Close)) if was_active(connection.open) => State::SynRecv,
             _ => return None,
         };
         let failed = Failed {

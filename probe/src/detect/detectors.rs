@@ -9,33 +9,30 @@ const STATES: usize = State::NewSynRecv as usize + 1;
 /// The detectors of one stream.
 pub struct Detectors {
     all: Vec<Box<dyn Detector>>,
-    /// Which of them watch an edge: a bit for each, by the state left and the state entered.
-    watching: [[u16; STATES]; STATES],
+    /// Which of them watch an edge.
+    watching: ByEdge,
+    /// Which of them heed it in a connection.
+    heeding: ByEdge,
 }
+
+/// Detectors by the state left and the state entered: a bit for each.
+type ByEdge = [[u16; STATES]; STATES];
 
 impl Detectors {
     /// These detectors, in the order in which their findings are told. There may be sixteen.
     pub(super) fn of(all: Vec<Box<dyn Detector>>) -> Self {
-        let mut watching = [[0; STATES]; STATES];
-        for old in State::ALL {
-            for new in State::ALL {
-                watching[old as usize][new as usize] = watchers(&all, (old, new));
-            }
-        }
-        Self { all, watching }
+        let watching = by_edge(&all, |detector, edge| detector.watches(edge));
+        let heeding = by_edge(&all, |detector, edge| detector.heeds(edge));
+        Self { all, watching, heeding }
     }
 
     /// Takes the next transition, and says what it shows.
     pub fn observe(&mut self, context: &Context<'_>) -> Vec<Finding> {
-        let (old, new) = context.transition.edge();
-        let watching = self.watching[old as usize][new as usize];
-        let is_out_of_order = !context.is_in_order();
-        let asked = self
-            .all
-            .iter_mut()
-            .enumerate()
-            .filter(|(place, _)| is_out_of_order || watching >> place & 1 == 1);
-        asked.filter_map(|(_, detector)| detector.observe(context)).collect()
+        let watching = match context.is_in_order() {
+            true => of_edge(&self.watching, context.transition.edge()),
+            false => u16::MAX,
+        };
+        self.asked(watching).filter_map(|detector| detector.observe(context)).collect()
     }
 
     /// Takes the sockets that were there before the stream began.
@@ -45,7 +42,8 @@ impl Detectors {
 
     /// Takes a connection of which nothing but its end was reported, and says what that alone shows.
     pub fn ended(&mut self, connection: &Connection) -> Vec<Finding> {
-        self.all.iter_mut().filter_map(|detector| detector.ended(connection)).collect()
+        let heeding = connection.path.edges().fold(0, |all, edge| all | of_edge(&self.heeding, edge));
+        self.asked(heeding).filter_map(|detector| detector.ended(connection)).collect()
     }
 
     /// Takes a bind(2) that was refused, and says what that shows.
@@ -63,12 +61,29 @@ impl Detectors {
         self.all.iter_mut().for_each(|detector| detector.lost());
     }
 
+    fn asked(&mut self, which: u16) -> impl Iterator<Item = &mut Box<dyn Detector>> {
+        let all = self.all.iter_mut().enumerate();
+        all.filter(move |(place, _)| which >> place & 1 == 1).map(|(_, detector)| detector)
+    }
+
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
+    pub(super) fn all(&mut self) -> &mut [Box<dyn Detector>] {
+        &mut self.all
     }
 }
 
-fn watchers(all: &[Box<dyn Detector>], edge: Edge) -> u16 {
-    all.iter().enumerate().map(|(place, detector)| u16::from(detector.watches(edge)) << place).sum()
+fn by_edge(all: &[Box<dyn Detector>], wants: impl Fn(&dyn Detector, Edge) -> bool) -> ByEdge {
+    let mut by_edge = [[0; STATES]; STATES];
+    for (old, new) in State::ALL.into_iter().flat_map(|old| State::ALL.map(|new| (old, new))) {
+        let bits = all
+            .iter()
+            .enumerate()
+            .map(|(place, detector)| u16::from(wants(&**detector, (old, new))) << place);
+        by_edge[old as usize][new as usize] = bits.sum();
+    }
+    by_edge
+}
+
+fn of_edge(by_edge: &ByEdge, (old, new): Edge) -> u16 {
+    by_edge[old as usize][new as usize]
 }

@@ -44,7 +44,13 @@ pub trait Detector {
     /// Takes the sockets that were there before the stream began.
     fn existing(&mut self, _at: Mono, _sockets: &[Listed]) {}
 
-    /// Takes a connection of which nothing but its end was reported, and says what that alone shows.
+    /// Whether a connection that took this edge may show something by its end alone.
+    fn heeds(&self, _edge: Edge) -> bool {
+        false
+    }
+
+    /// Takes a connection of which nothing but its end was reported, and says what that alone shows. Asked where it took
+    /// an edge that the detector heeds.
     fn ended(&mut self, _connection: &Connection) -> Option<Finding> {
         None
     }
@@ -159,11 +165,6 @@ fn finding_of(connection: &Connection, kind: FindingKind, explain: String) -> Fi
         cure: None,
         evidence: Vec::new(),
     }
-}
-
-/// Whether the connection went from one state right to the other.
-fn took(connection: &Connection, edge: Edge) -> bool {
-    connection.path.windows(2).any(|states| (states[0], states[1]) == edge)
 }
 
 /// The owner as the subject of a sentence.

@@ -109,6 +109,10 @@ impl Detector for SelfConnect {
         }
     }
 
+    fn heeds(&self, edge: Edge) -> bool {
+        edge == (State::SynSent, State::SynRecv)
+    }
+
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         (connection.open == Open::SelfConnect).then(|| {
             let (explain, cure) =

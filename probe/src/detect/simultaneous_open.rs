@@ -1,6 +1,6 @@
 //! A SYN came to a socket whose own connect was under way (RFC 9293 §3.5, figure 7).
 
-use super::{Context, Detector, finding_of, took, who};
+use super::{Context, Detector, finding_of, who};
 use crate::model::{Connection, Edge, Endpoints, Finding, FindingKind, Owner, State};
 
 const EDGE: Edge = (State::SynSent, State::SynRecv);
@@ -23,8 +23,12 @@ impl Detector for SimultaneousOpen {
         })
     }
 
+    fn heeds(&self, edge: Edge) -> bool {
+        edge == EDGE
+    }
+
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
-        let is_one = took(connection, EDGE) && !connection.ends.is_self();
+        let is_one = connection.path.takes(EDGE) && !connection.ends.is_self();
         let explain = || explain(&connection.owner, connection.ends);
         is_one.then(|| finding_of(connection, FindingKind::SimultaneousOpen, explain()))
     }

@@ -193,7 +193,7 @@ pub fn whole(open: Open, (local, remote): (&str, &str), path: &[State], cause: O
         opened: Some(Mono(1)),
         established: None,
         close: Some(Close { at: Mono(9), cause }),
-        path: path.to_vec(),
+        path: path.iter().copied().collect(),
         counters: None,
         owner: owner(100, "client", How::Exact).into(),
         complete: true,

@@ -5,10 +5,10 @@ use proptest::{collection, prelude::*, sample::Index};
 use foldhash::HashMap;
 
 use super::{
-    testing::{Story, endpoint, walk},
+    testing::{Story, endpoint, walk, whole},
     *,
 };
-use crate::model::testing::host;
+use crate::model::{Cause, CauseKind, Errno, testing::host};
 
 /// A socket: its ends, and the states it goes through.
 type Life = (String, String, Vec<State>);
@@ -49,6 +49,20 @@ fn alone<D: Detector>(make: impl Fn() -> D, lives: &[Life], picks: &[Index]) -> 
 }
 
 proptest! {
+    #[test]
+    fn a_connection_shows_something_where_it_is_heeded(walk in walk(), is_own in any::<bool>(), errno in 100..115) {
+        let ends = ("10.0.0.1:80", if is_own { "10.0.0.1:80" } else { "10.0.0.2:80" });
+        let cause = Cause::new(CauseKind::Segment, Cause::RST).with(Errno(errno));
+        let mut connection = whole(Open::Active, ends, &walk, Some(cause));
+        if connection.path.takes((State::SynSent, State::SynRecv)) {
+            connection.open = if is_own { Open::SelfConnect } else { Open::Simultaneous };
+        }
+        for detector in all(&host(), &Options::default()).all() {
+            let is_heeded = connection.path.edges().any(|edge| detector.heeds(edge));
+            prop_assert!(is_heeded || detector.ended(&connection).is_none());
+        }
+    }
+
     /// Port sharing is the exception: it is about several sockets.
     #[test]
     fn other_sockets_make_no_difference(lives in lives(), picks in collection::vec(any::<Index>(), 0..60)) {
@@ -69,5 +83,5 @@ proptest! {
 
 #[test]
 fn every_kind_has_its_detector() {
-    assert_eq!(all(&host(), &Options::default()).len(), FindingKind::ALL.len());
+    assert_eq!(all(&host(), &Options::default()).all().len(), FindingKind::ALL.len());
 }

@@ -1,12 +1,9 @@
 //! The course of a socket's life: the states that it goes through, and the transitions by number.
 
-use super::State;
+use super::{State, StatePath, state_path::Few};
 
 /// How many transitions beyond the first lie in the value itself: an ordinary connection makes five in all.
 const LATER: usize = 4;
-
-/// How many states do, of four bits each.
-const STATES: u32 = 16;
 
 /// The states that a connection went through, and the `seq` of each of its transitions.
 ///
@@ -17,8 +14,8 @@ pub struct Course {
     first: u64,
     /// How much later the `seq` of each of the next is; 0 for none.
     later: [u32; LATER],
-    /// The states in their order, the first one lowest: none has the number 0.
-    states: u64,
+    /// The states in their order.
+    states: Few,
     /// What has no room there.
     rest: Option<Box<Rest>>,
 }
@@ -34,15 +31,14 @@ impl Course {
     /// That of a socket that is in this state, before its first transition.
     #[must_use]
     pub fn from(state: State) -> Self {
-        Self { states: state as u64, ..Self::default() }
+        let mut course = Self::default();
+        course.enter(state);
+        course
     }
 
     /// The next state.
     pub fn enter(&mut self, state: State) {
-        let length = self.inline_states();
-        if length < STATES && self.rest.as_ref().is_none_or(|rest| rest.states.is_empty()) {
-            self.states |= (state as u64) << (4 * length);
-        } else {
+        if !self.states.push(state) {
             self.rest.get_or_insert_default().states.push(state);
         }
     }
@@ -91,26 +87,15 @@ impl Course {
 
     /// The states.
     #[must_use]
-    pub fn states(&self) -> Vec<State> {
-        let length = self.inline_states();
-        let rest = self.rest.as_ref().map_or(&[][..], |rest| &rest.states);
-        let mut states = Vec::with_capacity(length as usize + rest.len());
-        states.extend(
-            (0..length).filter_map(|place| State::from_kernel((self.states >> (4 * place) & 0xf) as u8)),
-        );
-        states.extend(rest);
-        states
+    pub fn path(&self) -> StatePath {
+        StatePath::new(self.states, self.rest.as_ref().map_or(&[], |rest| &rest.states))
     }
 
     /// The `seq` of the first transition into that state; `None` where it was not seen.
     #[must_use]
     pub fn entry_into(&self, state: State) -> Option<u64> {
-        let place = self.states().into_iter().skip(1).position(|entered| entered == state)?;
+        let place = self.path().iter().skip(1).position(|entered| entered == state)?;
         self.seqs().get(place).copied()
-    }
-
-    fn inline_states(&self) -> u32 {
-        (u64::BITS - self.states.leading_zeros()).div_ceil(4)
     }
 }
 
@@ -131,7 +116,7 @@ mod tests {
             let seqs: Vec<u64> =
                 steps.iter().scan(0, |seq, step| { *seq += step; Some(*seq) }).collect();
             seqs.iter().for_each(|seq| course.pass(*seq));
-            prop_assert_eq!(course.states(), states.clone());
+            prop_assert_eq!(course.path(), states.iter().copied().collect::<StatePath>());
             prop_assert_eq!(course.seqs(), seqs.clone());
             prop_assert_eq!(course.first(), seqs.first().copied());
             let entry = states.iter().skip(1).zip(&seqs).find(|(state, _)| **state == State::Closing);
@@ -139,7 +124,7 @@ mod tests {
             prop_assert!(!is_within || course.entry_into(State::Closing) == entry.map(|(_, seq)| *seq));
             course.clear_transitions();
             course.pass(7);
-            prop_assert_eq!((course.seqs(), course.states()), (vec![7], states));
+            prop_assert_eq!((course.seqs(), course.path().iter().collect()), (vec![7], states));
         }
     }
 

@@ -36,7 +36,7 @@ pub enum Event {
     /// The kernel's report, before the tracker. Renderers never see it.
     Report(Report),
     /// A connection in one record, before the tracker. Renderers never see it.
-    Summary(Box<Summary>),
+    Summary(Summary),
     /// A bind(2) that failed. What is shown of it is the finding.
     BindFailed(Box<BindFailure>),
     /// An RST that was sent.

@@ -26,6 +26,7 @@ mod report;
 mod reset;
 mod socket;
 mod state;
+mod state_path;
 mod summary;
 #[cfg(test)]
 pub mod testing;
@@ -58,6 +59,7 @@ pub use report::{Counters, Opened, Report};
 pub use reset::Reset;
 pub use socket::{Family, Protocol, SocketId};
 pub use state::{Edge, State, TCP_EDGES, is_legal, path_text};
+pub use state_path::StatePath;
 pub use summary::Summary;
 pub use time::{Clock, Mono};
 pub use transition::{Close, Connection, Open, Transition};

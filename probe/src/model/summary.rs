@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use super::{Mono, Report, State};
+use super::{Mono, Report, StatePath};
 
 /// The end of a connection whose transitions were not reported one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Summary {
     /// The local port that it left CLOSE with, before the kernel picked one.
     pub first_port: Option<NonZeroU16>,
     /// The states it went through, in order, CLOSE at the end.
-    pub path: Vec<State>,
+    pub path: StatePath,
     /// Whether all of them are in `path`: it has room for sixteen, and the kernel may have passed over a transition.
     pub path_is_whole: bool,
 }

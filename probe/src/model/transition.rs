@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Cause, Counters, Edge, Endpoints, Family, Mono, Owner, Protocol, SocketId, State};
+use super::{Cause, Counters, Edge, Endpoints, Family, Mono, Owner, Protocol, SocketId, State, StatePath};
 
 /// One state transition of one socket, with everything known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub struct Connection {
     /// How and when it ended.
     pub close: Option<Close>,
     /// The states it went through, in order.
-    pub path: Vec<State>,
+    pub path: StatePath,
     /// What it had counted at its end.
     pub counters: Option<Counters>,
     /// Whose it is.

@@ -294,7 +294,7 @@ pub fn outside() -> Vec<Event> {
             opened: Some(Mono(1_000_000_000)),
             established: None,
             close: Some(model::Close { at: Mono(1_080_000_000), cause: Some(refused()) }),
-            path: vec![Close, SynSent, Close],
+            path: [Close, SynSent, Close].into(),
             counters: Some(Counters {
                 bytes_sent: 0,
                 bytes_received: 0,

@@ -220,5 +220,6 @@ fn first_seq(analysis: &Analysis, event: &Event) -> Option<u64> {
 /// Whether a mini-socket may have taken the connection's place: where this end closed first
 /// (`tcp_time_wait`).
 fn may_leave_something(connection: &Connection) -> bool {
-    matches!(connection.path[..], [.., State::FinWait1 | State::FinWait2 | State::Closing, State::Close])
+    let last = connection.path.last_edge();
+    matches!(last, Some((State::FinWait1 | State::FinWait2 | State::Closing, State::Close)))
 }

@@ -49,6 +49,7 @@ impl Tracker {
     /// Takes in the path of a cgroup: owners have it from here on.
     pub fn cgroup(&mut self, cgroup: &Cgroup) {
         self.cgroups.add(cgroup);
+        self.shared.forget();
     }
 
     /// Takes a bind(2) that failed, and adds what is known here of the caller's cgroup, of the holders'

@@ -164,7 +164,7 @@ impl Life {
             opened: self.opened.get(),
             established: self.established.get(),
             close: Some(Close { at: end.at, cause }),
-            path: self.course.states(),
+            path: self.course.path(),
             counters: end.counters,
             owner: Arc::clone(&self.owner),
             complete: self.is_complete,

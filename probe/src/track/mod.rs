@@ -112,7 +112,7 @@ impl Tracker {
         let life = match opening(report) {
             Some(open) if is_unnamed => {
                 // It is given its place when it has a name; the listener's is left alone.
-                let owner = shared.share(owner::at_opening(report, listeners, cgroups));
+                let owner = owner::at_opening(report, listeners, cgroups, shared);
                 unnamed = Life::unnamed(report, open, owner);
                 children.expect(report, Arc::clone(&unnamed.owner), self.seq);
                 &mut unnamed
@@ -120,7 +120,7 @@ impl Tracker {
             Some(open) => {
                 // The snapshot shows what became of it, if it shows it at all.
                 older.take(report);
-                let owner = shared.share(owner::at_opening(report, listeners, cgroups));
+                let owner = owner::at_opening(report, listeners, cgroups, shared);
                 match lives.entry(report.socket) {
                     Entry::Occupied(entry) => {
                         let life = entry.into_mut();

@@ -10,15 +10,23 @@ use super::{cgroups::Cgroups, listeners::Listeners, shared::Shared};
 use crate::model::{Cause, CauseKind, Known, Opened, Owner, Report, State, Task};
 
 /// The owner as the kernel side tells it.
-pub fn told(report: &Report, cgroups: &Cgroups) -> Option<Owner> {
+pub fn told(report: &Report, cgroups: &Cgroups, shared: &mut Shared) -> Option<Arc<Owner>> {
     let Opened { owner, known, cgroup, .. } = report.opened.as_ref()?;
-    let task = owner.clone()?;
-    Some(Owner { task: Some(task), cgroup: cgroup.map(|id| cgroups.by_id(id)), known: *known })
+    let task = owner.as_ref()?;
+    Some(shared.find(task, *cgroup, *known).unwrap_or_else(|| {
+        let cgroup = cgroup.map(|id| cgroups.by_id(id));
+        shared.share(Owner { task: Some(task.clone()), cgroup, known: *known })
+    }))
 }
 
 /// The owner at the first report of a connection or of a listener.
-pub fn at_opening(report: &Report, listeners: &Listeners, cgroups: &Cgroups) -> Owner {
-    if let Some(owner) = told(report, cgroups) {
+pub fn at_opening(
+    report: &Report,
+    listeners: &Listeners,
+    cgroups: &Cgroups,
+    shared: &mut Shared,
+) -> Arc<Owner> {
+    if let Some(owner) = told(report, cgroups, shared) {
         return owner;
     }
     let child = report.old == State::Listen;
@@ -28,7 +36,7 @@ pub fn at_opening(report: &Report, listeners: &Listeners, cgroups: &Cgroups) -> 
         // connect and listen run in their caller, whatever else the kernel side could not tell.
         report.task.as_ref().map(|task| Owner { task: Some(task.clone()), cgroup: None, known: Known::Exact })
     };
-    owner.unwrap_or(Owner::UNKNOWN)
+    owner.map_or_else(Owner::nobody, |owner| shared.share(owner))
 }
 
 /// Of a socket whose owner nobody knows, a guess: who was on the CPU when a call moved it. What a segment or a timer

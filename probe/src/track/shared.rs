@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use crate::model::{Known, Owner};
+use crate::model::{Known, Owner, Task};
 
 /// How many owners are kept to be shared.
 const MOST: usize = 1024;
@@ -14,6 +14,19 @@ const MOST: usize = 1024;
 pub struct Shared(HashMap<(u32, Known), Arc<Owner>>);
 
 impl Shared {
+    /// The owner that this is, where it was the process's last. Its cgroup is known by the id, until a path is told.
+    pub fn find(&self, task: &Task, cgroup: Option<u64>, known: Known) -> Option<Arc<Owner>> {
+        let is_the_same = |owner: &&Arc<Owner>| {
+            owner.task.as_ref() == Some(task) && owner.cgroup.as_ref().map(|cgroup| cgroup.id) == cgroup
+        };
+        self.0.get(&(task.pid, known)).filter(is_the_same).cloned()
+    }
+
+    /// A path was told: from here on, owners have it.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+
     /// The same owner in memory once.
     pub fn share(&mut self, owner: Owner) -> Arc<Owner> {
         let Some(task) = &owner.task else { return Owner::nobody() };

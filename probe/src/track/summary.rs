@@ -7,7 +7,7 @@ use super::{
     cause::{self, Background, Past, cause},
     owner,
 };
-use crate::model::{Close, Connection, Endpoints, Open, Owner, SocketId, State, Summary};
+use crate::model::{Close, Connection, Endpoints, Open, Owner, SocketId, State, StatePath, Summary};
 
 impl Tracker {
     /// Takes a connection of which nothing but its end was reported. It is whole in itself: what was lost
@@ -29,8 +29,7 @@ impl Tracker {
             call: end.syscall.and_then(|number| self.calls.by_number(number)),
         };
         let shared = &mut self.shared;
-        let mut owner = owner::told(end, &self.cgroups)
-            .map(|owner| shared.share(owner))
+        let mut owner = owner::told(end, &self.cgroups, shared)
             .or_else(|| older.map(|before| before.owner).filter(|owner| owner.task.is_some()))
             .or_else(|| {
                 let owner = self.listeners.owner_of_child(end.netns, ends.local);
@@ -64,14 +63,14 @@ impl Tracker {
 }
 
 /// How a connection came to be that took this path.
-fn open(path: &[State], ends: Endpoints) -> Open {
-    let crossed = path.windows(2).any(|edge| edge == [State::SynSent, State::SynRecv]);
-    match path {
+fn open(path: &StatePath, ends: Endpoints) -> Open {
+    let crossed = path.takes((State::SynSent, State::SynRecv));
+    match path.first_edge() {
         _ if crossed && ends.is_self() => Open::SelfConnect,
         _ if crossed => Open::Simultaneous,
-        [State::Close, State::SynSent, ..] => Open::Active,
+        Some((State::Close, State::SynSent)) => Open::Active,
         // MPTCP's own socket goes to ESTABLISHED at once.
-        [State::Listen, State::SynRecv | State::Established, ..] => Open::Passive,
+        Some((State::Listen, State::SynRecv | State::Established)) => Open::Passive,
         _ => Open::Preexisting,
     }
 }

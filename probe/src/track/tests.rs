@@ -100,7 +100,7 @@ fn a_connection_has_a_life() {
     assert_eq!(last.transition.ends, ends("127.0.0.1:50000", "127.0.0.1:80"), "ends that were cleared");
     assert_eq!(last.transition.segs_out, Some(6));
     let connection = last.ended.as_ref().expect("it ended");
-    assert_eq!(connection.path, [Close, SynSent, Established, FinWait1, FinWait2, Close]);
+    assert_eq!(connection.path, [Close, SynSent, Established, FinWait1, FinWait2, Close].into());
     assert_eq!((connection.open, connection.complete), (Open::Active, true));
     assert_eq!((connection.opened, connection.established), (Some(Mono(1_000)), Some(Mono(3_000))));
     let close = connection.close.as_ref().expect("it ended");
@@ -176,7 +176,7 @@ fn a_socket_older_than_the_tracer_is_nobodys_until_a_call_moves_it() {
     assert_eq!((tracked[0].previous, tracked[0].transition.since), (None, None));
     let connection = tracked[2].ended.as_ref().expect("it ended");
     assert_eq!((connection.open, connection.opened, connection.complete), (Open::Preexisting, None, false));
-    assert_eq!(connection.path, [Established, CloseWait, LastAck, Close]);
+    assert_eq!(connection.path, [Established, CloseWait, LastAck, Close].into());
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn connection() -> BoxedStrategy<Connection> {
     let place = (socket(), any::<Option<u32>>(), word(), word(), ends());
     let close = (mono(), option::of(cause())).prop_map(|(at, cause)| Close { at, cause });
     let times = (option::of(mono()), option::of(mono()), option::of(close));
-    let life = (word(), times, collection::vec(word(), 0..8), option::of(counters()), any::<bool>());
+    let life = (word(), times, collection::vec(word(), 0..20), option::of(counters()), any::<bool>());
     (place, life, owner())
         .prop_map(|(place, (open, (opened, established, close), path, counters, complete), owner)| {
             let (socket, netns, protocol, family, ends) = place;
@@ -69,7 +69,7 @@ fn connection() -> BoxedStrategy<Connection> {
                 opened,
                 established,
                 close,
-                path,
+                path: path.into_iter().collect(),
                 counters,
                 owner: owner.into(),
                 complete,

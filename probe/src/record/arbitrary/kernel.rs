@@ -18,7 +18,7 @@ pub fn event() -> BoxedStrategy<Event> {
         1 => filter().prop_map(|filter| Event::Filter(Box::new(filter))),
         1 => cgroup().prop_map(Event::Cgroup),
         5 => report().prop_map(Event::Report),
-        1 => summary().prop_map(|summary| Event::Summary(Box::new(summary))),
+        1 => summary().prop_map(Event::Summary),
         1 => bind_failure().prop_map(|failure| Event::BindFailed(Box::new(failure))),
         1 => reset().prop_map(Event::Reset),
         1 => remains().prop_map(Event::Remains),
@@ -118,13 +118,13 @@ pub fn counters() -> impl Strategy<Value = Counters> {
 
 fn summary() -> BoxedStrategy<Summary> {
     let times = (option::of(mono()), option::of(mono()));
-    (report(), times, any::<Option<NonZeroU16>>(), collection::vec(word(), 0..16), any::<bool>())
+    (report(), times, any::<Option<NonZeroU16>>(), collection::vec(word(), 0..20), any::<bool>())
         .prop_map(|(end, (opened, established), first_port, path, path_is_whole)| Summary {
             end,
             opened,
             established,
             first_port,
-            path,
+            path: path.into_iter().collect(),
             path_is_whole,
         })
         .boxed()

@@ -21,7 +21,7 @@ use self::{
 };
 use super::time::{Calendar, Seconds};
 use crate::{
-    model::{Cause, Connection, Edge, Mono, Owner, State, Transition},
+    model::{Cause, Connection, Edge, Mono, Owner, StatePath, Transition},
     record::nanoseconds,
 };
 
@@ -32,7 +32,7 @@ pub struct Frequent {
     identities: Kept<Identity, 64>,
     steps: Kept<(Edge, Option<Cause>), 160>,
     causes: Kept<Option<Cause>, 64>,
-    courses: Kept<Vec<State>, 64>,
+    courses: Kept<StatePath, 64>,
     owners: Kept<Arc<Owner>, 32>,
 }
 

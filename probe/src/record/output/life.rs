@@ -155,7 +155,7 @@ impl<'a> ConnectionObject<'a> {
             opened: time(connection.opened),
             established: time(connection.established),
             closed: time(closed),
-            path: connection.path.iter().copied().map(Word).collect(),
+            path: connection.path.iter().map(Word).collect(),
             duration_ns: between(connection.opened, closed),
             handshake_ns: between(connection.opened, connection.established),
             bytes_sent: bytes(|counters| counters.bytes_sent),
@@ -173,7 +173,7 @@ impl<'a> ConnectionObject<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Clock, Endpoint, Endpoints, Owner, SocketId};
+    use crate::model::{Clock, Endpoint, Endpoints, Owner, SocketId, StatePath};
 
     #[test]
     fn what_was_not_seen_is_null() {
@@ -188,7 +188,7 @@ mod tests {
             opened: None,
             established: Some(Mono(1)),
             close: None,
-            path: vec![],
+            path: StatePath::default(),
             counters: None,
             owner: Owner::nobody(),
             complete: false,

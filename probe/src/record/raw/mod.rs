@@ -88,7 +88,7 @@ impl Line {
             }
             Event::Cgroup(cgroup) => Self::Cgroup(cgroup.into()),
             Event::Report(report) => Self::Report(Box::new(report.into())),
-            Event::Summary(summary) => Self::Summary(Box::new(summary.as_ref().into())),
+            Event::Summary(summary) => Self::Summary(Box::new(summary.into())),
             Event::BindFailed(failure) => Self::BindFailed(Box::new(failure.as_ref().into())),
             Event::Reset(reset) => Self::Reset(Box::new(reset.into())),
             Event::Remains(remains) => Self::Remains(Box::new(remains.into())),
@@ -121,7 +121,7 @@ impl Line {
             }
             Self::Cgroup(cgroup) => Event::Cgroup(cgroup.into()),
             Self::Report(report) => Event::Report((*report).into()),
-            Self::Summary(summary) => Event::Summary(Box::new((*summary).into())),
+            Self::Summary(summary) => Event::Summary((*summary).into()),
             Self::BindFailed(failure) => Event::BindFailed(Box::new((*failure).into())),
             Self::Reset(reset) => Event::Reset((*reset).into()),
             Self::Remains(remains) => Event::Remains((*remains).into()),

@@ -32,7 +32,7 @@ impl From<&Summary> for SummaryLine {
             opened: summary.opened.map(|at| at.0),
             established: summary.established.map(|at| at.0),
             first_port: summary.first_port,
-            path: summary.path.iter().copied().map(Word).collect(),
+            path: summary.path.iter().map(Word).collect(),
             path_is_whole: summary.path_is_whole,
         }
     }

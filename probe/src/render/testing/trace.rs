@@ -195,7 +195,7 @@ fn connection(actor: &Actor, open: Open, opened: Option<Mono>, closed: Mono, cau
         opened,
         established: opened.map(|opened| Mono(opened.0 + 1_000)),
         close: Some(model::Close { at: closed, cause: Some(cause) }),
-        path: vec![Close, SynSent, Established, Close],
+        path: [Close, SynSent, Established, Close].into(),
         counters: Some(Counters {
             bytes_sent: 78,
             bytes_received: 1_253_611,

@@ -3,11 +3,9 @@
 mod bind;
 pub(in crate::source) mod peek;
 mod reset;
+mod summary;
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    num::NonZeroU16,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use probe_ebpf::{
     BindRecord, CalledRecord, ClosedRecord, FLAGS_UNKNOWN, KIND_BIND, KIND_CALLED, KIND_CLOSED, KIND_OPENED,
@@ -21,7 +19,7 @@ use zerocopy::FromBytes;
 pub use self::reset::Reasons;
 use crate::model::{
     Backend, Counters, Endpoint, Endpoints, Errno, Event, Family, Known, Mono, Name, Opened, Protocol,
-    Report, State, Summary, Task,
+    Report, State, Task,
 };
 
 /// A record that the two sides do not agree on.
@@ -52,26 +50,27 @@ pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event
     match kind {
         Some(KIND_TRANSITION) => {
             let record = TransitionRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            report(&record, None, backend).map(Event::Report)
+            report(&record, Beside::default(), backend).map(Event::Report)
         }
         Some(KIND_CALLED) => {
             let record = CalledRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            report(&record.transition, task(&record.task), backend).map(Event::Report)
+            let beside = Beside { task: task(&record.task), ..Beside::default() };
+            report(&record.transition, beside, backend).map(Event::Report)
         }
         Some(KIND_OPENED) => {
             let record = OpenedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
             let on_cpu = if opened.known == Known::Listener { None } else { task(&record.owner) };
-            let report = report(&record.transition, on_cpu, backend)?;
-            Ok(Event::Report(Report { opened: Some(opened), ..report }))
+            let beside = Beside { task: on_cpu, opened: Some(opened), counters: None };
+            report(&record.transition, beside, backend).map(Event::Report)
         }
         Some(KIND_CLOSED) => {
             let record = ClosedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            closed(&record, backend).map(Event::Report)
+            closed(&record, None, backend).map(Event::Report)
         }
         Some(KIND_SUMMARY) => {
             let record = SummaryRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            summary(&record, backend).map(|summary| Event::Summary(Box::new(summary)))
+            summary::decode(&record, backend).map(Event::Summary)
         }
         Some(KIND_BIND) => {
             let record = BindRecord::read_from_bytes(bytes).map_err(|_| layout())?;
@@ -85,37 +84,22 @@ pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event
     }
 }
 
-fn closed(record: &ClosedRecord, backend: Backend) -> Result<Report, DecodeError> {
-    let report = report(&record.transition, task(&record.task), backend)?;
-    Ok(Report { counters: counters(record), ..report })
+fn closed(record: &ClosedRecord, opened: Option<Opened>, backend: Backend) -> Result<Report, DecodeError> {
+    let beside = Beside { task: task(&record.task), opened, counters: counters(record) };
+    report(&record.transition, beside, backend)
 }
 
-/// How many states fit into a path.
-const PATH_STATES: u32 = 16;
-
-fn summary(record: &SummaryRecord, backend: Backend) -> Result<Summary, DecodeError> {
-    let end = closed(&record.closed, backend)?;
-    let mut path: Vec<State> = (0..record.path_length.min(PATH_STATES))
-        .map(|place| state("state of a path", (record.path >> (4 * place) & 0xf) as u8))
-        .collect::<Result<_, _>>()?;
-    if path.is_empty() {
-        path.push(end.old);
-    }
-    path.push(end.new);
-    let time = |at: u64| (at != 0).then_some(Mono(at));
-    let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
-    Ok(Summary {
-        end: Report { opened: Some(opened), ..end },
-        opened: time(record.opened_ns),
-        established: time(record.established_ns),
-        first_port: NonZeroU16::new(record.first_port),
-        path,
-        path_is_whole: record.path_length <= PATH_STATES && record.broken == 0,
-    })
+/// What a record may have beside the transition.
+#[derive(Default)]
+struct Beside {
+    /// Who was on the CPU, where that may say something.
+    task: Option<Task>,
+    opened: Option<Opened>,
+    counters: Option<Counters>,
 }
 
-/// `task` is who was on the CPU, where that may say something.
-fn report(record: &TransitionRecord, task: Option<Task>, backend: Backend) -> Result<Report, DecodeError> {
+fn report(record: &TransitionRecord, beside: Beside, backend: Backend) -> Result<Report, DecodeError> {
+    let Beside { task, opened, counters } = beside;
     let protocol = protocol(record.protocol)?;
     let family = family(record.family)?;
     let has = |bit| record.flags & bit != 0;
@@ -146,8 +130,8 @@ fn report(record: &TransitionRecord, task: Option<Task>, backend: Backend) -> Re
         syscall: (record.syscall != UNKNOWN_U32).then_some(record.syscall),
         task,
         owner_matches: has(OWNER_FITS).then_some(true),
-        opened: None,
-        counters: None,
+        opened,
+        counters,
     })
 }
 
@@ -317,32 +301,5 @@ mod tests {
             decode(nowhere.as_bytes(), Backend::TpBtf),
             Err(DecodeError::Value { what: "new state", value: 13 })
         );
-    }
-
-    #[test]
-    fn a_summary_has_its_path() {
-        let mut record = SummaryRecord::new_zeroed();
-        record.closed.transition = self::record();
-        record.closed.transition.header.kind = KIND_SUMMARY;
-        record.path = u64::from(State::Close as u8) | u64::from(State::SynSent as u8) << 4;
-        record.path_length = 2;
-        record.opened_ns = 9;
-        let Ok(Event::Summary(summary)) = decode(record.as_bytes(), Backend::TpBtf) else { panic!() };
-        assert_eq!(summary.path, [State::Close, State::SynSent, State::Close]);
-        assert_eq!((summary.opened, summary.established, summary.path_is_whole), (Some(Mono(9)), None, true));
-
-        record.path_length = 17;
-        let Err(error) = decode(record.as_bytes(), Backend::TpBtf) else { panic!() };
-        assert_eq!(error, DecodeError::Value { what: "state of a path", value: 0 });
-    }
-
-    #[test]
-    fn the_path_of_a_socket_older_than_the_programs_is_its_end() {
-        let mut record = SummaryRecord::new_zeroed();
-        record.closed.transition = self::record();
-        record.closed.transition.header.kind = KIND_SUMMARY;
-        let Ok(Event::Summary(summary)) = decode(record.as_bytes(), Backend::TpBtf) else { panic!() };
-        assert_eq!(summary.path, [State::SynSent, State::Close]);
-        assert_eq!(summary.opened, None);
     }
 }

@@ -25,7 +25,7 @@ fn a_child_without_a_name_is_recognised_when_it_has_one() {
         assert_eq!(established.since.map(|since| since.as_nanos()), Some(1_000));
         assert_eq!(pid(&tracked[1]), (Some(200), Known::Listener));
         let (open, course) = tracker.so_far(established.socket).expect("it lives");
-        assert_eq!((open, course.states()), (Some(Open::Passive), vec![Listen, SynRecv, Established]));
+        assert_eq!((open, course.path()), (Some(Open::Passive), [Listen, SynRecv, Established].into()));
         assert_eq!(course.seqs(), [tracked[0].transition.seq, established.seq]);
         assert_eq!(tracked[3].transition.socket, SocketId { number: 3, generation: 1 });
         // The listener was in LISTEN all the time.
@@ -41,7 +41,7 @@ fn a_connection_whose_opening_was_lost_is_not_the_one_before() {
     let tracked = run(&mut tracker, client(7).into_iter().skip(1));
     let connection = tracked[3].ended.as_ref().expect("it ended");
     assert_eq!((connection.open, connection.complete), (Open::Preexisting, false));
-    assert_eq!(connection.path, [SynSent, Established, FinWait1, FinWait2, Close]);
+    assert_eq!(connection.path, [SynSent, Established, FinWait1, FinWait2, Close].into());
     assert_eq!(seqs(&tracker, connection.socket), [6, 7, 8, 9]);
 }
 

@@ -49,7 +49,7 @@ fn whose_it_is_was_seen() {
     assert_eq!(tracked[1].previous, Some(CloseWait));
     let connection = tracked[2].ended.as_ref().expect("it ended");
     assert_eq!((connection.open, connection.opened, connection.complete), (Open::Preexisting, None, false));
-    assert_eq!(connection.path, [Established, CloseWait, LastAck, Close]);
+    assert_eq!(connection.path, [Established, CloseWait, LastAck, Close].into());
     assert_eq!(connection.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
 }
 

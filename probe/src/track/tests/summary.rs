@@ -145,7 +145,7 @@ fn mptcp_is_accepted_without_a_handshake_of_its_own() {
     let accepted = child(2, 200);
     let reports = [Report { new: Established, ..accepted }, report(Established, Close).of(2)].map(mptcp);
     let connection = tracker().summarize(&mut summary(&reports));
-    assert_eq!((connection.open, connection.path), (Open::Passive, vec![Listen, Established, Close]));
+    assert_eq!((connection.open, connection.path), (Open::Passive, [Listen, Established, Close].into()));
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::{num::NonZero, sync::Arc};
 use super::{kept::Piece, line::Line};
 use crate::{
     model::{
-        Cause, Cgroup, Connection, Edge, Endpoints, Family, Owner, Protocol, SocketId, State, Transition,
+        Cause, Cgroup, Connection, Edge, Endpoints, Family, Owner, Protocol, SocketId, State, StatePath,
+        Transition,
     },
     record::output::value::generation,
 };
@@ -111,7 +112,7 @@ impl Piece for Step<'_> {
 /// How connections come and go: there are few ways.
 #[derive(Clone, Copy, Debug)]
 pub struct Course<'a> {
-    path: &'a [State],
+    path: &'a StatePath,
 }
 
 impl<'a> From<&'a Connection> for Course<'a> {
@@ -121,18 +122,18 @@ impl<'a> From<&'a Connection> for Course<'a> {
 }
 
 impl Piece for Course<'_> {
-    type Content = Vec<State>;
+    type Content = StatePath;
 
     fn place(&self) -> usize {
-        self.path.iter().map(|state| *state as usize).sum()
+        (self.path.packed().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
     }
 
-    fn says(&self, path: &Vec<State>) -> bool {
+    fn says(&self, path: &StatePath) -> bool {
         self.path == path
     }
 
-    fn content(&self) -> Vec<State> {
-        self.path.to_vec()
+    fn content(&self) -> StatePath {
+        self.path.clone()
     }
 
     fn write(&self, line: &mut Line<'_>) {

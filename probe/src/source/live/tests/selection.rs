@@ -200,18 +200,18 @@ async fn a_connection_in_one_record_has_its_course() {
         assert_eq!(reports(&events).count(), told, "{events:?}");
         let summaries: Vec<&Summary> = events
             .iter()
-            .filter_map(|event| if let Event::Summary(summary) = event { Some(&**summary) } else { None })
+            .filter_map(|event| if let Event::Summary(summary) = event { Some(summary) } else { None })
             .collect();
         let of = |first: State, port| {
             let found: Vec<_> = summaries
                 .iter()
-                .filter(|summary| summary.path[0] == first && is_at(&summary.end, port))
+                .filter(|summary| summary.path.iter().next() == Some(first) && is_at(&summary.end, port))
                 .collect();
             assert_eq!(found.len(), 1, "{summaries:?}");
             *found[0]
         };
         let client = of(Close, PORT);
-        assert_eq!(client.path, [Close, SynSent, Established, FinWait1, FinWait2, Close]);
+        assert_eq!(client.path, [Close, SynSent, Established, FinWait1, FinWait2, Close].into());
         assert!(client.opened < client.established && client.established < Some(client.end.at));
         assert_eq!(client.first_port, None);
         let owner = client.end.opened.as_ref().unwrap();
@@ -220,10 +220,10 @@ async fn a_connection_in_one_record_has_its_course() {
             (Known::Exact, Some(std::process::id()))
         );
         let server = of(Listen, PORT);
-        assert_eq!(server.path, [Listen, SynRecv, Established, CloseWait, LastAck, Close]);
+        assert_eq!(server.path, [Listen, SynRecv, Established, CloseWait, LastAck, Close].into());
         // It closed in its own call.
         assert_eq!(server.end.opened.as_ref().unwrap().known, Known::Exact);
-        assert_eq!(of(Close, CLOSED).path, [Close, SynSent, Close]);
+        assert_eq!(of(Close, CLOSED).path, [Close, SynSent, Close].into());
         assert_eq!(summaries.len(), 3);
     }
 }

@@ -5,7 +5,7 @@ use proptest::{option, prelude::*, sample::select};
 use super::*;
 use crate::model::{
     Cause, CauseKind, Cgroup, Close, Connection, Counters, Endpoint, Endpoints, Errno, Family, FindingKind,
-    Known, Name, Open, Owner, Protocol, Reset, Task, Transition,
+    Known, Name, Open, Owner, Protocol, Reset, StatePath, Task, Transition,
 };
 
 pub fn event() -> BoxedStrategy<Event> {
@@ -133,7 +133,7 @@ fn connection() -> impl Strategy<Value = Connection> {
             opened,
             established,
             close: close.map(|(at, cause)| Close { at, cause }),
-            path: Vec::new(),
+            path: StatePath::default(),
             counters,
             owner: last.owner,
             complete,
