@@ -7,7 +7,6 @@
 
 mod asked;
 mod field;
-pub mod kfuncs;
 pub mod rings;
 
 pub use asked::{Asked, PORT_SETS, PORT_WORDS, PortSet};

@@ -16,7 +16,6 @@ mod edge;
 mod fields;
 mod filter;
 mod fork;
-mod interrupts;
 mod kept;
 mod maps;
 mod modes;

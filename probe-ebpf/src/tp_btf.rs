@@ -10,7 +10,7 @@ use probe_ebpf::{Field, RST_WATCHED, SOCKET_RST_RECEIVED};
 use crate::{
     access::{Access, Direct, Probed},
     edge::{Address, Edge, netns},
-    fields, interrupts,
+    fields,
     kept::{keep, keep_on, kept},
     maps::{count_nested, stored},
     modes,
@@ -28,18 +28,15 @@ use crate::{
 #[btf_tracepoint(function = "inet_sock_set_state")]
 #[inline(always)]
 pub fn transition_btf(ctx: BtfTracePointContext) -> i32 {
-    let mut flags = interrupts::Flags::uninit();
-    interrupts::hold(&mut flags);
     if let Some(run) = Run::begin() {
         take(&ctx, &run);
         run.end();
     }
-    interrupts::release(&mut flags);
     0
 }
 
-/// The same, for an event in a softirq that has interrupted [`transition_btf`], where interrupts cannot be held off: the kernel does
-/// not run that one again on the same CPU (`__bpf_trace_run`), but it does run another.
+/// The same, for an event in a softirq that has interrupted [`transition_btf`]: the kernel does not run that one
+/// again on the same CPU (`__bpf_trace_run`), but it does run another.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 #[inline(always)]
 pub fn transition_nested(ctx: BtfTracePointContext) -> i32 {

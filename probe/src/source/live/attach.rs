@@ -26,11 +26,11 @@ pub fn attach_btf(
     Ok(())
 }
 
-/// Attaches the programs of these names: the one that reports transitions, and the one that stands in for it, if one has to. The
-/// kernel takes its time to verify them, and does that with each on a CPU of its own.
+/// Attaches the programs of these names: the one that reports transitions, and the one that stands in for it. The kernel
+/// takes its time to verify them, and does that with each on a CPU of its own.
 pub fn attach_transitions(
     ebpf: &mut Ebpf,
-    names: &[&'static str],
+    names: [&'static str; 2],
     types: &aya::Btf,
 ) -> Result<(), LiveError> {
     let programs = ebpf.programs_mut().filter(|(name, _)| names.contains(name));

@@ -15,7 +15,6 @@ const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
 const KIND_TYPEDEF: u32 = 8;
-const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 
 /// Why type information cannot be used.
@@ -125,13 +124,6 @@ impl Btf {
         let function = self.header(self.resolve(pointer.size_or_type)?).ok()?;
         let kinds = (pointer.kind, function.kind);
         (kinds == (KIND_PTR, KIND_FUNC_PROTO)).then(|| function.count.checked_sub(1)).flatten()
-    }
-
-    /// The number of the function of that name; `None` where this kernel describes none.
-    pub fn function(&self, name: &str) -> Option<u32> {
-        let at = self.find(KIND_FUNC, name)?;
-        // They lie in the order of their numbers.
-        self.types.binary_search(&at).ok().and_then(|number| u32::try_from(number).ok())
     }
 
     /// The enumeration's names, by where they are, and values.

@@ -15,7 +15,6 @@ use super::{
     error::{LiveError, is_permission},
     fields::Fields,
     format::{FORK, FREE, Format, FormatError, TRANSITION},
-    kfuncs::Kfuncs,
     loader, misses,
     resets::{self, Resets},
     ring::Size,
@@ -33,8 +32,8 @@ const TYPED: &str = "transition_btf";
 /// The first kernel that takes it: `bpf_get_socket_cookie` in tracing programs (c5dbb89fc2ac).
 const OLDEST_TYPED: [u32; 2] = [5, 12];
 
-/// The one that stands in where the kernel passes over that, and interrupts cannot be held off.
-pub const NESTED: &str = "transition_nested";
+/// The one that stands in where the kernel passes over that.
+const NESTED: &str = "transition_nested";
 
 /// The program on the classic one.
 const CLASSIC: &str = "transition_classic";
@@ -47,9 +46,6 @@ pub fn transition(backend: Backend) -> &'static str {
     }
 }
 
-/// The programs.
-pub const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel"));
-
 /// How to trace.
 #[derive(Clone, Debug, Default)]
 pub struct LiveOptions {
@@ -59,8 +55,6 @@ pub struct LiveOptions {
     pub ring_bytes: Option<u32>,
     /// Leaves the kernel's type information aside, as on a host that has none.
     pub without_btf: bool,
-    /// Leaves its functions aside, as on one before Linux 6.14.
-    pub without_kfuncs: bool,
     /// Which sockets are wanted; what the kernel cannot decide passes.
     pub filter: Filter,
     /// Whether the reports of those namespaces alone are wanted that are named while it runs, by
@@ -128,21 +122,17 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     }
     let binds = Binds::prepare(options, &mut fields);
     let mut resets = Resets::prepare(options, &btf);
-    let kfuncs = if options.without_kfuncs { None } else { Kfuncs::of(&btf) };
     let tracepoints = btf.tracepoints();
     // Some megabytes, and not needed any more.
     drop(btf);
     let types = aya::Btf::parse(&tracepoints, Endianness::default())
         .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))?;
-    let mut attach = |kfuncs| attach_typed(options, &mut fields, &mut resets, rings, kfuncs, &types);
-    let mut ebpf = match kfuncs {
-        Some(_) => attach(kfuncs).or_else(|error| {
-            debug!("interrupts cannot be held off: {error}");
-            attach(None)
-        }),
-        None => attach(None),
+    let mut ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
+    if !resets.watch(&mut ebpf, &types) {
+        // The programs take every RST to be marked: they have to be told otherwise.
+        ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
     }
-    .map_err(|error| {
+    attach_transitions(&mut ebpf, [TYPED, NESTED], &types).map_err(|error| {
         debug!("{error}");
         let Host { kernel, .. } = host::facts();
         let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
@@ -152,25 +142,6 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     let (reasons, resets_off) = resets.finish();
     let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
     Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons, rings })
-}
-
-/// Loads the programs and attaches those on the BTF tracepoint. Without `kfuncs` it takes two.
-fn attach_typed(
-    options: &LiveOptions,
-    fields: &mut Fields,
-    resets: &mut Resets,
-    rings: Size,
-    kfuncs: Option<Kfuncs>,
-    types: &aya::Btf,
-) -> Result<Ebpf, LiveError> {
-    let mut ebpf = load_object(options, fields, resets.watched(), rings, kfuncs)?;
-    if !resets.watch(&mut ebpf, types) {
-        // The programs take every RST to be marked: they have to be told otherwise.
-        ebpf = load_object(options, fields, resets.watched(), rings, kfuncs)?;
-    }
-    let names: &[_] = if kfuncs.is_some() { &[TYPED] } else { &[TYPED, NESTED] };
-    attach_transitions(&mut ebpf, names, types)?;
-    Ok(ebpf)
 }
 
 /// `instead_of` is why the better backend failed.
@@ -195,7 +166,7 @@ fn load_classic(
     let mut off: Vec<_> = why.into_iter().chain(missing(&fields, &more)).collect();
     off.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
     let binds = Binds::prepare(options, &mut fields);
-    let mut ebpf = load_object(options, &mut fields, false, rings, None)?;
+    let mut ebpf = load_object(options, &mut fields, false, rings)?;
     attach_classic(&mut ebpf, CLASSIC, &TRANSITION)?;
     off.extend(binds.attach(&mut ebpf));
     Ok(Loaded { ebpf, backend: Backend::Tracepoint, off, reasons: Reasons::default(), rings })
@@ -221,7 +192,6 @@ fn load_object(
     fields: &mut Fields,
     watches_resets: bool,
     rings: Size,
-    kfuncs: Option<Kfuncs>,
 ) -> Result<Ebpf, LiveError> {
     let watches_resets = u8::from(watches_resets);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
@@ -243,10 +213,7 @@ fn load_object(
     let table = table::Size::of(options.summaries || selection.is_active());
     table.prepare(&mut loader);
     rings.prepare(&mut loader);
-    let mut ebpf = match kfuncs {
-        Some(kfuncs) => loader.load(&kfuncs.put_into(OBJECT))?,
-        None => loader.load(OBJECT)?,
-    };
+    let mut ebpf = loader.load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel")))?;
     select::fill(&options.filter, &mut ebpf)?;
     // Until the reader has found itself.
     select::open(&mut ebpf, true)?;

@@ -1,10 +1,10 @@
 //! Events for which the kernel did not run the program.
 //!
 //! While a program runs on a CPU, the kernel does not run it again there: an event in a softirq that comes in
-//! between is passed over. It counts how often, since Linux 5.12. On the BTF tracepoint interrupts are held off meanwhile, all but
-//! the moments before and after; where they cannot be, a second program stands in (`probe-ebpf/src/tp_btf.rs`), and what that has taken
-//! is not missed. On the classic tracepoints nothing can be done: there the kernel passes over every program while any runs,
-//! or a map is asked for something (`bpf_prog_active`). That is counted since Linux 6.7.
+//! between is passed over. It counts how often, since Linux 5.12. On the BTF tracepoint a second program stands in
+//! (`probe-ebpf/src/tp_btf.rs`), and what that has taken is not missed. On the classic tracepoints nothing can stand
+//! in: there the kernel passes over every program while any runs, or a map is asked for something (`bpf_prog_active`).
+//! That is counted since Linux 6.7.
 //!
 //! What a kernel keeps from all programs it counts for none. A build of Linux 6.18 was seen to do that: of what happened
 //! in interrupts while a thread of the host's first process was on the CPU, neither backend was told, nor was perf;

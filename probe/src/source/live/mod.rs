@@ -1,7 +1,7 @@
 //! The running kernel as a source: the only module that names aya.
 //!
 //! `load` has the programs attached (`attach`), with the offsets that `fields` found in the kernel's own
-//! descriptions (`btf`, `format`), and calls of its functions (`kfuncs`); `ring` reads the records that come, `inflow` tells what is missing between them, and
+//! descriptions (`btf`, `format`); `ring` reads the records that come, `inflow` tells what is missing between them, and
 //! `decode` turns them into events, which `hand_over` spares those who want them as they are. `binds` and `resets` are programs that a host may lack.
 
 mod attach;
@@ -15,7 +15,6 @@ mod fields;
 mod format;
 mod hand_over;
 mod inflow;
-mod kfuncs;
 mod load;
 mod loader;
 mod losses;

@@ -35,16 +35,11 @@ fn attach(options: &LiveOptions) -> Live {
     Live::attach(options, host::facts()).unwrap()
 }
 
-/// Every backend, the better one also as on a kernel that cannot hold interrupts off, and the fallback also as on a host without
-/// type information.
-fn every_backend() -> [LiveOptions; 4] {
-    let with = |backend| LiveOptions { backend: Some(backend), ..LiveOptions::default() };
-    [
-        with(Backend::TpBtf),
-        LiveOptions { without_kfuncs: true, ..with(Backend::TpBtf) },
-        with(Backend::Tracepoint),
-        LiveOptions { without_btf: true, ..with(Backend::Tracepoint) },
-    ]
+/// Every backend, and the fallback on a host without type information.
+fn every_backend() -> [LiveOptions; 3] {
+    let with =
+        |backend, without_btf| LiveOptions { backend: Some(backend), without_btf, ..LiveOptions::default() };
+    [with(Backend::TpBtf, false), with(Backend::Tracepoint, false), with(Backend::Tracepoint, true)]
 }
 
 /// What comes, until there is enough of it.
@@ -74,17 +69,6 @@ fn connects(events: &[Event], port: u16) -> impl Iterator<Item = &Report> {
 fn stranger(server: SocketAddr) -> Child {
     let connect = format!("exec 3<>/dev/tcp/{}/{} && read -r _", server.ip(), server.port());
     Command::new("bash").args(["-c", &connect]).stdin(Stdio::piped()).spawn().unwrap()
-}
-
-#[tokio::test]
-#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn a_second_program_stands_in_only_where_interrupts_come() {
-    let holds_off = kfuncs::Kfuncs::of(&btf::Btf::of_kernel().unwrap()).is_some();
-    for (options, is_alone) in every_backend().into_iter().zip([holds_off, false]) {
-        let live = attach(&options);
-        let stand_in = live.ebpf.program(load::NESTED).unwrap();
-        assert_eq!(stand_in.fd().is_err(), is_alone, "{options:?}");
-    }
 }
 
 #[tokio::test]
