@@ -1,7 +1,7 @@
 //! Two ways to read kernel memory: by a plain load where the verifier knows the type, by a helper
-//! where it does not.
+//! where it does not; and what an address is.
 
-use core::mem::MaybeUninit;
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel};
 use probe_ebpf::Field;
@@ -97,4 +97,13 @@ impl Access for Probed {
         // SAFETY: filled on success.
         (status == 0).then(|| unsafe { value.assume_init() })
     }
+}
+
+/// An address as a number. The verifier takes what a pointer is negated to for one.
+#[inline(always)]
+pub fn number(address: *const u8) -> u64 {
+    let mut number = address as u64;
+    // SAFETY: changes a register, and back.
+    unsafe { asm!("{0} = -{0}", "{0} = -{0}", inout(reg) number) };
+    number
 }

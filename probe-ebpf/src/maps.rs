@@ -1,4 +1,4 @@
-//! The maps of what is remembered of each socket by itself, and of how often the second program stood in.
+//! The maps of what is remembered of each socket by itself, and of how many events were taken that the kernel passed over.
 
 use core::ptr;
 
@@ -14,9 +14,9 @@ use aya_ebpf::{
 
 use crate::stored::Stored;
 
-/// How often the second program stood in on the BTF tracepoint, per CPU.
+/// How many events were taken on the BTF tracepoint that the kernel passed over, per CPU.
 #[map]
-static NESTED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static NESTED: PerCpuArray<i64> = PerCpuArray::with_max_entries(1, 0);
 
 /// What the classic backend remembers, by the socket's address. The map forgets what was opened longest ago.
 #[map]
@@ -86,11 +86,11 @@ pub fn stored_or_new_at(skaddr: u64) -> Option<&'static mut Stored> {
     stored_at(skaddr)
 }
 
-/// Counts that the second program stood in.
+/// Counts so many more of them.
 #[inline(always)]
-pub fn count_nested() {
+pub fn count_nested(more: i64) {
     if let Some(count) = NESTED.get_ptr_mut(0) {
         // SAFETY: this CPU's own counter.
-        unsafe { *count += 1 };
+        unsafe { *count += more };
     }
 }

@@ -9,7 +9,7 @@ use core::arch::asm;
 use aya_ebpf::{macros::map, maps::Array};
 use probe_ebpf::TABLE_WAYS;
 
-use crate::stored::Stored;
+use crate::{access::number, stored::Stored};
 
 const WAYS: usize = TABLE_WAYS as usize;
 
@@ -131,15 +131,6 @@ impl Set {
     fn number_of(&self, way: usize) -> u32 {
         self.number * TABLE_WAYS + way as u32
     }
-}
-
-/// An address as a number. The verifier takes what a pointer is negated to for one.
-#[inline(always)]
-fn number(address: *const u8) -> u64 {
-    let mut number = address as u64;
-    // SAFETY: changes a register, and back.
-    unsafe { asm!("{0} = -{0}", "{0} = -{0}", inout(reg) number) };
-    number
 }
 
 /// 1, or 0 of 0. The compiler would make a branch of it.

@@ -12,12 +12,12 @@ use crate::{
     edge::{Address, Edge, netns},
     fields,
     kept::{keep, keep_on, kept},
-    maps::{count_nested, stored},
+    maps::stored,
     modes,
     record::{AF_INET6, has_tcp_sock, is_tcp},
     report::{is_remembered, report},
     ring::Writers,
-    run::Run,
+    run::{Event, Run},
     state::{LISTEN, SYN_SENT},
     stored::Stored,
     table,
@@ -28,26 +28,28 @@ use crate::{
 #[btf_tracepoint(function = "inet_sock_set_state")]
 #[inline(always)]
 pub fn transition_btf(ctx: BtfTracePointContext) -> i32 {
-    if let Some(run) = Run::begin() {
+    if let Some(run) = Run::begin_second(event(&ctx)) {
         take(&ctx, &run);
         run.end();
     }
     0
 }
 
-/// The same, for an event in a softirq that has interrupted [`transition_btf`]: the kernel does not run that one
-/// again on the same CPU (`__bpf_trace_run`), but it does run another.
+/// The same, run before it: takes an event in a softirq that has interrupted [`transition_btf`], since the kernel does not run that
+/// one again on the same CPU (`__bpf_trace_run`), but does run another.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 #[inline(always)]
 pub fn transition_nested(ctx: BtfTracePointContext) -> i32 {
-    if Run::is_under_way()
-        && let Some(run) = Run::begin_nested()
-    {
-        count_nested();
+    if let Some(run) = Run::begin_first(event(&ctx)) {
         take(&ctx, &run);
         run.end();
     }
     0
+}
+
+#[inline(always)]
+fn event(ctx: &BtfTracePointContext) -> Event {
+    Event::new(ctx.arg(0), ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8)
 }
 
 #[inline(always)]

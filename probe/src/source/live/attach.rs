@@ -26,8 +26,8 @@ pub fn attach_btf(
     Ok(())
 }
 
-/// Attaches the programs of these names: the one that reports transitions, and the one that stands in for it. The kernel
-/// takes its time to verify them, and does that with each on a CPU of its own.
+/// Attaches the programs of these names, in this order: the kernel runs them in it (`tracepoint_add_func`). It takes its time to
+/// verify them, and does that with each on a CPU of its own.
 pub fn attach_transitions(
     ebpf: &mut Ebpf,
     names: [&'static str; 2],

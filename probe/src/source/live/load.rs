@@ -32,7 +32,7 @@ const TYPED: &str = "transition_btf";
 /// The first kernel that takes it: `bpf_get_socket_cookie` in tracing programs (c5dbb89fc2ac).
 const OLDEST_TYPED: [u32; 2] = [5, 12];
 
-/// The one that stands in where the kernel passes over that.
+/// The one that takes what the kernel passes over that for.
 const NESTED: &str = "transition_nested";
 
 /// The program on the classic one.
@@ -132,7 +132,7 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
         // The programs take every RST to be marked: they have to be told otherwise.
         ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
     }
-    attach_transitions(&mut ebpf, [TYPED, NESTED], &types).map_err(|error| {
+    attach_transitions(&mut ebpf, [NESTED, TYPED], &types).map_err(|error| {
         debug!("{error}");
         let Host { kernel, .. } = host::facts();
         let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);

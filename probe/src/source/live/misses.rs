@@ -1,9 +1,9 @@
 //! Events for which the kernel did not run the program.
 //!
 //! While a program runs on a CPU, the kernel does not run it again there: an event in a softirq that comes in
-//! between is passed over. It counts how often, since Linux 5.12. On the BTF tracepoint a second program stands in
-//! (`probe-ebpf/src/tp_btf.rs`), and what that has taken is not missed. On the classic tracepoints nothing can stand
-//! in: there the kernel passes over every program while any runs, or a map is asked for something (`bpf_prog_active`).
+//! between is passed over. It counts how often, since Linux 5.12. On the BTF tracepoint another program takes it
+//! (`probe-ebpf/src/run.rs`), and what that has taken is not missed. On the classic tracepoints nothing can take
+//! it: there the kernel passes over every program while any runs, or a map is asked for something (`bpf_prog_active`).
 //! That is counted since Linux 6.7.
 //!
 //! What a kernel keeps from all programs it counts for none. A build of Linux 6.18 was seen to do that: of what happened
@@ -43,8 +43,10 @@ pub fn unknown_on_classic(release: &str) -> Option<&'static str> {
 pub struct Misses {
     /// /proc/self/fdinfo of the program; `None` without /proc.
     info: Option<File>,
-    /// How often the second program stood in.
-    nested: PerCpuArray<MapData, u64>,
+    /// How many of these events the other program has taken.
+    nested: PerCpuArray<MapData, i64>,
+    /// How many it took before the program was attached.
+    alone: i64,
     /// The count when it was asked last, and that of which it was told what is missed.
     passed_over: u64,
     settled: u64,
@@ -55,15 +57,17 @@ impl Misses {
     /// Of the program of this name, which is loaded.
     pub fn of(ebpf: &mut Ebpf, program: &str) -> Result<Self, LiveError> {
         let nested = ebpf.take_map("NESTED").ok_or(LiveError::NoPart("NESTED"))?;
-        let nested =
-            PerCpuArray::try_from(nested).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
+        let failed = |error| LiveError::Ring(io::Error::other(error));
+        let nested = PerCpuArray::try_from(nested).map_err(failed)?;
         let fd = ebpf.program(program).and_then(|program| program.fd().ok());
         let info = fd.and_then(|fd| File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok());
-        Ok(Self { info, nested, passed_over: 0, settled: 0, told: 0 })
+        let mut misses = Self { info, nested, alone: 0, passed_over: 0, settled: 0, told: 0 };
+        misses.alone = misses.nested().map_err(LiveError::Ring)?;
+        Ok(misses)
     }
 
     /// What has been missed since this was asked last, to be told somewhere before what comes next. `settles`: what had been
-    /// passed over at this question has been taken by the second program by now, if it is, and is told at once.
+    /// passed over at this question has been taken by the other program by now, if it is, and is told at once.
     pub fn lost(&mut self, settles: bool) -> io::Result<Option<Gap>> {
         let mut missed = self.new_ones()?;
         if settles {
@@ -72,19 +76,22 @@ impl Misses {
         Ok((missed > 0).then_some(Gap { count: missed, place: "kernel" }))
     }
 
+    fn nested(&self) -> io::Result<i64> {
+        Ok(self.nested.get(&0, 0).map_err(io::Error::other)?.iter().sum())
+    }
+
     /// How many there have been since this was asked last.
     fn new_ones(&mut self) -> io::Result<u64> {
         let Some(info) = &self.info else { return Ok(0) };
         let mut text = [0; 1024];
         let length = info.read_at(&mut text, 0)?;
         let passed_over = count(&String::from_utf8_lossy(&text[..length]));
-        // What was passed over by the time before has been taken by the second program by now, if it was.
+        // What was passed over by the time before has been taken by the other program by now, if it was.
         let before = std::mem::replace(&mut self.passed_over, passed_over);
         if std::mem::replace(&mut self.settled, before) == before {
             return Ok(0);
         }
-        let nested: u64 = self.nested.get(&0, 0).map_err(io::Error::other)?.iter().sum();
-        let missed = before.saturating_sub(nested);
+        let missed = before.saturating_add_signed(self.alone - self.nested()?);
         let new = missed.saturating_sub(self.told);
         self.told = self.told.max(missed);
         Ok(new)
@@ -92,7 +99,7 @@ impl Misses {
 }
 
 /// 0 before Linux 5.12, which does not count.
-fn count(info: &str) -> u64 {
+pub fn count(info: &str) -> u64 {
     info.lines()
         .find_map(|line| line.strip_prefix(COUNT))
         .and_then(|number| number.trim().parse().ok())

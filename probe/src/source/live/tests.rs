@@ -1,6 +1,7 @@
 //! The programs on the running kernel: identity, owners, generations, loss.
 
 mod bind;
+mod nested;
 mod reset;
 mod selection;
 

@@ -1,0 +1,105 @@
+//! What comes in an interrupt while a program runs on that CPU.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    os::fd::{AsFd as _, AsRawFd as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use super::*;
+
+/// So many such events are enough to see what becomes of them.
+const ENOUGH: u64 = 200;
+
+/// How long they may take to come.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Has each CPU hand packets on to the other one, as a network card does, by interrupts: on loopback they stay where they are
+/// sent, and nothing comes in between. The device's settings are where this namespace's sysfs is mounted.
+fn hand_on(inside: &Namespace) {
+    let set = "mount -t sysfs none /sys && echo 3 > /sys/class/net/lo/queues/rx-0/rps_cpus";
+    let mut shell = Command::new("unshare");
+    let status = inside.enter(|| shell.args(["--mount", "sh", "-c", set]).status()).unwrap().unwrap();
+    assert!(status.success(), "packets cannot be handed on");
+}
+
+/// Connections as fast as two threads make them, until this goes.
+struct Storm {
+    is_over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Storm {
+    fn begin(inside: &Namespace) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let threads = [PORT, PORT + 1].map(|port| {
+            let (inside, is_over) = (inside.clone(), Arc::clone(&is_over));
+            thread::spawn(move || inside.enter(|| Self::rage(port, &is_over)).unwrap())
+        });
+        Self { is_over, threads: threads.into() }
+    }
+
+    fn rage(port: u16, is_over: &AtomicBool) {
+        let listener = Tcp::listening(loopback(port)).unwrap();
+        while !is_over.load(Ordering::Relaxed) {
+            let client = Tcp::new(Family::Ipv4).unwrap();
+            client.connect(loopback(port), soon()).unwrap();
+            drop(listener.accept(soon()).unwrap());
+        }
+    }
+}
+
+impl Drop for Storm {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|thread| thread.join().unwrap());
+    }
+}
+
+/// How often the kernel has passed over the program that reports transitions.
+fn passed_over(live: &Live) -> u64 {
+    let program = live.ebpf.program(load::transition(Backend::TpBtf)).unwrap().fd().unwrap();
+    let mut info = String::new();
+    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
+    File::open(path).unwrap().read_to_string(&mut info).unwrap();
+    misses::count(&info)
+}
+
+fn lost_in_kernel(events: &[Event]) -> u64 {
+    let count = |event: &Event| match event {
+        Event::Lost { count, place } if place == "kernel" => *count,
+        _ => 0,
+    };
+    events.iter().map(count).sum()
+}
+
+/// The kernel does not run a program that is running on the CPU already; it takes two CPUs for that.
+#[tokio::test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+async fn what_comes_in_an_interrupt_is_taken() {
+    let ring_bytes = Some(64 << 20);
+    let mut live =
+        attach(&LiveOptions { backend: Some(Backend::TpBtf), ring_bytes, ..LiveOptions::default() });
+    let inside = Namespace::private().unwrap();
+    hand_on(&inside);
+    let before = passed_over(&live);
+    let (storm, deadline) = (Storm::begin(&inside), Instant::now() + LONG);
+    let (mut events, mut lost) = (Vec::new(), 0);
+    while passed_over(&live) < before + ENOUGH {
+        assert!(Instant::now() < deadline, "{} have come in an interrupt", passed_over(&live) - before);
+        live.batch(&mut events).await.unwrap();
+        lost += lost_in_kernel(&events);
+        events.clear();
+    }
+    drop(storm);
+    live.drain(&mut events).unwrap();
+    lost += lost_in_kernel(&events);
+    let nested = passed_over(&live) - before;
+    // Only what comes in the moment between a program's last instruction and its end.
+    assert!(lost * 10 <= nested, "{lost} lost of {nested} that came in an interrupt");
+}
