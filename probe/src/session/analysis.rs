@@ -31,10 +31,12 @@ impl Analysis {
             others: &self.tracker,
         });
         out.push(Event::Transition(tracked.transition));
-        out.extend(findings.into_iter().map(Event::Finding));
-        // Most do not end here, and an absent one would be moved about like any other.
+        // Most show nothing and end nothing: an absent event would be moved about like any other.
+        for finding in findings {
+            out.push(Event::Finding(finding));
+        }
         if let Some(ended) = tracked.ended {
-            out.push(Event::Connection(ended));
+            out.push(Event::Connection(*ended));
         }
     }
 
