@@ -2,7 +2,10 @@
 
 use crate::{
     detect::{self, Context, Detectors},
-    model::{BindFailure, Cgroup, Event, Finding, Host, Listed, Mono, Report, Reset, SocketId, Summary},
+    model::{
+        BindFailure, Cgroup, Connection, Event, Finding, Host, Listed, Mono, Report, Reset, SocketId,
+        Summary, Transition,
+    },
     track::{Tracked, Tracker},
 };
 
@@ -19,7 +22,7 @@ impl Analysis {
     }
 
     /// A report becomes a transition, which may be the evidence of findings and the end of a connection.
-    pub fn report(&mut self, report: &Report, out: &mut Vec<Event>) {
+    pub fn report(&mut self, report: &Report) -> Concluded {
         let tracked = self.tracker.observe(report);
         let Tracked { transition, previous, .. } = &tracked;
         let (open, course) = self.tracker.so_far(transition.socket).unzip();
@@ -30,14 +33,7 @@ impl Analysis {
             course,
             others: &self.tracker,
         });
-        out.push(Event::Transition(tracked.transition));
-        // Most show nothing and end nothing: an absent event would be moved about like any other.
-        for finding in findings {
-            out.push(Event::Finding(finding));
-        }
-        if let Some(ended) = tracked.ended {
-            out.push(Event::Connection(*ended));
-        }
+        Concluded { transition: tracked.transition, findings, ended: tracked.ended }
     }
 
     /// A connection of which nothing else was reported, and what it shows.
@@ -85,5 +81,21 @@ impl Analysis {
     /// The `seq` of the first transition of that connection, as far as seen.
     pub fn first_seq(&self, socket: SocketId) -> Option<u64> {
         self.tracker.so_far(socket)?.1.first()
+    }
+}
+
+/// What a report comes to.
+pub struct Concluded {
+    transition: Transition,
+    findings: Vec<Finding>,
+    ended: Option<Box<Connection>>,
+}
+
+impl Concluded {
+    /// Hands over each as an event, in their order, until one is refused.
+    pub fn hand_over<E>(self, mut take: impl FnMut(Event) -> Result<(), E>) -> Result<(), E> {
+        take(Event::Transition(self.transition))?;
+        self.findings.into_iter().map(Event::Finding).try_for_each(&mut take)?;
+        self.ended.map_or(Ok(()), |ended| take(Event::Connection(*ended)))
     }
 }
