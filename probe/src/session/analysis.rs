@@ -2,10 +2,7 @@
 
 use crate::{
     detect::{self, Context, Detectors},
-    model::{
-        BindFailure, Cgroup, Connection, Event, Finding, Host, Listed, Mono, Report, Reset, SocketId,
-        Summary, Transition,
-    },
+    model::{BindFailure, Cgroup, Event, Finding, Host, Listed, Mono, Report, Reset, SocketId, Summary},
     track::{Tracked, Tracker},
 };
 
@@ -21,19 +18,21 @@ impl Analysis {
         Self { tracker: Tracker::new(host), detectors: detect::all(host, options) }
     }
 
-    /// A report becomes a transition, which may be the evidence of findings and the end of a connection.
-    pub fn report(&mut self, report: &Report) -> Concluded {
-        let tracked = self.tracker.observe(report);
-        let Tracked { transition, previous, .. } = &tracked;
+    /// A report becomes a transition, which may be the end of a connection.
+    pub fn report(&mut self, report: &Report) -> Tracked {
+        self.tracker.observe(report)
+    }
+
+    /// What the latest transition shows.
+    pub fn findings(&mut self, Tracked { transition, previous, .. }: &Tracked) -> Vec<Finding> {
         let (open, course) = self.tracker.so_far(transition.socket).unzip();
-        let findings = self.detectors.observe(&Context {
+        self.detectors.observe(&Context {
             transition,
             previous: *previous,
             open: open.flatten(),
             course,
             others: &self.tracker,
-        });
-        Concluded { transition: tracked.transition, findings, ended: tracked.ended }
+        })
     }
 
     /// A connection of which nothing else was reported, and what it shows.
@@ -84,18 +83,13 @@ impl Analysis {
     }
 }
 
-/// What a report comes to.
-pub struct Concluded {
-    transition: Transition,
+/// Hands over what a report comes to, in the order in which it is told, until one is refused.
+pub fn hand_over<E>(
+    tracked: Tracked,
     findings: Vec<Finding>,
-    ended: Option<Box<Connection>>,
-}
-
-impl Concluded {
-    /// Hands over each as an event, in their order, until one is refused.
-    pub fn hand_over<E>(self, mut take: impl FnMut(Event) -> Result<(), E>) -> Result<(), E> {
-        take(Event::Transition(self.transition))?;
-        self.findings.into_iter().map(Event::Finding).try_for_each(&mut take)?;
-        self.ended.map_or(Ok(()), |ended| take(Event::Connection(*ended)))
-    }
+    mut take: impl FnMut(Event) -> Result<(), E>,
+) -> Result<(), E> {
+    take(Event::Transition(tracked.transition))?;
+    findings.into_iter().map(Event::Finding).try_for_each(&mut take)?;
+    tracked.ended.map_or(Ok(()), |ended| take(Event::Connection(*ended)))
 }

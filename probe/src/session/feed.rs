@@ -3,7 +3,10 @@
 
 use std::convert::Infallible;
 
-use super::{Session, SessionError, analysis::Analysis};
+use super::{
+    Session, SessionError,
+    analysis::{Analysis, hand_over},
+};
 use crate::model::{Connection, Event, Mono, Phase, Report, State, Transition};
 
 /// Which ticks are kept in a recording.
@@ -137,15 +140,18 @@ impl Session {
     fn conclude(&mut self, report: &Report) -> Result<(), SessionError> {
         if self.playing.is_some() || !self.selector.is_open() {
             return self.draw(report.owner_matches, |analysis, out| {
-                let gather = |event| -> Result<(), Infallible> {
+                let tracked = analysis.report(report);
+                let findings = analysis.findings(&tracked);
+                let Ok(()) = hand_over(tracked, findings, |event| -> Result<(), Infallible> {
                     out.push(event);
                     Ok(())
-                };
-                let Ok(()) = analysis.report(report).hand_over(gather);
+                });
             });
         }
         let Some(analysis) = &mut self.analysis else { return Ok(()) };
-        analysis.report(report).hand_over(|event| self.tell(&event))
+        let tracked = analysis.report(report);
+        let findings = analysis.findings(&tracked);
+        hand_over(tracked, findings, |event| self.tell(&event))
     }
 
     /// Draws the conclusions from a raw event, and shows those that are selected. Before the stream has said
