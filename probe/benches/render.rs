@@ -20,7 +20,7 @@ fn events() -> (Event, Vec<Event>, Vec<Event>) {
     let (mut transitions, mut connections) = (Vec::new(), Vec::new());
     for given in given {
         transitions.push(Event::Transition(given.transition));
-        connections.extend(given.ended.map(Event::Connection));
+        connections.extend(given.ended.map(|ended| Event::Connection(*ended)));
     }
     (ready, transitions, connections)
 }

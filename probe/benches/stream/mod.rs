@@ -83,7 +83,7 @@ pub struct Given {
     open: Option<Open>,
     course: Option<Course>,
     /// The connection, where this was its end.
-    pub ended: Option<Connection>,
+    pub ended: Option<Box<Connection>>,
 }
 
 impl Given {

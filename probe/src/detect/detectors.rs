@@ -1,5 +1,7 @@
 //! All detectors at work, each asked where it may have something to say.
 
+use std::iter;
+
 use super::{Context, Detector};
 use crate::model::{BindFailure, Connection, Edge, Finding, Listed, Mono, State};
 
@@ -32,7 +34,8 @@ impl Detectors {
             true => of_edge(&self.watching, context.transition.edge()),
             false => u16::MAX,
         };
-        self.asked(watching).filter_map(|detector| detector.observe(context)).collect()
+        let all = &mut self.all;
+        places(watching, all.len()).filter_map(|place| all[place].observe(context)).collect()
     }
 
     /// Takes the sockets that were there before the stream began.
@@ -43,7 +46,8 @@ impl Detectors {
     /// Takes a connection of which nothing but its end was reported, and says what that alone shows.
     pub fn ended(&mut self, connection: &Connection) -> Vec<Finding> {
         let heeding = connection.path.edges().fold(0, |all, edge| all | of_edge(&self.heeding, edge));
-        self.asked(heeding).filter_map(|detector| detector.ended(connection)).collect()
+        let all = &mut self.all;
+        places(heeding, all.len()).filter_map(|place| all[place].ended(connection)).collect()
     }
 
     /// Takes a bind(2) that was refused, and says what that shows.
@@ -61,15 +65,19 @@ impl Detectors {
         self.all.iter_mut().for_each(|detector| detector.lost());
     }
 
-    fn asked(&mut self, which: u16) -> impl Iterator<Item = &mut Box<dyn Detector>> {
-        let all = self.all.iter_mut().enumerate();
-        all.filter(move |(place, _)| which >> place & 1 == 1).map(|(_, detector)| detector)
-    }
-
     #[cfg(test)]
     pub(super) fn all(&mut self) -> &mut [Box<dyn Detector>] {
         &mut self.all
     }
+}
+
+/// The places below `end` that have a bit.
+fn places(mut bits: u16, end: usize) -> impl Iterator<Item = usize> {
+    iter::from_fn(move || {
+        let place = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (place < end).then_some(place)
+    })
 }
 
 fn by_edge(all: &[Box<dyn Detector>], wants: impl Fn(&dyn Detector, Edge) -> bool) -> ByEdge {

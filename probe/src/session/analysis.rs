@@ -18,24 +18,21 @@ impl Analysis {
         Self { tracker: Tracker::new(host), detectors: detect::all(host, options) }
     }
 
-    /// A report becomes a transition, which may be the evidence of findings and the end of a connection.
-    pub fn report(&mut self, report: &Report, out: &mut Vec<Event>) {
-        let tracked = self.tracker.observe(report);
-        let Tracked { transition, previous, .. } = &tracked;
+    /// A report becomes a transition, which may be the end of a connection.
+    pub fn report(&mut self, report: &Report) -> Tracked {
+        self.tracker.observe(report)
+    }
+
+    /// What the latest transition shows.
+    pub fn findings(&mut self, Tracked { transition, previous, .. }: &Tracked) -> Vec<Finding> {
         let (open, course) = self.tracker.so_far(transition.socket).unzip();
-        let findings = self.detectors.observe(&Context {
+        self.detectors.observe(&Context {
             transition,
             previous: *previous,
             open: open.flatten(),
             course,
             others: &self.tracker,
-        });
-        out.push(Event::Transition(tracked.transition));
-        out.extend(findings.into_iter().map(Event::Finding));
-        // Most do not end here, and an absent one would be moved about like any other.
-        if let Some(ended) = tracked.ended {
-            out.push(Event::Connection(ended));
-        }
+        })
     }
 
     /// A connection of which nothing else was reported, and what it shows.
@@ -84,4 +81,15 @@ impl Analysis {
     pub fn first_seq(&self, socket: SocketId) -> Option<u64> {
         self.tracker.so_far(socket)?.1.first()
     }
+}
+
+/// Hands over what a report comes to, in the order in which it is told, until one is refused.
+pub fn hand_over<E>(
+    tracked: Tracked,
+    findings: Vec<Finding>,
+    mut take: impl FnMut(Event) -> Result<(), E>,
+) -> Result<(), E> {
+    take(Event::Transition(tracked.transition))?;
+    findings.into_iter().map(Event::Finding).try_for_each(&mut take)?;
+    tracked.ended.map_or(Ok(()), |ended| take(Event::Connection(*ended)))
 }

@@ -1,8 +1,13 @@
 //! What happens to each event: it is kept, conclusions are drawn from it, and what is selected of them is
 //! shown.
 
-use super::{Session, SessionError, analysis::Analysis};
-use crate::model::{Connection, Event, Mono, Phase, State, Transition};
+use std::convert::Infallible;
+
+use super::{
+    Session, SessionError,
+    analysis::{Analysis, hand_over},
+};
+use crate::model::{Connection, Event, Mono, Phase, Report, State, Transition};
 
 /// Which ticks are kept in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +67,7 @@ impl Session {
             None => self.keep(event)?,
         }
         match event {
-            Event::Report(report) => {
-                self.draw(report.owner_matches, |analysis, out| analysis.report(report, out))
-            }
+            Event::Report(report) => self.conclude(report),
             Event::Summary(summary) => {
                 self.draw(summary.end.owner_matches, |analysis, out| analysis.summary(summary, out))
             }
@@ -131,6 +134,24 @@ impl Session {
         findings
             .into_iter()
             .try_for_each(|finding| self.draw(None, |_, out| out.push(Event::Finding(finding))))
+    }
+
+    /// Draws the conclusions from a report. Where everything is shown, they need not be gathered first.
+    fn conclude(&mut self, report: &Report) -> Result<(), SessionError> {
+        if self.playing.is_some() || !self.selector.is_open() {
+            return self.draw(report.owner_matches, |analysis, out| {
+                let tracked = analysis.report(report);
+                let findings = analysis.findings(&tracked);
+                let Ok(()) = hand_over(tracked, findings, |event| -> Result<(), Infallible> {
+                    out.push(event);
+                    Ok(())
+                });
+            });
+        }
+        let Some(analysis) = &mut self.analysis else { return Ok(()) };
+        let tracked = analysis.report(report);
+        let findings = analysis.findings(&tracked);
+        hand_over(tracked, findings, |event| self.tell(&event))
     }
 
     /// Draws the conclusions from a raw event, and shows those that are selected. Before the stream has said

@@ -50,6 +50,11 @@ impl Selector {
         }
     }
 
+    /// Whether everything is shown.
+    pub fn is_open(&self) -> bool {
+        self.subject.is_none() && self.exact.is_open() && self.lines_left.is_none() && self.kinds.is_empty()
+    }
+
     /// Takes the next events of one socket, and leaves those in `events` that are shown now. `first_seq` tells the
     /// `seq` of the first transition of the connection that an event is about.
     pub fn admit(

@@ -153,14 +153,15 @@ impl Life {
     }
 
     /// Its connection, which has ended with this report, for this reason; `None` for a listener.
-    pub fn ended(&self, end: &Report, cause: Option<Cause>) -> Option<Connection> {
-        Some(Connection {
+    pub fn ended(&self, end: &Report, cause: Option<Cause>) -> Option<Box<Connection>> {
+        let open = self.open?;
+        Some(Box::new(Connection {
             socket: SocketId { number: end.socket, generation: self.generation },
             netns: self.netns.map(NonZeroU32::get),
             protocol: self.protocol,
             family: self.family,
             ends: self.ends(),
-            open: self.open?,
+            open,
             opened: self.opened.get(),
             established: self.established.get(),
             close: Some(Close { at: end.at, cause }),
@@ -168,7 +169,7 @@ impl Life {
             counters: end.counters,
             owner: Arc::clone(&self.owner),
             complete: self.is_complete,
-        })
+        }))
     }
 
     /// The socket as sock_diag would list it now; `None` where it is closed, or has no cookie to be listed by.

@@ -40,7 +40,9 @@ use self::{
     older::Older,
     shared::Shared,
 };
-use crate::model::{Connection, Course, Host, Open, Protocol, Report, SocketId, State, Transition};
+use crate::model::{
+    Connection, Course, Endpoints, Host, Open, Owner, Protocol, Report, SocketId, State, Transition,
+};
 
 /// How many closed sockets are remembered: a destroyed listener reports once more after its end, and
 /// a socket can be connected again.
@@ -61,8 +63,9 @@ pub struct Tracked {
     /// The state in which the report before this one left the socket; `None` where that was not
     /// seen, or where reports may be missing between the two.
     pub previous: Option<State>,
-    /// The connection, where this was its end.
-    pub ended: Option<Connection>,
+    /// The connection, where this was its end: by itself, since most reports are of none, and room for it would be handed on
+    /// with each.
+    pub ended: Option<Box<Connection>>,
 }
 
 /// The lifecycles of all sockets in a stream.
@@ -165,12 +168,17 @@ impl Tracker {
         }
         let ends_connection = life.step(report, ends, self.seq);
 
-        let tracked = Tracked {
+        let socket = SocketId { number: report.socket, generation: life.generation };
+        let owner = Arc::clone(&life.owner);
+        let ended = if ends_connection { life.ended(report, cause) } else { None };
+        self.index(report, ends, &owner);
+        // Put together last, where the caller has its place for it.
+        Tracked {
             transition: Transition {
                 seq: self.seq,
                 at: report.at,
                 cpu: report.cpu,
-                socket: SocketId { number: report.socket, generation: life.generation },
+                socket,
                 cookie: report.cookie,
                 netns: report.netns,
                 protocol: report.protocol,
@@ -179,15 +187,13 @@ impl Tracker {
                 old: report.old,
                 new: report.new,
                 cause,
-                owner: Arc::clone(&life.owner),
+                owner,
                 since,
                 segs_out: report.counters.map(|counters| counters.segs_out),
             },
             previous,
-            ended: if ends_connection { life.ended(report, cause) } else { None },
-        };
-        self.index(report, &tracked.transition);
-        tracked
+            ended,
+        }
     }
 
     /// Reports were lost: what is remembered of live sockets may be out of date from here on.
@@ -205,11 +211,10 @@ impl Tracker {
     }
 
     /// Keeps the listeners findable by port, and the memory bounded.
-    fn index(&mut self, report: &Report, transition: &Transition) {
-        let owner = &transition.owner;
+    fn index(&mut self, report: &Report, ends: Endpoints, owner: &Arc<Owner>) {
         match (report.old, report.new) {
             (_, State::Listen) => {
-                self.listeners.add(report.socket, report.netns, transition.ends.local, Arc::clone(owner));
+                self.listeners.add(report.socket, report.netns, ends.local, Arc::clone(owner));
             }
             (State::Listen, State::Close) => {
                 self.listeners.remove(report.socket);
@@ -221,7 +226,7 @@ impl Tracker {
         if is_end(report) {
             // Without a cookie at its opening, it was not recognised in the snapshot then.
             self.older.take(report);
-            self.former.add(report, transition.ends, owner);
+            self.former.add(report, ends, owner);
         }
         if self.closed.len() > CLOSED
             && let Some(number) = self.closed.pop_front()

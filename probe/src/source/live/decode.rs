@@ -50,23 +50,23 @@ pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event
     match kind {
         Some(KIND_TRANSITION) => {
             let record = TransitionRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            report(&record, Beside::default(), backend).map(Event::Report)
+            Ok(Event::Report(report(&record, Sense::of(&record)?, Beside::default(), backend)))
         }
         Some(KIND_CALLED) => {
             let record = CalledRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let beside = Beside { task: task(&record.task), ..Beside::default() };
-            report(&record.transition, beside, backend).map(Event::Report)
+            Ok(Event::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
         }
         Some(KIND_OPENED) => {
             let record = OpenedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
             let on_cpu = if opened.known == Known::Listener { None } else { task(&record.owner) };
             let beside = Beside { task: on_cpu, opened: Some(opened), counters: None };
-            report(&record.transition, beside, backend).map(Event::Report)
+            Ok(Event::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
         }
         Some(KIND_CLOSED) => {
             let record = ClosedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            closed(&record, None, backend).map(Event::Report)
+            Ok(Event::Report(closed(&record, Sense::of(&record.transition)?, None, backend)))
         }
         Some(KIND_SUMMARY) => {
             let record = SummaryRecord::read_from_bytes(bytes).map_err(|_| layout())?;
@@ -84,9 +84,30 @@ pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event
     }
 }
 
-fn closed(record: &ClosedRecord, opened: Option<Opened>, backend: Backend) -> Result<Report, DecodeError> {
+fn closed(record: &ClosedRecord, sense: Sense, opened: Option<Opened>, backend: Backend) -> Report {
     let beside = Beside { task: task(&record.task), opened, counters: counters(record) };
-    report(&record.transition, beside, backend)
+    report(&record.transition, sense, beside, backend)
+}
+
+/// What of a record may have no meaning, as it is meant. It is looked at first: with nothing left that could fail, the report
+/// is put together where it stays.
+#[derive(Clone, Copy)]
+struct Sense {
+    protocol: Protocol,
+    family: Family,
+    old: State,
+    new: State,
+}
+
+impl Sense {
+    fn of(record: &TransitionRecord) -> Result<Self, DecodeError> {
+        Ok(Self {
+            protocol: protocol(record.protocol)?,
+            family: family(record.family)?,
+            old: state("old state", record.old)?,
+            new: state("new state", record.new)?,
+        })
+    }
 }
 
 /// What a record may have beside the transition.
@@ -98,13 +119,12 @@ struct Beside {
     counters: Option<Counters>,
 }
 
-fn report(record: &TransitionRecord, beside: Beside, backend: Backend) -> Result<Report, DecodeError> {
+fn report(record: &TransitionRecord, sense: Sense, beside: Beside, backend: Backend) -> Report {
+    let Sense { protocol, family, old, new } = sense;
     let Beside { task, opened, counters } = beside;
-    let protocol = protocol(record.protocol)?;
-    let family = family(record.family)?;
     let has = |bit| record.flags & bit != 0;
     let flag = |bit| (!has(FLAGS_UNKNOWN)).then_some(has(bit));
-    Ok(Report {
+    Report {
         at: Mono(record.header.mono_ns),
         cpu: record.header.cpu.into(),
         socket: match backend {
@@ -119,8 +139,8 @@ fn report(record: &TransitionRecord, beside: Beside, backend: Backend) -> Result
             local: Endpoint::new(address(family, record.local_addr), record.local_port),
             remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
         },
-        old: state("old state", record.old)?,
-        new: state("new state", record.new)?,
+        old,
+        new,
         error: (record.error != UNKNOWN_U32)
             .then(|| i32::try_from(record.error).ok().filter(|error| *error != 0).map(Errno)),
         shutdown: (record.shutdown != UNKNOWN_U8).then_some(record.shutdown),
@@ -132,7 +152,7 @@ fn report(record: &TransitionRecord, beside: Beside, backend: Backend) -> Result
         owner_matches: has(OWNER_FITS).then_some(true),
         opened,
         counters,
-    })
+    }
 }
 
 fn protocol(number: u16) -> Result<Protocol, DecodeError> {

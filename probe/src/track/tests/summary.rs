@@ -19,7 +19,7 @@ fn summary(reports: &[Report]) -> Summary {
 
 /// A connection as it is told report by report.
 fn told(reports: &[Report]) -> Connection {
-    run(&mut tracker(), reports.iter().cloned()).pop().and_then(|last| last.ended).expect("it ended")
+    *run(&mut tracker(), reports.iter().cloned()).pop().and_then(|last| last.ended).expect("it ended")
 }
 
 fn opened(report: Report) -> Report {

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use probe_ebpf::SummaryRecord;
 
-use super::{DecodeError, closed, opened};
+use super::{DecodeError, Sense, closed, opened};
 use crate::model::{Backend, Mono, StatePath, Summary};
 
 /// How many states fit into the path of a record.
@@ -13,7 +13,8 @@ const PATH_STATES: u32 = 16;
 /// Decodes the record of a connection.
 pub fn decode(record: &SummaryRecord, backend: Backend) -> Result<Summary, DecodeError> {
     let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
-    let end = closed(&record.closed, Some(opened), backend)?;
+    let sense = Sense::of(&record.closed.transition)?;
+    let end = closed(&record.closed, sense, Some(opened), backend);
     let mut path = StatePath::unpack(record.path, record.path_length)
         .map_err(|number| DecodeError::Value { what: "state of a path", value: number.into() })?;
     if path.is_empty() {
