@@ -60,9 +60,9 @@ impl Identity {
     /// Writes it anew, but for the part that has a writer of its own.
     pub fn write_around(&self, line: &mut Line<'_>, write_place: impl FnOnce(&Place, &mut Line<'_>)) {
         let Self { socket, netns, protocol, family, ends } = *self;
-        line.word(r#","socket":"#);
-        line.decimal(socket.number);
-        line.word(r#","generation":"#);
+        line.word(r#","socket":""#);
+        line.number(socket.number);
+        line.word(r#"","generation":"#);
         line.any_number(generation(socket).map(NonZero::get));
         write_place(&Place { netns, protocol, family, addr: ends.local.addr }, line);
         line.any_number(ends.local.port.map(NonZero::get));
