@@ -14,7 +14,7 @@ use crate::{
     net::kernel,
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
-    session::{Auditor, SessionError},
+    session::{Auditor, Pieces, SessionError},
     source::live::LiveOptions,
 };
 
@@ -96,9 +96,7 @@ fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
 /// What is shown, and what is kept for the files.
 struct Report {
     render: Box<dyn Render>,
-    /// What is shown, and not written to `out` yet.
-    shown: Vec<u8>,
-    out: Box<dyn Write>,
+    shown: Pieces,
     /// The ids, in the catalogue's order.
     plan: Vec<String>,
     kernel: Option<(Host, Backend)>,
@@ -112,8 +110,8 @@ impl Report {
             Format::Json => Box::new(Json::new(View::default())),
             Format::Table => Box::new(AuditTable::new(output::style(), plan.clone())),
         };
-        let (shown, out) = (Vec::new(), output::unbuffered());
-        Self { render, shown, out, plan, kernel: None, results: Vec::new() }
+        let shown = Pieces::new(output::unbuffered());
+        Self { render, shown, plan, kernel: None, results: Vec::new() }
     }
 
     fn take(&mut self, event: Event) -> Result<(), SessionError> {
@@ -127,10 +125,9 @@ impl Report {
     }
 
     fn show(&mut self, event: &Event) -> io::Result<()> {
-        self.render.event(event, &mut self.shown)?;
-        let written = self.out.write_all(&self.shown);
-        self.shown.clear();
-        written.and_then(|()| self.out.flush())
+        let Self { render, shown, .. } = self;
+        shown.add(|text| render.event(event, text))?;
+        shown.flush()
     }
 
     /// The exit code of what was done: what this host cannot show is no failure.

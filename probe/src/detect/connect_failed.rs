@@ -88,7 +88,7 @@ impl ConnectFailed {
     }
 
     /// Who has the four-tuple that was asked for, as the subject of a clause.
-    fn holder(&self, transition: &Transition, others: &dyn Others) -> Option<String> {
+    fn holder(&mut self, transition: &Transition, others: &dyn Others) -> Option<String> {
         let holder = self.tuples.holder(transition, others)?;
         Some(match holder.left {
             None => format!("a connection of {} is", who(&holder.owner)),

@@ -1,55 +1,44 @@
 //! Which connection is between which ends: whose a four-tuple is that somebody else wants.
 
-use std::{
-    collections::{VecDeque, hash_map::Entry},
-    hash::BuildHasher as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::hash_map::Entry, hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use foldhash::{HashMap, fast::RandomState};
 
 use crate::model::{
-    Edge, Endpoints, Listed, Mono, Other, Others, Owner, PackedEnds, Protocol, State, Transition,
+    Edge, Endpoints, Listed, Mono, Other, Others, Owner, PackedEnds, Protocol, Recent, State, Transition,
 };
 
 /// How long TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`).
 const TIME_WAIT: Duration = Duration::from_secs(60);
 
 /// How many ended connections are remembered at most.
-const MOST_LEFT: usize = 1 << 16;
+const MOST_ENDED: usize = 1 << 16;
 
 /// The connections that there are, and those whose TIME_WAIT there may be.
-#[derive(Default)]
 pub struct Tuples {
     hasher: RandomState,
-    /// Who has a place, by the place's hash.
-    by_place: HashMap<u64, Has>,
-    /// The connections that ended, in the order of their ends.
-    left: VecDeque<Left>,
-    /// How many of them are forgotten: so many does the first one's number count.
-    forgotten: u64,
+    /// The number of the socket that has a place, by the place's hash: it knows its ends. One from the snapshot has its
+    /// cookie.
+    by_place: HashMap<u64, u64>,
+    /// What the connections left that ended, by their places' hashes; `None` where that is nothing, which counts only where an
+    /// earlier one may have left something. Apart from those that there are, of which there are few on most hosts.
+    ended: Recent<u64, Option<Left>>,
+}
+
+impl Default for Tuples {
+    fn default() -> Self {
+        Self { hasher: RandomState::default(), by_place: HashMap::default(), ended: Recent::new(MOST_ENDED) }
+    }
 }
 
 /// A namespace, and both ends of a connection in it.
 type Place = (u32, Endpoints);
-
-/// What has a place.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Has {
-    /// A socket, by its number: it knows its ends. One from the snapshot has its cookie.
-    Socket(u64),
-    /// At most a mini-socket: the how-manieth connection it was to end.
-    Left(u64),
-}
 
 /// A connection of which at most a mini-socket is left.
 struct Left {
     at: Mono,
     /// The socket's number.
     number: u64,
-    /// The hash of its place.
-    hash: u64,
     netns: u32,
     ends: PackedEnds,
     owner: Arc<Owner>,
@@ -68,7 +57,7 @@ impl Tuples {
     pub fn existing(&mut self, row: &Listed) {
         if row.protocol == Protocol::Tcp && row.state != State::Listen && row.is_full() {
             let hash = self.hash((row.netns, canonical(row.ends)));
-            self.by_place.insert(hash, Has::Socket(row.cookie));
+            self.by_place.insert(hash, row.cookie);
         }
     }
 
@@ -84,7 +73,7 @@ impl Tuples {
         let place = place(transition).filter(|_| Self::watches(transition.edge()));
         let Some(place) = place else { return };
         let hash = self.hash(place);
-        let socket = Has::Socket(transition.socket.number);
+        let socket = transition.socket.number;
         match transition.edge() {
             // It has asked for the four-tuple, which somebody else may have.
             (Close, SynSent) => {
@@ -98,25 +87,23 @@ impl Tuples {
     }
 
     /// Who else has the four-tuple that this socket wants.
-    pub fn holder(&self, transition: &Transition, others: &dyn Others) -> Option<Holder> {
+    pub fn holder(&mut self, transition: &Transition, others: &dyn Others) -> Option<Holder> {
         let place = place(transition)?;
-        let has = *self.by_place.get(&self.hash(place))?;
-        if self.is(has, transition) {
-            return None;
-        }
-        match has {
-            Has::Left(number) => {
-                let left = self.left(number)?;
-                let is_there = (left.netns, left.ends.unpack()) == place;
-                let is_gone = transition.at.since(left.at) > TIME_WAIT;
-                (is_there && !is_gone).then(|| Holder { owner: Arc::clone(&left.owner), left: Some(left.at) })
-            }
-            Has::Socket(number) => {
+        let hash = self.hash(place);
+        match self.by_place.get(&hash) {
+            Some(number) if !is(*number, transition) => {
                 let (netns, ends) = place;
                 let is_there =
                     |other: &Other<'_>| (other.netns, canonical(other.ends)) == (Some(netns), ends);
-                let other = others.find(number).filter(is_there)?;
+                let other = others.find(*number).filter(is_there)?;
                 Some(Holder { owner: Arc::clone(other.owner), left: None })
+            }
+            _ => {
+                let left = self.ended.last(&hash)?.as_ref()?;
+                let is_anothers = !is(left.number, transition) && (left.netns, left.ends.unpack()) == place;
+                let is_gone = transition.at.since(left.at) > TIME_WAIT;
+                (is_anothers && !is_gone)
+                    .then(|| Holder { owner: Arc::clone(&left.owner), left: Some(left.at) })
             }
         }
     }
@@ -124,64 +111,44 @@ impl Tuples {
     /// Reports were lost: any of them may have ended.
     pub fn clear(&mut self) {
         self.by_place.clear();
-        self.forgotten += self.left.len() as u64;
-        self.left.clear();
+        self.ended.clear();
     }
 
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
-        self.by_place.is_empty() && self.left.is_empty()
+        self.by_place.is_empty() && self.ended.is_empty()
     }
 
     fn leave(&mut self, hash: u64, (netns, ends): Place, transition: &Transition) {
-        let at = transition.at;
-        match self.by_place.get(&hash) {
-            Some(has) if self.is(*has, transition) => {}
+        match self.by_place.entry(hash) {
+            Entry::Occupied(has) if is(*has.get(), transition) => drop(has.remove()),
             _ => return,
         }
-        let sent_fin_first = matches!(transition.old, State::FinWait1 | State::FinWait2 | State::Closing);
-        if sent_fin_first && transition.cause.is_some_and(|cause| cause.errno.is_none()) {
-            let has = Has::Left(self.forgotten + self.left.len() as u64);
-            self.by_place.insert(hash, has);
-            let (number, owner) = (transition.socket.number, Arc::clone(&transition.owner));
-            self.left.push_back(Left { at, number, hash, netns, ends: ends.into(), owner });
-        } else {
-            self.by_place.remove(&hash);
-        }
-        self.expire(at);
-    }
-
-    fn expire(&mut self, now: Mono) {
-        while let Some(Left { at, hash, .. }) = self.left.front()
-            && (now.since(*at) > TIME_WAIT || self.left.len() > MOST_LEFT)
+        let Transition { at, old, .. } = *transition;
+        while self
+            .ended
+            .oldest()
+            .is_some_and(|left| left.as_ref().is_none_or(|left| at.since(left.at) > TIME_WAIT))
         {
-            if let Entry::Occupied(place) = self.by_place.entry(*hash)
-                && *place.get() == Has::Left(self.forgotten)
-            {
-                place.remove();
-            }
-            self.left.pop_front();
-            self.forgotten += 1;
+            self.ended.forget_oldest();
         }
-    }
-
-    /// The connection that was the how-manieth to end.
-    fn left(&self, number: u64) -> Option<&Left> {
-        self.left.get(number.checked_sub(self.forgotten)? as usize)
-    }
-
-    /// Whether what has a place is the transition's socket, or was.
-    fn is(&self, has: Has, transition: &Transition) -> bool {
-        let number = match has {
-            Has::Socket(number) => Some(number),
-            Has::Left(number) => self.left(number).map(|left| left.number),
-        };
-        number.is_some_and(|number| number == transition.socket.number || Some(number) == transition.cookie)
+        let sent_fin_first = matches!(old, State::FinWait1 | State::FinWait2 | State::Closing);
+        if sent_fin_first && transition.cause.is_some_and(|cause| cause.errno.is_none()) {
+            let (number, owner) = (transition.socket.number, Arc::clone(&transition.owner));
+            self.ended.push(hash, Some(Left { at, number, netns, ends: ends.into(), owner }));
+        } else if old != State::SynSent && !self.ended.is_empty() {
+            self.ended.push(hash, None);
+        }
     }
 
     fn hash(&self, place: Place) -> u64 {
         self.hasher.hash_one(place)
     }
+}
+
+/// Whether the number is the transition's socket's.
+fn is(number: u64, transition: &Transition) -> bool {
+    number == transition.socket.number || Some(number) == transition.cookie
 }
 
 /// Without namespaces, two of them with the same addresses would look like one.

@@ -12,6 +12,7 @@ mod follow;
 mod intake;
 mod live_host;
 mod perform;
+mod pieces;
 mod replay;
 mod scope;
 mod selection;
@@ -36,6 +37,7 @@ pub use self::{
     follow::Ending,
     live_host::LiveHost,
     perform::{Performance, Performed},
+    pieces::{PIECE, Pieces},
     replay::Ticks,
     scope::Scope,
     selection::Selection,
@@ -47,9 +49,6 @@ use crate::{
     render::Render,
     source::{Source, SourceError},
 };
-
-/// How much of what is shown is written at once: larger pieces cost less a byte up to about here.
-pub const PIECE: usize = 1 << 17;
 
 /// Why a session cannot go on.
 #[derive(Debug, Error)]
@@ -79,9 +78,7 @@ pub struct Session {
     /// Where the host is the one that the reports are of, and can be asked.
     companion: Option<Accompanied>,
     render: Box<dyn Render>,
-    /// What is shown, and not written to `out` yet.
-    shown: Vec<u8>,
-    out: Box<dyn Write>,
+    shown: Pieces,
     recording: Option<Writer<Box<dyn Write>>>,
     /// Where reports go into the recording and nowhere else: how many of them there were.
     unseen: Option<u64>,
@@ -102,8 +99,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that shows what happens in `scope`. It writes to `out` in large pieces, so that nothing is gained by a
-    /// buffer in front of that.
+    /// A session that shows what happens in `scope`. It writes to `out` in large pieces.
     #[must_use]
     pub fn new(scope: Scope, render: Box<dyn Render>, out: Box<dyn Write>) -> Self {
         Self {
@@ -115,8 +111,7 @@ impl Session {
             selector: Selector::new(Selection::default()),
             companion: None,
             render,
-            shown: Vec::new(),
-            out,
+            shown: Pieces::new(out),
             recording: None,
             unseen: None,
             transitions: Vec::new(),
@@ -244,20 +239,13 @@ impl Session {
     }
 
     fn show(&mut self, event: &Event) -> Result<(), SessionError> {
-        self.render.event(event, &mut self.shown).map_err(SessionError::Output)?;
-        if self.shown.len() < PIECE { Ok(()) } else { self.write_out() }
-    }
-
-    fn write_out(&mut self) -> Result<(), SessionError> {
-        let written = self.out.write_all(&self.shown).map_err(SessionError::Output);
-        self.shown.clear();
-        written
+        let Self { render, shown, .. } = self;
+        shown.add(|text| render.event(event, text)).map_err(SessionError::Output)
     }
 
     fn flush(&mut self) -> Result<(), SessionError> {
         // First the recording: whatever was shown can be shown again.
         self.record(Writer::flush)?;
-        self.write_out()?;
-        self.out.flush().map_err(SessionError::Output)
+        self.shown.flush().map_err(SessionError::Output)
     }
 }

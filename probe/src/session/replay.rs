@@ -50,7 +50,8 @@ impl Session {
             }
             events.clear();
             if flow.is_err() {
-                self.render.broken_off(&mut self.shown).map_err(SessionError::Output)?;
+                let Self { render, shown, .. } = self;
+                shown.add(|text| render.broken_off(text)).map_err(SessionError::Output)?;
             }
             self.flush()?;
             if flow? == Flow::Ended {

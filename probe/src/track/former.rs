@@ -1,28 +1,21 @@
 //! Whose the connections were of which only a mini-socket is left: the answer to "who left this TIME_WAIT?".
-//!
-//! Every close is remembered, and hardly anybody asks: so they are put in a row, and looked up in an index that is brought up
-//! to date when it is asked for.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
-use foldhash::HashMap;
-
-use crate::model::{Endpoints, Listed, Owner, Report, State};
+use crate::model::{Endpoints, Listed, Owner, Recent, Report, State};
 
 /// How many are remembered. A mini-socket stays for a minute, so that this is enough for a thousand closes a
 /// second; of more, the oldest are forgotten. An entry takes 24 bytes, and once somebody has asked, some 50 more.
 const MOST: usize = if cfg!(test) { 256 } else { 1 << 16 };
 
 /// The owners of closed connections.
-#[derive(Debug, Default)]
-pub struct Former {
-    /// In the order of their ends.
-    owners: VecDeque<(Key, Arc<Owner>)>,
-    /// How many are forgotten: so many does the first one's number count.
-    forgotten: u64,
-    /// The number of the last one under each key, of those before `indexed`; forgotten ones are among them.
-    index: HashMap<Key, u64>,
-    indexed: u64,
+#[derive(Debug)]
+pub struct Former(Recent<Key, Arc<Owner>>);
+
+impl Default for Former {
+    fn default() -> Self {
+        Self(Recent::new(MOST))
+    }
 }
 
 /// A mini-socket takes its cookie from the socket it is made of. Where nobody had asked for that one's, it
@@ -56,33 +49,19 @@ impl Former {
 
     /// Whose the connection was of which this is left.
     pub fn owner(&mut self, row: &Listed) -> Option<&Owner> {
-        self.bring_up_to_date();
-        let number = |key| self.index.get(&key).copied().filter(|number| *number >= self.forgotten);
-        let number =
-            number(Key::Cookie(row.cookie)).or_else(|| number(Key::of_ends(Some(row.netns), row.ends)))?;
-        let (_, owner) = self.owners.get((number - self.forgotten) as usize)?;
-        Some(owner)
+        let by_cookie = Key::Cookie(row.cookie);
+        let key = if self.0.last(&by_cookie).is_some() {
+            by_cookie
+        } else {
+            Key::of_ends(Some(row.netns), row.ends)
+        };
+        self.0.last(&key).map(|owner| &**owner)
     }
 
     fn put(&mut self, key: Key, owner: &Arc<Owner>) {
-        if owner.task.is_none() {
-            return;
+        if owner.task.is_some() {
+            self.0.push(key, Arc::clone(owner));
         }
-        if self.owners.len() == MOST {
-            self.owners.pop_front();
-            self.forgotten += 1;
-        }
-        self.owners.push_back((key, Arc::clone(owner)));
-    }
-
-    fn bring_up_to_date(&mut self) {
-        if self.index.len() > 2 * MOST {
-            self.index.retain(|_, number| *number >= self.forgotten);
-        }
-        let known = self.indexed.saturating_sub(self.forgotten) as usize;
-        let numbers = self.forgotten + known as u64..;
-        self.index.extend(self.owners.range(known..).map(|(key, _)| key.clone()).zip(numbers));
-        self.indexed = self.forgotten + self.owners.len() as u64;
     }
 }
 
@@ -120,27 +99,6 @@ mod tests {
         for pid in [2, MOST as u32 + 1] {
             assert_eq!(former.owner(&left_by(pid)), Some(&*left_by(pid).owner));
         }
-    }
-
-    #[test]
-    fn what_is_there_again_is_as_young_as_the_last() {
-        let mut former = Former::default();
-        (0..2 * MOST).for_each(|_| add(&mut former, &left_by(1)));
-        former.bring_up_to_date();
-        assert_eq!((former.index.len(), former.owners.len()), (1, MOST));
-        assert_eq!(former.owner(&left_by(1)), Some(&*left_by(1).owner));
-    }
-
-    #[test]
-    fn what_came_since_somebody_asked_is_found() {
-        let mut former = Former::default();
-        for pid in 1..=5 * MOST as u32 {
-            add(&mut former, &left_by(pid));
-            let asked = pid % 7 == 0 || pid > 4 * MOST as u32;
-            assert!(!asked || former.owner(&left_by(pid)) == Some(&*left_by(pid).owner));
-            assert!(!asked || former.owner(&left_by(pid.saturating_sub(MOST as u32))).is_none());
-        }
-        assert!(former.index.len() <= 3 * MOST);
     }
 
     #[test]

@@ -129,6 +129,12 @@ fn what_is_gone_is_not_named() {
     reset.because(failed(Segment, Cause::RST, Errno::ECONNRESET));
     reset.tell(1, ENDS, &[Close, SynSent, Established, Close]);
     assert_eq!(duplicate(&mut reset), unknown);
+    let mut taken_over = story();
+    taken_over.because(Some(Cause::new(Segment, "FIN received")));
+    taken_over.tell(1, ENDS, &[Close, SynSent, Established, FinWait1, FinWait2, Close]);
+    taken_over.because(failed(Segment, Cause::RST, Errno::ECONNRESET));
+    taken_over.tell(2, ENDS, &[Close, SynSent, Established, Close]);
+    assert_eq!(duplicate(&mut taken_over), unknown);
     let mut unheard = story();
     unheard.tell(1, ENDS, &[Close, SynSent, Established]);
     unheard.lose();

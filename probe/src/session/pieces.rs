@@ -1,0 +1,98 @@
+//! What is shown, on its way out.
+
+use std::io::{self, Write};
+
+/// How much is written at once: larger pieces cost less a byte up to about here.
+pub const PIECE: usize = 1 << 17;
+
+/// Text that is made in memory and written in large pieces, so that nothing is gained by a buffer behind it.
+///
+/// What is there when this goes is written, too: whatever broke the stream off, what was shown before it counts.
+pub struct Pieces {
+    text: Vec<u8>,
+    out: Box<dyn Write>,
+}
+
+impl Pieces {
+    /// None so far, to be written there.
+    pub fn new(out: Box<dyn Write>) -> Self {
+        Self { text: Vec::new(), out }
+    }
+
+    /// Adds what this makes.
+    ///
+    /// # Errors
+    /// Its own, and those of writing.
+    pub fn add(&mut self, make: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+        make(&mut self.text)?;
+        if self.text.len() < PIECE { Ok(()) } else { self.write() }
+    }
+
+    /// Writes all there is, for whoever waits for it.
+    ///
+    /// # Errors
+    /// Those of writing. What could not be written is given up.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.write()?;
+        self.out.flush()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(&self.text);
+        self.text.clear();
+        written
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        // Whoever needs to know has flushed.
+        let _ = self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::*;
+
+    /// The lengths of the pieces that were written.
+    #[derive(Clone, Default)]
+    struct Lengths(Rc<RefCell<Vec<usize>>>);
+
+    impl Write for Lengths {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().push(piece.len());
+            Ok(piece.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn line(pieces: &mut Pieces, length: usize) {
+        pieces.add(|text| text.write_all(&vec![b'x'; length])).unwrap();
+    }
+
+    #[test]
+    fn it_is_written_when_there_is_enough_or_it_is_asked_for() {
+        let written = Lengths::default();
+        let mut pieces = Pieces::new(Box::new(written.clone()));
+        line(&mut pieces, 1);
+        assert!(written.0.borrow().is_empty());
+        line(&mut pieces, PIECE);
+        assert_eq!(*written.0.borrow(), [PIECE + 1]);
+        line(&mut pieces, 2);
+        pieces.flush().unwrap();
+        assert_eq!(*written.0.borrow(), [PIECE + 1, 2]);
+    }
+
+    #[test]
+    fn what_is_left_when_it_breaks_off_is_written() {
+        let written = Lengths::default();
+        line(&mut Pieces::new(Box::new(written.clone())), 3);
+        assert_eq!(*written.0.borrow(), [3]);
+    }
+}
