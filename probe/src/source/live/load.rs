@@ -1,6 +1,6 @@
 //! Loading the programs, the best that this kernel takes.
 
-use std::iter;
+use std::{iter, thread};
 
 use aya::{Ebpf, EbpfError, Endianness};
 use log::{debug, info};
@@ -129,18 +129,18 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     let binds = Binds::prepare(options, &mut fields);
     let mut resets = Resets::prepare(options, &btf);
     let kfuncs = if options.without_kfuncs { None } else { Kfuncs::of(&btf) };
-    let tracepoints = btf.tracepoints();
-    // Some megabytes, and not needed any more.
-    drop(btf);
-    let types = aya::Btf::parse(&tracepoints, Endianness::default())
-        .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))?;
-    let mut attach = |kfuncs| attach_typed(options, &mut fields, &mut resets, rings, kfuncs, &types);
-    let mut ebpf = match kfuncs {
-        Some(_) => attach(kfuncs).or_else(|error| {
+    // Attaching goes by what loading does without.
+    let types = thread::spawn(move || types_of_tracepoints(btf));
+    let loaded = load_object(options, &mut fields, resets.watched(), rings, kfuncs);
+    let types = types.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let attached = attach_typed(loaded, options, &mut fields, &mut resets, rings, kfuncs, &types);
+    let mut ebpf = match attached {
+        Err(error) if kfuncs.is_some() => {
             debug!("interrupts cannot be held off: {error}");
-            attach(None)
-        }),
-        None => attach(None),
+            let loaded = load_object(options, &mut fields, resets.watched(), rings, None);
+            attach_typed(loaded, options, &mut fields, &mut resets, rings, None, &types)
+        }
+        attached => attached,
     }
     .map_err(|error| {
         debug!("{error}");
@@ -154,8 +154,15 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons, rings })
 }
 
-/// Loads the programs and attaches those on the BTF tracepoint. Without `kfuncs` it takes two.
+/// What the tracepoints are found by. The kernel's types are some megabytes, and not needed any more after this.
+fn types_of_tracepoints(btf: Btf) -> Result<aya::Btf, LiveError> {
+    aya::Btf::parse(&btf.tracepoints(), Endianness::default())
+        .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))
+}
+
+/// Attaches those programs that are on the BTF tracepoint. Without `kfuncs` it takes two.
 fn attach_typed(
+    loaded: Result<Ebpf, LiveError>,
     options: &LiveOptions,
     fields: &mut Fields,
     resets: &mut Resets,
@@ -163,7 +170,7 @@ fn attach_typed(
     kfuncs: Option<Kfuncs>,
     types: &aya::Btf,
 ) -> Result<Ebpf, LiveError> {
-    let mut ebpf = load_object(options, fields, resets.watched(), rings, kfuncs)?;
+    let mut ebpf = loaded?;
     if !resets.watch(&mut ebpf, types) {
         // The programs take every RST to be marked: they have to be told otherwise.
         ebpf = load_object(options, fields, resets.watched(), rings, kfuncs)?;
