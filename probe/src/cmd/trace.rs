@@ -1,6 +1,6 @@
 //! `probe trace`: what happens to the sockets of this host, as it happens.
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, thread, time::Duration};
 
 use super::{
     exit::{Exit, Failure},
@@ -14,7 +14,10 @@ use crate::{
     cli::{Common, TraceArgs},
     detect,
     model::Filter,
-    net::child::{CommandError, Running},
+    net::{
+        child::{CommandError, Running},
+        memory,
+    },
     record::Writer,
     session::{Ending, LiveHost, Scope, Selection, Session, SessionError},
     source::live::{Live, LiveOptions},
@@ -29,6 +32,11 @@ pub async fn trace(args: &TraceArgs, common: &Common) -> Result<Exit, Failure> {
     let filter = Filter { descendants: !args.command.is_empty(), ..filter::of_host(&args.filter)? };
     let files = Files::create(args)?;
     let mut signals = Signals::listen()?;
+    // There may be hundreds of thousands of sockets.
+    memory::keep_large_apart();
+    // Where the host's namespaces are is found out while the kernel verifies the programs.
+    let (existing, remains) = (!args.no_snapshot, args.time_wait);
+    let asked = thread::spawn(move || LiveHost::new(existing, remains));
     let live = live::attach(&LiveOptions {
         ring_bytes: args.ring_size,
         filter: filter.clone(),
@@ -37,7 +45,8 @@ pub async fn trace(args: &TraceArgs, common: &Common) -> Result<Exit, Failure> {
         resets: true,
         ..live::options(common)
     })?;
-    let mut session = session(args, filter, live.pid(), files);
+    let asked = asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let mut session = session(args, filter, live.pid(), asked, files);
     let exit = match args.command.is_empty() {
         true => host(&mut session, live, args, &mut signals).await?,
         false => command(&mut session, live, args, &mut signals).await?,
@@ -119,7 +128,7 @@ fn takes_summaries(args: &TraceArgs) -> bool {
     args.show.connections && args.command.is_empty() && !needed
 }
 
-fn session(args: &TraceArgs, filter: Filter, own: u32, files: Files) -> Session {
+fn session(args: &TraceArgs, filter: Filter, own: u32, asked: LiveHost, files: Files) -> Session {
     let pids = if filter.descendants { vec![own] } else { filter.pids };
     let selection = Selection {
         filter: Filter::default(),
@@ -139,7 +148,7 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, files: Files) -> Session 
         .about(Filter { pids, ..filter })
         .selecting(selection)
         .detecting(detect::Options { summaries: takes_summaries(args), ..show::options(&args.show) })
-        .asking(Box::new(LiveHost::new(!args.no_snapshot, args.time_wait)))
+        .asking(Box::new(asked))
 }
 
 /// What a shell's exit status says of a command that does not run.

@@ -46,6 +46,10 @@ impl Detectors {
     /// Takes a connection of which nothing but its end was reported, and says what that alone shows.
     pub fn ended(&mut self, connection: &Connection) -> Vec<Finding> {
         let heeding = connection.path.edges().fold(0, |all, edge| all | of_edge(&self.heeding, edge));
+        // Most show nothing.
+        if heeding == 0 {
+            return Vec::new();
+        }
         let all = &mut self.all;
         places(heeding, all.len()).filter_map(|place| all[place].ended(connection)).collect()
     }

@@ -30,13 +30,38 @@ impl Few {
 
     /// The states.
     pub fn iter(self) -> impl Iterator<Item = State> + Clone {
-        (0..self.len()).filter_map(move |place| State::from_kernel(number_at(self.0, place)))
+        (0..self.len()).filter_map(move |place| self.get(place))
+    }
+
+    /// Every two that follow each other.
+    fn edges(self) -> impl Iterator<Item = Edge> {
+        (1..self.len()).filter_map(move |place| Some((self.get(place - 1)?, self.get(place)?)))
+    }
+
+    fn get(self, place: u32) -> Option<State> {
+        NUMBERED[usize::from(number_at(self.0, place))]
+    }
+
+    fn last(self) -> Option<State> {
+        self.get(self.len().checked_sub(1)?)
     }
 
     fn len(self) -> u32 {
         (u64::BITS - self.0.leading_zeros()).div_ceil(Self::BITS)
     }
 }
+
+/// The states by their numbers, which have four bits: to look one up here takes no comparison.
+const NUMBERED: [Option<State>; 1 << Few::BITS] = {
+    let mut numbered = [None; 1 << Few::BITS];
+    let mut place = 0;
+    while place < State::ALL.len() {
+        let state = State::ALL[place];
+        numbered[state as usize] = Some(state);
+        place += 1;
+    }
+    numbered
+};
 
 fn number_at(states: u64, place: u32) -> u8 {
     (states >> (Few::BITS * place) & 0xf) as u8
@@ -63,7 +88,7 @@ impl StatePath {
     pub fn unpack(states: u64, length: u32) -> Result<Self, u8> {
         let known = |known, place| {
             let number = number_at(states, place);
-            State::from_kernel(number).map(|state| known | Few::at(place, state)).ok_or(number)
+            NUMBERED[usize::from(number)].map(|state| known | Few::at(place, state)).ok_or(number)
         };
         let first = Few((0..length.min(Few::ROOM)).try_fold(0, known)?);
         Ok(Self { first, rest: Vec::new() })
@@ -95,9 +120,8 @@ impl StatePath {
 
     /// Every two states that follow each other.
     pub fn edges(&self) -> impl Iterator<Item = Edge> {
-        let mut states = self.iter();
-        let first = states.next();
-        states.scan(first, |old, new| Some((old.replace(new)?, new)))
+        let beyond = self.rest.iter().scan(self.first.last(), |old, new| Some((old.replace(*new)?, *new)));
+        self.first.edges().chain(beyond)
     }
 
     /// Whether it went from one state right to the other.
@@ -115,12 +139,14 @@ impl StatePath {
     /// The last edge of it; `None` for less than two states.
     #[must_use]
     pub fn last_edge(&self) -> Option<Edge> {
-        if !self.rest.is_empty() {
-            return self.edges().last();
+        match self.rest[..] {
+            [] => {
+                let last = self.first.len().checked_sub(1)?;
+                Some((self.first.get(last.checked_sub(1)?)?, self.first.get(last)?))
+            }
+            [only] => Some((self.first.last()?, only)),
+            [.., old, new] => Some((old, new)),
         }
-        let state = |place| State::from_kernel(number_at(self.first.0, place));
-        let last = self.first.len().checked_sub(1)?;
-        Some((state(last.checked_sub(1)?)?, state(last)?))
     }
 }
 

@@ -27,8 +27,6 @@ impl LiveHost {
     /// what stays of connections.
     #[must_use]
     pub fn new(existing: bool, remains: bool) -> Self {
-        // There may be hundreds of thousands of sockets.
-        memory::keep_large_apart();
         Self { existing, remains, has_listed: false, cgroups: Cgroups::new(), lookup: Lookup::new() }
     }
 }

@@ -17,11 +17,11 @@ use std::sync::Arc;
 use self::{
     kept::Kept,
     line::Line,
-    piece::{Course, Identity, Step},
+    piece::{Course, Identity, Place, Step, Ways},
 };
 use super::time::{Calendar, Seconds};
 use crate::{
-    model::{Cause, Connection, Edge, Mono, Owner, StatePath, Transition},
+    model::{Cause, Connection, Edge, Mono, Open, Owner, StatePath, Transition},
     record::nanoseconds,
 };
 
@@ -31,7 +31,8 @@ pub struct Frequent {
     seconds: Seconds,
     identities: Kept<Identity, 64>,
     steps: Kept<(Edge, Option<Cause>), 160>,
-    causes: Kept<Option<Cause>, 64>,
+    places: Kept<Place, 64>,
+    ways: Kept<(Open, Option<Cause>), 256>,
     courses: Kept<StatePath, 64>,
     owners: Kept<Arc<Owner>, 32>,
 }
@@ -59,17 +60,17 @@ impl Frequent {
 
     /// Appends the line of a connection.
     pub fn connection(&mut self, connection: &Connection, calendar: Calendar, out: &mut Vec<u8>) {
-        let Connection { opened, established, counters, .. } = *connection;
-        let close = connection.close.as_ref();
-        let closed = close.map(|close| close.at);
-        let between = |from: Option<Mono>, to: Option<Mono>| Some(nanoseconds(to?.since(from?)));
+        let Connection { opened, established, .. } = *connection;
+        let closed = connection.close.as_ref().map(|close| close.at);
+        let between = |from: Option<Mono>, to: Option<Mono>| Some(to?.0.saturating_sub(from?.0));
         let mut line = Line::begin(out);
         line.word(r#"{"type":"connection","v":1"#);
-        self.identities.write_last(&Identity::from(connection), &mut line);
-        line.word(r#","open":""#);
-        line.word(connection.open.name());
-        line.word(r#"","close":"#);
-        self.causes.write(&close.and_then(|close| close.cause.as_ref()), &mut line);
+        let identity = Identity::from(connection);
+        // It will hardly come again.
+        if !self.identities.copy(&identity, &mut line) {
+            identity.write_around(&mut line, |place, line| self.places.write(place, line));
+        }
+        self.ways.write(&Ways::from(connection), &mut line);
         line.word(r#","opened":"#);
         line.time(opened, calendar, &mut self.seconds);
         line.word(r#","established":"#);
@@ -82,18 +83,7 @@ impl Frequent {
         line.any_number(between(opened, closed));
         line.word(r#","handshake_ns":"#);
         line.any_number(between(opened, established));
-        line.word(r#","bytes_sent":"#);
-        line.any_number(counters.map(|counters| counters.bytes_sent));
-        line.word(r#","bytes_received":"#);
-        line.any_number(counters.map(|counters| counters.bytes_received));
-        line.word(r#","segs_out":"#);
-        line.any_number(counters.map(|counters| counters.segs_out));
-        line.word(r#","segs_in":"#);
-        line.any_number(counters.map(|counters| counters.segs_in));
-        line.word(r#","retransmits":"#);
-        line.any_number(counters.map(|counters| counters.retransmits));
-        line.word(r#","srtt_us":"#);
-        line.any_number(counters.and_then(|counters| counters.srtt_us));
+        line.counters(connection.counters.as_ref());
         line.word(r#","owner":"#);
         self.owners.write(&&connection.owner, &mut line);
         line.word(r#","complete":"#);

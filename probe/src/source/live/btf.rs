@@ -3,11 +3,14 @@
 //! A reader of just what is needed: it walks the types of `/sys/kernel/btf/vmlinux` once, without
 //! building anything from them, in a few milliseconds. The format is Documentation/bpf/btf.rst's.
 
+mod bytes;
 mod tracepoints;
 
-use std::{io, path::Path};
+use std::{fs::File, io, path::Path};
 
 use thiserror::Error;
+
+use self::bytes::Bytes;
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_PTR: u32 = 2;
@@ -35,11 +38,15 @@ pub enum BtfError {
 
 /// The raw bytes, with where each type begins.
 pub struct Btf {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     strings: usize,
     /// By type id; id 0 is void.
     types: Vec<usize>,
 }
+
+/// Where a struct lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Structure(usize);
 
 /// A type's fixed part.
 struct Header {
@@ -55,13 +62,14 @@ impl Btf {
     /// Reads the running kernel's.
     pub fn of_kernel() -> Result<Self, BtfError> {
         let path = Path::new("/sys/kernel/btf/vmlinux");
-        let bytes = std::fs::read(path)
+        let bytes = File::open(path)
+            .and_then(Bytes::of)
             .map_err(|source| BtfError::Missing { path: path.display().to_string(), source })?;
         Self::parse(bytes)
     }
 
     /// Finds where the types begin.
-    pub fn parse(bytes: Vec<u8>) -> Result<Self, BtfError> {
+    fn parse(bytes: Bytes) -> Result<Self, BtfError> {
         let mut btf = Self { bytes, strings: 0, types: vec![0] };
         if btf.u32(0)? & 0xffff != u32::from(MAGIC) {
             return Err(BtfError::Damaged(0));
@@ -92,10 +100,14 @@ impl Btf {
         })
     }
 
-    /// The byte offset of a member such as `__sk_common.skc_family` in the struct of that name, through
-    /// anonymous structs and unions. `None` where this kernel has none, or it is a bit field.
-    pub fn offset(&self, structure: &str, member: &str) -> Option<u32> {
-        let mut at = self.find(KIND_STRUCT, structure)?;
+    /// The struct of that name.
+    pub fn structure(&self, name: &str) -> Option<Structure> {
+        self.find(KIND_STRUCT, name).map(Structure)
+    }
+
+    /// The byte offset of a member such as `__sk_common.skc_family` in a struct, through anonymous structs and
+    /// unions. `None` where this kernel has none, or it is a bit field.
+    pub fn offset(&self, Structure(mut at): Structure, member: &str) -> Option<u32> {
         let mut bits = 0;
         for name in member.split('.') {
             let (offset, member_type) = self.member(at, name)?;
@@ -257,19 +269,27 @@ mod tests {
         words.flat_map(|word| word.to_ne_bytes()).chain(strings.iter().copied()).collect()
     }
 
+    fn parsed() -> Btf {
+        Btf::parse(Bytes::Read(sample())).expect("well-formed")
+    }
+
+    fn offset(btf: &Btf, structure: &str, member: &str) -> Option<u32> {
+        btf.offset(btf.structure(structure)?, member)
+    }
+
     #[test]
     fn members_are_found_through_what_has_no_name() {
-        let btf = Btf::parse(sample()).expect("well-formed");
-        assert_eq!(btf.offset("outer", "a"), Some(0));
-        assert_eq!(btf.offset("outer", "b"), Some(4));
-        assert_eq!(btf.offset("outer", "e.d"), Some(8));
-        assert_eq!(btf.offset("outer", "d"), None);
-        assert_eq!(btf.offset("nowhere", "a"), None);
+        let btf = parsed();
+        assert_eq!(offset(&btf, "outer", "a"), Some(0));
+        assert_eq!(offset(&btf, "outer", "b"), Some(4));
+        assert_eq!(offset(&btf, "outer", "e.d"), Some(8));
+        assert_eq!(offset(&btf, "outer", "d"), None);
+        assert_eq!(offset(&btf, "nowhere", "a"), None);
     }
 
     #[test]
     fn enumerators_are_found_in_their_own_enumeration() {
-        let btf = Btf::parse(sample()).expect("well-formed");
+        let btf = parsed();
         assert!(btf.enumerates("color", "d"));
         assert!(!btf.enumerates("color", "a"));
         assert!(!btf.enumerates("inner", "d"));
@@ -280,24 +300,24 @@ mod tests {
 
     #[test]
     fn a_tracepoint_has_the_arguments_of_its_handler() {
-        let btf = Btf::parse(sample()).expect("well-formed");
+        let btf = parsed();
         assert_eq!(btf.arguments("b"), Some(1));
         assert_eq!(btf.arguments("a"), None);
     }
 
     #[test]
     fn a_bit_field_has_no_offset() {
-        assert_eq!(Btf::parse(sample()).expect("well-formed").offset("outer", "f"), None);
+        assert_eq!(offset(&parsed(), "outer", "f"), None);
     }
 
     #[test]
     fn damage_is_an_error_and_no_panic() {
         let whole = sample();
         for cut in 0..whole.len() {
-            if let Ok(btf) = Btf::parse(whole[..cut].to_vec()) {
-                let _ = (btf.offset("outer", "e.d"), btf.values("color").count(), btf.arguments("b"));
+            if let Ok(btf) = Btf::parse(Bytes::Read(whole[..cut].to_vec())) {
+                let _ = (offset(&btf, "outer", "e.d"), btf.values("color").count(), btf.arguments("b"));
             }
         }
-        assert!(matches!(Btf::parse(b"ELF and not BTF".to_vec()), Err(BtfError::Damaged(0))));
+        assert!(matches!(Btf::parse(Bytes::Read(b"ELF and not BTF".to_vec())), Err(BtfError::Damaged(0))));
     }
 }

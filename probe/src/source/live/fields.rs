@@ -96,12 +96,18 @@ impl Fields {
 
     /// Adds what the kernel's types tell.
     pub fn add_types(&mut self, btf: &Btf) {
-        for (field, structure, member) in MEMBERS {
-            self.set(*field, btf.offset(structure, member));
+        // A struct is looked for among all types, which takes longer than all its members.
+        for members in MEMBERS.chunk_by(|(_, one, _), (_, next, _)| one == next) {
+            let structure = members.first().and_then(|(_, name, _)| btf.structure(name));
+            for (field, _, member) in members {
+                self.set(*field, structure.and_then(|structure| btf.offset(structure, member)));
+            }
         }
+        let registers = btf.structure("pt_regs");
         let arguments = [Field::FirstArgument, Field::SecondArgument, Field::ThirdArgument];
         for (field, (member, within)) in arguments.into_iter().zip(ARGUMENTS) {
-            self.set(field, btf.offset("pt_regs", member).map(|offset| offset + within));
+            let offset = registers.and_then(|registers| btf.offset(registers, member));
+            self.set(field, offset.map(|offset| offset + within));
         }
         let has_reason = btf.arguments("tcp_send_reset").is_some_and(|arguments| arguments > 2);
         self.set(Field::ResetReason, has_reason.then_some(2));

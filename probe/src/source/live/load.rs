@@ -1,6 +1,6 @@
 //! Loading the programs, the best that this kernel takes.
 
-use std::iter;
+use std::{iter, thread};
 
 use aya::{Ebpf, EbpfError, Endianness};
 use log::{debug, info};
@@ -122,12 +122,11 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     }
     let binds = Binds::prepare(options, &mut fields);
     let mut resets = Resets::prepare(options, &btf);
-    let tracepoints = btf.tracepoints();
-    // Some megabytes, and not needed any more.
-    drop(btf);
-    let types = aya::Btf::parse(&tracepoints, Endianness::default())
-        .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))?;
-    let mut ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
+    // Attaching goes by what loading does without.
+    let types = thread::spawn(move || types_of_tracepoints(btf));
+    let loaded = load_object(options, &mut fields, resets.watched(), rings);
+    let types = types.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let mut ebpf = loaded?;
     if !resets.watch(&mut ebpf, &types) {
         // The programs take every RST to be marked: they have to be told otherwise.
         ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
@@ -142,6 +141,12 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     let (reasons, resets_off) = resets.finish();
     let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
     Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons, rings })
+}
+
+/// What the tracepoints are found by. The kernel's types are some megabytes, and not needed any more after this.
+fn types_of_tracepoints(btf: Btf) -> Result<aya::Btf, LiveError> {
+    aya::Btf::parse(&btf.tracepoints(), Endianness::default())
+        .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))
 }
 
 /// `instead_of` is why the better backend failed.

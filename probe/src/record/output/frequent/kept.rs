@@ -45,14 +45,8 @@ impl<Content, const PLACES: usize> Kept<Content, PLACES> {
         *place = Some((piece.content(), text));
     }
 
-    /// Writes a piece that will hardly come again.
-    pub fn write_last(&mut self, piece: &impl Piece<Content = Content>, line: &mut Line<'_>) {
-        if !self.copy(piece, line) {
-            piece.write(line);
-        }
-    }
-
-    fn copy(&self, piece: &impl Piece<Content = Content>, line: &mut Line<'_>) -> bool {
+    /// Writes a piece only where it is kept; `false` where it is not.
+    pub fn copy(&self, piece: &impl Piece<Content = Content>, line: &mut Line<'_>) -> bool {
         match &self.0[piece.place() % PLACES] {
             Some((content, text)) if piece.says(content) => {
                 line.bytes(text);

@@ -3,12 +3,18 @@
 use std::{io::Write as _, net::IpAddr, num::NonZero};
 
 use crate::{
-    model::{Cause, Endpoint, Errno, Mono},
+    model::{Cause, Counters, Endpoint, Errno, Mono},
     record::output::time::{Calendar, Seconds},
 };
 
 /// More than a line is long, where nobody chose long names.
 const USUAL: usize = 1 << 11;
+
+/// What stands for the counters of a connection that has none.
+const UNCOUNTED: &str = concat!(
+    r#","bytes_sent":null,"bytes_received":null,"segs_out":null,"#,
+    r#""segs_in":null,"retransmits":null,"srtt_us":null"#,
+);
 
 /// A line that is being written.
 pub struct Line<'a>(&'a mut Vec<u8>);
@@ -95,13 +101,12 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// An endpoint.
-    pub fn endpoint(&mut self, endpoint: Endpoint) {
-        const BEGIN: &str = r#"{"addr":""#;
-        match endpoint.addr {
+    /// An address, without quotes.
+    pub fn addr(&mut self, addr: IpAddr) {
+        match addr {
             IpAddr::V4(addr) => {
-                let mut text = *br#"{"addr":"255.255.255.255."#;
-                let mut length = BEGIN.len();
+                let mut text = *b"255.255.255.255.";
+                let mut length = 0;
                 for octet in addr.octets() {
                     length += dotted(octet, &mut text[length..]);
                 }
@@ -111,14 +116,36 @@ impl<'a> Line<'a> {
                 self.0.truncate(end);
             }
             IpAddr::V6(addr) => {
-                self.word(BEGIN);
                 // Memory takes everything.
                 let _ = write!(self.0, "{addr}");
             }
         }
+    }
+
+    /// An endpoint.
+    pub fn endpoint(&mut self, endpoint: Endpoint) {
+        self.word(r#"{"addr":""#);
+        self.addr(endpoint.addr);
         self.word(r#"","port":"#);
         self.any_number(endpoint.port.map(NonZero::get));
         self.word("}");
+    }
+
+    /// What a connection had counted, each with its name.
+    pub fn counters(&mut self, counters: Option<&Counters>) {
+        let Some(counters) = counters else { return self.word(UNCOUNTED) };
+        self.word(r#","bytes_sent":"#);
+        self.number(counters.bytes_sent);
+        self.word(r#","bytes_received":"#);
+        self.number(counters.bytes_received);
+        self.word(r#","segs_out":"#);
+        self.number(counters.segs_out);
+        self.word(r#","segs_in":"#);
+        self.number(counters.segs_in);
+        self.word(r#","retransmits":"#);
+        self.number(counters.retransmits);
+        self.word(r#","srtt_us":"#);
+        self.any_number(counters.srtt_us);
     }
 
     /// Why a socket moved on, where that is known.

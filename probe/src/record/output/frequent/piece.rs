@@ -1,12 +1,12 @@
 //! The pieces that lines have in common.
 
-use std::{num::NonZero, sync::Arc};
+use std::{net::IpAddr, num::NonZero, sync::Arc};
 
 use super::{kept::Piece, line::Line};
 use crate::{
     model::{
-        Cause, Cgroup, Connection, Edge, Endpoints, Family, Owner, Protocol, SocketId, State, StatePath,
-        Transition,
+        Cause, Cgroup, Connection, Edge, Endpoints, Family, Open, Owner, Protocol, SocketId, State,
+        StatePath, Transition,
     },
     record::output::value::generation,
 };
@@ -52,20 +52,63 @@ impl Piece for Identity {
     }
 
     fn write(&self, line: &mut Line<'_>) {
-        line.word(r#","socket":"#);
-        line.decimal(self.socket.number);
-        line.word(r#","generation":"#);
-        line.any_number(generation(self.socket).map(NonZero::get));
+        self.write_around(line, Place::write);
+    }
+}
+
+impl Identity {
+    /// Writes it anew, but for the part that has a writer of its own.
+    pub fn write_around(&self, line: &mut Line<'_>, write_place: impl FnOnce(&Place, &mut Line<'_>)) {
+        let Self { socket, netns, protocol, family, ends } = *self;
+        line.word(r#","socket":""#);
+        line.number(socket.number);
+        line.word(r#"","generation":"#);
+        line.any_number(generation(socket).map(NonZero::get));
+        write_place(&Place { netns, protocol, family, addr: ends.local.addr }, line);
+        line.any_number(ends.local.port.map(NonZero::get));
+        line.word(r#"},"remote":"#);
+        line.endpoint(ends.remote);
+    }
+}
+
+/// Where the sockets of a host are, but for the port: there are few places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    netns: Option<u32>,
+    protocol: Protocol,
+    family: Family,
+    addr: IpAddr,
+}
+
+impl Piece for Place {
+    type Content = Self;
+
+    fn place(&self) -> usize {
+        let addr = match self.addr {
+            IpAddr::V4(addr) => addr.to_bits(),
+            IpAddr::V6(addr) => addr.to_bits() as u32,
+        };
+        (addr ^ addr >> 8 ^ addr >> 24 ^ self.netns.unwrap_or_default()) as usize
+    }
+
+    fn says(&self, content: &Self) -> bool {
+        self == content
+    }
+
+    fn content(&self) -> Self {
+        *self
+    }
+
+    fn write(&self, line: &mut Line<'_>) {
         line.word(r#","netns":"#);
         line.any_number(self.netns);
         line.word(r#","protocol":""#);
         line.word(self.protocol.name());
         line.word(r#"","family":""#);
         line.word(self.family.name());
-        line.word(r#"","local":"#);
-        line.endpoint(self.ends.local);
-        line.word(r#","remote":"#);
-        line.endpoint(self.ends.remote);
+        line.word(r#"","local":{"addr":""#);
+        line.addr(self.addr);
+        line.word(r#"","port":"#);
     }
 }
 
@@ -109,7 +152,7 @@ impl Piece for Step<'_> {
     }
 }
 
-/// How connections come and go: there are few ways.
+/// Which states connections go through: there are few ways.
 #[derive(Clone, Copy, Debug)]
 pub struct Course<'a> {
     path: &'a StatePath,
@@ -145,24 +188,40 @@ impl Piece for Course<'_> {
     }
 }
 
-/// Why a connection ended.
-impl Piece for Option<&Cause> {
-    type Content = Option<Cause>;
+/// How a connection came to be, and why it ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ways<'a> {
+    open: Open,
+    close: Option<&'a Cause>,
+}
+
+impl<'a> From<&'a Connection> for Ways<'a> {
+    fn from(connection: &'a Connection) -> Self {
+        let close = connection.close.as_ref().and_then(|close| close.cause.as_ref());
+        Self { open: connection.open, close }
+    }
+}
+
+impl Piece for Ways<'_> {
+    type Content = (Open, Option<Cause>);
 
     fn place(&self) -> usize {
-        self.map_or(0, |cause| cause.detail.len())
+        8 * self.close.map_or(0, |cause| cause.detail.len()) + self.open as usize
     }
 
-    fn says(&self, cause: &Option<Cause>) -> bool {
-        *self == cause.as_ref()
+    fn says(&self, (open, close): &Self::Content) -> bool {
+        (self.open, self.close) == (*open, close.as_ref())
     }
 
-    fn content(&self) -> Option<Cause> {
-        self.copied()
+    fn content(&self) -> Self::Content {
+        (self.open, self.close.copied())
     }
 
     fn write(&self, line: &mut Line<'_>) {
-        line.cause(*self);
+        line.word(r#","open":""#);
+        line.word(self.open.name());
+        line.word(r#"","close":"#);
+        line.cause(self.close);
     }
 }
 

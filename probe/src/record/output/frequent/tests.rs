@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
-    model::{Clock, Event, Owner, Transition},
+    model::{Clock, Connection, Endpoints, Event, Owner, Transition},
     record::{Lines, Object, arbitrary},
 };
 
@@ -14,6 +14,13 @@ fn event() -> impl Strategy<Value = Event> {
 fn transition(event: Event) -> Option<Transition> {
     match event {
         Event::Transition(transition) => Some(transition),
+        _ => None,
+    }
+}
+
+fn connection(event: Event) -> Option<Connection> {
+    match event {
+        Event::Connection(connection) => Some(connection),
         _ => None,
     }
 }
@@ -60,6 +67,26 @@ proptest! {
                 Transition { owner: owner.into(), ..one.clone() },
             ] {
                 let event = Event::Transition(next);
+                prop_assert_eq!(written(&mut lines, &event, None), expected(&event, None));
+            }
+        }
+    }
+
+    #[test]
+    fn so_it_is_of_connections(events in vec(event(), 4..12)) {
+        let connections: Vec<Connection> = events.into_iter().filter_map(connection).collect();
+        let mut lines = Lines::default();
+        for pair in connections.windows(2) {
+            let [one, other] = pair else { unreachable!("they are pairs") };
+            for next in [
+                one.clone(),
+                Connection { netns: other.netns, ..one.clone() },
+                Connection { family: other.family, protocol: other.protocol, ..one.clone() },
+                Connection { ends: Endpoints { local: other.ends.local, ..one.ends }, ..one.clone() },
+                Connection { open: other.open, ..one.clone() },
+                Connection { close: one.close.clone(), path: other.path.clone(), ..other.clone() },
+            ] {
+                let event = Event::Connection(next);
                 prop_assert_eq!(written(&mut lines, &event, None), expected(&event, None));
             }
         }

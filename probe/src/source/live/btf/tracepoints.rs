@@ -44,11 +44,18 @@ impl Btf {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::sample, *};
+    use super::{
+        super::{bytes::Bytes, tests::sample},
+        *,
+    };
+
+    fn parsed(bytes: Vec<u8>) -> Btf {
+        Btf::parse(Bytes::Read(bytes)).expect("well-formed")
+    }
 
     #[test]
     fn a_tracepoint_keeps_its_number() {
-        let cut = Btf::parse(Btf::parse(sample()).expect("well-formed").tracepoints()).expect("well-formed");
+        let cut = parsed(parsed(sample()).tracepoints());
         assert_eq!(cut.types.len(), 10);
         assert_eq!(cut.find(KIND_TYPEDEF, "btf_trace_b"), cut.types.last().copied());
         assert_eq!(cut.find(KIND_PTR, ""), Some(cut.types[1]));
@@ -57,7 +64,7 @@ mod tests {
     #[test]
     fn those_of_the_kernel_keep_theirs() {
         let all = Btf::of_kernel().unwrap();
-        let cut = Btf::parse(all.tracepoints()).expect("well-formed");
+        let cut = parsed(all.tracepoints());
         let number = |btf: &Btf| {
             let found = btf.find(KIND_TYPEDEF, "btf_trace_inet_sock_set_state").unwrap();
             btf.types.iter().position(|at| *at == found).unwrap()
