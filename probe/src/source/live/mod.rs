@@ -18,6 +18,7 @@ mod inflow;
 mod load;
 mod loader;
 mod losses;
+mod mapped;
 mod misses;
 mod own;
 mod resets;

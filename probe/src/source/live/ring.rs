@@ -5,8 +5,6 @@
 //! recorded up to then is there, together with all that came before it on its socket: up to that moment, less what two
 //! CPUs' clocks may differ by, records are taken. The others wait for the next look.
 
-mod mapped;
-
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, binary_heap::PeekMut},
@@ -16,11 +14,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use aya::{Ebpf, EbpfLoader, util::online_cpus};
+use aya::{Ebpf, EbpfLoader, maps::Map, util::online_cpus};
 use probe_ebpf::rings::{CHUNK, Cursor, Mark, RING_BYTES, STRIDE, Shared, place};
 
-use self::mapped::Mapped;
-use super::{LiveError, decode::peek};
+use super::{LiveError, decode::peek, mapped::Mapped};
 use crate::{model::Mono, net::clock};
 
 /// By how much the time of a record may be off between CPUs: `bpf_ktime_get_ns` reads the clock without a lock, while
@@ -94,9 +91,9 @@ impl Ring {
     pub fn of(ebpf: &Ebpf, size: Size) -> Result<Self, LiveError> {
         let number = size.rings as usize;
         Ok(Self {
-            shared: Mapped::of(ebpf, "SHARED", size_of::<Shared>())?,
-            cursors: Mapped::of(ebpf, "CURSORS", number * size_of::<Cursor>())?,
-            chunks: Mapped::of(ebpf, "CHUNKS_OF_RINGS", number * size.chunks as usize * STRIDE as usize)?,
+            shared: map(ebpf, "SHARED", size_of::<Shared>())?,
+            cursors: map(ebpf, "CURSORS", number * size_of::<Cursor>())?,
+            chunks: map(ebpf, "CHUNKS_OF_RINGS", number * size.chunks as usize * STRIDE as usize)?,
             size,
             positions: vec![0; number],
             next: BinaryHeap::with_capacity(number),
@@ -181,6 +178,12 @@ impl Ring {
         // back; it ends within the room behind its chunk.
         Some(unsafe { slice::from_raw_parts(start, length) })
     }
+}
+
+/// Maps the array of this name, so much of it.
+fn map(ebpf: &Ebpf, name: &'static str, length: usize) -> Result<Mapped, LiveError> {
+    let Some(Map::Array(map)) = ebpf.map(name) else { return Err(LiveError::NoPart(name)) };
+    Mapped::shared(map.fd(), length).map_err(LiveError::Ring)
 }
 
 /// A word that the kernel side may write as well.
