@@ -65,6 +65,9 @@ pub const TABLE_WAYS: u32 = 4;
 /// How many sets the table has where listeners alone have a place in it. A power of two.
 pub const TABLE_SETS: u32 = 1 << 10;
 
+/// How many states [`SummaryRecord::path`] has room for.
+pub const PATH_STATES: u16 = 16;
+
 /// The length of a task's name in the kernel (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
 

@@ -3,7 +3,7 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use probe_ebpf::{
-    Field, OWNER_EXACT, OWNER_LISTENER, OWNER_UNKNOWN, OpenedRecord, SummaryRecord, TaskRecord,
+    Field, OWNER_EXACT, OWNER_LISTENER, OWNER_UNKNOWN, OpenedRecord, PATH_STATES, SummaryRecord, TaskRecord,
 };
 
 use crate::{
@@ -17,9 +17,6 @@ use crate::{
 
 /// Bit 1 of `sk_shutdown`: our side will send no more.
 const SEND_SHUTDOWN: u8 = 2;
-
-/// How many states a path has room for.
-const PATH_STATES: u16 = 16;
 
 /// Kept in a place of the table, in the socket's own storage, or by its address.
 #[derive(Clone, Copy)]

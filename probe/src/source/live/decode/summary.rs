@@ -2,13 +2,10 @@
 
 use std::num::NonZeroU16;
 
-use probe_ebpf::SummaryRecord;
+use probe_ebpf::{PATH_STATES, SummaryRecord};
 
 use super::{DecodeError, Sense, closed, opened};
 use crate::model::{Backend, Mono, StatePath, Summary};
-
-/// How many states fit into the path of a record.
-const PATH_STATES: u32 = 16;
 
 /// Decodes the record of a connection.
 pub fn decode(record: &SummaryRecord, backend: Backend) -> Result<Summary, DecodeError> {
@@ -28,7 +25,7 @@ pub fn decode(record: &SummaryRecord, backend: Backend) -> Result<Summary, Decod
         established: time(record.established_ns),
         first_port: NonZeroU16::new(record.first_port),
         path,
-        path_is_whole: record.path_length <= PATH_STATES && record.broken == 0,
+        path_is_whole: record.path_length <= PATH_STATES.into() && record.broken == 0,
     })
 }
 
