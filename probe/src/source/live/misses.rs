@@ -59,8 +59,7 @@ impl Misses {
         let nested = ebpf.take_map("NESTED").ok_or(LiveError::NoPart("NESTED"))?;
         let failed = |error| LiveError::Ring(io::Error::other(error));
         let nested = PerCpuArray::try_from(nested).map_err(failed)?;
-        let fd = ebpf.program(program).and_then(|program| program.fd().ok());
-        let info = fd.and_then(|fd| File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok());
+        let info = info(ebpf, program);
         let mut misses = Self { info, nested, alone: 0, passed_over: 0, settled: 0, told: 0 };
         misses.alone = misses.nested().map_err(LiveError::Ring)?;
         Ok(misses)
@@ -83,9 +82,7 @@ impl Misses {
     /// How many there have been since this was asked last.
     fn new_ones(&mut self) -> io::Result<u64> {
         let Some(info) = &self.info else { return Ok(0) };
-        let mut text = [0; 1024];
-        let length = info.read_at(&mut text, 0)?;
-        let passed_over = count(&String::from_utf8_lossy(&text[..length]));
+        let passed_over = passed_over(info)?;
         // What was passed over by the time before has been taken by the other program by now, if it was.
         let before = std::mem::replace(&mut self.passed_over, passed_over);
         if std::mem::replace(&mut self.settled, before) == before {
@@ -98,8 +95,21 @@ impl Misses {
     }
 }
 
+/// What the kernel says of the program of this name, which is loaded; `None` without /proc.
+pub fn info(ebpf: &Ebpf, program: &str) -> Option<File> {
+    let fd = ebpf.program(program)?.fd().ok()?;
+    File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok()
+}
+
+/// How often it has passed over that program.
+pub fn passed_over(info: &File) -> io::Result<u64> {
+    let mut text = [0; 1024];
+    let length = info.read_at(&mut text, 0)?;
+    Ok(count(&String::from_utf8_lossy(&text[..length])))
+}
+
 /// 0 before Linux 5.12, which does not count.
-pub fn count(info: &str) -> u64 {
+fn count(info: &str) -> u64 {
     info.lines()
         .find_map(|line| line.strip_prefix(COUNT))
         .and_then(|number| number.trim().parse().ok())

@@ -1,9 +1,6 @@
 //! What comes in an interrupt while a program runs on that CPU.
 
 use std::{
-    fs::File,
-    io::Read as _,
-    os::fd::{AsFd as _, AsRawFd as _},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -63,11 +60,8 @@ impl Drop for Storm {
 
 /// How often the kernel has passed over the program that reports transitions.
 fn passed_over(live: &Live) -> u64 {
-    let program = live.ebpf.program(load::transition(Backend::TpBtf)).unwrap().fd().unwrap();
-    let mut info = String::new();
-    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
-    File::open(path).unwrap().read_to_string(&mut info).unwrap();
-    misses::count(&info)
+    let info = misses::info(&live.ebpf, load::transition(Backend::TpBtf)).unwrap();
+    misses::passed_over(&info).unwrap()
 }
 
 fn lost_in_kernel(events: &[Event]) -> u64 {
