@@ -10,7 +10,13 @@ impl Mono {
     /// The time from `earlier` to here; zero where the order is the other way.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.nanoseconds_since(earlier))
+    }
+
+    /// The same in nanoseconds.
+    #[must_use]
+    pub fn nanoseconds_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
     }
 
     /// The moment so long before, at the earliest the boot.

@@ -62,7 +62,7 @@ impl Frequent {
     pub fn connection(&mut self, connection: &Connection, calendar: Calendar, out: &mut Vec<u8>) {
         let Connection { opened, established, .. } = *connection;
         let closed = connection.close.as_ref().map(|close| close.at);
-        let between = |from: Option<Mono>, to: Option<Mono>| Some(to?.0.saturating_sub(from?.0));
+        let between = |from: Option<Mono>, to: Option<Mono>| Some(to?.nanoseconds_since(from?));
         let mut line = Line::begin(out);
         line.word(r#"{"type":"connection","v":1"#);
         let identity = Identity::from(connection);

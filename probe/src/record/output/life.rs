@@ -137,7 +137,7 @@ impl<'a> ConnectionObject<'a> {
     pub fn of(connection: &'a Connection, calendar: Calendar) -> Self {
         let closed = connection.close.as_ref().map(|close| close.at);
         let time = |at: Option<Mono>| at.and_then(|at| calendar.time(at));
-        let between = |from: Option<Mono>, to: Option<Mono>| Some(nanoseconds(to?.since(from?)));
+        let between = |from: Option<Mono>, to: Option<Mono>| Some(to?.nanoseconds_since(from?));
         let counted = connection.counters;
         let bytes = |field: fn(Counters) -> u64| counted.map(field);
         let segments = |field: fn(Counters) -> u32| counted.map(field);
