@@ -20,6 +20,8 @@ struct State {
     taken: u64,
     /// Whether a run of the second program is expected, or under way.
     is_expected: u64,
+    /// `taken` when the second program began: where that is being taken still, it has interrupted the first one's run for it.
+    taken_before: u64,
     /// Of each program's run: the number of the place that its socket leaves, and 1; 0 is none.
     leaves: [u32; 2],
 }
@@ -65,13 +67,15 @@ impl Run {
         let run = Self::of(RUNS.get_ptr_mut(0)?, 1);
         // SAFETY: as above.
         unsafe {
-            if (&raw const (*run.state).taken).read_volatile() == event.0 {
+            let taken = (&raw const (*run.state).taken).read_volatile();
+            if taken == event.0 {
                 // The kernel has not passed over it.
                 maps::count_nested(-1);
-                run.expects_nothing();
+                run.expects_nothing(0);
                 return None;
             }
             (&raw mut (*run.state).is_expected).write_volatile(1);
+            (&raw mut (*run.state).taken_before).write_volatile(taken);
         }
         Some(run)
     }
@@ -101,18 +105,20 @@ impl Run {
             table::leave(leaves - 1);
         }
         if self.program == 1 {
-            self.expects_nothing();
+            // SAFETY: as above.
+            let taken = unsafe { (&raw const (*self.state).taken_before).read_volatile() };
+            self.expects_nothing(taken);
         }
     }
 
     /// From here on the kernel passes over what comes, for a moment yet. In this order: nothing is taken any more of which nobody
-    /// would be told.
+    /// would be told. `taken`: what the first program is still taking.
     #[inline(always)]
-    fn expects_nothing(&self) {
+    fn expects_nothing(&self, taken: u64) {
         // SAFETY: as above.
         unsafe {
             (&raw mut (*self.state).is_expected).write_volatile(0);
-            (&raw mut (*self.state).taken).write_volatile(0);
+            (&raw mut (*self.state).taken).write_volatile(taken);
         }
     }
 }
