@@ -19,8 +19,8 @@ use crate::{
 /// `sock:inet_sock_set_state`, laid out as its format file says.
 #[tracepoint(category = "sock", name = "inet_sock_set_state")]
 pub fn transition_classic(ctx: TracePointContext) -> u32 {
-    if let Some(edge) = Formatted::of(&ctx).filter(|edge| is_tcp(edge.protocol)) {
-        report(&edge);
+    if let Some(mut edge) = Formatted::of(&ctx).filter(|edge| is_tcp(edge.protocol)) {
+        report(&mut edge);
     }
     0
 }
@@ -91,6 +91,10 @@ impl Edge for Formatted<'_> {
     fn context(&self) -> &TracePointContext {
         self.ctx
     }
+
+    /// What it needs costs a helper each, and is read where it is needed.
+    #[inline(always)]
+    fn load(&mut self) {}
 
     #[inline(always)]
     fn sk(&self) -> *const u8 {

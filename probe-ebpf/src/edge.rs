@@ -27,6 +27,8 @@ pub trait Edge {
     const WRITERS: Writers;
 
     fn context(&self) -> &Self::Context;
+    /// Reads ahead what any but a [plain](crate::state::is_plain) one needs.
+    fn load(&mut self);
     /// The `struct sock`.
     fn sk(&self) -> *const u8;
     fn protocol(&self) -> u16;
@@ -36,7 +38,7 @@ pub trait Edge {
     /// `inet_sport` in host order; 0 is unbound or cleared.
     fn sport(&self) -> u16;
     fn remote_port(&self) -> u16;
-    /// The task on the CPU.
+    /// The task on the CPU, after [`load`](Self::load).
     fn task(&self) -> &Task<Self::Access>;
     /// Local and remote.
     fn addresses(&self, family: u16) -> (Address, Address);

@@ -7,6 +7,8 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
+// What fills a record is a closure. One that is a function by itself would take all that it needs through memory.
+#![feature(stmt_expr_attributes)]
 #![expect(unsafe_code, reason = "every access to kernel memory is unsafe, and checked by the verifier")]
 
 mod access;

@@ -46,7 +46,7 @@ pub enum Writers {
 }
 
 /// Makes room for a record, and lets `fill` write it; counts it as lost where there is no room. The reader finds it at
-/// its next look, unless it waits to be woken.
+/// its next look, unless it waits to be woken. A `fill` on the way of many events is marked to be inlined.
 #[inline(always)]
 pub fn emit<T: 'static>(writers: Writers, fill: impl FnOnce(*mut T)) {
     submit(writers, fill, false);

@@ -11,7 +11,29 @@ pub const LAST_ACK: u8 = 9;
 pub const LISTEN: u8 = 10;
 pub const CLOSING: u8 = 11;
 
-/// Where in a socket's life a transition stands.
+/// Those between a socket's opening and its end that a segment brings about.
+const PLAIN: u64 = edge(SYN_SENT, ESTABLISHED)
+    | edge(SYN_SENT, SYN_RECV)
+    | edge(SYN_RECV, ESTABLISHED)
+    | edge(SYN_RECV, CLOSE_WAIT)
+    | edge(ESTABLISHED, CLOSE_WAIT)
+    | edge(FIN_WAIT1, FIN_WAIT2)
+    | edge(FIN_WAIT1, CLOSING);
+
+/// A bit of its own for each transition from one of the first four states.
+#[inline(always)]
+const fn edge(old: u8, new: u8) -> u64 {
+    1 << (((old - ESTABLISHED) * 16 + new) & 63)
+}
+
+/// Whether a segment brought it about, between a socket's opening and its end. Looked up in a set: the verifier would follow
+/// each way through a match, and what comes behind it.
+#[inline(always)]
+pub fn is_plain(old: u8, new: u8) -> bool {
+    old <= FIN_WAIT1 && edge(old, new) & PLAIN != 0
+}
+
+/// Where in a socket's life any other transition stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// The caller opens the socket: `connect` or `listen`.
@@ -20,9 +42,7 @@ pub enum Shape {
     Child,
     /// The end of a connection, or of a listener.
     Closed,
-    /// Between those, brought about by a segment.
-    Plain,
-    /// Between those, and perhaps in a call on the socket.
+    /// Between those, perhaps in a call on the socket.
     Called,
 }
 
@@ -34,10 +54,6 @@ impl Shape {
             // MPTCP's own socket skips SYN_RECV.
             (LISTEN, SYN_RECV | ESTABLISHED) => Self::Child,
             (_, CLOSE) => Self::Closed,
-            (SYN_SENT, ESTABLISHED | SYN_RECV)
-            | (SYN_RECV, ESTABLISHED | CLOSE_WAIT)
-            | (ESTABLISHED, CLOSE_WAIT)
-            | (FIN_WAIT1, FIN_WAIT2 | CLOSING) => Self::Plain,
             _ => Self::Called,
         }
     }

@@ -198,11 +198,10 @@ impl Stored {
 
     /// Takes in a transition after the first one.
     #[inline(always)]
-    pub fn step<E: Edge>(&mut self, edge: &E) {
+    pub fn enter<E: Edge>(&mut self, edge: &E) {
         let (old, new) = (edge.old_state(), edge.new_state());
-        let shuts = edge.field::<u8>(Field::Shutdown).unwrap_or(0) & SEND_SHUTDOWN != 0;
         if (old, new) == (SYN_RECV, ESTABLISHED) {
-            self.deferred = shuts;
+            self.deferred = shuts(edge);
         }
         self.broken |= self.state != old;
         self.state = new;
@@ -216,8 +215,14 @@ impl Stored {
             }
             self.path_length = self.path_length.saturating_add(1);
         }
+    }
+
+    /// The same of one that may have run in a call on the socket.
+    #[inline(always)]
+    pub fn step<E: Edge>(&mut self, edge: &E) {
+        self.enter(edge);
         // Whoever acts on an accepted socket has it now: a worker, perhaps, of the process that listens.
-        if self.known == EXACT || !self.is_owners_call(edge, shuts) {
+        if self.known == EXACT || !self.is_owners_call(edge) {
             return;
         }
         if edge.task().process() != 0 {
@@ -247,12 +252,12 @@ impl Stored {
 
     /// Whether the event certainly runs in a call on this very socket.
     #[inline(always)]
-    fn is_owners_call<E: Edge>(&self, edge: &E, shuts: bool) -> bool {
+    fn is_owners_call<E: Edge>(&self, edge: &E) -> bool {
         match (edge.old_state(), edge.new_state()) {
             (ESTABLISHED, FIN_WAIT1) => !self.deferred,
             (SYN_RECV, FIN_WAIT1) | (CLOSE_WAIT, LAST_ACK) => true,
             (SYN_SENT | SYN_RECV | ESTABLISHED | CLOSE_WAIT, CLOSE) => {
-                shuts && edge.field::<u32>(Field::Error) == Some(0)
+                shuts(edge) && edge.field::<u32>(Field::Error) == Some(0)
             }
             _ => false,
         }
@@ -309,4 +314,10 @@ impl Stored {
             copy_task(&raw mut (*record).owner, &raw const self.owner);
         }
     }
+}
+
+/// Whether our side will send no more.
+#[inline(always)]
+fn shuts<E: Edge>(edge: &E) -> bool {
+    edge.field::<u8>(Field::Shutdown).unwrap_or(0) & SEND_SHUTDOWN != 0
 }

@@ -48,6 +48,12 @@ impl Task<Direct> {
 }
 
 impl<A: Access> Task<A> {
+    /// Not to be asked.
+    #[inline(always)]
+    pub fn nobody() -> Self {
+        Self { current: core::ptr::null(), loaded: None, access: PhantomData }
+    }
+
     /// Nothing is read of it yet.
     #[inline(always)]
     pub fn current() -> Self {

@@ -59,11 +59,7 @@ fn take(ctx: &BtfTracePointContext, run: &Run) {
     let protocol = unsafe { Direct::field::<u16>(sk, Field::Protocol) };
     if let Some(protocol) = protocol.filter(|protocol| is_tcp(*protocol)) {
         let (old, new) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
-        // Verified once, not on each way that leads to it (see `Task::load`). Where each transition is told it is as well read
-        // at its place: there are few ways then, and the time of a run counts more.
-        // SAFETY: as above.
-        let netns = if modes::summaries() { unsafe { netns::<Direct>(sk) } } else { None };
-        report(&Typed { ctx, run, sk, protocol, old, new, netns, task: Task::load() });
+        report(&mut Typed { ctx, run, sk, protocol, old, new, netns: None, task: Task::nobody() });
     }
 }
 
@@ -81,7 +77,7 @@ struct Typed<'a> {
     protocol: u16,
     old: u8,
     new: u8,
-    /// Where connections are told in one record.
+    /// Once it was read.
     netns: Option<u32>,
     task: Task<Direct>,
 }
@@ -130,7 +126,17 @@ impl Edge for Typed<'_> {
     #[inline(always)]
     fn netns(&self) -> Option<u32> {
         // SAFETY: the tracepoint's own socket.
-        if modes::summaries() { self.netns } else { unsafe { netns::<Direct>(self.sk) } }
+        self.netns.or_else(|| unsafe { netns::<Direct>(self.sk) })
+    }
+
+    /// Verified once, not on each way that leads to it (see `Task::load`). Where each transition is told the namespace is as
+    /// well read at its place: there are few ways then, and the time of a run counts more.
+    #[inline(always)]
+    fn load(&mut self) {
+        self.task = Task::load();
+        if modes::summaries() {
+            self.netns = self.netns();
+        }
     }
 
     #[inline(always)]
