@@ -16,6 +16,9 @@ pub trait Access {
     /// The current `struct task_struct`, in the form that this way can read.
     fn current_task() -> *const u8;
 
+    /// The same task in the form that helpers take.
+    fn typed_task(current: *const u8) -> *const u8;
+
     /// Reads a `T` at `base + offset`; `None` where the memory is not there.
     ///
     /// # Safety
@@ -64,6 +67,11 @@ impl Access for Direct {
     }
 
     #[inline(always)]
+    fn typed_task(current: *const u8) -> *const u8 {
+        current
+    }
+
+    #[inline(always)]
     unsafe fn at<T: Copy>(base: *const u8, offset: usize) -> Option<T> {
         // SAFETY: the verifier checks the access against the pointer's type. Volatile, so that no two
         // loads are merged into one that crosses fields.
@@ -81,6 +89,11 @@ impl Access for Probed {
     fn current_task() -> *const u8 {
         // SAFETY: takes nothing.
         unsafe { bpf_get_current_task() as *const u8 }
+    }
+
+    #[inline(always)]
+    fn typed_task(_: *const u8) -> *const u8 {
+        Direct::current_task()
     }
 
     #[inline(always)]

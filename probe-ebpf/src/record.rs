@@ -12,7 +12,6 @@ use crate::{
     filter::{self, Verdict},
     state::{CLOSING, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_SENT},
     stored::Stored,
-    task,
 };
 
 pub const IPPROTO_TCP: u16 = 6;
@@ -79,7 +78,7 @@ pub unsafe fn fill_called<E: Edge>(edge: &E, stored: Option<&Stored>, record: *m
     // SAFETY: the caller's promise.
     unsafe {
         fill(edge, stored, &raw mut (*record).transition, kind);
-        (*record).transition.syscall = task::syscall();
+        (*record).transition.syscall = edge.task().syscall();
         edge.task().write(&raw mut (*record).task);
     }
 }
@@ -104,7 +103,7 @@ pub unsafe fn fill_caller<E: Edge>(edge: &E, record: *mut ClosedRecord) {
             _ => error == 0,
         };
         if may_be_called || error == UNKNOWN_U32 {
-            (*record).transition.syscall = task::syscall();
+            (*record).transition.syscall = edge.task().syscall();
             edge.task().write(&raw mut (*record).task);
         } else {
             for word in 0..TASK_WORDS {

@@ -143,7 +143,7 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
         fill(edge, stored, &raw mut (*record).transition, KIND_OPENED);
         let is_child = edge.old_state() == LISTEN || edge.new_state() == SYN_RECV;
         if !is_child {
-            (*record).transition.syscall = task::syscall();
+            (*record).transition.syscall = edge.task().syscall();
         }
         if let Some(stored) = stored {
             stored.copy_to_opened(record);

@@ -84,6 +84,24 @@ impl<A: Access> Task<A> {
         user.unwrap_or_else(|| bpf_get_current_uid_gid() as u32)
     }
 
+    /// The system call that it is in. A 32-bit one has another number for the same, and is unknown.
+    #[inline(always)]
+    pub fn syscall(&self) -> u32 {
+        // Asked first: before Linux 5.15 the helper does not exist, and the branch must fall away.
+        if fields::offset(Field::SyscallNumber).is_none() {
+            return UNKNOWN_U32;
+        }
+        let task = A::typed_task(self.current);
+        // SAFETY: the current task, whose saved registers are on its own kernel stack.
+        unsafe {
+            if Direct::field::<u32>(task, Field::ThreadStatus).is_some_and(|status| status & TS_COMPAT != 0) {
+                return UNKNOWN_U32;
+            }
+            let registers = bpf_task_pt_regs(task.cast_mut().cast()) as *const u8;
+            Direct::field::<u32>(registers, Field::SyscallNumber).unwrap_or(UNKNOWN_U32)
+        }
+    }
+
     /// Writes it straight to its place: a copy through the stack would become a call to memcpy, which the kernel refuses.
     #[inline(always)]
     pub fn write(&self, record: *mut TaskRecord) {
@@ -145,23 +163,4 @@ impl<A: Access> Task<A> {
 pub fn cgroup() -> u64 {
     // SAFETY: takes nothing.
     unsafe { bpf_get_current_cgroup_id() }
-}
-
-/// The system call that the current task is in. A 32-bit one has another number for the same, and is
-/// unknown.
-#[inline(always)]
-pub fn syscall() -> u32 {
-    // Asked first: before Linux 5.15 the helper does not exist, and the branch must fall away.
-    if fields::offset(Field::SyscallNumber).is_none() {
-        return UNKNOWN_U32;
-    }
-    let task = Task::<Direct>::current();
-    if task.field::<u32>(Field::ThreadStatus).is_some_and(|status| status & TS_COMPAT != 0) {
-        return UNKNOWN_U32;
-    }
-    // SAFETY: the current task's saved registers are on its own kernel stack.
-    unsafe {
-        let registers = bpf_task_pt_regs(task.current.cast_mut().cast()) as *const u8;
-        Direct::field::<u32>(registers, Field::SyscallNumber).unwrap_or(UNKNOWN_U32)
-    }
 }
