@@ -21,6 +21,9 @@ pub const BATCH: usize = 1024;
 /// How long a miss may wait to be told where nothing else comes.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long it may where something does: to ask for each batch would cost as much as some of its records.
+const SHORT: Duration = Duration::from_millis(10);
+
 /// One thing that comes.
 pub enum Item<'a> {
     /// A record, as it lies in its ring.
@@ -67,7 +70,7 @@ impl Inflow {
         asks: bool,
         mut each: impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> io::Result<Look> {
-        if asks || !self.ring.is_empty() {
+        if asks || (self.asked.elapsed() > SHORT && !self.ring.is_empty()) {
             self.asked = Instant::now();
             // Somewhere among what comes now, or before it.
             if let Some(gap) = self.misses.lost(asks)?

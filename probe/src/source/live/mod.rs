@@ -61,6 +61,12 @@ use crate::model::{Event, Host};
 /// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long one may where many come: each look takes the CPU from somebody, and of so many nobody reads each as it comes.
+const BUSY: Duration = Duration::from_millis(50);
+
+/// So many at a look are many.
+const MANY: usize = BATCH / 4;
+
 /// How long one may that goes into a recording and nowhere else.
 const UNWATCHED: Duration = Duration::from_millis(100);
 
@@ -86,6 +92,8 @@ enum Pace {
     Idle,
     /// Something came, and that was all.
     Lively,
+    /// Likewise, and it was much.
+    Busy,
     /// There is more.
     Behind,
 }
@@ -97,6 +105,7 @@ impl Pace {
             (_, Look { number: 0, next: Some(_), .. } | Look { number: BATCH.., .. }) => Self::Behind,
             (Self::Idle | Self::Quiet, Look { number: 0, .. }) => Self::Quiet,
             (_, Look { number: 0, .. }) => Self::Idle,
+            (Self::Behind, _) | (_, Look { number: MANY.., .. }) => Self::Busy,
             _ => Self::Lively,
         }
     }
@@ -248,8 +257,9 @@ impl Live {
                 tokio::task::yield_now().await;
                 return Ok(());
             }
-            Pace::Lively if has_time => (self.inflow.ring.part(FULL), UNWATCHED),
+            Pace::Lively | Pace::Busy if has_time => (self.inflow.ring.part(FULL), UNWATCHED),
             Pace::Lively => (self.inflow.ring.part(FULL), LOOK),
+            Pace::Busy => (self.inflow.ring.part(FULL), BUSY),
             Pace::Idle => (0, UNSEEN),
             Pace::Quiet => (0, QUIET),
         };
