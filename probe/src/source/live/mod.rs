@@ -61,11 +61,9 @@ use crate::model::{Event, Host};
 /// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long one may where many come: each look takes the CPU from somebody, and of so many nobody reads each as it comes.
-const BUSY: Duration = Duration::from_millis(50);
-
-/// So many at a look are many.
-const MANY: usize = BATCH / 4;
+/// How long a whole connection's may: there is one for five transitions, so that a ring has room for more of its time, and
+/// it is over anyway. Each look takes the CPU from somebody.
+const LOOK_AT_WHOLE: Duration = Duration::from_millis(50);
 
 /// How long one may that goes into a recording and nowhere else.
 const UNWATCHED: Duration = Duration::from_millis(100);
@@ -92,8 +90,6 @@ enum Pace {
     Idle,
     /// Something came, and that was all.
     Lively,
-    /// Likewise, and it was much.
-    Busy,
     /// There is more.
     Behind,
 }
@@ -105,7 +101,6 @@ impl Pace {
             (_, Look { number: 0, next: Some(_), .. } | Look { number: BATCH.., .. }) => Self::Behind,
             (Self::Idle | Self::Quiet, Look { number: 0, .. }) => Self::Quiet,
             (_, Look { number: 0, .. }) => Self::Idle,
-            (Self::Behind, _) | (_, Look { number: MANY.., .. }) => Self::Busy,
             _ => Self::Lively,
         }
     }
@@ -122,6 +117,8 @@ pub struct Live {
     waker: AsyncFd<RingBuf<MapData>>,
     log: Option<EbpfLogger<&'static dyn Log>>,
     pace: Pace,
+    /// How long a report may lie in its ring while others come.
+    pause: Duration,
     /// When the rings were looked into last.
     looked: Instant,
     /// What the next batch begins with.
@@ -157,6 +154,7 @@ impl Live {
             waker: watched(waker).map_err(LiveError::Ring)?,
             log,
             pace: Pace::Behind,
+            pause: if options.summaries { LOOK_AT_WHOLE } else { LOOK },
             looked: start,
             pending: vec![Event::Ready { host, backend, off, existing: None }],
             pid: std::process::id(),
@@ -257,9 +255,8 @@ impl Live {
                 tokio::task::yield_now().await;
                 return Ok(());
             }
-            Pace::Lively | Pace::Busy if has_time => (self.inflow.ring.part(FULL), UNWATCHED),
-            Pace::Lively => (self.inflow.ring.part(FULL), LOOK),
-            Pace::Busy => (self.inflow.ring.part(FULL), BUSY),
+            Pace::Lively if has_time => (self.inflow.ring.part(FULL), UNWATCHED),
+            Pace::Lively => (self.inflow.ring.part(FULL), self.pause),
             Pace::Idle => (0, UNSEEN),
             Pace::Quiet => (0, QUIET),
         };
