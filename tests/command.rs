@@ -7,6 +7,7 @@ use probe::net::{Namespace, sysctl::IP_LOCAL_PORT_RANGE};
 
 use crate::{
     actor::Actor,
+    place::place,
     support::{Objects, Outcome, PROGRAM, Probe, number},
     tracing::{self, BACKENDS},
 };
@@ -20,7 +21,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let inside = Namespace::private().unwrap();
+        let inside = place();
         let server = Actor::inside(&inside, "server");
         let there = server.at("listen l 127.0.0.1:0");
         Self { inside, _server: server, there }

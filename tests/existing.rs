@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     actor::Actor,
+    place::place,
     support::{Objects, Running, number, text},
     tracing::{self, BACKENDS},
 };
@@ -23,7 +24,7 @@ struct Old {
 
 impl Old {
     fn sockets() -> Self {
-        let inside = Namespace::private().unwrap();
+        let inside = place();
         let [server, client] = ["server", "client"].map(|name| Actor::inside(&inside, name));
         let there = server.at("listen l 127.0.0.1:0");
         let [open, half_closed] = ["open", "half-closed"].map(|name| {

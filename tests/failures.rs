@@ -201,7 +201,7 @@ fn a_disk_that_is_full_is_a_failure() {
         .stdout(full())
         .run()
         .exits(1)
-        .saying(&["cannot write the output", "No space left"]);
+        .saying(&["probe: cannot write the output", "No space left"]);
 }
 
 #[test]

@@ -41,6 +41,16 @@ pub struct Change {
     /// Local and remote; 0 where the kernel has cleared a port.
     pub ports: [u16; 2],
     pub addresses: [IpAddr; 2],
+    /// The thread on the CPU.
+    thread: u32,
+}
+
+impl Change {
+    /// Whether a thread of the host's first process was on the CPU: a kernel was seen that tells no BPF program of what happens in
+    /// an interrupt then (`probe/src/source/live/misses.rs`).
+    pub fn may_be_kept_back(&self) -> bool {
+        Path::new(&format!("/proc/1/task/{}", self.thread)).exists()
+    }
 }
 
 /// How the names of the buffers begin; the process's id follows.
@@ -240,6 +250,7 @@ impl Layout {
             new: state("newstate")?,
             ports: [short("sport"), short("dport")],
             addresses: [address("saddr", "saddr_v6"), address("daddr", "daddr_v6")],
+            thread: u32::from_ne_bytes(bytes(event, self.at("common_pid"))),
         })
     }
 }

@@ -42,6 +42,7 @@ mod loss;
 mod objects;
 mod owners;
 mod pcap;
+mod place;
 mod remains;
 mod rendezvous;
 mod replay;

@@ -6,6 +6,7 @@ use crate::{
     actor::Actor,
     cgroups::Group,
     findings::DeafListener,
+    place::place,
     support::{Outcome, Probe},
     tracing::{self, BACKENDS, Stage},
 };
@@ -55,7 +56,7 @@ impl Recorded {
 
     fn once(flags: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let inside = probe::net::Namespace::private().unwrap();
+        let inside = place();
         // A listener and a connection that are there already.
         let old = Actor::inside(&inside, "old");
         old.does("listen l 127.0.0.1:7777");

@@ -38,7 +38,7 @@ struct Witnesses {
 impl Witnesses {
     /// Has the kernel and the tool watch a workload of this seed.
     ///
-    /// `None` where others on the host did more than the kernel's trace holds.
+    /// `None` where others on the host did more than the kernel's trace holds, or the kernel may have kept something back.
     fn watch(flags: &str, seed: u64) -> Option<Self> {
         let grounds = [(); 2].map(|()| Ground::new());
         let mut trace = Trace::begin();
@@ -61,7 +61,9 @@ impl Witnesses {
             lives(&grounds, changes).iter().all(|life| life.last().unwrap().new == State::Close)
         });
         let told = tracing::end(running);
-        Some(Self { recorded: trace.end()?, grounds, told, seed })
+        let recorded = trace.end()?;
+        let is_whole = !lives(&grounds, &recorded).into_iter().flatten().any(Change::may_be_kept_back);
+        is_whole.then_some(Self { recorded, grounds, told, seed })
     }
 
     /// Watches until a workload comes that nothing was lost of. The kernel does not run a program for what

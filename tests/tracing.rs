@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     actor::Actor,
     coherence, contract,
+    place::place,
     support::{Objects, Probe, Running, text},
 };
 
@@ -24,7 +25,7 @@ pub struct Stage {
 impl Stage {
     /// A new namespace, and a trace with these flags.
     pub fn with(flags: &str) -> Self {
-        Self::of(Namespace::private().unwrap(), flags)
+        Self::of(place(), flags)
     }
 
     /// A trace of a namespace that was there before.

@@ -14,6 +14,8 @@ use std::{
 
 use probe::net::{Namespace, link::Device};
 
+use crate::place::place;
+
 /// How many threads a process works with.
 const THREADS: u64 = 3;
 
@@ -26,7 +28,7 @@ pub struct Ground {
 impl Ground {
     /// A new one.
     pub fn new() -> Self {
-        let namespace = Namespace::private().unwrap();
+        let namespace = place();
         let ground = Self { inode: namespace.inode(), namespace };
         let give = || Device::named("lo").unwrap().address(address_of(ground.inode, Family::V6, 1), 128);
         ground.namespace.enter(give).unwrap().unwrap();

@@ -23,7 +23,6 @@ pub use exit::{Exit, Failure};
 use crate::{
     cli::{Cli, Command},
     session::SessionError,
-    source::SourceError,
 };
 
 /// Carries out a command line.
@@ -53,7 +52,6 @@ fn outcome<T>(result: Result<T, SessionError>, otherwise: impl FnOnce(T) -> Exit
         Err(SessionError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Ok(Exit::Expected)
         }
-        Err(error @ SessionError::Source(SourceError::Recording(_))) => Err(Failure::usage(error)),
         Err(error) => Err(Failure::unexpected(error)),
     }
 }

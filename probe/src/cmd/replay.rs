@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::ReplayArgs,
-    session::{Scope, Selection, Session, Ticks},
+    session::{Scope, Selection, Session, SessionError, Ticks},
     source::recording::Recording,
 };
 
@@ -30,11 +30,10 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
         .selecting(selection)
         .detecting(show::options(&args.show));
     let ticks = if args.show.stuck_after.is_some() { Ticks::Filled } else { Ticks::Recorded };
-    let played = session.replay(&mut source, ticks).await;
-    let result = outcome(played, |_| Exit::of(session.verdicts()));
-    let exit = result.map_err(|failure| Failure {
-        message: format!("{}: {}", args.file.display(), failure.message),
-        ..failure
-    })?;
+    let played = match session.replay(&mut source, ticks).await {
+        Err(SessionError::Source(error)) => return Err(at(&error)),
+        played => played,
+    };
+    let exit = outcome(played, |_| Exit::of(session.verdicts()))?;
     Ok(show::judge(&session, &args.show, exit))
 }

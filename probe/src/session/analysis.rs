@@ -2,7 +2,9 @@
 
 use crate::{
     detect::{self, Context, Detectors},
-    model::{BindFailure, Cgroup, Event, Finding, Host, Listed, Mono, Report, Reset, SocketId, Summary},
+    model::{
+        BindFailure, Cgroup, Connection, Event, Finding, Host, Listed, Mono, Report, Reset, SocketId, Summary,
+    },
     track::{Tracked, Tracker},
 };
 
@@ -35,11 +37,14 @@ impl Analysis {
         })
     }
 
-    /// A connection of which nothing else was reported, and what it shows.
-    pub fn summary(&mut self, summary: &mut Summary, out: &mut Vec<Event>) {
-        let connection = self.tracker.summarize(summary);
-        out.extend(self.detectors.ended(&connection).into_iter().map(Event::Finding));
-        out.push(Event::Connection(connection));
+    /// A summary becomes a connection of which nothing else was reported.
+    pub fn summary(&mut self, summary: &mut Summary) -> Connection {
+        self.tracker.summarize(summary)
+    }
+
+    /// What such a connection shows.
+    pub fn shown_by(&mut self, connection: &Connection) -> Vec<Finding> {
+        self.detectors.ended(connection)
     }
 
     /// A bind(2) that failed, and what it shows.

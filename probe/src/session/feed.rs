@@ -7,7 +7,7 @@ use super::{
     Session, SessionError,
     analysis::{Analysis, hand_over},
 };
-use crate::model::{Connection, Event, Mono, Phase, Report, State, Transition};
+use crate::model::{Connection, Event, Mono, Phase, Report, State, Summary, Transition};
 
 /// Which ticks are kept in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +68,7 @@ impl Session {
         }
         match event {
             Event::Report(report) => self.conclude(report),
-            Event::Summary(summary) => {
-                self.draw(summary.end.owner_matches, |analysis, out| analysis.summary(summary, out))
-            }
+            Event::Summary(summary) => self.sum_up(summary),
             Event::BindFailed(failure) => {
                 self.draw(None, |analysis, out| analysis.bind_failed((**failure).clone(), out))
             }
@@ -136,9 +134,14 @@ impl Session {
             .try_for_each(|finding| self.draw(None, |_, out| out.push(Event::Finding(finding))))
     }
 
-    /// Draws the conclusions from a report. Where everything is shown, they need not be gathered first.
+    /// Whether all that is concluded is shown, so that it need not be gathered first.
+    fn shows_everything(&self) -> bool {
+        self.playing.is_none() && self.selector.is_open()
+    }
+
+    /// Draws the conclusions from a report.
     fn conclude(&mut self, report: &Report) -> Result<(), SessionError> {
-        if self.playing.is_some() || !self.selector.is_open() {
+        if !self.shows_everything() {
             return self.draw(report.owner_matches, |analysis, out| {
                 let tracked = analysis.report(report);
                 let findings = analysis.findings(&tracked);
@@ -152,6 +155,22 @@ impl Session {
         let tracked = analysis.report(report);
         let findings = analysis.findings(&tracked);
         hand_over(tracked, findings, |event| self.tell(&event))
+    }
+
+    /// Draws the conclusions from a connection in one record. What it shows is told before it.
+    fn sum_up(&mut self, summary: &mut Summary) -> Result<(), SessionError> {
+        if !self.shows_everything() {
+            return self.draw(summary.end.owner_matches, |analysis, out| {
+                let connection = analysis.summary(summary);
+                out.extend(analysis.shown_by(&connection).into_iter().map(Event::Finding));
+                out.push(Event::Connection(connection));
+            });
+        }
+        let Some(analysis) = &mut self.analysis else { return Ok(()) };
+        let connection = analysis.summary(summary);
+        let findings = analysis.shown_by(&connection);
+        findings.into_iter().try_for_each(|finding| self.tell(&Event::Finding(finding)))?;
+        self.tell(&Event::Connection(connection))
     }
 
     /// Draws the conclusions from a raw event, and shows those that are selected. Before the stream has said

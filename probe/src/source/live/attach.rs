@@ -7,47 +7,39 @@ use aya::{
     programs::{BtfTracePoint, Program, TracePoint},
 };
 
-use super::{
-    error::LiveError,
-    format::{TRANSITION, Tracepoint},
-};
+use super::{error::LiveError, format::Tracepoint};
 
-/// Attaches a program to a BTF tracepoint.
-pub fn attach_btf(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    tracepoint: &'static str,
-    types: &aya::Btf,
-) -> Result<(), LiveError> {
-    let program: &mut BtfTracePoint = program(ebpf, name)?;
-    let failed = |source| LiveError::Program { tracepoint: format!("tp_btf/{tracepoint}"), source };
-    program.load(tracepoint, types).map_err(failed)?;
-    program.attach().map_err(failed)?;
-    Ok(())
+/// A program by its name, and the tracepoint that it goes to.
+pub type Typed = (&'static str, &'static str);
+
+/// Loads programs before they are attached, each on a CPU of its own, as far as there are any: the kernel takes its time to verify
+/// them. One that it refuses is loaded once more to be attached, which says why.
+pub fn load_ahead(ebpf: &mut Ebpf, typed: &[Typed], classic: Option<&'static str>, types: &aya::Btf) {
+    thread::scope(|scope| {
+        for (name, program) in ebpf.programs_mut() {
+            match program {
+                Program::BtfTracePoint(program) => {
+                    if let Some((_, tracepoint)) = typed.iter().find(|(typed, _)| *typed == name) {
+                        scope.spawn(move || program.load(tracepoint, types));
+                    }
+                }
+                Program::TracePoint(program) if classic == Some(name) => {
+                    scope.spawn(move || program.load());
+                }
+                _ => {}
+            }
+        }
+    });
 }
 
-/// Attaches the programs of these names, in this order: the kernel runs them in it (`tracepoint_add_func`). It takes its time to
-/// verify them, and does that with each on a CPU of its own.
-pub fn attach_transitions(
-    ebpf: &mut Ebpf,
-    names: [&'static str; 2],
-    types: &aya::Btf,
-) -> Result<(), LiveError> {
-    let programs = ebpf.programs_mut().filter(|(name, _)| names.contains(name));
-    let failed = |source| LiveError::Program { tracepoint: format!("tp_btf/{}", TRANSITION.name), source };
-    thread::scope(|scope| {
-        let loading: Vec<_> = programs
-            .filter_map(|(_, program)| <&mut BtfTracePoint>::try_from(program).ok())
-            .map(|program| scope.spawn(|| program.load(TRANSITION.name, types)))
-            .collect();
-        let join = |one: thread::ScopedJoinHandle<'_, _>| {
-            one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        loading.into_iter().try_for_each(join).map_err(failed)
-    })?;
-    for name in names {
-        program::<BtfTracePoint>(ebpf, name)?.attach().map_err(failed)?;
+/// Attaches a program to a BTF tracepoint.
+pub fn attach_btf(ebpf: &mut Ebpf, (name, tracepoint): Typed, types: &aya::Btf) -> Result<(), LiveError> {
+    let program: &mut BtfTracePoint = program(ebpf, name)?;
+    let failed = |source| LiveError::Program { tracepoint: format!("tp_btf/{tracepoint}"), source };
+    if program.fd().is_err() {
+        program.load(tracepoint, types).map_err(failed)?;
     }
+    program.attach().map_err(failed)?;
     Ok(())
 }
 
@@ -60,7 +52,9 @@ pub fn attach_classic(
     let program: &mut TracePoint = program(ebpf, name)?;
     let Tracepoint { category, name, .. } = tracepoint;
     let failed = |source| LiveError::Program { tracepoint: format!("{category}/{name}"), source };
-    program.load().map_err(failed)?;
+    if program.fd().is_err() {
+        program.load().map_err(failed)?;
+    }
     program.attach(category, name).map_err(failed)?;
     Ok(())
 }

@@ -11,6 +11,8 @@ use super::{
     format::{BIND, Format, FormatError},
 };
 
+const PROGRAM: &str = "bind_failed";
+
 /// The way from a descriptor to what is told of its socket.
 const WAY: [Field; 10] = [
     Field::Files,
@@ -51,9 +53,14 @@ impl Binds {
         Self(options.binds.then(|| prepare(fields)))
     }
 
+    /// The program, where it is to be attached.
+    pub fn program(&self) -> Option<&'static str> {
+        matches!(self.0, Some(Ok(()))).then_some(PROGRAM)
+    }
+
     /// Attaches the program. Returns what this host cannot give, in plain words.
     pub fn attach(self, ebpf: &mut Ebpf) -> Option<String> {
-        let attached = self.0?.and_then(|()| Ok(attach_classic(ebpf, "bind_failed", &BIND)?));
+        let attached = self.0?.and_then(|()| Ok(attach_classic(ebpf, PROGRAM, &BIND)?));
         attached.err().map(|error| format!("binds that fail are not reported: {error}"))
     }
 }

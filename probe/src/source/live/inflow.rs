@@ -21,6 +21,9 @@ pub const BATCH: usize = 1024;
 /// How long a miss may wait to be told where nothing else comes.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long it may where batch follows upon batch: to ask for each would cost as much as some of its records.
+const SHORT: Duration = Duration::from_millis(20);
+
 /// One thing that comes.
 pub enum Item<'a> {
     /// A record, as it lies in its ring.
@@ -36,11 +39,13 @@ pub struct Inflow {
     misses: Misses,
     /// When the kernel was asked last what it has passed over.
     asked: Instant,
+    /// Whether the last batch left something, so that the next goes on right behind it.
+    goes_on: bool,
 }
 
 impl Inflow {
     pub fn of(ring: Ring, misses: Misses) -> Self {
-        Self { ring, losses: Losses::default(), misses, asked: Instant::now() }
+        Self { ring, losses: Losses::default(), misses, asked: Instant::now(), goes_on: false }
     }
 
     /// Takes what is there now, a batch at most.
@@ -67,7 +72,8 @@ impl Inflow {
         asks: bool,
         mut each: impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> io::Result<Look> {
-        if asks || !self.ring.is_empty() {
+        let is_time = !self.goes_on || self.asked.elapsed() > SHORT;
+        if asks || (is_time && !self.ring.is_empty()) {
             self.asked = Instant::now();
             // Somewhere among what comes now, or before it.
             if let Some(gap) = self.misses.lost(asks)?
@@ -85,6 +91,7 @@ impl Inflow {
             }
             each(Item::Record(record))
         });
+        self.goes_on = look.number == BATCH;
         if look.next.is_none()
             && !look.is_enough
             && let Some(gap) = losses.up_to(counted)

@@ -2,13 +2,13 @@
 
 use std::{iter, thread};
 
-use aya::{Ebpf, EbpfError, Endianness};
+use aya::{Ebpf, EbpfError, EbpfLoader, Endianness};
 use log::{debug, info};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use probe_ebpf::Field;
 
 use super::{
-    attach::{attach_classic, attach_transitions},
+    attach::{Typed, attach_btf, attach_classic, load_ahead},
     binds::Binds,
     btf::Btf,
     decode::Reasons,
@@ -34,6 +34,9 @@ const OLDEST_TYPED: [u32; 2] = [5, 12];
 
 /// The one that takes what the kernel passes over that for.
 const NESTED: &str = "transition_nested";
+
+/// Both, in the order in which they have to run.
+const TRANSITIONS: [Typed; 2] = [(NESTED, TRANSITION.name), (TYPED, TRANSITION.name)];
 
 /// The program on the classic one.
 const CLASSIC: &str = "transition_classic";
@@ -122,25 +125,39 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     }
     let binds = Binds::prepare(options, &mut fields);
     let mut resets = Resets::prepare(options, &btf);
+    let loader = typed_loader();
     // Attaching goes by what loading does without.
     let types = thread::spawn(move || types_of_tracepoints(btf));
-    let loaded = load_object(options, &mut fields, resets.watched(), rings);
+    let loaded = load_object(loader, options, &mut fields, resets.watched(), rings);
     let types = types.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut ebpf = loaded?;
+    let programs: Vec<_> = TRANSITIONS.into_iter().chain(resets.programs()).collect();
+    load_ahead(&mut ebpf, &programs, binds.program(), &types);
     if !resets.watch(&mut ebpf, &types) {
         // The programs take every RST to be marked: they have to be told otherwise.
-        ebpf = load_object(options, &mut fields, resets.watched(), rings)?;
+        ebpf = load_object(typed_loader(), options, &mut fields, resets.watched(), rings)?;
     }
-    attach_transitions(&mut ebpf, [NESTED, TYPED], &types).map_err(|error| {
-        debug!("{error}");
-        let Host { kernel, .. } = host::facts();
-        let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
-        if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
-    })?;
+    // The kernel runs them in the order in which they come (`tracepoint_add_func`).
+    TRANSITIONS.into_iter().try_for_each(|program| attach_btf(&mut ebpf, program, &types)).map_err(
+        |error| {
+            debug!("{error}");
+            let Host { kernel, .. } = host::facts();
+            let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
+            if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
+        },
+    )?;
     resets.report(&mut ebpf, &types);
     let (reasons, resets_off) = resets.finish();
     let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
     Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons, rings })
+}
+
+/// A loader for the programs on the BTF tracepoint. They remember nothing by a socket's address: to make room for that would take
+/// some milliseconds, and ten megabytes.
+fn typed_loader() -> EbpfLoader<'static> {
+    let mut loader = loader::new();
+    loader.map_max_entries("BY_ADDRESS", 1);
+    loader
 }
 
 /// What the tracepoints are found by. The kernel's types are some megabytes, and not needed any more after this.
@@ -171,7 +188,7 @@ fn load_classic(
     let mut off: Vec<_> = why.into_iter().chain(missing(&fields, &more)).collect();
     off.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
     let binds = Binds::prepare(options, &mut fields);
-    let mut ebpf = load_object(options, &mut fields, false, rings)?;
+    let mut ebpf = load_object(loader::new(), options, &mut fields, false, rings)?;
     attach_classic(&mut ebpf, CLASSIC, &TRANSITION)?;
     off.extend(binds.attach(&mut ebpf));
     Ok(Loaded { ebpf, backend: Backend::Tracepoint, off, reasons: Reasons::default(), rings })
@@ -193,6 +210,7 @@ fn types_of_kernel(options: &LiveOptions) -> Result<Btf, LiveError> {
 /// Loads the object, with everything attached that both backends need. `watches_resets` says whether every RST
 /// that comes is marked in its socket's storage.
 fn load_object(
+    loader: EbpfLoader<'static>,
     options: &LiveOptions,
     fields: &mut Fields,
     watches_resets: bool,
@@ -206,7 +224,7 @@ fn load_object(
     if options.filter.descendants {
         fields.add_descent(&Format::of_kernel(&FORK)?, &Format::of_kernel(&FREE)?);
     }
-    let mut loader = loader::new();
+    let mut loader: EbpfLoader<'_> = loader;
     loader.override_global("FIELDS", fields.table(), true);
     loader.override_global("WATCHES_RESETS", &watches_resets, true);
     loader.override_global(aya_log::LEVEL, &log_level, true);

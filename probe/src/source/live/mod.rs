@@ -61,6 +61,10 @@ use crate::model::{Event, Host};
 /// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long a whole connection's may: there is one for five transitions, so that a ring has room for more of its time, and
+/// it is over anyway. Each look takes the CPU from somebody.
+const LOOK_AT_WHOLE: Duration = Duration::from_millis(50);
+
 /// How long one may that goes into a recording and nowhere else.
 const UNWATCHED: Duration = Duration::from_millis(100);
 
@@ -113,6 +117,8 @@ pub struct Live {
     waker: AsyncFd<RingBuf<MapData>>,
     log: Option<EbpfLogger<&'static dyn Log>>,
     pace: Pace,
+    /// How long a report may lie in its ring while others come.
+    pause: Duration,
     /// When the rings were looked into last.
     looked: Instant,
     /// What the next batch begins with.
@@ -148,6 +154,7 @@ impl Live {
             waker: watched(waker).map_err(LiveError::Ring)?,
             log,
             pace: Pace::Behind,
+            pause: if options.summaries { LOOK_AT_WHOLE } else { LOOK },
             looked: start,
             pending: vec![Event::Ready { host, backend, off, existing: None }],
             pid: std::process::id(),
@@ -249,7 +256,7 @@ impl Live {
                 return Ok(());
             }
             Pace::Lively if has_time => (self.inflow.ring.part(FULL), UNWATCHED),
-            Pace::Lively => (self.inflow.ring.part(FULL), LOOK),
+            Pace::Lively => (self.inflow.ring.part(FULL), self.pause),
             Pace::Idle => (0, UNSEEN),
             Pace::Quiet => (0, QUIET),
         };

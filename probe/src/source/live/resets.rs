@@ -2,13 +2,18 @@
 
 use aya::Ebpf;
 
-use super::{LiveOptions, attach::attach_btf, btf::Btf, decode::Reasons};
+use super::{
+    LiveOptions,
+    attach::{Typed, attach_btf},
+    btf::Btf,
+    decode::Reasons,
+};
 
 /// What the classic backend says of them: the classic tracepoints would need kinds of records of their own.
 pub const NOT_CLASSIC: &str = "resets are not reported: they take the BTF tracepoints";
 
-const RECEIVED: &str = "tcp_receive_reset";
-const SENT: &str = "tcp_send_reset";
+const RECEIVED: Typed = ("reset_received", "tcp_receive_reset");
+const SENT: Typed = ("reset_sent", "tcp_send_reset");
 
 /// Resets on this host.
 pub struct Resets {
@@ -25,7 +30,7 @@ impl Resets {
         let mut resets = Self { wanted, watched: wanted, reasons: Reasons::default(), off: Vec::new() };
         if wanted {
             resets.reasons = Reasons::of(btf.values("sk_rst_reason"));
-            if btf.arguments(RECEIVED).is_none() {
+            if btf.arguments(RECEIVED.1).is_none() {
                 resets.forgo_marks("the kernel has no such tracepoint");
             }
         }
@@ -37,13 +42,20 @@ impl Resets {
         self.watched
     }
 
+    /// The programs that are to be attached.
+    pub fn programs(&self) -> impl Iterator<Item = Typed> {
+        [(self.watched, RECEIVED), (self.wanted, SENT)]
+            .into_iter()
+            .filter_map(|(is_used, one)| is_used.then_some(one))
+    }
+
     /// Attaches the program that marks. To be done before transitions are reported, so that there the
     /// lack of a mark means something. Returns whether [`watched`](Self::watched) is still what it was.
     pub fn watch(&mut self, ebpf: &mut Ebpf, types: &aya::Btf) -> bool {
         if !self.watched {
             return true;
         }
-        match attach_btf(ebpf, "reset_received", RECEIVED, types) {
+        match attach_btf(ebpf, RECEIVED, types) {
             Ok(()) => true,
             Err(error) => {
                 self.forgo_marks(error);
@@ -55,9 +67,9 @@ impl Resets {
     /// Attaches the program that reports the resets that are sent.
     pub fn report(&mut self, ebpf: &mut Ebpf, types: &aya::Btf) {
         if self.wanted
-            && let Err(error) = attach_btf(ebpf, "reset_sent", SENT, types)
+            && let Err(error) = attach_btf(ebpf, SENT, types)
         {
-            self.off.push(format!("resets that are sent are not reported ({SENT}): {error}"));
+            self.off.push(format!("resets that are sent are not reported ({}): {error}", SENT.1));
         }
     }
 
@@ -68,6 +80,6 @@ impl Resets {
 
     fn forgo_marks(&mut self, error: impl std::fmt::Display) {
         self.watched = false;
-        self.off.push(format!("whether a reset had come is not known ({RECEIVED}): {error}"));
+        self.off.push(format!("whether a reset had come is not known ({}): {error}", RECEIVED.1));
     }
 }
