@@ -19,34 +19,34 @@ use crate::{
 /// Takes a transition.
 #[inline(always)]
 pub fn report<E: Edge>(edge: &mut E) {
-    if is_plain(edge.old_state(), edge.new_state()) {
+    let is_plain = is_plain(edge.old_state(), edge.new_state());
+    // With a filter it would be one more way on which the verifier follows that.
+    if is_plain && !filter::is_active() {
         pass(edge);
         return;
     }
     edge.load();
-    let shape = Shape::of(edge.old_state(), edge.new_state());
+    let shape = if is_plain { Shape::Plain } else { Shape::of(edge.old_state(), edge.new_state()) };
     remember(edge, shape);
     tell(edge, shape);
 }
 
-/// Takes one in the middle that a segment brought about, as half of all are. Its way is its own, and short: what a run costs is
-/// above all how much code it leads through, which is cold each time. Whom the segment interrupted is not asked for.
+/// Takes one in the middle that a segment brought about, as half of all are, where there is no filter. Its way is its own, and
+/// short: what a run costs is above all how much code it leads through, which is cold each time. Whom the segment interrupted
+/// is not asked for.
 #[inline(always)]
 fn pass<E: Edge>(edge: &E) {
-    if is_remembered()
-        && let Some(stored) = edge.stored()
-    {
-        stored.enter(edge);
-    }
-    if !filter::passes(edge) || modes::summaries() {
+    if modes::summaries() {
+        if let Some(stored) = edge.stored() {
+            stored.enter(edge);
+        }
         return;
     }
-    let stored = if is_remembered() { stored_anew(edge) } else { None };
     // SAFETY: a reserved record.
     emit(
         E::WRITERS,
         #[inline(always)]
-        |record| unsafe { fill(edge, stored, record, KIND_TRANSITION) },
+        |record| unsafe { fill(edge, None, record, KIND_TRANSITION) },
     );
 }
 
@@ -57,49 +57,32 @@ fn tell<E: Edge>(edge: &E, shape: Shape) {
     if !filter::passes(edge) {
         return;
     }
-    // Until the reader is ready, it looks for a listener of its own.
-    let is_whole = modes::summaries() && !(is_listeners(edge) && filter::is_open());
-    // A listener has no summary, nor has what is destroyed after its end.
-    let has_summary = shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE;
-    // Where the kernel does not know whose its children are, the reader must know the listeners.
-    if is_whole && !has_summary && (E::INHERITS || !is_listeners(edge)) {
-        return;
+    let stored = || {
+        let is_kept = is_remembered() || matches!(shape, Shape::Call | Shape::Child);
+        if is_kept { edge.stored().map(|stored| &*stored) } else { None }
+    };
+    // Until the reader is ready, it looks for a transition of its own.
+    if modes::summaries() && !filter::is_open() {
+        // A listener has no summary, nor has what is destroyed after its end.
+        if shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE {
+            let stored = stored();
+            emit(E::WRITERS, |record| summary(edge, stored, record));
+            return;
+        }
+        // Where the kernel does not know whose its children are, the reader must know the listeners.
+        if E::INHERITS || !is_listeners(edge) {
+            return;
+        }
     }
-    let is_kept = is_remembered() || matches!(shape, Shape::Call | Shape::Child);
-    let stored = if is_kept { stored_anew(edge) } else { None };
+    let stored = stored();
     match shape {
-        Shape::Closed if is_whole && has_summary => {
-            emit(
-                E::WRITERS,
-                #[inline(always)]
-                |record| summary(edge, stored, record),
-            );
-        }
-        Shape::Call | Shape::Child => {
-            emit(
-                E::WRITERS,
-                #[inline(always)]
-                |record| opened(edge, stored, record),
-            );
-        }
-        Shape::Closed => emit(
-            E::WRITERS,
-            #[inline(always)]
-            |record| closed(edge, stored, record, KIND_CLOSED),
-        ),
+        Shape::Call | Shape::Child => emit(E::WRITERS, |record| opened(edge, stored, record)),
+        Shape::Closed => emit(E::WRITERS, |record| closed(edge, stored, record, KIND_CLOSED)),
         // SAFETY: a reserved record.
-        Shape::Called => emit(
-            E::WRITERS,
-            #[inline(always)]
-            |record| unsafe { fill_called(edge, stored, record, KIND_CALLED) },
-        ),
+        Shape::Plain => emit(E::WRITERS, |record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
+        // SAFETY: a reserved record.
+        Shape::Called => emit(E::WRITERS, |record| unsafe { fill_called(edge, stored, record, KIND_CALLED) }),
     }
-}
-
-/// A function by itself: behind it, the verifier finds more of the ways alike.
-#[inline(never)]
-fn stored_anew<E: Edge>(edge: &E) -> Option<&'static Stored> {
-    edge.stored().map(|stored| &*stored)
 }
 
 /// Whether a listener comes or goes.
@@ -135,7 +118,7 @@ fn remember<E: Edge>(edge: &E, shape: Shape) {
                 stored.step(edge);
             }
         }
-        Shape::Closed | Shape::Called => {}
+        Shape::Closed | Shape::Plain | Shape::Called => {}
     }
     if shape == Shape::Closed && edge.old_state() != CLOSE {
         edge.remember_end();

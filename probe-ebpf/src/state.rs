@@ -33,7 +33,7 @@ pub fn is_plain(old: u8, new: u8) -> bool {
     old <= FIN_WAIT1 && edge(old, new) & PLAIN != 0
 }
 
-/// Where in a socket's life any other transition stands.
+/// Where in a socket's life a transition stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// The caller opens the socket: `connect` or `listen`.
@@ -42,11 +42,14 @@ pub enum Shape {
     Child,
     /// The end of a connection, or of a listener.
     Closed,
-    /// Between those, perhaps in a call on the socket.
+    /// Between those, brought about by a segment.
+    Plain,
+    /// Between those, and perhaps in a call on the socket.
     Called,
 }
 
 impl Shape {
+    /// Of one that is not [plain](is_plain).
     #[inline(always)]
     pub fn of(old: u8, new: u8) -> Self {
         match (old, new) {
