@@ -12,11 +12,8 @@ use probe::net::Namespace;
 use crate::{
     actor::Actor,
     findings::{DeafListener, namespace_with_ports, only, says},
-    tracing::{BACKENDS, Stage},
+    tracing::{BACKENDS, Stage, undisturbed},
 };
-
-/// How often something may be lost.
-const TRIES: usize = 5;
 
 /// Every view in which a failure shows.
 const VIEWS: [&str; 3] = ["", "--connections", "--only connect-failed"];
@@ -53,10 +50,7 @@ fn found(
         Some(cures)
     };
     // What happens in an interrupt, as that a timer goes off, can be lost on a host that is busy with other tests.
-    let find = |view| {
-        let mut tries = (0..TRIES).map(|_| try_to_find(view));
-        tries.find_map(|found| found).expect("something was lost each time")
-    };
+    let find = |view| undisturbed(|| try_to_find(view));
     thread::scope(|scope| {
         let finders = VIEWS.map(|view| scope.spawn(move || find(view)));
         finders.into_iter().flat_map(|finder| finder.join().unwrap()).collect()

@@ -7,14 +7,11 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{Objects, number},
-    tracing::{BACKENDS, Stage},
+    tracing::{BACKENDS, Stage, undisturbed},
 };
 
 /// Connects that are refused, each with two transitions. The ring takes some hundred reports.
 const BURST: u64 = 1000;
-
-/// How often a burst may be disturbed.
-const TRIES: usize = 5;
 
 /// A connection before, a burst, and a connection after it.
 fn around_a_burst(flags: &str) -> Objects {
@@ -44,9 +41,8 @@ fn around_a_burst(flags: &str) -> Objects {
 
 /// The same, of which the kernel has passed over nothing: that may have been anybody's, and so what this is about.
 fn around_a_burst_alone(flags: &str) -> Objects {
-    let mut tries = (0..TRIES).map(|_| around_a_burst(flags));
     let is_alone = |objects: &Objects| objects.of("lost").all(|lost| lost["where"] == "ring");
-    tries.find(is_alone).expect("the kernel has passed over something each time")
+    undisturbed(|| Some(around_a_burst(flags)).filter(is_alone))
 }
 
 fn between(objects: &Objects, local: u16, remote: u16) -> &Value {

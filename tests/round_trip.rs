@@ -8,7 +8,7 @@ use crate::{
     findings::DeafListener,
     place::place,
     support::{Outcome, Probe},
-    tracing::{self, BACKENDS, Stage},
+    tracing::{self, BACKENDS, Stage, undisturbed},
 };
 
 use nix::sys::signal::Signal;
@@ -37,9 +37,6 @@ pub fn play(stage: &Stage, group: &Group, old: &Actor) {
     old.does("connect late 127.0.0.1:7777");
 }
 
-/// How often other tests may disturb.
-const TRIES: usize = 5;
-
 /// A recording, and what was shown while it was made.
 struct Recorded {
     directory: tempfile::TempDir,
@@ -49,9 +46,8 @@ struct Recorded {
 impl Recorded {
     /// What the kernel has passed over for the sake of other tests cannot be compared: then it is made again.
     fn with(flags: &str) -> Self {
-        let mut tries = (0..TRIES).map(|_| Self::once(flags));
         let is_whole = |recorded: &Self| recorded.live.objects().of("lost").count() == 0;
-        tries.find(is_whole).expect("something was lost each time")
+        undisturbed(|| Some(Self::once(flags)).filter(is_whole))
     }
 
     fn once(flags: &str) -> Self {

@@ -1,6 +1,6 @@
 //! `probe trace` under way, and the lives of sockets in what it says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter};
 
 use nix::sys::signal::Signal;
 use probe::net::Namespace;
@@ -15,6 +15,15 @@ use crate::{
 
 /// What there is of the kernel's interfaces.
 pub const BACKENDS: [&str; 2] = ["tp_btf", "tracepoint"];
+
+/// How often what others on the host have disturbed is done again.
+const TRIES: usize = 5;
+
+/// The first of several tries that nothing was lost of. What the kernel passes over for the sake of others cannot be compared.
+#[track_caller]
+pub fn undisturbed<T>(try_once: impl FnMut() -> Option<T>) -> T {
+    iter::repeat_with(try_once).take(TRIES).flatten().next().expect("something was lost each time")
+}
 
 /// A network namespace, and a trace of it that runs inside.
 pub struct Stage {
@@ -115,5 +124,5 @@ pub fn lives(objects: &Objects) -> Vec<Vec<&Value>> {
 /// The states of a life, the first one too.
 pub fn path<'a>(life: &[&'a Value]) -> Vec<&'a str> {
     let first = text(&life[0]["old"]);
-    std::iter::once(first).chain(life.iter().map(|transition| text(&transition["new"]))).collect()
+    iter::once(first).chain(life.iter().map(|transition| text(&transition["new"]))).collect()
 }

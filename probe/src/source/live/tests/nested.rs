@@ -10,8 +10,8 @@ use std::{
 
 use super::*;
 
-/// So many such events are enough to see what becomes of them.
-const ENOUGH: u64 = 200;
+/// So many such events are enough to see what part of them is lost: give or take one in a hundred.
+const ENOUGH: u64 = 1000;
 
 /// How long they may take to come.
 const LONG: Duration = Duration::from_secs(60);
@@ -95,6 +95,6 @@ async fn what_comes_in_an_interrupt_is_taken() {
     lost += lost_in_kernel(&events);
     let nested = passed_over(&live) - before;
     // Only what comes in the moment between a program's last instruction and its end. The shorter the program, the greater a part
-    // of what comes in an interrupt that is: a tenth.
+    // of what comes in an interrupt that is: 6 in 100 on a quiet host, 11 beside a compiler.
     assert!(lost * 5 <= nested, "{lost} lost of {nested} that came in an interrupt");
 }
