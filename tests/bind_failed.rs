@@ -22,12 +22,12 @@ fn held(words: &[&str], hold: impl Fn(&Actor), fail: impl Fn(&Actor)) {
             fail(&late);
             stage.wait_for("finding", 1);
             let objects = stage.end();
-            let (explain, _) = only(&objects, "bind-failed", &late);
+            let (message, _) = only(&objects, "bind-failed", &late);
             let holder = format!("holder[{}]", holder.pid());
             for word in words {
-                says(explain, &[&word.replace("HOLDER", &holder)]);
+                says(message, &[&word.replace("HOLDER", &holder)]);
             }
-            says(explain, &[&format!("late[{}]", late.pid())]);
+            says(message, &[&format!("late[{}]", late.pid())]);
             let finding = objects.one("finding");
             assert_eq!(number(&finding["local"]["port"]), 7000, "{backend} {was_there}: {finding}");
             assert_eq!(finding["owner"]["known"], "exact", "{backend} {was_there}: {finding}");
@@ -121,9 +121,9 @@ fn a_time_wait_has_it() {
         cannot_bind(&late);
         stage.wait_for("finding", 1);
         let objects = stage.end();
-        let (explain, cure) = only(&objects, "bind-failed", &late);
-        says(explain, &["the TIME_WAIT of 127.0.0.1:7000 with 127.0.0.1:7001", &format!("holder[{pid}]")]);
-        says(cure.unwrap(), &["SO_REUSEADDR"]);
+        let (message, remedy) = only(&objects, "bind-failed", &late);
+        says(message, &["the TIME_WAIT of 127.0.0.1:7000 with 127.0.0.1:7001", &format!("holder[{pid}]")]);
+        says(remedy.unwrap(), &["SO_REUSEADDR"]);
     }
 }
 
@@ -139,8 +139,8 @@ fn another_listens_first() {
     assert_eq!(late.tries("listen l"), Err("EADDRINUSE".to_owned()));
     stage.wait_for("finding", 1);
     let objects = stage.end();
-    let (explain, _) = only(&objects, "bind-failed", &late);
-    says(explain, &["could not listen", "EADDRINUSE", &format!("holder[{}] listens", holder.pid())]);
+    let (message, _) = only(&objects, "bind-failed", &late);
+    says(message, &["could not listen", "EADDRINUSE", &format!("holder[{}] listens", holder.pid())]);
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn other_errors() {
             assert_eq!(client.tries(&format!("bind c {address}")), Err(errno.to_owned()));
             stage.wait_for("finding", 1);
             let objects = stage.end();
-            let (explain, cure) = only(&objects, "bind-failed", &client);
-            says(explain, &[errno]);
-            says(explain, &words);
-            assert!(cure.is_some(), "{backend} {address}");
+            let (message, remedy) = only(&objects, "bind-failed", &client);
+            says(message, &[errno]);
+            says(message, &words);
+            assert!(remedy.is_some(), "{backend} {address}");
         }
     }
 }

@@ -73,7 +73,7 @@ fn lives(objects: &Objects) {
     let mut last_of_socket: HashMap<&str, &Value> = HashMap::new();
     for transition in objects.of("transition") {
         let time_from = |before: &Value| number(&transition["mono_ns"]) - number(&before["mono_ns"]);
-        let since = transition["since_ns"].as_u64();
+        let since = transition["state_duration_ns"].as_u64();
         let closed = last_of_socket.insert(text(&transition["socket"]), transition);
         match last.insert(id(transition), transition) {
             Some(before) => {

@@ -19,7 +19,7 @@ use crate::{
 const VIEWS: [&str; 3] = ["", "--connections", "--only connect-failed"];
 
 /// Has a client fail in a namespace of each view's own, before the eyes of both backends, and holds what is found
-/// against these words. Returns the cures.
+/// against these words. Returns the remedies.
 #[track_caller]
 fn found(
     namespace: impl Fn() -> Namespace + Sync,
@@ -41,13 +41,13 @@ fn found(
         if told("finding") == 0 || told("lost") > 0 {
             return None;
         }
-        let cures = traces.each_ref().map(|objects| {
-            let (explain, cure) = only(objects, "connect-failed", &client);
-            says(explain, words);
-            says(explain, &[&format!("client[{}] could not connect", client.pid())]);
-            cure.map(str::to_owned)
+        let remedies = traces.each_ref().map(|objects| {
+            let (message, remedy) = only(objects, "connect-failed", &client);
+            says(message, words);
+            says(message, &[&format!("client[{}] could not connect", client.pid())]);
+            remedy.map(str::to_owned)
         });
-        Some(cures)
+        Some(remedies)
     };
     // What happens in an interrupt, as that a timer goes off, can be lost on a host that is busy with other tests.
     let find = |view| undisturbed(|| try_to_find(view));
@@ -96,14 +96,15 @@ fn nobody_answers() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn no_port_is_left() {
     let narrow = || namespace_with_ports(40_001..=40_001);
-    let cures = found(narrow, &["no local port is left", "EADDRNOTAVAIL", "40001-40001"], |stage, client| {
-        let server = stage.actor("server");
-        server.does("listen l 127.0.0.1:5000");
-        client.does("connect first 127.0.0.1:5000");
-        fails_with(client, "connect second 127.0.0.1:5000", "EADDRNOTAVAIL");
-    });
-    for cure in cures {
-        says(&cure.expect("there is a cure"), &["sysctl -w net.ipv4.ip_local_port_range="]);
+    let remedies =
+        found(narrow, &["no local port is left", "EADDRNOTAVAIL", "40001-40001"], |stage, client| {
+            let server = stage.actor("server");
+            server.does("listen l 127.0.0.1:5000");
+            client.does("connect first 127.0.0.1:5000");
+            fails_with(client, "connect second 127.0.0.1:5000", "EADDRNOTAVAIL");
+        });
+    for remedy in remedies {
+        says(&remedy.expect("there is a remedy"), &["sysctl -w net.ipv4.ip_local_port_range="]);
     }
 }
 
@@ -140,8 +141,8 @@ fn the_connection_of_somebody_else_is_there_already() {
             let stage = early.unwrap_or_else(|| Stage::of(inside, &flags));
             fails_with(&client, "connect c 127.0.0.1:5000", "EADDRNOTAVAIL");
             let objects = stage.end();
-            let (explain, _) = only(&objects, "connect-failed", &client);
-            says(explain, &[&format!("a connection of holder[{}]", holder.pid())]);
+            let (message, _) = only(&objects, "connect-failed", &client);
+            says(message, &[&format!("a connection of holder[{}]", holder.pid())]);
         }
     }
 }

@@ -71,7 +71,7 @@ const OWNER: Kind = Object(&[
 const READY: Fields = &[
     ("host", Object(&[("kernel", Text), ("arch", Text), ("hostname", Text)])),
     ("backend", Name(&["tp_btf", "tracepoint"])),
-    ("off", List(&Text)),
+    ("unavailable", List(&Text)),
     ("existing", OrNull(&Count)),
 ];
 const TRANSITION: Fields = &[
@@ -90,7 +90,7 @@ const TRANSITION: Fields = &[
     ("cause", OrNull(&CAUSE_FIELDS)),
     ("owner", OWNER),
     ("cpu", Count),
-    ("since_ns", OrNull(&Count)),
+    ("state_duration_ns", OrNull(&Count)),
 ];
 const RESET: Fields = &[
     ("time", Time),
@@ -165,11 +165,11 @@ const FINDING: Fields = &[
     ("remote", ENDPOINT),
     ("netns", OrNull(&Positive)),
     ("owner", OWNER),
-    ("explain", Text),
-    ("cure", OrNull(&Text)),
+    ("message", Text),
+    ("remedy", OrNull(&Text)),
     ("evidence", List(&Positive)),
 ];
-const LOST: Fields = &[("count", Positive), ("where", Name(&["ring", "reader", "kernel"]))];
+const LOST: Fields = &[("count", Positive), ("stage", Name(&["ring", "reader", "kernel"]))];
 const SCENARIO_START: Fields = &[("name", SCENARIO), ("phase", Name(&["start"])), ("summary", Text)];
 const SCENARIO_END: Fields = &[
     ("name", SCENARIO),
@@ -328,7 +328,7 @@ fn the_contract_can_be_broken() {
     assert_eq!(breach(r#"{"type":"note","text":"x"}"#), "its version is not 1");
     assert_eq!(breach(r#"{"type":"note","v":1}"#), "`text` is missing");
     assert_eq!(breach(r#"{"type":"note","v":1,"text":"x","more":1}"#), "nobody knows `more`");
-    assert_eq!(breach(r#"{"type":"lost","v":1,"count":0,"where":"ring"}"#), "`count`: 0 cannot be its value");
+    assert_eq!(breach(r#"{"type":"lost","v":1,"count":0,"stage":"ring"}"#), "`count`: 0 cannot be its value");
     assert_eq!(is(&Value::from(5), &Decimal), Err("5 cannot be its value".to_owned()));
     assert_eq!(is(&Value::from("0"), &OrNull(&Decimal)), Err("\"0\" cannot be its value".to_owned()));
     assert!(is(&Value::from("2026-11-22T12:13:07.0847Z"), &Time).is_err());

@@ -1,5 +1,5 @@
 //! `probe doctor`: what it says of hosts that have everything and of hosts that lack something, and that
-//! its cures cure.
+//! its remedies remedy.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -83,7 +83,7 @@ fn without_privilege_it_says_so_and_shows_the_rest() {
     for name in ["CAP_BPF", "BTF tracepoint", "classic tracepoint"] {
         let facility = facility(&objects, name);
         assert_eq!(facility["status"], "lacking", "{facility}");
-        assert!(text(&facility["cure"]).contains("run as root"), "{facility}");
+        assert!(text(&facility["remedy"]).contains("run as root"), "{facility}");
     }
     assert_eq!(status(&objects, "ring buffer"), "unknown");
     assert_eq!(status(&objects, "net.ipv4.ip_local_port_range"), "ok");
@@ -109,7 +109,7 @@ fn without_either_interface_the_mount_is_named() {
     let outcome =
         without(&hidden, "doctor --format json").exits(3).saying(&["cannot be traced", "mount -t tracefs"]);
     let objects = objects(&outcome);
-    assert_eq!(facility(&objects, "tracefs")["cure"], "mount -t tracefs nodev /sys/kernel/tracing");
+    assert_eq!(facility(&objects, "tracefs")["remedy"], "mount -t tracefs nodev /sys/kernel/tracing");
     assert_eq!(status(&objects, "sock:inet_sock_set_state"), "unknown");
 }
 
@@ -126,9 +126,9 @@ fn hazards_in(namespace: &Namespace) -> Vec<Value> {
 
 /// Runs a command as it was printed.
 #[track_caller]
-fn apply(cure: &Value) {
-    let ran = Command::new("sh").arg("-c").arg(text(cure)).stdout(Stdio::null()).status().unwrap();
-    assert!(ran.success(), "{cure}");
+fn apply(remedy: &Value) {
+    let ran = Command::new("sh").arg("-c").arg(text(remedy)).stdout(Stdio::null()).status().unwrap();
+    assert!(ran.success(), "{remedy}");
 }
 
 fn ports(hazards: &[Value]) -> Vec<u64> {
@@ -151,14 +151,14 @@ fn a_listener_in_the_ephemeral_range_is_a_hazard_until_the_cure_is_applied() {
             assert_eq!(hazard["kind"], "ephemeral-listener");
             assert_eq!(number(&hazard["owner"]["pid"]), u64::from(std::process::id()), "{hazard}");
             assert_eq!(
-                hazard["cure"],
+                hazard["remedy"],
                 "sysctl -w net.ipv4.ip_local_reserved_ports=8080,10000-10100,40000,50051-50052"
             );
         }
-        assert!(text(&hazards[0]["explain"]).contains("bind to port 0"), "{}", hazards[0]);
-        assert!(text(&hazards[1]["explain"]).contains("(connect)"), "{}", hazards[1]);
+        assert!(text(&hazards[0]["message"]).contains("bind to port 0"), "{}", hazards[0]);
+        assert!(text(&hazards[1]["message"]).contains("(connect)"), "{}", hazards[1]);
 
-        apply(&hazards[0]["cure"]);
+        apply(&hazards[0]["remedy"]);
         assert_eq!(hazards_in(&inside), [] as [Value; 0]);
         let reserved = IP_LOCAL_RESERVED_PORTS.read().unwrap().unwrap();
         assert_eq!(reserved, [8080..=8080, 10000..=10100, 40000..=40000, 50051..=50052]);
@@ -194,11 +194,11 @@ fn the_cure_of_another_namespace_finds_its_way_there() {
     assert_eq!(ports(&hazards), [50052]);
     let pid = tenant.0.id();
     assert_eq!(
-        hazards[0]["cure"],
+        hazards[0]["remedy"],
         format!("nsenter -t {pid} -n sysctl -w net.ipv4.ip_local_reserved_ports=50052")
     );
     let before = IP_LOCAL_RESERVED_PORTS.read().unwrap();
-    apply(&hazards[0]["cure"]);
+    apply(&hazards[0]["remedy"]);
     assert_eq!(hazards_in(&inside), [] as [Value; 0]);
     assert_eq!(IP_LOCAL_RESERVED_PORTS.read().unwrap(), before);
 }
@@ -215,7 +215,7 @@ fn a_socket_that_is_connected_to_itself_is_named() {
         let hazards = hazards_in(&inside);
         assert_eq!(ports(&hazards), [40000]);
         assert_eq!(hazards[0]["kind"], "self-connected");
-        assert_eq!(hazards[0]["cure"], "sysctl -w net.ipv4.ip_local_reserved_ports=40000");
+        assert_eq!(hazards[0]["remedy"], "sysctl -w net.ipv4.ip_local_reserved_ports=40000");
     };
     inside.enter(check).unwrap();
 }
@@ -241,7 +241,7 @@ fn a_range_that_is_used_up_is_a_hazard() {
         let hazards = hazards_in(&inside);
         assert_eq!(hazards.len(), 1, "{hazards:?}");
         assert_eq!(hazards[0]["kind"], "ephemeral-exhaustion");
-        assert!(text(&hazards[0]["explain"]).starts_with("10 of 10 ephemeral ports"), "{}", hazards[0]);
+        assert!(text(&hazards[0]["message"]).starts_with("10 of 10 ephemeral ports"), "{}", hazards[0]);
     };
     inside.enter(check).unwrap();
 }

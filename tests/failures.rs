@@ -128,7 +128,7 @@ fn without_btf_the_classic_tracepoint_does() {
     contract::hold(&objects);
     let ready = objects.one("ready");
     assert_eq!(ready["backend"], "tracepoint");
-    assert!(ready["off"].as_array().is_some_and(|off| !off.is_empty()), "{ready}");
+    assert!(ready["unavailable"].as_array().is_some_and(|unavailable| !unavailable.is_empty()), "{ready}");
     assert_eq!(objects.verdicts(), [("shared-port", "passed")]);
 }
 

@@ -21,13 +21,13 @@ use crate::{
     tracing::{self, BACKENDS, Stage},
 };
 
-/// The explanation and the cure of the only finding of a kind, which is about this process.
+/// The explanation and the remedy of the only finding of a kind, which is about this process.
 #[track_caller]
 pub fn only<'a>(objects: &'a Objects, kind: &str, actor: &Actor) -> (&'a str, Option<&'a str>) {
     let found: Vec<_> = objects.of("finding").filter(|finding| finding["kind"] == kind).collect();
     assert_eq!(found.len(), 1, "{kind} among {:#?}", objects.of("finding").collect::<Vec<_>>());
     assert_eq!(found[0]["owner"]["pid"], actor.pid(), "{}", found[0]);
-    (text(&found[0]["explain"]), found[0]["cure"].as_str())
+    (text(&found[0]["message"]), found[0]["remedy"].as_str())
 }
 
 /// Holds a text against words that it must have.
@@ -81,11 +81,11 @@ fn a_self_connect_in_the_wild_and_its_cure() {
             let Hammer { stage, client } = hammer;
             let inside = stage.inside.clone();
             let objects = stage.end();
-            let (explain, cure) = only(&objects, "self-connect", &client);
-            says(explain, &["client[", "connected to itself", "127.0.0.1:40000", "40000-40009"]);
+            let (message, remedy) = only(&objects, "self-connect", &client);
+            says(message, &["client[", "connected to itself", "127.0.0.1:40000", "40000-40009"]);
 
             // As an engineer would who reads it.
-            let (_, line) = cure.unwrap().split_once("sysctl -w ").unwrap();
+            let (_, line) = remedy.unwrap().split_once("sysctl -w ").unwrap();
             let (name, value) = line.split_whitespace().next().unwrap().split_once('=').unwrap();
             assert_eq!((name, value), ("net.ipv4.ip_local_reserved_ports", "40000"));
             let set = || fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value).unwrap();
@@ -113,8 +113,8 @@ fn a_port_that_several_connections_share() {
         client.does(&format!("connect a {one}"));
         client.does(&format!("connect b {other}"));
         let objects = stage.end();
-        let (explain, _) = only(&objects, "port-sharing", &client);
-        says(explain, &["127.0.0.1:7000", &one.to_string(), &other.to_string()]);
+        let (message, _) = only(&objects, "port-sharing", &client);
+        says(message, &["127.0.0.1:7000", &one.to_string(), &other.to_string()]);
     }
 }
 
@@ -181,7 +181,7 @@ fn sockets_that_are_stuck() {
                 .map(|finding| {
                     let state = ["SYN_SENT", "CLOSE_WAIT", "FIN_WAIT2"]
                         .into_iter()
-                        .find(|state| text(&finding["explain"]).contains(state))
+                        .find(|state| text(&finding["message"]).contains(state))
                         .unwrap_or_else(|| panic!("{finding} names no state"));
                     (state, finding["owner"]["pid"].as_u64().unwrap())
                 })

@@ -27,7 +27,7 @@ fn around_a_burst(flags: &str) -> Objects {
     stage.running.signal(Signal::SIGSTOP);
     client.does(&format!("try {BURST} 127.0.0.1:9"));
     stage.running.signal(Signal::SIGCONT);
-    let is_full = |object: &Value| object["type"] == "lost" && object["where"] == "ring";
+    let is_full = |object: &Value| object["type"] == "lost" && object["stage"] == "ring";
     stage.running.wait_for("loss in the ring", is_full);
     connect(7002);
     for port in [7001, 7002] {
@@ -41,7 +41,7 @@ fn around_a_burst(flags: &str) -> Objects {
 
 /// The same, of which the kernel has passed over nothing: that may have been anybody's, and so what this is about.
 fn around_a_burst_alone(flags: &str) -> Objects {
-    let is_alone = |objects: &Objects| objects.of("lost").all(|lost| lost["where"] == "ring");
+    let is_alone = |objects: &Objects| objects.of("lost").all(|lost| lost["stage"] == "ring");
     undisturbed(|| Some(around_a_burst(flags)).filter(is_alone))
 }
 
@@ -61,7 +61,7 @@ fn what_is_lost_is_counted() {
     for backend in BACKENDS {
         let objects = around_a_burst(&format!("--backend {backend}"));
         let lost = |place: &str| -> u64 {
-            let here = objects.of("lost").filter(|lost| lost["where"] == place);
+            let here = objects.of("lost").filter(|lost| lost["stage"] == place);
             here.map(|lost| number(&lost["count"])).sum()
         };
         let told = objects.of("transition").count() as u64;

@@ -17,7 +17,7 @@
 //! - `rendezvous`: two processes that meet
 //! - `interrupted`, `remains`: runs that are cut short, and what is left of them
 //! - `failures`: checks, hosts and command lines that are wrong
-//! - `doctor`: what is said of hosts, and what cures them
+//! - `doctor`: what is said of hosts, and what remedies them
 //! - `replay`, `broken`: recordings, whole and otherwise
 //! - `wire`: the emulated link
 

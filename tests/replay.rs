@@ -124,8 +124,8 @@ fn an_edge_that_the_kernel_never_takes_is_found() {
     let illegal: Vec<_> =
         objects.of("finding").filter(|finding| finding["kind"] == "illegal-transition").collect();
     let [edge, gap] = illegal[..] else { panic!("{illegal:?}") };
-    assert!(text(&edge["explain"]).contains("from ESTABLISHED to LISTEN, which Linux never does"), "{edge}");
-    assert!(text(&gap["explain"]).contains("left FIN_WAIT1"), "{gap}");
+    assert!(text(&edge["message"]).contains("from ESTABLISHED to LISTEN, which Linux never does"), "{edge}");
+    assert!(text(&gap["message"]).contains("left FIN_WAIT1"), "{gap}");
     for finding in [edge, gap] {
         let evidence = finding["evidence"].as_array().unwrap().last().unwrap();
         let at = objects.of("transition").find(|one| one["seq"] == *evidence).unwrap();
@@ -143,6 +143,6 @@ fn what_was_lost_is_counted_and_casts_doubt() {
     let objects = outcome.objects();
     contract::hold(&objects);
     let told = objects.one("lost");
-    assert_eq!((number(&told["count"]), text(&told["where"])), (5, "ring"));
+    assert_eq!((number(&told["count"]), text(&told["stage"])), (5, "ring"));
     assert_eq!(number(&objects.one("end")["lost"]), 5);
 }

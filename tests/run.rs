@@ -84,7 +84,7 @@ fn every_scenario(flags: &str) {
             assert!(objects.of("check").any(seen), "{scenario} has no check of {value}");
         }
     }
-    let cured = |check: &Value| check["name"] == "cure: refused" && check["expected"] == check["observed"];
+    let cured = |check: &Value| check["name"] == "remedy: refused" && check["expected"] == check["observed"];
     assert!(objects.of("check").any(cured), "a reserved port is never taken");
     findings(&objects, !flags.contains("--no-btf"));
     shared_port_lists_its_sockets(&objects, pid);
@@ -125,7 +125,7 @@ fn findings(objects: &Objects, with_namespaces: bool) {
                 assert_eq!(evidence, [("CLOSE", "SYN_SENT"), ("SYN_SENT", "SYN_RECV")], "{finding}");
                 assert_eq!(finding["local"]["port"], 1314, "{finding}");
                 assert_eq!(finding["local"] == finding["remote"], kind == "self-connect", "{finding}");
-                assert_eq!(finding["cure"].is_string(), kind == "self-connect", "{finding}");
+                assert_eq!(finding["remedy"].is_string(), kind == "self-connect", "{finding}");
             }
         }
     }

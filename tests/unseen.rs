@@ -60,7 +60,7 @@ fn happened(objects: &Objects) -> Vec<Vec<Value>> {
     let mut all = shown("transition", &["socket", "local", "remote", "old", "new", "cause", "owner"]);
     all.extend(shown("connection", &["socket", "open", "path", "owner", "complete", "bytes_sent", "close"]));
     // Without numbers and times, which some sentences have.
-    all.extend(shown("finding", &["kind", "local", "owner", "cure"]));
+    all.extend(shown("finding", &["kind", "local", "owner", "remedy"]));
     all.extend(shown("reset", &["local", "remote", "state", "owner", "reason"]));
     all
 }

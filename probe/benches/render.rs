@@ -16,7 +16,7 @@ const STYLE: Style = Style { width: 160, colour: true };
 /// The stream's beginning, all transitions, and all connections.
 fn events() -> (Event, Vec<Event>, Vec<Event>) {
     let (host, given) = stream::tracked();
-    let ready = Event::Ready { host, backend: Backend::TpBtf, off: Vec::new(), existing: None };
+    let ready = Event::Ready { host, backend: Backend::TpBtf, unavailable: Vec::new(), existing: None };
     let (mut transitions, mut connections) = (Vec::new(), Vec::new());
     for given in given {
         transitions.push(Event::Transition(given.transition));

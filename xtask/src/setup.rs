@@ -66,7 +66,7 @@ fn provide(directory: &Path, log: &Log) -> Result<Toolchain> {
          What to install:\n{}\
          Then run `cargo xtask setup` again.",
         no_nightly.reasons(),
-        no_nightly.cure(),
+        no_nightly.remedy(),
     )
 }
 

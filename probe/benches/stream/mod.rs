@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use probe::{
     detect::{self, Context},
     model::{
-        Connection, Course, Endpoint, Event, Host, Mono, Open, Other, Others, Report, State, Transition,
+        Connection, Endpoint, Event, Host, KnownSocket, Mono, Open, Report, SocketTable, State, StateHistory,
+        Transition,
     },
     source::{Flow, Source as _, recording::Recording},
     track::{Tracked, Tracker},
@@ -70,8 +71,8 @@ fn recorded() -> Vec<Event> {
 #[derive(Debug)]
 struct Alone;
 
-impl Others for Alone {
-    fn find(&self, _number: u64) -> Option<Other<'_>> {
+impl SocketTable for Alone {
+    fn find(&self, _number: u64) -> Option<KnownSocket<'_>> {
         None
     }
 }
@@ -81,7 +82,7 @@ pub struct Given {
     pub transition: Transition,
     previous: Option<State>,
     open: Option<Open>,
-    course: Option<Course>,
+    course: Option<StateHistory>,
     /// The connection, where this was its end.
     pub ended: Option<Box<Connection>>,
 }

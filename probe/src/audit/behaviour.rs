@@ -1,9 +1,9 @@
 //! A behaviour as data: how it is brought about, what must be seen, and where kernels differ.
 
-use super::{Bench, Need};
+use super::{Harness, Need};
 use crate::{
-    model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Sight, State},
-    scenario::Trouble,
+    model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Observation, State},
+    scenario::StepError,
 };
 
 /// The path of each socket, by its label.
@@ -17,11 +17,11 @@ pub struct Behaviour {
     /// The slug, such as `open/simultaneous`: it never changes. The part before the slash is the group.
     pub id: &'static str,
     /// What happens, in one sentence.
-    pub says: &'static str,
+    pub description: &'static str,
     /// What there must be on the host, beside namespaces and sockets.
     pub needs: &'static [Need],
     /// Brings it about, and waits until all of it has been reported.
-    pub steps: fn(&mut Bench) -> Result<(), Trouble>,
+    pub steps: fn(&mut Harness) -> Result<(), StepError>,
     /// Each socket's path up to the end of the steps. Sockets that are not named here may not appear.
     pub paths: Paths,
     /// Everything that the steps state.
@@ -46,7 +46,7 @@ impl Behaviour {
     /// What an entry need not say.
     pub const BLANK: Self = Self {
         id: "",
-        says: "",
+        description: "",
         needs: &[],
         steps: |_| Ok(()),
         paths: &[],
@@ -70,7 +70,7 @@ impl Behaviour {
 
     /// What must be seen.
     #[must_use]
-    pub fn expected(&self) -> Sight {
+    pub fn expected(&self) -> Observation {
         sight(self.paths, self.facts)
     }
 
@@ -79,12 +79,12 @@ impl Behaviour {
     pub fn result(&self, status: BehaviourStatus, reason: Option<String>) -> BehaviourResult {
         BehaviourResult {
             id: self.id.to_owned(),
-            says: self.says.to_owned(),
+            description: self.description.to_owned(),
             group: self.group(),
             needs: self.needs.iter().map(Need::to_string).collect(),
             status,
             expected: self.expected(),
-            observed: Sight::default(),
+            observed: Observation::default(),
             variant: None,
             reason,
             reference: self.reference.to_owned(),
@@ -98,13 +98,13 @@ impl Behaviour {
 impl Variant {
     /// What is seen then, in place of what the entry says.
     #[must_use]
-    pub fn instead_of(&self, behaviour: &Behaviour) -> Sight {
-        let Sight { mut paths, mut facts } = sight(self.paths, self.facts);
+    pub fn instead_of(&self, behaviour: &Behaviour) -> Observation {
+        let Observation { mut paths, mut facts } = sight(self.paths, self.facts);
         let entry = behaviour.expected();
         put_over(&mut paths, entry.paths);
         put_over(&mut facts, entry.facts);
         paths.retain(|(_, path)| !path.is_empty());
-        Sight { paths, facts }
+        Observation { paths, facts }
     }
 }
 
@@ -118,8 +118,8 @@ fn put_over<T>(changed: &mut Vec<(String, T)>, whole: Vec<(String, T)>) {
     changed.extend(rest);
 }
 
-fn sight(paths: Paths, facts: Facts) -> Sight {
-    Sight {
+fn sight(paths: Paths, facts: Facts) -> Observation {
+    Observation {
         paths: paths.iter().map(|(label, path)| ((*label).to_owned(), path.to_vec())).collect(),
         facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
     }

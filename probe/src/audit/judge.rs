@@ -1,25 +1,25 @@
 //! What was seen, held against what must be.
 
-use super::{Behaviour, bench::Played};
+use super::{Behaviour, harness::RunResult};
 use crate::{
-    model::{BehaviourResult, BehaviourStatus, Sight, State, Transition},
-    scenario::{Trouble, path, resolve},
+    model::{BehaviourResult, BehaviourStatus, Observation, State, Transition},
+    scenario::{StepError, path, resolve},
 };
 
 /// Holds one play of a behaviour against its entry. `transitions` is what the kernel reported in its namespaces.
 #[must_use]
-pub fn judge(behaviour: &Behaviour, played: Played, transitions: Vec<Transition>) -> BehaviourResult {
+pub fn judge(behaviour: &Behaviour, played: RunResult, transitions: Vec<Transition>) -> BehaviourResult {
     let transitions: Vec<Transition> =
         transitions.into_iter().filter(|transition| transition.at <= played.until).collect();
     let labels = labels(&played, &transitions);
-    let observed = Sight { paths: paths(&played, &transitions, &labels), facts: played.facts };
+    let observed = Observation { paths: paths(&played, &transitions, &labels), facts: played.facts };
     let expected = behaviour.expected();
     let variant = behaviour.variants.iter().find(|variant| agree(&variant.instead_of(behaviour), &observed));
     let (status, reason) = match played.trouble {
-        Some(Trouble::Unsupported(why)) => (BehaviourStatus::Unsupported, Some(why)),
+        Some(StepError::Unsupported(why)) => (BehaviourStatus::Unsupported, Some(why)),
         // The kernel did not do in all that time what it does elsewhere at once.
         Some(trouble) if played.in_vain => (BehaviourStatus::Differs, Some(trouble.to_string())),
-        Some(trouble @ Trouble::Failed { .. }) => (BehaviourStatus::Failed, Some(trouble.to_string())),
+        Some(trouble @ StepError::Failed { .. }) => (BehaviourStatus::Failed, Some(trouble.to_string())),
         None if agree(&expected, &observed) || variant.is_some() => (BehaviourStatus::AsExpected, None),
         None => (BehaviourStatus::Differs, None),
     };
@@ -40,8 +40,8 @@ pub fn judge(behaviour: &Behaviour, played: Played, transitions: Vec<Transition>
 }
 
 /// Whether the same was seen; the order in which sockets and facts are named is nobody's business.
-fn agree(expected: &Sight, observed: &Sight) -> bool {
-    let sorted = |sight: &Sight| {
+fn agree(expected: &Observation, observed: &Observation) -> bool {
+    let sorted = |sight: &Observation| {
         let mut sight = sight.clone();
         sight.paths.sort_unstable();
         sight.facts.sort_unstable();
@@ -51,7 +51,7 @@ fn agree(expected: &Sight, observed: &Sight) -> bool {
 }
 
 /// For each transition what its socket is called. One that the steps have not named is a stranger.
-fn labels(played: &Played, transitions: &[Transition]) -> Vec<String> {
+fn labels(played: &RunResult, transitions: &[Transition]) -> Vec<String> {
     let mut strangers = Vec::new();
     resolve::places(&played.cast, transitions)
         .into_iter()
@@ -71,7 +71,7 @@ fn labels(played: &Played, transitions: &[Transition]) -> Vec<String> {
 }
 
 /// Each socket's path, in the order in which the sockets appeared. One that never moved has none.
-fn paths(played: &Played, transitions: &[Transition], labels: &[String]) -> Vec<(String, Vec<State>)> {
+fn paths(played: &RunResult, transitions: &[Transition], labels: &[String]) -> Vec<(String, Vec<State>)> {
     let mut names: Vec<String> = played.cast.iter().map(|actor| actor.label.clone()).collect();
     names.extend(labels.iter().filter(|label| label.starts_with("stranger")).cloned());
     names.dedup();

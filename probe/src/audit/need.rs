@@ -10,7 +10,7 @@ use crate::{
         capability::{Capability, Held},
         host, kernel, sysctl, tun,
     },
-    scenario::{Trouble, crossing_is_allowed},
+    scenario::{StepError, crossing_is_allowed},
 };
 
 /// One thing that there must be.
@@ -38,11 +38,11 @@ impl Need {
     /// Looks whether it is there. What cannot be known beforehand counts as there: the steps will show.
     ///
     /// # Errors
-    /// [`Trouble::Unsupported`], where it is not.
-    pub fn check(self) -> Result<(), Trouble> {
-        let lacking = |why: String| Err(Trouble::Unsupported(why));
+    /// [`StepError::Unsupported`], where it is not.
+    pub fn check(self) -> Result<(), StepError> {
+        let lacking = |why: String| Err(StepError::Unsupported(why));
         match self {
-            Self::Wire => tun::driver().map(drop).map_err(|error| Trouble::Unsupported(error.to_string())),
+            Self::Wire => tun::driver().map(drop).map_err(|error| StepError::Unsupported(error.to_string())),
             Self::Crossing => crossing_is_allowed(),
             Self::Ipv6 => match in_a_namespace(|| Tcp::bound((Ipv6Addr::LOCALHOST, 0).into()))? {
                 Err(error) => lacking(format!("no socket can be bound to ::1: {error}; IPv6 is turned off")),
@@ -95,16 +95,16 @@ impl fmt::Display for Need {
 ///
 /// # Errors
 /// It does not: the entry is wrong.
-pub(super) fn named(needs: &[Need], used: Need) -> Result<(), Trouble> {
+pub(super) fn named(needs: &[Need], used: Need) -> Result<(), StepError> {
     if needs.contains(&used) {
         return Ok(());
     }
     let cause = format!("the entry uses `{used}`, which is not among its needs");
-    Err(Trouble::Failed { step: "looking at the entry".to_owned(), cause })
+    Err(StepError::Failed { step: "looking at the entry".to_owned(), cause })
 }
 
 /// Does it in a namespace like those that behaviours have.
-fn in_a_namespace<T: Send>(act: impl FnOnce() -> T + Send) -> Result<T, Trouble> {
+fn in_a_namespace<T: Send>(act: impl FnOnce() -> T + Send) -> Result<T, StepError> {
     Ok(Namespace::private()?.enter(act)?)
 }
 

@@ -14,7 +14,7 @@ use crate::{
     net::kernel,
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
-    session::{Auditor, Pieces, SessionError},
+    session::{Auditor, BlockWriter, SessionError},
     source::live::LiveOptions,
 };
 
@@ -84,7 +84,7 @@ fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
         .iter()
         .map(|behaviour| Listed {
             id: behaviour.id,
-            says: behaviour.says,
+            description: behaviour.description,
             group: behaviour.group(),
             needs: behaviour.needs.iter().map(Need::to_string).collect(),
         })
@@ -96,7 +96,7 @@ fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
 /// What is shown, and what is kept for the files.
 struct Report {
     render: Box<dyn Render>,
-    shown: Pieces,
+    shown: BlockWriter,
     /// The ids, in the catalogue's order.
     plan: Vec<String>,
     kernel: Option<(Host, Backend)>,
@@ -110,7 +110,7 @@ impl Report {
             Format::Json => Box::new(Json::new(View::default())),
             Format::Table => Box::new(AuditTable::new(output::style(), plan.clone())),
         };
-        let shown = Pieces::new(output::unbuffered());
+        let shown = BlockWriter::new(output::unbuffered());
         Self { render, shown, plan, kernel: None, results: Vec::new() }
     }
 

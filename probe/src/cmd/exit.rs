@@ -55,7 +55,7 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// What happened, and what cures it.
+    /// What happened, and what remedies it.
     pub message: String,
 }
 

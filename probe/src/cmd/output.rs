@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cli::Format,
     render::{Json, Render, Style, Table, TimeFormat, View},
-    session::{PIECE, SessionError},
+    session::{BLOCK_SIZE, SessionError},
 };
 
 /// The width of a table that goes to no terminal: nobody folds its lines.
@@ -83,7 +83,7 @@ pub fn stdout() -> Box<dyn Write> {
 
 /// A place to be written to word by word.
 pub fn buffered(out: impl Write + 'static) -> Box<dyn Write> {
-    Box::new(BufWriter::with_capacity(PIECE, out))
+    Box::new(BufWriter::with_capacity(BLOCK_SIZE, out))
 }
 
 /// Prints a document. A reader that has seen enough is no failure.

@@ -14,7 +14,7 @@ use foldhash::HashMap;
 use self::holder::Holders;
 use super::{Context, Detector, connect_failed::widen, self_connect, who};
 use crate::model::{
-    BindFailure, Cause, Edge, Endpoint, Endpoints, Errno, Finding, FindingKind, Host, Known, Listed, Mono,
+    BindFailure, Cause, DiagEntry, Edge, Endpoint, Endpoints, Errno, Finding, FindingKind, Host, Known, Mono,
     Owner, SocketId, State, Transition,
 };
 
@@ -37,7 +37,7 @@ impl BindFailed {
         Self { host: host.clone(), listeners: HashMap::default() }
     }
 
-    /// Why bind was refused, in a clause, and the cure.
+    /// Why bind was refused, in a clause, and the remedy.
     fn why(&self, failure: &BindFailure) -> (String, Option<String>) {
         let port = failure.local.port_or_zero();
         let range = self.host.ephemeral_in(failure.netns);
@@ -49,14 +49,14 @@ impl BindFailed {
             Errno::EADDRINUSE => {
                 let holders = Holders::of(failure);
                 let is_ephemeral = range.is_none_or(|range| range.contains(&port));
-                let cure = if holders.any_self_connected() {
-                    Some(self_connect::cure(port, None, is_ephemeral))
+                let remedy = if holders.any_self_connected() {
+                    Some(self_connect::remedy(port, None, is_ephemeral))
                 } else {
                     holders.all_mini().then(|| REUSE.to_owned())
                 };
-                (format!("EADDRINUSE, {holders}"), cure)
+                (format!("EADDRINUSE, {holders}"), remedy)
             }
-            errno => (format!("{errno}{}", words(errno, port)), cure(errno, port)),
+            errno => (format!("{errno}{}", words(errno, port)), remedy(errno, port)),
         }
     }
 
@@ -99,18 +99,18 @@ impl Detector for BindFailed {
                     );
                     let owner = who(&transition.owner);
                     let local = transition.ends.local;
-                    let explain =
+                    let message =
                         format!("{owner} was bound to {local} and could not listen: EADDRINUSE, {rival}");
-                    context.finding(FindingKind::BindFailed, explain)
+                    context.finding(FindingKind::BindFailed, message)
                 })
             }
             _ => None,
         }
     }
 
-    fn existing(&mut self, _at: Mono, sockets: &[Listed]) {
+    fn existing(&mut self, _at: Mono, sockets: &[DiagEntry]) {
         for socket in sockets.iter().filter(|socket| socket.state == State::Listen) {
-            let Listed { netns, ends: Endpoints { local, .. }, ref owner, .. } = *socket;
+            let DiagEntry { netns, ends: Endpoints { local, .. }, ref owner, .. } = *socket;
             let listener = Listener { netns: Some(netns), local, owner: Arc::clone(owner) };
             self.listeners.insert(socket.cookie, listener);
         }
@@ -119,16 +119,16 @@ impl Detector for BindFailed {
     fn bind_failed(&mut self, failure: &BindFailure) -> Option<Finding> {
         let known = if failure.task.is_some() { Known::Exact } else { Known::Unknown };
         let owner = Owner { task: failure.task.clone(), cgroup: failure.cgroup.clone(), known };
-        let (why, cure) = self.why(failure);
+        let (why, remedy) = self.why(failure);
         Some(Finding {
             kind: FindingKind::BindFailed,
             at: failure.at,
             socket: failure.cookie.map(|number| SocketId { number, generation: 0 }),
             netns: failure.netns,
             ends: Endpoints { local: failure.local, remote: nowhere(failure.local.addr) },
-            explain: format!("{} could not bind {}: {why}", who(&owner), failure.local),
+            message: format!("{} could not bind {}: {why}", who(&owner), failure.local),
             owner: owner.into(),
-            cure,
+            remedy,
             evidence: Vec::new(),
         })
     }
@@ -159,7 +159,7 @@ fn words(errno: Errno, port: u16) -> &'static str {
     }
 }
 
-fn cure(errno: Errno, port: u16) -> Option<String> {
+fn remedy(errno: Errno, port: u16) -> Option<String> {
     match errno {
         Errno::EACCES if is_privileged(port) => Some(format!(
             "give it CAP_NET_BIND_SERVICE, or sysctl -w net.ipv4.ip_unprivileged_port_start={port}"

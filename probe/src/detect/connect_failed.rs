@@ -9,8 +9,8 @@ use super::{Context, Detector, finding_of, tuples::Tuples, who};
 use crate::model::{
     Cause,
     CauseKind::{Kernel, Segment, Timer},
-    Connection, Edge, Endpoints, Errno, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner,
-    PortRange, Protocol, State, Transition,
+    Connection, DiagEntry, Edge, Endpoints, Errno, Finding, FindingKind, Host, Mono, Open, Owner, PortRange,
+    Protocol, SocketTable, State, Transition,
 };
 
 /// The widest ephemeral range that is worth naming: what is below it belongs to services.
@@ -42,14 +42,15 @@ impl ConnectFailed {
         Self { host: host.clone(), tuples: Tuples::default(), remembers }
     }
 
-    /// What happened, in a sentence, and its cure. `None` where the owner gave it up, or may have.
+    /// What happened, in a sentence, and its remedy. `None` where the owner gave it up, or may have.
     fn words(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<(String, Option<String>)> {
         let why = self.why(failed, holder)?;
         let Failed { ends, owner, cause, .. } = failed;
         let from = ends.local.port.map(|_| format!(" from {}", ends.local)).unwrap_or_default();
-        let explain = format!("{} could not connect{from} to {}: {why}", who(owner), ends.remote);
-        let cure = (cause.detail == Cause::NO_PORT_LEFT).then(|| widen(self.host.ephemeral_in(failed.netns)));
-        Some((explain, cure))
+        let message = format!("{} could not connect{from} to {}: {why}", who(owner), ends.remote);
+        let remedy =
+            (cause.detail == Cause::NO_PORT_LEFT).then(|| widen(self.host.ephemeral_in(failed.netns)));
+        Some((message, remedy))
     }
 
     fn why(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<String> {
@@ -88,7 +89,7 @@ impl ConnectFailed {
     }
 
     /// Who has the four-tuple that was asked for, as the subject of a clause.
-    fn holder(&mut self, transition: &Transition, others: &dyn Others) -> Option<String> {
+    fn holder(&mut self, transition: &Transition, others: &dyn SocketTable) -> Option<String> {
         let holder = self.tuples.holder(transition, others)?;
         Some(match holder.left {
             None => format!("a connection of {} is", who(&holder.owner)),
@@ -120,11 +121,11 @@ impl Detector for ConnectFailed {
             self.words(&Failed { state, netns, ends, owner, cause, segs_out }, holder)
         });
         self.tuples.observe(transition);
-        let (explain, cure) = words?;
-        Some(Finding { cure, ..context.finding(FindingKind::ConnectFailed, explain) })
+        let (message, remedy) = words?;
+        Some(Finding { remedy, ..context.finding(FindingKind::ConnectFailed, message) })
     }
 
-    fn existing(&mut self, _at: Mono, sockets: &[Listed]) {
+    fn existing(&mut self, _at: Mono, sockets: &[DiagEntry]) {
         if self.remembers {
             sockets.iter().for_each(|socket| self.tuples.existing(socket));
         }
@@ -148,8 +149,8 @@ impl Detector for ConnectFailed {
             cause: connection.close.as_ref()?.cause.as_ref()?,
             segs_out: connection.counters.map(|counters| counters.segs_out),
         };
-        let (explain, cure) = self.words(&failed, None)?;
-        Some(Finding { cure, ..finding_of(connection, FindingKind::ConnectFailed, explain) })
+        let (message, remedy) = self.words(&failed, None)?;
+        Some(Finding { remedy, ..finding_of(connection, FindingKind::ConnectFailed, message) })
     }
 
     fn lost(&mut self) {

@@ -3,7 +3,7 @@
 use std::iter;
 
 use super::{Context, Detector};
-use crate::model::{BindFailure, Connection, Edge, Finding, Listed, Mono, State};
+use crate::model::{BindFailure, Connection, DiagEntry, Edge, Finding, Mono, State};
 
 /// How many numbers states have, from 0.
 const STATES: usize = State::NewSynRecv as usize + 1;
@@ -39,7 +39,7 @@ impl Detectors {
     }
 
     /// Takes the sockets that were there before the stream began.
-    pub fn existing(&mut self, at: Mono, sockets: &[Listed]) {
+    pub fn existing(&mut self, at: Mono, sockets: &[DiagEntry]) {
         self.all.iter_mut().for_each(|detector| detector.existing(at, sockets));
     }
 

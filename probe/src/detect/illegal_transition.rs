@@ -17,7 +17,7 @@ impl Detector for IllegalTransition {
         let protocol = context.transition.protocol;
         let broken: Option<State> =
             context.previous.filter(|previous| *previous != old && protocol == Protocol::Tcp);
-        let explain = match broken {
+        let message = match broken {
             _ if !is_legal(protocol, (old, new)) => {
                 format!("the socket went from {old} to {new}, which Linux never does")
             }
@@ -26,7 +26,7 @@ impl Detector for IllegalTransition {
             }
             None => return None,
         };
-        Some(context.finding(FindingKind::IllegalTransition, explain))
+        Some(context.finding(FindingKind::IllegalTransition, message))
     }
 }
 
@@ -96,8 +96,8 @@ mod tests {
     fn the_sentence_says_which() {
         let mut story = Story::new(IllegalTransition);
         let findings = story.tell(7, ENDS, &[Established, Listen]);
-        insta::assert_snapshot!(findings[0].explain, @"the socket went from ESTABLISHED to LISTEN, which Linux never does");
+        insta::assert_snapshot!(findings[0].message, @"the socket went from ESTABLISHED to LISTEN, which Linux never does");
         let findings = story.tell(7, ENDS, &[SynSent, Established]);
-        insta::assert_snapshot!(findings[0].explain, @"the socket left SYN_SENT, though the report before had left it in LISTEN");
+        insta::assert_snapshot!(findings[0].message, @"the socket left SYN_SENT, though the report before had left it in LISTEN");
     }
 }

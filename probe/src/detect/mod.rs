@@ -5,13 +5,13 @@
 
 mod bind_failed;
 mod connect_failed;
-mod crowd;
 mod detectors;
 mod illegal_transition;
 mod port_sharing;
 mod self_connect;
 mod simultaneous_close;
 mod simultaneous_open;
+mod socket_multimap;
 mod stuck;
 #[cfg(test)]
 mod testing;
@@ -28,8 +28,8 @@ use self::{
     simultaneous_open::SimultaneousOpen, stuck::Stuck,
 };
 use crate::model::{
-    BindFailure, Connection, Course, Edge, Finding, FindingKind, Host, Listed, Mono, Open, Others, Owner,
-    State, Transition,
+    BindFailure, Connection, DiagEntry, Edge, Finding, FindingKind, Host, Mono, Open, Owner, SocketTable,
+    State, StateHistory, Transition,
 };
 
 /// Something that looks at transitions, and says what they show.
@@ -42,7 +42,7 @@ pub trait Detector {
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding>;
 
     /// Takes the sockets that were there before the stream began.
-    fn existing(&mut self, _at: Mono, _sockets: &[Listed]) {}
+    fn existing(&mut self, _at: Mono, _sockets: &[DiagEntry]) {}
 
     /// Whether a connection that took this edge may show something by its end alone.
     fn heeds(&self, _edge: Edge) -> bool {
@@ -111,9 +111,9 @@ pub struct Context<'a> {
     /// How the socket's connection came to be, this transition included; `None` for a listener.
     pub open: Option<Open>,
     /// The course of that connection so far, this transition its last; `None` where it is not known yet whose it is.
-    pub course: Option<&'a Course>,
+    pub course: Option<&'a StateHistory>,
     /// All the others, this one among them.
-    pub others: &'a dyn Others,
+    pub others: &'a dyn SocketTable,
 }
 
 impl Context<'_> {
@@ -123,7 +123,7 @@ impl Context<'_> {
     }
 
     /// A finding about this socket, with its whole course as evidence.
-    fn finding(&self, kind: FindingKind, explain: String) -> Finding {
+    fn finding(&self, kind: FindingKind, message: String) -> Finding {
         Finding {
             kind,
             at: self.transition.at,
@@ -131,21 +131,21 @@ impl Context<'_> {
             netns: self.transition.netns,
             ends: self.transition.ends,
             owner: self.transition.owner.clone(),
-            explain,
-            cure: None,
+            message,
+            remedy: None,
             evidence: self.evidence(),
         }
     }
 
     /// The whole course as evidence, or this transition where there is none.
     fn evidence(&self) -> Vec<u64> {
-        self.course.map_or_else(|| vec![self.transition.seq], Course::seqs)
+        self.course.map_or_else(|| vec![self.transition.seq], StateHistory::seqs)
     }
 
     /// The whole course, or this transition where there is none.
-    fn course(&self) -> Course {
+    fn course(&self) -> StateHistory {
         self.course.cloned().unwrap_or_else(|| {
-            let mut course = Course::default();
+            let mut course = StateHistory::default();
             course.pass(self.transition.seq);
             course
         })
@@ -153,7 +153,7 @@ impl Context<'_> {
 }
 
 /// A finding about a connection of which nothing but its end was reported: no transition shows it.
-fn finding_of(connection: &Connection, kind: FindingKind, explain: String) -> Finding {
+fn finding_of(connection: &Connection, kind: FindingKind, message: String) -> Finding {
     Finding {
         kind,
         at: connection.close.as_ref().map(|close| close.at).or(connection.opened).unwrap_or_default(),
@@ -161,8 +161,8 @@ fn finding_of(connection: &Connection, kind: FindingKind, explain: String) -> Fi
         netns: connection.netns,
         ends: connection.ends,
         owner: connection.owner.clone(),
-        explain,
-        cure: None,
+        message,
+        remedy: None,
         evidence: Vec::new(),
     }
 }

@@ -11,9 +11,10 @@ use std::hash::BuildHasher as _;
 
 use foldhash::{HashSet, fast::RandomState};
 
-use super::{Context, Detector, crowd::Crowd, who};
+use super::{Context, Detector, socket_multimap::SocketMultimap, who};
 use crate::model::{
-    Edge, Endpoint, Finding, FindingKind, Listed, Mono, Open, Other, Owner, Protocol, State, Transition,
+    DiagEntry, Edge, Endpoint, Finding, FindingKind, KnownSocket, Mono, Open, Owner, Protocol, State,
+    Transition,
 };
 
 /// How many sharers a sentence names.
@@ -23,7 +24,7 @@ const NAMED: usize = 3;
 pub struct PortSharing {
     hasher: RandomState,
     /// The numbers of their sockets; the cookie, for one from the snapshot.
-    by_place: Crowd,
+    by_place: SocketMultimap,
     /// Namespaces and the ports that were listened on in them before.
     served: HashSet<(u32, u16)>,
     /// Whether it has use for the sockets that were there before.
@@ -31,7 +32,7 @@ pub struct PortSharing {
 }
 
 /// A namespace, and an address and port in it.
-type Place = (u32, Endpoint);
+type NetnsEndpoint = (u32, Endpoint);
 
 /// A connection that another one shares its place with.
 struct Sharer<'a> {
@@ -46,14 +47,14 @@ impl PortSharing {
     pub fn new(remembers: bool) -> Self {
         Self {
             hasher: RandomState::default(),
-            by_place: Crowd::default(),
+            by_place: SocketMultimap::default(),
             served: HashSet::default(),
             remembers,
         }
     }
 
     /// Takes in a connection that has just been established, and says whom it shares with.
-    fn join(&mut self, place: Place, context: &Context<'_>) -> Option<Finding> {
+    fn join(&mut self, place: NetnsEndpoint, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
         let hash = self.hasher.hash_one(place);
         // The snapshot may have shown it between its first report and this one.
@@ -68,8 +69,8 @@ impl PortSharing {
             .collect();
         let finding = (!others.is_empty()).then(|| {
             let evidence = others.iter().filter_map(|sharer| sharer.seq).chain([transition.seq]).collect();
-            let explain = explain(transition, &others);
-            Finding { evidence, ..context.finding(FindingKind::PortSharing, explain) }
+            let message = message(transition, &others);
+            Finding { evidence, ..context.finding(FindingKind::PortSharing, message) }
         });
         self.by_place.add(hash, transition.socket.number);
         finding
@@ -98,14 +99,15 @@ impl Detector for PortSharing {
         None
     }
 
-    fn existing(&mut self, _at: Mono, sockets: &[Listed]) {
-        let has_use = |socket: &&Listed| socket.protocol == Protocol::Tcp && socket.is_full();
+    fn existing(&mut self, _at: Mono, sockets: &[DiagEntry]) {
+        let has_use = |socket: &&DiagEntry| socket.protocol == Protocol::Tcp && socket.is_full();
         let sockets = || sockets.iter().filter(has_use).filter(|_| self.remembers);
-        let port = |socket: &Listed| (socket.netns, socket.ends.local.port_or_zero());
+        let port = |socket: &DiagEntry| (socket.netns, socket.ends.local.port_or_zero());
         let listen = sockets().filter(|socket| socket.state == State::Listen);
         let served: HashSet<(u32, u16)> = listen.map(port).collect();
         // A server's port has as many as the server has connections.
-        let may_share = |socket: &&Listed| socket.state != State::SynSent && !served.contains(&port(socket));
+        let may_share =
+            |socket: &&DiagEntry| socket.state != State::SynSent && !served.contains(&port(socket));
         for socket in sockets().filter(may_share) {
             let place = self.hasher.hash_one((socket.netns, socket.ends.local.canonical()));
             self.by_place.add(place, socket.cookie);
@@ -125,7 +127,7 @@ fn is(number: u64, transition: &Transition) -> bool {
 }
 
 /// The socket, if it is at that place.
-fn sharer(place: Place, other: Other<'_>) -> Option<Sharer<'_>> {
+fn sharer(place: NetnsEndpoint, other: KnownSocket<'_>) -> Option<Sharer<'_>> {
     let is_there = (other.netns, other.ends.local.canonical()) == (Some(place.0), place.1);
     is_there.then(|| Sharer {
         remote: other.ends.remote.canonical(),
@@ -138,7 +140,7 @@ fn is_outgoing(context: &Context<'_>) -> bool {
     matches!(context.open, Some(Open::Active | Open::Simultaneous | Open::SelfConnect))
 }
 
-fn explain(transition: &Transition, others: &[Sharer<'_>]) -> String {
+fn message(transition: &Transition, others: &[Sharer<'_>]) -> String {
     let named: Vec<String> = others
         .iter()
         .take(NAMED)
@@ -182,11 +184,11 @@ mod tests {
         let findings = story.tell(2, (LOCAL, "127.0.0.1:4321"), &OPEN);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].evidence, [2, 4]);
-        insta::assert_snapshot!(findings[0].explain, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:4321; connections from there already lead to 127.0.0.1:80 (client[100])");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:4321; connections from there already lead to 127.0.0.1:80 (client[100])");
         assert_eq!(story.tell(3, (LOCAL, "127.0.0.1:81"), &OPEN).len(), 1);
         assert_eq!(story.tell(4, (LOCAL, "127.0.0.1:82"), &OPEN).len(), 1);
         let findings = story.tell(5, (LOCAL, "127.0.0.1:83"), &OPEN);
-        insta::assert_snapshot!(findings[0].explain, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:83; connections from there already lead to 127.0.0.1:80 (client[100]), 127.0.0.1:4321 (client[100]), 127.0.0.1:81 (client[100]) and 1 more");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:83; connections from there already lead to 127.0.0.1:80 (client[100]), 127.0.0.1:4321 (client[100]), 127.0.0.1:81 (client[100]) and 1 more");
     }
 
     #[test]
@@ -218,7 +220,7 @@ mod tests {
         story.existing(&[there(Established)]);
         let findings = story.tell(2, (LOCAL, "127.0.0.1:4321"), &OPEN);
         assert_eq!(findings[0].evidence, [2]);
-        insta::assert_snapshot!(findings[0].explain, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:4321; connections from there already lead to 127.0.0.1:80 (daemon[300])");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:4321; connections from there already lead to 127.0.0.1:80 (daemon[300])");
         story.tell(1, (LOCAL, "127.0.0.1:80"), &[Established, Close]);
         story.tell(2, (LOCAL, "127.0.0.1:4321"), &[Established, Close]);
         assert_eq!(story.tell(3, (LOCAL, "127.0.0.1:81"), &OPEN), [], "both are gone");
@@ -237,7 +239,7 @@ mod tests {
         story.existing(&[listed(1, Established, LOCAL, "127.0.0.1:80")]);
         assert_eq!(story.tell(1, (LOCAL, "127.0.0.1:80"), &OPEN), []);
         let findings = story.tell(2, (LOCAL, "127.0.0.1:81"), &OPEN);
-        insta::assert_snapshot!(findings[0].explain, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:81; connections from there already lead to 127.0.0.1:80 (client[100])");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:81; connections from there already lead to 127.0.0.1:80 (client[100])");
     }
 
     #[test]

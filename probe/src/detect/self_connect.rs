@@ -28,7 +28,7 @@ impl SelfConnect {
         Self { host: host.clone(), bound: HashMap::default() }
     }
 
-    /// What happened, in a sentence, and its cure. `picked` says whether the kernel chose the local port,
+    /// What happened, in a sentence, and its remedy. `picked` says whether the kernel chose the local port,
     /// where that is known.
     fn words(
         &self,
@@ -59,12 +59,12 @@ impl SelfConnect {
             }
             (None, _) => format!("both of its ends are {remote}{}", place.unwrap_or_default()),
         };
-        (format!("{} connected to itself: {how}", who(owner)), cure(port, picked, is_ephemeral))
+        (format!("{} connected to itself: {how}", who(owner)), remedy(port, picked, is_ephemeral))
     }
 }
 
 /// `picked` says whether the kernel chose the local port, where that is known.
-pub fn cure(port: u16, picked: Option<bool>, is_ephemeral: bool) -> String {
+pub fn remedy(port: u16, picked: Option<bool>, is_ephemeral: bool) -> String {
     let unbind = "do not bind a client to the port that it connects to";
     match (picked, is_ephemeral) {
         (Some(true), _) => reserve(port),
@@ -100,9 +100,9 @@ impl Detector for SelfConnect {
                 let port = transition.ends.local.port?;
                 let picked = bound.map(|bound| bound != Some(port));
                 (new == State::SynRecv && transition.ends.is_self()).then(|| {
-                    let (explain, cure) =
+                    let (message, remedy) =
                         self.words(transition.netns, &transition.owner, transition.ends.remote, picked);
-                    Finding { cure: Some(cure), ..context.finding(FindingKind::SelfConnect, explain) }
+                    Finding { remedy: Some(remedy), ..context.finding(FindingKind::SelfConnect, message) }
                 })
             }
             _ => None,
@@ -115,9 +115,9 @@ impl Detector for SelfConnect {
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         (connection.open == Open::SelfConnect).then(|| {
-            let (explain, cure) =
+            let (message, remedy) =
                 self.words(connection.netns, &connection.owner, connection.ends.remote, None);
-            Finding { cure: Some(cure), ..finding_of(connection, FindingKind::SelfConnect, explain) }
+            Finding { remedy: Some(remedy), ..finding_of(connection, FindingKind::SelfConnect, message) }
         })
     }
 
@@ -150,8 +150,8 @@ mod tests {
         let findings = story().tell(7, ends, &OPEN);
         let [finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!(finding.evidence, [1, 2]);
-        insta::assert_snapshot!(finding.explain, @"client[100] connected to itself: it was bound to 127.0.0.1:1314 and connected to it; the port is outside the ephemeral range 32768-60999");
-        insta::assert_snapshot!(finding.cure.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to");
+        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: it was bound to 127.0.0.1:1314 and connected to it; the port is outside the ephemeral range 32768-60999");
+        insta::assert_snapshot!(finding.remedy.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to");
     }
 
     #[test]
@@ -159,8 +159,8 @@ mod tests {
         let mut story = story();
         story.tell(7, ("127.0.0.1:0", "127.0.0.1:40001"), &[Close, SynSent]);
         let findings = story.tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, from the ephemeral range 32768-60999");
-        insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, from the ephemeral range 32768-60999");
+        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
     }
 
     #[test]
@@ -168,13 +168,13 @@ mod tests {
         let mut story = story();
         story.tell(7, ("127.0.0.1:50000", "127.0.0.1:40001"), &[Close, SynSent]);
         let findings = story.tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
-        assert!(findings[0].explain.contains("the kernel picked 40001"), "{}", findings[0].explain);
+        assert!(findings[0].message.contains("the kernel picked 40001"), "{}", findings[0].message);
     }
 
     #[test]
     fn who_chose_the_port_of_a_socket_first_seen_in_syn_sent_is_not_known() {
         let findings = story().tell(7, ("127.0.0.1:1314", "127.0.0.1:1314"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: both of its ends are 127.0.0.1:1314; the port is outside the ephemeral range 32768-60999");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: both of its ends are 127.0.0.1:1314; the port is outside the ephemeral range 32768-60999");
     }
 
     #[test]
@@ -182,14 +182,16 @@ mod tests {
         let mut story = story();
         story.tell(7, ("[::]:0", "[::1]:2000"), &[Close, SynSent]);
         let findings = story.tell(7, ("[::1]:2000", "[::1]:2000"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].explain, @"client[100] connected to itself: for [::1]:2000 the kernel picked 2000 as the local port, from the ephemeral range");
-        assert!(findings[0].cure.as_ref().is_some_and(|cure| cure.contains("ip_local_reserved_ports=2000")));
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: for [::1]:2000 the kernel picked 2000 as the local port, from the ephemeral range");
+        assert!(
+            findings[0].remedy.as_ref().is_some_and(|remedy| remedy.contains("ip_local_reserved_ports=2000"))
+        );
     }
 
     #[test]
     fn a_bound_port_that_the_kernel_could_pick_has_both_cures() {
         let findings = story().tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN);
-        insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to; where bind chose it, keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to; where bind chose it, keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
     }
 
     #[test]
@@ -199,8 +201,8 @@ mod tests {
         let finding =
             story().detector().ended(&end(("127.0.0.1:40001", "127.0.0.1:40001"))).expect("it is one");
         assert_eq!((finding.at.0, finding.evidence.len()), (9, 0));
-        insta::assert_snapshot!(finding.explain, @"client[100] connected to itself: both of its ends are 127.0.0.1:40001; the port is in the ephemeral range 32768-60999");
-        insta::assert_snapshot!(finding.cure.unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too); where it was bound, do not bind a client to the port that it connects to");
+        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: both of its ends are 127.0.0.1:40001; the port is in the ephemeral range 32768-60999");
+        insta::assert_snapshot!(finding.remedy.unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too); where it was bound, do not bind a client to the port that it connects to");
         let simultaneous = whole(Open::Simultaneous, ("10.0.0.1:1", "10.0.0.2:1"), &path, None);
         assert_eq!(story().detector().ended(&simultaneous), None);
     }

@@ -19,7 +19,7 @@ impl Detector for SimultaneousClose {
         let transition = context.transition;
         let is_one = transition.edge() == EDGE && !transition.ends.is_self();
         is_one.then(|| {
-            context.finding(FindingKind::SimultaneousClose, explain(&transition.owner, transition.ends))
+            context.finding(FindingKind::SimultaneousClose, message(&transition.owner, transition.ends))
         })
     }
 
@@ -29,12 +29,12 @@ impl Detector for SimultaneousClose {
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         let is_one = connection.path.takes(EDGE) && !connection.ends.is_self();
-        let explain = || explain(&connection.owner, connection.ends);
-        is_one.then(|| finding_of(connection, FindingKind::SimultaneousClose, explain()))
+        let message = || message(&connection.owner, connection.ends);
+        is_one.then(|| finding_of(connection, FindingKind::SimultaneousClose, message()))
     }
 }
 
-fn explain(owner: &Owner, ends: Endpoints) -> String {
+fn message(owner: &Owner, ends: Endpoints) -> String {
     format!(
         "{} at {} got the FIN of {} before the ACK of its own: closed simultaneously at this end (the \
          other end may have seen an ordinary close)",
@@ -61,7 +61,7 @@ mod tests {
         let findings = story.tell(7, ends, &[Close, SynSent, Established, FinWait1, Closing, Close]);
         let [finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!(finding.evidence, [1, 2, 3, 4]);
-        insta::assert_snapshot!(finding.explain, @"client[100] at 10.0.0.1:5000 got the FIN of 10.0.0.2:80 before the ACK of its own: closed simultaneously at this end (the other end may have seen an ordinary close)");
+        insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:5000 got the FIN of 10.0.0.2:80 before the ACK of its own: closed simultaneously at this end (the other end may have seen an ordinary close)");
     }
 
     #[test]
@@ -70,7 +70,7 @@ mod tests {
         let path = [Close, SynSent, Established, FinWait1, Closing, Close];
         let told = Story::new(SimultaneousClose).tell(7, ends, &path);
         let finding = SimultaneousClose.ended(&whole(Open::Active, ends, &path, None)).expect("it is one");
-        assert_eq!((&finding.explain, finding.kind), (&told[0].explain, told[0].kind));
+        assert_eq!((&finding.message, finding.kind), (&told[0].message, told[0].kind));
         let own = ("127.0.0.1:1314", "127.0.0.1:1314");
         assert_eq!(SimultaneousClose.ended(&whole(Open::SelfConnect, own, &path, None)), None);
         assert_eq!(SimultaneousClose.ended(&whole(Open::Active, ends, &[Close, SynSent, Close], None)), None);

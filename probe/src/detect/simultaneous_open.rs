@@ -19,7 +19,7 @@ impl Detector for SimultaneousOpen {
         let transition = context.transition;
         let is_one = transition.edge() == EDGE && !transition.ends.is_self();
         is_one.then(|| {
-            context.finding(FindingKind::SimultaneousOpen, explain(&transition.owner, transition.ends))
+            context.finding(FindingKind::SimultaneousOpen, message(&transition.owner, transition.ends))
         })
     }
 
@@ -29,12 +29,12 @@ impl Detector for SimultaneousOpen {
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         let is_one = connection.path.takes(EDGE) && !connection.ends.is_self();
-        let explain = || explain(&connection.owner, connection.ends);
-        is_one.then(|| finding_of(connection, FindingKind::SimultaneousOpen, explain()))
+        let message = || message(&connection.owner, connection.ends);
+        is_one.then(|| finding_of(connection, FindingKind::SimultaneousOpen, message()))
     }
 }
 
-fn explain(owner: &Owner, ends: Endpoints) -> String {
+fn message(owner: &Owner, ends: Endpoints) -> String {
     format!(
         "{} at {} got a SYN from {} while its own connect to it was under way: opened simultaneously at \
          this end (the other end may have seen an ordinary open)",
@@ -61,8 +61,8 @@ mod tests {
         assert_eq!(story.tell(7, ends, &[Close, SynSent]), []);
         let [finding] = &story.tell(7, ends, &[SynSent, SynRecv, Established])[..] else { panic!() };
         assert_eq!(finding.evidence, [1, 2]);
-        assert_eq!(finding.cure, None);
-        insta::assert_snapshot!(finding.explain, @"client[100] at 10.0.0.1:1314 got a SYN from 10.0.0.2:1314 while its own connect to it was under way: opened simultaneously at this end (the other end may have seen an ordinary open)");
+        assert_eq!(finding.remedy, None);
+        insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:1314 got a SYN from 10.0.0.2:1314 while its own connect to it was under way: opened simultaneously at this end (the other end may have seen an ordinary open)");
     }
 
     #[test]
@@ -72,7 +72,7 @@ mod tests {
         let told = Story::new(SimultaneousOpen).tell(7, ends, &path);
         let finding =
             SimultaneousOpen.ended(&whole(Open::Simultaneous, ends, &path, None)).expect("it is one");
-        assert_eq!((&finding.explain, finding.kind), (&told[0].explain, told[0].kind));
+        assert_eq!((&finding.message, finding.kind), (&told[0].message, told[0].kind));
         let own = ("127.0.0.1:1314", "127.0.0.1:1314");
         assert_eq!(SimultaneousOpen.ended(&whole(Open::SelfConnect, own, &path, None)), None);
         assert_eq!(SimultaneousOpen.ended(&whole(Open::Active, ends, &[Close, SynSent, Close], None)), None);

@@ -13,8 +13,8 @@ use foldhash::HashMap;
 
 use super::{Context, Detector, who};
 use crate::model::{
-    Course, Edge, Endpoints, Finding, FindingKind, Listed, Mono, Owner, PackedEnds, Protocol, SocketId,
-    State, Transition,
+    DiagEntry, Edge, Endpoints, Finding, FindingKind, Mono, Owner, PackedEnds, Protocol, SocketId, State,
+    StateHistory, Transition,
 };
 
 /// Sockets in SYN_SENT, CLOSE_WAIT and FIN_WAIT2.
@@ -37,7 +37,7 @@ struct Stay {
     ends: PackedEnds,
     owner: Arc<Owner>,
     /// The course of its connection up to there.
-    course: Course,
+    course: StateHistory,
 }
 
 impl Stuck {
@@ -95,8 +95,8 @@ impl Detector for Stuck {
         None
     }
 
-    fn existing(&mut self, at: Mono, sockets: &[Listed]) {
-        let waits = |socket: &&Listed| is_waiting(socket.protocol, socket.state) && socket.is_full();
+    fn existing(&mut self, at: Mono, sockets: &[DiagEntry]) {
+        let waits = |socket: &&DiagEntry| is_waiting(socket.protocol, socket.state) && socket.is_full();
         for socket in sockets.iter().filter(waits) {
             let stay = Stay {
                 state: socket.state,
@@ -106,7 +106,7 @@ impl Detector for Stuck {
                 netns: Some(socket.netns),
                 ends: socket.ends.into(),
                 owner: Arc::clone(&socket.owner),
-                course: Course::default(),
+                course: StateHistory::default(),
             };
             self.enter(socket.cookie, stay);
         }
@@ -140,17 +140,17 @@ impl Stay {
         Finding {
             kind: FindingKind::Stuck,
             at: now,
-            explain: self.explain(now),
+            message: self.message(now),
             socket: Some(self.socket),
             netns: self.netns,
             ends: self.ends.unpack(),
             owner: self.owner,
-            cure: None,
+            remedy: None,
             evidence: self.course.seqs(),
         }
     }
 
-    fn explain(&self, now: Mono) -> String {
+    fn message(&self, now: Mono) -> String {
         let owner = who(&self.owner);
         let Endpoints { local, remote } = self.ends.unpack();
         let at_least = if self.was_there { "at least " } else { "" };

@@ -8,8 +8,8 @@ use foldhash::HashMap;
 
 use super::{Context, Detector};
 use crate::model::{
-    Cause, CauseKind, Close, Connection, Course, Endpoints, Family, Finding, Known as How, Listed, Mono,
-    Open, Other, Others, Owner, Protocol, SocketId, State, Transition, is_legal,
+    Cause, CauseKind, Close, Connection, DiagEntry, Endpoints, Family, Finding, Known as How, KnownSocket,
+    Mono, Open, Owner, Protocol, SocketId, SocketTable, State, StateHistory, Transition, is_legal,
     testing::{ends, owner},
 };
 
@@ -37,13 +37,13 @@ struct Socket {
     owner: Arc<Owner>,
     state: Option<State>,
     open: Open,
-    course: Course,
+    course: StateHistory,
 }
 
-impl Others for Known {
-    fn find(&self, number: u64) -> Option<Other<'_>> {
+impl SocketTable for Known {
+    fn find(&self, number: u64) -> Option<KnownSocket<'_>> {
         let Socket { netns, ends, owner, course, .. } = self.0.get(&number)?;
-        Some(Other { netns: *netns, ends: *ends, owner, course: Some(course) })
+        Some(KnownSocket { netns: *netns, ends: *ends, owner, course: Some(course) })
     }
 }
 
@@ -74,7 +74,7 @@ impl<D: Detector> Story<D> {
     }
 
     /// Sockets that were there already.
-    pub fn existing(&mut self, rows: &[Listed]) {
+    pub fn existing(&mut self, rows: &[DiagEntry]) {
         for row in rows {
             let there = Socket {
                 netns: Some(row.netns),
@@ -82,7 +82,7 @@ impl<D: Detector> Story<D> {
                 owner: Arc::clone(&row.owner),
                 state: None,
                 open: Open::Preexisting,
-                course: Course::from(row.state),
+                course: StateHistory::from(row.state),
             };
             self.known.0.insert(row.cookie, there);
         }
@@ -136,7 +136,7 @@ impl<D: Detector> Story<D> {
             owner: Arc::clone(&transition.owner),
             state: None,
             open: open.unwrap_or(Open::Preexisting),
-            course: Course::from(old),
+            course: StateHistory::from(old),
         };
         let socket = self.known.0.entry(number).or_insert_with(fresh);
         if open.is_some() {

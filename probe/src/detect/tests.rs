@@ -30,7 +30,7 @@ fn interleaved<D: Detector>(detector: D, lives: &[Life], picks: &[Index]) -> Has
         let (local, remote, _) = &lives[place];
         if let Some(edge) = moves[place].next() {
             let findings = story.tell(place as u64, (local, remote), edge);
-            found.entry(place).or_default().extend(findings.into_iter().map(|finding| finding.explain));
+            found.entry(place).or_default().extend(findings.into_iter().map(|finding| finding.message));
         }
     }
     found

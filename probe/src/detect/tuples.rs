@@ -5,7 +5,8 @@ use std::{collections::hash_map::Entry, hash::BuildHasher as _, sync::Arc, time:
 use foldhash::{HashMap, fast::RandomState};
 
 use crate::model::{
-    Edge, Endpoints, Listed, Mono, Other, Others, Owner, PackedEnds, Protocol, Recent, State, Transition,
+    DiagEntry, Edge, Endpoints, KnownSocket, Mono, Owner, PackedEnds, Protocol, Recent, SocketTable, State,
+    Transition,
 };
 
 /// How long TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`).
@@ -32,7 +33,7 @@ impl Default for Tuples {
 }
 
 /// A namespace, and both ends of a connection in it.
-type Place = (u32, Endpoints);
+type NetnsFourTuple = (u32, Endpoints);
 
 /// A connection of which at most a mini-socket is left.
 struct Left {
@@ -54,7 +55,7 @@ pub struct Holder {
 
 impl Tuples {
     /// Takes in a socket that was there before.
-    pub fn existing(&mut self, row: &Listed) {
+    pub fn existing(&mut self, row: &DiagEntry) {
         if row.protocol == Protocol::Tcp && row.state != State::Listen && row.is_full() {
             let hash = self.hash((row.netns, canonical(row.ends)));
             self.by_place.insert(hash, row.cookie);
@@ -87,14 +88,14 @@ impl Tuples {
     }
 
     /// Who else has the four-tuple that this socket wants.
-    pub fn holder(&mut self, transition: &Transition, others: &dyn Others) -> Option<Holder> {
+    pub fn holder(&mut self, transition: &Transition, others: &dyn SocketTable) -> Option<Holder> {
         let place = place(transition)?;
         let hash = self.hash(place);
         match self.by_place.get(&hash) {
             Some(number) if !is(*number, transition) => {
                 let (netns, ends) = place;
                 let is_there =
-                    |other: &Other<'_>| (other.netns, canonical(other.ends)) == (Some(netns), ends);
+                    |other: &KnownSocket<'_>| (other.netns, canonical(other.ends)) == (Some(netns), ends);
                 let other = others.find(*number).filter(is_there)?;
                 Some(Holder { owner: Arc::clone(other.owner), left: None })
             }
@@ -119,7 +120,7 @@ impl Tuples {
         self.by_place.is_empty() && self.ended.is_empty()
     }
 
-    fn leave(&mut self, hash: u64, (netns, ends): Place, transition: &Transition) {
+    fn leave(&mut self, hash: u64, (netns, ends): NetnsFourTuple, transition: &Transition) {
         match self.by_place.entry(hash) {
             Entry::Occupied(has) if is(*has.get(), transition) => drop(has.remove()),
             _ => return,
@@ -141,7 +142,7 @@ impl Tuples {
         }
     }
 
-    fn hash(&self, place: Place) -> u64 {
+    fn hash(&self, place: NetnsFourTuple) -> u64 {
         self.hasher.hash_one(place)
     }
 }
@@ -152,7 +153,7 @@ fn is(number: u64, transition: &Transition) -> bool {
 }
 
 /// Without namespaces, two of them with the same addresses would look like one.
-fn place(transition: &Transition) -> Option<Place> {
+fn place(transition: &Transition) -> Option<NetnsFourTuple> {
     let known = transition.ends.local.port.is_some() && transition.protocol == Protocol::Tcp;
     Some((transition.netns.filter(|_| known)?, canonical(transition.ends)))
 }

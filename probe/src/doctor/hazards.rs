@@ -6,26 +6,26 @@ use std::{
 };
 
 use super::namespace::Ports;
-use crate::model::{Endpoint, Hazard, HazardFacts, Listed, Owner, Protocol, State};
+use crate::model::{DiagEntry, Endpoint, Hazard, HazardFacts, Owner, Protocol, State};
 
 /// Fewer free ports than one in so many are hardly any.
 const SCARCE: usize = 10;
 
 /// The hazards of all namespaces whose ports are known, by their inode numbers.
-pub fn hazards(sockets: &[Listed], namespaces: &BTreeMap<u32, Ports>) -> Vec<Hazard> {
+pub fn hazards(sockets: &[DiagEntry], namespaces: &BTreeMap<u32, Ports>) -> Vec<Hazard> {
     let mut hazards = Vec::new();
     for (netns, ports) in namespaces {
         // MPTCP's own sockets have the addresses of their subflows, which are listed as TCP.
-        let here = |socket: &&Listed| socket.netns == *netns && socket.protocol == Protocol::Tcp;
-        let sockets: Vec<&Listed> = sockets.iter().filter(here).collect();
+        let here = |socket: &&DiagEntry| socket.netns == *netns && socket.protocol == Protocol::Tcp;
+        let sockets: Vec<&DiagEntry> = sockets.iter().filter(here).collect();
         hazards.extend(of_namespace(&sockets, *netns, ports));
     }
     hazards
 }
 
-fn of_namespace(sockets: &[&Listed], netns: u32, ports: &Ports) -> Vec<Hazard> {
+fn of_namespace(sockets: &[&DiagEntry], netns: u32, ports: &Ports) -> Vec<Hazard> {
     let hazard =
-        |facts, local, owner: &Owner| Hazard { facts, netns, local, owner: owner.clone(), cure: None };
+        |facts, local, owner: &Owner| Hazard { facts, netns, local, owner: owner.clone(), remedy: None };
     let mut found: Vec<Hazard> = Vec::new();
     for socket in sockets {
         let local = socket.ends.local;
@@ -48,10 +48,10 @@ fn of_namespace(sockets: &[&Listed], netns: u32, ports: &Ports) -> Vec<Hazard> {
     let ports_to_reserve: BTreeSet<u16> =
         found.iter().filter(|hazard| curable(hazard)).map(|hazard| hazard.local.port_or_zero()).collect();
     for hazard in found.iter_mut().filter(|hazard| curable(hazard)) {
-        hazard.cure = Some(ports.reserve(&ports_to_reserve));
+        hazard.remedy = Some(ports.reserve(&ports_to_reserve));
     }
     found.extend(exhaustion(sockets, ports).into_iter().map(|(addr, facts)| Hazard {
-        cure: Some(EXHAUSTION_CURE.to_owned()),
+        remedy: Some(EXHAUSTION_CURE.to_owned()),
         ..hazard(facts, Endpoint::new(addr, 0), &Owner::UNKNOWN)
     }));
     found
@@ -61,7 +61,7 @@ const EXHAUSTION_CURE: &str = "keep connections open and use them again, connect
                                widen net.ipv4.ip_local_port_range";
 
 /// Pairs of a local address and a remote end between which hardly a port is free.
-fn exhaustion(sockets: &[&Listed], ports: &Ports) -> Vec<(IpAddr, HazardFacts)> {
+fn exhaustion(sockets: &[&DiagEntry], ports: &Ports) -> Vec<(IpAddr, HazardFacts)> {
     let mut pairs: HashMap<(IpAddr, Endpoint), HashMap<u16, State>> = HashMap::new();
     for socket in sockets {
         let (local, remote) = (socket.ends.local.canonical(), socket.ends.remote.canonical());
@@ -99,9 +99,9 @@ mod tests {
         text.parse::<std::net::SocketAddr>().unwrap().into()
     }
 
-    fn socket(state: State, local: &str, remote: &str) -> Listed {
+    fn socket(state: State, local: &str, remote: &str) -> DiagEntry {
         let ends = Endpoints { local: endpoint(local), remote: endpoint(remote) };
-        Listed {
+        DiagEntry {
             cookie: 1,
             netns: HERE,
             protocol: Protocol::Tcp,
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    fn listener(local: &str) -> Listed {
+    fn listener(local: &str) -> DiagEntry {
         socket(State::Listen, local, "0.0.0.0:0")
     }
 
@@ -121,7 +121,7 @@ mod tests {
         Ports { range, reserved: reserved.to_vec(), within: String::new() }
     }
 
-    fn found(sockets: &[Listed], ports: Ports) -> Vec<Hazard> {
+    fn found(sockets: &[DiagEntry], ports: Ports) -> Vec<Hazard> {
         hazards(sockets, &BTreeMap::from([(HERE, ports)]))
     }
 
@@ -136,30 +136,30 @@ mod tests {
         let seen = found(&sockets, ports(32768..=60999, &[8080..=8080, 9148..=9148, 40000..=40009]));
         let at: Vec<_> = seen.iter().map(|hazard| hazard.local.to_string()).collect();
         assert_eq!(at, ["[::]:50051", "0.0.0.0:50052"]);
-        let cure = "sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,40000-40009,50051-50052";
-        assert!(seen.iter().all(|hazard| hazard.cure.as_deref() == Some(cure)), "{seen:?}");
+        let remedy = "sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,40000-40009,50051-50052";
+        assert!(seen.iter().all(|hazard| hazard.remedy.as_deref() == Some(remedy)), "{seen:?}");
         assert!(matches!(seen[0].facts, HazardFacts::EphemeralListener { reach: PortReach::Bind, .. }));
         assert!(matches!(seen[1].facts, HazardFacts::EphemeralListener { reach: PortReach::Connect, .. }));
-        assert!(seen[0].explain().contains("50051"), "{}", seen[0].explain());
+        assert!(seen[0].message().contains("50051"), "{}", seen[0].message());
     }
 
     #[test]
     fn each_namespace_has_its_own() {
-        let there = Listed { netns: 2, ..listener("127.0.0.1:50000") };
-        let unknown = Listed { netns: 3, ..there.clone() };
+        let there = DiagEntry { netns: 2, ..listener("127.0.0.1:50000") };
+        let unknown = DiagEntry { netns: 3, ..there.clone() };
         let within = Ports { within: "ip netns exec blue ".to_owned(), ..ports(32768..=60999, &[]) };
         let namespaces = BTreeMap::from([(HERE, ports(32768..=49999, &[])), (2, within)]);
         let seen = hazards(&[listener("127.0.0.1:50000"), there, unknown], &namespaces);
         assert_eq!(seen.len(), 1);
         assert_eq!(seen[0].netns, 2);
-        let cure = "ip netns exec blue sysctl -w net.ipv4.ip_local_reserved_ports=50000";
-        assert_eq!(seen[0].cure.as_deref(), Some(cure));
+        let remedy = "ip netns exec blue sysctl -w net.ipv4.ip_local_reserved_ports=50000";
+        assert_eq!(seen[0].remedy.as_deref(), Some(remedy));
     }
 
     #[test]
     fn listeners_that_share_a_port_are_one_for_each_owner() {
-        let other = Listed { owner: owner(8).into(), ..listener("127.0.0.1:50000") };
-        let mptcp = Listed { protocol: Protocol::Mptcp, ..listener("127.0.0.1:50000") };
+        let other = DiagEntry { owner: owner(8).into(), ..listener("127.0.0.1:50000") };
+        let mptcp = DiagEntry { protocol: Protocol::Mptcp, ..listener("127.0.0.1:50000") };
         let sockets = [listener("127.0.0.1:50000"), listener("127.0.0.1:50000"), mptcp, other];
         assert_eq!(found(&sockets, ports(32768..=60999, &[])).len(), 2);
     }
@@ -174,9 +174,9 @@ mod tests {
         let seen = found(&sockets, ports(32768..=60999, &[]));
         assert_eq!(seen.len(), 2);
         assert_eq!(seen[0].facts, HazardFacts::SelfConnected { time_wait: true });
-        assert_eq!(seen[0].cure, None);
+        assert_eq!(seen[0].remedy, None);
         assert_eq!(seen[1].facts, HazardFacts::SelfConnected { time_wait: false });
-        assert_eq!(seen[1].cure.as_deref(), Some("sysctl -w net.ipv4.ip_local_reserved_ports=40000"));
+        assert_eq!(seen[1].remedy.as_deref(), Some("sysctl -w net.ipv4.ip_local_reserved_ports=40000"));
     }
 
     #[test]

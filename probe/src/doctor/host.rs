@@ -89,7 +89,7 @@ const CAPABILITIES: [Asked; 6] = [
     },
     Asked {
         capability: Capability::NET_ADMIN,
-        costs: "the emulated link and the sysctls of run; the cures below",
+        costs: "the emulated link and the sysctls of run; the remedies below",
         without: Without::Nothing,
     },
     Asked {
@@ -158,7 +158,7 @@ fn lockdown() -> Facility {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match securityfs() {
             Some(true) | None => subject.ok("this kernel has none"),
             Some(false) => Facility {
-                cure: Some("mount -t securityfs nodev /sys/kernel/security".to_owned()),
+                remedy: Some("mount -t securityfs nodev /sys/kernel/security".to_owned()),
                 ..subject.unknown("securityfs is not mounted")
             },
         },

@@ -29,9 +29,9 @@ pub async fn facilities(options: &LiveOptions, host: &Host) -> (Vec<Facility>, O
         }
         let subject = backend_subject(backend);
         match attach(LiveOptions { backend: Some(backend), ..options.clone() }, host).await {
-            Ok(Attached { time, off }) => {
+            Ok(Attached { time, unavailable }) => {
                 attached.push(backend);
-                facilities.push(subject.ok(observed(time, &off)));
+                facilities.push(subject.ok(observed(time, &unavailable)));
             }
             Err(error) => {
                 facilities.push(refusal(subject, &error));
@@ -133,7 +133,7 @@ impl Tracefs {
         match self {
             Self::At(mount) => subject.ok(format!("at {mount}")),
             Self::Closed(mount) => Facility {
-                cure: Some("run as root".to_owned()),
+                remedy: Some("run as root".to_owned()),
                 ..subject.unknown(format!("{mount} may not be read"))
             },
             Self::NotMounted => subject.lacking("not mounted", "mount -t tracefs nodev /sys/kernel/tracing"),
@@ -172,7 +172,7 @@ fn backend_subject(backend: Backend) -> Subject {
 /// What attaching gave.
 struct Attached {
     time: Duration,
-    off: Vec<String>,
+    unavailable: Vec<String>,
 }
 
 /// Attaches, and detaches again.
@@ -181,16 +181,16 @@ async fn attach(options: LiveOptions, host: &Host) -> Result<Attached, LiveError
     let mut events = Vec::new();
     // The first batch is there already.
     let _ = live.batch(&mut events).await;
-    let off = events.into_iter().find_map(|event| match event {
-        Event::Ready { off, .. } => Some(off),
+    let unavailable = events.into_iter().find_map(|event| match event {
+        Event::Ready { unavailable, .. } => Some(unavailable),
         _ => None,
     });
-    Ok(Attached { time: live.attach_time(), off: off.unwrap_or_default() })
+    Ok(Attached { time: live.attach_time(), unavailable: unavailable.unwrap_or_default() })
 }
 
-fn observed(time: Duration, off: &[String]) -> String {
+fn observed(time: Duration, unavailable: &[String]) -> String {
     let took = format!("attached in {} ms", time.as_millis().max(1));
-    [took].into_iter().chain(off.iter().cloned()).collect::<Vec<_>>().join("; ")
+    [took].into_iter().chain(unavailable.iter().cloned()).collect::<Vec<_>>().join("; ")
 }
 
 fn refusal(subject: Subject, error: &LiveError) -> Facility {
@@ -224,7 +224,7 @@ fn parts(attached: &[Backend]) -> [Facility; 2] {
     ]
 }
 
-/// Why nothing attached, in one line with its cure.
+/// Why nothing attached, in one line with its remedy.
 fn because(refused: &[LiveError]) -> String {
     let privilege = refused.iter().find(|error| matches!(error, LiveError::NoPrivilege));
     match (privilege, refused) {

@@ -53,9 +53,9 @@ impl Subject {
         self.found(FacilityStatus::Ok, observed.into(), None)
     }
 
-    /// It does not work, for this reason, and that would cure it.
-    fn lacking(self, observed: impl Into<String>, cure: impl Into<String>) -> Facility {
-        self.found(FacilityStatus::Lacking, observed.into(), Some(cure.into()))
+    /// It does not work, for this reason, and that would remedy it.
+    fn lacking(self, observed: impl Into<String>, remedy: impl Into<String>) -> Facility {
+        self.found(FacilityStatus::Lacking, observed.into(), Some(remedy.into()))
     }
 
     /// It does not work, and the reason says what there is to say.
@@ -68,14 +68,14 @@ impl Subject {
         self.found(FacilityStatus::Unknown, observed.into(), None)
     }
 
-    fn found(self, status: FacilityStatus, observed: String, cure: Option<String>) -> Facility {
+    fn found(self, status: FacilityStatus, observed: String, remedy: Option<String>) -> Facility {
         Facility {
             group: self.group,
             name: self.name.to_owned(),
             status,
             observed,
             costs: self.costs.to_owned(),
-            cure,
+            remedy,
         }
     }
 }

@@ -24,7 +24,7 @@ const SETTINGS: [Setting; 11] = [
     setting("net.ipv4.ip_local_port_range", "the ports that connect, and bind to port 0, choose from"),
     setting(
         "net.ipv4.ip_local_reserved_ports",
-        "those of them that neither chooses: the cure for self-connects by accident",
+        "those of them that neither chooses: the remedy for self-connects by accident",
     ),
     setting(
         "net.ipv4.ip_unprivileged_port_start",

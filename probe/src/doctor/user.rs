@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::Subject;
 use crate::{
-    model::{Facility, FacilityGroup, FacilityStatus, Listed, Protocol},
+    model::{DiagEntry, Facility, FacilityGroup, FacilityStatus, Protocol},
     net::{
         Namespace, Tcp,
         cgroup::Cgroups,
@@ -26,7 +26,7 @@ const fn subject(name: &'static str, costs: &'static str) -> Subject {
 }
 
 /// Everything of the user side, and the sockets that were seen by the way.
-pub fn facilities(namespaces: &Namespaces) -> (Vec<Facility>, Vec<Listed>) {
+pub fn facilities(namespaces: &Namespaces) -> (Vec<Facility>, Vec<DiagEntry>) {
     // Before the sockets that are opened to see.
     let snapshot = snapshot::take();
     let [private, tun] = private();
@@ -126,10 +126,14 @@ fn existing(snapshot: &Snapshot) -> Facility {
         "what a trace knows of sockets older than itself, and who holds a port that bind cannot have",
     );
     let seen = counted(snapshot.sockets.len());
-    if snapshot.off.is_empty() {
+    if snapshot.unavailable.is_empty() {
         subject.ok(format!("{seen} in all of them, their owners looked for in all of /proc"))
     } else {
-        subject.found(FacilityStatus::Lacking, format!("{seen}; not seen: {}", snapshot.off.join("; ")), None)
+        subject.found(
+            FacilityStatus::Lacking,
+            format!("{seen}; not seen: {}", snapshot.unavailable.join("; ")),
+            None,
+        )
     }
 }
 

@@ -82,14 +82,14 @@ impl BehaviourStatus {
 /// What was seen, or is to be seen: the path of each socket by its label, and facts by their names (what calls
 /// returned, what was read, counted, or carried by the wire).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct Observation {
     /// The states of each socket, the first one left included.
     pub paths: Vec<(String, Vec<State>)>,
     /// Whatever else there is.
     pub facts: Vec<(String, String)>,
 }
 
-impl fmt::Display for Sight {
+impl fmt::Display for Observation {
     /// `client: CLOSE → SYN_SENT → CLOSE; connect: ECONNREFUSED`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paths = self.paths.iter().map(|(label, path)| format!("{label}: {}", path_text(path)));
@@ -105,7 +105,7 @@ pub struct BehaviourResult {
     /// The slug, such as `open/simultaneous`.
     pub id: String,
     /// One sentence.
-    pub says: String,
+    pub description: String,
     /// The part of the catalogue.
     pub group: BehaviourGroup,
     /// What it asks of the host, such as `wire` or `net.ipv4.tcp_fastopen`.
@@ -113,9 +113,9 @@ pub struct BehaviourResult {
     /// How it came out.
     pub status: BehaviourStatus,
     /// What the reference says, or the variant that came.
-    pub expected: Sight,
+    pub expected: Observation,
     /// What came.
-    pub observed: Sight,
+    pub observed: Observation,
     /// The variant that came in place of what the reference says: its cause.
     pub variant: Option<String>,
     /// Why it is unsupported or failed.

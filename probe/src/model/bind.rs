@@ -1,6 +1,6 @@
 //! Calls of bind(2) that failed.
 
-use super::{Cgroup, Endpoint, Errno, Family, Listed, Mono, Protocol, State, Task};
+use super::{Cgroup, DiagEntry, Endpoint, Errno, Family, Mono, Protocol, State, Task};
 
 /// A bind(2) on a TCP socket that the kernel refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct BindFailure {
     pub errno: Errno,
     /// For EADDRINUSE: the sockets of that namespace that have the port, at that moment or right after, as
     /// [`sift_holders`](Self::sift_holders) leaves them.
-    pub holders: Vec<Listed>,
+    pub holders: Vec<DiagEntry>,
 }
 
 impl BindFailure {
@@ -43,7 +43,7 @@ impl BindFailure {
 }
 
 /// The less, the more it says of why the port cannot be had.
-fn rank(row: &Listed) -> u8 {
+fn rank(row: &DiagEntry) -> u8 {
     match row.state {
         State::Listen => 0,
         _ if row.is_self_connected() => 1,
@@ -62,7 +62,7 @@ mod tests {
     fn the_plainest_of_very_many_holders_are_kept() {
         let most = BindFailure::MOST_HOLDERS as u64;
         let connection = |cookie| listed(cookie, State::Established, "127.0.0.1:80", "127.0.0.1:5000");
-        let mut holders: Vec<Listed> = (0..2 * most).map(connection).collect();
+        let mut holders: Vec<DiagEntry> = (0..2 * most).map(connection).collect();
         holders.push(listed(7, State::Listen, "127.0.0.2:80", "0.0.0.0:0"));
         holders.push(listed(8, State::Listen, "0.0.0.0:80", "0.0.0.0:0"));
         let mut failure = BindFailure {

@@ -24,7 +24,7 @@ pub enum Verdict {
     Passed,
     /// At least one check failed.
     Failed,
-    /// This host cannot run it; the text says why and what would cure it.
+    /// This host cannot run it; the text says why and what would remedy it.
     Unsupported(String),
     /// It was stopped before its end.
     Interrupted,

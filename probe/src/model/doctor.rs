@@ -9,7 +9,7 @@ pub struct Diagnosis {
     pub facilities: Vec<Facility>,
     /// What may go wrong, by network namespace, in the order of the ports.
     pub hazards: Vec<Hazard>,
-    /// Why nothing can be traced here, and what cures that; `None` where it can.
+    /// Why nothing can be traced here, and what remedies that; `None` where it can.
     pub refusal: Option<String>,
 }
 
@@ -80,7 +80,7 @@ pub struct Facility {
     /// decides.
     pub costs: String,
     /// What would put it in place.
-    pub cure: Option<String>,
+    pub remedy: Option<String>,
 }
 
 /// Something that is likely to go wrong on this host.
@@ -94,9 +94,9 @@ pub struct Hazard {
     pub local: Endpoint,
     /// Whose it is.
     pub owner: Owner,
-    /// The command line, or the sentence, that cures it. Hazards of one namespace that one command
-    /// cures have the same.
-    pub cure: Option<String>,
+    /// The command line, or the sentence, that remedies it. Hazards of one namespace that one command
+    /// remedies have the same.
+    pub remedy: Option<String>,
 }
 
 /// The kinds of hazards.
@@ -203,7 +203,7 @@ impl Hazard {
 
     /// What can happen, in one sentence.
     #[must_use]
-    pub fn explain(&self) -> String {
+    pub fn message(&self) -> String {
         match &self.facts {
             HazardFacts::EphemeralListener { range, reach } => {
                 let port = self.local.port_or_zero();

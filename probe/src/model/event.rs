@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Backend, BehaviourResult, BindFailure, Cgroup, Check, Connection, Filter, Finding, Host, Listed, Mono,
-    Phase, Remains, Report, Reset, SocketId, SocketRow, Summary, Transition,
+    Backend, BehaviourResult, BindFailure, Cgroup, Check, Connection, DiagEntry, Filter, Finding, Host, Mono,
+    Phase, Report, Reset, SocketId, SocketRow, Summary, TimeWaitEntry, Transition,
 };
 
 /// An item of the stream, in the order in which it happened. Sources yield the first kinds; the
@@ -18,7 +18,7 @@ pub enum Event {
         /// Where the reports come from.
         backend: Backend,
         /// What this host cannot give, in plain words.
-        off: Vec<String>,
+        unavailable: Vec<String>,
         /// How many sockets were there already; `None` where nobody looked.
         existing: Option<u64>,
     },
@@ -29,7 +29,7 @@ pub enum Event {
         /// When sock_diag had listed them.
         at: Mono,
         /// The sockets of every namespace that could be reached.
-        sockets: Vec<Listed>,
+        sockets: Vec<DiagEntry>,
     },
     /// The path of a cgroup, before the first event that names its id. Renderers never see it.
     Cgroup(Cgroup),
@@ -42,7 +42,7 @@ pub enum Event {
     /// An RST that was sent.
     Reset(Reset),
     /// What stayed of a connection after CLOSE.
-    Remains(Remains),
+    TimeWaitEntry(TimeWaitEntry),
     /// So late is it now, said by the live session where nothing else happens. Renderers never see it.
     Tick(Mono),
     /// A transition, made from a report.
@@ -56,7 +56,7 @@ pub enum Event {
         /// How many.
         count: u64,
         /// Where.
-        place: String,
+        stage: String,
     },
     /// A scenario begins or ends.
     Scenario {

@@ -88,9 +88,9 @@ pub struct Finding {
     /// Whose socket it is.
     pub owner: Arc<Owner>,
     /// What happened, in one sentence.
-    pub explain: String,
-    /// What cures it, in one sentence, where it wants curing.
-    pub cure: Option<String>,
+    pub message: String,
+    /// What remedies it, in one sentence, where it wants curing.
+    pub remedy: Option<String>,
     /// The transitions that show it, by `seq`.
     pub evidence: Vec<u64>,
 }

@@ -192,7 +192,7 @@ pub enum Origin {
 pub enum Fate {
     /// On its way.
     Travelling,
-    /// Kept back by a rule until that is lifted.
+    /// ProfileEntry back by a rule until that is lifted.
     Held,
     /// The wire lost it.
     Dropped,

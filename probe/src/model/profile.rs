@@ -1,6 +1,6 @@
 //! What is kept of an audit, to be held against another kernel's.
 
-use super::{Backend, BehaviourResult, BehaviourStatus, Sight};
+use super::{Backend, BehaviourResult, BehaviourStatus, Observation};
 
 /// What is known of a kernel, beside its behaviour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,16 +24,16 @@ pub struct Profile {
     /// Which kernel.
     pub facts: KernelFacts,
     /// What it does, ordered by id.
-    pub behaviours: Vec<Kept>,
+    pub behaviours: Vec<ProfileEntry>,
 }
 
 /// What is kept of one behaviour: nothing that the next audit of the same kernel would have otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct ProfileEntry {
     /// As in [`BehaviourResult`].
     pub id: String,
     /// As in [`BehaviourResult`].
-    pub says: String,
+    pub description: String,
     /// As in [`BehaviourResult`].
     pub status: BehaviourStatus,
     /// As in [`BehaviourResult`].
@@ -43,20 +43,20 @@ pub struct Kept {
     /// As in [`BehaviourResult`].
     pub reference: String,
     /// What was observed, the paths ordered by label; nothing where the audit did not get to its end.
-    pub observed: Sight,
+    pub observed: Observation,
 }
 
 impl Profile {
     /// What is kept of these results.
     #[must_use]
     pub fn new(facts: KernelFacts, results: &[BehaviourResult]) -> Self {
-        let mut behaviours: Vec<Kept> = results.iter().map(Kept::from).collect();
+        let mut behaviours: Vec<ProfileEntry> = results.iter().map(ProfileEntry::from).collect();
         behaviours.sort_by(|one, other| one.id.cmp(&other.id));
         Self { facts, behaviours }
     }
 }
 
-impl Kept {
+impl ProfileEntry {
     /// Whether the audit got to its end.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -64,16 +64,16 @@ impl Kept {
     }
 }
 
-impl From<&BehaviourResult> for Kept {
+impl From<&BehaviourResult> for ProfileEntry {
     fn from(result: &BehaviourResult) -> Self {
         let mut kept = Self {
             id: result.id.clone(),
-            says: result.says.clone(),
+            description: result.description.clone(),
             status: result.status,
             variant: result.variant.clone(),
             reason: result.reason.clone(),
             reference: result.reference.clone(),
-            observed: Sight::default(),
+            observed: Observation::default(),
         };
         // How far an audit came that did not get to its end says nothing of the kernel.
         if kept.is_whole() {
@@ -132,9 +132,9 @@ pub enum Difference {
         /// Its slug.
         id: String,
         /// What the first profile has of it; `None` where it has nothing.
-        a: Option<Box<Kept>>,
+        a: Option<Box<ProfileEntry>>,
         /// What the second one has.
-        b: Option<Box<Kept>>,
+        b: Option<Box<ProfileEntry>>,
         /// What explains it, as far as is known.
         why: Vec<String>,
     },

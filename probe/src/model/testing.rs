@@ -1,4 +1,4 @@
-//! Pieces of the model that tests everywhere are made of.
+//! BlockWriter of the model that tests everywhere are made of.
 
 mod audit;
 
@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 pub use self::audit::{kernel_facts, profiles, results, sight};
 use super::{
-    Cgroup, Clock, Endpoint, Endpoints, Family, Host, Known, Listed, Name, Owner, Protocol, State, Task,
+    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Family, Host, Known, Name, Owner, Protocol, State, Task,
 };
 
 /// An ordinary host.
@@ -42,8 +42,8 @@ pub fn ends(local: &str, remote: &str) -> Endpoints {
 }
 
 /// A row of sock_diag's list in namespace 1; nobody holds a descriptor.
-pub fn listed(cookie: u64, state: State, local: &str, remote: &str) -> Listed {
-    Listed {
+pub fn listed(cookie: u64, state: State, local: &str, remote: &str) -> DiagEntry {
+    DiagEntry {
         cookie,
         netns: 1,
         protocol: Protocol::Tcp,
@@ -55,7 +55,7 @@ pub fn listed(cookie: u64, state: State, local: &str, remote: &str) -> Listed {
     }
 }
 
-impl Listed {
+impl DiagEntry {
     /// This process holds a descriptor of it, by /proc.
     pub fn held_by(self, pid: u32, comm: &str) -> Self {
         Self { owner: Arc::new(owner(pid, comm, Known::Seen)), ..self }

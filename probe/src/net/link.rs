@@ -30,7 +30,7 @@ const GIVING: &str = "giving an address to";
 
 /// A change to a device that the kernel refused.
 #[derive(Debug, thiserror::Error)]
-#[error("{action} device {device}: {cause}{}", cure(cause))]
+#[error("{action} device {device}: {cause}{}", remedy(cause))]
 pub struct LinkError {
     /// What was to be done.
     action: &'static str,
@@ -154,7 +154,7 @@ fn is_local_route(message: &RouteNetlinkMessage, address: IpAddr) -> bool {
 }
 
 /// What would make the kernel agree, to be read after its answer.
-fn cure(cause: &io::Error) -> &'static str {
+fn remedy(cause: &io::Error) -> &'static str {
     match cause.raw_os_error() {
         Some(libc::EPERM) => "; this needs CAP_NET_ADMIN in its network namespace",
         Some(libc::EACCES) => "; IPv6 is turned off here: set sysctl net.ipv6.conf.all.disable_ipv6 to 0",

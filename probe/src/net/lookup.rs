@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Namespace, cgroup::Cgroups, namespaces::Namespaces, owners::Owners, sock_diag::SockDiag};
-use crate::model::{Endpoints, Family, Listed, State};
+use crate::model::{DiagEntry, Endpoints, Family, State};
 
 /// How many namespaces are kept ready for the next question.
 const MOST_OPEN: usize = 64;
@@ -29,7 +29,7 @@ pub struct Lookup {
     home: Option<u32>,
     open: HashMap<u32, Open>,
     /// The last question for holders, and its answer.
-    last: Option<(u32, u16, Vec<Listed>)>,
+    last: Option<(u32, u16, Vec<DiagEntry>)>,
     /// How much of [`BURST`] has gone, and when it was seen to.
     spent: Duration,
     settled: Instant,
@@ -56,7 +56,7 @@ impl Lookup {
     /// It takes the kernel's walk over its tables, and a look into the descriptors of the processes that are
     /// in the cgroups of the sockets: some milliseconds. Where no process there has them, all are looked at.
     /// Whoever asks the same over and over gets the last answer.
-    pub fn holders(&mut self, netns: u32, port: u16) -> Vec<Listed> {
+    pub fn holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
         let begin = Instant::now();
         self.spent = self.spent.saturating_sub((begin - self.settled) / SHARE);
         self.settled = begin;
@@ -71,7 +71,7 @@ impl Lookup {
         holders
     }
 
-    fn find_holders(&mut self, netns: u32, port: u16) -> Vec<Listed> {
+    fn find_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
         let Some(sockets) = self.ask(netns, |diag| diag.with_local_port(port).ok()) else {
             return Vec::new();
         };

@@ -13,7 +13,7 @@ use super::ready::wait_ready;
 
 /// Room for the biggest piece of a dump. The kernel makes its pieces as large as the receiver's buffer has
 /// been, up to this (`netlink_dump`), so it also decides how many system calls a dump takes.
-const PIECE: usize = 32 * 1024;
+const BLOCK_SIZE: usize = 32 * 1024;
 
 /// Asks the kernel to do something and waits until it has.
 ///
@@ -42,7 +42,7 @@ impl Channel {
     /// # Errors
     /// What the socket returned.
     pub(super) fn open(protocol: isize) -> io::Result<Self> {
-        Ok(Self { socket: Socket::new(protocol)?, sequence: 0, buffer: Vec::with_capacity(PIECE) })
+        Ok(Self { socket: Socket::new(protocol)?, sequence: 0, buffer: Vec::with_capacity(BLOCK_SIZE) })
     }
 
     /// Asks for everything of a kind.
@@ -135,7 +135,7 @@ impl Watch {
         deadline: Instant,
         mut awaited: impl FnMut(&M) -> bool,
     ) -> io::Result<()> {
-        let mut buffer = Vec::with_capacity(PIECE);
+        let mut buffer = Vec::with_capacity(BLOCK_SIZE);
         while wait_ready(self.0.as_fd(), PollFlags::POLLIN, deadline)? {
             let mut heard = false;
             receive(&self.0, &mut buffer, |message: NetlinkMessage<M>| {

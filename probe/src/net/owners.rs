@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{cgroup::Cgroups, process, sock_diag::DiagSocket};
-use crate::model::{Known, Listed, Owner};
+use crate::model::{DiagEntry, Known, Owner};
 
 /// The owners of sockets, by the sockets' inode numbers, which are the host's: no two namespaces share one.
 ///
@@ -51,7 +51,7 @@ impl Owners {
     }
 
     /// The socket as the model has it.
-    pub(super) fn list(&self, netns: u32, socket: &DiagSocket) -> Listed {
+    pub(super) fn list(&self, netns: u32, socket: &DiagSocket) -> DiagEntry {
         socket.listed(netns, self.of_inode(socket.inode))
     }
 

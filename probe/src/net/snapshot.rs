@@ -10,7 +10,7 @@ use super::{
     owners::Owners,
     sock_diag::{DiagSocket, SockDiag, SockDiagError},
 };
-use crate::model::{Listed, Mono, Owner, Protocol};
+use crate::model::{DiagEntry, Mono, Owner, Protocol};
 
 /// The inode number of the initial pid namespace (`PROC_PID_INIT_INO`).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -28,9 +28,9 @@ pub struct Snapshot {
     ///
     /// The pids of the owners are those of this process's /proc. The kernel's reports give those of the initial
     /// pid namespace, which are others where this process runs in a pid namespace of its own; then `off` says so.
-    pub sockets: Vec<Listed>,
+    pub sockets: Vec<DiagEntry>,
     /// What could not be seen, in plain words.
-    pub off: Vec<String>,
+    pub unavailable: Vec<String>,
 }
 
 /// Lists all sockets of all reachable namespaces, with their owners and these owners' cgroups.
@@ -50,13 +50,13 @@ pub fn take() -> Snapshot {
     for (row, inode) in sockets.iter_mut().zip(inodes) {
         row.owner = owners.of_inode(inode);
     }
-    Snapshot { at, sockets, off: off.told(namespaces.hidden(), owners.hidden) }
+    Snapshot { at, sockets, unavailable: off.told(namespaces.hidden(), owners.hidden) }
 }
 
 /// Sockets whose owners are not known yet.
 #[derive(Default)]
 struct Found {
-    sockets: Vec<Listed>,
+    sockets: Vec<DiagEntry>,
     /// The inode number of each.
     inodes: Vec<Option<u32>>,
 }

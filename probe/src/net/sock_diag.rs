@@ -9,7 +9,7 @@ use super::{
     inet_diag::{Answer, Request},
     netlink::Channel,
 };
-use crate::model::{Endpoints, Family, Listed, Owner, Protocol, State};
+use crate::model::{DiagEntry, Endpoints, Family, Owner, Protocol, State};
 
 /// The kernel does not list its sockets.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +55,8 @@ pub struct DiagSocket {
 
 impl DiagSocket {
     /// The socket as the model has it.
-    pub(super) fn listed(&self, netns: u32, owner: Arc<Owner>) -> Listed {
-        Listed {
+    pub(super) fn listed(&self, netns: u32, owner: Arc<Owner>) -> DiagEntry {
+        DiagEntry {
             cookie: self.cookie,
             netns,
             protocol: self.protocol,

@@ -49,7 +49,7 @@ pub const TCP_TW_REUSE: Sysctl<u16> = Sysctl::named("tcp_tw_reuse");
 #[derive(Debug, thiserror::Error)]
 pub enum SysctlError {
     /// The file under /proc/sys could not be used.
-    #[error("{action} sysctl net.ipv4.{name}: {cause}{}", cure(cause))]
+    #[error("{action} sysctl net.ipv4.{name}: {cause}{}", remedy(cause))]
     Access {
         /// `reading` or `setting`.
         action: &'static str,
@@ -72,12 +72,12 @@ impl SysctlError {
     /// Whether this process may not, which is the host's affair; anything else is a mistake of the caller's.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Access { cause, .. } if !cure(cause).is_empty())
+        matches!(self, Self::Access { cause, .. } if !remedy(cause).is_empty())
     }
 }
 
 /// What would make the file system agree, to be read after its answer.
-fn cure(cause: &io::Error) -> &'static str {
+fn remedy(cause: &io::Error) -> &'static str {
     match cause.raw_os_error() {
         Some(libc::EROFS) => {
             "; containers mount /proc/sys read-only: start this one with --privileged, or remount it writable"
@@ -292,9 +292,9 @@ mod tests {
             name: "ip_local_port_range",
             cause: io::Error::from_raw_os_error(errno),
         };
-        for (errno, cure) in [(libc::EROFS, "read-only"), (libc::EACCES, "CAP_NET_ADMIN")] {
+        for (errno, remedy) in [(libc::EROFS, "read-only"), (libc::EACCES, "CAP_NET_ADMIN")] {
             let error = setting(errno);
-            assert!(error.is_refusal() && error.to_string().contains(cure), "{error}");
+            assert!(error.is_refusal() && error.to_string().contains(remedy), "{error}");
         }
         assert!(!setting(libc::EINVAL).is_refusal());
     }

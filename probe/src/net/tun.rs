@@ -35,7 +35,7 @@ pub enum TunError {
         cause: io::Error,
     },
     /// TUNSETIFF failed.
-    #[error("making a TUN device: {cause}{}", cure(cause))]
+    #[error("making a TUN device: {cause}{}", remedy(cause))]
     Refused {
         /// What ioctl(2) returned.
         cause: io::Error,
@@ -118,7 +118,7 @@ impl AsFd for Tun {
 }
 
 /// What would make the driver agree, to be read after its answer.
-fn cure(cause: &io::Error) -> &'static str {
+fn remedy(cause: &io::Error) -> &'static str {
     match cause.raw_os_error() {
         Some(libc::EPERM) => "; this needs CAP_NET_ADMIN in the network namespace",
         Some(libc::ENOTTY) => {

@@ -28,7 +28,7 @@ use crate::model::{
 pub fn event() -> BoxedStrategy<Event> {
     prop_oneof![
         1 => (host(), word::<Backend>(), collection::vec(any::<String>(), 0..3), any::<Option<u64>>())
-            .prop_map(|(host, backend, off, existing)| Event::Ready { host, backend, off, existing }),
+            .prop_map(|(host, backend, unavailable, existing)| Event::Ready { host, backend, unavailable, existing }),
         8 => kernel::event(),
         1 => any::<u64>().prop_map(|now| Event::Tick(Mono(now))),
         4 => said::event(),

@@ -20,7 +20,7 @@ mod writer;
 use std::time::Duration;
 
 pub use output::{Lines, Object};
-pub use reader::{Entry, Place, ReadError, Reader};
+pub use reader::{Entry, Position, ReadError, Reader};
 pub use schema::schema;
 pub use writer::Writer;
 

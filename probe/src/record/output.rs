@@ -11,8 +11,8 @@
 mod behaviour;
 mod close;
 mod doctor;
+mod fast_json;
 mod finding;
-mod frequent;
 mod life;
 mod parts;
 mod run;
@@ -29,8 +29,8 @@ use self::{
     behaviour::{BehaviourObject, DifferenceObject},
     close::{ResetObject, TimeWaitObject},
     doctor::{FacilityObject, HazardObject},
+    fast_json::FastJson,
     finding::FindingObject,
-    frequent::Frequent,
     life::{ConnectionObject, TransitionObject},
     run::{EndObject, LostObject, NoteObject, ReadyObject},
     scenario::{CheckObject, LabelsObject, ScenarioObject, SocketsObject},
@@ -73,15 +73,15 @@ impl<'a> Object<'a> {
     pub fn of(event: &'a Event, clock: Option<Clock>) -> Option<Self> {
         let calendar = Calendar(clock);
         Some(Self(match event {
-            Event::Ready { host, backend, off, existing } => {
-                Kind::Ready(ReadyObject::of(host, *backend, off, *existing))
+            Event::Ready { host, backend, unavailable, existing } => {
+                Kind::Ready(ReadyObject::of(host, *backend, unavailable, *existing))
             }
             Event::Transition(transition) => Kind::Transition(TransitionObject::of(transition, calendar)),
             Event::Reset(reset) => Kind::Reset(ResetObject::of(reset, calendar)),
             Event::Connection(connection) => Kind::Connection(ConnectionObject::of(connection, calendar)),
-            Event::Remains(remains) => Kind::TimeWait(TimeWaitObject::of(remains, calendar)),
+            Event::TimeWaitEntry(remains) => Kind::TimeWait(TimeWaitObject::of(remains, calendar)),
             Event::Finding(finding) => Kind::Finding(FindingObject::of(finding, calendar)),
-            Event::Lost { count, place } => Kind::Lost(LostObject::of(*count, place)),
+            Event::Lost { count, stage } => Kind::Lost(LostObject::of(*count, stage)),
             Event::Scenario { name, phase } => Kind::Scenario(ScenarioObject::of(name, phase)),
             Event::Check(check) => Kind::Check(CheckObject::of(check)),
             Event::Behaviour(result) => Kind::Behaviour(result.as_ref().into()),
@@ -120,7 +120,7 @@ impl<'a> Object<'a> {
 
 /// Writes the lines of a stream.
 #[derive(Debug, Default)]
-pub struct Lines(Frequent);
+pub struct Lines(FastJson);
 
 impl Lines {
     /// Appends the line that shows this event; `false` where there is none, as with [`Object::of`].

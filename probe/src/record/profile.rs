@@ -14,7 +14,7 @@ use thiserror::Error;
 pub use self::compare::compare;
 use self::pairs::{Pairs, Path};
 use super::word::Word;
-use crate::model::{Backend, BehaviourStatus, Kept, KernelFacts, Profile, Sight};
+use crate::model::{Backend, BehaviourStatus, KernelFacts, Observation, Profile, ProfileEntry};
 
 /// The format's name: what tells a profile from any other file.
 const FORMAT: &str = "probe-profile";
@@ -72,7 +72,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Entry {
     id: String,
-    name: String,
+    description: String,
     status: Word<BehaviourStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     variant: Option<String>,
@@ -145,17 +145,17 @@ impl File {
                 config: self.config.map(|config| config.0),
                 sysctls: self.sysctls.0,
             },
-            behaviours: self.behaviours.into_iter().map(Kept::from).collect(),
+            behaviours: self.behaviours.into_iter().map(ProfileEntry::from).collect(),
         }
     }
 }
 
-impl From<Kept> for Entry {
-    fn from(kept: Kept) -> Self {
+impl From<ProfileEntry> for Entry {
+    fn from(kept: ProfileEntry) -> Self {
         let paths = kept.observed.paths.into_iter().map(|(label, path)| (label, Path(path)));
         Self {
             id: kept.id,
-            name: kept.says,
+            description: kept.description,
             status: Word(kept.status),
             variant: kept.variant,
             reason: kept.reason,
@@ -166,17 +166,17 @@ impl From<Kept> for Entry {
     }
 }
 
-impl From<Entry> for Kept {
+impl From<Entry> for ProfileEntry {
     fn from(entry: Entry) -> Self {
         let paths = entry.paths.0.into_iter().map(|(label, path)| (label, path.0));
         Self {
             id: entry.id,
-            says: entry.name,
+            description: entry.description,
             status: entry.status.0,
             variant: entry.variant,
             reason: entry.reason,
             reference: entry.reference,
-            observed: Sight { paths: paths.collect(), facts: entry.facts.0 },
+            observed: Observation { paths: paths.collect(), facts: entry.facts.0 },
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use flate2::Crc;
 
-pub use self::error::{Place, ReadError};
+pub use self::error::{Position, ReadError};
 use super::{
     format::{FORMAT, FRAME, FRAME_HEADER, Header, LINES, LONGEST_FRAME, Layout, RECORD_HEADER, VERSION},
     raw::Line,
@@ -242,7 +242,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn cut(&self) -> ReadError {
-        let place = if self.is_lines { Place::Line(self.line) } else { Place::Byte(self.begin) };
+        let place = if self.is_lines { Position::Line(self.line) } else { Position::Byte(self.begin) };
         ReadError::Truncated { place }
     }
 
@@ -250,8 +250,8 @@ impl<R: BufRead> Reader<R> {
     fn corrupted(&self, at: usize, what: &str) -> ReadError {
         let before = if self.record.is_some() { FRAME_HEADER } else { 0 };
         let place = match self.is_lines {
-            true => Place::Column { line: self.line, column: at + 1 },
-            false => Place::Byte(self.begin + (before + at) as u64),
+            true => Position::Column { line: self.line, column: at + 1 },
+            false => Position::Byte(self.begin + (before + at) as u64),
         };
         ReadError::Corrupted { place, what: what.to_owned() }
     }

@@ -95,24 +95,24 @@ impl<T: Vocabulary> JsonSchema for Word<T> {
 
 /// The places where reports can go missing: the ring between kernel and reader, the reader, which could not
 /// make sense of one, and the kernel, which does not run a program that is running on that CPU already.
-pub const PLACES: [&str; 3] = ["ring", "reader", "kernel"];
+pub const STAGES: [&str; 3] = ["ring", "reader", "kernel"];
 
-/// One of [`PLACES`], in a recording.
-pub mod place {
+/// One of [`STAGES`], in a recording.
+pub mod stage {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use super::PLACES;
+    use super::STAGES;
 
-    pub fn serialize<S: Serializer>(place: &str, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(place)
+    pub fn serialize<S: Serializer>(stage: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(stage)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-        let place = String::deserialize(deserializer)?;
-        if PLACES.contains(&place.as_str()) {
-            Ok(place)
+        let stage = String::deserialize(deserializer)?;
+        if STAGES.contains(&stage.as_str()) {
+            Ok(stage)
         } else {
-            Err(D::Error::custom(format_args!("there is no place `{place}` where reports are lost")))
+            Err(D::Error::custom(format_args!("there is no stage `{stage}` where reports are lost")))
         }
     }
 }

@@ -112,19 +112,20 @@ mod tests {
     use super::*;
     use crate::{
         model::{
-            Cgroup, End, Endpoint, Endpoints, Family, Known, Listed, Mono, Name, Owner, Protocol, State, Task,
+            Cgroup, DiagEntry, End, Endpoint, Endpoints, Family, Known, Mono, Name, Owner, Protocol, State,
+            Task,
         },
         record::{Entry, Reader, reader::LONGEST},
     };
 
     /// A socket whose owner has the longest names that there are, of the characters that JSON has most trouble
     /// with.
-    fn listed(cookie: u64) -> Listed {
+    fn listed(cookie: u64) -> DiagEntry {
         let end = Endpoint::new("2001:db8:1111:2222:3333:4444:5555:6666".parse().expect("an address"), 65535);
         let name = |length| Name::from_bytes(&vec![0x1b; length]);
         let task = Task { pid: u32::MAX, uid: u32::MAX, comm: name(15) };
         let path = Cgroup { id: u64::MAX, path: Some(name(4095)) };
-        Listed {
+        DiagEntry {
             cookie: u64::MAX - cookie,
             netns: u32::MAX,
             protocol: Protocol::Mptcp,

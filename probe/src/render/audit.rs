@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     Render,
-    sight::{ABSENT, Gap, Run, gaps},
+    observation::{ABSENT, Gap, Run, gaps},
     style::{Style, Tone},
     table::{
         grid::{Grid, paragraph},
@@ -82,7 +82,7 @@ impl AuditTable {
                 (tone, mark.to_owned()),
                 (Tone::Plain, format!("{:widest$}", result.id)),
                 (status_tone, format!("{:11}", result.status.name())),
-                (Tone::Plain, result.says.clone()),
+                (Tone::Plain, result.description.clone()),
             ]);
             let details = details(result);
             if !details.is_empty() {
@@ -137,15 +137,15 @@ impl AuditTable {
 impl Render for AuditTable {
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
         match event {
-            Event::Ready { host, backend, off, .. } => {
+            Event::Ready { host, backend, unavailable, .. } => {
                 super::table::greet(host, *backend, self.style, out)?;
-                off.iter().try_for_each(|lack| {
+                unavailable.iter().try_for_each(|lack| {
                     paragraph(self.style, Tone::Remarkable, &format!("– {lack}")).write(out)
                 })
             }
             Event::Behaviour(result) => self.result(result, out),
-            Event::Lost { count, place } => {
-                paragraph(self.style, Tone::Bad, &words::lost(*count, place)).write(out)
+            Event::Lost { count, stage } => {
+                paragraph(self.style, Tone::Bad, &words::lost(*count, stage)).write(out)
             }
             Event::End(end) => self.end(end, out),
             _ => Ok(()),

@@ -15,7 +15,7 @@ pub struct Listed {
     /// The slug.
     pub id: &'static str,
     /// What happens, in one sentence.
-    pub says: &'static str,
+    pub description: &'static str,
     /// The part of the catalogue.
     pub group: BehaviourGroup,
     /// What it asks of the host.
@@ -34,10 +34,10 @@ pub fn list(behaviours: &[Listed], style: Style, out: &mut dyn Write) -> io::Res
         }
         heading(members[0].group, style, out)?;
         let mut grid = Grid::new(style).whole(&[0]);
-        for Listed { id, says, needs, .. } in members {
+        for Listed { id, description, needs, .. } in members {
             let text = match needs.is_empty() {
-                true => (*says).to_owned(),
-                false => format!("{says} (needs {})", needs.join(", ")),
+                true => (*description).to_owned(),
+                false => format!("{description} (needs {})", needs.join(", ")),
             };
             grid.row([(Tone::Plain, format!("{id:widest$}")), (Tone::Plain, text)]);
         }
@@ -51,9 +51,9 @@ mod tests {
     use super::*;
 
     fn shown(width: usize) -> String {
-        let listed = |id, says, group, needs: &[&str]| Listed {
+        let listed = |id, description, group, needs: &[&str]| Listed {
             id,
-            says,
+            description,
             group,
             needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         };

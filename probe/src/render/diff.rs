@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::{
     audit::{pair, write_details},
-    sight::gaps,
+    observation::gaps,
     style::{Style, Tone},
     table::{
         grid::{Grid, paragraph},
@@ -13,7 +13,7 @@ use super::{
     },
 };
 use crate::{
-    model::{Difference, Kept, Profile},
+    model::{Difference, Profile, ProfileEntry},
     record::Object,
 };
 
@@ -84,7 +84,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, a: &Kept, b: &Kept) {
+    fn count(&mut self, a: &ProfileEntry, b: &ProfileEntry) {
         match a.is_whole() && b.is_whole() {
             true => self.differing += 1,
             false => self.incomparable += 1,
@@ -129,12 +129,12 @@ fn facts(differences: &[Difference], style: Style, out: &mut dyn Write) -> io::R
 
 fn behaviour(
     id: &str,
-    [a, b]: [&Kept; 2],
+    [a, b]: [&ProfileEntry; 2],
     why: &[String],
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    paragraph(style, Tone::Heading, &format!("{id}: {}", a.says)).flush_left().write(out)?;
+    paragraph(style, Tone::Heading, &format!("{id}: {}", a.description)).flush_left().write(out)?;
     let mut details = Vec::new();
     if a.status != b.status || a.reason.is_some() || b.reason.is_some() {
         details.extend([("A", a), ("B", b)].map(|(side, kept)| (side, "", status(kept))));
@@ -146,7 +146,7 @@ fn behaviour(
     write_details(style, &details, out)
 }
 
-fn status(kept: &Kept) -> (Tone, String) {
+fn status(kept: &ProfileEntry) -> (Tone, String) {
     let (tone, _) = super::audit::mark(kept.status);
     let reason = kept.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     (tone, format!("{}{reason}", kept.status.name()))

@@ -78,7 +78,7 @@ fn mark(status: FacilityStatus) -> (Tone, String) {
     (tone, mark.to_owned())
 }
 
-/// What was tried: a line each; below those that do not work, what that costs and what cures it. Names
+/// What was tried: a line each; below those that do not work, what that costs and what remedies it. Names
 /// are `widest` wide, so that the groups line up.
 fn facilities(members: &[&Facility], widest: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut grid = Grid::new(style).whole(&[0, 1]);
@@ -95,8 +95,8 @@ fn facilities(members: &[&Facility], widest: usize, style: Style, out: &mut dyn 
             grid.row([(Tone::Plain, String::new()), (Tone::Faint, what), (Tone::Plain, text.to_owned())]);
         };
         more("costs", &facility.costs);
-        if let Some(cure) = &facility.cure {
-            more("cure", cure);
+        if let Some(remedy) = &facility.remedy {
+            more("remedy", remedy);
         }
     }
     grid.write(out)
@@ -121,7 +121,7 @@ fn settings(members: &[&Facility], style: Style, out: &mut dyn Write) -> io::Res
 
 const LISTENERS: &str = "Listeners in the ephemeral range. While such a server is down, a client on this host that \
                          keeps trying its port can be given the same port by the kernel and connect to itself, and \
-                         then the server cannot bind it. A port that the kernel chose for its server needs no cure.";
+                         then the server cannot bind it. A port that the kernel chose for its server needs no remedy.";
 
 fn hazards(hazards: &[Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
     if hazards.is_empty() {
@@ -146,7 +146,7 @@ fn hazards(hazards: &[Hazard], style: Style, out: &mut dyn Write) -> io::Result<
     Ok(())
 }
 
-/// The listeners of one network namespace, and the command that cures them all.
+/// The listeners of one network namespace, and the command that remedies them all.
 fn of_namespace(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut range = String::new();
     let mut grid = Grid::new(style).header(["port", "address", "owner", "given out by"]).right(&[0]);
@@ -164,7 +164,7 @@ fn of_namespace(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::R
     let place = members.first().map(|hazard| format!("network namespace {}{range}", hazard.netns));
     paragraph(style, Tone::Faint, &place.unwrap_or_default()).write(out)?;
     grid.write(out)?;
-    cures(members, style, out)
+    remedies(members, style, out)
 }
 
 /// Hazards that each are told in a sentence.
@@ -172,19 +172,19 @@ fn sentences(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Resu
     for hazard in members {
         let owner =
             if hazard.owner == Owner::UNKNOWN { String::new() } else { format!(", {}", hazard.owner) };
-        let text = format!("network namespace {}{owner}: {}", hazard.netns, hazard.explain());
+        let text = format!("network namespace {}{owner}: {}", hazard.netns, hazard.message());
         paragraph(style, Tone::Remarkable, &text).write(out)?;
     }
-    cures(members, style, out)
+    remedies(members, style, out)
 }
 
-/// What cures them, each once. A command is not folded, however wide: it is there to be copied.
-fn cures(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut told: Vec<&str> = members.iter().filter_map(|hazard| hazard.cure.as_deref()).collect();
+/// What remedies them, each once. A command is not folded, however wide: it is there to be copied.
+fn remedies(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut told: Vec<&str> = members.iter().filter_map(|hazard| hazard.remedy.as_deref()).collect();
     told.dedup();
     let is_command = members.iter().all(|hazard| hazard.kind() != HazardKind::EphemeralExhaustion);
-    for cure in told {
-        let text = format!("cure: {cure}");
+    for remedy in told {
+        let text = format!("remedy: {remedy}");
         let width = if is_command { style.width.max(INDENT + text.chars().count()) } else { style.width };
         paragraph(Style { width, ..style }, Tone::Good, &text).write(out)?;
     }
@@ -221,7 +221,7 @@ mod tests {
             status,
             observed: observed.to_owned(),
             costs: "cookies, exact owners of accepted sockets, trace --connections".to_owned(),
-            cure: (status == FacilityStatus::Lacking)
+            remedy: (status == FacilityStatus::Lacking)
                 .then(|| "mount -t tracefs nodev /sys/kernel/tracing".to_owned()),
         }
     }
@@ -233,7 +233,7 @@ mod tests {
             netns,
             local: local.parse::<SocketAddr>().expect("an address in a test").into(),
             owner: Owner { task: Some(task), cgroup: None, known: Known::Seen },
-            cure: Some(
+            remedy: Some(
                 "nsenter -t 4711 -n sysctl -w \
                  net.ipv4.ip_local_reserved_ports=8080,9148,10000-10100,50051-50052"
                     .to_owned(),
@@ -274,7 +274,7 @@ mod tests {
                 hazard(4026532008, "127.0.0.1:1314", HazardFacts::SelfConnected { time_wait: true }),
                 Hazard {
                     owner: Owner::UNKNOWN,
-                    cure: Some("keep connections open and use them again, or connect from further source addresses, which have ports of their own".to_owned()),
+                    remedy: Some("keep connections open and use them again, or connect from further source addresses, which have ports of their own".to_owned()),
                     ..hazard(4026532009, "[2001:db8::1]:0", exhaustion)
                 },
             ],
@@ -308,7 +308,7 @@ mod tests {
     fn only_commands_are_wider_than_the_table() {
         for width in [40, 60, 80, 140] {
             for line in shown(&diagnosis(), width, false).lines() {
-                assert!(line.chars().count() <= width || line.contains("cure: nsenter"), "{width}: {line}");
+                assert!(line.chars().count() <= width || line.contains("remedy: nsenter"), "{width}: {line}");
                 assert_eq!(line, line.trim_end());
                 assert!(!line.contains('\x1b'), "{line}");
             }

@@ -126,7 +126,7 @@ impl Page<'_> {
                             li {
                                 a href={ "#" (behaviour::anchor(&result.id)) } { code { (result.id) } } " "
                                 span.(result.status.name()) { span.status { (result.status.name()) } } " "
-                                (escape(&result.says))
+                                (escape(&result.description))
                             }
                         }
                     }
@@ -241,7 +241,7 @@ mod tests {
     fn no_text_gets_through_as_markup() {
         let mut results = testing::results();
         for result in &mut results {
-            result.says = "<script>alert(1)</script>".to_owned();
+            result.description = "<script>alert(1)</script>".to_owned();
             result.reference = "\" onload=\"x".to_owned();
             result.reason = Some("</summary><img src=x>".to_owned());
             result.transitions.iter_mut().for_each(|(label, _)| *label = Some("</text><b>".to_owned()));
@@ -288,7 +288,7 @@ mod tests {
             let told = |text: &str| {
                 let mut results = testing::results();
                 for result in &mut results {
-                    result.says = text.to_owned();
+                    result.description = text.to_owned();
                     result.reference = text.to_owned();
                     result.reason = Some(text.to_owned());
                     result.needs = vec![text.to_owned()];

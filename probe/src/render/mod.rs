@@ -4,14 +4,14 @@
 //! whether it shows colours is the caller's to know ([`Style`]).
 
 mod audit;
-mod carrier;
 pub mod catalogue;
 pub mod diff;
 pub mod doctor;
 pub mod html;
 mod json;
+mod observation;
+mod packet_correlation;
 mod pcapng;
-mod sight;
 mod style;
 mod table;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a wire carried, as a pcapng file for Wireshark: each packet once, on the interface of the side
 //! that sent it, at the time at which it did; each state change a comment on the packet that it goes
-//! with, as `carrier` decides.
+//! with, as `packet_correlation` decides.
 
 use std::{
     borrow::Cow,
@@ -20,7 +20,7 @@ use pcap_file::{
     },
 };
 
-use super::carrier::{Tie, carrier, side};
+use super::packet_correlation::{Tie, packet_correlation, side};
 use crate::model::{Cause, Clock, Fate, Mono, Origin, Packet, Side, Transition};
 
 /// `if_tsresol`: timestamps count units of 10⁻⁹ s.
@@ -73,7 +73,7 @@ impl<W: Write> Pcapng<W> {
             packets.iter().map(|packet| oddity(packet).into_iter().collect()).collect();
         for transition in transitions {
             let Some(side) = side(netns, transition) else { continue };
-            if let Some((index, tie)) = carrier(side, packets, transition) {
+            if let Some((index, tie)) = packet_correlation(side, packets, transition) {
                 comments[index].push(comment(side, transition, tie));
             }
         }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::{
         model::Errno,
-        render::carrier::tests::{NETNS, sample},
+        render::packet_correlation::tests::{NETNS, sample},
     };
 
     /// What a reader finds of a packet: interface, time, data, comments.

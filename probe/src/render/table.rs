@@ -90,7 +90,7 @@ impl Table {
 
     /// Where this is, and what is known from the beginning.
     fn ready(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
-        let Event::Ready { host, backend, off, existing } = event else { return Ok(()) };
+        let Event::Ready { host, backend, unavailable, existing } = event else { return Ok(()) };
         self.live.ready(host);
         greet(host, *backend, self.style, out)?;
         if let Some(existing) = existing {
@@ -98,7 +98,8 @@ impl Table {
             let known = format!("{sockets} there already");
             paragraph(self.style, Tone::Faint, &known).write(out)?;
         }
-        off.iter()
+        unavailable
+            .iter()
             .try_for_each(|lack| paragraph(self.style, Tone::Remarkable, &format!("– {lack}")).write(out))
     }
 

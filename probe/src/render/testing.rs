@@ -23,7 +23,7 @@ pub fn ready() -> Event {
             ephemeral: Some(32768..=60999),
         },
         backend: Backend::TpBtf,
-        off: vec!["system call behind a transition: not before Linux 5.15".to_owned()],
+        unavailable: vec!["system call behind a transition: not before Linux 5.15".to_owned()],
         existing: None,
     }
 }
@@ -118,8 +118,8 @@ impl Stream {
         &mut self,
         actor: &Actor,
         kind: FindingKind,
-        explain: &str,
-        cure: Option<&str>,
+        message: &str,
+        remedy: Option<&str>,
     ) -> &mut Self {
         self.then(Event::Finding(Finding {
             kind,
@@ -128,8 +128,8 @@ impl Stream {
             netns: Some(4026531840),
             ends: actor.ends,
             owner: actor.owner.clone().into(),
-            explain: explain.to_owned(),
-            cure: cure.map(str::to_owned),
+            message: message.to_owned(),
+            remedy: remedy.map(str::to_owned),
             evidence: vec![self.seq - 1, self.seq],
         }))
     }
@@ -241,7 +241,7 @@ pub fn trouble() -> Vec<Event> {
     let nobody =
         Actor { owner: Owner::UNKNOWN, ..Actor::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1") };
     stream
-        .then(Event::Lost { count: 12, place: "ring".to_owned() })
+        .then(Event::Lost { count: 12, stage: "ring".to_owned() })
         .start("trouble", "What must not break a table.")
         .moves(&listener, 0, Close, Listen, call("listen"))
         .moves(&child, 1_000, Listen, SynRecv, segment("child created"))

@@ -21,7 +21,7 @@ impl View {
     pub fn shows(self, event: &Event) -> bool {
         match event {
             Event::Transition(_) => self == Self::Transitions,
-            Event::Connection(_) | Event::Reset(_) | Event::Remains(_) => self != Self::Findings,
+            Event::Connection(_) | Event::Reset(_) | Event::TimeWaitEntry(_) => self != Self::Findings,
             _ => true,
         }
     }

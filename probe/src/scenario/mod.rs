@@ -28,10 +28,10 @@ pub mod self_connect;
 pub mod shared_port;
 pub mod simultaneous_open;
 pub mod stage;
+mod step_error;
 pub mod story;
 #[cfg(test)]
 mod testing;
-mod trouble;
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,8 +40,8 @@ use crate::model::Family;
 pub use expect::{ActorId, Expectation, Span};
 pub use pair::{Capture, Pair};
 pub use stage::Stage;
+pub use step_error::{Step, StepError};
 pub use story::{Actor, Story};
-pub use trouble::{Step, Trouble};
 pub(crate) use {path::path, stage::crossing_is_allowed};
 
 /// What both sides say to each other.
@@ -104,8 +104,8 @@ pub trait Scenario: Send + Sync {
     /// story, so that all of them have reached CLOSE when this returns.
     ///
     /// # Errors
-    /// [`Trouble`]: what this host cannot do, or a step that failed.
-    fn drive(&self, stage: &mut Stage) -> Result<(), Trouble>;
+    /// [`StepError`]: what this host cannot do, or a step that failed.
+    fn drive(&self, stage: &mut Stage) -> Result<(), StepError>;
 }
 
 /// Every scenario, in the order in which they run.

@@ -1,6 +1,6 @@
 //! Two namespaces with a wire between them.
 
-use super::Trouble;
+use super::StepError;
 use crate::{
     model::{Fate, Packet, Side},
     net::{Namespace, sysctl},
@@ -23,13 +23,13 @@ impl Pair {
     ///
     /// # Errors
     /// The host lacks what it takes.
-    pub(super) fn between(namespaces: [Namespace; 2], link: Link) -> Result<Self, Trouble> {
+    pub(super) fn between(namespaces: [Namespace; 2], link: Link) -> Result<Self, StepError> {
         let [a, b] = &namespaces;
         let wire = Wire::between(a, b, link).map_err(|error| match error {
-            WireError::Tun(_) => Trouble::Unsupported(format!("{error}; or take --wire loopback")),
-            WireError::Namespace(_) | WireError::Link(_) => Trouble::Unsupported(error.to_string()),
+            WireError::Tun(_) => StepError::Unsupported(format!("{error}; or take --wire loopback")),
+            WireError::Namespace(_) | WireError::Link(_) => StepError::Unsupported(error.to_string()),
             WireError::Thread(_) | WireError::Deadline(_) | WireError::Cut(_) => {
-                Trouble::Failed { step: "laying the wire".to_owned(), cause: error.to_string() }
+                StepError::Failed { step: "laying the wire".to_owned(), cause: error.to_string() }
             }
         })?;
         for namespace in &namespaces {

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{ActorId, Expectation, Netns, PAYLOAD, Scenario, Span, Stage, Step, Trouble, stage};
+use super::{ActorId, Expectation, Netns, PAYLOAD, Scenario, Span, Stage, Step, StepError, stage};
 use crate::{
     model::{Errno, State},
     net::{Namespace, Tcp, socket, sysctl},
@@ -33,7 +33,7 @@ impl Scenario for SharedPort {
         "two sockets on one local address and port are connected to two destinations at once"
     }
 
-    fn drive(&self, stage: &mut Stage) -> Result<(), Trouble> {
+    fn drive(&self, stage: &mut Stage) -> Result<(), StepError> {
         let host = stage.options().netns == Netns::Host;
         let [shared, neighbour, far] = [SHARED, NEIGHBOUR, FAR].map(|port| stage.loopback(port));
         let web = stage.loopback(if host { WEB_ON_HOST } else { WEB });
@@ -80,7 +80,7 @@ struct Play<'a> {
 }
 
 impl Play<'_> {
-    fn listen(&mut self, local: SocketAddr) -> Result<Listener, Trouble> {
+    fn listen(&mut self, local: SocketAddr) -> Result<Listener, StepError> {
         let socket = self.stage.bound(&self.namespace, local, Tcp::reuse_address)?;
         let label = format!("listener :{}", local.port());
         let actor = self.stage.join(label, &socket, &self.namespace, stage::listening(local))?;
@@ -89,7 +89,12 @@ impl Play<'_> {
     }
 
     /// Connects from a port that others may share, and sends the payload there and back.
-    fn connect(&mut self, number: u8, from: SocketAddr, listener: &Listener) -> Result<Connection, Trouble> {
+    fn connect(
+        &mut self,
+        number: u8,
+        from: SocketAddr,
+        listener: &Listener,
+    ) -> Result<Connection, StepError> {
         let to = listener.local;
         let client = self.sharing(from)?;
         let ends = stage::ends(from, to);
@@ -104,7 +109,7 @@ impl Play<'_> {
     }
 
     /// A socket on `local` with SO_REUSEPORT, and nothing else that would let it share.
-    fn sharing(&self, local: SocketAddr) -> Result<Tcp, Trouble> {
+    fn sharing(&self, local: SocketAddr) -> Result<Tcp, StepError> {
         self.stage.bound(&self.namespace, local, Tcp::reuse_port)
     }
 
@@ -135,7 +140,7 @@ impl Play<'_> {
         self.stage.together("both accepted", &[one.server_actor, other.server_actor]);
     }
 
-    fn try_what_is_refused(&mut self, first: &Connection, second: &Connection) -> Result<(), Trouble> {
+    fn try_what_is_refused(&mut self, first: &Connection, second: &Connection) -> Result<(), StepError> {
         let again = first.client.begin_connect(second.to);
         self.stage.returns("second connect", Err(Errno::EISCONN), &again);
 
@@ -156,7 +161,7 @@ impl Play<'_> {
 
     /// Closes from the servers' side, so that their ports keep the TIME_WAIT: a client's would refuse
     /// the next run on a host.
-    fn close(&self, connections: [Connection; 3], listeners: [Listener; 2]) -> Result<(), Trouble> {
+    fn close(&self, connections: [Connection; 3], listeners: [Listener; 2]) -> Result<(), StepError> {
         for Connection { client, server, from, to, .. } in connections {
             let step = || format!("closing {to} to {from}");
             server.shutdown(Shutdown::Write).step(step())?;

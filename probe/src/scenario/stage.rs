@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Actor, ActorId, Expectation, Netns, Options, Span, Step, Story, Trouble, occupant::occupant, pair::Pair,
+    Actor, ActorId, Expectation, Netns, Options, Span, Step, StepError, Story, occupant::occupant, pair::Pair,
 };
 use crate::{
     model::{Endpoint, Endpoints, Errno, Family, Owner, SocketRow, State},
@@ -32,7 +32,7 @@ impl Stage {
     }
 
     /// Ends the story with what the driver returned.
-    pub(super) fn end(mut self, result: Result<(), Trouble>) -> Story {
+    pub(super) fn end(mut self, result: Result<(), StepError>) -> Story {
         self.story.carried(self.pairs.iter().map(|pair| pair.capture()).collect());
         if let Err(trouble) = result {
             self.story.broke_off(trouble);
@@ -64,7 +64,7 @@ impl Stage {
     ///
     /// # Errors
     /// There is none to be had, or it lacks the address family.
-    pub fn namespace(&self) -> Result<Namespace, Trouble> {
+    pub fn namespace(&self) -> Result<Namespace, StepError> {
         self.checked(match self.options.netns {
             Netns::Private => Namespace::private()?,
             Netns::Host => Namespace::host()?,
@@ -75,7 +75,7 @@ impl Stage {
     ///
     /// # Errors
     /// They are not to be had, or lack the address family.
-    pub fn pair(&mut self) -> Result<Arc<Pair>, Trouble> {
+    pub fn pair(&mut self) -> Result<Arc<Pair>, StepError> {
         let link = Link::new(self.options.family).delay(self.options.delay);
         let namespaces = [self.checked(Namespace::private()?)?, self.checked(Namespace::private()?)?];
         let pair = Arc::new(Pair::between(namespaces, link)?);
@@ -84,18 +84,18 @@ impl Stage {
     }
 
     /// Makes sure that a namespace has a loopback device that works, and the address family.
-    fn checked(&self, namespace: Namespace) -> Result<Namespace, Trouble> {
+    fn checked(&self, namespace: Namespace) -> Result<Namespace, StepError> {
         let (family, address) = (self.options.family, self.loopback(0));
         // Binding to its address works while it is down; connecting is what does not.
-        let up = namespace.enter(|| Device::named("lo")?.is_up()).map_err(Trouble::from)?;
-        if !up.map_err(|error| Trouble::Unsupported(error.to_string()))? {
-            return Err(Trouble::Unsupported(
+        let up = namespace.enter(|| Device::named("lo")?.is_up()).map_err(StepError::from)?;
+        if !up.map_err(|error| StepError::Unsupported(error.to_string()))? {
+            return Err(StepError::Unsupported(
                 "the device lo is down in this network namespace: ip link set lo up".to_owned(),
             ));
         }
         let bound = namespace.enter(|| Tcp::new(family).and_then(|socket| socket.bind(address)))?;
         match bound {
-            Err(error) if family == Family::Ipv6 => Err(Trouble::Unsupported(format!(
+            Err(error) if family == Family::Ipv6 => Err(StepError::Unsupported(format!(
                 "IPv6 is turned off here (binding to ::1: {error}): boot without ipv6.disable=1, set \
                  net.ipv6.conf.default.disable_ipv6=0, or leave out --ipv6"
             ))),
@@ -117,22 +117,22 @@ impl Stage {
     ///
     /// # Errors
     /// The namespace cannot be entered, or a call failed. A port that the host uses already is
-    /// [`Trouble::Unsupported`].
+    /// [`StepError::Unsupported`].
     pub fn bound(
         &self,
         namespace: &Namespace,
         local: SocketAddr,
         prepare: fn(&Tcp) -> socket::Result<()>,
-    ) -> Result<Tcp, Trouble> {
+    ) -> Result<Tcp, StepError> {
         let made = self.socket(namespace)?;
         match prepare(&made).and_then(|()| made.bind(local)) {
             Err(SocketError::Errno(Errno::EADDRINUSE)) if self.options.netns == Netns::Host => {
                 let by = namespace.enter(|| occupant(local))?;
-                Err(Trouble::Unsupported(format!(
+                Err(StepError::Unsupported(format!(
                     "binding to {local}: EADDRINUSE{by}: wait for its end, or leave out --netns host"
                 )))
             }
-            Err(SocketError::Errno(Errno::EACCES)) => Err(Trouble::Unsupported(format!(
+            Err(SocketError::Errno(Errno::EACCES)) => Err(StepError::Unsupported(format!(
                 "binding to {local}: EACCES; a port below {first} needs CAP_NET_BIND_SERVICE: run with it, or lower \
                  that sysctl",
                 first = sysctl::IP_UNPRIVILEGED_PORT_START
@@ -145,7 +145,7 @@ impl Stage {
     ///
     /// # Errors
     /// The namespace cannot be entered, or no descriptor is left.
-    pub fn socket(&self, namespace: &Namespace) -> Result<Tcp, Trouble> {
+    pub fn socket(&self, namespace: &Namespace) -> Result<Tcp, StepError> {
         let family = self.options.family;
         namespace.enter(|| Tcp::new(family))?.step("opening a socket")
     }
@@ -160,9 +160,9 @@ impl Stage {
         socket: &Tcp,
         namespace: &Namespace,
         ends: Endpoints,
-    ) -> Result<ActorId, Trouble> {
+    ) -> Result<ActorId, StepError> {
         let cookie = socket.cookie().map_err(|error| {
-            Trouble::Unsupported(format!("reading SO_COOKIE: {error}; this needs Linux 4.12 or later"))
+            StepError::Unsupported(format!("reading SO_COOKIE: {error}; this needs Linux 4.12 or later"))
         })?;
         Ok(self.story.add(Actor { label: label.into(), cookie, netns: namespace.inode(), ends }))
     }
@@ -262,10 +262,10 @@ impl Stage {
     ///
     /// # Errors
     /// The kernel does not list them.
-    pub fn list(&mut self, namespace: &Namespace) -> Result<(), Trouble> {
+    pub fn list(&mut self, namespace: &Namespace) -> Result<(), StepError> {
         let sockets = namespace
             .enter(sock_diag::tcp_sockets)?
-            .map_err(|error| Trouble::Unsupported(error.to_string()))?;
+            .map_err(|error| StepError::Unsupported(error.to_string()))?;
         let rows =
             self.story.cast().iter().filter(|actor| actor.netns == namespace.inode()).filter_map(|actor| {
                 let socket = sockets.iter().find(|socket| socket.cookie == actor.cookie)?;
@@ -287,16 +287,16 @@ impl Stage {
     ///
     /// # Errors
     /// This kernel is told not to (linux-hardened), or does not say.
-    pub fn crossing_is_allowed(&self) -> Result<(), Trouble> {
+    pub fn crossing_is_allowed(&self) -> Result<(), StepError> {
         crossing_is_allowed()
     }
 }
 
 /// As for [`Stage::crossing_is_allowed`].
-pub(crate) fn crossing_is_allowed() -> Result<(), Trouble> {
+pub(crate) fn crossing_is_allowed() -> Result<(), StepError> {
     // It is one for the whole system, and shows in the first namespace only.
     match sysctl::TCP_SIMULT_CONNECT.read().step("asking whether SYNs may cross")? {
-        Some(false) => Err(Trouble::Unsupported(format!(
+        Some(false) => Err(StepError::Unsupported(format!(
             "{name}=0: this hardened kernel refuses a SYN in SYN_SENT; set it to 1 for the time of the run",
             name = sysctl::TCP_SIMULT_CONNECT
         ))),

@@ -1,6 +1,6 @@
 //! What a driver did, and what it expects the kernel to have reported of it.
 
-use super::{ActorId, Capture, Expectation, Trouble, resolve};
+use super::{ActorId, Capture, Expectation, StepError, resolve};
 use crate::model::{Check, Endpoints, SocketRow, State, Transition, Verdict};
 
 /// A socket that plays a part.
@@ -28,7 +28,7 @@ pub struct Story {
     notes: Vec<String>,
     sockets: Vec<SocketRow>,
     captures: Vec<Capture>,
-    trouble: Option<Trouble>,
+    trouble: Option<StepError>,
 }
 
 impl Story {
@@ -78,7 +78,7 @@ impl Story {
     }
 
     /// Says why the driver did not get to its end.
-    pub(super) fn broke_off(&mut self, trouble: Trouble) {
+    pub(super) fn broke_off(&mut self, trouble: StepError) {
         self.trouble = Some(trouble);
     }
 
@@ -141,7 +141,7 @@ impl Story {
 
     /// Why the driver did not get to its end; `None` where it did.
     #[must_use]
-    pub fn trouble(&self) -> Option<&Trouble> {
+    pub fn trouble(&self) -> Option<&StepError> {
         self.trouble.as_ref()
     }
 
@@ -181,8 +181,8 @@ impl Story {
             return Verdict::Failed;
         }
         match &self.trouble {
-            Some(Trouble::Unsupported(why)) => Verdict::Unsupported(why.clone()),
-            Some(Trouble::Failed { .. }) => Verdict::Failed,
+            Some(StepError::Unsupported(why)) => Verdict::Unsupported(why.clone()),
+            Some(StepError::Failed { .. }) => Verdict::Failed,
             None => Verdict::Passed,
         }
     }
@@ -197,7 +197,7 @@ impl Story {
 
     /// A driver that failed is a check that failed.
     fn driver_failed(&self) -> Option<Check> {
-        let Some(trouble @ Trouble::Failed { .. }) = &self.trouble else { return None };
+        let Some(trouble @ StepError::Failed { .. }) = &self.trouble else { return None };
         Some(Check {
             scenario: self.scenario.to_owned(),
             name: "the scenario's own steps".to_owned(),
@@ -320,11 +320,11 @@ mod tests {
     fn trouble_tells_in_the_verdict() {
         let mut story = Story::of("self-connect");
         let why = "no network namespaces here";
-        story.broke_off(Trouble::Unsupported(why.to_owned()));
+        story.broke_off(StepError::Unsupported(why.to_owned()));
         assert_eq!(story.judge(&[]), []);
         assert_eq!(story.verdict(&[]), Verdict::Unsupported(why.to_owned()));
 
-        story.broke_off(Trouble::Failed { step: "binding".to_owned(), cause: "EACCES".to_owned() });
+        story.broke_off(StepError::Failed { step: "binding".to_owned(), cause: "EACCES".to_owned() });
         let checks = story.judge(&[]);
         assert_eq!(checks[0].observed, "binding: EACCES");
         assert_eq!(story.verdict(&checks), Verdict::Failed);

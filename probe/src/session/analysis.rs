@@ -3,7 +3,8 @@
 use crate::{
     detect::{self, Context, Detectors},
     model::{
-        BindFailure, Cgroup, Connection, Event, Finding, Host, Listed, Mono, Report, Reset, SocketId, Summary,
+        BindFailure, Cgroup, Connection, DiagEntry, Event, Finding, Host, Mono, Report, Reset, SocketId,
+        Summary,
     },
     track::{Tracked, Tracker},
 };
@@ -61,7 +62,7 @@ impl Analysis {
     }
 
     /// Sockets that were there before the stream.
-    pub fn existing(&mut self, at: Mono, sockets: &[Listed]) {
+    pub fn existing(&mut self, at: Mono, sockets: &[DiagEntry]) {
         self.tracker.existing(at, sockets);
         self.detectors.existing(at, sockets);
     }

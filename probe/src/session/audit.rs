@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 
 use super::SessionError;
 use crate::{
-    audit::{self, Behaviour, Gate, Played, Witness},
+    audit::{self, Behaviour, NetnsFilter, Observer, RunResult},
     model::{BehaviourResult, BehaviourStatus, End, Event},
     source::{Flow, Source, live::Namespaces},
     track::Tracker,
@@ -28,7 +28,7 @@ const TRIES: u32 = 3;
 
 /// Plays behaviours, so many at once.
 pub struct Auditor {
-    witness: Arc<Witness>,
+    observer: Arc<Observer>,
     tracker: Option<Tracker>,
     waiting: VecDeque<Turn>,
     playing: Vec<Turn>,
@@ -53,17 +53,21 @@ struct Done {
     number: usize,
     attempt: u32,
     /// `None` where the driver panicked.
-    played: Option<Played>,
+    played: Option<RunResult>,
 }
 
 impl Auditor {
     /// An audit of these behaviours, so many at once. `gate` lets the reports of the namespaces come that they play in.
     #[must_use]
-    pub fn new(behaviours: Vec<&'static Behaviour>, at_once: usize, gate: impl Gate + 'static) -> Self {
+    pub fn new(
+        behaviours: Vec<&'static Behaviour>,
+        at_once: usize,
+        gate: impl NetnsFilter + 'static,
+    ) -> Self {
         let begun = Instant::now();
         let turns = behaviours.into_iter().enumerate();
         Self {
-            witness: Arc::new(Witness::new(gate)),
+            observer: Arc::new(Observer::new(gate)),
             tracker: None,
             waiting: turns
                 .map(|(number, behaviour)| Turn { number, behaviour, attempt: 1, begun, lost_before: 0 })
@@ -138,10 +142,10 @@ impl Auditor {
             && let Some(turn) = self.waiting.pop_front()
         {
             let Turn { number, behaviour, attempt, .. } = turn;
-            let (witness, say) = (Arc::clone(&self.witness), say.clone());
+            let (observer, say) = (Arc::clone(&self.observer), say.clone());
             thread::spawn(move || {
                 let player = thread::Builder::new().name(behaviour.id.to_owned());
-                let player = player.spawn(move || audit::play(behaviour, witness));
+                let player = player.spawn(move || audit::play(behaviour, observer));
                 let played = player.ok().and_then(|player| player.join().ok());
                 // Nobody listens any more where the audit broke off.
                 let _ = say.send(Done { number, attempt, played });
@@ -160,7 +164,7 @@ impl Auditor {
                 Event::Ready { host, .. } => self.tracker = Some(Tracker::new(host)),
                 Event::Report(report) => {
                     if let Some(tracker) = &mut self.tracker
-                        && self.witness.saw(&tracker.observe(report).transition)
+                        && self.observer.saw(&tracker.observe(report).transition)
                     {
                         self.totals.transitions += 1;
                     }
@@ -187,7 +191,7 @@ impl Auditor {
         let Some(played) = done.played else {
             return Some(failed(turn.behaviour, "its steps panicked, or there was no thread for them"));
         };
-        let transitions = self.witness.take(&played.netns);
+        let transitions = self.observer.take(&played.netns);
         // What was lost meanwhile may be what is missing, or what was waited for.
         let has_lost = self.totals.lost > turn.lost_before;
         let result = audit::judge(turn.behaviour, played, transitions);
@@ -215,7 +219,7 @@ impl Auditor {
     }
 }
 
-impl Gate for Namespaces {
+impl NetnsFilter for Namespaces {
     fn open(&self, netns: u32) -> Result<(), String> {
         self.add(netns).map_err(|error| error.to_string())
     }

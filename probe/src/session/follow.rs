@@ -4,7 +4,7 @@ use std::{future::Future, pin::pin, time::Duration};
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout_at};
 
-use super::{Session, SessionError, companion::Accompanied, feed::Keep};
+use super::{Session, SessionError, host_queries::Enricher, pipeline::Keep};
 use crate::{
     net::clock,
     source::{Flow, Source},
@@ -83,7 +83,7 @@ impl Session {
     fn tell_the_time(&mut self, source: &mut impl Source, keep: Keep) -> Result<(), SessionError> {
         let now = clock::now();
         self.drain(source)?;
-        self.companion.iter_mut().for_each(Accompanied::rest);
+        self.companion.iter_mut().for_each(Enricher::rest);
         self.tick(now, keep)?;
         self.flush()
     }

@@ -1,8 +1,8 @@
 //! The host that the tool runs on, as a trace's companion.
 
-use super::Companion;
+use super::HostQueries;
 use crate::{
-    model::{Cgroup, Connection, Listed, Remains, State},
+    model::{Cgroup, Connection, DiagEntry, State, TimeWaitEntry},
     net::{
         cgroup::Cgroups,
         clock,
@@ -31,7 +31,7 @@ impl LiveHost {
     }
 }
 
-impl Companion for LiveHost {
+impl HostQueries for LiveHost {
     fn existing(&mut self) -> Option<Snapshot> {
         self.has_listed = self.existing;
         self.existing.then(snapshot::take)
@@ -41,17 +41,17 @@ impl Companion for LiveHost {
         Cgroup { id, path: self.cgroups.path_of(id) }
     }
 
-    fn holders(&mut self, netns: u32, port: u16) -> Vec<Listed> {
+    fn holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
         self.lookup.holders(netns, port)
     }
 
-    fn remains(&mut self, connection: &Connection) -> Option<Remains> {
+    fn remains(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
         let netns = connection.netns.filter(|_| self.remains)?;
         let found = self.lookup.remains(netns, connection.ends, connection.family);
         let at = clock::now();
         // An end that has been taken by another connection in the meantime has a full socket.
         let found = found.filter(|(state, _)| matches!(state, State::TimeWait | State::FinWait2));
-        Some(Remains {
+        Some(TimeWaitEntry {
             at,
             socket: connection.socket,
             netns: connection.netns,

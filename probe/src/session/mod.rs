@@ -5,17 +5,17 @@
 
 mod analysis;
 mod audit;
-mod companion;
-mod feed;
+mod block_writer;
 mod filter;
 mod follow;
-mod intake;
+mod host_queries;
 mod live_host;
 mod perform;
-mod pieces;
+mod pipeline;
 mod replay;
 mod scope;
 mod selection;
+mod session_sink;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -30,14 +30,14 @@ use std::{
 use foldhash::HashSet;
 use thiserror::Error;
 
-use self::{analysis::Analysis, companion::Accompanied, selection::Selector};
+use self::{analysis::Analysis, host_queries::Enricher, selection::Selector};
 pub use self::{
     audit::Auditor,
-    companion::Companion,
+    block_writer::{BLOCK_SIZE, BlockWriter},
     follow::Ending,
+    host_queries::HostQueries,
     live_host::LiveHost,
     perform::{Performance, Performed},
-    pieces::{PIECE, Pieces},
     replay::Ticks,
     scope::Scope,
     selection::Selection,
@@ -76,9 +76,9 @@ pub struct Session {
     about: Option<Filter>,
     selector: Selector,
     /// Where the host is the one that the reports are of, and can be asked.
-    companion: Option<Accompanied>,
+    companion: Option<Enricher>,
     render: Box<dyn Render>,
-    shown: Pieces,
+    shown: BlockWriter,
     recording: Option<Writer<Box<dyn Write>>>,
     /// Where reports go into the recording and nowhere else: how many of them there were.
     unseen: Option<u64>,
@@ -111,7 +111,7 @@ impl Session {
             selector: Selector::new(Selection::default()),
             companion: None,
             render,
-            shown: Pieces::new(out),
+            shown: BlockWriter::new(out),
             recording: None,
             unseen: None,
             transitions: Vec::new(),
@@ -166,8 +166,8 @@ impl Session {
 
     /// Asks the host what its reports do not say.
     #[must_use]
-    pub fn asking(mut self, companion: Box<dyn Companion>) -> Self {
-        self.companion = Some(Accompanied::by(companion));
+    pub fn asking(mut self, companion: Box<dyn HostQueries>) -> Self {
+        self.companion = Some(Enricher::by(companion));
         self
     }
 

@@ -41,13 +41,13 @@ pub struct Own {
     sockets: HashSet<u64>,
     /// Namespace and local port of each listener: where the backend cannot tell whose child a socket
     /// is, the port that it was accepted on has to do.
-    listeners: HashSet<Place>,
+    listeners: HashSet<NetnsPort>,
     /// Where children have begun under their listener's name, and have not shown their own yet.
-    unnamed: Vec<Place>,
+    unnamed: Vec<NetnsPort>,
 }
 
 /// Namespace and local port.
-type Place = (Option<u32>, u16);
+type NetnsPort = (Option<u32>, u16);
 
 impl Own {
     fn admits(&mut self, report: &Report) -> bool {

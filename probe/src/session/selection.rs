@@ -2,7 +2,7 @@
 
 use super::filter::Exact;
 use crate::{
-    model::{Event, Filter, FindingKind, Listed},
+    model::{DiagEntry, Event, Filter, FindingKind},
     render::View,
 };
 
@@ -44,7 +44,7 @@ impl Selector {
 
     /// Leaves those of the sockets that were there already of which reports can come: of any other, nobody
     /// would hear that it has ended.
-    pub fn expect(&self, sockets: &mut Vec<Listed>) {
+    pub fn expect(&self, sockets: &mut Vec<DiagEntry>) {
         if let Some(subject) = &self.subject {
             sockets.retain(|row| subject.may_mean(row));
         }

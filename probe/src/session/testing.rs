@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub fn ready() -> Event {
-    Event::Ready { host: host(), backend: Backend::TpBtf, off: Vec::new(), existing: None }
+    Event::Ready { host: host(), backend: Backend::TpBtf, unavailable: Vec::new(), existing: None }
 }
 
 pub fn task(pid: u32, comm: &str) -> Task {

@@ -10,7 +10,7 @@ use super::{
     *,
 };
 use crate::{
-    model::{Cgroup, Connection, Errno, Event, Filter, Listed, Mono, Name, Remains, State},
+    model::{Cgroup, Connection, DiagEntry, Errno, Event, Filter, Mono, Name, State, TimeWaitEntry},
     net::snapshot::Snapshot,
     render::View,
 };
@@ -132,9 +132,9 @@ async fn connections_that_close_are_followed_to_their_end() {
 #[derive(Clone, Default)]
 struct Talkative(Rc<RefCell<Vec<String>>>);
 
-impl Companion for Talkative {
+impl HostQueries for Talkative {
     fn existing(&mut self) -> Option<Snapshot> {
-        Some(Snapshot { at: Mono(1), sockets: Vec::new(), off: vec!["a lack".to_owned()] })
+        Some(Snapshot { at: Mono(1), sockets: Vec::new(), unavailable: vec!["a lack".to_owned()] })
     }
 
     fn cgroup(&mut self, id: u64) -> Cgroup {
@@ -142,14 +142,14 @@ impl Companion for Talkative {
         Cgroup { id, path: Some(Name::from_bytes(b"/here")) }
     }
 
-    fn holders(&mut self, netns: u32, port: u16) -> Vec<Listed> {
+    fn holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
         self.0.borrow_mut().push(format!("holders of {port} in {netns}"));
         Vec::new()
     }
 
-    fn remains(&mut self, connection: &Connection) -> Option<Remains> {
+    fn remains(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
         self.0.borrow_mut().push(format!("remains of {}", connection.socket));
-        Some(Remains {
+        Some(TimeWaitEntry {
             at: Mono(2),
             socket: connection.socket,
             netns: connection.netns,
@@ -178,11 +178,11 @@ async fn the_host_is_asked_what_its_reports_do_not_say() {
     assert_eq!(*host.0.borrow(), ["cgroup 100", "remains of 1"]);
     let shown = shown.0.borrow();
     assert!(
-        matches!(&shown[0], Event::Ready { off, existing: Some(0), .. } if off == &["a lack"]),
+        matches!(&shown[0], Event::Ready { unavailable, existing: Some(0), .. } if unavailable == &["a lack"]),
         "{:?}",
         shown[0]
     );
-    let last_of_first = shown.iter().position(|event| matches!(event, Event::Remains(_))).unwrap();
+    let last_of_first = shown.iter().position(|event| matches!(event, Event::TimeWaitEntry(_))).unwrap();
     assert!(matches!(shown[last_of_first - 1], Event::Connection(_)));
     let path = |event: &Event| match event {
         Event::Transition(transition) => transition.owner.cgroup.clone().and_then(|cgroup| cgroup.path),

@@ -1,14 +1,14 @@
 //! Where events come from. The running kernel and a recording look alike.
 
 pub mod live;
+mod raw_record;
 pub mod recording;
-mod undecoded;
 
 use std::{future::Future, io, ops::ControlFlow};
 
 use thiserror::Error;
 
-pub use self::undecoded::{Taker, Undecoded};
+pub use self::raw_record::{RawRecord, RecordSink};
 
 use crate::{model::Event, record::ReadError};
 
@@ -49,7 +49,7 @@ pub trait Source {
     ///
     /// # Errors
     /// As for [`batch`](Self::batch).
-    fn hand_over(&mut self, taker: &mut impl Taker) -> impl Future<Output = Result<Flow, SourceError>> {
+    fn hand_over(&mut self, taker: &mut impl RecordSink) -> impl Future<Output = Result<Flow, SourceError>> {
         async {
             let mut events = Vec::new();
             let flow = self.batch(&mut events).await;
@@ -62,7 +62,7 @@ pub trait Source {
     ///
     /// # Errors
     /// As for [`batch`](Self::batch).
-    fn hand_over_rest(&mut self, taker: &mut impl Taker) -> Result<(), SourceError> {
+    fn hand_over_rest(&mut self, taker: &mut impl RecordSink) -> Result<(), SourceError> {
         let mut events = Vec::new();
         let drained = self.drain(&mut events);
         let _ = give(events, taker);
@@ -78,6 +78,6 @@ pub trait Source {
     }
 }
 
-fn give(events: impl IntoIterator<Item = Event>, taker: &mut impl Taker) -> ControlFlow<()> {
+fn give(events: impl IntoIterator<Item = Event>, taker: &mut impl RecordSink) -> ControlFlow<()> {
     events.into_iter().try_for_each(|event| taker.event(event))
 }

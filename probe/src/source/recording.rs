@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Flow, Source, SourceError, live::decode::Reasons, undecoded::Decoder};
+use super::{Flow, Source, SourceError, live::decode::Reasons, raw_record::Decoder};
 use crate::{
     model::{Backend, Event},
     record::{Entry, ReadError, Reader},
@@ -65,7 +65,7 @@ impl<R: BufRead> Source for Recording<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Place, Writer};
+    use crate::record::{Position, Writer};
 
     fn recorded(notes: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -100,7 +100,7 @@ mod tests {
         // Where the line begins that has lost its end. Lines are not counted: frames may stand between them.
         let last = cut.iter().rposition(|byte| *byte == b'\n').expect("a line before it") + 1;
         let SourceError::Recording(ReadError::Truncated { place }) = error else { panic!("{error}") };
-        assert_eq!(place, Place::Byte(last as u64));
+        assert_eq!(place, Position::Byte(last as u64));
         assert_eq!(events.len(), 3);
     }
 }

@@ -5,20 +5,27 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use foldhash::HashMap;
 
-use super::{Tracker, life::Life, older::Before};
-use crate::model::{BindFailure, Cgroup, Errno, Listed, Mono, Other, Others, Owner, Reset, SocketId, State};
+use super::{Tracker, preexisting::PreexistingSocket, tracked_socket::TrackedSocket};
+use crate::model::{
+    BindFailure, Cgroup, DiagEntry, Errno, KnownSocket, Mono, Owner, Reset, SocketId, SocketTable, State,
+};
 
-impl Others for Tracker {
-    fn find(&self, number: u64) -> Option<Other<'_>> {
+impl SocketTable for Tracker {
+    fn find(&self, number: u64) -> Option<KnownSocket<'_>> {
         let live = |life| {
-            let Life { owner, course, .. }: &Life = life;
-            Other { netns: life.netns.map(NonZeroU32::get), ends: life.ends(), owner, course: Some(course) }
+            let TrackedSocket { owner, course, .. }: &TrackedSocket = life;
+            KnownSocket {
+                netns: life.netns.map(NonZeroU32::get),
+                ends: life.ends(),
+                owner,
+                course: Some(course),
+            }
         };
         if let Some(life) = self.lives.get(&number) {
             return Some(live(life));
         }
-        if let Some(Before { netns, ends, owner, .. }) = self.older.get(number) {
-            return Some(Other { netns: Some(*netns), ends: ends.unpack(), owner, course: None });
+        if let Some(PreexistingSocket { netns, ends, owner, .. }) = self.older.get(number) {
+            return Some(KnownSocket { netns: Some(*netns), ends: ends.unpack(), owner, course: None });
         }
         // On the fallback backend, a socket from the snapshot has another number since it was heard of.
         self.lives.values().find(|life| life.has_cookie(number)).map(live)
@@ -28,7 +35,7 @@ impl Others for Tracker {
 impl Tracker {
     /// Takes in the sockets that were there when sock_diag listed them: known from here on, and never newly
     /// opened. Nothing counts from that moment, since a row does not say how long it has been so.
-    pub fn existing(&mut self, _at: Mono, sockets: &[Listed]) {
+    pub fn existing(&mut self, _at: Mono, sockets: &[DiagEntry]) {
         for row in sockets {
             // What its reports said is better.
             if self.lives.contains_key(&row.cookie) {
@@ -36,7 +43,7 @@ impl Tracker {
             }
             let owner = self.shared.share(self.cgroups.named((*row.owner).clone()));
             if !row.is_full() {
-                self.former.add_listed(row, &owner);
+                self.time_wait_owners.add_listed(row, &owner);
                 continue;
             }
             if row.state == State::Listen {
@@ -81,13 +88,13 @@ impl Tracker {
     }
 
     /// The live sockets that have the port, in the order of their cookies. sock_diag has said it later.
-    fn holding(&self, failure: &BindFailure) -> Vec<Listed> {
+    fn holding(&self, failure: &BindFailure) -> Vec<DiagEntry> {
         let netns = failure.netns.and_then(NonZeroU32::new);
-        let has_the_port = |life: &&Life| {
+        let has_the_port = |life: &&TrackedSocket| {
             life.continuous && life.netns == netns && life.ends().local.port == failure.local.port
         };
-        let mut live: Vec<Listed> =
-            self.lives.values().filter(has_the_port).filter_map(Life::listed).collect();
+        let mut live: Vec<DiagEntry> =
+            self.lives.values().filter(has_the_port).filter_map(TrackedSocket::listed).collect();
         live.sort_unstable_by_key(|row| row.cookie);
         live
     }
@@ -107,13 +114,13 @@ impl Tracker {
     }
 
     /// Whose the socket of that row is, or the connection was that left it.
-    fn owner_of(&mut self, row: &Listed) -> Option<Owner> {
-        let Self { lives, older, former, .. } = self;
+    fn owner_of(&mut self, row: &DiagEntry) -> Option<Owner> {
+        let Self { lives, older, time_wait_owners, .. } = self;
         let live = || lives.get(&row.cookie).map(|life| &*life.owner);
         let older = || older.get(row.cookie).map(|before| &*before.owner);
         if row.state == State::SynRecv {
             return self.listeners.owner_of_child(Some(row.netns), row.ends.local);
         }
-        live().or_else(older).or_else(|| former.owner(row)).cloned()
+        live().or_else(older).or_else(|| time_wait_owners.owner(row)).cloned()
     }
 }

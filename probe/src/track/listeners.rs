@@ -9,13 +9,13 @@ use crate::model::{Endpoint, Known, Owner};
 /// The listening sockets of all namespaces.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    by_place: HashMap<Place, Vec<Listener>>,
+    by_place: HashMap<NetnsPort, Vec<Listener>>,
     /// Where each stands in the other map: by the end, the port may read otherwise.
-    places: HashMap<u64, Place>,
+    places: HashMap<u64, NetnsPort>,
 }
 
 /// A namespace, and a port in it.
-type Place = (Option<u32>, u16);
+type NetnsPort = (Option<u32>, u16);
 
 #[derive(Debug)]
 struct Listener {
@@ -62,6 +62,6 @@ impl Listeners {
     }
 }
 
-fn place(netns: Option<u32>, local: Endpoint) -> Place {
+fn place(netns: Option<u32>, local: Endpoint) -> NetnsPort {
     (netns, local.port_or_zero())
 }

@@ -12,17 +12,17 @@ mod call;
 mod cause;
 mod cgroups;
 mod children;
-mod former;
-mod life;
 mod listeners;
-mod older;
 mod owner;
+mod preexisting;
 mod shared;
 mod summary;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod time_wait_owners;
+mod tracked_socket;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -34,14 +34,14 @@ use self::{
     cause::{Background, cause},
     cgroups::Cgroups,
     children::Children,
-    former::Former,
-    life::Life,
     listeners::Listeners,
-    older::Older,
+    preexisting::PreexistingSockets,
     shared::Shared,
+    time_wait_owners::TimeWaitOwners,
+    tracked_socket::TrackedSocket,
 };
 use crate::model::{
-    Connection, Course, Endpoints, Host, Open, Owner, Protocol, Report, SocketId, State, Transition,
+    Connection, Endpoints, Host, Open, Owner, Protocol, Report, SocketId, State, StateHistory, Transition,
 };
 
 /// How many closed sockets are remembered: a destroyed listener reports once more after its end, and
@@ -74,15 +74,15 @@ pub struct Tracker {
     calls: Calls,
     seq: u64,
     /// Every socket that is known, by its number.
-    lives: IndexMap<u64, Life, RandomState>,
+    lives: IndexMap<u64, TrackedSocket, RandomState>,
     /// Reports were lost since stale lives were last cleared out.
     gap: bool,
     /// Sockets that have ended, in the order of their ends.
     closed: VecDeque<u64>,
     listeners: Listeners,
     children: Children,
-    older: Older,
-    former: Former,
+    older: PreexistingSockets,
+    time_wait_owners: TimeWaitOwners,
     cgroups: Cgroups,
     shared: Shared,
 }
@@ -99,8 +99,8 @@ impl Tracker {
             closed: VecDeque::new(),
             listeners: Listeners::default(),
             children: Children::default(),
-            older: Older::default(),
-            former: Former::default(),
+            older: PreexistingSockets::default(),
+            time_wait_owners: TimeWaitOwners::default(),
             cgroups: Cgroups::default(),
             shared: Shared::default(),
         }
@@ -116,7 +116,7 @@ impl Tracker {
             Some(open) if is_unnamed => {
                 // It is given its place when it has a name; the listener's is left alone.
                 let owner = owner::at_opening(report, listeners, cgroups, shared);
-                unnamed = Life::unnamed(report, open, owner);
+                unnamed = TrackedSocket::unnamed(report, open, owner);
                 children.expect(report, Arc::clone(&unnamed.owner), self.seq);
                 &mut unnamed
             }
@@ -128,10 +128,10 @@ impl Tracker {
                     Entry::Occupied(entry) => {
                         let life = entry.into_mut();
                         forget_end(closed, report.socket, life);
-                        *life = Life::born(report, open, owner, Some(life));
+                        *life = TrackedSocket::born(report, open, owner, Some(life));
                         life
                     }
-                    Entry::Vacant(entry) => entry.insert(Life::born(report, open, owner, None)),
+                    Entry::Vacant(entry) => entry.insert(TrackedSocket::born(report, open, owner, None)),
                 }
             }
             None => match lives.entry(report.socket) {
@@ -139,13 +139,13 @@ impl Tracker {
                     let life = entry.into_mut();
                     if life.is_of_another(report) {
                         forget_end(closed, report.socket, life);
-                        *life = Life::first_seen(report, None);
+                        *life = TrackedSocket::first_seen(report, None);
                     }
                     life
                 }
                 Entry::Vacant(entry) => entry.insert(match children.take(report) {
-                    Some(unnamed) => Life::named(report, unnamed),
-                    None => Life::first_seen(report, older.take(report)),
+                    Some(unnamed) => TrackedSocket::named(report, unnamed),
+                    None => TrackedSocket::first_seen(report, older.take(report)),
                 }),
             },
         };
@@ -199,13 +199,13 @@ impl Tracker {
     /// Reports were lost: what is remembered of live sockets may be out of date from here on.
     pub fn lost(&mut self) {
         self.gap = true;
-        self.lives.values_mut().for_each(Life::gap);
+        self.lives.values_mut().for_each(TrackedSocket::gap);
     }
 
     /// How the connection of a socket, live or just ended, came to be (`None` for a listener), and its course so far;
     /// `None` for a generation that is not the socket's present one.
     #[must_use]
-    pub fn so_far(&self, socket: SocketId) -> Option<(Option<Open>, &Course)> {
+    pub fn so_far(&self, socket: SocketId) -> Option<(Option<Open>, &StateHistory)> {
         let life = self.lives.get(&socket.number)?;
         (life.generation == socket.generation).then_some((life.open, &life.course))
     }
@@ -226,7 +226,7 @@ impl Tracker {
         if is_end(report) {
             // Without a cookie at its opening, it was not recognised in the snapshot then.
             self.older.take(report);
-            self.former.add(report, ends, owner);
+            self.time_wait_owners.add(report, ends, owner);
         }
         if self.closed.len() > CLOSED
             && let Some(number) = self.closed.pop_front()
@@ -258,7 +258,7 @@ impl Tracker {
 }
 
 /// The socket of that number goes on, or ends once more.
-fn forget_end(closed: &mut VecDeque<u64>, number: u64, life: &Life) {
+fn forget_end(closed: &mut VecDeque<u64>, number: u64, life: &TrackedSocket) {
     if life.has_ended
         && let Some(place) = closed.iter().rposition(|closed| *closed == number)
     {

@@ -57,7 +57,7 @@ impl Tracker {
             owner,
             complete: summary.opened.is_some() && summary.path_is_whole,
         };
-        self.former.add(end, ends, &connection.owner);
+        self.time_wait_owners.add(end, ends, &connection.owner);
         connection
     }
 }

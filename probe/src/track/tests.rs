@@ -2,7 +2,7 @@
 
 mod beside;
 mod identity;
-mod older;
+mod preexisting;
 mod summary;
 
 use State::*;

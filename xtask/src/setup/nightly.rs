@@ -6,7 +6,7 @@ use super::{new_enough, version};
 
 /// What is missing for the use of rustup's nightly.
 pub struct Lacks {
-    /// The nightly itself, or part of it: what is wrong, and the command that cures it.
+    /// The nightly itself, or part of it: what is wrong, and the command that remedies it.
     nightly: Option<(String, &'static str)>,
     /// Whether there is a bpf-linker.
     linker: bool,
@@ -21,8 +21,8 @@ impl Lacks {
     }
 
     /// The commands that provide what is missing, one a line.
-    pub fn cure(&self) -> String {
-        let nightly = self.nightly.as_ref().map(|(_, cure)| *cure);
+    pub fn remedy(&self) -> String {
+        let nightly = self.nightly.as_ref().map(|(_, remedy)| *remedy);
         let linker = self.linker.then_some(
             "cargo install bpf-linker    # needs LLVM's headers and libraries; its README has ready-made binaries",
         );
@@ -37,7 +37,7 @@ pub fn find() -> Result<(), Lacks> {
     if lacks.nightly.is_none() && !lacks.linker { Ok(()) } else { Err(lacks) }
 }
 
-/// What is wrong with the nightly, and the command that cures it.
+/// What is wrong with the nightly, and the command that remedies it.
 fn lacking_nightly() -> Option<(String, &'static str)> {
     const INSTALL: &str = "rustup toolchain install nightly --component rust-src";
     if version(&mut Command::new("rustup")).is_err() {
@@ -56,8 +56,8 @@ fn lacking_nightly() -> Option<(String, &'static str)> {
     }
     // rustup may list the component without these files being there.
     if !Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs").exists() {
-        let cure = "rustup component add rust-src --toolchain nightly";
-        return Some((format!("nightly {number} is without rust-src"), cure));
+        let remedy = "rustup component add rust-src --toolchain nightly";
+        return Some((format!("nightly {number} is without rust-src"), remedy));
     }
     None
 }

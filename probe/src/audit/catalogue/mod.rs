@@ -40,7 +40,7 @@ mod tests {
     fn every_entry_is_whole() {
         let mut ids = HashSet::new();
         for behaviour in all() {
-            let Behaviour { id, says, reference, .. } = behaviour;
+            let Behaviour { id, description, reference, .. } = behaviour;
             let slug = |part: &str| {
                 !part.is_empty() && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             };
@@ -48,7 +48,10 @@ mod tests {
             assert!(ids.insert(*id), "{id} is there twice");
             // Finds its group.
             let _ = behaviour.group();
-            assert!(!says.is_empty() && !says.ends_with('.'), "{id}: one clause, without its full stop");
+            assert!(
+                !description.is_empty() && !description.ends_with('.'),
+                "{id}: one clause, without its full stop"
+            );
             assert!(!reference.is_empty(), "{id} has no reference");
             assert!(behaviour.variants.iter().all(|variant| !variant.cause.is_empty()), "{id}");
             let mut names = HashSet::new();

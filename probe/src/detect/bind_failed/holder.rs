@@ -3,13 +3,13 @@
 use std::{fmt, time::Duration};
 
 use super::who;
-use crate::model::{BindFailure, Listed, State};
+use crate::model::{BindFailure, DiagEntry, State};
 
 /// How many a sentence names.
 const NAMED: usize = 3;
 
 /// The sockets that can be in a bind's way, the plainest first.
-pub struct Holders<'a>(&'a [Listed]);
+pub struct Holders<'a>(&'a [DiagEntry]);
 
 impl<'a> Holders<'a> {
     /// Those that were listed when the bind had failed.
@@ -19,12 +19,12 @@ impl<'a> Holders<'a> {
 
     /// Whether one of them is a socket that connected to itself, or what is left of one.
     pub fn any_self_connected(&self) -> bool {
-        self.0.iter().any(Listed::is_self_connected)
+        self.0.iter().any(DiagEntry::is_self_connected)
     }
 
     /// Whether of all of them only mini-sockets are left.
     pub fn all_mini(&self) -> bool {
-        !self.0.is_empty() && self.0.iter().all(Listed::is_mini)
+        !self.0.is_empty() && self.0.iter().all(DiagEntry::is_mini)
     }
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Holders<'_> {
     }
 }
 
-fn words(row: &Listed) -> String {
+fn words(row: &DiagEntry) -> String {
     let owner = who(&row.owner);
     let (local, remote, state) = (row.ends.local, row.ends.remote, row.state);
     let gone = row.expires.map(gone).unwrap_or_default();

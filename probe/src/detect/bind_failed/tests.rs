@@ -19,7 +19,7 @@ fn story() -> Story<BindFailed> {
     Story::new(BindFailed::new(&host()))
 }
 
-fn find(local: &str, errno: Errno, holders: Vec<Listed>) -> Finding {
+fn find(local: &str, errno: Errno, holders: Vec<DiagEntry>) -> Finding {
     let mut failure = BindFailure {
         at: Mono(5),
         cpu: 0,
@@ -37,30 +37,30 @@ fn find(local: &str, errno: Errno, holders: Vec<Listed>) -> Finding {
     story().detector().bind_failed(&failure).expect("every refusal is one")
 }
 
-fn explain(local: &str, errno: Errno) -> String {
-    find(local, errno, Vec::new()).explain
+fn message(local: &str, errno: Errno) -> String {
+    find(local, errno, Vec::new()).message
 }
 
-/// What is said of the holders, and the cure.
-fn taken_by(holders: Vec<Listed>) -> (String, Option<String>) {
+/// What is said of the holders, and the remedy.
+fn taken_by(holders: Vec<DiagEntry>) -> (String, Option<String>) {
     let finding = find(SERVER, Errno::EADDRINUSE, holders);
-    (finding.explain.split_once("EADDRINUSE, ").expect("it says so").1.to_owned(), finding.cure)
+    (finding.message.split_once("EADDRINUSE, ").expect("it says so").1.to_owned(), finding.remedy)
 }
 
-fn row(state: State, local: &str, remote: &str) -> Listed {
+fn row(state: State, local: &str, remote: &str) -> DiagEntry {
     listed(1, state, local, remote).held_by(77, "client")
 }
 
-fn mini(state: State, local: &str, remote: &str) -> Listed {
-    Listed { expires: Some(Duration::from_millis(42_100)), ..row(state, local, remote) }
+fn mini(state: State, local: &str, remote: &str) -> DiagEntry {
+    DiagEntry { expires: Some(Duration::from_millis(42_100)), ..row(state, local, remote) }
 }
 
 #[test]
 fn a_finding_names_caller_port_and_holder() {
     let listener = listed(1, Listen, "0.0.0.0:80", "0.0.0.0:0").held_by(123, "nginx");
     let finding = find("0.0.0.0:80", Errno::EADDRINUSE, vec![listener]);
-    insta::assert_snapshot!(finding.explain, @"late[500] could not bind 0.0.0.0:80: EADDRINUSE, nginx[123] listens on 0.0.0.0:80");
-    assert_eq!((finding.kind, finding.at, finding.cure), (FindingKind::BindFailed, Mono(5), None));
+    insta::assert_snapshot!(finding.message, @"late[500] could not bind 0.0.0.0:80: EADDRINUSE, nginx[123] listens on 0.0.0.0:80");
+    assert_eq!((finding.kind, finding.at, finding.remedy), (FindingKind::BindFailed, Mono(5), None));
     assert_eq!(finding.socket, Some(SocketId { number: 42, generation: 0 }));
     assert_eq!(finding.ends.remote, endpoint("0.0.0.0:0"));
     assert_eq!(finding.owner.task, Some(task(500, "late")));
@@ -76,7 +76,7 @@ fn every_holder_has_its_words() {
     insta::assert_snapshot!(said(mini(FinWait2, "10.0.0.1:8080", "10.0.0.2:5000")), @"the FIN_WAIT2 of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by client[77]");
     insta::assert_snapshot!(said(row(SynRecv, "10.0.0.1:8080", "10.0.0.2:5000")), @"10.0.0.2:5000 is connecting to 10.0.0.1:8080 of client[77]");
     insta::assert_snapshot!(said(row(Close, "0.0.0.0:8080", "0.0.0.0:0")), @"client[77] has bound 0.0.0.0:8080");
-    let nobodys = Listed { owner: Owner::nobody(), ..mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000") };
+    let nobodys = DiagEntry { owner: Owner::nobody(), ..mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000") };
     insta::assert_snapshot!(said(nobodys), @"the TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by a process that is not known");
 }
 
@@ -97,10 +97,10 @@ fn of_many_the_plainest_come_first() {
 fn who_has_the_port_elsewhere_is_in_nobodys_way() {
     let finding = |local| find("127.0.0.1:8080", Errno::EADDRINUSE, vec![row(Listen, local, "0.0.0.0:0")]);
     let nobody = "no socket that is listed has it (one that is bound and no more may not be)";
-    assert!(finding("127.0.0.2:8080").explain.ends_with(nobody));
-    assert!(finding("[::1]:8080").explain.ends_with(nobody));
+    assert!(finding("127.0.0.2:8080").message.ends_with(nobody));
+    assert!(finding("[::1]:8080").message.ends_with(nobody));
     for local in ["127.0.0.1:8080", "0.0.0.0:8080", "[::]:8080", "[::ffff:127.0.0.1]:8080"] {
-        assert!(finding(local).explain.contains("client[77] listens on"), "{local}");
+        assert!(finding(local).message.contains("client[77] listens on"), "{local}");
     }
 }
 
@@ -112,26 +112,26 @@ fn a_cure_is_given_where_it_is_certain() {
     assert_eq!(taken_by(Vec::new()).1, None);
     // SO_REUSEADDR is no help there.
     let left = mini(TimeWait, "10.0.0.1:40001", "10.0.0.1:40001");
-    let cure = find("0.0.0.0:40001", Errno::EADDRINUSE, vec![left]).cure.unwrap_or_default();
-    insta::assert_snapshot!(cure, @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too); where it was bound, do not bind a client to the port that it connects to");
+    let remedy = find("0.0.0.0:40001", Errno::EADDRINUSE, vec![left]).remedy.unwrap_or_default();
+    insta::assert_snapshot!(remedy, @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too); where it was bound, do not bind a client to the port that it connects to");
     let bound = mini(TimeWait, "10.0.0.1:8080", "10.0.0.1:8080");
     insta::assert_snapshot!(taken_by(vec![bound]).1.unwrap_or_default(), @"do not bind a client to the port that it connects to");
 }
 
 #[test]
 fn every_error_has_its_words() {
-    insta::assert_snapshot!(explain("0.0.0.0:80", Errno::EACCES), @"late[500] could not bind 0.0.0.0:80: EACCES, a port below net.ipv4.ip_unprivileged_port_start (1024 unless it is set) takes CAP_NET_BIND_SERVICE");
-    insta::assert_snapshot!(find("0.0.0.0:80", Errno::EACCES, Vec::new()).cure.unwrap_or_default(), @"give it CAP_NET_BIND_SERVICE, or sysctl -w net.ipv4.ip_unprivileged_port_start=80");
-    insta::assert_snapshot!(explain(SERVER, Errno::EACCES), @"late[500] could not bind 0.0.0.0:8080: EACCES, a security module forbids it, or net.ipv4.ip_unprivileged_port_start is above it");
-    insta::assert_snapshot!(explain("10.9.9.9:8080", Errno::EADDRNOTAVAIL), @"late[500] could not bind 10.9.9.9:8080: EADDRNOTAVAIL, no interface of its namespace has that address");
-    insta::assert_snapshot!(explain(SERVER, Errno::EINVAL), @"late[500] could not bind 0.0.0.0:8080: EINVAL, the socket is bound already, or the address does not fit it");
-    insta::assert_snapshot!(explain(SERVER, Errno::EAFNOSUPPORT), @"late[500] could not bind 0.0.0.0:8080: EAFNOSUPPORT, the address is of another family than the socket");
-    insta::assert_snapshot!(explain(SERVER, Errno::EPERM), @"late[500] could not bind 0.0.0.0:8080: EPERM, a BPF program or a security module forbids it");
-    insta::assert_snapshot!(explain("[fe80::1]:8080", Errno::ENODEV), @"late[500] could not bind [fe80::1]:8080: ENODEV, a link-local address takes the interface that it is on");
-    insta::assert_snapshot!(explain(SERVER, Errno(12)), @"late[500] could not bind 0.0.0.0:8080: ENOMEM");
+    insta::assert_snapshot!(message("0.0.0.0:80", Errno::EACCES), @"late[500] could not bind 0.0.0.0:80: EACCES, a port below net.ipv4.ip_unprivileged_port_start (1024 unless it is set) takes CAP_NET_BIND_SERVICE");
+    insta::assert_snapshot!(find("0.0.0.0:80", Errno::EACCES, Vec::new()).remedy.unwrap_or_default(), @"give it CAP_NET_BIND_SERVICE, or sysctl -w net.ipv4.ip_unprivileged_port_start=80");
+    insta::assert_snapshot!(message(SERVER, Errno::EACCES), @"late[500] could not bind 0.0.0.0:8080: EACCES, a security module forbids it, or net.ipv4.ip_unprivileged_port_start is above it");
+    insta::assert_snapshot!(message("10.9.9.9:8080", Errno::EADDRNOTAVAIL), @"late[500] could not bind 10.9.9.9:8080: EADDRNOTAVAIL, no interface of its namespace has that address");
+    insta::assert_snapshot!(message(SERVER, Errno::EINVAL), @"late[500] could not bind 0.0.0.0:8080: EINVAL, the socket is bound already, or the address does not fit it");
+    insta::assert_snapshot!(message(SERVER, Errno::EAFNOSUPPORT), @"late[500] could not bind 0.0.0.0:8080: EAFNOSUPPORT, the address is of another family than the socket");
+    insta::assert_snapshot!(message(SERVER, Errno::EPERM), @"late[500] could not bind 0.0.0.0:8080: EPERM, a BPF program or a security module forbids it");
+    insta::assert_snapshot!(message("[fe80::1]:8080", Errno::ENODEV), @"late[500] could not bind [fe80::1]:8080: ENODEV, a link-local address takes the interface that it is on");
+    insta::assert_snapshot!(message(SERVER, Errno(12)), @"late[500] could not bind 0.0.0.0:8080: ENOMEM");
     let none_left = find("0.0.0.0:0", Errno::EADDRINUSE, Vec::new());
-    insta::assert_snapshot!(none_left.explain, @"late[500] could not bind 0.0.0.0:*: no ephemeral port is left to give it (EADDRINUSE)");
-    assert!(none_left.cure.is_some_and(|cure| cure.contains("ip_local_port_range=")));
+    insta::assert_snapshot!(none_left.message, @"late[500] could not bind 0.0.0.0:*: no ephemeral port is left to give it (EADDRINUSE)");
+    assert!(none_left.remedy.is_some_and(|remedy| remedy.contains("ip_local_port_range=")));
 }
 
 #[test]
@@ -142,13 +142,13 @@ fn a_listen_that_is_refused_names_the_listener() {
     story.tell(1, ends, &[Close, Listen]);
     let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);
     assert_eq!(findings[0].evidence.len(), 2);
-    insta::assert_snapshot!(findings[0].explain, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, client[100] listens on 0.0.0.0:8080");
+    insta::assert_snapshot!(findings[0].message, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, client[100] listens on 0.0.0.0:8080");
     // The rival ends, in the usual way.
     story.because(None);
     assert_eq!(story.tell(1, ends, &[Listen, Close]), []);
     let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);
-    insta::assert_snapshot!(findings[0].explain, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, another socket listens there");
+    insta::assert_snapshot!(findings[0].message, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, another socket listens there");
     story.existing(&[listed(9, Listen, "[::]:8080", "[::]:0").held_by(300, "daemon")]);
     let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);
-    insta::assert_snapshot!(findings[0].explain, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, daemon[300] listens on [::]:8080");
+    insta::assert_snapshot!(findings[0].message, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, daemon[300] listens on [::]:8080");
 }

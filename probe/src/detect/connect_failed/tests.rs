@@ -28,9 +28,9 @@ fn said(cause: Option<Cause>) -> String {
     let path = [Close, SynSent, Close];
     let findings = story().because(cause).tell(7, ENDS, &path);
     let ended = story().detector().ended(&whole(Open::Active, ENDS, &path, cause));
-    let explain = findings.first().map(|finding| finding.explain.clone());
-    assert_eq!(ended.map(|finding| finding.explain), explain);
-    explain.unwrap_or_else(|| "nothing".to_owned())
+    let message = findings.first().map(|finding| finding.message.clone());
+    assert_eq!(ended.map(|finding| finding.message), message);
+    message.unwrap_or_else(|| "nothing".to_owned())
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn how_often_it_tried_is_counted() {
     let mut story = story();
     let timeout = failed(Timer, "SYN retransmissions exhausted", Errno::ETIMEDOUT);
     let findings = story.because(timeout).having_sent(7).tell(7, ENDS, &[Close, SynSent, Close]);
-    assert!(findings[0].explain.contains("timed out: 7 SYNs went without an answer"), "{findings:?}");
+    assert!(findings[0].message.contains("timed out: 7 SYNs went without an answer"), "{findings:?}");
     assert_eq!(findings[0].evidence, [1, 2]);
 }
 
@@ -72,8 +72,8 @@ fn exhausted_ports_have_a_cure() {
     let unbound = ("10.0.0.1:0", "10.0.0.2:80");
     let none_left = || failed(Kernel, Cause::NO_PORT_LEFT, Errno::EADDRNOTAVAIL);
     let findings = story().because(none_left()).tell(7, unbound, &[Close, SynSent, Close]);
-    insta::assert_snapshot!(findings[0].explain, @"client[100] could not connect to 10.0.0.2:80: the kernel refused it without a packet (EADDRNOTAVAIL): no local port is left for this destination; net.ipv4.ip_local_port_range is 32768-60999, 28232 ports");
-    insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @r#"widen the range: sysctl -w net.ipv4.ip_local_port_range="10000 65535" (and name the servers' ports in it in net.ipv4.ip_local_reserved_ports); where the ports are in TIME_WAIT, net.ipv4.tcp_tw_reuse=1 lets connect take them over"#);
+    insta::assert_snapshot!(findings[0].message, @"client[100] could not connect to 10.0.0.2:80: the kernel refused it without a packet (EADDRNOTAVAIL): no local port is left for this destination; net.ipv4.ip_local_port_range is 32768-60999, 28232 ports");
+    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @r#"widen the range: sysctl -w net.ipv4.ip_local_port_range="10000 65535" (and name the servers' ports in it in net.ipv4.ip_local_reserved_ports); where the ports are in TIME_WAIT, net.ipv4.tcp_tw_reuse=1 lets connect take them over"#);
 
     let elsewhere = Host { netns: Some(2), ..host() };
     let findings = Story::new(ConnectFailed::new(&elsewhere, true)).because(none_left()).tell(
@@ -81,7 +81,7 @@ fn exhausted_ports_have_a_cure() {
         unbound,
         &[Close, SynSent, Close],
     );
-    assert!(findings[0].explain.ends_with("no local port is left for this destination"), "{findings:?}");
+    assert!(findings[0].message.ends_with("no local port is left for this destination"), "{findings:?}");
 
     let wide = Host { ephemeral: Some(1024..=65535), ..host() };
     let findings = Story::new(ConnectFailed::new(&wide, true)).because(none_left()).tell(
@@ -89,14 +89,14 @@ fn exhausted_ports_have_a_cure() {
         unbound,
         &[Close, SynSent, Close],
     );
-    insta::assert_snapshot!(findings[0].cure.as_deref().unwrap_or_default(), @"the range is wide already: use more local addresses, or keep connections instead of opening new ones");
+    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"the range is wide already: use more local addresses, or keep connections instead of opening new ones");
 }
 
 /// What is said of a second socket that wants the same four-tuple.
 fn duplicate(story: &mut Story<ConnectFailed>) -> String {
     let taken = failed(Kernel, Cause::TUPLE_IN_USE, Errno::EADDRNOTAVAIL);
     let findings = story.because(taken).tell(99, ENDS, &[Close, SynSent, Close]);
-    findings[0].explain.rsplit(": ").next().unwrap_or_default().to_owned()
+    findings[0].message.rsplit(": ").next().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -152,9 +152,9 @@ fn an_active_open_can_fail_in_syn_recv_too() {
     let mut told = story();
     told.tell(7, ENDS, &path[..3]);
     let findings = told.because(reset()).tell(7, ENDS, &path[2..]);
-    insta::assert_snapshot!(findings[0].explain, @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the peer reset it before it was established");
+    insta::assert_snapshot!(findings[0].message, @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the peer reset it before it was established");
     let ended = story().detector().ended(&whole(Open::Simultaneous, ENDS, &path, reset()));
-    assert_eq!(ended.map(|finding| finding.explain).as_ref(), Some(&findings[0].explain));
+    assert_eq!(ended.map(|finding| finding.message).as_ref(), Some(&findings[0].message));
     assert_eq!(story().because(reset()).tell(7, SELF, &path).len(), 1);
 
     let accepted = [Listen, SynRecv, Close];

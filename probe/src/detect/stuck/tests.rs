@@ -23,7 +23,7 @@ fn said(path: &[State]) -> String {
     assert_eq!(story.tell(7, ENDS, path), [], "ticks alone find");
     let [finding] = &story.wait(LONGER)[..] else { panic!("{path:?}") };
     assert_eq!(finding.evidence.len(), path.len() - 1);
-    finding.explain.clone()
+    finding.message.clone()
 }
 
 #[test]
@@ -57,26 +57,26 @@ fn what_leaves_in_time_is_not_stuck() {
     story.tell(3, ENDS, &[FinWait2, FinWait2]);
     let findings = story.wait(AFTER);
     assert_eq!(findings.len(), 1, "a close after shutdown changes nothing: {findings:?}");
-    assert!(findings[0].explain.contains("FIN_WAIT2 at 10.0.0.1:5000 for 90 s"));
+    assert!(findings[0].message.contains("FIN_WAIT2 at 10.0.0.1:5000 for 90 s"));
 }
 
 #[test]
 fn what_was_there_counts_from_the_snapshot() {
     let mut story = story();
     let row = |cookie, state| listed(cookie, state, ENDS.0, ENDS.1).held_by(300, "daemon");
-    let mini = Listed { expires: Some(LONGER), ..row(4, FinWait2) };
+    let mini = DiagEntry { expires: Some(LONGER), ..row(4, FinWait2) };
     story.existing(&[row(1, CloseWait), row(2, CloseWait), row(3, Established), mini, row(5, CloseWait)]);
     // One leaves; another enters according to a report that is older than the snapshot.
     story.tell(2, ENDS, &[CloseWait, LastAck]);
     story.tell(5, ENDS, &[Established, CloseWait]);
     let findings = story.wait(LONGER);
     assert_eq!(findings.len(), 2);
-    insta::assert_snapshot!(findings[0].explain, @"daemon[300] has been in CLOSE_WAIT at 10.0.0.1:5000 for at least 61 s: 10.0.0.2:80 has closed its end, and nobody here has closed this one (typically a descriptor that is leaked, or a process that hangs)");
+    insta::assert_snapshot!(findings[0].message, @"daemon[300] has been in CLOSE_WAIT at 10.0.0.1:5000 for at least 61 s: 10.0.0.2:80 has closed its end, and nobody here has closed this one (typically a descriptor that is leaked, or a process that hangs)");
     assert_eq!(
         (findings[0].socket, findings[0].evidence.len()),
         (Some(SocketId { number: 1, generation: 0 }), 0)
     );
-    assert!(findings[1].explain.contains("for 60 s") || findings[1].explain.contains("for 61 s"));
+    assert!(findings[1].message.contains("for 60 s") || findings[1].message.contains("for 61 s"));
     assert_eq!(findings[1].evidence, [2]);
 }
 

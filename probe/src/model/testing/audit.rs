@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::ends;
 use crate::model::{
     Backend, BehaviourGroup, BehaviourResult, BehaviourStatus, Cause, CauseKind, Errno, Family, Fate, Flags,
-    KernelFacts, Mono, Origin, Owner, Packet, Profile, Protocol, Segment, Side, Sight, SocketId,
+    KernelFacts, Mono, Observation, Origin, Owner, Packet, Profile, Protocol, Segment, Side, SocketId,
     State::{self, Close, Established, FinWait1, Listen, SynRecv, SynSent},
     Transition,
 };
@@ -14,20 +14,20 @@ type Paths<'a> = &'a [(&'a str, &'a [State])];
 type Facts<'a> = &'a [(&'a str, &'a str)];
 
 /// A sight of these.
-pub fn sight(paths: Paths<'_>, facts: Facts<'_>) -> Sight {
-    Sight {
+pub fn sight(paths: Paths<'_>, facts: Facts<'_>) -> Observation {
+    Observation {
         paths: paths.iter().map(|(label, path)| ((*label).to_owned(), path.to_vec())).collect(),
         facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
     }
 }
 
 /// As expected, and nothing was reported beside.
-fn result(id: &str, says: &str, reference: &str, expected: Sight) -> BehaviourResult {
+fn result(id: &str, description: &str, reference: &str, expected: Observation) -> BehaviourResult {
     let group =
         id.split('/').next().and_then(BehaviourGroup::from_name).expect("an id begins with its group");
     BehaviourResult {
         id: id.to_owned(),
-        says: says.to_owned(),
+        description: description.to_owned(),
         group,
         needs: Vec::new(),
         status: BehaviourStatus::AsExpected,
@@ -65,7 +65,7 @@ pub fn results() -> Vec<BehaviourResult> {
         status: BehaviourStatus::Unsupported,
         needs: ["wire", "net.ipv4.tcp_synack_retries"].map(str::to_owned).to_vec(),
         reason: Some("there is no /dev/net/tun here: load the module tun".to_owned()),
-        observed: Sight::default(),
+        observed: Observation::default(),
         ..result(
             "listen/half-open",
             "a SYN whose SYN+ACK is never answered moves no socket",

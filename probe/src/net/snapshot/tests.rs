@@ -24,7 +24,7 @@ fn end(mut child: Child) {
     child.wait().unwrap();
 }
 
-fn of(snapshot: &Snapshot, netns: u32) -> Vec<&Listed> {
+fn of(snapshot: &Snapshot, netns: u32) -> Vec<&DiagEntry> {
     snapshot.sockets.iter().filter(|socket| socket.netns == netns).collect()
 }
 

@@ -3,7 +3,9 @@
 use proptest::{collection, option, prelude::*};
 
 use super::{duration, ends, kernel::counters, mono, owner, socket, word};
-use crate::model::{BehaviourResult, Cause, Close, Connection, Errno, Event, Finding, Sight, Transition};
+use crate::model::{
+    BehaviourResult, Cause, Close, Connection, Errno, Event, Finding, Observation, Transition,
+};
 
 /// Any of them.
 pub fn derived() -> BoxedStrategy<Event> {
@@ -82,15 +84,15 @@ fn finding() -> BoxedStrategy<Finding> {
     let place = (mono(), option::of(socket()), any::<Option<u32>>(), ends());
     let evidence = collection::vec(any::<u64>(), 0..4);
     (word(), place, owner(), any::<String>(), any::<Option<String>>(), evidence)
-        .prop_map(|(kind, (at, socket, netns, ends), owner, explain, cure, evidence)| Finding {
+        .prop_map(|(kind, (at, socket, netns, ends), owner, message, remedy, evidence)| Finding {
             kind,
             at,
             socket,
             netns,
             ends,
             owner: owner.into(),
-            explain,
-            cure,
+            message,
+            remedy,
             evidence,
         })
         .boxed()
@@ -104,7 +106,7 @@ fn behaviour() -> BoxedStrategy<BehaviourResult> {
             let ([id, says, reference], [variant, reason]) = (names, why);
             BehaviourResult {
                 id,
-                says,
+                description: says,
                 group,
                 needs,
                 status,
@@ -121,8 +123,8 @@ fn behaviour() -> BoxedStrategy<BehaviourResult> {
         .boxed()
 }
 
-pub fn sight() -> impl Strategy<Value = Sight> {
+pub fn sight() -> impl Strategy<Value = Observation> {
     let paths = collection::vec((any::<String>(), collection::vec(word(), 0..5)), 0..3);
     let facts = collection::vec(any::<(String, String)>(), 0..3);
-    (paths, facts).prop_map(|(paths, facts)| Sight { paths, facts })
+    (paths, facts).prop_map(|(paths, facts)| Observation { paths, facts })
 }

@@ -3,7 +3,7 @@
 use proptest::{collection, option, prelude::*, sample::select};
 
 use super::{derived::sight, word};
-use crate::model::{Difference, FactKind, Kept, KernelFacts, Profile};
+use crate::model::{Difference, FactKind, KernelFacts, Profile, ProfileEntry};
 
 /// Any of them.
 pub fn difference() -> BoxedStrategy<Difference> {
@@ -27,15 +27,15 @@ pub fn profile() -> BoxedStrategy<Profile> {
         |([kernel, arch], backend, config, sysctls)| KernelFacts { kernel, arch, backend, config, sysctls },
     );
     let behaviours = collection::btree_map(any::<String>(), kept(), 0..4)
-        .prop_map(|all| all.into_iter().map(|(id, kept)| Kept { id, ..kept }).collect());
+        .prop_map(|all| all.into_iter().map(|(id, kept)| ProfileEntry { id, ..kept }).collect());
     (facts, behaviours).prop_map(|(facts, behaviours)| Profile { facts, behaviours }).boxed()
 }
 
-fn kept() -> BoxedStrategy<Kept> {
+fn kept() -> BoxedStrategy<ProfileEntry> {
     (any::<[String; 3]>(), word(), sight(), any::<[Option<String>; 2]>())
         .prop_map(|(names, status, observed, why)| {
             let ([id, says, reference], [variant, reason]) = (names, why);
-            Kept { id, says, status, variant, reason, reference, observed }
+            ProfileEntry { id, description: says, status, variant, reason, reference, observed }
         })
         .boxed()
 }

@@ -8,13 +8,13 @@ use crate::model::{Facility, Hazard, HazardFacts, PortReach};
 /// Any facility.
 pub fn facility() -> BoxedStrategy<Facility> {
     (word(), word(), any::<[String; 3]>(), any::<Option<String>>())
-        .prop_map(|(group, status, [name, observed, costs], cure)| Facility {
+        .prop_map(|(group, status, [name, observed, costs], remedy)| Facility {
             group,
             name,
             status,
             observed,
             costs,
-            cure,
+            remedy,
         })
         .boxed()
 }
@@ -31,6 +31,6 @@ pub fn hazard() -> BoxedStrategy<Hazard> {
         }),
     ];
     (facts, any::<u32>(), endpoint(), owner(), any::<Option<String>>())
-        .prop_map(|(facts, netns, local, owner, cure)| Hazard { facts, netns, local, owner, cure })
+        .prop_map(|(facts, netns, local, owner, remedy)| Hazard { facts, netns, local, owner, remedy })
         .boxed()
 }

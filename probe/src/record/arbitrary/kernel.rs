@@ -7,7 +7,8 @@ use proptest::{collection, option, prelude::*};
 
 use super::{cgroup, duration, endpoint, ends, mono, owner, socket, task, word};
 use crate::model::{
-    BindFailure, Counters, Errno, Event, Filter, Listed, Mono, Opened, Remains, Report, Reset, Summary,
+    BindFailure, Counters, DiagEntry, Errno, Event, Filter, Mono, Opened, Report, Reset, Summary,
+    TimeWaitEntry,
 };
 
 /// Any of them.
@@ -21,7 +22,7 @@ pub fn event() -> BoxedStrategy<Event> {
         1 => summary().prop_map(Event::Summary),
         1 => bind_failure().prop_map(|failure| Event::BindFailed(Box::new(failure))),
         1 => reset().prop_map(Event::Reset),
-        1 => remains().prop_map(Event::Remains),
+        1 => remains().prop_map(Event::TimeWaitEntry),
     ]
     .boxed()
 }
@@ -130,10 +131,10 @@ fn summary() -> BoxedStrategy<Summary> {
         .boxed()
 }
 
-fn listed() -> BoxedStrategy<Listed> {
+fn listed() -> BoxedStrategy<DiagEntry> {
     let place = (any::<u64>(), any::<u32>(), word(), word());
     (place, ends(), word(), owner(), option::of(duration()))
-        .prop_map(|((cookie, netns, protocol, family), ends, state, owner, expires)| Listed {
+        .prop_map(|((cookie, netns, protocol, family), ends, state, owner, expires)| DiagEntry {
             cookie,
             netns,
             protocol,
@@ -175,10 +176,10 @@ fn reset() -> BoxedStrategy<Reset> {
         .boxed()
 }
 
-fn remains() -> BoxedStrategy<Remains> {
+fn remains() -> BoxedStrategy<TimeWaitEntry> {
     let place = (mono(), socket(), any::<Option<u32>>());
     (place, ends(), option::of(word()), option::of(mono()), owner())
-        .prop_map(|((at, socket, netns), ends, state, until, owner)| Remains {
+        .prop_map(|((at, socket, netns), ends, state, until, owner)| TimeWaitEntry {
             at,
             socket,
             netns,

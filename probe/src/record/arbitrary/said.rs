@@ -5,14 +5,14 @@ use proptest::{collection, prelude::*, sample::select};
 use super::{ends, owner, socket, word};
 use crate::{
     model::{Check, Event, Phase, SocketRow, Verdict},
-    record::word::PLACES,
+    record::word::STAGES,
 };
 
 /// Any of them.
 pub fn event() -> BoxedStrategy<Event> {
     prop_oneof![
-        (any::<u64>(), select(&PLACES[..]))
-            .prop_map(|(count, place)| Event::Lost { count, place: place.to_owned() }),
+        (any::<u64>(), select(&STAGES[..]))
+            .prop_map(|(count, place)| Event::Lost { count, stage: place.to_owned() }),
         (any::<String>(), phase()).prop_map(|(name, phase)| Event::Scenario { name, phase }),
         check().prop_map(Event::Check),
         collection::vec((socket(), any::<String>()), 0..3).prop_map(Event::Labels),

@@ -5,7 +5,10 @@ use serde::Serialize;
 
 use super::value::Version;
 use crate::{
-    model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Difference, FactKind, Kept, Sight, State},
+    model::{
+        BehaviourGroup, BehaviourResult, BehaviourStatus, Difference, FactKind, Observation, ProfileEntry,
+        State,
+    },
     record::word::Word,
 };
 
@@ -17,7 +20,7 @@ pub struct BehaviourObject<'a> {
     /// Its slug, which never changes.
     id: &'a str,
     /// What happens, in one sentence. Made for people: its wording may change.
-    name: &'a str,
+    description: &'a str,
     /// The part of the catalogue.
     group: Word<BehaviourGroup>,
     /// What it asks of the host: `wire`, a sysctl of its own namespace such as `net.ipv4.tcp_fastopen`, a capability, an
@@ -72,7 +75,7 @@ impl<'a> From<&'a BehaviourResult> for BehaviourObject<'a> {
         Self {
             v: Version,
             id: &result.id,
-            name: &result.says,
+            description: &result.description,
             group: Word(result.group),
             needs: &result.needs,
             status: Word(result.status),
@@ -87,7 +90,7 @@ impl<'a> From<&'a BehaviourResult> for BehaviourObject<'a> {
     }
 }
 
-fn paths<'a>(expected: &'a Sight, observed: &'a Sight) -> Vec<PathObject<'a>> {
+fn paths<'a>(expected: &'a Observation, observed: &'a Observation) -> Vec<PathObject<'a>> {
     let words = |path: Option<&Vec<State>>| path.map(|path| path.iter().copied().map(Word).collect());
     beside(&expected.paths, &observed.paths)
         .map(|(label, expected, observed)| PathObject {
@@ -98,7 +101,7 @@ fn paths<'a>(expected: &'a Sight, observed: &'a Sight) -> Vec<PathObject<'a>> {
         .collect()
 }
 
-fn facts<'a>(expected: &'a Sight, observed: &'a Sight) -> Vec<FactObject<'a>> {
+fn facts<'a>(expected: &'a Observation, observed: &'a Observation) -> Vec<FactObject<'a>> {
     beside(&expected.facts, &observed.facts)
         .map(|(name, expected, observed)| FactObject {
             name,
@@ -170,11 +173,11 @@ impl<'a> From<&'a Difference> for DifferenceObject<'a> {
                 why: &[],
             },
             Difference::Behaviour { id, a, b, why } => {
-                let text = |kept: &Option<Box<Kept>>| {
+                let text = |kept: &Option<Box<ProfileEntry>>| {
                     let whole = kept.as_ref().filter(|kept| kept.is_whole());
                     whole.map(|kept| kept.observed.to_string())
                 };
-                let status = |kept: &Option<Box<Kept>>| kept.as_ref().map(|kept| Word(kept.status));
+                let status = |kept: &Option<Box<ProfileEntry>>| kept.as_ref().map(|kept| Word(kept.status));
                 Self {
                     v: Version,
                     subject: BEHAVIOUR,

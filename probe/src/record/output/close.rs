@@ -11,7 +11,7 @@ use super::{
     value::{Decimal, Version, generation},
 };
 use crate::{
-    model::{Family, Remains, Reset, State},
+    model::{Family, Reset, State, TimeWaitEntry},
     record::word::Word,
 };
 
@@ -94,7 +94,7 @@ pub struct TimeWaitObject<'a> {
 }
 
 impl<'a> TimeWaitObject<'a> {
-    pub fn of(remains: &'a Remains, calendar: Calendar) -> Self {
+    pub fn of(remains: &'a TimeWaitEntry, calendar: Calendar) -> Self {
         Self {
             v: Version,
             time: calendar.time(remains.at),
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_stayed_has_a_state_and_an_end() {
-        let mut remains = Remains {
+        let mut remains = TimeWaitEntry {
             at: Mono(5),
             socket: SOCKET,
             netns: None,

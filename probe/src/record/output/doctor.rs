@@ -29,7 +29,7 @@ pub struct FacilityObject<'a> {
     /// What depends on it; of a sysctl, what its value decides.
     costs: &'a str,
     /// What would put it in place; null where it is there, or where `observed` says it all.
-    cure: Option<&'a str>,
+    remedy: Option<&'a str>,
 }
 
 impl<'a> From<&'a Facility> for FacilityObject<'a> {
@@ -41,7 +41,7 @@ impl<'a> From<&'a Facility> for FacilityObject<'a> {
             status: Word(facility.status),
             observed: &facility.observed,
             costs: &facility.costs,
-            cure: facility.cure.as_deref(),
+            remedy: facility.remedy.as_deref(),
         }
     }
 }
@@ -60,9 +60,9 @@ pub struct HazardObject<'a> {
     /// Whose socket it is.
     owner: OwnerObject<'a>,
     /// What can happen, in one sentence. Made for people: its wording may change.
-    explain: String,
-    /// The command that cures it, or a sentence; null where nothing does. What one command cures has the same.
-    cure: Option<&'a str>,
+    message: String,
+    /// The command that remedies it, or a sentence; null where nothing does. What one command remedies has the same.
+    remedy: Option<&'a str>,
 }
 
 impl<'a> From<&'a Hazard> for HazardObject<'a> {
@@ -73,8 +73,8 @@ impl<'a> From<&'a Hazard> for HazardObject<'a> {
             netns: hazard.netns,
             local: hazard.local.into(),
             owner: (&hazard.owner).into(),
-            explain: hazard.explain(),
-            cure: hazard.cure.as_deref(),
+            message: hazard.message(),
+            remedy: hazard.remedy.as_deref(),
         }
     }
 }

@@ -39,9 +39,9 @@ pub struct FindingObject<'a> {
     /// Whose socket it is.
     owner: OwnerObject<'a>,
     /// What happened, in one sentence.
-    explain: &'a str,
-    /// What cures it, in one sentence; null where nothing needs curing.
-    cure: Option<&'a str>,
+    message: &'a str,
+    /// What remedies it, in one sentence; null where nothing needs curing.
+    remedy: Option<&'a str>,
     /// The transitions that show it, by their `seq`.
     evidence: &'a [u64],
 }
@@ -59,8 +59,8 @@ impl<'a> FindingObject<'a> {
             remote: finding.ends.remote.into(),
             netns: finding.netns,
             owner: (&*finding.owner).into(),
-            explain: &finding.explain,
-            cure: finding.cure.as_deref(),
+            message: &finding.message,
+            remedy: finding.remedy.as_deref(),
             evidence: &finding.evidence,
         }
     }

@@ -52,7 +52,7 @@ pub struct TransitionObject<'a> {
     /// The CPU that it ran on.
     cpu: u32,
     /// How long the socket was in the old state, in nanoseconds; null where the beginning was not seen.
-    since_ns: Option<u64>,
+    state_duration_ns: Option<u64>,
 }
 
 impl<'a> TransitionObject<'a> {
@@ -74,7 +74,7 @@ impl<'a> TransitionObject<'a> {
             cause: transition.cause.as_ref().map(Into::into),
             owner: (&*transition.owner).into(),
             cpu: transition.cpu,
-            since_ns: transition.since.map(nanoseconds),
+            state_duration_ns: transition.since.map(nanoseconds),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     model::{Backend, End, Host},
     record::{
         nanoseconds,
-        word::{PLACES, Word},
+        word::{STAGES, Word},
     },
 };
 
@@ -22,7 +22,7 @@ pub struct ReadyObject<'a> {
     /// The kernel interface that the transitions come from.
     backend: Word<Backend>,
     /// What this host cannot give, a sentence each.
-    off: &'a [String],
+    unavailable: &'a [String],
     /// How many sockets were there already; null where nobody looked.
     existing: Option<u64>,
 }
@@ -40,12 +40,12 @@ struct HostObject<'a> {
 }
 
 impl<'a> ReadyObject<'a> {
-    pub fn of(host: &'a Host, backend: Backend, off: &'a [String], existing: Option<u64>) -> Self {
+    pub fn of(host: &'a Host, backend: Backend, unavailable: &'a [String], existing: Option<u64>) -> Self {
         Self {
             v: Version,
             host: HostObject { kernel: &host.kernel, arch: &host.arch, hostname: &host.hostname },
             backend: Word(backend),
-            off,
+            unavailable,
             existing,
         }
     }
@@ -60,17 +60,17 @@ pub struct LostObject<'a> {
     count: u64,
     /// Where they went missing: the ring was full, the reader could not make sense of one, or the kernel passed over
     /// an event because it came while the program was running on that CPU.
-    #[schemars(schema_with = "place")]
-    r#where: &'a str,
+    #[schemars(schema_with = "stage")]
+    stage: &'a str,
 }
 
-fn place(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": PLACES })
+fn stage(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": STAGES })
 }
 
 impl<'a> LostObject<'a> {
-    pub fn of(count: u64, place: &'a str) -> Self {
-        Self { v: Version, count, r#where: place }
+    pub fn of(count: u64, stage: &'a str) -> Self {
+        Self { v: Version, count, stage }
     }
 }
 

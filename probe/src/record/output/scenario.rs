@@ -37,7 +37,7 @@ enum PhaseObject<'a> {
     End {
         /// How.
         verdict: VerdictWord,
-        /// Why it is unsupported, and what would cure that; null where it is not.
+        /// Why it is unsupported, and what would remedy that; null where it is not.
         reason: Option<&'a str>,
     },
 }

@@ -1,6 +1,6 @@
 //! In what two kernels differ, and why, as far as the catalogue knows.
 
-use crate::model::{Difference, FactKind, Kept, KernelFacts, Profile};
+use crate::model::{Difference, FactKind, KernelFacts, Profile, ProfileEntry};
 
 /// Holds two profiles against each other: first what is known of the kernels, then what they do.
 #[must_use]
@@ -59,7 +59,7 @@ fn behaviours(a: &Profile, b: &Profile, facts: &[Difference]) -> Vec<Difference>
         .collect()
 }
 
-fn same(a: Option<&Kept>, b: Option<&Kept>) -> bool {
+fn same(a: Option<&ProfileEntry>, b: Option<&ProfileEntry>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => a.status == b.status && a.observed == b.observed,
         _ => false,
@@ -68,11 +68,11 @@ fn same(a: Option<&Kept>, b: Option<&Kept>) -> bool {
 
 /// What explains that a behaviour differs: the variants that came, and the facts that differ and that its reference
 /// or a variant names.
-fn why(a: Option<&Kept>, b: Option<&Kept>, facts: &[Difference]) -> Vec<String> {
+fn why(a: Option<&ProfileEntry>, b: Option<&ProfileEntry>, facts: &[Difference]) -> Vec<String> {
     let (Some(a), Some(b)) = (a, b) else { return Vec::new() };
     let mut why = Vec::new();
     if a.variant != b.variant {
-        let variant = |side, kept: &Kept| {
+        let variant = |side, kept: &ProfileEntry| {
             kept.variant.as_ref().map(|cause| format!("{side} is a known variant: {cause}"))
         };
         why.extend([variant("A", a), variant("B", b)].into_iter().flatten());

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::owner::{OwnerLine, address};
 use crate::{
-    model::{Endpoints, Family, Listed, Mono, Protocol, Remains, SocketId, State},
+    model::{DiagEntry, Endpoints, Family, Mono, Protocol, SocketId, State, TimeWaitEntry},
     record::{nanoseconds, word::Word},
 };
 
-/// [`Listed`], with what is unknown left out.
+/// [`DiagEntry`], with what is unknown left out.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct ListedLine {
+pub struct DiagLine {
     cookie: u64,
     netns: u32,
     protocol: Word<Protocol>,
@@ -27,10 +27,10 @@ pub struct ListedLine {
     expires_ns: Option<u64>,
 }
 
-/// [`Remains`], with what is unknown left out.
+/// [`TimeWaitEntry`], with what is unknown left out.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct RemainsLine {
+pub struct TimeWaitLine {
     at: u64,
     socket: u64,
     generation: u32,
@@ -46,8 +46,8 @@ pub struct RemainsLine {
     owner: OwnerLine,
 }
 
-impl From<&Listed> for ListedLine {
-    fn from(listed: &Listed) -> Self {
+impl From<&DiagEntry> for DiagLine {
+    fn from(listed: &DiagEntry) -> Self {
         Self {
             cookie: listed.cookie,
             netns: listed.netns,
@@ -62,8 +62,8 @@ impl From<&Listed> for ListedLine {
     }
 }
 
-impl From<ListedLine> for Listed {
-    fn from(line: ListedLine) -> Self {
+impl From<DiagLine> for DiagEntry {
+    fn from(line: DiagLine) -> Self {
         Self {
             cookie: line.cookie,
             netns: line.netns,
@@ -77,8 +77,8 @@ impl From<ListedLine> for Listed {
     }
 }
 
-impl From<&Remains> for RemainsLine {
-    fn from(remains: &Remains) -> Self {
+impl From<&TimeWaitEntry> for TimeWaitLine {
+    fn from(remains: &TimeWaitEntry) -> Self {
         Self {
             at: remains.at.0,
             socket: remains.socket.number,
@@ -93,8 +93,8 @@ impl From<&Remains> for RemainsLine {
     }
 }
 
-impl From<RemainsLine> for Remains {
-    fn from(line: RemainsLine) -> Self {
+impl From<TimeWaitLine> for TimeWaitEntry {
+    fn from(line: TimeWaitLine) -> Self {
         Self {
             at: Mono(line.at),
             socket: SocketId { number: line.socket, generation: line.generation },

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     filter::FilterLine,
-    listed::{ListedLine, RemainsLine},
+    listed::{DiagLine, TimeWaitLine},
     owner::CgroupLine,
     refused::{BindFailedLine, ResetLine},
     report::ReportLine,
@@ -39,7 +39,7 @@ pub enum Line {
     /// [`Event::Filter`]
     Filter(Box<FilterLine>),
     /// [`Event::Existing`]
-    Existing { at: u64, sockets: Vec<ListedLine> },
+    Existing { at: u64, sockets: Vec<DiagLine> },
     /// [`Event::Cgroup`]
     Cgroup(CgroupLine),
     /// [`Event::Report`]
@@ -50,15 +50,15 @@ pub enum Line {
     BindFailed(Box<BindFailedLine>),
     /// [`Event::Reset`]
     Reset(Box<ResetLine>),
-    /// [`Event::Remains`]
-    Remains(Box<RemainsLine>),
+    /// [`Event::TimeWaitEntry`]
+    TimeWaitEntry(Box<TimeWaitLine>),
     /// [`Event::Tick`], in nanoseconds.
     Tick(u64),
     /// [`Event::Lost`]
     Lost {
         count: u64,
-        #[serde(with = "word::place")]
-        place: String,
+        #[serde(with = "word::stage")]
+        stage: String,
     },
     /// [`Event::Scenario`]
     Scenario { name: String, phase: PhaseLine },
@@ -79,8 +79,8 @@ impl Line {
     /// The line that keeps this event, after so many `earlier` ones; none for a derived one.
     pub fn of(event: &Event, earlier: u64) -> Option<Self> {
         Some(match event {
-            Event::Ready { host, backend, off, existing } => {
-                Self::Ready(ReadyLine::of(host, *backend, off, *existing))
+            Event::Ready { host, backend, unavailable, existing } => {
+                Self::Ready(ReadyLine::of(host, *backend, unavailable, *existing))
             }
             Event::Filter(filter) => Self::Filter(Box::new(filter.as_ref().into())),
             Event::Existing { at, sockets } => {
@@ -91,9 +91,9 @@ impl Line {
             Event::Summary(summary) => Self::Summary(Box::new(summary.into())),
             Event::BindFailed(failure) => Self::BindFailed(Box::new(failure.as_ref().into())),
             Event::Reset(reset) => Self::Reset(Box::new(reset.into())),
-            Event::Remains(remains) => Self::Remains(Box::new(remains.into())),
+            Event::TimeWaitEntry(remains) => Self::TimeWaitEntry(Box::new(remains.into())),
             Event::Tick(now) => Self::Tick(now.0),
-            Event::Lost { count, place } => Self::Lost { count: *count, place: place.clone() },
+            Event::Lost { count, stage } => Self::Lost { count: *count, stage: stage.clone() },
             Event::Scenario { name, phase } => Self::Scenario { name: name.clone(), phase: phase.into() },
             Event::Check(check) => Self::Check(check.into()),
             Event::Labels(labels) => Self::Labels(labels.iter().map(Into::into).collect()),
@@ -124,9 +124,9 @@ impl Line {
             Self::Summary(summary) => Event::Summary((*summary).into()),
             Self::BindFailed(failure) => Event::BindFailed(Box::new((*failure).into())),
             Self::Reset(reset) => Event::Reset((*reset).into()),
-            Self::Remains(remains) => Event::Remains((*remains).into()),
+            Self::TimeWaitEntry(remains) => Event::TimeWaitEntry((*remains).into()),
             Self::Tick(now) => Event::Tick(Mono(now)),
-            Self::Lost { count, place } => Event::Lost { count, place },
+            Self::Lost { count, stage } => Event::Lost { count, stage },
             Self::Scenario { name, phase } => Event::Scenario { name, phase: phase.into() },
             Self::Check(check) => Event::Check(check.into()),
             Self::Labels(labels) => Event::Labels(labels.into_iter().map(Into::into).collect()),
@@ -154,13 +154,13 @@ pub struct ReadyLine {
     netns: Option<u32>,
     ephemeral: Option<(u16, u16)>,
     backend: Word<Backend>,
-    off: Vec<String>,
+    unavailable: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     existing: Option<u64>,
 }
 
 impl ReadyLine {
-    fn of(host: &Host, backend: Backend, off: &[String], existing: Option<u64>) -> Self {
+    fn of(host: &Host, backend: Backend, unavailable: &[String], existing: Option<u64>) -> Self {
         Self {
             kernel: host.kernel.clone(),
             arch: host.arch.clone(),
@@ -169,7 +169,7 @@ impl ReadyLine {
             netns: host.netns,
             ephemeral: host.ephemeral.as_ref().map(|range| (*range.start(), *range.end())),
             backend: Word(backend),
-            off: off.to_vec(),
+            unavailable: unavailable.to_vec(),
             existing,
         }
     }
@@ -185,7 +185,7 @@ impl ReadyLine {
                 ephemeral: self.ephemeral.map(|(first, last)| first..=last),
             },
             backend: self.backend.0,
-            off: self.off,
+            unavailable: self.unavailable,
             existing: self.existing,
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    listed::ListedLine,
+    listed::DiagLine,
     owner::{CgroupLine, OwnerLine, TaskLine, address},
 };
 use crate::{
@@ -31,7 +31,7 @@ pub struct BindFailedLine {
     family: Word<Family>,
     local: SocketAddr,
     errno: i32,
-    holders: Vec<ListedLine>,
+    holders: Vec<DiagLine>,
 }
 
 /// [`Reset`], with what is unknown left out.

@@ -8,7 +8,7 @@ use crate::record::format::{Layout, VERSION};
 
 /// Where in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Position {
     /// Of one that has lines alone: in a line, counted from 1.
     Line(u64),
     /// Of one that has lines alone.
@@ -22,7 +22,7 @@ pub enum Place {
     Byte(u64),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(line) => write!(f, "line {line}"),
@@ -59,13 +59,13 @@ pub enum ReadError {
     )]
     Truncated {
         /// Where what is cut begins, or where something should follow.
-        place: Place,
+        place: Position,
     },
     /// Something that no probe wrote.
     #[error("the recording is corrupted at {place}: {what}; what stands before it was read")]
     Corrupted {
         /// Where.
-        place: Place,
+        place: Position,
         /// What is wrong there.
         what: String,
     },

@@ -103,14 +103,14 @@ proptest! {
         prop_assert_eq!(&kept[..back.len()], &back[..]);
         match error {
             // Cut right there, it misses nothing else.
-            Some(ReadError::Truncated { place: Place::Byte(place) }) => {
+            Some(ReadError::Truncated { place: Position::Byte(place) }) => {
                 let (before, error) = read(&cut[..place as usize]);
                 prop_assert_eq!(before, back);
-                let again = matches!(error, Some(ReadError::Truncated { place: Place::Byte(at) }) if at == place);
+                let again = matches!(error, Some(ReadError::Truncated { place: Position::Byte(at) }) if at == place);
                 prop_assert!(again, "{error:?}");
             }
             // Before the header is whole, nobody knows what follows.
-            Some(ReadError::Truncated { place }) => prop_assert_eq!(place, Place::Line(1)),
+            Some(ReadError::Truncated { place }) => prop_assert_eq!(place, Position::Line(1)),
             Some(ReadError::Foreign(_)) => prop_assert!(cut.is_empty()),
             other => prop_assert!(false, "{other:?}"),
         }
@@ -125,7 +125,7 @@ proptest! {
         prop_assert_eq!(&kept[..back.len()], &back[..]);
         match error {
             // A line of which nothing but its end is missing is read.
-            Some(ReadError::Truncated { place: Place::Line(place) }) => {
+            Some(ReadError::Truncated { place: Position::Line(place) }) => {
                 prop_assert!(place == line || place == line + 1);
             }
             Some(ReadError::Foreign(_)) => prop_assert!(cut.is_empty()),
@@ -151,7 +151,7 @@ proptest! {
         let Some(ReadError::Corrupted { place, .. } | ReadError::Truncated { place }) = error else {
             panic!("{error:?}")
         };
-        prop_assert!(matches!(place, Place::Byte(byte) if byte >= begin as u64));
+        prop_assert!(matches!(place, Position::Byte(byte) if byte >= begin as u64));
     }
 
     #[test]
@@ -201,7 +201,9 @@ fn a_record_that_makes_no_sense_is_placed() {
     let mut reader = Reader::new(&file[..]).expect("a recording");
     reader.entry();
     assert_eq!(reader.entry().expect("two").expect("whole"), Entry::Record(&[8; 5]));
-    let ReadError::Corrupted { place: Place::Byte(place), .. } = reader.refuse("nonsense") else { panic!() };
+    let ReadError::Corrupted { place: Position::Byte(place), .. } = reader.refuse("nonsense") else {
+        panic!()
+    };
     assert_eq!(file[place as usize..], [8; 5]);
     assert!(reader.entry().is_none());
 }
@@ -236,7 +238,7 @@ fn a_corrupted_line_is_named_and_what_came_before_is_kept() {
     let (events, error) = read(bytes.as_bytes());
     assert_eq!(events, [said(Event::Note("one".to_owned()))]);
     let Some(ReadError::Corrupted { place, what }) = error else { panic!("{error:?}") };
-    assert_eq!(place, Place::Column { line: 3, column: 9 });
+    assert_eq!(place, Position::Column { line: 3, column: 9 });
     assert_eq!(what, "invalid type: integer `7`, expected a string");
 }
 
@@ -253,7 +255,7 @@ fn nothing_follows_the_end() {
     let (events, error) = read(bytes.as_bytes());
     assert_eq!(events.len(), 1);
     assert!(
-        matches!(error, Some(ReadError::Corrupted { place: Place::Column { line: 3, column: 1 }, .. })),
+        matches!(error, Some(ReadError::Corrupted { place: Position::Column { line: 3, column: 1 }, .. })),
         "{error:?}"
     );
 }

@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use super::sequence;
 use crate::{
-    model::{BehaviourResult, BehaviourStatus, Sight, escape},
+    model::{BehaviourResult, BehaviourStatus, Observation, escape},
     render::{
         audit,
-        sight::{ABSENT, ARROW, Run, gaps, lines},
+        observation::{ABSENT, ARROW, Run, gaps, lines},
         table::words,
     },
 };
@@ -31,7 +31,7 @@ pub fn entry(result: &BehaviourResult) -> Markup {
             summary {
                 span.mark role="img" aria-label=(result.status.name()) { (mark) } " "
                 code { (result.id) } " "
-                span.says { (escape(&result.says)) } " "
+                span.says { (escape(&result.description)) } " "
                 span.tags {
                     @if !result.packets.is_empty() { span.tag.wire { "packets" } " " }
                     @if result.variant.is_some() { span.tag { "variant" } " " }
@@ -59,12 +59,12 @@ pub fn entry(result: &BehaviourResult) -> Markup {
     }
 }
 
-fn sight(caption: &str, sight: &Sight) -> Markup {
+fn sight(caption: &str, sight: &Observation) -> Markup {
     html! {
         table.sight {
             caption { (caption) }
             @for (name, text) in lines(sight) { tr { th scope="row" { (escape(name)) } td { (escape(&text)) } } }
-            @if *sight == Sight::default() { tr { td { "nothing" } } }
+            @if *sight == Observation::default() { tr { td { "nothing" } } }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What a wire carried, and what it did to the sockets at both ends: time runs down, packets run across.
 
-mod course;
+mod layout;
 
 use maud::{Markup, html};
 
-use self::course::{Course, Crossing, Moment};
+use self::layout::{PacketArrow, SequenceLayout, StateMark};
 use crate::{
     model::{BehaviourResult, Fate, Origin, Packet, Side, escape},
     render::table::words,
@@ -35,7 +35,7 @@ fn y(row: usize) -> i32 {
 
 /// The drawing.
 pub fn svg(result: &BehaviourResult) -> Markup {
-    let course = Course::of(result);
+    let course = SequenceLayout::of(result);
     let height = y(course.height) + 10;
     let anchor = super::behaviour::anchor(&result.id);
     html! {
@@ -68,16 +68,16 @@ pub fn svg(result: &BehaviourResult) -> Markup {
 }
 
 /// The packets, one after the other, for those who do not see them.
-fn in_words(course: &Course<'_>) -> String {
+fn in_words(course: &SequenceLayout<'_>) -> String {
     let packets = course.crossings.iter().map(|crossing| {
-        let Crossing { packet, .. } = crossing;
+        let PacketArrow { packet, .. } = crossing;
         format!("{} to {}: {}", packet.from, packet.from.peer(), words_of(packet))
     });
     packets.collect::<Vec<_>>().join("; ")
 }
 
 /// A state that a socket entered.
-fn state(moment: &Moment<'_>) -> Markup {
+fn state(moment: &StateMark<'_>) -> Markup {
     let side = moment.side;
     let anchor = if side == Side::A { "end" } else { "start" };
     html! {
@@ -92,7 +92,7 @@ fn state(moment: &Moment<'_>) -> Markup {
 }
 
 /// A packet: an arrow to the other end, as far as it came.
-fn packet(result: &BehaviourResult, crossing: &Crossing<'_>) -> Markup {
+fn packet(result: &BehaviourResult, crossing: &PacketArrow<'_>) -> Markup {
     let packet = crossing.packet;
     let kind = match packet.fate {
         Fate::Delivered { .. } => "delivered",
@@ -112,7 +112,7 @@ fn packet(result: &BehaviourResult, crossing: &Crossing<'_>) -> Markup {
 }
 
 /// The end of a packet that nobody got. It lies over what comes after.
-fn lost(crossing: &Crossing<'_>) -> Markup {
+fn lost(crossing: &PacketArrow<'_>) -> Markup {
     html! {
         @if is_lost(crossing.packet) { path.cross d=(cross(at(crossing, reach(crossing)))) {} }
     }
@@ -123,12 +123,12 @@ fn is_lost(packet: &Packet) -> bool {
 }
 
 /// How far across it came.
-fn reach(crossing: &Crossing<'_>) -> f64 {
+fn reach(crossing: &PacketArrow<'_>) -> f64 {
     if crossing.has_arrived { 1.0 } else { 0.6 }
 }
 
 /// Where on its way a packet is.
-fn at(crossing: &Crossing<'_>, part: f64) -> (i32, i32) {
+fn at(crossing: &PacketArrow<'_>, part: f64) -> (i32, i32) {
     let (from, to) = (x(crossing.packet.from), x(crossing.packet.from.peer()));
     let (y1, y2) = (y(crossing.sent), y(crossing.ended));
     (from + (f64::from(to - from) * part) as i32, y1 + (f64::from(y2 - y1) * part) as i32)

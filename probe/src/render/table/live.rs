@@ -31,7 +31,7 @@ use super::{
     text,
     words::{self, Marks},
 };
-use crate::model::{Event, Finding, Host, Mono, Remains};
+use crate::model::{Event, Finding, Host, Mono, TimeWaitEntry};
 
 /// What a finding's further lines stand in.
 const HANGING: usize = 2;
@@ -93,7 +93,7 @@ impl Live {
 
     /// Writes the lines of an event, if it has any in this view.
     pub fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
-        if let Event::Remains(remains) = event {
+        if let Event::TimeWaitEntry(remains) = event {
             self.tally.add(remains);
             self.marks.owner(&remains.owner);
         }
@@ -119,9 +119,9 @@ impl Live {
                 self.marks.owner(&reset.owner);
                 self.row(reset.at, reset, out)
             }
-            Event::Remains(remains) => self.remains(remains, out),
+            Event::TimeWaitEntry(remains) => self.remains(remains, out),
             Event::Finding(finding) => self.finding(finding, out),
-            Event::Lost { count, place } => self.remark(Tone::Bad, &words::lost(*count, place), out),
+            Event::Lost { count, stage } => self.remark(Tone::Bad, &words::lost(*count, stage), out),
             Event::Note(note) => self.remark(Tone::Plain, note, out),
             _ => Ok(()),
         }
@@ -173,12 +173,12 @@ impl Live {
         self.line.row(&self.layout, self.style, self.time.text(), row, out)
     }
 
-    fn remains(&mut self, remains: &Remains, out: &mut dyn Write) -> io::Result<()> {
+    fn remains(&mut self, remains: &TimeWaitEntry, out: &mut dyn Write) -> io::Result<()> {
         let until = remains.until.map(|gone| self.stamps.until(remains.at, gone));
         self.row(remains.at, &Stayed { remains, until }, out)
     }
 
-    /// A sentence that stands out, and its cure.
+    /// A sentence that stands out, and its remedy.
     fn finding(&mut self, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
         self.stamp(finding.at);
         self.head(finding.at, out)?;
@@ -188,10 +188,10 @@ impl Live {
             write!(out, "{:1$}", "", column::GAP)?;
         }
         let kind = finding.kind.name();
-        self.hanging(indent, Tone::Remarkable, &format!("! {kind}"), &finding.explain, out)?;
-        if let Some(cure) = &finding.cure {
+        self.hanging(indent, Tone::Remarkable, &format!("! {kind}"), &finding.message, out)?;
+        if let Some(remedy) = &finding.remedy {
             write!(out, "{:1$}", "", indent + HANGING)?;
-            self.hanging(indent + HANGING, Tone::Faint, "cure", cure, out)?;
+            self.hanging(indent + HANGING, Tone::Faint, "remedy", remedy, out)?;
         }
         Ok(())
     }

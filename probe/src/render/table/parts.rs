@@ -25,16 +25,16 @@ pub fn checks(checks: &[Check], style: Style, out: &mut dyn Write) -> io::Result
     grid.write(out)
 }
 
-/// What the detectors say, each with its cure.
+/// What the detectors say, each with its remedy.
 pub fn findings(findings: &[Finding], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut grid = Grid::new(style);
     for finding in findings {
         grid.row([
             (Tone::Remarkable, finding.kind.name().to_owned()),
-            (Tone::Plain, finding.explain.clone()),
+            (Tone::Plain, finding.message.clone()),
         ]);
-        if let Some(cure) = &finding.cure {
-            grid.row([(Tone::Faint, "cure".to_owned()), (Tone::Plain, cure.clone())]);
+        if let Some(remedy) = &finding.remedy {
+            grid.row([(Tone::Faint, "remedy".to_owned()), (Tone::Plain, remedy.clone())]);
         }
     }
     grid.write(out)

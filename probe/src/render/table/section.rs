@@ -42,7 +42,7 @@ impl Section {
             Event::Labels(labels) => self.labels.extend(labels.iter().cloned()),
             Event::Sockets(rows) => self.sockets.extend_from_slice(rows),
             Event::Note(text) => self.notes.push(text.clone()),
-            Event::Lost { count, place } => self.lost.push((*count, place.clone())),
+            Event::Lost { count, stage } => self.lost.push((*count, stage.clone())),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Actor, Stream, call, ends, owner, refused, segment};
 use crate::model::{
     self, Cause, CauseKind, Cgroup, Connection, Counters, End, Endpoints, Errno, Event, Family, FindingKind,
-    Known, Mono, Name, Open, Owner, Protocol, Remains, Reset, SocketId, State::*,
+    Known, Mono, Name, Open, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry,
 };
 
 const LONG: &str = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
@@ -46,7 +46,7 @@ fn ipv4(stream: &mut Stream) {
     let (start, now) = (Mono(1_000_000_000), stream.now());
     stream
         .then(Event::Connection(connection(&curl, Open::Active, Some(start), now, segment("FIN received"))))
-        .then(Event::Remains(Remains {
+        .then(Event::TimeWaitEntry(TimeWaitEntry {
             at: now,
             socket: id(&curl),
             netns: Some(4_026_531_840),
@@ -59,7 +59,7 @@ fn ipv4(stream: &mut Stream) {
     let now = stream.now();
     let end = segment("ACK of FIN received");
     stream.then(Event::Connection(connection(&nginx, Open::Passive, Some(start), now, end))).then(
-        Event::Remains(Remains {
+        Event::TimeWaitEntry(TimeWaitEntry {
             at: now,
             socket: id(&nginx),
             netns: None,
@@ -172,7 +172,7 @@ fn failures(stream: &mut Stream) {
             reason: Some("TCP_ABORT_ON_CLOSE".to_owned()),
             owner: own.owner.clone(),
         }))
-        .then(Event::Lost { count: 1_312, place: "ring".to_owned() })
+        .then(Event::Lost { count: 1_312, stage: "ring".to_owned() })
         .then(Event::Note("the command ended: exit status 3".to_owned()));
 }
 

@@ -22,7 +22,7 @@ use jiff::SignedDuration;
 
 use self::tries::Tries;
 pub use self::{plan::Plan, port::BindError};
-use super::{Scenario, Stage, Trouble};
+use super::{Scenario, Stage, StepError};
 use crate::{
     model::Errno,
     net::{Namespace, SocketError, clock::wait_until},
@@ -58,7 +58,7 @@ impl Scenario for Rendezvous {
         &self.summary
     }
 
-    fn drive(&self, stage: &mut Stage) -> Result<(), Trouble> {
+    fn drive(&self, stage: &mut Stage) -> Result<(), StepError> {
         stage.crossing_is_allowed()?;
         let namespace = Namespace::host()?;
         // Bound while it waits, so that the port is still there at the moment.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::{
     model::{Errno, Family},
     net::{SocketError, Tcp},
-    scenario::{Trouble, occupant::occupant},
+    scenario::{StepError, occupant::occupant},
 };
 
 /// Why the agreed port is not to be had.
@@ -38,7 +38,7 @@ pub enum BindError {
     },
 }
 
-impl From<BindError> for Trouble {
+impl From<BindError> for StepError {
     fn from(error: BindError) -> Self {
         Self::Unsupported(error.to_string())
     }

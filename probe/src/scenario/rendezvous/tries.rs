@@ -10,7 +10,7 @@ use super::{Plan, friendly, port};
 use crate::{
     model::{Errno, State},
     net::{Namespace, SocketError, Tcp, socket},
-    scenario::{ActorId, Span, Stage, Trouble, stage},
+    scenario::{ActorId, Span, Stage, StepError, stage},
 };
 
 /// How long after the window the answer to the last SYN may come: the time after which TCP takes a first
@@ -51,7 +51,7 @@ impl Tries {
         late: Duration,
         namespace: &Namespace,
         stage: &mut Stage,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, StepError> {
         let begun = Instant::now();
         let until = begun + plan.window.saturating_sub(late);
         let ends = stage::ends(plan.local, plan.peer);

@@ -1,4 +1,4 @@
-//! How a client connects to itself without meaning to, what that costs, and what cures it.
+//! How a client connects to itself without meaning to, what that costs, and what remedies it.
 //!
 //! A client that is not bound gets a local port from the kernel. Where the server's port lies in the
 //! range that the kernel chooses from, and the server is down, a client that tries again and again
@@ -8,7 +8,7 @@ use super::{PORT, close};
 use crate::{
     model::{Errno, PortRange, State},
     net::{Namespace, Tcp, sysctl},
-    scenario::{ActorId, Expectation, Netns, Span, Stage, Step, Trouble, stage},
+    scenario::{ActorId, Expectation, Netns, Span, Stage, Step, StepError, stage},
 };
 
 /// The ports that the kernel may choose from, narrowed from some 28,000 so that it takes a few
@@ -22,10 +22,10 @@ const RANGE: PortRange = 1300..=1315;
 /// How often the client tries. That the accident needs more happens once in ten million runs.
 const TRIES: usize = 120;
 
-pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) fn play(stage: &mut Stage) -> Result<(), StepError> {
     if stage.options().netns == Netns::Host {
         stage.story().note(
-            "the accident and its cure need sysctls of their own, so they are left out with --netns host",
+            "the accident and its remedy need sysctls of their own, so they are left out with --netns host",
         );
         return Ok(());
     }
@@ -34,7 +34,7 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
 }
 
 /// The accident, and that the server cannot start until a minute after it has ended.
-fn happens(stage: &mut Stage) -> Result<(), Trouble> {
+fn happens(stage: &mut Stage) -> Result<(), StepError> {
     let namespace = narrowed(stage)?;
     let here = stage.loopback(PORT);
     let tries = try_until_connected(stage, &namespace, "try")?;
@@ -69,22 +69,22 @@ fn expect_life(stage: &mut Stage, refused: Vec<ActorId>, actor: ActorId) {
 }
 
 /// The same loop with the port reserved.
-fn is_cured(stage: &mut Stage) -> Result<(), Trouble> {
+fn is_cured(stage: &mut Stage) -> Result<(), StepError> {
     let namespace = narrowed(stage)?;
     let reserve = || sysctl::IP_LOCAL_RESERVED_PORTS.write(&vec![PORT..=PORT]);
     namespace.enter(reserve)??;
     let tries = try_until_connected(stage, &namespace, "cured try")?;
     let all_refused = format!("{TRIES} of {TRIES}");
-    stage.done("cure: refused", all_refused, format!("{} of {TRIES}", tries.refused.len()));
+    stage.done("remedy: refused", all_refused, format!("{} of {TRIES}", tries.refused.len()));
     let refused = [State::Close, State::SynSent, State::Close];
-    stage.path("cure: tries", &tries.refused, Span::Life, &refused);
+    stage.path("remedy: tries", &tries.refused, Span::Life, &refused);
     let server = stage.socket(&namespace)?.bind(stage.loopback(PORT));
-    stage.returns("cure: server binds", Ok(()), &server);
+    stage.returns("remedy: server binds", Ok(()), &server);
     Ok(())
 }
 
 /// A namespace in which the kernel has few ports to choose from.
-fn narrowed(stage: &Stage) -> Result<Namespace, Trouble> {
+fn narrowed(stage: &Stage) -> Result<Namespace, StepError> {
     let namespace = stage.namespace()?;
     namespace.enter(|| sysctl::IP_LOCAL_PORT_RANGE.write(&RANGE))??;
     Ok(namespace)
@@ -97,7 +97,7 @@ struct Tries {
 }
 
 /// What the client in so many incident reports does: it connects, and on refusal connects again.
-fn try_until_connected(stage: &mut Stage, namespace: &Namespace, label: &str) -> Result<Tries, Trouble> {
+fn try_until_connected(stage: &mut Stage, namespace: &Namespace, label: &str) -> Result<Tries, StepError> {
     let server = stage.loopback(PORT);
     let mut refused = Vec::new();
     for number in 1..=TRIES {

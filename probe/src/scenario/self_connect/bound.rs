@@ -3,10 +3,10 @@
 use super::{PORT, close};
 use crate::{
     model::State,
-    scenario::{PAYLOAD, Span, Stage, Step, Trouble, stage},
+    scenario::{PAYLOAD, Span, Stage, Step, StepError, stage},
 };
 
-pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) fn play(stage: &mut Stage) -> Result<(), StepError> {
     use State::{Close, Closing, Established, FinWait1, SynRecv, SynSent};
 
     let namespace = stage.namespace()?;

@@ -1,14 +1,14 @@
 //! `self-connect`: one socket at both ends of its connection.
 //!
 //! - `bound`: on purpose, from a bound port
-//! - `accident`: how it happens to clients that retry, what it costs the server, and the cure
+//! - `accident`: how it happens to clients that retry, what it costs the server, and the remedy
 
 mod accident;
 mod bound;
 
 use std::net::Shutdown;
 
-use super::{Scenario, Stage, Step, Trouble};
+use super::{Scenario, Stage, Step, StepError};
 use crate::net::Tcp;
 
 /// The port that the socket connects from and to.
@@ -26,7 +26,7 @@ impl Scenario for SelfConnect {
         "a socket is connected to itself: on purpose, by accident, and no more once the port is reserved"
     }
 
-    fn drive(&self, stage: &mut Stage) -> Result<(), Trouble> {
+    fn drive(&self, stage: &mut Stage) -> Result<(), StepError> {
         stage.crossing_is_allowed()?;
         bound::play(stage)?;
         accident::play(stage)
@@ -34,7 +34,7 @@ impl Scenario for SelfConnect {
 }
 
 /// Closes a socket that is its own peer: its FIN comes back to it, and it is in TIME_WAIT at once.
-fn close(socket: Tcp, stage: &Stage) -> Result<(), Trouble> {
+fn close(socket: Tcp, stage: &Stage) -> Result<(), StepError> {
     socket.shutdown(Shutdown::Write).step("closing a self-connected socket")?;
     socket.read_to_end(stage.deadline()).step("reading a socket's own FIN")?;
     Ok(())

@@ -6,11 +6,11 @@
 use super::{End, close, converse, wait_for_last_ack};
 use crate::{
     model::{Fate, Packet, Segment, Side, State},
-    scenario::{ActorId, Span, Stage, Step, Trouble, pair::handshake},
+    scenario::{ActorId, Span, Stage, Step, StepError, pair::handshake},
     wire::Rule,
 };
 
-pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) fn play(stage: &mut Stage) -> Result<(), StepError> {
     let pair = stage.pair()?;
     // All of B's, for it would send one again if A's took a second.
     pair.wire.add(Rule::drop(Segment::is_syn).sent_by(Side::B));

@@ -3,14 +3,14 @@
 use super::{End, close, converse, wait_for_last_ack};
 use crate::{
     model::{Fate, Packet, Segment, Side, State},
-    scenario::{ActorId, Span, Stage, Step, Trouble, pair::handshake},
+    scenario::{ActorId, Span, Stage, Step, StepError, pair::handshake},
     wire::Rule,
 };
 
 /// What both ends go through.
 pub(super) const CROSSED: [State; 4] = [State::Close, State::SynSent, State::SynRecv, State::Established];
 
-pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) fn play(stage: &mut Stage) -> Result<(), StepError> {
     let pair = stage.pair()?;
     let a = End::at(Side::A, &pair, "a", stage)?;
     let b = End::at(Side::B, &pair, "b", stage)?;

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::{End, PORT, close, converse, crossing::CROSSED, race::race};
 use crate::{
     net::{Namespace, cpu, sock_diag},
-    scenario::{Span, Stage, Step, Trouble},
+    scenario::{Span, Stage, Step, StepError},
 };
 
 /// The other end's port: `::1` is the only IPv6 address of the device, so the ports must differ.
@@ -21,7 +21,7 @@ const OTHER_PORT: u16 = 1315;
 /// few.
 const TRIES: usize = 100;
 
-pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) fn play(stage: &mut Stage) -> Result<(), StepError> {
     let namespace = stage.namespace()?;
     let [here, there] = [PORT, OTHER_PORT].map(|port| stage.loopback(port));
     for number in 1..=TRIES {
@@ -47,14 +47,14 @@ pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
         return close(stage, a, b);
     }
     let cpus = cpu::allowed().map_or(1, |cpus| cpus.len());
-    Err(Trouble::Unsupported(format!(
+    Err(StepError::Unsupported(format!(
         "the SYNs never crossed on the loopback device in {TRIES} tries, with CPUs for this process: {cpus}; try \
          again on an idle machine with two or more, or leave out --wire loopback"
     )))
 }
 
 /// Lets both connect at the same moment. Whether both got a connection of it.
-fn connected(a: &End, b: &End, deadline: Instant) -> Result<bool, Trouble> {
+fn connected(a: &End, b: &End, deadline: Instant) -> Result<bool, StepError> {
     for begun in race(|| a.begin_connect(), || b.begin_connect()) {
         begun?;
     }
@@ -72,7 +72,7 @@ fn connected(a: &End, b: &End, deadline: Instant) -> Result<bool, Trouble> {
 
 /// Whether each end of a new connection got the other's SYN, which its SYN+ACK followed: an ordinary
 /// connect gets that alone.
-fn each_got_a_syn(namespace: &Namespace, ends: [&End; 2]) -> Result<bool, Trouble> {
+fn each_got_a_syn(namespace: &Namespace, ends: [&End; 2]) -> Result<bool, StepError> {
     let sockets = namespace.enter(sock_diag::tcp_sockets)?.step("counting segments")?;
     let counted = |end: &End| {
         let cookie = end.socket.cookie().ok()?;

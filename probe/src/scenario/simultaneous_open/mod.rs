@@ -13,7 +13,7 @@ mod refused;
 
 use std::net::{Shutdown, SocketAddr};
 
-use super::{ActorId, Netns, PAYLOAD, Scenario, Stage, Step, Trouble, WireKind, pair::Pair, stage};
+use super::{ActorId, Netns, PAYLOAD, Scenario, Stage, Step, StepError, WireKind, pair::Pair, stage};
 use crate::{
     model::{Fate, Packet, Segment, Side},
     net::{Namespace, Tcp},
@@ -34,7 +34,7 @@ impl Scenario for SimultaneousOpen {
         "two sockets connect to each other at the same time, and nobody listens"
     }
 
-    fn drive(&self, stage: &mut Stage) -> Result<(), Trouble> {
+    fn drive(&self, stage: &mut Stage) -> Result<(), StepError> {
         stage.crossing_is_allowed()?;
         if stage.options().wire == WireKind::Loopback {
             return loopback::play(stage);
@@ -58,7 +58,7 @@ struct End {
 
 impl End {
     /// A socket on [`PORT`] at a side of the wire, which is to connect to the same port on the other.
-    fn at(side: Side, pair: &Pair, label: &str, stage: &mut Stage) -> Result<Self, Trouble> {
+    fn at(side: Side, pair: &Pair, label: &str, stage: &mut Stage) -> Result<Self, StepError> {
         let [local, peer] = [side, side.peer()].map(|side| pair.link.at(side, PORT));
         Self::bound(&pair.namespaces[side as usize], local, peer, label, stage)
     }
@@ -69,18 +69,18 @@ impl End {
         peer: SocketAddr,
         label: &str,
         stage: &mut Stage,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, StepError> {
         let socket = stage.bound(namespace, local, |_| Ok(()))?;
         let actor = stage.join(label, &socket, namespace, stage::ends(local, peer))?;
         Ok(Self { label: label.to_owned(), socket, actor, peer })
     }
 
-    fn begin_connect(&self) -> Result<(), Trouble> {
+    fn begin_connect(&self) -> Result<(), StepError> {
         self.socket.begin_connect(self.peer).step(format!("{}: connecting", self.label))
     }
 
     /// Expects the connection to be made, and cannot go on without.
-    fn connects(&self, stage: &mut Stage) -> Result<(), Trouble> {
+    fn connects(&self, stage: &mut Stage) -> Result<(), StepError> {
         let outcome = self.socket.outcome(stage.deadline());
         stage.returns(format!("{} connects", self.label), Ok(()), &outcome);
         outcome.step(format!("{}: connecting", self.label))
@@ -88,7 +88,7 @@ impl End {
 }
 
 /// Both ends write the payload, and read the other's.
-fn converse(stage: &mut Stage, ends: [&End; 2]) -> Result<(), Trouble> {
+fn converse(stage: &mut Stage, ends: [&End; 2]) -> Result<(), StepError> {
     let deadline = stage.deadline();
     for end in ends {
         end.socket.write_all(PAYLOAD.as_bytes(), deadline).step(format!("{}: writing", end.label))?;
@@ -101,7 +101,7 @@ fn converse(stage: &mut Stage, ends: [&End; 2]) -> Result<(), Trouble> {
 }
 
 /// The first end closes, and the other when it has read that.
-fn close(stage: &Stage, first: End, second: End) -> Result<(), Trouble> {
+fn close(stage: &Stage, first: End, second: End) -> Result<(), StepError> {
     first.socket.shutdown(Shutdown::Write).step(format!("{}: closing", first.label))?;
     second.socket.read_to_end(stage.deadline()).step(format!("{}: closing", second.label))?;
     drop(second);
@@ -110,7 +110,7 @@ fn close(stage: &Stage, first: End, second: End) -> Result<(), Trouble> {
 }
 
 /// Waits until the last ACK has arrived: that of the FIN of the end that closed second.
-fn wait_for_last_ack(stage: &Stage, pair: &Pair, second: Side) -> Result<(), Trouble> {
+fn wait_for_last_ack(stage: &Stage, pair: &Pair, second: Side) -> Result<(), StepError> {
     let arrived = |packets: &[Packet]| {
         let sends = |side: Side, packet: &&Packet, what: fn(&Segment) -> bool| {
             packet.from == side && packet.segment.as_ref().is_some_and(what)
@@ -146,7 +146,7 @@ mod tests {
         let story = play(&SimultaneousOpen, &options);
         // On one CPU, or on a machine that is busy, the SYNs may never cross.
         if let Some(trouble) = story.trouble() {
-            assert!(matches!(trouble, Trouble::Unsupported(_)), "{trouble}");
+            assert!(matches!(trouble, StepError::Unsupported(_)), "{trouble}");
             return;
         }
         assert!(story.notes()[0].starts_with("the SYNs crossed"), "{:?}", story.notes());

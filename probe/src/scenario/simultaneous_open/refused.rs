@@ -3,10 +3,10 @@
 use super::End;
 use crate::{
     model::{Errno, Fate, Packet, Side, State},
-    scenario::{Span, Stage, Step, Trouble},
+    scenario::{Span, Stage, Step, StepError},
 };
 
-pub(super) fn play(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) fn play(stage: &mut Stage) -> Result<(), StepError> {
     let pair = stage.pair()?;
     let mut actors = Vec::new();
     // When the early one's SYN arrives, the other is not there yet; when the late one's does, the first

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::sets::{Networks, Ports, Sets};
 use crate::model::{
-    Cgroup, Connection, Endpoint, Endpoints, Event, Family, Finding, Listed, Protocol, SocketId, State, Task,
-    Transition,
+    Cgroup, Connection, DiagEntry, Endpoint, Endpoints, Event, Family, Finding, Protocol, SocketId, State,
+    Task, Transition,
 };
 
 /// Whether a socket is meant.
@@ -67,7 +67,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The facts in a row of sock_diag's, its owner aside.
-    pub fn of_listed(row: &Listed) -> Self {
+    pub fn of_listed(row: &DiagEntry) -> Self {
         Self {
             netns: Some(row.netns),
             protocol: Some(row.protocol),
@@ -90,7 +90,7 @@ impl<'a> Facts<'a> {
                 is_last: true,
                 ..Self::at(reset.ends)
             }),
-            Event::Remains(remains) => Some(Self {
+            Event::TimeWaitEntry(remains) => Some(Self {
                 socket: Some(remains.socket),
                 netns: remains.netns,
                 task: remains.owner.task.as_ref(),

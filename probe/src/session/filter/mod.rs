@@ -19,7 +19,7 @@ use self::{
     owners::Owners,
     sets::Sets,
 };
-use crate::model::{Event, Filter, Listed, SocketId};
+use crate::model::{DiagEntry, Event, Filter, SocketId};
 
 /// How many closed sockets are remembered: an RST, a finding or a mini-socket may come after the end.
 const CLOSED: usize = 1024;
@@ -97,7 +97,7 @@ impl Exact {
 
     /// Whether a socket that was there already may be meant, whoever has it: that is known at its reports.
     #[must_use]
-    pub fn may_mean(&self, row: &Listed) -> bool {
+    pub fn may_mean(&self, row: &DiagEntry) -> bool {
         Facts::of_listed(row).fit(&self.sought) != Fit::No
     }
 

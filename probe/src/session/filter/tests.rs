@@ -82,8 +82,8 @@ impl Told {
             netns: Some(7),
             ends,
             owner: self.owner.clone().into(),
-            explain: String::new(),
-            cure: None,
+            message: String::new(),
+            remedy: None,
             evidence: Vec::new(),
         })];
         self.exact.admit(&mut events, self.first.filter(|_| socket.is_some()), None);
@@ -239,7 +239,7 @@ fn a_finding_without_a_socket_is_judged_by_itself() {
 
 #[test]
 fn what_is_about_no_socket_is_shown() {
-    let mut events = vec![Event::Lost { count: 1, place: "ring".to_owned() }];
+    let mut events = vec![Event::Lost { count: 1, stage: "ring".to_owned() }];
     Exact::new(&Filter { pids: vec![1], ..Filter::default() }).admit(&mut events, None, None);
     assert_eq!(events.len(), 1);
 }

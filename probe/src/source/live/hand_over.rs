@@ -1,34 +1,34 @@
-//! The rings' records to those who want them undecoded.
+//! The rings' records to those who want them raw_record.
 
 use std::ops::ControlFlow;
 
-use super::{Live, decode::peek, inflow::Item, ring::Look};
-use crate::source::{SourceError, Taker, Undecoded, undecoded::Decoder};
+use super::{Live, decode::peek, record_stream::Item, ring::Look};
+use crate::source::{RawRecord, RecordSink, SourceError, raw_record::Decoder};
 
 impl Live {
     /// Hands over what is in the rings now.
-    pub(super) fn give(&mut self, taker: &mut impl Taker) -> Result<Look, SourceError> {
+    pub(super) fn give(&mut self, taker: &mut impl RecordSink) -> Result<Look, SourceError> {
         if self.give_first(taker).is_break() {
             return Ok(Look::default());
         }
-        let Self { inflow, decoder, .. } = self;
-        let look = inflow.look(|item| pass_on(item, taker, decoder))?;
+        let Self { record_stream, decoder, .. } = self;
+        let look = record_stream.look(|item| pass_on(item, taker, decoder))?;
         self.flush_log();
         Ok(look)
     }
 
     /// Hands over all that has come by now.
-    pub(super) fn give_rest(&mut self, taker: &mut impl Taker) -> Result<(), SourceError> {
+    pub(super) fn give_rest(&mut self, taker: &mut impl RecordSink) -> Result<(), SourceError> {
         if self.give_first(taker).is_continue() {
-            let Self { inflow, decoder, .. } = self;
-            inflow.look_to_the_end(|item| pass_on(item, taker, decoder))?;
+            let Self { record_stream, decoder, .. } = self;
+            record_stream.look_to_the_end(|item| pass_on(item, taker, decoder))?;
             self.flush_log();
         }
         Ok(())
     }
 
     /// What is told before the first record.
-    fn give_first(&mut self, taker: &mut impl Taker) -> ControlFlow<()> {
+    fn give_first(&mut self, taker: &mut impl RecordSink) -> ControlFlow<()> {
         if self.pending.is_empty() {
             return ControlFlow::Continue(());
         }
@@ -37,12 +37,12 @@ impl Live {
     }
 }
 
-fn pass_on(item: Item<'_>, taker: &mut impl Taker, decoder: &Decoder) -> ControlFlow<()> {
+fn pass_on(item: Item<'_>, taker: &mut impl RecordSink, decoder: &Decoder) -> ControlFlow<()> {
     match item {
         Item::Gap(gap) => taker.event(gap.into()),
         Item::Record(record) => {
             let kind = peek::header(record).map_or(0, |header| header.kind);
-            taker.record(&Undecoded::new(record, kind, decoder))
+            taker.record(&RawRecord::new(record, kind, decoder))
         }
     }
 }

@@ -82,7 +82,7 @@ pub struct Loaded {
     /// Which of them.
     pub backend: Backend,
     /// What the reports will lack.
-    pub off: Vec<String>,
+    pub unavailable: Vec<String>,
     /// The names of the reasons for resets.
     pub reasons: Reasons,
     /// How large the rings are.
@@ -148,8 +148,9 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
     )?;
     resets.report(&mut ebpf, &types);
     let (reasons, resets_off) = resets.finish();
-    let off = missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
-    Ok(Loaded { ebpf, backend: Backend::TpBtf, off, reasons, rings })
+    let unavailable =
+        missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
+    Ok(Loaded { ebpf, backend: Backend::TpBtf, unavailable, reasons, rings })
 }
 
 /// A loader for the programs on the BTF tracepoint. They remember nothing by a socket's address: to make room for that would take
@@ -185,13 +186,13 @@ fn load_classic(
     let by_port = "owners of accepted sockets, where more than one process listens on the port";
     let uncounted = misses::unknown_on_classic(&host::facts().kernel);
     let more: Vec<_> = iter::once(by_port).chain(uncounted).collect();
-    let mut off: Vec<_> = why.into_iter().chain(missing(&fields, &more)).collect();
-    off.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
+    let mut unavailable: Vec<_> = why.into_iter().chain(missing(&fields, &more)).collect();
+    unavailable.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
     let binds = Binds::prepare(options, &mut fields);
     let mut ebpf = load_object(loader::new(), options, &mut fields, false, rings)?;
     attach_classic(&mut ebpf, CLASSIC, &TRANSITION)?;
-    off.extend(binds.attach(&mut ebpf));
-    Ok(Loaded { ebpf, backend: Backend::Tracepoint, off, reasons: Reasons::default(), rings })
+    unavailable.extend(binds.attach(&mut ebpf));
+    Ok(Loaded { ebpf, backend: Backend::Tracepoint, unavailable, reasons: Reasons::default(), rings })
 }
 
 /// What the reports will lack, in one line.

@@ -17,7 +17,7 @@ pub struct Gap {
 
 impl From<Gap> for Event {
     fn from(gap: Gap) -> Self {
-        Self::Lost { count: gap.count, place: gap.place.into() }
+        Self::Lost { count: gap.count, stage: gap.place.into() }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-/// The memory behind a descriptor. Others may write there at any time, so that nothing here makes a reference into it.
+/// The memory behind a descriptor. SocketTable may write there at any time, so that nothing here makes a reference into it.
 pub struct Mapped {
     start: NonNull<c_void>,
     length: NonZeroUsize,

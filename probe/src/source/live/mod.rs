@@ -1,7 +1,7 @@
 //! The running kernel as a source: the only module that names aya.
 //!
 //! `load` has the programs attached (`attach`), with the offsets that `fields` found in the kernel's own
-//! descriptions (`btf`, `format`); `ring` reads the records that come, `inflow` tells what is missing between them, and
+//! descriptions (`btf`, `format`); `ring` reads the records that come, `record_stream` tells what is missing between them, and
 //! `decode` turns them into events, which `hand_over` spares those who want them as they are. `binds` and `resets` are programs that a host may lack.
 
 mod attach;
@@ -14,13 +14,13 @@ mod error;
 mod fields;
 mod format;
 mod hand_over;
-mod inflow;
 mod load;
 mod loader;
 mod losses;
 mod mapped;
 mod misses;
 mod own;
+mod record_stream;
 mod resets;
 mod ring;
 mod select;
@@ -50,11 +50,11 @@ use tokio::{
 pub(crate) use self::types::Types;
 pub use self::{error::LiveError, load::LiveOptions, select::Namespaces};
 use self::{
-    inflow::{BATCH, Inflow, Item},
     misses::Misses,
+    record_stream::{BATCH, Item, RecordStream},
     ring::{Look, Ring},
 };
-use super::{Flow, Source, SourceError, Taker, undecoded::Decoder};
+use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
 use crate::model::{Event, Host};
 
 /// How long a report may lie in its ring while others come. Nobody is woken until a ring is a quarter full, since each
@@ -112,7 +112,7 @@ pub struct Live {
     /// Holds the links, and the filter's maps.
     ebpf: Ebpf,
     decoder: Decoder,
-    inflow: Inflow,
+    record_stream: RecordStream,
     /// Readable when the kernel side wakes the reader.
     waker: AsyncFd<RingBuf<MapData>>,
     log: Option<EbpfLogger<&'static dyn Log>>,
@@ -134,10 +134,10 @@ impl Live {
     /// machine.
     ///
     /// # Errors
-    /// [`LiveError`] says what this host lacks and what would cure it.
+    /// [`LiveError`] says what this host lacks and what would remedy it.
     pub fn attach(options: &LiveOptions, host: Host) -> Result<Self, LiveError> {
         let start = Instant::now();
-        let load::Loaded { mut ebpf, backend, off, reasons, rings } = load::load(options)?;
+        let load::Loaded { mut ebpf, backend, unavailable, reasons, rings } = load::load(options)?;
         let waker = ebpf.take_map("WAKER").ok_or(LiveError::NoPart("WAKER"))?;
         let waker = RingBuf::try_from(waker).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let log = options
@@ -146,17 +146,17 @@ impl Live {
             .transpose()
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let misses = Misses::of(&mut ebpf, load::transition(backend))?;
-        let inflow = Inflow::of(Ring::of(&ebpf, rings)?, misses);
+        let record_stream = RecordStream::of(Ring::of(&ebpf, rings)?, misses);
         let mut live = Self {
             ebpf,
             decoder: Decoder::new(backend, reasons),
-            inflow,
+            record_stream,
             waker: watched(waker).map_err(LiveError::Ring)?,
             log,
             pace: Pace::Behind,
             pause: if options.summaries { LOOK_AT_WHOLE } else { LOOK },
             looked: start,
-            pending: vec![Event::Ready { host, backend, off, existing: None }],
+            pending: vec![Event::Ready { host, backend, unavailable, existing: None }],
             pid: std::process::id(),
             attach: Duration::ZERO,
         };
@@ -223,16 +223,16 @@ impl Live {
 
     /// Takes what is in the rings now.
     fn take(&mut self, out: &mut Vec<Event>) -> io::Result<Look> {
-        let Self { inflow, decoder, .. } = self;
-        let look = inflow.look(|item| append(item, out, decoder));
+        let Self { record_stream, decoder, .. } = self;
+        let look = record_stream.look(|item| append(item, out, decoder));
         self.flush_log();
         look
     }
 
     /// Takes all that has come by now.
     fn take_rest(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
-        let Self { inflow, decoder, .. } = self;
-        let taken = inflow.look_to_the_end(|item| append(item, out, decoder));
+        let Self { record_stream, decoder, .. } = self;
+        let taken = record_stream.look_to_the_end(|item| append(item, out, decoder));
         self.flush_log();
         taken
     }
@@ -255,12 +255,12 @@ impl Live {
                 tokio::task::yield_now().await;
                 return Ok(());
             }
-            Pace::Lively if has_time => (self.inflow.ring.part(FULL), UNWATCHED),
-            Pace::Lively => (self.inflow.ring.part(FULL), self.pause),
+            Pace::Lively if has_time => (self.record_stream.ring.part(FULL), UNWATCHED),
+            Pace::Lively => (self.record_stream.ring.part(FULL), self.pause),
             Pace::Idle => (0, UNSEEN),
             Pace::Quiet => (0, QUIET),
         };
-        self.inflow.ring.wake_at(wake_at);
+        self.record_stream.ring.wake_at(wake_at);
         tokio::select! {
             () = sleep_until((self.looked + pause).into()) => {}
             guard = self.waker.readable_mut() => {
@@ -270,7 +270,7 @@ impl Live {
                 while waker.next().is_some() {}
             }
         }
-        self.inflow.ring.wake_at(AWAKE);
+        self.record_stream.ring.wake_at(AWAKE);
         Ok(())
     }
 }
@@ -304,7 +304,7 @@ impl Source for Live {
         Ok(Flow::More)
     }
 
-    async fn hand_over(&mut self, taker: &mut impl Taker) -> Result<Flow, SourceError> {
+    async fn hand_over(&mut self, taker: &mut impl RecordSink) -> Result<Flow, SourceError> {
         if self.pending.is_empty() {
             // Each look takes the CPU from somebody.
             self.wait(taker.has_time()).await?;
@@ -314,7 +314,7 @@ impl Source for Live {
         Ok(Flow::More)
     }
 
-    fn hand_over_rest(&mut self, taker: &mut impl Taker) -> Result<(), SourceError> {
+    fn hand_over_rest(&mut self, taker: &mut impl RecordSink) -> Result<(), SourceError> {
         self.give_rest(taker)
     }
 

@@ -20,14 +20,15 @@ pub struct Resets {
     wanted: bool,
     watched: bool,
     reasons: Reasons,
-    off: Vec<String>,
+    unavailable: Vec<String>,
 }
 
 impl Resets {
     /// Finds out what this kernel tells.
     pub fn prepare(options: &LiveOptions, btf: &Btf) -> Self {
         let wanted = options.resets;
-        let mut resets = Self { wanted, watched: wanted, reasons: Reasons::default(), off: Vec::new() };
+        let mut resets =
+            Self { wanted, watched: wanted, reasons: Reasons::default(), unavailable: Vec::new() };
         if wanted {
             resets.reasons = Reasons::of(btf.values("sk_rst_reason"));
             if btf.arguments(RECEIVED.1).is_none() {
@@ -69,17 +70,17 @@ impl Resets {
         if self.wanted
             && let Err(error) = attach_btf(ebpf, SENT, types)
         {
-            self.off.push(format!("resets that are sent are not reported ({}): {error}", SENT.1));
+            self.unavailable.push(format!("resets that are sent are not reported ({}): {error}", SENT.1));
         }
     }
 
     /// The names of their reasons, and what this host cannot give, in plain words.
     pub fn finish(self) -> (Reasons, Vec<String>) {
-        (self.reasons, self.off)
+        (self.reasons, self.unavailable)
     }
 
     fn forgo_marks(&mut self, error: impl std::fmt::Display) {
         self.watched = false;
-        self.off.push(format!("whether a reset had come is not known ({}): {error}", RECEIVED.1));
+        self.unavailable.push(format!("whether a reset had come is not known ({}): {error}", RECEIVED.1));
     }
 }

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::model::{
-    BindFailure, Cgroup, Family, Listed, Name, Owner, Reset,
+    BindFailure, Cgroup, DiagEntry, Family, Name, Owner, Reset,
     testing::{endpoint, listed, owner},
 };
 
-fn failure(holders: Vec<Listed>) -> BindFailure {
+fn failure(holders: Vec<DiagEntry>) -> BindFailure {
     BindFailure {
         at: Mono(20_000),
         cpu: 0,
@@ -23,7 +23,7 @@ fn failure(holders: Vec<Listed>) -> BindFailure {
 }
 
 /// Whose the one holder is by what the tracker knows.
-fn holder(tracker: &mut Tracker, row: Listed) -> (Option<u32>, Known) {
+fn holder(tracker: &mut Tracker, row: DiagEntry) -> (Option<u32>, Known) {
     let cookie = row.cookie;
     let failure = tracker.bind_failed(failure(vec![row]));
     let row = failure.holders.into_iter().find(|row| row.cookie == cookie).unwrap();
@@ -31,7 +31,7 @@ fn holder(tracker: &mut Tracker, row: Listed) -> (Option<u32>, Known) {
     (owner.task.as_ref().map(|task| task.pid), owner.known)
 }
 
-fn row(cookie: u64, state: State) -> Listed {
+fn row(cookie: u64, state: State) -> DiagEntry {
     listed(cookie, state, "127.0.0.1:50000", "127.0.0.1:80")
 }
 
@@ -89,7 +89,7 @@ fn without_a_cookie_the_ends_tell() {
     let nameless = |report| Report { socket: 0xffff_8880_0000_0000, cookie: None, ..report };
     run(&mut tracker, client(7).into_iter().map(nameless));
     assert_eq!(holder(&mut tracker, row(4711, TimeWait)), (Some(100), Known::Exact));
-    let elsewhere = Listed { netns: 2, ..row(4711, TimeWait) };
+    let elsewhere = DiagEntry { netns: 2, ..row(4711, TimeWait) };
     assert_eq!(holder(&mut tracker, elsewhere), (None, Known::Unknown));
 }
 
@@ -123,7 +123,7 @@ fn a_half_open_connection_is_its_listeners() {
 fn callers_and_holders_have_their_cgroups_paths() {
     let mut tracker = tracker();
     tracker.cgroup(&Cgroup { id: 9, path: Some(Name::from_bytes(b"/a")) });
-    let unheard_of = Listed { owner: owner(999, "heir", Known::Seen).into(), ..row(8, Established) };
+    let unheard_of = DiagEntry { owner: owner(999, "heir", Known::Seen).into(), ..row(8, Established) };
     let failure = tracker.bind_failed(failure(vec![unheard_of]));
     let path = |cgroup: &Option<Cgroup>| Some(cgroup.as_ref()?.path.as_ref()?.to_text().into_owned());
     assert_eq!(path(&failure.cgroup).as_deref(), Some("/a"));

@@ -153,5 +153,5 @@ fn its_time_wait_has_an_owner() {
     let mut tracker = tracker();
     let connection = tracker.summarize(&mut summary(&client(7)));
     let row = listed(7, TimeWait, "127.0.0.1:50000", "127.0.0.1:80");
-    assert_eq!(tracker.former.owner(&row), Some(&*connection.owner));
+    assert_eq!(tracker.time_wait_owners.owner(&row), Some(&*connection.owner));
 }

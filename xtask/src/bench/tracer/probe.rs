@@ -128,7 +128,7 @@ mod tests {
     fn objects_are_counted_by_what_they_are() {
         let output = r#"{"type":"ready","v":1}
 {"type":"transition","seq":1}
-{"type":"lost","count":5,"where":"ring"}
+{"type":"lost","count":5,"stage":"ring"}
 {"type":"connection","complete":true,"path":["CLOSE","SYN_SENT","ESTABLISHED","CLOSE_WAIT","LAST_ACK","CLOSE"]}
 {"type":"connection","complete":true,"path":["CLOSE","SYN_SENT","CLOSE"]}
 {"type":"connection","complete":false,"path":["CLOSE"]}

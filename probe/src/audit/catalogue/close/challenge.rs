@@ -4,7 +4,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Need, bench::SERVER},
+    audit::{Behaviour, Need, harness::SERVER},
     model::{Segment, Side, State},
     scenario::Step as _,
     wire::Rule,
@@ -15,34 +15,34 @@ const PORT: u16 = 4711;
 
 pub const BEHAVIOURS: &[Behaviour] = &[Behaviour {
     id: "close/syn-in-established",
-    says: "a client is lost without a word, and connects again from the same port",
+    description: "a client is lost without a word, and connects again from the same port",
     needs: &[Need::Wire],
-    steps: |bench| {
-        let ends = bench.ends()?;
+    steps: |harness| {
+        let ends = harness.ends()?;
         let before = ends.b.counters()?;
-        let listener = bench.listener(&ends.b, "listener")?;
-        let client = bench.bound(&ends.a, "client", PORT)?;
-        bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
-        let server = bench.accept(&listener, "server")?;
+        let listener = harness.listener(&ends.b, "listener")?;
+        let client = harness.bound(&ends.a, "client", PORT)?;
+        harness.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
+        let server = harness.accept(&listener, "server")?;
         let word = ends.wire.add(Rule::drop(Segment::is_rst).sent_by(Side::A));
         client.tcp.reset_on_close().step("client: setting SO_LINGER")?;
-        let client = bench.close(client);
-        bench.until(client, Close)?;
+        let client = harness.close(client);
+        harness.until(client, Close)?;
         ends.shows(Side::A, Segment::is_rst)?;
         ends.wire.lift(word);
 
-        let again = bench.bound(&ends.a, "again", PORT)?;
-        let connected = bench.connect(&again, ends.b.port(SERVER));
-        bench.says("connect", &connected);
-        let second = bench.accept(&listener, "second server")?;
-        bench.until(&second, Established)?;
-        bench.until(&server, Close)?;
-        let read = bench.read(&server);
-        bench.says("server reads", &read);
-        bench.until_risen(&ends.b, &before, "TCPChallengeACK")?;
-        bench.until_risen(&ends.b, &before, "TCPSYNChallenge")?;
+        let again = harness.bound(&ends.a, "again", PORT)?;
+        let connected = harness.connect(&again, ends.b.port(SERVER));
+        harness.says("connect", &connected);
+        let second = harness.accept(&listener, "second server")?;
+        harness.until(&second, Established)?;
+        harness.until(&server, Close)?;
+        let read = harness.read(&server);
+        harness.says("server reads", &read);
+        harness.until_risen(&ends.b, &before, "TCPChallengeACK")?;
+        harness.until_risen(&ends.b, &before, "TCPSYNChallenge")?;
         // Beside these, side B sends the challenge: a bare ACK, which side A's second RST answers.
-        bench.state("sent by side a", ends.carried(Side::A));
+        harness.state("sent by side a", ends.carried(Side::A));
         Ok(())
     },
     paths: &[

@@ -11,21 +11,21 @@ use crate::{
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/destroyed",
-        says: "an administrator ends a connection, and then the listener (SOCK_DESTROY, ss -K)",
+        description: "an administrator ends a connection, and then the listener (SOCK_DESTROY, ss -K)",
         needs: &[Need::Option("CONFIG_INET_DIAG_DESTROY")],
-        steps: |bench| {
-            let here = bench.here()?;
-            let [listener, client, server] = bench.connected(&here, &here)?;
-            bench.destroy(&here, &client)?;
-            bench.until(&client, Close)?;
-            bench.until(&server, Close)?;
-            let reads = [&client, &server].map(|socket| bench.read(socket));
-            bench.says("client reads", &reads[0]);
-            bench.says("server reads", &reads[1]);
-            bench.destroy(&here, &listener)?;
-            bench.until_times(&listener, 2, Close)?;
+        steps: |harness| {
+            let here = harness.here()?;
+            let [listener, client, server] = harness.connected(&here, &here)?;
+            harness.destroy(&here, &client)?;
+            harness.until(&client, Close)?;
+            harness.until(&server, Close)?;
+            let reads = [&client, &server].map(|socket| harness.read(socket));
+            harness.says("client reads", &reads[0]);
+            harness.says("server reads", &reads[1]);
+            harness.destroy(&here, &listener)?;
+            harness.until_times(&listener, 2, Close)?;
             let accept = listener.tcp.accept_once();
-            bench.says("listener accepts", &accept);
+            harness.says("listener accepts", &accept);
             Ok(())
         },
         paths: &[
@@ -43,19 +43,19 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/link-down",
-        says: "the link goes down and comes up again under a connection",
-        steps: |bench| {
-            let here = bench.here()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
-            bench.until(&server, Established)?;
+        description: "the link goes down and comes up again under a connection",
+        steps: |harness| {
+            let here = harness.here()?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
+            harness.until(&server, Established)?;
             here.loopback(false)?;
-            bench.state_of(&client);
-            let write = bench.write(&client, b"data");
-            bench.says("client writes", &write);
+            harness.state_of(&client);
+            let write = harness.write(&client, b"data");
+            harness.says("client writes", &write);
             here.loopback(true)?;
-            let read = server.tcp.read_exact(4, bench.deadline());
-            bench.says("server reads", &read);
-            bench.state_of(&server);
+            let read = server.tcp.read_exact(4, harness.deadline());
+            harness.says("server reads", &read);
+            harness.state_of(&server);
             Ok(())
         },
         paths: &[

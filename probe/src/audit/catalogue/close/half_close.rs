@@ -4,7 +4,7 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, 
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Need, bench::SERVER},
+    audit::{Behaviour, Need, harness::SERVER},
     model::{Segment, State},
     net::sysctl,
     scenario::Step as _,
@@ -14,16 +14,16 @@ use crate::{
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/shutdown-then-close",
-        says: "the client shuts down, and closes when its FIN has been acknowledged",
-        steps: |bench| {
-            let here = bench.here()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
-            bench.finish(&client)?;
-            bench.until(&client, FinWait2)?;
-            let client = bench.close(client);
-            bench.until(client, Close)?;
-            bench.until(&server, CloseWait)?;
-            bench.state_remains(&here, client)
+        description: "the client shuts down, and closes when its FIN has been acknowledged",
+        steps: |harness| {
+            let here = harness.here()?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
+            harness.finish(&client)?;
+            harness.until(&client, FinWait2)?;
+            let client = harness.close(client);
+            harness.until(client, Close)?;
+            harness.until(&server, CloseWait)?;
+            harness.state_remains(&here, client)
         },
         paths: &[
             LISTENER,
@@ -36,24 +36,24 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/shutdown-then-close-early",
-        says: "both ends shut down, and close before their FINs have been acknowledged",
+        description: "both ends shut down, and close before their FINs have been acknowledged",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
-            let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
-            bench.until(&server, Established)?;
+        steps: |harness| {
+            let ends = harness.ends()?;
+            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
+            harness.until(&server, Established)?;
             let acks = ends.wire.add(Rule::hold(Segment::is_bare_ack));
-            bench.finish(&client)?;
-            bench.until(&server, CloseWait)?;
-            let client = bench.close(client);
-            bench.until_times(client, 2, FinWait1)?;
+            harness.finish(&client)?;
+            harness.until(&server, CloseWait)?;
+            let client = harness.close(client);
+            harness.until_times(client, 2, FinWait1)?;
             // This FIN brings the ACK of the first one along.
-            bench.finish(&server)?;
-            bench.until(client, Close)?;
-            let server = bench.close(server);
-            bench.until_times(server, 2, LastAck)?;
+            harness.finish(&server)?;
+            harness.until(client, Close)?;
+            let server = harness.close(server);
+            harness.until_times(server, 2, LastAck)?;
             ends.wire.lift(acks);
-            bench.until(server, Close)
+            harness.until(server, Close)
         },
         paths: &[
             LISTENER,
@@ -65,27 +65,27 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/half-close",
-        says: "a direction that was shut down stays so past tcp_fin_timeout, and data comes the other way",
+        description: "a direction that was shut down stays so past tcp_fin_timeout, and data comes the other way",
         needs: &[Need::Sysctl("tcp_fin_timeout")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::TCP_FIN_TIMEOUT, &1)?;
-            let [listener, client, server] = bench.connected(&here, &here)?;
-            bench.finish(&client)?;
-            bench.until(&client, FinWait2)?;
+            let [listener, client, server] = harness.connected(&here, &here)?;
+            harness.finish(&client)?;
+            harness.until(&client, FinWait2)?;
             // An orphan that comes to FIN_WAIT2 later tells when the time is over.
-            let orphan = bench.socket(&here, "orphan")?;
-            bench.connect(&orphan, here.port(SERVER)).step("orphan: connecting")?;
-            let peer = bench.accept(&listener, "peer")?;
-            let orphan = bench.close(orphan);
-            bench.until(orphan, Close)?;
-            bench.until(&peer, CloseWait)?;
-            let over = bench.eventually(|| Ok(bench.remains(&here, orphan)?.is_none()))?;
-            bench.state("remains of the orphan have gone", over);
-            bench.state_of(&client);
-            bench.write(&server, b"data").step("server: writing")?;
-            let read = client.tcp.read_exact(4, bench.deadline());
-            bench.says("client reads", &read);
+            let orphan = harness.socket(&here, "orphan")?;
+            harness.connect(&orphan, here.port(SERVER)).step("orphan: connecting")?;
+            let peer = harness.accept(&listener, "peer")?;
+            let orphan = harness.close(orphan);
+            harness.until(orphan, Close)?;
+            harness.until(&peer, CloseWait)?;
+            let over = harness.eventually(|| Ok(harness.remains(&here, orphan)?.is_none()))?;
+            harness.state("remains of the orphan have gone", over);
+            harness.state_of(&client);
+            harness.write(&server, b"data").step("server: writing")?;
+            let read = client.tcp.read_exact(4, harness.deadline());
+            harness.says("client reads", &read);
             Ok(())
         },
         paths: &[

@@ -18,18 +18,18 @@ const SERVER: (&str, &[State]) = ("server", &[Listen, SynRecv, Established, Clos
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/ordinary",
-        says: "the client ends its direction, then the server closes",
-        steps: |bench| {
-            let here = bench.here()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
-            bench.finish(&client)?;
-            bench.until(&client, FinWait2)?;
-            bench.until(&server, CloseWait)?;
-            let server = bench.close(server);
-            bench.until(&client, Close)?;
-            bench.until(server, Close)?;
-            bench.state_remains(&here, &client)?;
-            bench.state_remains(&here, server)
+        description: "the client ends its direction, then the server closes",
+        steps: |harness| {
+            let here = harness.here()?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
+            harness.finish(&client)?;
+            harness.until(&client, FinWait2)?;
+            harness.until(&server, CloseWait)?;
+            let server = harness.close(server);
+            harness.until(&client, Close)?;
+            harness.until(server, Close)?;
+            harness.state_remains(&here, &client)?;
+            harness.state_remains(&here, server)
         },
         paths: &[LISTENER, CLIENT, SERVER],
         facts: &[("remains of client", "TIME_WAIT"), ("remains of server", "nothing")],
@@ -38,18 +38,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/fin-and-ack",
-        says: "the ACK of the first FIN is lost, and the second FIN brings it along",
+        description: "the ACK of the first FIN is lost, and the second FIN brings it along",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
-            let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
+        steps: |harness| {
+            let ends = harness.ends()?;
+            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
             ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::B));
-            bench.finish(&client)?;
-            bench.until(&server, CloseWait)?;
-            let server = bench.close(server);
-            bench.until(&client, Close)?;
-            bench.until(server, Close)?;
-            bench.state_remains(&ends.a, &client)
+            harness.finish(&client)?;
+            harness.until(&server, CloseWait)?;
+            let server = harness.close(server);
+            harness.until(&client, Close)?;
+            harness.until(server, Close)?;
+            harness.state_remains(&ends.a, &client)
         },
         paths: &[LISTENER, CLIENT, SERVER],
         facts: &[("remains of client", "TIME_WAIT")],
@@ -58,20 +58,20 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/second-descriptor",
-        says: "a socket with two descriptors is closed by one of them, then by the other",
-        steps: |bench| {
-            let here = bench.here()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
+        description: "a socket with two descriptors is closed by one of them, then by the other",
+        steps: |harness| {
+            let here = harness.here()?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
             let second = client.tcp.duplicate().step("client: duplicating its descriptor")?;
-            let client = bench.close(client);
-            bench.write(&server, b"data").step("server: writing")?;
-            let read = second.read_exact(4, bench.deadline());
-            bench.says("the second reads", &read);
-            bench.state_of(&server);
+            let client = harness.close(client);
+            harness.write(&server, b"data").step("server: writing")?;
+            let read = second.read_exact(4, harness.deadline());
+            harness.says("the second reads", &read);
+            harness.state_of(&server);
             drop(second);
-            bench.until(client, FinWait2)?;
-            bench.until(&server, CloseWait)?;
-            bench.until(client, Close)
+            harness.until(client, FinWait2)?;
+            harness.until(&server, CloseWait)?;
+            harness.until(client, Close)
         },
         paths: &[LISTENER, CLIENT, ("server", &[Listen, SynRecv, Established, CloseWait])],
         facts: &[("the second reads", "success"), ("server", "ESTABLISHED")],
@@ -80,23 +80,23 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/fin-before-data",
-        says: "a FIN overtakes the data before it, and counts only when that has come",
+        description: "a FIN overtakes the data before it, and counts only when that has come",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             let before = ends.b.counters()?;
-            let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
+            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
             let data = ends.wire.add(Rule::hold(Segment::has_data).sent_by(Side::A));
-            bench.write(&client, b"data").step("client: writing")?;
+            harness.write(&client, b"data").step("client: writing")?;
             ends.shows(Side::A, Segment::has_data)?;
-            bench.finish(&client)?;
-            bench.until_risen(&ends.b, &before, "TCPOFOQueue")?;
-            bench.state_of(&server);
+            harness.finish(&client)?;
+            harness.until_risen(&ends.b, &before, "TCPOFOQueue")?;
+            harness.state_of(&server);
             ends.wire.lift(data);
-            bench.until(&server, CloseWait)?;
-            bench.until(&client, FinWait2)?;
-            let read = server.tcp.read_to_end(bench.deadline());
-            bench.state("server reads", read.map_or(0, |bytes| bytes.len()));
+            harness.until(&server, CloseWait)?;
+            harness.until(&client, FinWait2)?;
+            let read = server.tcp.read_to_end(harness.deadline());
+            harness.state("server reads", read.map_or(0, |bytes| bytes.len()));
             Ok(())
         },
         paths: &[

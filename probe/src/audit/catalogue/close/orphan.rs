@@ -19,21 +19,21 @@ const SERVER: (&str, &[State]) = ("server", &[Listen, SynRecv, Established, Clos
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/orphan",
-        says: "the client has closed, and the server goes on writing",
-        steps: |bench| {
-            let here = bench.here()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
-            let client = bench.close(client);
-            bench.until(client, Close)?;
-            bench.until(&server, CloseWait)?;
-            bench.state_remains(&here, client)?;
-            let write = bench.write(&server, b"data");
-            bench.says("server writes", &write);
-            bench.until(&server, Close)?;
-            let write = bench.write(&server, b"data");
-            bench.says("server writes again", &write);
-            let over = bench.eventually(|| Ok(bench.remains(&here, client)?.is_none()))?;
-            bench.state("remains have gone", over);
+        description: "the client has closed, and the server goes on writing",
+        steps: |harness| {
+            let here = harness.here()?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
+            let client = harness.close(client);
+            harness.until(client, Close)?;
+            harness.until(&server, CloseWait)?;
+            harness.state_remains(&here, client)?;
+            let write = harness.write(&server, b"data");
+            harness.says("server writes", &write);
+            harness.until(&server, Close)?;
+            let write = harness.write(&server, b"data");
+            harness.says("server writes again", &write);
+            let over = harness.eventually(|| Ok(harness.remains(&here, client)?.is_none()))?;
+            harness.state("remains have gone", over);
             Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],
@@ -48,22 +48,22 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/linger2",
-        says: "with TCP_LINGER2 below 0 a close in FIN_WAIT2 is a RST",
-        steps: |bench| {
-            let here = bench.here()?;
+        description: "with TCP_LINGER2 below 0 a close in FIN_WAIT2 is a RST",
+        steps: |harness| {
+            let here = harness.here()?;
             let before = here.counters()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
             client.tcp.linger_in_fin_wait2(-1).step("client: setting TCP_LINGER2")?;
-            bench.finish(&client)?;
-            bench.until(&client, FinWait2)?;
-            bench.until(&server, CloseWait)?;
-            let client = bench.close(client);
-            bench.until(client, Close)?;
-            bench.until(&server, Close)?;
-            bench.counted(&here, &before, &["TCPAbortOnLinger"])?;
-            let write = bench.write(&server, b"data");
-            bench.says("server writes", &write);
-            bench.state_remains(&here, client)
+            harness.finish(&client)?;
+            harness.until(&client, FinWait2)?;
+            harness.until(&server, CloseWait)?;
+            let client = harness.close(client);
+            harness.until(client, Close)?;
+            harness.until(&server, Close)?;
+            harness.counted(&here, &before, &["TCPAbortOnLinger"])?;
+            let write = harness.write(&server, b"data");
+            harness.says("server writes", &write);
+            harness.state_remains(&here, client)
         },
         paths: &[
             LISTENER,
@@ -76,17 +76,17 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/linger2-orphan",
-        says: "with TCP_LINGER2 below 0 the ACK of an orphan's FIN is answered by a RST",
-        steps: |bench| {
-            let here = bench.here()?;
+        description: "with TCP_LINGER2 below 0 the ACK of an orphan's FIN is answered by a RST",
+        steps: |harness| {
+            let here = harness.here()?;
             let before = here.counters()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
             client.tcp.linger_in_fin_wait2(-1).step("client: setting TCP_LINGER2")?;
-            let client = bench.close(client);
-            bench.until(client, Close)?;
-            bench.until(&server, Close)?;
-            bench.counted(&here, &before, &["TCPAbortOnData"])?;
-            bench.state_remains(&here, client)
+            let client = harness.close(client);
+            harness.until(client, Close)?;
+            harness.until(&server, Close)?;
+            harness.counted(&here, &before, &["TCPAbortOnData"])?;
+            harness.state_remains(&here, client)
         },
         paths: &[LISTENER, CLIENT, SERVER],
         facts: &[("TCPAbortOnData", "1"), ("remains of client", "nothing")],
@@ -95,17 +95,17 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/orphan-timeout",
-        says: "nobody answers an orphan's FIN",
+        description: "nobody answers an orphan's FIN",
         needs: &[Need::Wire, Need::Sysctl("tcp_orphan_retries")],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             ends.a.set(sysctl::TCP_ORPHAN_RETRIES, &1)?;
-            let [_listener, client, _server] = bench.connected(&ends.a, &ends.b)?;
+            let [_listener, client, _server] = harness.connected(&ends.a, &ends.b)?;
             ends.wire.add(Rule::drop(Segment::is_fin));
-            let client = bench.close(client);
-            bench.until(client, Close)?;
-            bench.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
-            bench.state_remains(&ends.a, client)
+            let client = harness.close(client);
+            harness.until(client, Close)?;
+            harness.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
+            harness.state_remains(&ends.a, client)
         },
         paths: &[
             LISTENER,

@@ -4,7 +4,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Need, bench},
+    audit::{Behaviour, Need, harness},
     model::{Segment, Side, State},
     scenario::Step as _,
     wire::Rule,
@@ -18,17 +18,17 @@ const SERVER: (&str, &[State]) = ("server", &[Listen, SynRecv, Established, Clos
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/linger-0",
-        says: "with an SO_LINGER of 0 s a close is a RST",
-        steps: |bench| {
-            let here = bench.here()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
+        description: "with an SO_LINGER of 0 s a close is a RST",
+        steps: |harness| {
+            let here = harness.here()?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
             client.tcp.reset_on_close().step("client: setting SO_LINGER")?;
-            let client = bench.close(client);
-            let read = bench.read(&server);
-            bench.says("server reads", &read);
-            bench.until(client, Close)?;
-            bench.until(&server, Close)?;
-            bench.state_remains(&here, client)
+            let client = harness.close(client);
+            let read = harness.read(&server);
+            harness.says("server reads", &read);
+            harness.until(client, Close)?;
+            harness.until(&server, Close)?;
+            harness.state_remains(&here, client)
         },
         paths: &[LISTENER, CLIENT, SERVER],
         facts: &[("server reads", "ECONNRESET"), ("remains of client", "nothing")],
@@ -37,19 +37,19 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/unread-data",
-        says: "the client closes with data that it has not read",
-        steps: |bench| {
-            let here = bench.here()?;
+        description: "the client closes with data that it has not read",
+        steps: |harness| {
+            let here = harness.here()?;
             let before = here.counters()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
-            bench.write(&server, b"data").step("server: writing")?;
-            client.tcp.readable(bench.deadline()).step("client: waiting for data")?;
-            let client = bench.close(client);
-            let read = bench.read(&server);
-            bench.says("server reads", &read);
-            bench.until(client, Close)?;
-            bench.until(&server, Close)?;
-            bench.counted(&here, &before, &["TCPAbortOnClose"])
+            let [_listener, client, server] = harness.connected(&here, &here)?;
+            harness.write(&server, b"data").step("server: writing")?;
+            client.tcp.readable(harness.deadline()).step("client: waiting for data")?;
+            let client = harness.close(client);
+            let read = harness.read(&server);
+            harness.says("server reads", &read);
+            harness.until(client, Close)?;
+            harness.until(&server, Close)?;
+            harness.counted(&here, &before, &["TCPAbortOnClose"])
         },
         paths: &[LISTENER, CLIENT, SERVER],
         facts: &[("server reads", "ECONNRESET"), ("TCPAbortOnClose", "1")],
@@ -58,22 +58,22 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/disconnect",
-        says: "a client connects to AF_UNSPEC, and then to the server again",
-        steps: |bench| {
-            let here = bench.here()?;
-            let [listener, client, server] = bench.connected(&here, &here)?;
+        description: "a client connects to AF_UNSPEC, and then to the server again",
+        steps: |harness| {
+            let here = harness.here()?;
+            let [listener, client, server] = harness.connected(&here, &here)?;
             let disconnected = client.tcp.disconnect();
-            bench.says("disconnect", &disconnected);
+            harness.says("disconnect", &disconnected);
             let pending = client.tcp.pending_error();
-            bench.says("SO_ERROR", &pending);
-            let read = bench.read(&server);
-            bench.says("server reads", &read);
-            bench.until(&server, Close)?;
-            let again = bench.connect(&client, here.port(bench::SERVER));
-            bench.says("connect", &again);
-            let second = bench.accept(&listener, "second server")?;
-            bench.until_times(&client, 2, Established)?;
-            bench.until(&second, Established)
+            harness.says("SO_ERROR", &pending);
+            let read = harness.read(&server);
+            harness.says("server reads", &read);
+            harness.until(&server, Close)?;
+            let again = harness.connect(&client, here.port(harness::SERVER));
+            harness.says("connect", &again);
+            let second = harness.accept(&listener, "second server")?;
+            harness.until_times(&client, 2, Established)?;
+            harness.until(&second, Established)
         },
         paths: &[
             LISTENER,
@@ -92,25 +92,25 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/half-open-peer",
-        says: "the server has lost the connection without a word, and the client writes",
+        description: "the server has lost the connection without a word, and the client writes",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
-            let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
+        steps: |harness| {
+            let ends = harness.ends()?;
+            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
             let word = ends.wire.add(Rule::drop(Segment::is_rst).sent_by(Side::B));
             server.tcp.reset_on_close().step("server: setting SO_LINGER")?;
-            let server = bench.close(server);
-            bench.until(server, Close)?;
+            let server = harness.close(server);
+            harness.until(server, Close)?;
             ends.shows(Side::B, Segment::is_rst)?;
             ends.wire.lift(word);
             for (name, wait) in [("first write", true), ("second write", false), ("third write", false)] {
-                let write = bench.write(&client, b"data");
-                bench.says(name, &write);
+                let write = harness.write(&client, b"data");
+                harness.says(name, &write);
                 if wait {
-                    bench.until(&client, Close)?;
+                    harness.until(&client, Close)?;
                 }
             }
-            bench.state("sent by the server's side", ends.carried(Side::B));
+            harness.state("sent by the server's side", ends.carried(Side::B));
             Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],

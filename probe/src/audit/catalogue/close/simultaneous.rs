@@ -5,29 +5,29 @@ use State::{Close, Closing, Established, FinWait1, Listen, SynRecv, SynSent};
 use super::LISTENER;
 use crate::{
     audit::{
-        Behaviour, Bench, Need,
-        bench::{Ends, Player, SERVER},
+        Behaviour, Harness, Need,
+        harness::{HostPair, SERVER, TestSocket},
     },
     model::{Segment, Side, State},
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
     wire::Rule,
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/simultaneous",
-        says: "two FINs cross",
+        description: "two FINs cross",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
-            let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
-            fins_cross(bench, &ends, [&client, &server])?;
-            bench.until(&client, Close)?;
-            bench.until(&server, Close)?;
-            bench.state_remains(&ends.a, &client)?;
-            bench.state_remains(&ends.b, &server)?;
-            bench.state("sent by the client", ends.carried(Side::A));
-            bench.state("sent by the server", ends.carried(Side::B));
+        steps: |harness| {
+            let ends = harness.ends()?;
+            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
+            fins_cross(harness, &ends, [&client, &server])?;
+            harness.until(&client, Close)?;
+            harness.until(&server, Close)?;
+            harness.state_remains(&ends.a, &client)?;
+            harness.state_remains(&ends.b, &server)?;
+            harness.state("sent by the client", ends.carried(Side::A));
+            harness.state("sent by the server", ends.carried(Side::B));
             Ok(())
         },
         paths: &[
@@ -46,22 +46,22 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/simultaneous-then-close",
-        says: "two FINs cross, and both ends close before the ACKs come",
+        description: "two FINs cross, and both ends close before the ACKs come",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
-            let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
-            bench.until(&server, Established)?;
+        steps: |harness| {
+            let ends = harness.ends()?;
+            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
+            harness.until(&server, Established)?;
             let acks = ends.wire.add(Rule::hold(Segment::is_bare_ack));
-            fins_cross(bench, &ends, [&client, &server])?;
-            bench.until(&client, Closing)?;
-            bench.until(&server, Closing)?;
-            let (client, server) = (bench.close(client), bench.close(server));
-            bench.until_times(client, 2, Closing)?;
-            bench.until_times(server, 2, Closing)?;
+            fins_cross(harness, &ends, [&client, &server])?;
+            harness.until(&client, Closing)?;
+            harness.until(&server, Closing)?;
+            let (client, server) = (harness.close(client), harness.close(server));
+            harness.until_times(client, 2, Closing)?;
+            harness.until_times(server, 2, Closing)?;
             ends.wire.lift(acks);
-            bench.until(client, Close)?;
-            bench.until(server, Close)
+            harness.until(client, Close)?;
+            harness.until(server, Close)
         },
         paths: &[
             LISTENER,
@@ -73,15 +73,15 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/self-connect",
-        says: "a socket that is connected to itself closes, and meets its own FIN",
+        description: "a socket that is connected to itself closes, and meets its own FIN",
         needs: &[Need::Crossing],
-        steps: |bench| {
-            let here = bench.here()?;
-            let itself = bench.bound(&here, "itself", SERVER)?;
-            bench.connect(&itself, here.port(SERVER)).step("itself: connecting")?;
-            let itself = bench.close(itself);
-            bench.until(itself, Close)?;
-            bench.state_remains(&here, itself)
+        steps: |harness| {
+            let here = harness.here()?;
+            let itself = harness.bound(&here, "itself", SERVER)?;
+            harness.connect(&itself, here.port(SERVER)).step("itself: connecting")?;
+            let itself = harness.close(itself);
+            harness.until(itself, Close)?;
+            harness.state_remains(&here, itself)
         },
         paths: &[("itself", &[Close, SynSent, SynRecv, Established, FinWait1, Closing, Close])],
         facts: &[("remains of itself", "TIME_WAIT")],
@@ -91,10 +91,10 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// Both send their FINs before either is heard.
-fn fins_cross(bench: &mut Bench, ends: &Ends, players: [&Player; 2]) -> Result<(), Trouble> {
+fn fins_cross(harness: &mut Harness, ends: &HostPair, players: [&TestSocket; 2]) -> Result<(), StepError> {
     let fins = ends.wire.add(Rule::hold(Segment::is_fin));
     for player in players {
-        bench.finish(player)?;
+        harness.finish(player)?;
     }
     ends.both_show(Segment::is_fin)?;
     ends.wire.lift(fins);

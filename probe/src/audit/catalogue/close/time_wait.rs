@@ -4,10 +4,10 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, 
 
 use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Bench, Need, bench::SERVER},
+    audit::{Behaviour, Harness, Need, harness::SERVER},
     model::{Fate, Flags, Origin, Segment, Side, State},
     net::sysctl,
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
 };
 
 /// The client's port in the old connection and in the new one.
@@ -21,27 +21,27 @@ const LAST: &[State] = &[Listen, SynRecv, Established, CloseWait, LastAck, Close
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/syn-in-time-wait",
-        says: "a SYN from the same port finds the old connection in TIME_WAIT",
-        steps: |bench| {
-            let here = bench.here()?;
-            let listener = bench.listener(&here, "listener")?;
-            let client = bench.bound(&here, "client", PORT)?;
-            bench.connect(&client, here.port(SERVER)).step("client: connecting")?;
-            let server = bench.accept(&listener, "server")?;
-            bench.finish(&server)?;
-            bench.until(&server, FinWait2)?;
-            let client = bench.close(client);
-            bench.until(client, Close)?;
-            bench.until(&server, Close)?;
-            bench.state_remains(&here, &server)?;
-            let again = bench.bound(&here, "again", PORT)?;
-            let connected = bench.connect(&again, here.port(SERVER));
-            bench.says("connect", &connected);
-            let second = bench.accept(&listener, "second server")?;
-            bench.until(&again, Established)?;
-            bench.until(&second, Established)?;
-            let remains = bench.remains(&here, &server)?;
-            bench.state("after the SYN", remains.map_or("nothing", State::name));
+        description: "a SYN from the same port finds the old connection in TIME_WAIT",
+        steps: |harness| {
+            let here = harness.here()?;
+            let listener = harness.listener(&here, "listener")?;
+            let client = harness.bound(&here, "client", PORT)?;
+            harness.connect(&client, here.port(SERVER)).step("client: connecting")?;
+            let server = harness.accept(&listener, "server")?;
+            harness.finish(&server)?;
+            harness.until(&server, FinWait2)?;
+            let client = harness.close(client);
+            harness.until(client, Close)?;
+            harness.until(&server, Close)?;
+            harness.state_remains(&here, &server)?;
+            let again = harness.bound(&here, "again", PORT)?;
+            let connected = harness.connect(&again, here.port(SERVER));
+            harness.says("connect", &connected);
+            let second = harness.accept(&listener, "second server")?;
+            harness.until(&again, Established)?;
+            harness.until(&second, Established)?;
+            let remains = harness.remains(&here, &server)?;
+            harness.state("after the SYN", remains.map_or("nothing", State::name));
             Ok(())
         },
         paths: &[
@@ -57,9 +57,9 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/rst-in-time-wait",
-        says: "a RST ends a TIME_WAIT",
+        description: "a RST ends a TIME_WAIT",
         needs: &[Need::Wire, Need::Sysctl("tcp_rfc1337")],
-        steps: |bench| reset_time_wait(bench, false),
+        steps: |harness| reset_time_wait(harness, false),
         paths: &[LISTENER, ("client", FIRST), ("server", LAST)],
         facts: &[("remains of client", "TIME_WAIT"), ("after the RST", "nothing")],
         reference: "RFC 9293 §3.10.7.4, second; RFC 1337; tcp(7), tcp_rfc1337",
@@ -67,9 +67,9 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/rst-in-time-wait-rfc1337",
-        says: "with tcp_rfc1337 a RST does not end a TIME_WAIT",
+        description: "with tcp_rfc1337 a RST does not end a TIME_WAIT",
         needs: &[Need::Wire, Need::Sysctl("tcp_rfc1337")],
-        steps: |bench| reset_time_wait(bench, true),
+        steps: |harness| reset_time_wait(harness, true),
         paths: &[LISTENER, ("client", FIRST), ("server", LAST)],
         facts: &[("remains of client", "TIME_WAIT"), ("after the RST", "TIME_WAIT")],
         reference: "RFC 1337 §3, F1; tcp(7), tcp_rfc1337",
@@ -77,28 +77,28 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
 ];
 
-/// Ends a connection, and sends a RST that is right in sequence to the end that is left in TIME_WAIT.
-fn reset_time_wait(bench: &mut Bench, rfc1337: bool) -> Result<(), Trouble> {
-    let ends = bench.ends()?;
+/// HostPair a connection, and sends a RST that is right in sequence to the end that is left in TIME_WAIT.
+fn reset_time_wait(harness: &mut Harness, rfc1337: bool) -> Result<(), StepError> {
+    let ends = harness.ends()?;
     ends.a.set(sysctl::TCP_RFC1337, &rfc1337)?;
-    let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
-    bench.finish(&client)?;
-    bench.until(&client, FinWait2)?;
-    let server = bench.close(server);
-    bench.until(&client, Close)?;
-    bench.until(server, Close)?;
-    bench.state_remains(&ends.a, &client)?;
+    let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
+    harness.finish(&client)?;
+    harness.until(&client, FinWait2)?;
+    let server = harness.close(server);
+    harness.until(&client, Close)?;
+    harness.until(server, Close)?;
+    harness.state_remains(&ends.a, &client)?;
     let fin = ends.shows(Side::B, Segment::is_fin)?;
     let rst = Segment { flags: Flags::RST, seq: fin.seq.wrapping_add(fin.length()), payload: 0, ..fin };
     ends.wire.inject(Side::B, &rst, b"");
     ends.wire
-        .wait_for(bench.deadline(), |packets| {
+        .wait_for(harness.deadline(), |packets| {
             packets.iter().any(|packet| {
                 packet.origin == Origin::Injected && matches!(packet.fate, Fate::Delivered { .. })
             })
         })
         .step("waiting for the RST")?;
-    let remains = bench.remains(&ends.a, &client)?;
-    bench.state("after the RST", remains.map_or("nothing", State::name));
+    let remains = harness.remains(&ends.a, &client)?;
+    harness.state("after the RST", remains.map_or("nothing", State::name));
     Ok(())
 }

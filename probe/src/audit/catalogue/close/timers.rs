@@ -7,12 +7,12 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 use super::LISTENER;
 use crate::{
     audit::{
-        Behaviour, Bench, Need,
-        bench::{Ends, Player},
+        Behaviour, Harness, Need,
+        harness::{HostPair, TestSocket},
     },
     model::{Segment, Side, State},
     net::sysctl,
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
     wire::Rule,
 };
 
@@ -24,15 +24,15 @@ const SERVER: (&str, &[State]) = ("server", &[Listen, SynRecv, Established]);
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/retransmission-timeout",
-        says: "data is sent again tcp_retries2 times without an answer",
+        description: "data is sent again tcp_retries2 times without an answer",
         needs: &[Need::Wire, Need::Sysctl("tcp_retries2")],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             ends.a.set(sysctl::TCP_RETRIES2, &2)?;
-            let client = cut_off(bench, &ends)?;
-            bench.write(&client, b"data").step("client: writing")?;
-            times_out(bench, &client)?;
-            bench.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
+            let client = cut_off(harness, &ends)?;
+            harness.write(&client, b"data").step("client: writing")?;
+            times_out(harness, &client)?;
+            harness.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
             Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],
@@ -42,15 +42,15 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/keepalive",
-        says: "nobody answers the probe of an idle connection",
+        description: "nobody answers the probe of an idle connection",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
-            let client = cut_off(bench, &ends)?;
+        steps: |harness| {
+            let ends = harness.ends()?;
+            let client = cut_off(harness, &ends)?;
             client.tcp.keep_alive(Duration::from_secs(1), 1).step("client: setting SO_KEEPALIVE")?;
-            times_out(bench, &client)?;
+            times_out(harness, &client)?;
             ends.shows(Side::A, Segment::is_rst)?;
-            bench.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
+            harness.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
             Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],
@@ -60,15 +60,15 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/user-timeout",
-        says: "data has been without an answer for TCP_USER_TIMEOUT",
+        description: "data has been without an answer for TCP_USER_TIMEOUT",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
-            let client = cut_off(bench, &ends)?;
+        steps: |harness| {
+            let ends = harness.ends()?;
+            let client = cut_off(harness, &ends)?;
             client.tcp.user_timeout(Duration::from_millis(500)).step("client: setting TCP_USER_TIMEOUT")?;
-            bench.write(&client, b"data").step("client: writing")?;
-            times_out(bench, &client)?;
-            bench.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
+            harness.write(&client, b"data").step("client: writing")?;
+            times_out(harness, &client)?;
+            harness.state("RSTs of the client", ends.count(Side::A, Segment::is_rst));
             Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],
@@ -79,16 +79,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// A client that is connected, and of which nothing gets through from here on.
-fn cut_off(bench: &mut Bench, ends: &Ends) -> Result<Player, Trouble> {
-    let [_listener, client, server] = bench.connected(&ends.a, &ends.b)?;
-    bench.until(&server, Established)?;
+fn cut_off(harness: &mut Harness, ends: &HostPair) -> Result<TestSocket, StepError> {
+    let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
+    harness.until(&server, Established)?;
     ends.wire.add(Rule::drop(|_| true).sent_by(Side::A));
     Ok(client)
 }
 
-fn times_out(bench: &mut Bench, client: &Player) -> Result<(), Trouble> {
-    bench.until(client, Close)?;
-    let read = bench.read(client);
-    bench.says("client reads", &read);
+fn times_out(harness: &mut Harness, client: &TestSocket) -> Result<(), StepError> {
+    harness.until(client, Close)?;
+    let read = harness.read(client);
+    harness.says("client reads", &read);
     Ok(())
 }

@@ -5,29 +5,29 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, 
 
 use crate::{
     audit::{
-        Behaviour, Bench, Need,
-        bench::{Ends, Player, SERVER},
+        Behaviour, Harness, Need,
+        harness::{HostPair, SERVER, TestSocket},
     },
     model::{Flags, Segment, Side, State},
     net::sysctl,
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
     wire::Rule,
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/half-open",
-        says: "a SYN comes, and nobody answers the SYN+ACK",
+        description: "a SYN comes, and nobody answers the SYN+ACK",
         needs: &[Need::Wire, Need::Sysctl("tcp_synack_retries")],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             ends.b.set(sysctl::TCP_SYNACK_RETRIES, &1)?;
-            let _listener = bench.listener(&ends.b, "listener")?;
+            let _listener = harness.listener(&ends.b, "listener")?;
             ends.wire.add(Rule::drop(Segment::is_syn_ack));
-            request(bench, &ends)?;
-            let given_up = bench.eventually(|| Ok(ends.b.requests()? == 0))?;
-            bench.state("given up", given_up);
-            bench.state("SYN+ACKs", ends.count(Side::B, Segment::is_syn_ack));
+            request(harness, &ends)?;
+            let given_up = harness.eventually(|| Ok(ends.b.requests()? == 0))?;
+            harness.state("given up", given_up);
+            harness.state("SYN+ACKs", ends.count(Side::B, Segment::is_syn_ack));
             Ok(())
         },
         paths: &[("listener", &[Close, Listen])],
@@ -37,18 +37,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/request-reset",
-        says: "a SYN comes, and the SYN+ACK is answered by a RST",
+        description: "a SYN comes, and the SYN+ACK is answered by a RST",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             let before = ends.b.counters()?;
-            let _listener = bench.listener(&ends.b, "listener")?;
+            let _listener = harness.listener(&ends.b, "listener")?;
             let answer = ends.wire.add(Rule::hold(Segment::is_syn_ack));
-            request(bench, &ends)?;
+            request(harness, &ends)?;
             // Side A has no socket there, so its kernel resets.
             ends.wire.lift(answer);
-            bench.until_risen(&ends.b, &before, "EmbryonicRsts")?;
-            bench.state("request after the RST", ends.b.requests()?);
+            harness.until_risen(&ends.b, &before, "EmbryonicRsts")?;
+            harness.state("request after the RST", ends.b.requests()?);
             Ok(())
         },
         paths: &[("listener", &[Close, Listen])],
@@ -58,18 +58,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/closed-on-request",
-        says: "the listener closes while a third ACK is on its way",
+        description: "the listener closes while a third ACK is on its way",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             let third = ends.wire.add(Rule::hold(Segment::is_bare_ack).sent_by(Side::A));
-            let [listener, client] = half_connected(bench, &ends)?;
-            bench.close(listener);
+            let [listener, client] = half_connected(harness, &ends)?;
+            harness.close(listener);
             ends.wire.lift(third);
-            let read = bench.read(&client);
-            bench.says("client reads", &read);
-            bench.until(&client, Close)?;
-            bench.state("sent by the listener's side", ends.carried(Side::B));
+            let read = harness.read(&client);
+            harness.says("client reads", &read);
+            harness.until(&client, Close)?;
+            harness.state("sent by the listener's side", ends.carried(Side::B));
             Ok(())
         },
         paths: &[("listener", &[Close, Listen, Close]), ("client", &[Close, SynSent, Established, Close])],
@@ -83,19 +83,19 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/third-ack-lost-data",
-        says: "the third ACK is lost, and the first data brings it along",
+        description: "the third ACK is lost, and the first data brings it along",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));
-            let [listener, client] = half_connected(bench, &ends)?;
-            bench.write(&client, b"data").step("client: writing")?;
-            let server = bench.accept(&listener, "server")?;
+            let [listener, client] = half_connected(harness, &ends)?;
+            harness.write(&client, b"data").step("client: writing")?;
+            let server = harness.accept(&listener, "server")?;
             ends.wire.lift(third);
-            let read = server.tcp.read_exact(4, bench.deadline());
-            bench.says("server reads", &read);
-            bench.until(&server, Established)?;
-            bench.state("sent by the client", ends.carried(Side::A));
+            let read = server.tcp.read_exact(4, harness.deadline());
+            harness.says("server reads", &read);
+            harness.until(&server, Established)?;
+            harness.state("sent by the client", ends.carried(Side::A));
             Ok(())
         },
         paths: &[
@@ -109,18 +109,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/third-ack-lost-fin",
-        says: "the third ACK is lost, and the FIN brings it along",
+        description: "the third ACK is lost, and the FIN brings it along",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             let third = ends.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A));
-            let [listener, client] = half_connected(bench, &ends)?;
-            bench.finish(&client)?;
-            let server = bench.accept(&listener, "server")?;
+            let [listener, client] = half_connected(harness, &ends)?;
+            harness.finish(&client)?;
+            let server = harness.accept(&listener, "server")?;
             ends.wire.lift(third);
-            bench.until(&server, CloseWait)?;
-            bench.until(&client, FinWait2)?;
-            bench.state("sent by the client", ends.carried(Side::A));
+            harness.until(&server, CloseWait)?;
+            harness.until(&client, FinWait2)?;
+            harness.state("sent by the client", ends.carried(Side::A));
             Ok(())
         },
         paths: &[
@@ -135,24 +135,24 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// A request of side A that no socket there has made.
-fn request(bench: &mut Bench, ends: &Ends) -> Result<(), Trouble> {
+fn request(harness: &mut Harness, ends: &HostPair) -> Result<(), StepError> {
     ends.wire.inject(Side::A, &syn(ends), b"");
-    let asked = bench.eventually(|| Ok(ends.b.requests()? == 1))?;
-    bench.state("request", asked);
+    let asked = harness.eventually(|| Ok(ends.b.requests()? == 1))?;
+    harness.state("request", asked);
     Ok(())
 }
 
 /// A listener, and a client that is connected to it. What the wire keeps of the third ACK, the listener has not heard.
-fn half_connected(bench: &mut Bench, ends: &Ends) -> Result<[Player; 2], Trouble> {
-    let listener = bench.listener(&ends.b, "listener")?;
-    let client = bench.socket(&ends.a, "client")?;
-    bench.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
-    bench.state("requests", ends.b.requests()?);
+fn half_connected(harness: &mut Harness, ends: &HostPair) -> Result<[TestSocket; 2], StepError> {
+    let listener = harness.listener(&ends.b, "listener")?;
+    let client = harness.socket(&ends.a, "client")?;
+    harness.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
+    harness.state("requests", ends.b.requests()?);
     Ok([listener, client])
 }
 
 /// A SYN from a port of side A that no socket has.
-fn syn(ends: &Ends) -> Segment {
+fn syn(ends: &HostPair) -> Segment {
     Segment {
         source: ends.a.port(4711),
         destination: ends.b.port(SERVER),

@@ -6,25 +6,25 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Bench,
-        bench::{Place, Player, SERVER},
+        Behaviour, Harness,
+        harness::{SERVER, TestHost, TestSocket},
     },
     model::State,
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/refused",
-        says: "of two sockets that share a port by SO_REUSEADDR, the second to listen is refused",
-        steps: |bench| {
-            let here = bench.here()?;
-            let first = shared(bench, &here, "first")?;
-            let second = shared(bench, &here, "second")?;
+        description: "of two sockets that share a port by SO_REUSEADDR, the second to listen is refused",
+        steps: |harness| {
+            let here = harness.here()?;
+            let first = shared(harness, &here, "first")?;
+            let second = shared(harness, &here, "second")?;
             let listened = [&first, &second].map(|socket| socket.tcp.listen(16));
-            bench.says("first listens", &listened[0]);
-            bench.says("second listens", &listened[1]);
-            bench.until(&second, Close)
+            harness.says("first listens", &listened[0]);
+            harness.says("second listens", &listened[1]);
+            harness.until(&second, Close)
         },
         paths: &[("first", &[Close, Listen]), ("second", &[Close, Listen, Close])],
         facts: &[("first listens", "success"), ("second listens", "EADDRINUSE")],
@@ -33,19 +33,19 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/again",
-        says: "a listener is shut down, and listens again",
-        steps: |bench| {
-            let here = bench.here()?;
-            let listener = bench.listener(&here, "listener")?;
+        description: "a listener is shut down, and listens again",
+        steps: |harness| {
+            let here = harness.here()?;
+            let listener = harness.listener(&here, "listener")?;
             listener.tcp.shutdown(Shutdown::Both).step("listener: shutting down")?;
             let refused = listener.tcp.accept_once();
-            bench.says("accept while shut down", &refused);
+            harness.says("accept while shut down", &refused);
             listener.tcp.listen(16).step("listener: listening again")?;
-            let client = bench.socket(&here, "client")?;
-            bench.connect(&client, here.port(SERVER)).step("client: connecting")?;
-            let server = bench.accept(&listener, "server")?;
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)
+            let client = harness.socket(&here, "client")?;
+            harness.connect(&client, here.port(SERVER)).step("client: connecting")?;
+            let server = harness.accept(&listener, "server")?;
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)
         },
         paths: &[
             ("listener", &[Close, Listen, Close, Listen]),
@@ -59,9 +59,9 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// A socket that is bound to the port of servers, and shares it by SO_REUSEADDR.
-fn shared(bench: &mut Bench, here: &Place, label: &'static str) -> Result<Player, Trouble> {
-    let socket = bench.socket(here, label)?;
+fn shared(harness: &mut Harness, here: &TestHost, label: &'static str) -> Result<TestSocket, StepError> {
+    let socket = harness.socket(here, label)?;
     socket.tcp.reuse_address().step("setting SO_REUSEADDR")?;
-    bench.bind(&socket, here.port(SERVER)).step("binding")?;
+    harness.bind(&socket, here.port(SERVER)).step("binding")?;
     Ok(socket)
 }

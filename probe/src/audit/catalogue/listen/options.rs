@@ -4,32 +4,32 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Bench, Need,
-        bench::{Place, Player, SERVER},
+        Behaviour, Harness, Need,
+        harness::{SERVER, TestHost, TestSocket},
     },
     model::State,
     net::sysctl,
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/defer-accept",
-        says: "with TCP_DEFER_ACCEPT the child comes with the first data",
-        steps: |bench| {
-            let here = bench.here()?;
+        description: "with TCP_DEFER_ACCEPT the child comes with the first data",
+        steps: |harness| {
+            let here = harness.here()?;
             let before = here.counters()?;
-            let listener = bench.listener(&here, "listener")?;
+            let listener = harness.listener(&here, "listener")?;
             listener.tcp.defer_accept(5).step("listener: setting TCP_DEFER_ACCEPT")?;
-            let client = bench.socket(&here, "client")?;
-            bench.connect(&client, here.port(SERVER)).step("client: connecting")?;
-            bench.until_risen(&here, &before, "TCPDeferAcceptDrop")?;
-            bench.state("requests after the third ACK", here.requests()?);
-            bench.write(&client, b"data").step("client: writing")?;
-            let server = bench.accept(&listener, "server")?;
-            let read = server.tcp.read_exact(4, bench.deadline());
-            bench.says("server reads", &read);
-            bench.until(&server, Established)
+            let client = harness.socket(&here, "client")?;
+            harness.connect(&client, here.port(SERVER)).step("client: connecting")?;
+            harness.until_risen(&here, &before, "TCPDeferAcceptDrop")?;
+            harness.state("requests after the third ACK", here.requests()?);
+            harness.write(&client, b"data").step("client: writing")?;
+            let server = harness.accept(&listener, "server")?;
+            let read = server.tcp.read_exact(4, harness.deadline());
+            harness.says("server reads", &read);
+            harness.until(&server, Established)
         },
         paths: &[
             ("listener", &[Close, Listen]),
@@ -46,17 +46,17 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/syncookies",
-        says: "with tcp_syncookies = 2 a child is made from the third ACK alone",
+        description: "with tcp_syncookies = 2 a child is made from the third ACK alone",
         needs: &[Need::Sysctl("tcp_syncookies")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::TCP_SYNCOOKIES, &2)?;
             let before = here.counters()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
-            bench.until_risen(&here, &before, "SyncookiesSent")?;
-            bench.until_risen(&here, &before, "SyncookiesRecv")?;
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)
+            let [_listener, client, server] = harness.connected(&here, &here)?;
+            harness.until_risen(&here, &before, "SyncookiesSent")?;
+            harness.until_risen(&here, &before, "SyncookiesRecv")?;
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)
         },
         paths: &[
             ("listener", &[Close, Listen]),
@@ -69,25 +69,25 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/migration",
-        says: "with tcp_migrate_req a listener that closes leaves its child to its SO_REUSEPORT sibling",
+        description: "with tcp_migrate_req a listener that closes leaves its child to its SO_REUSEPORT sibling",
         needs: &[Need::Linux(5, 14), Need::Sysctl("tcp_migrate_req")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::TCP_MIGRATE_REQ, &true)?;
             let before = here.counters()?;
-            let closing = sharing(bench, &here, "closing")?;
-            let client = bench.socket(&here, "client")?;
-            bench.connect(&client, here.port(SERVER)).step("client: connecting")?;
+            let closing = sharing(harness, &here, "closing")?;
+            let client = harness.socket(&here, "client")?;
+            harness.connect(&client, here.port(SERVER)).step("client: connecting")?;
             // Once the third ACK is there, the child waits in the queue; there is no other to put it in.
-            bench.eventually(|| Ok(here.requests()? == 0))?;
-            let staying = sharing(bench, &here, "staying")?;
-            bench.close(closing);
-            bench.until_risen(&here, &before, "TCPMigrateReqSuccess")?;
-            let child = bench.accept(&staying, "child")?;
+            harness.eventually(|| Ok(here.requests()? == 0))?;
+            let staying = sharing(harness, &here, "staying")?;
+            harness.close(closing);
+            harness.until_risen(&here, &before, "TCPMigrateReqSuccess")?;
+            let child = harness.accept(&staying, "child")?;
             let write =
-                bench.write(&client, b"data").and_then(|()| child.tcp.read_exact(4, bench.deadline()));
-            bench.says("child reads", &write);
-            bench.until(&child, Established)
+                harness.write(&client, b"data").and_then(|()| child.tcp.read_exact(4, harness.deadline()));
+            harness.says("child reads", &write);
+            harness.until(&child, Established)
         },
         paths: &[
             ("closing", &[Close, Listen, Close]),
@@ -102,10 +102,10 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// A listener that shares its port with others.
-fn sharing(bench: &mut Bench, here: &Place, label: &'static str) -> Result<Player, Trouble> {
-    let listener = bench.socket(here, label)?;
+fn sharing(harness: &mut Harness, here: &TestHost, label: &'static str) -> Result<TestSocket, StepError> {
+    let listener = harness.socket(here, label)?;
     listener.tcp.reuse_port().step("setting SO_REUSEPORT")?;
-    bench.bind(&listener, here.port(SERVER)).step("binding")?;
+    harness.bind(&listener, here.port(SERVER)).step("binding")?;
     listener.tcp.listen(16).step("listening")?;
     Ok(listener)
 }

@@ -4,30 +4,30 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Bench, Need,
-        bench::{Ends, Player, SERVER},
+        Behaviour, Harness, Need,
+        harness::{HostPair, SERVER, TestSocket},
     },
     model::{Segment, Side, State},
     net::sysctl,
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
     wire::Rule,
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/closed-on-child",
-        says: "the listener closes before it has accepted its child",
-        steps: |bench| {
-            let here = bench.here()?;
-            let listener = bench.listener(&here, "listener")?;
-            let client = bench.socket(&here, "client")?;
-            bench.connect(&client, here.port(SERVER)).step("client: connecting")?;
-            let child = bench.meet(&here, "child", &client)?;
-            bench.close(listener);
-            bench.until(child, Close)?;
-            let read = bench.read(&client);
-            bench.says("client reads", &read);
-            bench.until(&client, Close)
+        description: "the listener closes before it has accepted its child",
+        steps: |harness| {
+            let here = harness.here()?;
+            let listener = harness.listener(&here, "listener")?;
+            let client = harness.socket(&here, "client")?;
+            harness.connect(&client, here.port(SERVER)).step("client: connecting")?;
+            let child = harness.meet(&here, "child", &client)?;
+            harness.close(listener);
+            harness.until(child, Close)?;
+            let read = harness.read(&client);
+            harness.says("client reads", &read);
+            harness.until(&client, Close)
         },
         paths: &[
             ("listener", &[Close, Listen, Close]),
@@ -40,24 +40,24 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/queue-full",
-        says: "a SYN comes while the accept queue is full",
-        steps: |bench| {
-            let here = bench.here()?;
+        description: "a SYN comes while the accept queue is full",
+        steps: |harness| {
+            let here = harness.here()?;
             let before = here.counters()?;
-            let listener = bench.listener(&here, "listener")?;
+            let listener = harness.listener(&here, "listener")?;
             // The queue takes one more than it is told to (sk_acceptq_is_full).
             listener.tcp.listen(1).step("listener: shortening its queue")?;
             for (client, child) in [("first", "first child"), ("second", "second child")] {
-                let client = bench.socket(&here, client)?;
-                bench.connect(&client, here.port(SERVER)).step("connecting")?;
-                bench.meet(&here, child, &client)?;
+                let client = harness.socket(&here, client)?;
+                harness.connect(&client, here.port(SERVER)).step("connecting")?;
+                harness.meet(&here, child, &client)?;
             }
-            let third = bench.socket(&here, "third")?;
-            bench.begin_connect(&third, here.port(SERVER)).step("third: connecting")?;
-            bench.until_risen(&here, &before, "ListenOverflows")?;
-            bench.until_risen(&here, &before, "ListenDrops")?;
-            bench.until(&third, SynSent)?;
-            bench.state_of(&third);
+            let third = harness.socket(&here, "third")?;
+            harness.begin_connect(&third, here.port(SERVER)).step("third: connecting")?;
+            harness.until_risen(&here, &before, "ListenOverflows")?;
+            harness.until_risen(&here, &before, "ListenDrops")?;
+            harness.until(&third, SynSent)?;
+            harness.state_of(&third);
             Ok(())
         },
         paths: &[
@@ -74,22 +74,22 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/overflow",
-        says: "a third ACK comes while the accept queue is full, and the request is given up",
+        description: "a third ACK comes while the accept queue is full, and the request is given up",
         needs: &[Need::Wire, Need::Sysctl("tcp_synack_retries")],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             ends.b.set(sysctl::TCP_SYNACK_RETRIES, &1)?;
             let before = ends.b.counters()?;
-            let late = overflow(bench, &ends)?;
-            bench.until_risen(&ends.b, &before, "ListenOverflows")?;
-            bench.state_of(&late);
-            let given_up = bench.eventually(|| Ok(ends.b.requests()? == 0))?;
-            bench.state("given up", given_up);
-            let write = bench.write(&late, b"data");
-            bench.says("late writes", &write);
-            let read = bench.read(&late);
-            bench.says("late reads", &read);
-            bench.until(&late, Close)
+            let late = overflow(harness, &ends)?;
+            harness.until_risen(&ends.b, &before, "ListenOverflows")?;
+            harness.state_of(&late);
+            let given_up = harness.eventually(|| Ok(ends.b.requests()? == 0))?;
+            harness.state("given up", given_up);
+            let write = harness.write(&late, b"data");
+            harness.says("late writes", &write);
+            let read = harness.read(&late);
+            harness.says("late reads", &read);
+            harness.until(&late, Close)
         },
         paths: &[
             ("listener", &[Close, Listen]),
@@ -109,18 +109,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/overflow-abort",
-        says: "with tcp_abort_on_overflow a third ACK that finds the accept queue full is answered by a RST",
+        description: "with tcp_abort_on_overflow a third ACK that finds the accept queue full is answered by a RST",
         needs: &[Need::Wire, Need::Sysctl("tcp_abort_on_overflow")],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             ends.b.set(sysctl::TCP_ABORT_ON_OVERFLOW, &true)?;
             let before = ends.b.counters()?;
-            let late = overflow(bench, &ends)?;
-            bench.until_risen(&ends.b, &before, "ListenOverflows")?;
-            let read = bench.read(&late);
-            bench.says("late reads", &read);
-            bench.until(&late, Close)?;
-            bench.state("sent by the listener's side", ends.carried(Side::B));
+            let late = overflow(harness, &ends)?;
+            harness.until_risen(&ends.b, &before, "ListenOverflows")?;
+            let read = harness.read(&late);
+            harness.says("late reads", &read);
+            harness.until(&late, Close)?;
+            harness.state("sent by the listener's side", ends.carried(Side::B));
             Ok(())
         },
         paths: &[
@@ -140,16 +140,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// Lets the third ACK of `late` find the queue full: `early` has overtaken it, and the queue takes one.
-fn overflow(bench: &mut Bench, ends: &Ends) -> Result<Player, Trouble> {
+fn overflow(harness: &mut Harness, ends: &HostPair) -> Result<TestSocket, StepError> {
     const LATE: u16 = 4711;
     let third = |segment: &Segment| segment.is_bare_ack() && segment.source.port() == LATE;
     let third = ends.wire.add(Rule::hold(third).sent_by(Side::A));
-    let listener = bench.listener(&ends.b, "listener")?;
-    let late = bench.bound(&ends.a, "late", LATE)?;
-    bench.connect(&late, ends.b.port(SERVER)).step("late: connecting")?;
-    let early = bench.socket(&ends.a, "early")?;
-    bench.connect(&early, ends.b.port(SERVER)).step("early: connecting")?;
-    bench.meet(&ends.b, "early child", &early)?;
+    let listener = harness.listener(&ends.b, "listener")?;
+    let late = harness.bound(&ends.a, "late", LATE)?;
+    harness.connect(&late, ends.b.port(SERVER)).step("late: connecting")?;
+    let early = harness.socket(&ends.a, "early")?;
+    harness.connect(&early, ends.b.port(SERVER)).step("early: connecting")?;
+    harness.meet(&ends.b, "early child", &early)?;
     listener.tcp.listen(0).step("listener: shortening its queue")?;
     ends.wire.lift(third);
     Ok(late)

@@ -4,12 +4,12 @@ use State::{Close, CloseWait, Established, FinWait1, FinWait2, Listen, SynRecv, 
 
 use crate::{
     audit::{
-        Behaviour, Bench, Need,
-        bench::{Ends, Player, SERVER},
+        Behaviour, Harness, Need,
+        harness::{HostPair, SERVER, TestSocket},
     },
     model::{Segment, Side, State},
     net::sysctl,
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
     wire::{Rule, RuleId},
 };
 
@@ -22,14 +22,14 @@ const WORDS: &[u8] = b"I love you.";
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/fast",
-        says: "a SYN with data makes the child, which can be accepted and read before the handshake ends",
+        description: "a SYN with data makes the child, which can be accepted and read before the handshake ends",
         needs: &[Need::Wire, Need::Sysctl("tcp_fastopen")],
-        steps: |bench| {
-            let (ends, [client, child], answers) = early(bench)?;
+        steps: |harness| {
+            let (ends, [client, child], answers) = early(harness)?;
             ends.wire.lift(answers);
-            bench.until(&child, Established)?;
-            bench.until(&client, Established)?;
-            bench.state("sent by the client", ends.carried(Side::A));
+            harness.until(&child, Established)?;
+            harness.until(&client, Established)?;
+            harness.state("sent by the client", ends.carried(Side::A));
             Ok(())
         },
         paths: &[
@@ -43,16 +43,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/fast-closed-early",
-        says: "a child that Fast Open made closes before the third ACK",
+        description: "a child that Fast Open made closes before the third ACK",
         needs: &[Need::Wire, Need::Sysctl("tcp_fastopen")],
-        steps: |bench| {
-            let (ends, [client, child], answers) = early(bench)?;
-            let child = bench.close(child);
-            bench.until(child, FinWait1)?;
+        steps: |harness| {
+            let (ends, [client, child], answers) = early(harness)?;
+            let child = harness.close(child);
+            harness.until(child, FinWait1)?;
             ends.wire.lift(answers);
-            bench.until(child, Close)?;
-            bench.until(&client, CloseWait)?;
-            bench.state("sent by the child", ends.carried(Side::B));
+            harness.until(child, Close)?;
+            harness.until(&client, CloseWait)?;
+            harness.state("sent by the child", ends.carried(Side::B));
             Ok(())
         },
         paths: &[
@@ -66,20 +66,20 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/fast-self-connect",
-        says: "a socket that connects to itself with data in the SYN sends them again",
+        description: "a socket that connects to itself with data in the SYN sends them again",
         needs: &[Need::Crossing, Need::Sysctl("tcp_fastopen")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::TCP_FASTOPEN, &CLIENT)?;
             let before = here.counters()?;
-            let own = bench.bound(&here, "self", SERVER)?;
-            bench.aims(&own, here.port(SERVER));
+            let own = harness.bound(&here, "self", SERVER)?;
+            harness.aims(&own, here.port(SERVER));
             own.tcp.fast_open(WORDS, here.port(SERVER)).step("self: connecting with data")?;
-            bench.until(&own, Established)?;
-            let echo = own.tcp.read_exact(WORDS.len(), bench.deadline());
-            bench.state("reads its own words", echo.is_ok_and(|words| words == WORDS));
+            harness.until(&own, Established)?;
+            let echo = own.tcp.read_exact(WORDS.len(), harness.deadline());
+            harness.state("reads its own words", echo.is_ok_and(|words| words == WORDS));
             let again = here.counters()?.since(&before, "RetransSegs");
-            bench.state("sent again", again.is_some_and(|segments| segments > 0));
+            harness.state("sent again", again.is_some_and(|segments| segments > 0));
             Ok(())
         },
         paths: &[("self", &[Close, SynSent, SynRecv, Established])],
@@ -89,28 +89,28 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/fast-simultaneous",
-        says: "two SYNs with data cross: both ends open, and send their data again",
+        description: "two SYNs with data cross: both ends open, and send their data again",
         needs: &[Need::Wire, Need::Crossing, Need::Sysctl("tcp_fastopen")],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             let syns = ends.wire.add(Rule::hold(Segment::is_syn));
             let mut players = Vec::new();
             for (label, from, to) in [("a", &ends.a, &ends.b), ("b", &ends.b, &ends.a)] {
                 from.set(sysctl::TCP_FASTOPEN, &CLIENT)?;
-                let player = bench.bound(from, label, SERVER)?;
-                bench.aims(&player, to.port(SERVER));
+                let player = harness.bound(from, label, SERVER)?;
+                harness.aims(&player, to.port(SERVER));
                 player.tcp.fast_open(WORDS, to.port(SERVER)).step("connecting with data")?;
                 players.push(player);
             }
             ends.both_show(Segment::is_syn)?;
             ends.wire.lift(syns);
             for (name, player) in [("a reads b's words", &players[0]), ("b reads a's words", &players[1])] {
-                bench.until(player, Established)?;
-                let words = player.tcp.read_exact(WORDS.len(), bench.deadline()).step("reading")?;
-                bench.state(name, words == WORDS);
+                harness.until(player, Established)?;
+                let words = player.tcp.read_exact(WORDS.len(), harness.deadline()).step("reading")?;
+                harness.state(name, words == WORDS);
             }
-            bench.state("sent by a", ends.carried(Side::A));
-            bench.state("sent by b", ends.carried(Side::B));
+            harness.state("sent by a", ends.carried(Side::A));
+            harness.state("sent by b", ends.carried(Side::B));
             Ok(())
         },
         paths: &[
@@ -130,19 +130,19 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 
 /// A client whose SYN carried data, and the child that came of it and has read them, while the SYN+ACK is held until
 /// the rule is lifted.
-fn early(bench: &mut Bench) -> Result<(Ends, [Player; 2], RuleId), Trouble> {
-    let ends = bench.ends()?;
+fn early(harness: &mut Harness) -> Result<(HostPair, [TestSocket; 2], RuleId), StepError> {
+    let ends = harness.ends()?;
     ends.a.set(sysctl::TCP_FASTOPEN, &CLIENT)?;
     ends.b.set(sysctl::TCP_FASTOPEN, &SERVES)?;
     let answers = ends.wire.add(Rule::hold(Segment::is_syn_ack));
-    let listener = bench.listener(&ends.b, "listener")?;
+    let listener = harness.listener(&ends.b, "listener")?;
     listener.tcp.fast_open_queue(16).step("setting TCP_FASTOPEN")?;
-    let client = bench.socket(&ends.a, "client")?;
-    bench.aims(&client, ends.b.port(SERVER));
+    let client = harness.socket(&ends.a, "client")?;
+    harness.aims(&client, ends.b.port(SERVER));
     client.tcp.fast_open(WORDS, ends.b.port(SERVER)).step("client: connecting with data")?;
-    let child = bench.accept(&listener, "child")?;
-    bench.until(&child, SynRecv)?;
-    let words = child.tcp.read_exact(WORDS.len(), bench.deadline()).step("child: reading")?;
-    bench.state("read in SYN_RECV", words == WORDS);
+    let child = harness.accept(&listener, "child")?;
+    harness.until(&child, SynRecv)?;
+    let words = child.tcp.read_exact(WORDS.len(), harness.deadline()).step("child: reading")?;
+    harness.state("read in SYN_RECV", words == WORDS);
     Ok((ends, [client, child], answers))
 }

@@ -3,7 +3,7 @@
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
-    audit::{Behaviour, Need, bench::SERVER},
+    audit::{Behaviour, Need, harness::SERVER},
     model::State,
     net::capability::Capability,
     scenario::Step as _,
@@ -12,12 +12,12 @@ use crate::{
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/ordinary",
-        says: "a client connects to a listener",
-        steps: |bench| {
-            let here = bench.here()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)
+        description: "a client connects to a listener",
+        steps: |harness| {
+            let here = harness.here()?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)
         },
         paths: &[
             ("listener", &[Close, Listen]),
@@ -29,19 +29,19 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/to-any-address",
-        says: "a connect to 0.0.0.0 goes to the loopback address",
-        steps: |bench| {
-            let here = bench.here()?;
-            let listener = bench.listener(&here, "listener")?;
-            let client = bench.socket(&here, "client")?;
+        description: "a connect to 0.0.0.0 goes to the loopback address",
+        steps: |harness| {
+            let here = harness.here()?;
+            let listener = harness.listener(&here, "listener")?;
+            let client = harness.socket(&here, "client")?;
             // What the kernel makes of it is what it will report.
-            bench.aims(&client, here.port(SERVER));
+            harness.aims(&client, here.port(SERVER));
             client.tcp.begin_connect(([0, 0, 0, 0], SERVER).into()).step("client: connecting")?;
-            let server = bench.accept(&listener, "server")?;
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)?;
+            let server = harness.accept(&listener, "server")?;
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)?;
             let peer = client.tcp.remote().step("client: asking for its peer")?;
-            bench.state("peer", peer);
+            harness.state("peer", peer);
             Ok(())
         },
         paths: &[
@@ -55,18 +55,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/repair",
-        says: "under TCP_REPAIR a connect is a change of state, without a packet",
+        description: "under TCP_REPAIR a connect is a change of state, without a packet",
         needs: &[Need::Capability(Capability::NET_ADMIN)],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             let before = here.counters()?;
-            let client = bench.socket(&here, "client")?;
+            let client = harness.socket(&here, "client")?;
             client.tcp.repair().step("client: setting TCP_REPAIR")?;
-            bench.aims(&client, here.port(SERVER));
+            harness.aims(&client, here.port(SERVER));
             let connected = client.tcp.connect_once(here.port(SERVER));
-            bench.says("connect", &connected);
-            bench.until(&client, Established)?;
-            bench.counted(&here, &before, &["OutSegs"])
+            harness.says("connect", &connected);
+            harness.until(&client, Established)?;
+            harness.counted(&here, &before, &["OutSegs"])
         },
         paths: &[("client", &[Close, SynSent, Established])],
         facts: &[("connect", "success"), ("OutSegs", "0")],

@@ -3,10 +3,10 @@
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
-    audit::{Behaviour, Need, Variant, bench::SERVER},
+    audit::{Behaviour, Need, Variant, harness::SERVER},
     model::{Segment, Side, State},
     net::sysctl,
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
     wire::Rule,
 };
 
@@ -17,13 +17,13 @@ const CODES: [(u8, &str); 5] =
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/refused",
-        says: "a client connects where nobody listens",
-        steps: |bench| {
-            let here = bench.here()?;
-            let client = bench.socket(&here, "client")?;
-            let connected = bench.connect(&client, here.port(SERVER));
-            bench.says("connect", &connected);
-            bench.until(&client, Close)
+        description: "a client connects where nobody listens",
+        steps: |harness| {
+            let here = harness.here()?;
+            let client = harness.socket(&here, "client")?;
+            let connected = harness.connect(&client, here.port(SERVER));
+            harness.says("connect", &connected);
+            harness.until(&client, Close)
         },
         paths: &[("client", &[Close, SynSent, Close])],
         facts: &[("connect", "ECONNREFUSED")],
@@ -32,13 +32,13 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/to-port-0",
-        says: "port 0 can be connected to like any other, and is refused",
-        steps: |bench| {
-            let here = bench.here()?;
-            let client = bench.socket(&here, "client")?;
-            let connected = bench.connect(&client, here.port(0));
-            bench.says("connect", &connected);
-            bench.until(&client, Close)
+        description: "port 0 can be connected to like any other, and is refused",
+        steps: |harness| {
+            let here = harness.here()?;
+            let client = harness.socket(&here, "client")?;
+            let connected = harness.connect(&client, here.port(0));
+            harness.says("connect", &connected);
+            harness.until(&client, Close)
         },
         paths: &[("client", &[Close, SynSent, Close])],
         facts: &[("connect", "ECONNREFUSED")],
@@ -47,18 +47,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/timeout",
-        says: "nobody answers the SYN, which is sent again as often as tcp_syn_retries=1 allows",
+        description: "nobody answers the SYN, which is sent again as often as tcp_syn_retries=1 allows",
         needs: &[Need::Wire, Need::Sysctl("tcp_syn_retries")],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             ends.a.set(sysctl::TCP_SYN_RETRIES, &1)?;
             ends.wire.add(Rule::drop(Segment::is_syn));
-            let client = bench.socket(&ends.a, "client")?;
-            bench.begin_connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
-            bench.until(&client, Close)?;
+            let client = harness.socket(&ends.a, "client")?;
+            harness.begin_connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
+            harness.until(&client, Close)?;
             let connected = client.tcp.pending_error();
-            bench.says("connect", &connected);
-            bench.state("SYNs", ends.count(Side::A, Segment::is_syn));
+            harness.says("connect", &connected);
+            harness.state("SYNs", ends.count(Side::A, Segment::is_syn));
             Ok(())
         },
         paths: &[("client", &[Close, SynSent, Close])],
@@ -74,21 +74,21 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/unreachable",
-        says: "an ICMP message ends a connect, whether it says that the trouble may pass or not",
+        description: "an ICMP message ends a connect, whether it says that the trouble may pass or not",
         needs: &[Need::Wire],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             ends.wire.add(Rule::drop(Segment::is_syn));
             for (code, label) in CODES {
                 let port = SERVER + u16::from(code);
-                let client = bench.bound(&ends.a, label, port)?;
-                bench.begin_connect(&client, ends.b.port(SERVER)).step(format!("{label}: connecting"))?;
+                let client = harness.bound(&ends.a, label, port)?;
+                harness.begin_connect(&client, ends.b.port(SERVER)).step(format!("{label}: connecting"))?;
                 let own = move |segment: &Segment| segment.is_syn() && segment.source.port() == port;
                 let syn = ends.shows_times(Side::A, 1, own)?;
                 ends.wire.inject_unreachable(&syn, code);
-                bench.until(&client, Close)?;
+                harness.until(&client, Close)?;
                 let connected = client.tcp.pending_error();
-                bench.says(label, &connected);
+                harness.says(label, &connected);
             }
             Ok(())
         },
@@ -111,14 +111,14 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/no-route",
-        says: "where no route leads, connect fails before the socket has left CLOSE",
-        steps: |bench| {
-            let here = bench.here()?;
+        description: "where no route leads, connect fails before the socket has left CLOSE",
+        steps: |harness| {
+            let here = harness.here()?;
             let before = here.counters()?;
-            let client = bench.socket(&here, "client")?;
-            let connected = bench.connect(&client, ([10, 13, 14, 2], SERVER).into());
-            bench.says("connect", &connected);
-            bench.counted(&here, &before, &["OutSegs"])
+            let client = harness.socket(&here, "client")?;
+            let connected = harness.connect(&client, ([10, 13, 14, 2], SERVER).into());
+            harness.says("connect", &connected);
+            harness.counted(&here, &before, &["OutSegs"])
         },
         facts: &[("connect", "ENETUNREACH"), ("OutSegs", "0")],
         reference: "connect(2); tcp_v4_connect in net/ipv4/tcp_ipv4.c looks for a route first",
@@ -126,25 +126,25 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/duplicate",
-        says: "a second connection between the same ends is refused by the kernel itself, without a packet",
-        steps: |bench| {
-            let here = bench.here()?;
-            let listener = bench.listener(&here, "listener")?;
+        description: "a second connection between the same ends is refused by the kernel itself, without a packet",
+        steps: |harness| {
+            let here = harness.here()?;
+            let listener = harness.listener(&here, "listener")?;
             let mut bind = |label| {
-                let player = bench.socket(&here, label)?;
+                let player = harness.socket(&here, label)?;
                 player.tcp.reuse_address().step("setting SO_REUSEADDR")?;
-                bench.bind(&player, here.port(SERVER + 1)).step(format!("{label}: binding"))?;
-                Ok::<_, Trouble>(player)
+                harness.bind(&player, here.port(SERVER + 1)).step(format!("{label}: binding"))?;
+                Ok::<_, StepError>(player)
             };
             let (first, second) = (bind("first")?, bind("second")?);
-            bench.connect(&first, here.port(SERVER)).step("first: connecting")?;
-            let server = bench.accept(&listener, "server")?;
-            bench.until(&server, Established)?;
+            harness.connect(&first, here.port(SERVER)).step("first: connecting")?;
+            let server = harness.accept(&listener, "server")?;
+            harness.until(&server, Established)?;
             let before = here.counters()?;
-            let connected = bench.connect(&second, here.port(SERVER));
-            bench.says("second", &connected);
-            bench.until(&second, Close)?;
-            bench.counted(&here, &before, &["OutSegs"])
+            let connected = harness.connect(&second, here.port(SERVER));
+            harness.says("second", &connected);
+            harness.until(&second, Close)?;
+            harness.counted(&here, &before, &["OutSegs"])
         },
         paths: &[
             ("listener", &[Close, Listen]),
@@ -158,20 +158,20 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/exhausted",
-        says: "no port is left to choose from: connect and bind to port 0 say it in two ways",
+        description: "no port is left to choose from: connect and bind to port 0 say it in two ways",
         needs: &[Need::Sysctl("ip_local_port_range")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER..=SERVER))?;
             let occupant = here.bystander()?;
             occupant.bind(here.port(SERVER)).step("taking the only port")?;
-            let client = bench.socket(&here, "client")?;
-            let connected = bench.connect(&client, here.port(SERVER + 1));
-            bench.says("connect", &connected);
+            let client = harness.socket(&here, "client")?;
+            let connected = harness.connect(&client, here.port(SERVER + 1));
+            harness.says("connect", &connected);
             let bound = here.bystander()?.bind(here.port(0));
-            bench.says("bind", &bound);
-            bench.until(&client, Close)?;
-            bench.state_first_port(&client)
+            harness.says("bind", &bound);
+            harness.until(&client, Close)?;
+            harness.state_first_port(&client)
         },
         paths: &[("client", &[Close, SynSent, Close])],
         facts: &[("connect", "EADDRNOTAVAIL"), ("bind", "EADDRINUSE"), ("port when it left CLOSE", "none")],

@@ -3,7 +3,7 @@
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
-    audit::{Behaviour, Need, bench::SERVER},
+    audit::{Behaviour, Need, harness::SERVER},
     model::{Family, State},
     net::{Tcp, sysctl},
     scenario::Step as _,
@@ -12,17 +12,17 @@ use crate::{
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/self-connect",
-        says: "a socket connects to the port that it is bound to, and so to itself",
+        description: "a socket connects to the port that it is bound to, and so to itself",
         needs: &[Need::Crossing],
-        steps: |bench| {
-            let here = bench.here()?;
-            let own = bench.bound(&here, "self", SERVER)?;
-            let connected = bench.connect(&own, here.port(SERVER));
-            bench.says("connect", &connected);
-            bench.until(&own, Established)?;
+        steps: |harness| {
+            let here = harness.here()?;
+            let own = harness.bound(&here, "self", SERVER)?;
+            let connected = harness.connect(&own, here.port(SERVER));
+            harness.says("connect", &connected);
+            harness.until(&own, Established)?;
             let echo =
-                own.tcp.write_once(b"I love you.").and_then(|_| own.tcp.read_exact(11, bench.deadline()));
-            bench.state("reads its own words", echo.is_ok_and(|words| words == b"I love you."));
+                own.tcp.write_once(b"I love you.").and_then(|_| own.tcp.read_exact(11, harness.deadline()));
+            harness.state("reads its own words", echo.is_ok_and(|words| words == b"I love you."));
             Ok(())
         },
         paths: &[("self", &[Close, SynSent, SynRecv, Established])],
@@ -32,16 +32,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/self-connect-autobound",
-        says: "the kernel chooses the very port that the socket connects to",
+        description: "the kernel chooses the very port that the socket connects to",
         needs: &[Need::Crossing, Need::Sysctl("ip_local_port_range")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER..=SERVER))?;
-            let own = bench.socket(&here, "self")?;
-            let connected = bench.connect(&own, here.port(SERVER));
-            bench.says("connect", &connected);
-            bench.until(&own, Established)?;
-            bench.state_first_port(&own)
+            let own = harness.socket(&here, "self")?;
+            let connected = harness.connect(&own, here.port(SERVER));
+            harness.says("connect", &connected);
+            harness.until(&own, Established)?;
+            harness.state_first_port(&own)
         },
         paths: &[("self", &[Close, SynSent, SynRecv, Established])],
         facts: &[("connect", "success"), ("port when it left CLOSE", "none")],
@@ -50,29 +50,29 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/self-connect-parity",
-        says: "connecting to closed ports meets itself only on ports of the parity that connect chooses first",
+        description: "connecting to closed ports meets itself only on ports of the parity that connect chooses first",
         needs: &[Need::Crossing, Need::Sysctl("ip_local_port_range")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER..=SERVER + 1))?;
             let (even, odd) = (here.port(SERVER), here.port(SERVER + 1));
             for label in ["odd, first", "odd, second", "odd, third"] {
-                let other = bench.socket(&here, label)?;
-                let connected = bench.connect(&other, odd);
-                bench.says(label, &connected);
-                bench.until(&other, Close)?;
+                let other = harness.socket(&here, label)?;
+                let connected = harness.connect(&other, odd);
+                harness.says(label, &connected);
+                harness.until(&other, Close)?;
             }
             let occupant = here.bystander()?;
             occupant.bind(even).step("taking the even port")?;
-            let last = bench.socket(&here, "odd, the even taken")?;
-            let connected = bench.connect(&last, odd);
-            bench.says("odd, the even taken", &connected);
-            bench.until(&last, Established)?;
+            let last = harness.socket(&here, "odd, the even taken")?;
+            let connected = harness.connect(&last, odd);
+            harness.says("odd, the even taken", &connected);
+            harness.until(&last, Established)?;
             drop(occupant);
-            let own = bench.socket(&here, "even")?;
-            let connected = bench.connect(&own, even);
-            bench.says("even", &connected);
-            bench.until(&own, Established)
+            let own = harness.socket(&here, "even")?;
+            let connected = harness.connect(&own, even);
+            harness.says("even", &connected);
+            harness.until(&own, Established)
         },
         paths: &[
             ("odd, first", &[Close, SynSent, Close]),
@@ -93,22 +93,22 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/self-connect-over-listener",
-        says: "a self-connect takes precedence over a listener on the same port",
+        description: "a self-connect takes precedence over a listener on the same port",
         needs: &[Need::Crossing],
-        steps: |bench| {
-            let here = bench.here()?;
-            let [listener, own] = [bench.socket(&here, "listener")?, bench.socket(&here, "self")?];
+        steps: |harness| {
+            let here = harness.here()?;
+            let [listener, own] = [harness.socket(&here, "listener")?, harness.socket(&here, "self")?];
             for player in [&listener, &own] {
                 player.tcp.reuse_port().step("setting SO_REUSEPORT")?;
-                bench.bind(player, here.port(SERVER)).step("binding")?;
+                harness.bind(player, here.port(SERVER)).step("binding")?;
             }
             listener.tcp.listen(16).step("listening")?;
-            let connected = bench.connect(&own, here.port(SERVER));
-            bench.says("connect", &connected);
-            bench.until(&own, Established)?;
-            bench.state("its peer is itself", own.tcp.local() == own.tcp.remote());
+            let connected = harness.connect(&own, here.port(SERVER));
+            harness.says("connect", &connected);
+            harness.until(&own, Established)?;
+            harness.state("its peer is itself", own.tcp.local() == own.tcp.remote());
             let accepted = listener.tcp.accept_once();
-            bench.says("accept", &accepted);
+            harness.says("accept", &accepted);
             Ok(())
         },
         paths: &[("listener", &[Close, Listen]), ("self", &[Close, SynSent, SynRecv, Established])],
@@ -118,17 +118,17 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/self-connect-ipv6",
-        says: "a socket connects to itself on ::1, and on 127.0.0.1 mapped into IPv6",
+        description: "a socket connects to itself on ::1, and on 127.0.0.1 mapped into IPv6",
         needs: &[Need::Crossing, Need::Ipv6],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             for (label, address) in [("::1", "[::1]:1314"), ("mapped", "[::ffff:127.0.0.1]:1315")] {
-                let own = bench.made(&here, label, || Tcp::new(Family::Ipv6))?;
+                let own = harness.made(&here, label, || Tcp::new(Family::Ipv6))?;
                 let address = address.parse().step("reading an address")?;
-                bench.bind(&own, address).step(format!("{label}: binding"))?;
-                let connected = bench.connect(&own, address);
-                bench.says(label, &connected);
-                bench.until(&own, Established)?;
+                harness.bind(&own, address).step(format!("{label}: binding"))?;
+                let connected = harness.connect(&own, address);
+                harness.says(label, &connected);
+                harness.until(&own, Established)?;
             }
             Ok(())
         },
@@ -142,13 +142,13 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/same-port-other-address",
-        says: "a connect from 127.0.0.1 to the same port of 127.0.0.2 is refused, for that is somebody else",
-        steps: |bench| {
-            let here = bench.here()?;
-            let client = bench.bound(&here, "client", SERVER)?;
-            let connected = bench.connect(&client, ([127, 0, 0, 2], SERVER).into());
-            bench.says("connect", &connected);
-            bench.until(&client, Close)
+        description: "a connect from 127.0.0.1 to the same port of 127.0.0.2 is refused, for that is somebody else",
+        steps: |harness| {
+            let here = harness.here()?;
+            let client = harness.bound(&here, "client", SERVER)?;
+            let connected = harness.connect(&client, ([127, 0, 0, 2], SERVER).into());
+            harness.says("connect", &connected);
+            harness.until(&client, Close)
         },
         paths: &[("client", &[Close, SynSent, Close])],
         facts: &[("connect", "ECONNREFUSED")],
@@ -157,15 +157,15 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/self-connect-mptcp",
-        says: "an MPTCP socket connects to itself, for its subflow (a stranger to the program) does",
+        description: "an MPTCP socket connects to itself, for its subflow (a stranger to the program) does",
         needs: &[Need::Crossing, Need::Mptcp],
-        steps: |bench| {
-            let here = bench.here()?;
-            let own = bench.made(&here, "mptcp", || Tcp::multipath(Family::Ipv4))?;
-            bench.bind(&own, here.port(SERVER)).step("binding")?;
-            let connected = bench.connect(&own, here.port(SERVER));
-            bench.says("connect", &connected);
-            bench.until(&own, Established)
+        steps: |harness| {
+            let here = harness.here()?;
+            let own = harness.made(&here, "mptcp", || Tcp::multipath(Family::Ipv4))?;
+            harness.bind(&own, here.port(SERVER)).step("binding")?;
+            let connected = harness.connect(&own, here.port(SERVER));
+            harness.says("connect", &connected);
+            harness.until(&own, Established)
         },
         paths: &[
             ("mptcp", &[Close, SynSent, Established]),

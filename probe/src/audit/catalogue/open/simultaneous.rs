@@ -4,25 +4,25 @@ use State::{Close, Established, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Bench, Need, Variant,
-        bench::{Ends, Player, SERVER},
+        Behaviour, Harness, Need, Variant,
+        harness::{HostPair, SERVER, TestSocket},
     },
     model::{Segment, Side, State},
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
     wire::Rule,
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/simultaneous",
-        says: "two SYNs cross, and each opens the other end",
+        description: "two SYNs cross, and each opens the other end",
         needs: &[Need::Wire, Need::Crossing],
-        steps: |bench| {
-            let (ends, [a, b]) = crossing(bench)?;
-            bench.until(&a, Established)?;
-            bench.until(&b, Established)?;
-            bench.state("sent by a", ends.carried(Side::A));
-            bench.state("sent by b", ends.carried(Side::B));
+        steps: |harness| {
+            let (ends, [a, b]) = crossing(harness)?;
+            harness.until(&a, Established)?;
+            harness.until(&b, Established)?;
+            harness.state("sent by a", ends.carried(Side::A));
+            harness.state("sent by b", ends.carried(Side::B));
             Ok(())
         },
         paths: &[
@@ -35,19 +35,19 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/crossed-syn-ack",
-        says: "the SYN+ACK of a simultaneous open is accepted, not challenged",
+        description: "the SYN+ACK of a simultaneous open is accepted, not challenged",
         needs: &[Need::Wire, Need::Crossing],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             let before = (ends.a.counters()?, ends.b.counters()?);
-            let [a, b] = cross(bench, &ends)?;
-            bench.until(&a, Established)?;
-            bench.until(&b, Established)?;
+            let [a, b] = cross(harness, &ends)?;
+            harness.until(&a, Established)?;
+            harness.until(&b, Established)?;
             for (side, place, before) in [(Side::A, &ends.a, &before.0), (Side::B, &ends.b, &before.1)] {
                 let now = place.counters()?;
                 for counter in ["TCPSYNChallenge", "TCPChallengeACK"] {
                     let rise = now.since(before, counter).ok_or("this kernel does not count it");
-                    bench.state(format!("{counter} at {side}"), rise.step(counter)?);
+                    harness.state(format!("{counter} at {side}"), rise.step(counter)?);
                 }
             }
             Ok(())
@@ -78,20 +78,20 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/asymmetric",
-        says: "one of two SYNs is lost: one end sees a simultaneous open, the other an ordinary one",
+        description: "one of two SYNs is lost: one end sees a simultaneous open, the other an ordinary one",
         needs: &[Need::Wire, Need::Crossing],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             // All of b's, for it would send one again.
             ends.wire.add(Rule::drop(Segment::is_syn).sent_by(Side::B));
-            let [a, b] = bound(bench, &ends)?;
-            bench.begin_connect(&b, ends.a.port(SERVER)).step("b: connecting")?;
+            let [a, b] = bound(harness, &ends)?;
+            harness.begin_connect(&b, ends.a.port(SERVER)).step("b: connecting")?;
             ends.shows(Side::B, Segment::is_syn)?;
-            bench.begin_connect(&a, ends.b.port(SERVER)).step("a: connecting")?;
-            bench.until(&a, Established)?;
-            bench.until(&b, Established)?;
-            bench.state("sent by a", ends.carried(Side::A));
-            bench.state("sent by b", ends.carried(Side::B));
+            harness.begin_connect(&a, ends.b.port(SERVER)).step("a: connecting")?;
+            harness.until(&a, Established)?;
+            harness.until(&b, Established)?;
+            harness.state("sent by a", ends.carried(Side::A));
+            harness.state("sent by b", ends.carried(Side::B));
             Ok(())
         },
         paths: &[("a", &[Close, SynSent, Established]), ("b", &[Close, SynSent, SynRecv, Established])],
@@ -101,17 +101,17 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/two-connects-without-delay",
-        says: "on loopback a SYN arrives before the other end has sent its own, and is refused",
-        steps: |bench| {
-            let here = bench.here()?;
-            let a = bench.bound(&here, "a", SERVER)?;
-            let b = bench.bound(&here, "b", SERVER + 1)?;
-            let connected = bench.connect(&a, here.port(SERVER + 1));
-            bench.says("a connects", &connected);
-            let connected = bench.connect(&b, here.port(SERVER));
-            bench.says("b connects", &connected);
-            bench.until(&a, Close)?;
-            bench.until(&b, Close)
+        description: "on loopback a SYN arrives before the other end has sent its own, and is refused",
+        steps: |harness| {
+            let here = harness.here()?;
+            let a = harness.bound(&here, "a", SERVER)?;
+            let b = harness.bound(&here, "b", SERVER + 1)?;
+            let connected = harness.connect(&a, here.port(SERVER + 1));
+            harness.says("a connects", &connected);
+            let connected = harness.connect(&b, here.port(SERVER));
+            harness.says("b connects", &connected);
+            harness.until(&a, Close)?;
+            harness.until(&b, Close)
         },
         paths: &[("a", &[Close, SynSent, Close]), ("b", &[Close, SynSent, Close])],
         facts: &[("a connects", "ECONNREFUSED"), ("b connects", "ECONNREFUSED")],
@@ -121,23 +121,23 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// Both ends with a SYN on its way to the other.
-fn crossing(bench: &mut Bench) -> Result<(Ends, [Player; 2]), Trouble> {
-    let ends = bench.ends()?;
-    let players = cross(bench, &ends)?;
+fn crossing(harness: &mut Harness) -> Result<(HostPair, [TestSocket; 2]), StepError> {
+    let ends = harness.ends()?;
+    let players = cross(harness, &ends)?;
     Ok((ends, players))
 }
 
 /// Lets both ends connect, and holds their SYNs until both are under way.
-pub(super) fn cross(bench: &mut Bench, ends: &Ends) -> Result<[Player; 2], Trouble> {
+pub(super) fn cross(harness: &mut Harness, ends: &HostPair) -> Result<[TestSocket; 2], StepError> {
     let syns = ends.wire.add(Rule::hold(Segment::is_syn));
-    let [a, b] = bound(bench, ends)?;
-    bench.begin_connect(&a, ends.b.port(SERVER)).step("a: connecting")?;
-    bench.begin_connect(&b, ends.a.port(SERVER)).step("b: connecting")?;
+    let [a, b] = bound(harness, ends)?;
+    harness.begin_connect(&a, ends.b.port(SERVER)).step("a: connecting")?;
+    harness.begin_connect(&b, ends.a.port(SERVER)).step("b: connecting")?;
     ends.both_show(Segment::is_syn)?;
     ends.wire.lift(syns);
     Ok([a, b])
 }
 
-fn bound(bench: &mut Bench, ends: &Ends) -> Result<[Player; 2], Trouble> {
-    Ok([bench.bound(&ends.a, "a", SERVER)?, bench.bound(&ends.b, "b", SERVER)?])
+fn bound(harness: &mut Harness, ends: &HostPair) -> Result<[TestSocket; 2], StepError> {
+    Ok([harness.bound(&ends.a, "a", SERVER)?, harness.bound(&ends.b, "b", SERVER)?])
 }

@@ -7,30 +7,30 @@ use State::{Close, CloseWait, Closing, Established, FinWait1, FinWait2, SynRecv,
 use super::simultaneous::cross;
 use crate::{
     audit::{
-        Behaviour, Bench, Need, Variant,
-        bench::{Ends, Player},
+        Behaviour, Harness, Need, Variant,
+        harness::{HostPair, TestSocket},
     },
     model::{Flags, Segment, Side, State},
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
     wire::{Rule, RuleId},
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/close-in-syn-recv",
-        says: "both ends of a simultaneous open close before the SYN+ACKs arrive",
+        description: "both ends of a simultaneous open close before the SYN+ACKs arrive",
         needs: &[Need::Wire, Need::Crossing],
-        steps: |bench| {
-            let (ends, [a, b], answers) = half_way(bench)?;
-            let (a, b) = (bench.close(a), bench.close(b));
-            bench.until(a, FinWait1)?;
-            bench.until(b, FinWait1)?;
+        steps: |harness| {
+            let (ends, [a, b], answers) = half_way(harness)?;
+            let (a, b) = (harness.close(a), harness.close(b));
+            harness.until(a, FinWait1)?;
+            harness.until(b, FinWait1)?;
             ends.both_show(Segment::is_fin)?;
             ends.wire.lift(answers);
-            bench.until(a, Close)?;
-            bench.until(b, Close)?;
-            bench.state("sent by a", ends.carried(Side::A));
-            bench.state("sent by b", ends.carried(Side::B));
+            harness.until(a, Close)?;
+            harness.until(b, Close)?;
+            harness.state("sent by a", ends.carried(Side::A));
+            harness.state("sent by b", ends.carried(Side::B));
             Ok(())
         },
         paths: &[
@@ -43,15 +43,15 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/shutdown-in-syn-recv",
-        says: "one end of a simultaneous open ends its direction before the SYN+ACK arrives",
+        description: "one end of a simultaneous open ends its direction before the SYN+ACK arrives",
         needs: &[Need::Wire, Need::Crossing],
-        steps: |bench| {
-            let (ends, [a, b], answers) = half_way(bench)?;
+        steps: |harness| {
+            let (ends, [a, b], answers) = half_way(harness)?;
             a.tcp.shutdown(Shutdown::Write).step("a: ending its direction")?;
             ends.wire.lift(answers);
-            bench.until(&a, FinWait2)?;
-            bench.until(&b, CloseWait)?;
-            bench.state("sent by a", ends.carried(Side::A));
+            harness.until(&a, FinWait2)?;
+            harness.until(&b, CloseWait)?;
+            harness.state("sent by a", ends.carried(Side::A));
             Ok(())
         },
         paths: &[
@@ -69,16 +69,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/reset-in-syn-recv",
-        says: "a RST ends one end of a simultaneous open before the SYN+ACK arrives",
+        description: "a RST ends one end of a simultaneous open before the SYN+ACK arrives",
         needs: &[Need::Wire, Need::Crossing],
-        steps: |bench| {
-            let (ends, [a, _b], _answers) = half_way(bench)?;
+        steps: |harness| {
+            let (ends, [a, _b], _answers) = half_way(harness)?;
             let syn = ends.shows(Side::B, Segment::is_syn)?;
             let reset = Segment { flags: Flags::RST, seq: syn.seq.wrapping_add(1), ..syn };
             ends.wire.inject(Side::B, &reset, &[]);
-            bench.until(&a, Close)?;
+            harness.until(&a, Close)?;
             let error = a.tcp.pending_error();
-            bench.says("a", &error);
+            harness.says("a", &error);
             Ok(())
         },
         paths: &[("a", &[Close, SynSent, SynRecv, Close]), ("b", &[Close, SynSent, SynRecv])],
@@ -95,11 +95,11 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// Both ends in SYN_RECV, and whatever they have sent since their SYNs held until the rule is lifted.
-fn half_way(bench: &mut Bench) -> Result<(Ends, [Player; 2], RuleId), Trouble> {
-    let ends = bench.ends()?;
+fn half_way(harness: &mut Harness) -> Result<(HostPair, [TestSocket; 2], RuleId), StepError> {
+    let ends = harness.ends()?;
     let answers = ends.wire.add(Rule::hold(|segment| !segment.is_syn()));
-    let [a, b] = cross(bench, &ends)?;
-    bench.until(&a, SynRecv)?;
-    bench.until(&b, SynRecv)?;
+    let [a, b] = cross(harness, &ends)?;
+    harness.until(&a, SynRecv)?;
+    harness.until(&b, SynRecv)?;
     Ok((ends, [a, b], answers))
 }

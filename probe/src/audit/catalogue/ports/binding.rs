@@ -7,11 +7,11 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 use crate::{
     audit::{
         Behaviour, Need,
-        bench::{Place, SERVER},
+        harness::{SERVER, TestHost},
     },
     model::{Family, State},
     net::{Tcp, capability::Capability, socket, user::as_user},
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
 };
 
 /// The user nobody.
@@ -21,9 +21,9 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/reuse-address",
-        says: "SO_REUSEADDR lets sockets share a port if all have it and none listens",
-        steps: |bench| {
-            let here = bench.here()?;
+        description: "SO_REUSEADDR lets sockets share a port if all have it and none listens",
+        steps: |harness| {
+            let here = harness.here()?;
             for (name, first, second) in [
                 ("neither has it", Reuse::Nothing, Reuse::Nothing),
                 ("the first has it", Reuse::Address, Reuse::Nothing),
@@ -31,17 +31,17 @@ pub const BEHAVIOURS: &[Behaviour] = &[
                 ("both have it", Reuse::Address, Reuse::Address),
             ] {
                 let bound = second_bind(&here, first, second)?;
-                bench.says(name, &bound);
+                harness.says(name, &bound);
             }
-            let first = bench.socket(&here, "listener")?;
+            let first = harness.socket(&here, "listener")?;
             Reuse::Address.set(&first.tcp)?;
-            bench.bind(&first, LOOPBACK).step("the first: binding")?;
+            harness.bind(&first, LOOPBACK).step("the first: binding")?;
             first.tcp.listen(1).step("the first: listening")?;
             let second = here.bystander()?;
             Reuse::Address.set(&second)?;
             let bound = second.bind(LOOPBACK);
-            bench.says("both have it, and the first listens", &bound);
-            bench.until(&first, Listen)
+            harness.says("both have it, and the first listens", &bound);
+            harness.until(&first, Listen)
         },
         paths: &[("listener", &[Close, Listen])],
         facts: &[
@@ -56,25 +56,25 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/reuse-port",
-        says: "SO_REUSEPORT lets sockets of one user share a port, listeners too",
+        description: "SO_REUSEPORT lets sockets of one user share a port, listeners too",
         needs: &[Need::Capability(Capability::SETUID)],
-        steps: |bench| {
-            let here = bench.here()?;
-            let first = bench.socket(&here, "listener")?;
+        steps: |harness| {
+            let here = harness.here()?;
+            let first = harness.socket(&here, "listener")?;
             Reuse::Port.set(&first.tcp)?;
-            bench.bind(&first, LOOPBACK).step("the first: binding")?;
+            harness.bind(&first, LOOPBACK).step("the first: binding")?;
             first.tcp.listen(1).step("the first: listening")?;
             let second = here.bystander()?;
             Reuse::Port.set(&second)?;
             let bound = second.bind(LOOPBACK);
-            bench.says("of the same user", &bound);
+            harness.says("of the same user", &bound);
             let opened = here.namespace.enter(|| as_user(NOBODY, || Tcp::new(Family::Ipv4)))?;
             let third = opened.ok_or("not permitted").step("acting as another user")?;
             let third = third.step("opening a socket as another user")?;
             Reuse::Port.set(&third)?;
             let bound = third.bind(LOOPBACK);
-            bench.says("of another user", &bound);
-            bench.until(&first, Listen)
+            harness.says("of another user", &bound);
+            harness.until(&first, Listen)
         },
         paths: &[("listener", &[Close, Listen])],
         facts: &[("of the same user", "success"), ("of another user", "EADDRINUSE")],
@@ -83,9 +83,9 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/mixed-reuse",
-        says: "SO_REUSEADDR and SO_REUSEPORT do not go together, unless one socket has both",
-        steps: |bench| {
-            let here = bench.here()?;
+        description: "SO_REUSEADDR and SO_REUSEPORT do not go together, unless one socket has both",
+        steps: |harness| {
+            let here = harness.here()?;
             for (name, first, second) in [
                 ("port, then address", Reuse::Port, Reuse::Address),
                 ("address, then port", Reuse::Address, Reuse::Port),
@@ -93,7 +93,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
                 ("both, then port", Reuse::Both, Reuse::Port),
             ] {
                 let bound = second_bind(&here, first, second)?;
-                bench.says(name, &bound);
+                harness.says(name, &bound);
             }
             Ok(())
         },
@@ -108,10 +108,10 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/wildcard",
-        says: "a wildcard address is in the way of every address of its families",
+        description: "a wildcard address is in the way of every address of its families",
         needs: &[Need::Ipv6],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             for (name, first, second, only_v6) in [
                 ("127.0.0.1 under 0.0.0.0", "0.0.0.0", "127.0.0.1", false),
                 ("0.0.0.0 over 127.0.0.1", "127.0.0.1", "0.0.0.0", false),
@@ -120,7 +120,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
                 ("[::] for IPv6 only", "0.0.0.0", "::", true),
             ] {
                 let bound = bind_both(&here, first, second, only_v6)?;
-                bench.says(name, &bound);
+                harness.says(name, &bound);
             }
             Ok(())
         },
@@ -136,18 +136,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/wrong-state",
-        says: "a connected socket can neither be bound nor listen, a fresh one not be shut down",
-        steps: |bench| {
-            let here = bench.here()?;
-            let [_listener, client, server] = bench.connected(&here, &here)?;
+        description: "a connected socket can neither be bound nor listen, a fresh one not be shut down",
+        steps: |harness| {
+            let here = harness.here()?;
+            let [_listener, client, server] = harness.connected(&here, &here)?;
             let bound = client.tcp.bind(here.port(SERVER + 1));
-            bench.says("bind, connected", &bound);
+            harness.says("bind, connected", &bound);
             let listening = client.tcp.listen(1);
-            bench.says("listen, connected", &listening);
+            harness.says("listen, connected", &listening);
             let shut = here.bystander()?.shutdown(Shutdown::Both);
-            bench.says("shutdown, fresh", &shut);
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)
+            harness.says("shutdown, fresh", &shut);
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)
         },
         paths: &[
             ("listener", &[Close, Listen]),
@@ -174,7 +174,7 @@ enum Reuse {
 }
 
 impl Reuse {
-    fn set(self, socket: &Tcp) -> Result<(), Trouble> {
+    fn set(self, socket: &Tcp) -> Result<(), StepError> {
         if matches!(self, Self::Address | Self::Both) {
             socket.reuse_address().step("setting SO_REUSEADDR")?;
         }
@@ -186,7 +186,7 @@ impl Reuse {
 }
 
 /// What bind says to the second of two sockets.
-fn second_bind(here: &Place, first: Reuse, second: Reuse) -> Result<socket::Result<()>, Trouble> {
+fn second_bind(here: &TestHost, first: Reuse, second: Reuse) -> Result<socket::Result<()>, StepError> {
     let sockets = [here.bystander()?, here.bystander()?];
     first.set(&sockets[0])?;
     second.set(&sockets[1])?;
@@ -195,8 +195,13 @@ fn second_bind(here: &Place, first: Reuse, second: Reuse) -> Result<socket::Resu
 }
 
 /// What bind says to the second of two sockets without options, at these addresses.
-fn bind_both(here: &Place, first: &str, second: &str, only_v6: bool) -> Result<socket::Result<()>, Trouble> {
-    let open = |address: &str| -> Result<(Tcp, SocketAddr), Trouble> {
+fn bind_both(
+    here: &TestHost,
+    first: &str,
+    second: &str,
+    only_v6: bool,
+) -> Result<socket::Result<()>, StepError> {
+    let open = |address: &str| -> Result<(Tcp, SocketAddr), StepError> {
         let address = SocketAddr::new(address.parse().step("reading an address")?, SERVER);
         let family = if address.is_ipv6() { Family::Ipv6 } else { Family::Ipv4 };
         let socket = here.namespace.enter(|| Tcp::new(family))?.step("opening a socket")?;

@@ -4,12 +4,12 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Bench, Need, Variant,
-        bench::{Place, Player, SERVER},
+        Behaviour, Harness, Need, Variant,
+        harness::{SERVER, TestHost, TestSocket},
     },
     model::State,
     net::{Tcp, sysctl},
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
 };
 
 /// Where the ports to choose from begin: an even one.
@@ -26,25 +26,25 @@ const CHILD: &[State] = &[Listen, SynRecv, Established];
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/parity",
-        says: "connect takes the ports of one parity first, bind to port 0 those of the other",
+        description: "connect takes the ports of one parity first, bind to port 0 those of the other",
         needs: &[Need::Sysctl("ip_local_port_range")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(FIRST..=FIRST + 5))?;
-            let listener = bench.listener(&here, "listener")?;
+            let listener = harness.listener(&here, "listener")?;
             for (time, [client, server]) in
                 (1..).zip([["client 1", "server 1"], ["client 2", "server 2"], ["client 3", "server 3"]])
             {
-                let client = bench.socket(&here, client)?;
-                bench.connect(&client, here.port(SERVER)).step("connecting")?;
-                opened(bench, &client, &listener, server)?;
-                bench.state(format!("connect, {time}"), parity(&client.tcp)?);
+                let client = harness.socket(&here, client)?;
+                harness.connect(&client, here.port(SERVER)).step("connecting")?;
+                opened(harness, &client, &listener, server)?;
+                harness.state(format!("connect, {time}"), parity(&client.tcp)?);
             }
             let mut bound = Vec::new();
             for time in 1..=3 {
                 let socket = here.bystander()?;
                 socket.bind(here.port(0)).step("binding to port 0")?;
-                bench.state(format!("bind, {time}"), parity(&socket)?);
+                harness.state(format!("bind, {time}"), parity(&socket)?);
                 bound.push(socket);
             }
             Ok(())
@@ -72,21 +72,21 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/bind-without-port",
-        says: "IP_BIND_ADDRESS_NO_PORT leaves the choice of the port to connect",
-        steps: |bench| {
-            let here = bench.here()?;
-            let listener = bench.listener(&here, "listener")?;
-            let client = bench.socket(&here, "client")?;
+        description: "IP_BIND_ADDRESS_NO_PORT leaves the choice of the port to connect",
+        steps: |harness| {
+            let here = harness.here()?;
+            let listener = harness.listener(&here, "listener")?;
+            let client = harness.socket(&here, "client")?;
             client.tcp.bind_address_no_port().step("setting IP_BIND_ADDRESS_NO_PORT")?;
             client.tcp.bind(here.port(0)).step("client: binding")?;
             let local = client.tcp.local().step("client: asking for its port")?;
-            bench.state("after bind", local);
-            bench.connect(&client, here.port(SERVER)).step("client: connecting")?;
-            let server = bench.accept(&listener, "server")?;
+            harness.state("after bind", local);
+            harness.connect(&client, here.port(SERVER)).step("client: connecting")?;
+            let server = harness.accept(&listener, "server")?;
             let local = client.tcp.local().step("client: asking for its port")?;
-            bench.state("has a port after connect", local.port() != 0);
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)
+            harness.state("has a port after connect", local.port() != 0);
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)
         },
         paths: &[("listener", &[Close, Listen]), ("client", OPENED), ("server", CHILD)],
         facts: &[("after bind", "127.0.0.1:0"), ("has a port after connect", "true")],
@@ -95,27 +95,27 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/autobound-shared",
-        says: "a port that connect chose is chosen again for another destination",
+        description: "a port that connect chose is chosen again for another destination",
         needs: &[Need::Sysctl("ip_local_port_range")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(FIRST..=FIRST))?;
-            let listener = bench.listener(&here, "listener")?;
-            let other = another_listener(bench, &here)?;
-            let first = bench.socket(&here, "first")?;
-            bench.connect(&first, here.port(SERVER)).step("first: connecting")?;
-            opened(bench, &first, &listener, "first child")?;
+            let listener = harness.listener(&here, "listener")?;
+            let other = another_listener(harness, &here)?;
+            let first = harness.socket(&here, "first")?;
+            harness.connect(&first, here.port(SERVER)).step("first: connecting")?;
+            opened(harness, &first, &listener, "first child")?;
 
-            let same = bench.socket(&here, "same destination")?;
-            let connected = bench.connect(&same, here.port(SERVER));
-            bench.says("same destination", &connected);
-            bench.until(&same, Close)?;
+            let same = harness.socket(&here, "same destination")?;
+            let connected = harness.connect(&same, here.port(SERVER));
+            harness.says("same destination", &connected);
+            harness.until(&same, Close)?;
 
-            let second = bench.socket(&here, "another destination")?;
-            let connected = bench.connect(&second, here.port(OTHER));
-            bench.says("another destination", &connected);
-            opened(bench, &second, &other, "another child")?;
-            bench.state("the same port", first.tcp.local() == second.tcp.local());
+            let second = harness.socket(&here, "another destination")?;
+            let connected = harness.connect(&second, here.port(OTHER));
+            harness.says("another destination", &connected);
+            opened(harness, &second, &other, "another child")?;
+            harness.state("the same port", first.tcp.local() == second.tcp.local());
             Ok(())
         },
         paths: &[
@@ -137,31 +137,31 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/bucket-after-bind",
-        says: "a bind keeps a port from being chosen by connect, and no longer once it is gone",
+        description: "a bind keeps a port from being chosen by connect, and no longer once it is gone",
         needs: &[Need::Sysctl("ip_local_port_range")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(FIRST..=FIRST))?;
-            let listener = bench.listener(&here, "listener")?;
-            let other = another_listener(bench, &here)?;
-            let first = bench.socket(&here, "first")?;
-            bench.connect(&first, here.port(SERVER)).step("first: connecting")?;
-            opened(bench, &first, &listener, "first child")?;
+            let listener = harness.listener(&here, "listener")?;
+            let other = another_listener(harness, &here)?;
+            let first = harness.socket(&here, "first")?;
+            harness.connect(&first, here.port(SERVER)).step("first: connecting")?;
+            opened(harness, &first, &listener, "first child")?;
 
             let occupant = here.bystander()?;
             occupant.bind(([127, 0, 0, 2], FIRST).into()).step("binding at another address")?;
-            let during = bench.socket(&here, "during the bind")?;
-            let connected = bench.connect(&during, here.port(OTHER));
-            bench.says("during the bind", &connected);
-            bench.until(&during, Close)?;
+            let during = harness.socket(&here, "during the bind")?;
+            let connected = harness.connect(&during, here.port(OTHER));
+            harness.says("during the bind", &connected);
+            harness.until(&during, Close)?;
 
             drop(occupant);
-            let after = bench.socket(&here, "after the bind")?;
-            let connected = bench.connect(&after, here.port(OTHER));
-            bench.says("after the bind", &connected);
+            let after = harness.socket(&here, "after the bind")?;
+            let connected = harness.connect(&after, here.port(OTHER));
+            harness.says("after the bind", &connected);
             match connected {
-                Ok(()) => opened(bench, &after, &other, "another child"),
-                Err(_) => bench.until(&after, Close),
+                Ok(()) => opened(harness, &after, &other, "another child"),
+                Err(_) => harness.until(&after, Close),
             }
         },
         paths: &[
@@ -184,16 +184,16 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/reserved",
-        says: "a reserved port is not chosen, so that a connect to it cannot meet itself",
+        description: "a reserved port is not chosen, so that a connect to it cannot meet itself",
         needs: &[Need::Sysctl("ip_local_port_range"), Need::Sysctl("ip_local_reserved_ports")],
-        steps: |bench| {
-            let here = bench.here()?;
+        steps: |harness| {
+            let here = harness.here()?;
             here.set(sysctl::IP_LOCAL_PORT_RANGE, &(FIRST..=FIRST + 1))?;
             here.set(sysctl::IP_LOCAL_RESERVED_PORTS, &vec![FIRST..=FIRST])?;
-            let client = bench.socket(&here, "client")?;
-            let connected = bench.connect(&client, here.port(FIRST));
-            bench.says("connect", &connected);
-            bench.until(&client, Close)
+            let client = harness.socket(&here, "client")?;
+            let connected = harness.connect(&client, here.port(FIRST));
+            harness.says("connect", &connected);
+            harness.until(&client, Close)
         },
         paths: &[("client", REFUSED)],
         facts: &[("connect", "ECONNREFUSED")],
@@ -203,21 +203,26 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// Accepts the child of a connect, and waits until both are reported.
-fn opened(bench: &mut Bench, client: &Player, listener: &Player, label: &'static str) -> Result<(), Trouble> {
-    let server = bench.accept(listener, label)?;
-    bench.until(client, Established)?;
-    bench.until(&server, Established)
+fn opened(
+    harness: &mut Harness,
+    client: &TestSocket,
+    listener: &TestSocket,
+    label: &'static str,
+) -> Result<(), StepError> {
+    let server = harness.accept(listener, label)?;
+    harness.until(client, Established)?;
+    harness.until(&server, Established)
 }
 
 /// A second listener, at [`OTHER`].
-fn another_listener(bench: &mut Bench, here: &Place) -> Result<Player, Trouble> {
-    let listener = bench.bound(here, "another listener", OTHER)?;
+fn another_listener(harness: &mut Harness, here: &TestHost) -> Result<TestSocket, StepError> {
+    let listener = harness.bound(here, "another listener", OTHER)?;
     listener.tcp.listen(16).step("another listener: listening")?;
     Ok(listener)
 }
 
 /// Whether its port is even or odd.
-fn parity(socket: &Tcp) -> Result<&'static str, Trouble> {
+fn parity(socket: &Tcp) -> Result<&'static str, StepError> {
     let port = socket.local().step("asking for its port")?.port();
     Ok(if port % 2 == 0 { "even" } else { "odd" })
 }

@@ -4,12 +4,12 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Bench,
-        bench::{Place, Player, SERVER},
+        Behaviour, Harness,
+        harness::{SERVER, TestHost, TestSocket},
     },
     model::State,
     net::{Tcp, socket},
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
 };
 
 /// The port that is shared.
@@ -18,28 +18,28 @@ const SHARED: u16 = SERVER + 1;
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/listen-and-connect",
-        says: "one port to listen at and to connect from: with SO_REUSEADDR both are bound first",
-        steps: |bench| {
-            let here = bench.here()?;
-            let far = bench.listener(&here, "far")?;
+        description: "one port to listen at and to connect from: with SO_REUSEADDR both are bound first",
+        steps: |harness| {
+            let here = harness.here()?;
+            let far = harness.listener(&here, "far")?;
 
-            let listener = sharing(bench, &here, "listener", Tcp::reuse_address)?;
-            let client = sharing(bench, &here, "client", Tcp::reuse_address)?;
-            bench.bind(&listener, here.port(SHARED)).step("listener: binding")?;
-            bench.bind(&client, here.port(SHARED)).step("client: binding")?;
+            let listener = sharing(harness, &here, "listener", Tcp::reuse_address)?;
+            let client = sharing(harness, &here, "client", Tcp::reuse_address)?;
+            harness.bind(&listener, here.port(SHARED)).step("listener: binding")?;
+            harness.bind(&client, here.port(SHARED)).step("client: binding")?;
             let listening = listener.tcp.listen(1);
-            bench.says("bound both, then listen", &listening);
-            let connected = bench.connect(&client, here.port(SERVER));
-            bench.says("then connect", &connected);
-            let server = bench.accept(&far, "server")?;
+            harness.says("bound both, then listen", &listening);
+            let connected = harness.connect(&client, here.port(SERVER));
+            harness.says("then connect", &connected);
+            let server = harness.accept(&far, "server")?;
             let late = here.bystander()?;
             late.reuse_address().step("setting SO_REUSEADDR")?;
             let bound = late.bind(here.port(SHARED));
-            bench.says("bind after listen", &bound);
+            harness.says("bind after listen", &bound);
 
-            bench.until(&listener, Listen)?;
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)
+            harness.until(&listener, Listen)?;
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)
         },
         paths: &[
             ("far", &[Close, Listen]),
@@ -57,22 +57,22 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/listen-and-connect-reuse-port",
-        says: "one port to listen at and to connect from: with SO_REUSEPORT in any order",
-        steps: |bench| {
-            let here = bench.here()?;
-            let far = bench.listener(&here, "far")?;
-            let listener = sharing(bench, &here, "listener", Tcp::reuse_port)?;
-            bench.bind(&listener, here.port(SHARED)).step("listener: binding")?;
+        description: "one port to listen at and to connect from: with SO_REUSEPORT in any order",
+        steps: |harness| {
+            let here = harness.here()?;
+            let far = harness.listener(&here, "far")?;
+            let listener = sharing(harness, &here, "listener", Tcp::reuse_port)?;
+            harness.bind(&listener, here.port(SHARED)).step("listener: binding")?;
             listener.tcp.listen(1).step("listener: listening")?;
-            let client = sharing(bench, &here, "client", Tcp::reuse_port)?;
-            let bound = bench.bind(&client, here.port(SHARED));
-            bench.says("bind after listen", &bound);
-            let connected = bench.connect(&client, here.port(SERVER));
-            bench.says("then connect", &connected);
-            let server = bench.accept(&far, "server")?;
-            bench.until(&listener, Listen)?;
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)
+            let client = sharing(harness, &here, "client", Tcp::reuse_port)?;
+            let bound = harness.bind(&client, here.port(SHARED));
+            harness.says("bind after listen", &bound);
+            let connected = harness.connect(&client, here.port(SERVER));
+            harness.says("then connect", &connected);
+            let server = harness.accept(&far, "server")?;
+            harness.until(&listener, Listen)?;
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)
         },
         paths: &[
             ("far", &[Close, Listen]),
@@ -88,12 +88,12 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 
 /// A socket that shares its port in this way.
 fn sharing(
-    bench: &mut Bench,
-    here: &Place,
+    harness: &mut Harness,
+    here: &TestHost,
     label: &'static str,
     share: fn(&Tcp) -> socket::Result<()>,
-) -> Result<Player, Trouble> {
-    let player = bench.socket(here, label)?;
+) -> Result<TestSocket, StepError> {
+    let player = harness.socket(here, label)?;
     share(&player.tcp).step(format!("{label}: setting an option"))?;
     Ok(player)
 }

@@ -6,12 +6,12 @@ use State::{Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck,
 
 use crate::{
     audit::{
-        Behaviour, Bench, Need,
-        bench::{Player, SERVER},
+        Behaviour, Harness, Need,
+        harness::{SERVER, TestSocket},
     },
     model::{Side, State},
     net::sysctl,
-    scenario::{Step as _, Trouble},
+    scenario::{Step as _, StepError},
     wire::Rule,
 };
 
@@ -27,27 +27,27 @@ const CLOSED_AFTER: &[State] = &[Listen, SynRecv, Established, CloseWait, LastAc
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/rebind-over-time-wait",
-        says: "SO_REUSEADDR binds over a TIME_WAIT only if the socket that left it had it too",
-        steps: |bench| {
-            let here = bench.here()?;
-            let listener = bench.listener(&here, "listener")?;
+        description: "SO_REUSEADDR binds over a TIME_WAIT only if the socket that left it had it too",
+        steps: |harness| {
+            let here = harness.here()?;
+            let listener = harness.listener(&here, "listener")?;
             for (port, [old, server], name, before, now) in [
                 (CLIENT, ["client 1", "server 1"], "both have it", true, true),
                 (CLIENT + 1, ["client 2", "server 2"], "the old one had it", true, false),
                 (CLIENT + 2, ["client 3", "server 3"], "the new one has it", false, true),
             ] {
-                let client = bench.socket(&here, old)?;
+                let client = harness.socket(&here, old)?;
                 if before {
                     client.tcp.reuse_address().step("setting SO_REUSEADDR")?;
                 }
-                bench.bind(&client, here.port(port)).step(format!("{old}: binding"))?;
-                leave_time_wait(bench, client, here.port(SERVER), &listener, server)?;
+                harness.bind(&client, here.port(port)).step(format!("{old}: binding"))?;
+                leave_time_wait(harness, client, here.port(SERVER), &listener, server)?;
                 let new = here.bystander()?;
                 if now {
                     new.reuse_address().step("setting SO_REUSEADDR")?;
                 }
                 let bound = new.bind(here.port(port));
-                bench.says(name, &bound);
+                harness.says(name, &bound);
             }
             Ok(())
         },
@@ -70,21 +70,21 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/self-connect-time-wait",
-        says: "the TIME_WAIT of a self-connect keeps the port from a server that has SO_REUSEADDR",
+        description: "the TIME_WAIT of a self-connect keeps the port from a server that has SO_REUSEADDR",
         needs: &[Need::Crossing],
-        steps: |bench| {
-            let here = bench.here()?;
-            let own = bench.bound(&here, "self", SERVER)?;
-            bench.connect(&own, here.port(SERVER)).step("self: connecting")?;
-            bench.until(&own, Established)?;
-            let own = bench.close(own);
-            bench.until(own, Close)?;
-            bench.state_remains(&here, own)?;
-            bench.state_rest(&here, own)?;
+        steps: |harness| {
+            let here = harness.here()?;
+            let own = harness.bound(&here, "self", SERVER)?;
+            harness.connect(&own, here.port(SERVER)).step("self: connecting")?;
+            harness.until(&own, Established)?;
+            let own = harness.close(own);
+            harness.until(own, Close)?;
+            harness.state_remains(&here, own)?;
+            harness.state_rest(&here, own)?;
             let server = here.bystander()?;
             server.reuse_address().step("setting SO_REUSEADDR")?;
             let bound = server.bind(here.port(SERVER));
-            bench.says("bind", &bound);
+            harness.says("bind", &bound);
             Ok(())
         },
         paths: &[("self", &[Close, SynSent, SynRecv, Established, FinWait1, Closing, Close])],
@@ -94,46 +94,46 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "ports/reuse-of-time-wait",
-        says: "a connect takes the place of a TIME_WAIT of a second ago on loopback, and elsewhere with tcp_tw_reuse=1",
+        description: "a connect takes the place of a TIME_WAIT of a second ago on loopback, and elsewhere with tcp_tw_reuse=1",
         needs: &[Need::Wire, Need::Sysctl("ip_local_port_range"), Need::Sysctl("tcp_tw_reuse")],
-        steps: |bench| {
-            let ends = bench.ends()?;
+        steps: |harness| {
+            let ends = harness.ends()?;
             ends.a.set(sysctl::IP_LOCAL_PORT_RANGE, &(CLIENT..=CLIENT))?;
-            let far = bench.listener(&ends.b, "far")?;
-            let near = bench.socket(&ends.a, "near")?;
+            let far = harness.listener(&ends.b, "far")?;
+            let near = harness.socket(&ends.a, "near")?;
             let loopback = SocketAddr::from(([127, 0, 0, 1], SERVER));
-            bench.bind(&near, loopback).step("near: binding")?;
+            harness.bind(&near, loopback).step("near: binding")?;
             near.tcp.listen(16).step("near: listening")?;
 
-            let client = bench.socket(&ends.a, "to near")?;
-            leave_time_wait(bench, client, loopback, &near, "of near")?;
-            let client = bench.socket(&ends.a, "to far")?;
-            leave_time_wait(bench, client, ends.b.port(SERVER), &far, "of far")?;
+            let client = harness.socket(&ends.a, "to near")?;
+            leave_time_wait(harness, client, loopback, &near, "of near")?;
+            let client = harness.socket(&ends.a, "to far")?;
+            leave_time_wait(harness, client, ends.b.port(SERVER), &far, "of far")?;
 
             // A SYN that nobody answers is sent again after a second, by the kernel's own clock.
             ends.wire.add(Rule::drop(|segment| segment.destination.port() == NOBODY));
-            let clock = bench.socket(&ends.b, "clock")?;
-            bench.begin_connect(&clock, ends.a.port(NOBODY)).step("clock: connecting")?;
+            let clock = harness.socket(&ends.b, "clock")?;
+            harness.begin_connect(&clock, ends.a.port(NOBODY)).step("clock: connecting")?;
             ends.shows_times(Side::B, 2, |segment| segment.destination.port() == NOBODY)?;
 
-            let client = bench.socket(&ends.a, "to far again")?;
-            let connected = bench.connect(&client, ends.b.port(SERVER));
-            bench.says("far", &connected);
-            bench.until(&client, Close)?;
-            let client = bench.socket(&ends.a, "to near again")?;
-            let connected = bench.connect(&client, loopback);
-            bench.says("near", &connected);
-            let server = bench.accept(&near, "of near again")?;
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)?;
+            let client = harness.socket(&ends.a, "to far again")?;
+            let connected = harness.connect(&client, ends.b.port(SERVER));
+            harness.says("far", &connected);
+            harness.until(&client, Close)?;
+            let client = harness.socket(&ends.a, "to near again")?;
+            let connected = harness.connect(&client, loopback);
+            harness.says("near", &connected);
+            let server = harness.accept(&near, "of near again")?;
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)?;
 
             ends.a.set(sysctl::TCP_TW_REUSE, &1)?;
-            let client = bench.socket(&ends.a, "to far at last")?;
-            let connected = bench.connect(&client, ends.b.port(SERVER));
-            bench.says("far, with tcp_tw_reuse=1", &connected);
-            let server = bench.accept(&far, "of far at last")?;
-            bench.until(&client, Established)?;
-            bench.until(&server, Established)
+            let client = harness.socket(&ends.a, "to far at last")?;
+            let connected = harness.connect(&client, ends.b.port(SERVER));
+            harness.says("far, with tcp_tw_reuse=1", &connected);
+            let server = harness.accept(&far, "of far at last")?;
+            harness.until(&client, Established)?;
+            harness.until(&server, Established)
         },
         paths: &[
             ("far", &[Close, Listen]),
@@ -157,23 +157,23 @@ pub const BEHAVIOURS: &[Behaviour] = &[
 
 /// Connects, and closes before the server does: what is left is a TIME_WAIT.
 fn leave_time_wait(
-    bench: &mut Bench,
-    client: Player,
+    harness: &mut Harness,
+    client: TestSocket,
     to: SocketAddr,
-    listener: &Player,
+    listener: &TestSocket,
     label: &'static str,
-) -> Result<(), Trouble> {
-    bench.connect(&client, to).step("connecting")?;
-    let server = bench.accept(listener, label)?;
-    bench.until(&server, Established)?;
+) -> Result<(), StepError> {
+    harness.connect(&client, to).step("connecting")?;
+    let server = harness.accept(listener, label)?;
+    harness.until(&server, Established)?;
     // Not close: an orphan would not stay until the server's FIN comes.
     client.tcp.shutdown(Shutdown::Write).step("ending the client's direction")?;
-    bench.until(&client, FinWait2)?;
-    bench.until(&server, CloseWait)?;
-    let server = bench.close(server);
-    bench.until(&client, Close)?;
-    bench.until(server, Close)?;
+    harness.until(&client, FinWait2)?;
+    harness.until(&server, CloseWait)?;
+    let server = harness.close(server);
+    harness.until(&client, Close)?;
+    harness.until(server, Close)?;
     // It keeps the port that it was bound to until then.
-    bench.close(client);
+    harness.close(client);
     Ok(())
 }

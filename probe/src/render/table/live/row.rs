@@ -10,7 +10,7 @@ use super::{
     line::Row,
 };
 use crate::model::{
-    Cause, CauseKind, Cgroup, Endpoints, Owner, Protocol, Remains, Reset, SocketId, State, Transition,
+    Cause, CauseKind, Cgroup, Endpoints, Owner, Protocol, Reset, SocketId, State, TimeWaitEntry, Transition,
 };
 
 /// In a column of causes that is narrower than this, segments are not said to be received.
@@ -88,7 +88,7 @@ fn sent(reset: &Reset, pen: &mut Pen) -> Tone {
 
 /// What stayed, and for how long, as the lines show times.
 pub struct Stayed<'a> {
-    pub remains: &'a Remains,
+    pub remains: &'a TimeWaitEntry,
     pub until: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use super::super::{
     grid::Grid,
     words,
 };
-use crate::model::{Endpoint, Endpoints, Host, Name, Owner, PortRange, Remains, State, Task};
+use crate::model::{Endpoint, Endpoints, Host, Name, Owner, PortRange, State, Task, TimeWaitEntry};
 
 /// More rows are summed up in one.
 const ROWS: usize = 12;
@@ -67,7 +67,7 @@ impl Tally {
         self.ephemeral = host.ephemeral.clone().unwrap_or(EPHEMERAL);
     }
 
-    pub fn add(&mut self, remains: &Remains) {
+    pub fn add(&mut self, remains: &TimeWaitEntry) {
         let Some(state) = remains.state else { return };
         let task = remains.owner.task.as_ref();
         let group =

@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::*;
 use crate::{
-    model::{Remains, SocketId, State},
+    model::{SocketId, State, TimeWaitEntry},
     render::{
         Render as _, Table,
         testing::{self, Actor, Stream, call},
@@ -118,7 +118,7 @@ fn a_scenario_between_lines_gets_them_a_new_heading() {
 
 /// So many connections, each from a port of its own, leave the same behind.
 fn leave(owner: &crate::model::Owner, local: &str, remote: &str, number: u64) -> Vec<Event> {
-    let remains = Remains {
+    let remains = TimeWaitEntry {
         at: Mono(1),
         socket: SocketId { number: 1, generation: 1 },
         netns: None,
@@ -127,7 +127,7 @@ fn leave(owner: &crate::model::Owner, local: &str, remote: &str, number: u64) ->
         until: None,
         owner: owner.clone(),
     };
-    (0..number).map(|_| Event::Remains(remains.clone())).collect()
+    (0..number).map(|_| Event::TimeWaitEntry(remains.clone())).collect()
 }
 
 #[test]

@@ -20,10 +20,12 @@ fn both_backends() -> [LiveOptions; 2] {
     })
 }
 
-fn off(events: &[Event]) -> &[String] {
+fn unavailable(events: &[Event]) -> &[String] {
     events
         .iter()
-        .find_map(|event| if let Event::Ready { off, .. } = event { Some(off.as_slice()) } else { None })
+        .find_map(|event| {
+            if let Event::Ready { unavailable, .. } = event { Some(unavailable.as_slice()) } else { None }
+        })
         .expect("a stream begins with Ready")
 }
 
@@ -146,10 +148,14 @@ async fn a_host_that_cannot_tell_says_so() {
     for options in both_backends() {
         let mut live = attach(&options);
         let events = until(&mut live, |events| !events.is_empty()).await;
-        assert!(!off(&events).iter().any(|what| what.contains("binds")), "{:?}", off(&events));
+        assert!(
+            !unavailable(&events).iter().any(|what| what.contains("binds")),
+            "{:?}",
+            unavailable(&events)
+        );
     }
     let [_, classic] = both_backends();
     let mut live = attach(&LiveOptions { without_btf: true, ..classic });
     let events = until(&mut live, |events| !events.is_empty()).await;
-    assert!(off(&events).iter().any(|what| what.contains("binds that fail are not reported")));
+    assert!(unavailable(&events).iter().any(|what| what.contains("binds that fail are not reported")));
 }

@@ -66,7 +66,7 @@ fn passed_over(live: &Live) -> u64 {
 
 fn lost_in_kernel(events: &[Event]) -> u64 {
     let count = |event: &Event| match event {
-        Event::Lost { count, place } if place == "kernel" => *count,
+        Event::Lost { count, stage } if stage == "kernel" => *count,
         _ => 0,
     };
     events.iter().map(count).sum()

@@ -14,8 +14,8 @@ pub fn event() -> BoxedStrategy<Event> {
         4 => connection().prop_map(Event::Connection),
         2 => finding().prop_map(Event::Finding),
         1 => reset().prop_map(Event::Reset),
-        1 => remains().prop_map(Event::Remains),
-        1 => (any::<u64>(), text()).prop_map(|(count, place)| Event::Lost { count, place }),
+        1 => remains().prop_map(Event::TimeWaitEntry),
+        1 => (any::<u64>(), text()).prop_map(|(count, stage)| Event::Lost { count, stage }),
         1 => text().prop_map(Event::Note),
     ]
     .boxed()
@@ -143,15 +143,15 @@ fn connection() -> impl Strategy<Value = Connection> {
 
 fn finding() -> impl Strategy<Value = Finding> {
     (transition(), select(FindingKind::ALL.to_vec()), text(), option::of(text())).prop_map(
-        |(last, kind, explain, cure)| Finding {
+        |(last, kind, message, remedy)| Finding {
             kind,
             at: last.at,
             socket: Some(last.socket),
             netns: last.netns,
             ends: last.ends,
             owner: last.owner,
-            explain,
-            cure,
+            message,
+            remedy,
             evidence: Vec::new(),
         },
     )
@@ -171,8 +171,8 @@ fn reset() -> impl Strategy<Value = Reset> {
     })
 }
 
-fn remains() -> impl Strategy<Value = Remains> {
-    (transition(), option::of(state()), option::of(moment())).prop_map(|(last, state, until)| Remains {
+fn remains() -> impl Strategy<Value = TimeWaitEntry> {
+    (transition(), option::of(state()), option::of(moment())).prop_map(|(last, state, until)| TimeWaitEntry {
         at: last.at,
         socket: last.socket,
         netns: last.netns,

@@ -2,11 +2,11 @@
 //!
 //! - `place`: a namespace, its sysctls, its counters; two with a wire between them
 //! - `player`: sockets, from their opening to their close
-//! - `beneath`: what neither a descriptor nor a transition shows
+//! - `diag_checks`: what neither a descriptor nor a transition shows
 
-mod beneath;
-mod place;
-mod player;
+mod diag_checks;
+mod test_host;
+mod test_socket;
 
 use std::{
     fmt::Display,
@@ -16,14 +16,14 @@ use std::{
 };
 
 pub use self::{
-    place::{Ends, Place},
-    player::{Part, Player},
+    test_host::{HostPair, TestHost},
+    test_socket::{Part, TestSocket},
 };
-use super::{Need, Witness, need};
+use super::{Need, Observer, need};
 use crate::{
     model::{Family, Mono, Packet, Side, State},
     net::{Namespace, clock, counters::Counters, socket},
-    scenario::{Actor, Step as _, Trouble, resolve},
+    scenario::{Actor, Step as _, StepError, resolve},
     wire::{Link, Wire},
 };
 
@@ -34,22 +34,22 @@ const PATIENCE: Duration = Duration::from_secs(12);
 pub const SERVER: u16 = 1314;
 
 /// The stage of one behaviour, once.
-pub struct Bench {
-    witness: Arc<Witness>,
+pub struct Harness {
+    observer: Arc<Observer>,
     needs: &'static [Need],
     deadline: Instant,
-    places: Vec<Place>,
+    places: Vec<TestHost>,
     wires: Vec<Arc<Wire>>,
     cast: Vec<Actor>,
     /// Those of the cast that are open.
-    open: Vec<Player>,
+    open: Vec<TestSocket>,
     facts: Vec<(String, String)>,
 }
 
 /// What came of the steps.
-pub struct Played {
+pub struct RunResult {
     /// Why they did not get to their end.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<StepError>,
     /// They waited in vain: what they broke off at did not happen by the deadline.
     pub in_vain: bool,
     /// The sockets.
@@ -60,17 +60,17 @@ pub struct Played {
     pub netns: Vec<u32>,
     /// The places themselves, held until all that was reported of them has been taken: the kernel gives the number of a
     /// namespace that is gone to the next one.
-    pub places: Vec<Place>,
+    pub places: Vec<TestHost>,
     /// What the wires have carried.
     pub packets: Vec<Packet>,
     /// When the steps had ended: what comes later is clearing up.
     pub until: Mono,
 }
 
-impl Bench {
-    pub(super) fn new(witness: Arc<Witness>, needs: &'static [Need]) -> Self {
+impl Harness {
+    pub(super) fn new(observer: Arc<Observer>, needs: &'static [Need]) -> Self {
         Self {
-            witness,
+            observer,
             needs,
             deadline: Instant::now() + PATIENCE,
             places: Vec::new(),
@@ -81,10 +81,10 @@ impl Bench {
         }
     }
 
-    /// Ends with what the steps returned.
-    pub(super) fn end(self, result: Result<(), Trouble>) -> Played {
-        Played {
-            in_vain: matches!(result, Err(Trouble::Failed { .. })) && Instant::now() >= self.deadline,
+    /// HostPair with what the steps returned.
+    pub(super) fn end(self, result: Result<(), StepError>) -> RunResult {
+        RunResult {
+            in_vain: matches!(result, Err(StepError::Failed { .. })) && Instant::now() >= self.deadline,
             trouble: result.err(),
             until: clock::now(),
             netns: self.netns(),
@@ -105,14 +105,14 @@ impl Bench {
     ///
     /// # Errors
     /// There is none to be had.
-    pub fn here(&mut self) -> Result<Place, Trouble> {
+    pub fn here(&mut self) -> Result<TestHost, StepError> {
         self.place(Ipv4Addr::LOCALHOST.into())
     }
 
-    fn place(&mut self, addr: IpAddr) -> Result<Place, Trouble> {
+    fn place(&mut self, addr: IpAddr) -> Result<TestHost, StepError> {
         let namespace = Namespace::private()?;
-        self.witness.watch(namespace.inode()).step("asking for the reports of a namespace")?;
-        let place = Place::new(namespace, addr, self.needs);
+        self.observer.watch(namespace.inode()).step("asking for the reports of a namespace")?;
+        let place = TestHost::new(namespace, addr, self.needs);
         self.places.push(place.clone());
         Ok(place)
     }
@@ -121,16 +121,16 @@ impl Bench {
     ///
     /// # Errors
     /// They are not to be had, or the entry does not name the wire that it needs.
-    pub fn ends(&mut self) -> Result<Ends, Trouble> {
+    pub fn ends(&mut self) -> Result<HostPair, StepError> {
         need::named(self.needs, Need::Wire)?;
         let link = Link::new(Family::Ipv4).delay(Duration::from_millis(2));
         let [a, b] = Side::BOTH.map(|side| self.place(link.address(side)));
         let (a, b) = (a?, b?);
         let wire = Wire::between(&a.namespace, &b.namespace, link)
-            .map_err(|error| Trouble::Unsupported(error.to_string()))?;
+            .map_err(|error| StepError::Unsupported(error.to_string()))?;
         let wire = Arc::new(wire);
         self.wires.push(Arc::clone(&wire));
-        Ok(Ends::new(a, b, wire, self.deadline))
+        Ok(HostPair::new(a, b, wire, self.deadline))
     }
 
     /// States what is so.
@@ -150,7 +150,7 @@ impl Bench {
     ///
     /// # Errors
     /// /proc does not say.
-    pub fn counted(&mut self, place: &Place, before: &Counters, names: &[&str]) -> Result<(), Trouble> {
+    pub fn counted(&mut self, place: &TestHost, before: &Counters, names: &[&str]) -> Result<(), StepError> {
         let now = place.counters()?;
         for name in names {
             match now.since(before, name) {
@@ -165,7 +165,7 @@ impl Bench {
     ///
     /// # Errors
     /// It has not by the deadline: which states it went through is in the observation.
-    pub fn until(&self, part: impl Into<Part>, state: State) -> Result<(), Trouble> {
+    pub fn until(&self, part: impl Into<Part>, state: State) -> Result<(), StepError> {
         self.until_times(part, 1, state)
     }
 
@@ -173,16 +173,16 @@ impl Bench {
     ///
     /// # Errors
     /// As for [`until`](Self::until).
-    pub fn until_times(&self, part: impl Into<Part>, times: usize, state: State) -> Result<(), Trouble> {
+    pub fn until_times(&self, part: impl Into<Part>, times: usize, state: State) -> Result<(), StepError> {
         let Part { label, actor } = part.into();
-        let reported = self.witness.wait(&self.netns(), self.deadline, |transitions| {
+        let reported = self.observer.wait(&self.netns(), self.deadline, |transitions| {
             let lives = resolve::lives(&self.cast, transitions);
             lives[actor].iter().filter(|transition| transition.new == state).count() >= times
         });
         if reported {
             return Ok(());
         }
-        Err(Trouble::Failed {
+        Err(StepError::Failed {
             step: format!("waiting for {label} to be in {state}"),
             cause: format!("not reported within {} s", PATIENCE.as_secs()),
         })
@@ -192,10 +192,10 @@ impl Bench {
     ///
     /// # Errors
     /// It has not been reported by the deadline.
-    pub fn state_first_port(&mut self, part: impl Into<Part>) -> Result<(), Trouble> {
+    pub fn state_first_port(&mut self, part: impl Into<Part>) -> Result<(), StepError> {
         let part = part.into();
         let mut port = None;
-        self.witness.wait(&self.netns(), self.deadline, |transitions| {
+        self.observer.wait(&self.netns(), self.deadline, |transitions| {
             let lives = resolve::lives(&self.cast, transitions);
             port = lives[part.actor].first().map(|transition| transition.ends.local.port);
             port.is_some()

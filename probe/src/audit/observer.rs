@@ -9,7 +9,7 @@ use std::{
 use crate::model::Transition;
 
 /// What lets the reports of a namespace come, or no more: a host may have far more than anybody could read.
-pub trait Gate: Send + Sync {
+pub trait NetnsFilter: Send + Sync {
     /// Lets those of this one come.
     ///
     /// # Errors
@@ -22,15 +22,15 @@ pub trait Gate: Send + Sync {
 
 /// The transitions of the namespaces that behaviours play in. Fed by whoever reads the kernel's reports, on another
 /// thread.
-pub struct Witness {
-    gate: Box<dyn Gate>,
+pub struct Observer {
+    gate: Box<dyn NetnsFilter>,
     seen: Mutex<HashMap<u32, Vec<Transition>>>,
     changed: Condvar,
 }
 
-impl Witness {
+impl Observer {
     /// One that has seen nothing yet.
-    pub fn new(gate: impl Gate + 'static) -> Self {
+    pub fn new(gate: impl NetnsFilter + 'static) -> Self {
         Self { gate: Box::new(gate), seen: Mutex::default(), changed: Condvar::new() }
     }
 

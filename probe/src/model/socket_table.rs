@@ -4,17 +4,17 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use super::{Course, Endpoints, Owner, State};
+use super::{Endpoints, Owner, State, StateHistory};
 
 /// The sockets that are known by now.
-pub trait Others: Debug {
+pub trait SocketTable: Debug {
     /// The socket of that number; or of that cookie, where the snapshot had nothing else. `None` where it is forgotten.
-    fn find(&self, number: u64) -> Option<Other<'_>>;
+    fn find(&self, number: u64) -> Option<KnownSocket<'_>>;
 }
 
 /// What is known of a socket.
 #[derive(Clone, Copy, Debug)]
-pub struct Other<'a> {
+pub struct KnownSocket<'a> {
     /// The network namespace's inode number.
     pub netns: Option<u32>,
     /// Both ends.
@@ -22,10 +22,10 @@ pub struct Other<'a> {
     /// Whose it is.
     pub owner: &'a Arc<Owner>,
     /// The course of its connection; `None` for one from the snapshot that has not been heard of since.
-    pub course: Option<&'a Course>,
+    pub course: Option<&'a StateHistory>,
 }
 
-impl Other<'_> {
+impl KnownSocket<'_> {
     /// The `seq` of the transition that established it; `None` for one that was there before.
     #[must_use]
     pub fn established(&self) -> Option<u64> {

@@ -5,13 +5,13 @@ use foldhash::HashMap;
 /// The numbers of the sockets at each place, in the order in which they came. A place is known by its hash, and hardly any
 /// has more than one: a hundred thousand take two megabytes.
 #[derive(Default)]
-pub struct Crowd {
+pub struct SocketMultimap {
     first: HashMap<u64, u64>,
     /// Those that came where one was already.
     more: HashMap<u64, Vec<u64>>,
 }
 
-impl Crowd {
+impl SocketMultimap {
     /// Adds a socket, after the others.
     pub fn add(&mut self, place: u64, number: u64) {
         let first = *self.first.entry(place).or_insert(number);
@@ -66,25 +66,25 @@ mod tests {
     proptest! {
         #[test]
         fn they_are_there_in_the_order_in_which_they_came(steps in vec((0..3_u64, 0..6_u64, any::<bool>()), 0..60)) {
-            let mut crowd = Crowd::default();
+            let mut socket_multimap = SocketMultimap::default();
             let mut plain: Vec<(u64, u64)> = Vec::new();
             for (place, number, comes) in steps {
                 if comes {
-                    crowd.add(place, number);
+                    socket_multimap.add(place, number);
                     if !plain.contains(&(place, number)) {
                         plain.push((place, number));
                     }
                 } else {
-                    crowd.remove(place, |other| other == number);
+                    socket_multimap.remove(place, |other| other == number);
                     plain.retain(|there| *there != (place, number));
                 }
                 let there = plain.iter().filter(|there| there.0 == place).map(|there| there.1);
-                prop_assert_eq!(crowd.at(place).collect::<Vec<_>>(), there.collect::<Vec<_>>());
+                prop_assert_eq!(socket_multimap.at(place).collect::<Vec<_>>(), there.collect::<Vec<_>>());
             }
             let mut places: Vec<u64> = plain.iter().map(|there| there.0).collect();
             places.dedup();
-            prop_assert!(crowd.first.keys().all(|place| places.contains(place)));
-            prop_assert!(crowd.more.values().all(|more| !more.is_empty()));
+            prop_assert!(socket_multimap.first.keys().all(|place| places.contains(place)));
+            prop_assert!(socket_multimap.more.values().all(|more| !more.is_empty()));
         }
     }
 }

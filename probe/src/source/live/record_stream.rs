@@ -33,7 +33,7 @@ pub enum Item<'a> {
 }
 
 /// The rings, and what is known of what they lack.
-pub struct Inflow {
+pub struct RecordStream {
     pub ring: Ring,
     losses: Losses,
     misses: Misses,
@@ -43,7 +43,7 @@ pub struct Inflow {
     goes_on: bool,
 }
 
-impl Inflow {
+impl RecordStream {
     pub fn of(ring: Ring, misses: Misses) -> Self {
         Self { ring, losses: Losses::default(), misses, asked: Instant::now(), goes_on: false }
     }

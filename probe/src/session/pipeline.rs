@@ -75,7 +75,7 @@ impl Session {
             Event::Reset(reset) => {
                 self.draw(None, |analysis, out| out.push(Event::Reset(analysis.reset(reset.clone()))))
             }
-            Event::Remains(_) => self.draw(None, |_, out| out.push(event.clone())),
+            Event::TimeWaitEntry(_) => self.draw(None, |_, out| out.push(event.clone())),
             Event::Filter(filter) => {
                 self.selector.subject(filter);
                 Ok(())
@@ -234,7 +234,7 @@ impl Session {
     /// Asks what stayed of a connection.
     fn ask_after(&mut self, connection: &Connection) -> Result<(), SessionError> {
         let remains = self.companion.as_mut().and_then(|companion| companion.remains(connection));
-        remains.map_or(Ok(()), |remains| self.feed(Event::Remains(remains)))
+        remains.map_or(Ok(()), |remains| self.feed(Event::TimeWaitEntry(remains)))
     }
 }
 
@@ -252,7 +252,7 @@ fn first_seq(analysis: &Analysis, event: &Event) -> Option<u64> {
         }
         Event::Finding(finding) => analysis.first_seq(finding.socket?),
         Event::Reset(reset) => analysis.first_seq(reset.socket),
-        Event::Remains(remains) => analysis.first_seq(remains.socket),
+        Event::TimeWaitEntry(remains) => analysis.first_seq(remains.socket),
         _ => None,
     }
 }

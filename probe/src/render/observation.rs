@@ -2,7 +2,7 @@
 
 use similar::{Algorithm, ChangeTag, capture_diff_slices};
 
-use crate::model::{Sight, State, path_text};
+use crate::model::{Observation, State, path_text};
 
 /// A name under which two sights differ.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub const ABSENT: &str = "(not there)";
 pub const ARROW: &str = " → ";
 
 /// Where two sights differ, paths first.
-pub fn gaps<'a>(a: &'a Sight, b: &'a Sight) -> Vec<Gap<'a>> {
+pub fn gaps<'a>(a: &'a Observation, b: &'a Observation) -> Vec<Gap<'a>> {
     let paths = differing(&a.paths, &b.paths).map(|(name, a, b)| {
         let sides = match (a, b) {
             (Some(a), Some(b)) => runs(a, b).map(Some),
@@ -43,7 +43,7 @@ pub fn gaps<'a>(a: &'a Sight, b: &'a Sight) -> Vec<Gap<'a>> {
 }
 
 /// Everything that a sight has, as text.
-pub fn lines(sight: &Sight) -> impl Iterator<Item = (&str, String)> {
+pub fn lines(sight: &Observation) -> impl Iterator<Item = (&str, String)> {
     let paths = sight.paths.iter().map(|(label, path)| (label.as_str(), path_text(path)));
     paths.chain(sight.facts.iter().map(|(name, value)| (name.as_str(), value.clone())))
 }

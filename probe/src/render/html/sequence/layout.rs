@@ -15,11 +15,11 @@ const LONG: Duration = Duration::from_millis(100);
 const MOST: usize = 60;
 
 /// The whole drawing.
-pub struct Course<'a> {
+pub struct SequenceLayout<'a> {
     /// The ends' addresses.
     pub names: [String; 2],
-    pub crossings: Vec<Crossing<'a>>,
-    pub moments: Vec<Moment<'a>>,
+    pub crossings: Vec<PacketArrow<'a>>,
+    pub moments: Vec<StateMark<'a>>,
     /// Where nothing happened for long.
     pub pauses: Vec<Pause>,
     /// How many rows there are, pauses included.
@@ -36,7 +36,7 @@ pub struct Pause {
 }
 
 /// A packet, from row to row.
-pub struct Crossing<'a> {
+pub struct PacketArrow<'a> {
     pub packet: &'a Packet,
     pub sent: usize,
     /// Where its line ends: just below, where it never came to the other end.
@@ -45,7 +45,7 @@ pub struct Crossing<'a> {
 }
 
 /// A state that was entered.
-pub struct Moment<'a> {
+pub struct StateMark<'a> {
     pub side: Side,
     pub row: usize,
     pub label: &'a str,
@@ -56,7 +56,7 @@ pub struct Moment<'a> {
     pub time: String,
 }
 
-impl<'a> Course<'a> {
+impl<'a> SequenceLayout<'a> {
     /// Lays out what is known.
     pub fn of(result: &'a BehaviourResult) -> Self {
         let packets = &result.packets[..result.packets.len().min(MOST)];
@@ -71,7 +71,7 @@ impl<'a> Course<'a> {
         let rows = Rows::of(packets, transitions.iter().map(|(_, _, transition)| transition.at));
         let crossings = packets
             .iter()
-            .map(|packet| Crossing {
+            .map(|packet| PacketArrow {
                 packet,
                 sent: rows.at(packet.sent),
                 ended: rows.at(end(packet)),
@@ -81,7 +81,7 @@ impl<'a> Course<'a> {
         let first = rows.0.first().copied().unwrap_or_default();
         let moments = transitions
             .into_iter()
-            .map(|(side, label, transition)| Moment {
+            .map(|(side, label, transition)| StateMark {
                 side,
                 row: rows.at(transition.at),
                 label,
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn what_happens_later_stands_lower() {
         let results = testing::results();
-        let course = Course::of(&results[0]);
+        let course = SequenceLayout::of(&results[0]);
         assert_eq!(course.names, ["10.13.14.1", "10.13.14.2"]);
         assert_eq!((course.crossings.len(), course.moments.len(), course.left_out), (6, 8, 0));
         assert!(course.moments.is_sorted_by_key(|moment| moment.row));
@@ -210,20 +210,20 @@ mod tests {
     fn a_socket_without_an_address_is_found_by_its_namespace() {
         let mut results = testing::results();
         results[0].transitions[0].1.ends.local.addr = IpAddr::from([0, 0, 0, 0]);
-        assert_eq!(Course::of(&results[0]).moments.len(), 8);
+        assert_eq!(SequenceLayout::of(&results[0]).moments.len(), 8);
         results[0].transitions[0].1.netns = Some(1);
-        assert_eq!(Course::of(&results[0]).moments.len(), 7);
+        assert_eq!(SequenceLayout::of(&results[0]).moments.len(), 7);
     }
 
     #[test]
     fn a_long_time_has_a_row_of_its_own() {
         let mut results = testing::results();
-        let before = Course::of(&results[0]);
+        let before = SequenceLayout::of(&results[0]);
         assert_eq!(before.pauses.len(), 0);
         let height = before.height;
         let last = results[0].transitions.last_mut().expect("there are some");
         last.1.at = last.1.at.after(LONG * 12);
-        let course = Course::of(&results[0]);
+        let course = SequenceLayout::of(&results[0]);
         let pause = &course.pauses[0];
         assert_eq!((course.pauses.len(), course.height, pause.time.as_str()), (1, height + 1, "1.20 s"));
         assert_eq!(course.moments.last().map(|moment| moment.row), Some(pause.row + 1));
@@ -234,6 +234,6 @@ mod tests {
         let mut results = testing::results();
         let packet = results[0].packets[1].clone();
         results[0].packets = vec![packet; MOST + 7];
-        assert_eq!(Course::of(&results[0]).left_out, 7);
+        assert_eq!(SequenceLayout::of(&results[0]).left_out, 7);
     }
 }

@@ -14,20 +14,20 @@ use crate::{
         counters::{self, Counters},
         sysctl::{Sysctl, Value},
     },
-    scenario::{Step, Trouble},
+    scenario::{Step, StepError},
     wire::Wire,
 };
 
 /// A namespace with an address in it.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct TestHost {
     /// The namespace.
     pub namespace: Namespace,
     pub(super) addr: IpAddr,
     needs: &'static [Need],
 }
 
-impl Place {
+impl TestHost {
     pub(super) fn new(namespace: Namespace, addr: IpAddr, needs: &'static [Need]) -> Self {
         Self { namespace, addr, needs }
     }
@@ -42,7 +42,7 @@ impl Place {
     ///
     /// # Errors
     /// The host does not let it be set, or the entry does not name it among its needs.
-    pub fn set<T: Value + Sync>(&self, sysctl: Sysctl<T>, value: &T) -> Result<(), Trouble> {
+    pub fn set<T: Value + Sync>(&self, sysctl: Sysctl<T>, value: &T) -> Result<(), StepError> {
         need::named(self.needs, Need::Sysctl(sysctl.name()))?;
         Ok(self.namespace.enter(|| sysctl.write(value))??)
     }
@@ -51,7 +51,7 @@ impl Place {
     ///
     /// # Errors
     /// /proc does not say.
-    pub fn counters(&self) -> Result<Counters, Trouble> {
+    pub fn counters(&self) -> Result<Counters, StepError> {
         self.namespace.enter(counters::read)?.step("reading the kernel's counters")
     }
 
@@ -59,24 +59,24 @@ impl Place {
     ///
     /// # Errors
     /// The namespace cannot be entered, or no descriptor is left.
-    pub fn bystander(&self) -> Result<Tcp, Trouble> {
+    pub fn bystander(&self) -> Result<Tcp, StepError> {
         self.namespace.enter(|| Tcp::new(Family::Ipv4))?.step("opening a socket")
     }
 }
 
 /// Two places with a wire between them.
-pub struct Ends {
+pub struct HostPair {
     /// Side A.
-    pub a: Place,
+    pub a: TestHost,
     /// Side B.
-    pub b: Place,
+    pub b: TestHost,
     /// The wire.
     pub wire: Arc<Wire>,
     deadline: Instant,
 }
 
-impl Ends {
-    pub(super) fn new(a: Place, b: Place, wire: Arc<Wire>, deadline: Instant) -> Self {
+impl HostPair {
+    pub(super) fn new(a: TestHost, b: TestHost, wire: Arc<Wire>, deadline: Instant) -> Self {
         Self { a, b, wire, deadline }
     }
 
@@ -84,7 +84,7 @@ impl Ends {
     ///
     /// # Errors
     /// None came.
-    pub fn shows(&self, side: Side, fits: impl Fn(&Segment) -> bool) -> Result<Segment, Trouble> {
+    pub fn shows(&self, side: Side, fits: impl Fn(&Segment) -> bool) -> Result<Segment, StepError> {
         Ok(self.shows_times(side, 1, fits)?.segment.expect("what fits is a segment"))
     }
 
@@ -92,7 +92,7 @@ impl Ends {
     ///
     /// # Errors
     /// None came from one of them.
-    pub fn both_show(&self, fits: impl Fn(&Segment) -> bool) -> Result<(), Trouble> {
+    pub fn both_show(&self, fits: impl Fn(&Segment) -> bool) -> Result<(), StepError> {
         Side::BOTH.into_iter().try_for_each(|side| self.shows(side, &fits).map(drop))
     }
 
@@ -105,7 +105,7 @@ impl Ends {
         side: Side,
         times: usize,
         fits: impl Fn(&Segment) -> bool,
-    ) -> Result<Packet, Trouble> {
+    ) -> Result<Packet, StepError> {
         let fits = |packet: &&Packet| {
             (packet.from, packet.origin) == (side, Origin::Sent) && packet.segment.is_some_and(|s| fits(&s))
         };

@@ -6,18 +6,18 @@
 //! line was in one of the lines before (whose socket it is, between which ends, how it moved), that is kept and copied.
 //! The tests hold both ways against each other.
 
-mod kept;
+mod fragment;
+mod fragment_cache;
 mod line;
-mod piece;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use self::{
-    kept::Kept,
+    fragment::{AddressFragment, Identity, OpenAndClose, PathFragment, Step},
+    fragment_cache::FragmentCache,
     line::Line,
-    piece::{Course, Identity, Place, Step, Ways},
 };
 use super::time::{Calendar, Seconds};
 use crate::{
@@ -27,17 +27,17 @@ use crate::{
 
 /// The lines of one stream.
 #[derive(Debug, Default)]
-pub struct Frequent {
+pub struct FastJson {
     seconds: Seconds,
-    identities: Kept<Identity, 64>,
-    steps: Kept<(Edge, Option<Cause>), 160>,
-    places: Kept<Place, 64>,
-    ways: Kept<(Open, Option<Cause>), 256>,
-    courses: Kept<StatePath, 64>,
-    owners: Kept<Arc<Owner>, 32>,
+    identities: FragmentCache<Identity, 64>,
+    steps: FragmentCache<(Edge, Option<Cause>), 160>,
+    places: FragmentCache<AddressFragment, 64>,
+    ways: FragmentCache<(Open, Option<Cause>), 256>,
+    courses: FragmentCache<StatePath, 64>,
+    owners: FragmentCache<Arc<Owner>, 32>,
 }
 
-impl Frequent {
+impl FastJson {
     /// Appends the line of a transition.
     pub fn transition(&mut self, transition: &Transition, calendar: Calendar, out: &mut Vec<u8>) {
         let mut line = Line::begin(out);
@@ -53,7 +53,7 @@ impl Frequent {
         self.owners.write(&&transition.owner, &mut line);
         line.word(r#","cpu":"#);
         line.number(transition.cpu);
-        line.word(r#","since_ns":"#);
+        line.word(r#","state_duration_ns":"#);
         line.any_number(transition.since.map(nanoseconds));
         line.word("}\n");
     }
@@ -70,7 +70,7 @@ impl Frequent {
         if !self.identities.copy(&identity, &mut line) {
             identity.write_around(&mut line, |place, line| self.places.write(place, line));
         }
-        self.ways.write(&Ways::from(connection), &mut line);
+        self.ways.write(&OpenAndClose::from(connection), &mut line);
         line.word(r#","opened":"#);
         line.time(opened, calendar, &mut self.seconds);
         line.word(r#","established":"#);
@@ -78,7 +78,7 @@ impl Frequent {
         line.word(r#","closed":"#);
         line.time(closed, calendar, &mut self.seconds);
         line.word(r#","path":["#);
-        self.courses.write(&Course::from(connection), &mut line);
+        self.courses.write(&PathFragment::from(connection), &mut line);
         line.word(r#"],"duration_ns":"#);
         line.any_number(between(opened, closed));
         line.word(r#","handshake_ns":"#);

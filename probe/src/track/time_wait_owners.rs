@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Endpoints, Listed, Owner, Recent, Report, State};
+use crate::model::{DiagEntry, Endpoints, Owner, Recent, Report, State};
 
 /// How many are remembered. A mini-socket stays for a minute, so that this is enough for a thousand closes a
 /// second; of more, the oldest are forgotten. An entry takes 24 bytes, and once somebody has asked, some 50 more.
@@ -10,9 +10,9 @@ const MOST: usize = if cfg!(test) { 256 } else { 1 << 16 };
 
 /// The owners of closed connections.
 #[derive(Debug)]
-pub struct Former(Recent<Key, Arc<Owner>>);
+pub struct TimeWaitOwners(Recent<Key, Arc<Owner>>);
 
-impl Default for Former {
+impl Default for TimeWaitOwners {
     fn default() -> Self {
         Self(Recent::new(MOST))
     }
@@ -33,7 +33,7 @@ impl Key {
     }
 }
 
-impl Former {
+impl TimeWaitOwners {
     /// Remembers whose the connection is that ends with this report, between these ends.
     pub fn add(&mut self, end: &Report, ends: Endpoints, owner: &Arc<Owner>) {
         if may_stay(end) {
@@ -43,12 +43,12 @@ impl Former {
     }
 
     /// Remembers whose a mini-socket is that was there already.
-    pub fn add_listed(&mut self, row: &Listed, owner: &Arc<Owner>) {
+    pub fn add_listed(&mut self, row: &DiagEntry, owner: &Arc<Owner>) {
         self.put(Key::Cookie(row.cookie), owner);
     }
 
     /// Whose the connection was of which this is left.
-    pub fn owner(&mut self, row: &Listed) -> Option<&Owner> {
+    pub fn owner(&mut self, row: &DiagEntry) -> Option<&Owner> {
         let by_cookie = Key::Cookie(row.cookie);
         let key = if self.0.last(&by_cookie).is_some() {
             by_cookie
@@ -80,31 +80,31 @@ mod tests {
         testing::{listed, owner},
     };
 
-    fn left_by(pid: u32) -> Listed {
-        Listed {
+    fn left_by(pid: u32) -> DiagEntry {
+        DiagEntry {
             owner: owner(pid, "client", Known::Exact).into(),
             ..listed(u64::from(pid), State::TimeWait, "127.0.0.1:5000", "127.0.0.1:80")
         }
     }
 
-    fn add(former: &mut Former, row: &Listed) {
-        former.add_listed(row, &row.owner);
+    fn add(time_wait_owners: &mut TimeWaitOwners, row: &DiagEntry) {
+        time_wait_owners.add_listed(row, &row.owner);
     }
 
     #[test]
     fn the_oldest_is_forgotten() {
-        let mut former = Former::default();
-        (1..=MOST as u32 + 1).for_each(|pid| add(&mut former, &left_by(pid)));
-        assert_eq!(former.owner(&left_by(1)), None);
+        let mut time_wait_owners = TimeWaitOwners::default();
+        (1..=MOST as u32 + 1).for_each(|pid| add(&mut time_wait_owners, &left_by(pid)));
+        assert_eq!(time_wait_owners.owner(&left_by(1)), None);
         for pid in [2, MOST as u32 + 1] {
-            assert_eq!(former.owner(&left_by(pid)), Some(&*left_by(pid).owner));
+            assert_eq!(time_wait_owners.owner(&left_by(pid)), Some(&*left_by(pid).owner));
         }
     }
 
     #[test]
     fn nobody_known_is_not_worth_a_place() {
-        let mut former = Former::default();
-        add(&mut former, &Listed { owner: Owner::nobody(), ..left_by(1) });
-        assert_eq!(former.owner(&left_by(1)), None);
+        let mut time_wait_owners = TimeWaitOwners::default();
+        add(&mut time_wait_owners, &DiagEntry { owner: Owner::nobody(), ..left_by(1) });
+        assert_eq!(time_wait_owners.owner(&left_by(1)), None);
     }
 }

@@ -5,20 +5,20 @@ use std::{
     sync::Arc,
 };
 
-use super::{Bench, Place, SERVER};
+use super::{Harness, SERVER, TestHost};
 use crate::{
     model::{Endpoint, Endpoints, Family},
     net::{Tcp, socket},
-    scenario::{Actor, Step, Trouble},
+    scenario::{Actor, Step, StepError},
 };
 
 /// The remote end of what is not connected.
 const NOWHERE: Endpoint = Endpoint { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: None };
 
-/// A socket by its label. The bench holds it as well, so that it stays open to the end of the steps unless they
+/// A socket by its label. The harness holds it as well, so that it stays open to the end of the steps unless they
 /// close it.
 #[derive(Clone, Debug)]
-pub struct Player {
+pub struct TestSocket {
     pub(super) label: &'static str,
     /// Its place in the cast.
     pub(super) actor: usize,
@@ -34,18 +34,18 @@ pub struct Part {
     pub(super) actor: usize,
 }
 
-impl From<&Player> for Part {
-    fn from(player: &Player) -> Self {
+impl From<&TestSocket> for Part {
+    fn from(player: &TestSocket) -> Self {
         Self { label: player.label, actor: player.actor }
     }
 }
 
-impl Bench {
+impl Harness {
     /// A socket.
     ///
     /// # Errors
     /// The namespace cannot be entered, or no descriptor is left.
-    pub fn socket(&mut self, place: &Place, label: &'static str) -> Result<Player, Trouble> {
+    pub fn socket(&mut self, place: &TestHost, label: &'static str) -> Result<TestSocket, StepError> {
         let tcp =
             place.namespace.enter(|| Tcp::new(Family::Ipv4))?.step(format!("{label}: opening a socket"))?;
         self.join(place.namespace.inode(), label, tcp, Endpoint::new(place.addr, 0), NOWHERE)
@@ -57,10 +57,10 @@ impl Bench {
     /// As for [`socket`](Self::socket).
     pub fn made(
         &mut self,
-        place: &Place,
+        place: &TestHost,
         label: &'static str,
         make: impl FnOnce() -> socket::Result<Tcp> + Send,
-    ) -> Result<Player, Trouble> {
+    ) -> Result<TestSocket, StepError> {
         let tcp = place.namespace.enter(make)?.step(format!("{label}: opening a socket"))?;
         self.join(place.namespace.inode(), label, tcp, Endpoint::new(place.addr, 0), NOWHERE)
     }
@@ -69,7 +69,7 @@ impl Bench {
     ///
     /// # Errors
     /// bind(2)'s.
-    pub fn bind(&mut self, player: &Player, local: SocketAddr) -> socket::Result<()> {
+    pub fn bind(&mut self, player: &TestSocket, local: SocketAddr) -> socket::Result<()> {
         player.tcp.bind(local)?;
         self.cast[player.actor].ends.local = local.into();
         Ok(())
@@ -79,7 +79,12 @@ impl Bench {
     ///
     /// # Errors
     /// bind(2)'s, which no behaviour that uses this expects.
-    pub fn bound(&mut self, place: &Place, label: &'static str, port: u16) -> Result<Player, Trouble> {
+    pub fn bound(
+        &mut self,
+        place: &TestHost,
+        label: &'static str,
+        port: u16,
+    ) -> Result<TestSocket, StepError> {
         let player = self.socket(place, label)?;
         self.bind(&player, place.port(port)).step(format!("{label}: binding to port {port}"))?;
         Ok(player)
@@ -89,7 +94,7 @@ impl Bench {
     ///
     /// # Errors
     /// As for [`bound`](Self::bound).
-    pub fn listener(&mut self, place: &Place, label: &'static str) -> Result<Player, Trouble> {
+    pub fn listener(&mut self, place: &TestHost, label: &'static str) -> Result<TestSocket, StepError> {
         let player = self.bound(place, label, SERVER)?;
         player.tcp.listen(16).step(format!("{label}: listening"))?;
         Ok(player)
@@ -99,7 +104,7 @@ impl Bench {
     ///
     /// # Errors
     /// None comes.
-    pub fn accept(&mut self, listener: &Player, label: &'static str) -> Result<Player, Trouble> {
+    pub fn accept(&mut self, listener: &TestSocket, label: &'static str) -> Result<TestSocket, StepError> {
         let tcp = listener.tcp.accept(self.deadline).step(format!("{label}: accepting"))?;
         let ends = tcp.local().and_then(|local| Ok((local, tcp.remote()?)));
         let (local, remote) = ends.step(format!("{label}: asking for its ends"))?;
@@ -110,7 +115,7 @@ impl Bench {
     ///
     /// # Errors
     /// A step failed.
-    pub fn connected(&mut self, client: &Place, server: &Place) -> Result<[Player; 3], Trouble> {
+    pub fn connected(&mut self, client: &TestHost, server: &TestHost) -> Result<[TestSocket; 3], StepError> {
         let listener = self.listener(server, "listener")?;
         let client = self.socket(client, "client")?;
         self.connect(&client, server.port(SERVER)).step("client: connecting")?;
@@ -122,7 +127,7 @@ impl Bench {
     ///
     /// # Errors
     /// connect(2)'s.
-    pub fn connect(&mut self, player: &Player, remote: SocketAddr) -> socket::Result<()> {
+    pub fn connect(&mut self, player: &TestSocket, remote: SocketAddr) -> socket::Result<()> {
         self.begin_connect(player, remote)?;
         player.tcp.outcome(self.deadline)
     }
@@ -131,19 +136,19 @@ impl Bench {
     ///
     /// # Errors
     /// connect(2)'s, other than EINPROGRESS.
-    pub fn begin_connect(&mut self, player: &Player, remote: SocketAddr) -> socket::Result<()> {
+    pub fn begin_connect(&mut self, player: &TestSocket, remote: SocketAddr) -> socket::Result<()> {
         self.aims(player, remote);
         player.tcp.begin_connect(remote)
     }
 
     /// Notes where a socket is about to connect to, for a call that the steps make themselves: a kernel without
     /// cookies tells sockets apart by their ends.
-    pub fn aims(&mut self, player: &Player, remote: SocketAddr) {
+    pub fn aims(&mut self, player: &TestSocket, remote: SocketAddr) {
         self.cast[player.actor].ends.remote = remote.into();
     }
 
     /// Closes the socket: this was its only descriptor. What is left of it is still waited for.
-    pub fn close(&mut self, player: Player) -> Part {
+    pub fn close(&mut self, player: TestSocket) -> Part {
         self.open.retain(|open| open.actor != player.actor);
         Part::from(&player)
     }
@@ -152,7 +157,7 @@ impl Bench {
     ///
     /// # Errors
     /// recv(2)'s, or the deadline.
-    pub fn read(&self, player: &Player) -> socket::Result<Vec<u8>> {
+    pub fn read(&self, player: &TestSocket) -> socket::Result<Vec<u8>> {
         let mut bytes = vec![0; 4096];
         let length = player.tcp.read(&mut bytes, self.deadline)?;
         bytes.truncate(length);
@@ -163,15 +168,15 @@ impl Bench {
     ///
     /// # Errors
     /// send(2)'s, or the deadline.
-    pub fn write(&self, player: &Player, bytes: &[u8]) -> socket::Result<()> {
+    pub fn write(&self, player: &TestSocket, bytes: &[u8]) -> socket::Result<()> {
         player.tcp.write_all(bytes, self.deadline)
     }
 
-    /// Ends this direction of the stream: shutdown(2) with SHUT_WR.
+    /// HostPair this direction of the stream: shutdown(2) with SHUT_WR.
     ///
     /// # Errors
     /// ENOTCONN.
-    pub fn finish(&self, player: &Player) -> Result<(), Trouble> {
+    pub fn finish(&self, player: &TestSocket) -> Result<(), StepError> {
         player.tcp.shutdown(Shutdown::Write).step(format!("{}: shutting down", player.label))
     }
 
@@ -182,11 +187,11 @@ impl Bench {
         tcp: Tcp,
         local: Endpoint,
         remote: Endpoint,
-    ) -> Result<Player, Trouble> {
+    ) -> Result<TestSocket, StepError> {
         let cookie = tcp.cookie().step(format!("{label}: reading SO_COOKIE"))?;
         let actor = self.cast.len();
         self.cast.push(Actor { label: label.to_owned(), cookie, netns, ends: Endpoints { local, remote } });
-        let player = Player { label, actor, tcp: Arc::new(tcp) };
+        let player = TestSocket { label, actor, tcp: Arc::new(tcp) };
         self.open.push(player.clone());
         Ok(player)
     }

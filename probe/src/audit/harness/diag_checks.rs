@@ -3,7 +3,7 @@
 
 use std::{thread, time::Duration, time::Instant};
 
-use super::{Bench, Ends, Part, Place, Player};
+use super::{Harness, HostPair, Part, TestHost, TestSocket};
 use crate::{
     model::{Errno, Family, Origin, Segment, Side, State},
     net::{
@@ -12,24 +12,24 @@ use crate::{
         link::Device,
         sock_diag::{DiagSocket, tcp_sockets},
     },
-    scenario::{Actor, Step, Trouble},
+    scenario::{Actor, Step, StepError},
 };
 
 /// How long until the next look.
 const PAUSE: Duration = Duration::from_millis(2);
 
-impl Place {
-    fn sockets(&self) -> Result<Vec<DiagSocket>, Trouble> {
+impl TestHost {
+    fn sockets(&self) -> Result<Vec<DiagSocket>, StepError> {
         // Only a kernel that was built without sock_diag does not list them.
         let listed = self.namespace.enter(tcp_sockets)?;
-        listed.map_err(|error| Trouble::Unsupported(error.to_string()))
+        listed.map_err(|error| StepError::Unsupported(error.to_string()))
     }
 
     /// How many requests there are: SYNs that were answered, of which the third ACK has not come.
     ///
     /// # Errors
     /// The kernel does not list its sockets.
-    pub fn requests(&self) -> Result<usize, Trouble> {
+    pub fn requests(&self) -> Result<usize, StepError> {
         Ok(self.sockets()?.iter().filter(|socket| socket.state == State::SynRecv).count())
     }
 
@@ -37,7 +37,7 @@ impl Place {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn loopback(&self, up: bool) -> Result<(), Trouble> {
+    pub fn loopback(&self, up: bool) -> Result<(), StepError> {
         self.namespace
             .enter(|| {
                 let device = Device::named("lo")?;
@@ -47,7 +47,7 @@ impl Place {
     }
 }
 
-impl Ends {
+impl HostPair {
     /// How many segments that fit this side's kernel has sent.
     #[must_use]
     pub fn count(&self, side: Side, fits: impl Fn(&Segment) -> bool) -> usize {
@@ -57,12 +57,12 @@ impl Ends {
     }
 }
 
-impl Bench {
+impl Harness {
     /// Looks until it is so; `false` at the deadline.
     ///
     /// # Errors
     /// Looking is not possible.
-    pub fn eventually(&self, mut look: impl FnMut() -> Result<bool, Trouble>) -> Result<bool, Trouble> {
+    pub fn eventually(&self, mut look: impl FnMut() -> Result<bool, StepError>) -> Result<bool, StepError> {
         loop {
             if look()? {
                 return Ok(true);
@@ -81,10 +81,10 @@ impl Bench {
     /// /proc does not say.
     pub fn until_risen(
         &mut self,
-        place: &Place,
+        place: &TestHost,
         before: &Counters,
         name: &'static str,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), StepError> {
         let mut counted = true;
         let risen = self.eventually(|| {
             let rise = place.counters()?.since(before, name);
@@ -108,7 +108,12 @@ impl Bench {
     ///
     /// # Errors
     /// There is none by the deadline, or the kernel does not list its sockets.
-    pub fn meet(&mut self, place: &Place, label: &'static str, client: &Player) -> Result<Part, Trouble> {
+    pub fn meet(
+        &mut self,
+        place: &TestHost,
+        label: &'static str,
+        client: &TestSocket,
+    ) -> Result<Part, StepError> {
         let remote = client.tcp.local().step(format!("{}: asking for its port", client.label))?;
         let mut found = None;
         self.eventually(|| {
@@ -119,7 +124,7 @@ impl Bench {
             Ok(found.is_some())
         })?;
         let Some(DiagSocket { cookie, ends, .. }) = found else {
-            return Err(Trouble::Failed {
+            return Err(StepError::Failed {
                 step: format!("waiting for {label}"),
                 cause: "the kernel has not listed it in all that time".to_owned(),
             });
@@ -130,26 +135,27 @@ impl Bench {
         Ok(Part { label, actor })
     }
 
-    /// Ends a socket from outside, as `ss -K` does.
+    /// HostPair a socket from outside, as `ss -K` does.
     ///
     /// # Errors
     /// This kernel cannot, or there is no such socket.
-    pub fn destroy(&self, place: &Place, player: &Player) -> Result<(), Trouble> {
+    pub fn destroy(&self, place: &TestHost, player: &TestSocket) -> Result<(), StepError> {
         let mut ends = self.cast[player.actor].ends;
         ends.local = player.tcp.local().step(format!("{}: asking for its port", player.label))?.into();
         let destroyed = place.namespace.enter(|| destroy(Family::Ipv4, ends))?;
         destroyed.map_err(|error| match Errno::of(&error) {
             Some(Errno::EOPNOTSUPP) => {
-                Trouble::Unsupported("this kernel was built without CONFIG_INET_DIAG_DESTROY".to_owned())
+                StepError::Unsupported("this kernel was built without CONFIG_INET_DIAG_DESTROY".to_owned())
             }
-            _ => {
-                Trouble::Failed { step: format!("{}: destroying it", player.label), cause: error.to_string() }
-            }
+            _ => StepError::Failed {
+                step: format!("{}: destroying it", player.label),
+                cause: error.to_string(),
+            },
         })
     }
 
     /// States the state that TCP_INFO gives now, under the socket's label.
-    pub fn state_of(&mut self, player: &Player) {
+    pub fn state_of(&mut self, player: &TestSocket) {
         match player.tcp.state() {
             Ok(state) => self.state(player.label, state),
             Err(error) => self.state(player.label, error),
@@ -161,7 +167,7 @@ impl Bench {
     ///
     /// # Errors
     /// The kernel does not list its sockets.
-    pub fn state_remains(&mut self, place: &Place, part: impl Into<Part>) -> Result<(), Trouble> {
+    pub fn state_remains(&mut self, place: &TestHost, part: impl Into<Part>) -> Result<(), StepError> {
         let part = part.into();
         let remains = self.remains(place, part)?;
         self.state(format!("remains of {}", part.label), remains.map_or("nothing", State::name));
@@ -172,7 +178,7 @@ impl Bench {
     ///
     /// # Errors
     /// The kernel does not list its sockets.
-    pub fn remains(&self, place: &Place, part: impl Into<Part>) -> Result<Option<State>, Trouble> {
+    pub fn remains(&self, place: &TestHost, part: impl Into<Part>) -> Result<Option<State>, StepError> {
         Ok(self.mini_socket(place, part.into())?.map(|(state, _)| state))
     }
 
@@ -181,13 +187,13 @@ impl Bench {
     ///
     /// # Errors
     /// The kernel does not list its sockets.
-    pub fn state_rest(&mut self, place: &Place, part: impl Into<Part>) -> Result<(), Trouble> {
+    pub fn state_rest(&mut self, place: &TestHost, part: impl Into<Part>) -> Result<(), StepError> {
         let rest = self.mini_socket(place, part.into())?.map_or(Duration::ZERO, |(_, expires)| expires);
         self.state("for", format!("{} s", (rest.as_secs() + 5) / 10 * 10));
         Ok(())
     }
 
-    fn mini_socket(&self, place: &Place, part: Part) -> Result<Option<(State, Duration)>, Trouble> {
+    fn mini_socket(&self, place: &TestHost, part: Part) -> Result<Option<(State, Duration)>, StepError> {
         let cookie = self.cast[part.actor].cookie;
         let of_it =
             |socket: DiagSocket| Some((socket.state, socket.expires?)).filter(|_| socket.cookie == cookie);

@@ -3,12 +3,12 @@
 use super::line::Line;
 
 /// A piece of a line that comes again in others.
-pub trait Piece {
+pub trait Fragment {
     /// What it says, as it is remembered.
     type Content;
 
     /// Where it is kept: another number for another content, if possible.
-    fn place(&self) -> usize;
+    fn slot(&self) -> usize;
 
     /// Whether it says the same.
     fn says(&self, content: &Self::Content) -> bool;
@@ -20,25 +20,25 @@ pub trait Piece {
     fn write(&self, line: &mut Line<'_>);
 }
 
-/// Pieces of one kind as they were written last, in so many places.
+/// BlockWriter of one kind as they were written last, in so many slots.
 #[derive(Debug)]
-pub struct Kept<Content, const PLACES: usize>([Option<(Content, Vec<u8>)>; PLACES]);
+pub struct FragmentCache<Content, const SLOTS: usize>([Option<(Content, Vec<u8>)>; SLOTS]);
 
-impl<Content, const PLACES: usize> Default for Kept<Content, PLACES> {
+impl<Content, const SLOTS: usize> Default for FragmentCache<Content, SLOTS> {
     fn default() -> Self {
-        Self([const { None }; PLACES])
+        Self([const { None }; SLOTS])
     }
 }
 
-impl<Content, const PLACES: usize> Kept<Content, PLACES> {
+impl<Content, const SLOTS: usize> FragmentCache<Content, SLOTS> {
     /// Writes a piece, and keeps it for the lines to come.
-    pub fn write(&mut self, piece: &impl Piece<Content = Content>, line: &mut Line<'_>) {
+    pub fn write(&mut self, piece: &impl Fragment<Content = Content>, line: &mut Line<'_>) {
         if self.copy(piece, line) {
             return;
         }
         let begin = line.len();
         piece.write(line);
-        let place = &mut self.0[piece.place() % PLACES];
+        let place = &mut self.0[piece.slot() % SLOTS];
         let mut text = place.take().map(|(_, text)| text).unwrap_or_default();
         text.clear();
         text.extend_from_slice(line.since(begin));
@@ -46,8 +46,8 @@ impl<Content, const PLACES: usize> Kept<Content, PLACES> {
     }
 
     /// Writes a piece only where it is kept; `false` where it is not.
-    pub fn copy(&self, piece: &impl Piece<Content = Content>, line: &mut Line<'_>) -> bool {
-        match &self.0[piece.place() % PLACES] {
+    pub fn copy(&self, piece: &impl Fragment<Content = Content>, line: &mut Line<'_>) -> bool {
+        match &self.0[piece.slot() % SLOTS] {
             Some((content, text)) if piece.says(content) => {
                 line.bytes(text);
                 true

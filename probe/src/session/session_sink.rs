@@ -6,26 +6,26 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use super::{Session, SessionError};
 use crate::{
     model::{Event, SocketId, State},
-    source::{Flow, Source, SourceError, Taker, Undecoded},
+    source::{Flow, RawRecord, RecordSink, Source, SourceError},
 };
 
 impl Session {
     /// Waits for the source's next records and events, and takes them in.
     pub(super) async fn take(&mut self, source: &mut impl Source) -> Result<Flow, SessionError> {
-        let mut intake = Intake::of(self);
+        let mut intake = SessionSink::of(self);
         let flow = source.hand_over(&mut intake).await;
         intake.finish(flow)
     }
 
     /// Takes in what the source has now.
     pub(super) fn drain(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
-        let mut intake = Intake::of(self);
+        let mut intake = SessionSink::of(self);
         let drained = source.hand_over_rest(&mut intake);
         intake.finish(drained)
     }
 
     /// Keeps a record that nobody looks at now, with what the host alone can say to it, and only now.
-    fn keep_unseen(&mut self, record: &Undecoded<'_>) -> Result<(), SessionError> {
+    fn keep_unseen(&mut self, record: &RawRecord<'_>) -> Result<(), SessionError> {
         self.unseen.iter_mut().for_each(|count| *count += 1);
         if record.is_bind() {
             return self.feed(record.decode());
@@ -49,13 +49,13 @@ impl Session {
 }
 
 /// Takes what comes from a source into a session.
-struct Intake<'a> {
+struct SessionSink<'a> {
     session: &'a mut Session,
     /// Why no more is taken in.
     failed: Option<SessionError>,
 }
 
-impl<'a> Intake<'a> {
+impl<'a> SessionSink<'a> {
     fn of(session: &'a mut Session) -> Self {
         Self { session, failed: None }
     }
@@ -79,12 +79,12 @@ impl<'a> Intake<'a> {
     }
 }
 
-impl Taker for Intake<'_> {
+impl RecordSink for SessionSink<'_> {
     fn event(&mut self, event: Event) -> ControlFlow<()> {
         self.next(|session| session.feed(event))
     }
 
-    fn record(&mut self, record: &Undecoded<'_>) -> ControlFlow<()> {
+    fn record(&mut self, record: &RawRecord<'_>) -> ControlFlow<()> {
         self.next(|session| {
             if session.unseen.is_some() {
                 return session.keep_unseen(record);

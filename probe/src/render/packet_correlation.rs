@@ -28,7 +28,11 @@ pub(super) fn side(netns: [u32; 2], transition: &Transition) -> Option<Side> {
 }
 
 /// The packet that a state change at `side` goes with, as an index into `packets`.
-pub(super) fn carrier(side: Side, packets: &[Packet], transition: &Transition) -> Option<(usize, Tie)> {
+pub(super) fn packet_correlation(
+    side: Side,
+    packets: &[Packet],
+    transition: &Transition,
+) -> Option<(usize, Tie)> {
     let seen = Seen { side, packets, transition };
     let cause = match transition.cause.as_ref().map(|cause| cause.kind) {
         Some(CauseKind::Segment) => seen.arriving().or_else(|| seen.arrived_last()),
@@ -219,7 +223,7 @@ pub(super) mod tests {
 
     fn carrier_of(transition: &Transition) -> Option<(usize, Tie)> {
         let (packets, _) = sample();
-        carrier(side(NETNS, transition)?, &packets, transition)
+        packet_correlation(side(NETNS, transition)?, &packets, transition)
     }
 
     #[test]
@@ -259,8 +263,8 @@ pub(super) mod tests {
         let mut icmp = packet(0, Side::B, Flags::default(), 10);
         icmp.segment = None;
         let refused = |at| change(Side::A, (SynSent, Close), at, CauseKind::Segment, "ICMP error received");
-        assert_eq!(carrier(Side::A, &[icmp.clone()], &refused(32)), Some((0, Tie::Cause)));
-        assert_eq!(carrier(Side::A, &[icmp], &refused(40)), None);
+        assert_eq!(packet_correlation(Side::A, &[icmp.clone()], &refused(32)), Some((0, Tie::Cause)));
+        assert_eq!(packet_correlation(Side::A, &[icmp], &refused(40)), None);
     }
 
     #[test]
@@ -272,6 +276,6 @@ pub(super) mod tests {
         assert_eq!(carrier_of(&loopback), None);
         let (mut packets, transitions) = sample();
         packets.iter_mut().for_each(|packet| packet.fate = Fate::Dropped);
-        assert_eq!(carrier(Side::B, &packets[..1], &transitions[2]), None);
+        assert_eq!(packet_correlation(Side::B, &packets[..1], &transitions[2]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, num::NonZero, sync::Arc};
 
-use super::{kept::Piece, line::Line};
+use super::{fragment_cache::Fragment, line::Line};
 use crate::{
     model::{
         Cause, Cgroup, Connection, Edge, Endpoints, Family, Open, Owner, Protocol, SocketId, State,
@@ -35,11 +35,11 @@ impl From<&Connection> for Identity {
     }
 }
 
-impl Piece for Identity {
+impl Fragment for Identity {
     type Content = Self;
 
     /// Cookies follow each other; addresses are multiples of what a socket takes.
-    fn place(&self) -> usize {
+    fn slot(&self) -> usize {
         (self.socket.number ^ self.socket.number >> 6 ^ self.socket.number >> 12) as usize
     }
 
@@ -52,19 +52,23 @@ impl Piece for Identity {
     }
 
     fn write(&self, line: &mut Line<'_>) {
-        self.write_around(line, Place::write);
+        self.write_around(line, AddressFragment::write);
     }
 }
 
 impl Identity {
     /// Writes it anew, but for the part that has a writer of its own.
-    pub fn write_around(&self, line: &mut Line<'_>, write_place: impl FnOnce(&Place, &mut Line<'_>)) {
+    pub fn write_around(
+        &self,
+        line: &mut Line<'_>,
+        write_place: impl FnOnce(&AddressFragment, &mut Line<'_>),
+    ) {
         let Self { socket, netns, protocol, family, ends } = *self;
         line.word(r#","socket":""#);
         line.number(socket.number);
         line.word(r#"","generation":"#);
         line.any_number(generation(socket).map(NonZero::get));
-        write_place(&Place { netns, protocol, family, addr: ends.local.addr }, line);
+        write_place(&AddressFragment { netns, protocol, family, addr: ends.local.addr }, line);
         line.any_number(ends.local.port.map(NonZero::get));
         line.word(r#"},"remote":"#);
         line.endpoint(ends.remote);
@@ -73,17 +77,17 @@ impl Identity {
 
 /// Where the sockets of a host are, but for the port: there are few places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct AddressFragment {
     netns: Option<u32>,
     protocol: Protocol,
     family: Family,
     addr: IpAddr,
 }
 
-impl Piece for Place {
+impl Fragment for AddressFragment {
     type Content = Self;
 
-    fn place(&self) -> usize {
+    fn slot(&self) -> usize {
         let addr = match self.addr {
             IpAddr::V4(addr) => addr.to_bits(),
             IpAddr::V6(addr) => addr.to_bits() as u32,
@@ -125,10 +129,10 @@ impl<'a> From<&'a Transition> for Step<'a> {
     }
 }
 
-impl Piece for Step<'_> {
+impl Fragment for Step<'_> {
     type Content = (Edge, Option<Cause>);
 
-    fn place(&self) -> usize {
+    fn slot(&self) -> usize {
         let (old, new) = self.edge;
         State::ALL.len() * old as usize + new as usize
     }
@@ -154,20 +158,20 @@ impl Piece for Step<'_> {
 
 /// Which states connections go through: there are few ways.
 #[derive(Clone, Copy, Debug)]
-pub struct Course<'a> {
+pub struct PathFragment<'a> {
     path: &'a StatePath,
 }
 
-impl<'a> From<&'a Connection> for Course<'a> {
+impl<'a> From<&'a Connection> for PathFragment<'a> {
     fn from(connection: &'a Connection) -> Self {
         Self { path: &connection.path }
     }
 }
 
-impl Piece for Course<'_> {
+impl Fragment for PathFragment<'_> {
     type Content = StatePath;
 
-    fn place(&self) -> usize {
+    fn slot(&self) -> usize {
         (self.path.packed().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
     }
 
@@ -190,22 +194,22 @@ impl Piece for Course<'_> {
 
 /// How a connection came to be, and why it ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Ways<'a> {
+pub struct OpenAndClose<'a> {
     open: Open,
     close: Option<&'a Cause>,
 }
 
-impl<'a> From<&'a Connection> for Ways<'a> {
+impl<'a> From<&'a Connection> for OpenAndClose<'a> {
     fn from(connection: &'a Connection) -> Self {
         let close = connection.close.as_ref().and_then(|close| close.cause.as_ref());
         Self { open: connection.open, close }
     }
 }
 
-impl Piece for Ways<'_> {
+impl Fragment for OpenAndClose<'_> {
     type Content = (Open, Option<Cause>);
 
-    fn place(&self) -> usize {
+    fn slot(&self) -> usize {
         8 * self.close.map_or(0, |cause| cause.detail.len()) + self.open as usize
     }
 
@@ -226,10 +230,10 @@ impl Piece for Ways<'_> {
 }
 
 /// Whose it is: most lines have the very owner that is kept, so that nothing of it has to be compared.
-impl Piece for &Arc<Owner> {
+impl Fragment for &Arc<Owner> {
     type Content = Arc<Owner>;
 
-    fn place(&self) -> usize {
+    fn slot(&self) -> usize {
         4 * self.task.as_ref().map_or(0, |task| task.pid as usize) + self.known as usize
     }
 

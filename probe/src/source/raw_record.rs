@@ -45,7 +45,7 @@ impl Decoder {
     pub(super) fn decode_or_lose(&self, record: &[u8]) -> Event {
         self.decode(record).unwrap_or_else(|error| {
             warn!("{error}");
-            Event::Lost { count: 1, place: "reader".into() }
+            Event::Lost { count: 1, stage: "reader".into() }
         })
     }
 
@@ -57,13 +57,13 @@ impl Decoder {
 
 /// A record as it came out of the ring.
 #[derive(Clone, Copy, Debug)]
-pub struct Undecoded<'a> {
+pub struct RawRecord<'a> {
     bytes: &'a [u8],
     kind: u16,
     decoder: &'a Decoder,
 }
 
-impl<'a> Undecoded<'a> {
+impl<'a> RawRecord<'a> {
     pub(super) fn new(bytes: &'a [u8], kind: u16, decoder: &'a Decoder) -> Self {
         Self { bytes, kind, decoder }
     }
@@ -100,14 +100,14 @@ impl<'a> Undecoded<'a> {
     }
 }
 
-/// Takes what comes from a source, records undecoded. It says of each whether there should be more now; what it did not
+/// Takes what comes from a source, records raw_record. It says of each whether there should be more now; what it did not
 /// want yet comes the next time.
-pub trait Taker {
+pub trait RecordSink {
     /// An event that is no record.
     fn event(&mut self, event: Event) -> ControlFlow<()>;
 
     /// A record of the ring.
-    fn record(&mut self, record: &Undecoded<'_>) -> ControlFlow<()>;
+    fn record(&mut self, record: &RawRecord<'_>) -> ControlFlow<()>;
 
     /// Whether records may come later, and more of them at once: nobody waits for them.
     fn has_time(&self) -> bool;

@@ -6,8 +6,8 @@ use crate::net::{NamespaceError, sysctl::SysctlError};
 
 /// Why a driver did not get to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// This host cannot play it: the cause, and what would cure it.
+pub enum StepError {
+    /// This host cannot play it: the cause, and what would remedy it.
     #[error("{0}")]
     Unsupported(String),
     /// A step failed that nothing was known to speak against.
@@ -20,13 +20,13 @@ pub enum Trouble {
     },
 }
 
-impl From<NamespaceError> for Trouble {
+impl From<NamespaceError> for StepError {
     fn from(error: NamespaceError) -> Self {
         Self::Unsupported(error.to_string())
     }
 }
 
-impl From<SysctlError> for Trouble {
+impl From<SysctlError> for StepError {
     fn from(error: SysctlError) -> Self {
         if error.is_refusal() {
             return Self::Unsupported(error.to_string());
@@ -37,15 +37,15 @@ impl From<SysctlError> for Trouble {
 
 /// Says what was being done when an error came up.
 pub trait Step<T> {
-    /// Turns an error into [`Trouble::Failed`] at this step.
+    /// Turns an error into [`StepError::Failed`] at this step.
     ///
     /// # Errors
     /// The one that was there.
-    fn step(self, what: impl Into<String>) -> Result<T, Trouble>;
+    fn step(self, what: impl Into<String>) -> Result<T, StepError>;
 }
 
 impl<T, E: fmt::Display> Step<T> for Result<T, E> {
-    fn step(self, what: impl Into<String>) -> Result<T, Trouble> {
-        self.map_err(|cause| Trouble::Failed { step: what.into(), cause: cause.to_string() })
+    fn step(self, what: impl Into<String>) -> Result<T, StepError> {
+        self.map_err(|cause| StepError::Failed { step: what.into(), cause: cause.to_string() })
     }
 }

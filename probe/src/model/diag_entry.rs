@@ -7,7 +7,7 @@ use super::{Endpoints, Family, Mono, Owner, Protocol, SocketId, State};
 
 /// A socket of the kernel's own list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct DiagEntry {
     /// Its cookie; a TIME_WAIT mini-socket has that of the socket it was made from.
     pub cookie: u64,
     /// The network namespace's inode number.
@@ -27,7 +27,7 @@ pub struct Listed {
     pub expires: Option<Duration>,
 }
 
-impl Listed {
+impl DiagEntry {
     /// Whether a full socket stands behind the row, one whose transitions are reported. A request socket
     /// (SYN_RECV) and a mini-socket (TIME_WAIT, or the FIN_WAIT2 that an orphan leaves) have none. The rare
     /// full socket in SYN_RECV looks like a request, and counts as one.
@@ -55,7 +55,7 @@ impl Listed {
 
 /// What was left of a connection after CLOSE.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remains {
+pub struct TimeWaitEntry {
     /// When sock_diag was asked.
     pub at: Mono,
     /// The connection.

@@ -8,15 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{cause::Past, children::Unnamed, is_end, older::Before};
+use super::{cause::Past, children::Unnamed, is_end, preexisting::PreexistingSocket};
 use crate::model::{
-    Cause, Close, Connection, Course, Endpoints, Family, Listed, Mono, Open, Owner, PackedEnds, Protocol,
-    Report, SocketId, State,
+    Cause, Close, Connection, DiagEntry, Endpoints, Family, Mono, Open, Owner, PackedEnds, Protocol, Report,
+    SocketId, State, StateHistory,
 };
 
 /// One socket. Its number is where it is kept by.
 #[derive(Debug)]
-pub struct Life {
+pub struct TrackedSocket {
     /// The present generation.
     pub generation: u32,
     /// The network namespace's inode number.
@@ -25,7 +25,7 @@ pub struct Life {
     pub owner: Arc<Owner>,
     ends: PackedEnds,
     /// The states of the connection, and the `seq` of each of its transitions; of a listener, of the last one.
-    pub course: Course,
+    pub course: StateHistory,
     /// When it entered its state, where this was seen.
     entered: Moment,
     /// When the connection's first transition was.
@@ -51,7 +51,7 @@ pub struct Life {
     pub has_ended: bool,
 }
 
-impl Life {
+impl TrackedSocket {
     /// A socket at its opening. `earlier` is what was known under the same identity: the same socket,
     /// connected again.
     pub fn born(report: &Report, open: Option<Open>, owner: Arc<Owner>, earlier: Option<&Self>) -> Self {
@@ -82,7 +82,7 @@ impl Life {
 
     /// A socket of which this is the first report, though not its opening: what the snapshot knows of it
     /// is whose it is, and between which ends.
-    pub fn first_seen(report: &Report, older: Option<Before>) -> Self {
+    pub fn first_seen(report: &Report, older: Option<PreexistingSocket>) -> Self {
         let mut life = match older {
             Some(before) => {
                 let ends = report.ends.or_earlier(before.ends.unpack()).into();
@@ -103,7 +103,7 @@ impl Life {
         life.entered = Moment::from(unnamed.at);
         life.past.passive = Some(true);
         life.connect(Open::Passive, Some(unnamed.at));
-        life.course = Course::from(State::Listen);
+        life.course = StateHistory::from(State::Listen);
         life.course.enter(report.old);
         life.course.pass(unnamed.seq);
         life
@@ -115,7 +115,7 @@ impl Life {
             netns: report.netns.and_then(NonZeroU32::new),
             owner,
             ends: report.ends.into(),
-            course: Course::from(report.old),
+            course: StateHistory::from(report.old),
             entered: Moment::NEVER,
             opened: Moment::NEVER,
             established: Moment::NEVER,
@@ -173,8 +173,8 @@ impl Life {
     }
 
     /// The socket as sock_diag would list it now; `None` where it is closed, or has no cookie to be listed by.
-    pub fn listed(&self) -> Option<Listed> {
-        (self.state != State::Close).then_some(Listed {
+    pub fn listed(&self) -> Option<DiagEntry> {
+        (self.state != State::Close).then_some(DiagEntry {
             cookie: self.cookie?.get(),
             netns: self.netns?.get(),
             protocol: self.protocol,

@@ -2,22 +2,22 @@
 
 use super::*;
 use crate::model::{
-    Cgroup, Listed, Name, Owner,
+    Cgroup, DiagEntry, Name, Owner,
     testing::{listed, owner},
 };
 
 const AT: Mono = Mono(10_000);
 
 /// A connection of process 300, in this state at the snapshot.
-fn there(cookie: u64, state: State) -> Listed {
+fn there(cookie: u64, state: State) -> DiagEntry {
     listed(cookie, state, "127.0.0.1:50000", "127.0.0.1:80").held_by(300, "daemon")
 }
 
-fn listening(cookie: u64, pid: u32) -> Listed {
+fn listening(cookie: u64, pid: u32) -> DiagEntry {
     listed(cookie, Listen, "0.0.0.0:80", "0.0.0.0:0").held_by(pid, "server")
 }
 
-fn tracker_after(rows: &[Listed]) -> Tracker {
+fn tracker_after(rows: &[DiagEntry]) -> Tracker {
     let mut tracker = tracker();
     tracker.existing(AT, rows);
     tracker
@@ -86,7 +86,7 @@ fn what_was_opened_in_between_is_newly_opened() {
         let tracked = run(&mut tracker_after(&[there(7, shown)]), reports.clone());
         assert_eq!(tracked, run(&mut tracker(), reports));
     }
-    let mut tracker = tracker_after(&[Listed { cookie: 1, ..listening(1, 999) }]);
+    let mut tracker = tracker_after(&[DiagEntry { cookie: 1, ..listening(1, 999) }]);
     tracker.observe(&listener(1, 200));
     assert_eq!(pid(&tracker.observe(&orphan_child(2))), (Some(200), Known::Listener));
 }
@@ -164,7 +164,7 @@ fn reports_know_better_than_a_late_snapshot() {
 
 #[test]
 fn whoever_is_there_when_a_call_moves_it_is_a_guess_where_proc_knew_nobody() {
-    let row = Listed { owner: Owner::nobody(), ..there(5, Established) };
+    let row = DiagEntry { owner: Owner::nobody(), ..there(5, Established) };
     let mut tracker = tracker_after(&[row]);
     let by_a_segment = tracker.observe(&report(FinWait1, FinWait2).of(5).on(task(999, "other")));
     assert_eq!(pid(&by_a_segment), (None, Known::Unknown));
@@ -178,8 +178,10 @@ fn an_owner_has_its_cgroups_path() {
     let slice = Cgroup { id: 9, path: Some(Name::from_bytes(b"/system.slice/a.service")) };
     let mut tracker = tracker();
     tracker.cgroup(&slice);
-    tracker
-        .existing(AT, &[Listed { owner: owner(300, "daemon", Known::Seen).into(), ..there(5, Established) }]);
+    tracker.existing(
+        AT,
+        &[DiagEntry { owner: owner(300, "daemon", Known::Seen).into(), ..there(5, Established) }],
+    );
     let old = tracker.observe(&report(Established, CloseWait).of(5));
     let new = run(&mut tracker, client(7)).pop().expect("it ends");
     assert_eq!(old.transition.owner.cgroup.as_ref(), Some(&slice));
@@ -189,7 +191,7 @@ fn an_owner_has_its_cgroups_path() {
 
 #[test]
 fn what_is_no_socket_is_not_remembered_as_one() {
-    let mini = Listed { expires: Some(std::time::Duration::from_secs(1)), ..there(3, FinWait2) };
+    let mini = DiagEntry { expires: Some(std::time::Duration::from_secs(1)), ..there(3, FinWait2) };
     let tracker = tracker_after(&[there(1, TimeWait), there(2, SynRecv), mini, there(4, FinWait2)]);
     assert_eq!(tracker.older.len(), 1);
 }

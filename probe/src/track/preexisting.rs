@@ -9,16 +9,16 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use super::MOST;
-use crate::model::{Listed, Owner, PackedEnds, Report, State};
+use crate::model::{DiagEntry, Owner, PackedEnds, Report, State};
 
 /// The sockets that were there before and have not been heard of since, by cookie: `skaddr` is not in the
 /// snapshot. There may be a hundred thousand, so that no more is kept of each than is asked for.
 #[derive(Debug, Default)]
-pub struct Older(HashMap<u64, Before>);
+pub struct PreexistingSockets(HashMap<u64, PreexistingSocket>);
 
 /// What the snapshot says of a socket.
 #[derive(Debug)]
-pub struct Before {
+pub struct PreexistingSocket {
     /// The network namespace's inode number.
     pub netns: u32,
     /// Both ends.
@@ -28,11 +28,11 @@ pub struct Before {
     listens: bool,
 }
 
-impl Older {
+impl PreexistingSockets {
     /// Remembers one, as long as there is room.
-    pub fn add(&mut self, row: &Listed, owner: Arc<Owner>) {
+    pub fn add(&mut self, row: &DiagEntry, owner: Arc<Owner>) {
         if self.0.len() < MOST {
-            let before = Before {
+            let before = PreexistingSocket {
                 netns: row.netns,
                 ends: row.ends.into(),
                 owner,
@@ -43,12 +43,12 @@ impl Older {
     }
 
     /// The socket that this is the first report of; or that was opened after all, and ends.
-    pub fn take(&mut self, report: &Report) -> Option<Before> {
+    pub fn take(&mut self, report: &Report) -> Option<PreexistingSocket> {
         self.0.remove(&report.cookie?)
     }
 
     /// The socket of that cookie.
-    pub fn get(&self, cookie: u64) -> Option<&Before> {
+    pub fn get(&self, cookie: u64) -> Option<&PreexistingSocket> {
         self.0.get(&cookie)
     }
 

@@ -4,12 +4,12 @@
 use foldhash::HashSet;
 
 use crate::{
-    model::{Cgroup, Connection, Errno, Event, Listed, Remains},
+    model::{Cgroup, Connection, DiagEntry, Errno, Event, TimeWaitEntry},
     net::snapshot::Snapshot,
 };
 
 /// The host whose reports come in, as far as it can be asked.
-pub trait Companion {
+pub trait HostQueries {
     /// The sockets that are there already; `None` where they are not to be looked at.
     fn existing(&mut self) -> Option<Snapshot>;
 
@@ -17,10 +17,10 @@ pub trait Companion {
     fn cgroup(&mut self, id: u64) -> Cgroup;
 
     /// The sockets of a namespace that have a local port.
-    fn holders(&mut self, netns: u32, port: u16) -> Vec<Listed>;
+    fn holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry>;
 
     /// What stayed of a connection that this end closed; `None` where that is not to be asked, or cannot be.
-    fn remains(&mut self, connection: &Connection) -> Option<Remains>;
+    fn remains(&mut self, connection: &Connection) -> Option<TimeWaitEntry>;
 
     /// So much time has passed that what is kept for the next question may be let go.
     fn rest(&mut self);
@@ -31,24 +31,24 @@ pub trait Companion {
 const CGROUPS: usize = 1 << 16;
 
 /// A companion, and what it has said already.
-pub(super) struct Accompanied {
-    companion: Box<dyn Companion>,
+pub(super) struct Enricher {
+    companion: Box<dyn HostQueries>,
     /// The ids of the cgroups that were told.
     told: HashSet<u64>,
     /// The last one that was asked for: mostly, it is asked for again.
     last: Option<u64>,
 }
 
-impl Accompanied {
-    pub fn by(companion: Box<dyn Companion>) -> Self {
+impl Enricher {
+    pub fn by(companion: Box<dyn HostQueries>) -> Self {
         Self { companion, told: HashSet::default(), last: None }
     }
 
     /// Adds to an event what the host knows of it. Returns the event that belongs after it.
     pub fn accompany(&mut self, event: &mut Event) -> Option<Event> {
         match event {
-            Event::Ready { off, existing, .. } => self.companion.existing().map(|found| {
-                off.extend(found.off);
+            Event::Ready { unavailable, existing, .. } => self.companion.existing().map(|found| {
+                unavailable.extend(found.unavailable);
                 *existing = Some(found.sockets.len() as u64);
                 Event::Existing { at: found.at, sockets: found.sockets }
             }),
@@ -66,7 +66,7 @@ impl Accompanied {
     }
 
     /// What stayed of a connection that this end closed.
-    pub fn remains(&mut self, connection: &Connection) -> Option<Remains> {
+    pub fn remains(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
         self.companion.remains(connection)
     }
 

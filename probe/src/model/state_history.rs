@@ -9,7 +9,7 @@ const LATER: usize = 4;
 ///
 /// Every open connection has one, so that an ordinary one takes 40 bytes and nothing elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Course {
+pub struct StateHistory {
     /// The `seq` of the first transition; 0 for none yet.
     first: u64,
     /// How much later the `seq` of each of the next is; 0 for none.
@@ -27,7 +27,7 @@ struct Rest {
     states: Vec<State>,
 }
 
-impl Course {
+impl StateHistory {
     /// That of a socket that is in this state, before its first transition.
     #[must_use]
     pub fn from(state: State) -> Self {
@@ -111,7 +111,7 @@ mod tests {
             states in vec(select(State::ALL.to_vec()), 1..40),
             steps in vec(prop_oneof![1..9_u64, Just(1 << 33)], 0..40),
         ) {
-            let mut course = Course::from(states[0]);
+            let mut course = StateHistory::from(states[0]);
             states[1..].iter().for_each(|state| course.enter(*state));
             let seqs: Vec<u64> =
                 steps.iter().scan(0, |seq, step| { *seq += step; Some(*seq) }).collect();
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn an_ordinary_one_is_small_and_in_one_piece() {
         use State::{Close, CloseWait, Established, LastAck, SynSent};
-        let mut course = Course::from(Close);
+        let mut course = StateHistory::from(Close);
         for (seq, state) in [SynSent, Established, CloseWait, LastAck, Close].into_iter().enumerate() {
             course.enter(state);
             course.pass(1_000_000 * (seq as u64 + 1));
         }
-        assert_eq!((size_of::<Course>(), course.rest), (40, None));
+        assert_eq!((size_of::<StateHistory>(), course.rest), (40, None));
     }
 }
