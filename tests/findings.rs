@@ -130,11 +130,11 @@ fn both_ends_at_once() {
         let mut running = tracing::begin(&format!("--backend {backend}"), &[&places[0], &places[1]]);
         let deadline = Instant::now() + PATIENCE;
         let ends = [(Side::A, &places[0]), (Side::B, &places[1])].map(|(side, place)| {
-            let socket = place.enter(|| Tcp::bound(link.at(side, 1314))).unwrap().unwrap();
+            let socket = place.enter(|| Tcp::bound(link.endpoint(side, 1314))).unwrap().unwrap();
             (side, socket)
         });
         for (side, socket) in &ends {
-            socket.begin_connect(link.at(side.peer(), 1314)).unwrap();
+            socket.begin_connect(link.endpoint(side.peer(), 1314)).unwrap();
         }
         for (_, socket) in &ends {
             socket.outcome(deadline).unwrap();

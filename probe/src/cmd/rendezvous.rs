@@ -15,7 +15,7 @@ use crate::{
     net::clock::Discipline,
     scenario::{
         Netns, Options,
-        rendezvous::{BindError, Plan, Rendezvous, clock, friendly, port},
+        rendezvous::{BindError, Plan, Rendezvous, clock, format_duration, port},
     },
     session::{Performance, Performed, Scope, Session, SessionError},
     source::live::Live,
@@ -70,7 +70,7 @@ fn moment(args: &RendezvousArgs, now: Timestamp) -> Result<Timestamp, Failure> {
     match now.duration_since(at).try_into() {
         Ok(late) if now > at => Err(Failure::usage(format!(
             "--at {at} is past by {}, for this host's clock reads {now:.3}: agree on a time to come, or set the clock",
-            friendly(late)
+            format_duration(late)
         ))),
         _ => Ok(at),
     }
