@@ -12,7 +12,7 @@ use super::{
     misses::Misses,
     ring::{Look, Ring},
 };
-use crate::net::clock;
+use crate::os::clock;
 
 /// How many reports are taken at once: whoever waits for a batch gets one, and what becomes of them is small enough to
 /// stay in the processor's cache.
