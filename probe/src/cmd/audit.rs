@@ -11,7 +11,7 @@ use crate::{
     audit::{Behaviour, Need, catalogue},
     cli::{AuditArgs, Common, Format},
     model::{Backend, BehaviourResult, BehaviourStatus, End, Event, Host, Profile},
-    net::kernel,
+    net::host,
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
     session::{Auditor, BlockWriter, SessionError},
@@ -177,7 +177,7 @@ impl Files {
         if self.save.is_none() && self.html.is_none() {
             return Ok(());
         }
-        let facts = kernel::facts(backend);
+        let facts = host::kernel_facts(backend);
         let results = report.results();
         if let Some(mut file) = self.html {
             let page = Page { host: &host, facts: &facts, results: &results, duration: end.duration };
