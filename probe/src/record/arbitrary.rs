@@ -19,7 +19,7 @@ pub use self::{
     difference::{difference, profile},
     host::{facility, hazard},
 };
-use super::word::Vocabulary;
+use super::named::Named;
 use crate::model::{
     Backend, Cgroup, Clock, End, Endpoint, Endpoints, Host, Input, Mono, Name, Output, Owner, SocketId, Task,
 };
@@ -69,7 +69,7 @@ fn host() -> impl Strategy<Value = Host> {
 }
 
 /// Any value that has a name.
-fn word<T: Vocabulary + std::fmt::Debug>() -> impl Strategy<Value = T> {
+fn word<T: Named + std::fmt::Debug>() -> impl Strategy<Value = T> {
     select(T::ALL)
 }
 

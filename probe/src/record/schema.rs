@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Clock, Output},
-        record::{arbitrary, word::Vocabulary},
+        record::{arbitrary, named::Named},
     };
 
     static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
@@ -176,14 +176,14 @@ mod tests {
 
     #[test]
     fn the_words_are_the_models() {
-        fn words<T: Vocabulary>(schema: &Value) {
+        fn words<T: Named>(schema: &Value) {
             let names: Vec<_> = T::ALL.iter().map(|value| value.name()).collect();
-            assert_eq!(schema["$defs"][T::TITLE]["enum"], json!(names));
+            assert_eq!(schema["$defs"][T::SCHEMA_NAME]["enum"], json!(names));
         }
         let schema = schema();
         words::<crate::model::State>(&schema);
         words::<crate::model::FindingKind>(&schema);
-        assert_eq!(<crate::model::State as Vocabulary>::ALL, crate::model::State::ALL);
-        assert_eq!(<crate::model::FindingKind as Vocabulary>::ALL, crate::model::FindingKind::ALL);
+        assert_eq!(<crate::model::State as Named>::ALL, crate::model::State::ALL);
+        assert_eq!(<crate::model::FindingKind as Named>::ALL, crate::model::FindingKind::ALL);
     }
 }

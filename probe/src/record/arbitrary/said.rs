@@ -5,7 +5,7 @@ use proptest::{collection, prelude::*, sample::select};
 use super::{ends, owner, socket, word};
 use crate::{
     model::{Check, Input, Phase, SocketRow, Verdict},
-    record::word::STAGES,
+    record::named::STAGES,
 };
 
 /// Any of them.

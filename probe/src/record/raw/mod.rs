@@ -22,9 +22,9 @@ use self::{
     summary::SummaryLine,
 };
 use super::{
+    named::{self, ByName},
     names, nanoseconds,
     reader::Entry,
-    word::{self, Word},
 };
 use crate::model::{Backend, Clock, End, Host, Input, Mono};
 
@@ -57,7 +57,7 @@ pub enum Line {
     /// [`Input::Lost`]
     Lost {
         count: u64,
-        #[serde(with = "word::stage")]
+        #[serde(with = "named::stage")]
         stage: String,
     },
     /// [`Input::Scenario`]
@@ -150,7 +150,7 @@ pub struct ReadyLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     netns: Option<u32>,
     ephemeral: Option<(u16, u16)>,
-    backend: Word<Backend>,
+    backend: ByName<Backend>,
     unavailable: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     existing: Option<u64>,
@@ -165,7 +165,7 @@ impl ReadyLine {
             realtime_offset_ns: host.clock.realtime_offset_ns,
             netns: host.netns,
             ephemeral: host.ephemeral.as_ref().map(|range| (*range.start(), *range.end())),
-            backend: Word(backend),
+            backend: ByName(backend),
             unavailable: unavailable.to_vec(),
             existing,
         }
