@@ -5,10 +5,10 @@ use std::{fmt, net::Ipv6Addr};
 
 use crate::{
     model::Family,
-    net::{
-        Namespace, Tcp,
-        capability::{Capability, Held},
-        host, kernel, sysctl, tun,
+    net::{Namespace, Tcp, host, sysctl, tun},
+    os::{
+        capability::{Capability, CapabilitySet},
+        kernel,
     },
     scenario::{StepError, simultaneous_open_allowed},
 };
@@ -58,7 +58,9 @@ impl Requirement {
             Self::Sysctl(name) if !sysctl::exists(name) => {
                 unmet(format!("this kernel has no sysctl net.ipv4.{name}"))
             }
-            Self::Capability(capability) if Held::effective().is_some_and(|held| !held.has(capability)) => {
+            Self::Capability(capability)
+                if CapabilitySet::effective().is_some_and(|held| !held.has(capability)) =>
+            {
                 unmet(format!("requires {}", capability.name))
             }
             Self::KernelConfig(name) if kernel::has_option(name) == Some(false) => {
@@ -66,7 +68,7 @@ impl Requirement {
             }
             Self::Linux(major, minor) => {
                 let release = host::facts().kernel;
-                match host::version(&release) {
+                match kernel::version(&release) {
                     Some(version) if version < [major, minor] => {
                         unmet(format!("requires Linux {major}.{minor} or later; this is {release}"))
                     }

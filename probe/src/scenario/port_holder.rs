@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use crate::{
     model::{Endpoint, State},
-    net::{process, sock_diag},
+    net::sock_diag,
+    os::process,
 };
 
 /// Describes the socket that holds the port in the calling thread's namespace, from sock_diag and /proc: `,

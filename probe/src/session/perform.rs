@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Session, SessionError};
 use crate::{
-    model::{Check, Event, Phase, SocketId, Transition, Verdict},
+    model::{Check, Input, Phase, SocketId, Transition, Verdict},
     scenario::{self, Options, Scenario, ScenarioRun},
     source::Source,
 };
@@ -56,16 +56,16 @@ impl Session {
         let run = self.drive(source, Arc::clone(&scenario), options).await?;
         self.settle(source, &run).await?;
         let transitions = std::mem::take(&mut self.transitions);
-        self.feed(Event::Labels(labels(&run, &transitions)))?;
+        self.feed(Input::Labels(labels(&run, &transitions)))?;
         for remark in run.notes_with_unchecked(&transitions) {
-            self.feed(Event::Note(remark))?;
+            self.feed(Input::Note(remark))?;
         }
         if !run.listing().is_empty() {
-            self.feed(Event::Sockets(run.listing_with_owners(&transitions)))?;
+            self.feed(Input::Sockets(run.listing_with_owners(&transitions)))?;
         }
         let checks: Vec<Check> = run.check(&transitions);
         for check in &checks {
-            self.feed(Event::Check(check.clone()))?;
+            self.feed(Input::Check(check.clone()))?;
         }
         let verdict = run.verdict(&checks);
         self.phase(&*scenario, Phase::End { verdict: verdict.clone() })?;
@@ -73,7 +73,7 @@ impl Session {
     }
 
     fn phase(&mut self, scenario: &dyn Scenario, phase: Phase) -> Result<(), SessionError> {
-        self.feed(Event::Scenario { name: scenario.name().to_owned(), phase })?;
+        self.feed(Input::Scenario { name: scenario.name().to_owned(), phase })?;
         self.flush()
     }
 

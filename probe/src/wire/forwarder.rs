@@ -16,7 +16,8 @@ use nix::{
 use super::emulator::{DuePacket, Emulator};
 use crate::{
     model::{Errno, Side},
-    net::{clock::now, tun::Tun},
+    net::tun::Tun,
+    os::clock::now,
 };
 
 /// The longest IP packet, in bytes.

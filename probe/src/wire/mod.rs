@@ -56,10 +56,10 @@ use crate::{
     model::{Family, Packet, Segment, Side},
     net::{
         Namespace, NamespaceError,
-        clock::now,
         link::LinkError,
         tun::{Tun, TunError},
     },
+    os::clock::now,
 };
 
 /// The transmit queue length of each device, in packets: how many a side may send while the forwarder thread is not

@@ -29,7 +29,8 @@ use super::{
 };
 use crate::{
     model::{Endpoint, Endpoints, Errno, Family, Mono, Packet, Side, State},
-    net::{Namespace, Tcp, clock, counters::Counters, destroy::destroy, sock_diag::DiagSocket, socket},
+    net::{Namespace, Tcp, counters::Counters, destroy::destroy, sock_diag::DiagSocket, socket},
+    os::clock,
     scenario::{LabelledSocket, Step as _, StepError, resolve},
     wire::{Link, Wire},
 };

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use super::duration::format_duration;
-use crate::net::clock::Discipline;
+use crate::os::clock::Discipline;
 
 /// The clock's accuracy, and a warning with its remedy if it may not suffice for `window`.
 #[must_use]

@@ -23,7 +23,8 @@ pub use self::{duration::format_duration, plan::Plan, port::BindError};
 use super::{Context, Scenario, StepError, simultaneous_open_allowed};
 use crate::{
     model::Errno,
-    net::{Namespace, SocketError, clock::wait_until},
+    net::{Namespace, SocketError},
+    os::clock::wait_until,
 };
 
 /// This host's side of an agreed simultaneous open, in the network namespace that the process was started in.

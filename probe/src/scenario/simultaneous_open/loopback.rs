@@ -14,7 +14,8 @@ use super::{
     race::race,
 };
 use crate::{
-    net::{Namespace, cpu, sock_diag},
+    net::{Namespace, sock_diag},
+    os::cpu,
     scenario::{Context, Span, Step, StepError},
 };
 

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use crate::net::cpu;
+use crate::os::cpu;
 
 /// Runs both calls as close to the same moment as the machine allows, and returns their results. If the
 /// process may use one CPU only, they run one after the other.

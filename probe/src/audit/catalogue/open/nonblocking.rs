@@ -7,7 +7,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 use crate::{
     audit::{Behaviour, Requirement, catalogue::paths::LISTENER, harness::SERVER_PORT},
     model::{Segment, Side, State},
-    net::interrupt::interrupted,
+    os::interrupt::interrupted,
     scenario::Step as _,
     wire::Rule,
 };

@@ -5,7 +5,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 use crate::{
     audit::{Behaviour, Requirement, catalogue::paths::LISTENER, harness::SERVER_PORT},
     model::State,
-    net::capability::Capability,
+    os::capability::Capability,
     scenario::Step as _,
 };
 

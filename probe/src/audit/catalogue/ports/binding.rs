@@ -12,7 +12,8 @@ use crate::{
         harness::{SERVER_PORT, TestHost},
     },
     model::{Family, State},
-    net::{Tcp, capability::Capability, socket, user::as_user},
+    net::{Tcp, socket},
+    os::{capability::Capability, user::as_user},
     scenario::{Step as _, StepError},
 };
 

@@ -1,0 +1,49 @@
+//! What a recording needs to know of a record while it is made, without decoding it.
+
+use probe_ebpf::{
+    KIND_BIND, KIND_CALLED, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
+    OWNER_LISTENER, OpenedRecord, RecordHeader, SummaryRecord, TransitionRecord,
+};
+use zerocopy::FromBytes as _;
+
+use super::DecodeError;
+use crate::model::State;
+
+/// Parses the header of a record: the only place that does.
+pub fn header(record: &[u8]) -> Result<RecordHeader, DecodeError> {
+    match RecordHeader::read_from_prefix(record) {
+        Ok((header, _)) => Ok(header),
+        Err(_) => Err(DecodeError::Layout { length: record.len(), kind: None }),
+    }
+}
+
+/// Whether the record reports a bind(2) that failed.
+pub fn is_bind(header: &RecordHeader) -> bool {
+    header.kind == KIND_BIND
+}
+
+/// The id of the owner's cgroup, if the record names one.
+pub fn cgroup(header: &RecordHeader, record: &[u8]) -> Option<u64> {
+    let (known, cgroup) = match header.kind {
+        KIND_OPENED => {
+            let opened = OpenedRecord::read_from_bytes(record).ok()?;
+            (opened.known, opened.owner_cgroup)
+        }
+        KIND_SUMMARY => {
+            let summary = SummaryRecord::read_from_bytes(record).ok()?;
+            (summary.known, summary.owner_cgroup)
+        }
+        _ => return None,
+    };
+    (matches!(known, OWNER_EXACT | OWNER_LISTENER) && cgroup != 0).then_some(cgroup)
+}
+
+/// The socket, by the address of its structure in the kernel, and the state that it enters; `None` if the record is not
+/// of a transition.
+pub fn entered(header: &RecordHeader, record: &[u8]) -> Option<(u64, State)> {
+    if !matches!(header.kind, KIND_TRANSITION | KIND_CALLED | KIND_OPENED | KIND_CLOSED) {
+        return None;
+    }
+    let (transition, _) = TransitionRecord::read_from_prefix(record).ok()?;
+    Some((transition.skaddr, State::from_kernel(transition.new)?))
+}
