@@ -18,7 +18,7 @@ enum OpenKind {
     Simultaneous,
     /// The peer's SYN+ACK arrived in SYN_SENT: a three-way handshake.
     Active,
-    /// A RST arrived, or an ICMP port unreachable.
+    /// An RST arrived, or an ICMP port unreachable.
     Refused,
     /// No answer arrived before the kernel or the process gave up.
     TimedOut,
@@ -40,11 +40,11 @@ impl OpenOutcome {
             (_, None) => OpenKind::Unreported,
             (_, Some(last)) => match &last.cause {
                 None => OpenKind::Failed("failed, cause unknown".to_owned()),
-                Some(cause) => match (cause.kind, cause.errno) {
+                Some(cause) => match (cause.kind(), cause.errno()) {
                     (_, Some(Errno::ECONNREFUSED)) => OpenKind::Refused,
                     (CauseKind::Timer, _) | (CauseKind::Call, None) => OpenKind::TimedOut,
                     (_, Some(errno)) => OpenKind::Failed(errno.to_string()),
-                    (_, None) => OpenKind::Failed(cause.detail.to_string()),
+                    (_, None) => OpenKind::Failed(cause.detail().to_owned()),
                 },
             },
         };
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::Cause,
+        model::{Cause, CloseCall},
         scenario::testing::{history, socket},
     };
 
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_path_distinguishes_simultaneous_from_active_open() {
-        let syn = || Cause::new(CauseKind::Segment, "ACK of SYN received");
+        let syn = || Cause::AckOfSynReceived;
         let simultaneous = "simultaneous open: CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED";
         check(&[Close, SynSent, SynRecv, Established], syn(), simultaneous, true);
         check(&[Close, SynSent, SynRecv, Established, FinWait1, Close], syn(), simultaneous, true);
@@ -106,23 +106,23 @@ mod tests {
     #[test]
     fn the_cause_distinguishes_failures() {
         let failed = [Close, SynSent, Close];
-        let reset = Cause::new(CauseKind::Segment, "RST received");
-        check(&failed, reset.with(Errno::ECONNREFUSED), "refused: CLOSE → SYN_SENT → CLOSE", false);
-        let given_up = Cause::new(CauseKind::Call, "close");
+        let reset = Cause::RstReceived;
+        check(&failed, reset(Errno::ECONNREFUSED), "refused: CLOSE → SYN_SENT → CLOSE", false);
+        let given_up = Cause::Close(CloseCall::Close);
         check(&failed, given_up, "timed out: CLOSE → SYN_SENT → CLOSE", false);
-        let exhausted = Cause::new(CauseKind::Timer, "SYN retransmissions exhausted").with(Errno::ETIMEDOUT);
+        let exhausted = Cause::SynTimeout;
         check(&failed, exhausted, "timed out: CLOSE → SYN_SENT → CLOSE", false);
-        let unreachable = Cause::new(CauseKind::Segment, "ICMP error received").with(Errno::EHOSTUNREACH);
+        let unreachable = Cause::IcmpError(Errno::EHOSTUNREACH);
         check(&failed, unreachable, "EHOSTUNREACH: CLOSE → SYN_SENT → CLOSE", false);
-        let late = reset.with(Errno::ECONNRESET);
+        let late = reset(Errno::ECONNRESET);
         check(
             &[Close, SynSent, SynRecv, Close],
             late,
             "ECONNRESET: CLOSE → SYN_SENT → SYN_RECV → CLOSE",
             false,
         );
-        check(&failed, Cause::new(CauseKind::Kernel, "unknown"), "unknown: CLOSE → SYN_SENT → CLOSE", false);
+        check(&failed, Cause::UnknownTransition, "unknown transition: CLOSE → SYN_SENT → CLOSE", false);
         check(&failed, None, "failed, cause unknown: CLOSE → SYN_SENT → CLOSE", false);
-        check(&[], Cause::new(CauseKind::Call, "none"), "no transition", false);
+        check(&[], Cause::Connect, "no transition", false);
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{LabelledSocket, Options, Scenario, ScenarioRun, labelled_socket::endpoints, run};
-use crate::model::{Cause, CauseKind, Family, Mono, Owner, Protocol, SocketId, State, Transition};
+use crate::model::{Cause, Family, Mono, Owner, Protocol, SocketId, State, Transition};
 
 const NETNS: u32 = 4_026_531_840;
 
@@ -33,7 +33,7 @@ pub(super) fn transition(socket: &LabelledSocket, at: u64, old: State, new: Stat
         ends: socket.ends,
         old,
         new,
-        cause: Some(Cause::new(CauseKind::Call, "a test")),
+        cause: Some(Cause::CloseOrShutdown),
         owner: Owner::nobody(),
         since: None,
         segs_out: (new == State::Close).then_some(2),

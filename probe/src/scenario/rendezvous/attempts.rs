@@ -98,7 +98,7 @@ impl Attempts {
     }
 }
 
-/// Whether the peer's host answered with a RST, so that another attempt may succeed: to a SYN without a
+/// Whether the peer's host answered with an RST, so that another attempt may succeed: to a SYN without a
 /// matching socket, or (ECONNRESET) to a SYN+ACK after the peer's socket was closed.
 fn is_reset(errno: Errno) -> bool {
     matches!(errno, Errno::ECONNREFUSED | Errno::ECONNRESET)

@@ -89,7 +89,7 @@ fn advice(error: &SocketError) -> Option<&'static str> {
              packets in both directions, and use the port that the peer's NAT shows",
         ),
         (_, Some(Errno::ECONNREFUSED | Errno::ECONNRESET)) => Some(
-            "the peer's host answered with a RST, but did not connect from that port in time: compare both clocks and \
+            "the peer's host answered with an RST, but did not connect from that port in time: compare both clocks and \
              both command lines, and agree on a longer --window",
         ),
         (_, Some(Errno::EADDRNOTAVAIL)) => Some(

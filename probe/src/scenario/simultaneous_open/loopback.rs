@@ -36,7 +36,7 @@ pub(super) fn run(context: &mut Context) -> Result<(), StepError> {
             continue;
         }
         if !each_received_a_syn(&namespace, [&a, &b])? {
-            // Close with a RST, so that no TIME_WAIT holds the ports of the next attempt.
+            // Close with an RST, so that no TIME_WAIT holds the ports of the next attempt.
             for peer in [&a, &b] {
                 peer.socket.reset_on_close().step("setting SO_LINGER")?;
             }

@@ -1,4 +1,4 @@
-//! Two sockets whose connects do not overlap: a SYN for which there is no socket is answered with a RST.
+//! Two sockets whose connects do not overlap: a SYN for which there is no socket is answered with an RST.
 
 use super::peer::Peer;
 use crate::{

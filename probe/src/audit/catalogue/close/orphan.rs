@@ -12,13 +12,13 @@ use crate::{
 
 /// A client that closes, and whose FIN is acknowledged.
 const CLIENT: (&str, &[State]) = ("client", &[Close, SynSent, Established, FinWait1, FinWait2, Close]);
-/// A server that receives a FIN, then a RST.
+/// A server that receives a FIN, then an RST.
 const SERVER: (&str, &[State]) = ("server", &[Listen, SynRecv, Established, CloseWait, Close]);
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/orphan",
-        description: "the client closes, and its FIN_WAIT2 mini-socket answers the server's data with a RST",
+        description: "the client closes, and its FIN_WAIT2 mini-socket answers the server's data with an RST",
         steps: |harness| {
             let host = harness.host()?;
             let [_listener, client, server] = harness.connection(&host, &host)?;
@@ -47,7 +47,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/linger2",
-        description: "with TCP_LINGER2 below 0, close in FIN_WAIT2 sends a RST",
+        description: "with TCP_LINGER2 below 0, close in FIN_WAIT2 sends an RST",
         steps: |harness| {
             let host = harness.host()?;
             let before = host.counters()?;
@@ -75,7 +75,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/linger2-orphan",
-        description: "with TCP_LINGER2 below 0, an orphan answers the ACK of its FIN with a RST",
+        description: "with TCP_LINGER2 below 0, an orphan answers the ACK of its FIN with an RST",
         steps: |harness| {
             let host = harness.host()?;
             let before = host.counters()?;
@@ -95,7 +95,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/orphan-timeout",
         description: "the FIN of an orphan is never acknowledged, and the kernel closes the orphan without \
-                      a RST",
+                      an RST",
         needs: &[Requirement::Wire, Requirement::Sysctl("tcp_orphan_retries")],
         steps: |harness| {
             let hosts = harness.host_pair()?;

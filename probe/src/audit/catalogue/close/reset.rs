@@ -1,4 +1,4 @@
-//! Connections that a RST closes.
+//! Connections that an RST closes.
 
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
@@ -9,15 +9,15 @@ use crate::{
     wire::Rule,
 };
 
-/// A client that sends or receives a RST.
+/// A client that sends or receives an RST.
 const CLIENT: (&str, &[State]) = ("client", &[Close, SynSent, Established, Close]);
-/// A server that sends or receives a RST.
+/// A server that sends or receives an RST.
 const SERVER: (&str, &[State]) = ("server", &[Listen, SynRecv, Established, Close]);
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/linger-0",
-        description: "with SO_LINGER set to 0s, close sends a RST",
+        description: "with SO_LINGER set to 0s, close sends an RST",
         steps: |harness| {
             let host = harness.host()?;
             let [_listener, client, server] = harness.connection(&host, &host)?;
@@ -36,7 +36,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/unread-data",
-        description: "the client closes with unread data and sends a RST",
+        description: "the client closes with unread data and sends an RST",
         steps: |harness| {
             let host = harness.host()?;
             let before = host.counters()?;
@@ -57,7 +57,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/disconnect",
-        description: "a client disconnects with AF_UNSPEC, which sends a RST, and connects to the server \
+        description: "a client disconnects with AF_UNSPEC, which sends an RST, and connects to the server \
                       again",
         steps: |harness| {
             let host = harness.host()?;
@@ -92,7 +92,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/half-open-peer",
-        description: "the server has lost the connection and no RST has reached the client; a RST answers \
+        description: "the server has lost the connection and no RST has reached the client; an RST answers \
                       the client's data",
         needs: &[Requirement::Wire],
         steps: |harness| {

@@ -80,7 +80,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
 ];
 
-/// Closes a connection, and injects a RST with the expected sequence number for the side in TIME_WAIT.
+/// Closes a connection, and injects an RST with the expected sequence number for the side in TIME_WAIT.
 fn reset_time_wait(harness: &mut Harness, rfc1337: bool) -> Result<(), StepError> {
     let hosts = harness.host_pair()?;
     hosts.a.set_sysctl(sysctl::TCP_RFC1337, &rfc1337)?;

@@ -43,7 +43,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/keepalive",
-        description: "the keepalive probe of an idle connection is not answered, and the client sends a RST",
+        description: "the keepalive probe of an idle connection is not answered, and the client sends an RST",
         needs: &[Requirement::Wire],
         steps: |harness| {
             let hosts = harness.host_pair()?;

@@ -39,7 +39,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/request-reset",
-        description: "a RST answers the SYN+ACK, and the listener drops the request",
+        description: "an RST answers the SYN+ACK, and the listener drops the request",
         needs: &[Requirement::Wire],
         steps: |harness| {
             let hosts = harness.host_pair()?;
@@ -47,7 +47,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             let _listener = harness.listener(&hosts.b, "listener")?;
             let syn_ack = hosts.wire.add_rule(Rule::hold(Segment::is_syn_ack));
             inject_request(harness, &hosts)?;
-            // Side A has no matching socket, so its kernel answers with a RST.
+            // Side A has no matching socket, so its kernel answers with an RST.
             hosts.wire.remove_rule(syn_ack);
             harness.observe_counter_rise(&hosts.b, &before, "EmbryonicRsts")?;
             harness.observe("request sockets after the RST", hosts.b.request_sockets()?);
@@ -64,7 +64,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/closed-on-request",
-        description: "the listener closes while the third ACK is in flight, and a RST answers that ACK",
+        description: "the listener closes while the third ACK is in flight, and an RST answers that ACK",
         needs: &[Requirement::Wire],
         steps: |harness| {
             let hosts = harness.host_pair()?;

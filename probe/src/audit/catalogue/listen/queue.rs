@@ -112,7 +112,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "listen/overflow-abort",
-        description: "with tcp_abort_on_overflow, a RST answers a third ACK that arrives while the accept \
+        description: "with tcp_abort_on_overflow, an RST answers a third ACK that arrives while the accept \
                       queue is full",
         needs: &[Requirement::Wire, Requirement::Sysctl("tcp_abort_on_overflow")],
         steps: |harness| {

@@ -110,7 +110,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/given-up",
-        description: "close or shutdown in SYN_SENT aborts the connect without a RST",
+        description: "close or shutdown in SYN_SENT aborts the connect without an RST",
         needs: &[Requirement::Wire],
         steps: |harness| {
             let hosts = harness.host_pair()?;

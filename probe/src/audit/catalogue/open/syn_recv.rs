@@ -71,7 +71,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/reset-in-syn-recv",
-        description: "RST in SYN_RECV: a RST aborts one side of a simultaneous open before the SYN+ACK \
+        description: "RST in SYN_RECV: an RST aborts one side of a simultaneous open before the SYN+ACK \
                       arrives",
         needs: &[Requirement::Wire, Requirement::SimultaneousOpen],
         steps: |harness| {
