@@ -8,8 +8,8 @@ mod summary;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use probe_ebpf::{
-    BindRecord, CalledRecord, ClosedRecord, FLAGS_UNKNOWN, KIND_BIND, KIND_CALLED, KIND_CLOSED, KIND_OPENED,
-    KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_FITS, OWNER_LISTENER, OpenedRecord,
+    BindRecord, InCallRecord, ClosedRecord, FLAGS_UNKNOWN, KIND_BIND, KIND_IN_CALL, KIND_CLOSED, KIND_OPENED,
+    KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_MATCHES, OWNER_LISTENER, OpenedRecord,
     RST_WATCHED, RecordHeader, ResetRecord, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED,
     SummaryRecord, TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
 };
@@ -52,8 +52,8 @@ pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event
             let record = TransitionRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             Ok(Event::Report(report(&record, Sense::of(&record)?, Beside::default(), backend)))
         }
-        Some(KIND_CALLED) => {
-            let record = CalledRecord::read_from_bytes(bytes).map_err(|_| layout())?;
+        Some(KIND_IN_CALL) => {
+            let record = InCallRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let beside = Beside { task: task(&record.task), ..Beside::default() };
             Ok(Event::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
         }
@@ -149,7 +149,7 @@ fn report(record: &TransitionRecord, sense: Sense, beside: Beside, backend: Back
         rst_received: has(RST_WATCHED).then_some(has(SOCKET_RST_RECEIVED)),
         syscall: (record.syscall != UNKNOWN_U32).then_some(record.syscall),
         task,
-        owner_matches: has(OWNER_FITS).then_some(true),
+        owner_matches: has(OWNER_MATCHES).then_some(true),
         opened,
         counters,
     }

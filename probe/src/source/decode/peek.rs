@@ -1,7 +1,7 @@
 //! What can be told of a record without decoding it: what a recording has to know while it is made.
 
 use probe_ebpf::{
-    KIND_BIND, KIND_CALLED, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
+    KIND_BIND, KIND_IN_CALL, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
     OWNER_LISTENER, OpenedRecord, RecordHeader, SummaryRecord, TransitionRecord,
 };
 use zerocopy::FromBytes as _;
@@ -41,7 +41,7 @@ pub fn cgroup(kind: u16, record: &[u8]) -> Option<u64> {
 
 /// The socket, by the address of its structure, and the state that it enters; `None` where this is no transition.
 pub fn entered(kind: u16, record: &[u8]) -> Option<(u64, State)> {
-    if !matches!(kind, KIND_TRANSITION | KIND_CALLED | KIND_OPENED | KIND_CLOSED) {
+    if !matches!(kind, KIND_TRANSITION | KIND_IN_CALL | KIND_OPENED | KIND_CLOSED) {
         return None;
     }
     let (transition, _) = TransitionRecord::read_from_prefix(record).ok()?;

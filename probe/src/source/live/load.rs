@@ -157,7 +157,7 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
 /// some milliseconds, and ten megabytes.
 fn typed_loader() -> EbpfLoader<'static> {
     let mut loader = loader::new();
-    loader.map_max_entries("BY_ADDRESS", 1);
+    loader.map_max_entries("ADDRESS_STATES", 1);
     loader
 }
 
@@ -226,7 +226,7 @@ fn load_object(
         fields.add_descent(&Format::of_kernel(&FORK)?, &Format::of_kernel(&FREE)?);
     }
     let mut loader: EbpfLoader<'_> = loader;
-    loader.override_global("FIELDS", fields.table(), true);
+    loader.override_global("FIELD_OFFSETS", fields.table(), true);
     loader.override_global("WATCHES_RESETS", &watches_resets, true);
     loader.override_global(aya_log::LEVEL, &log_level, true);
     let summaries = u8::from(options.summaries);
@@ -242,8 +242,8 @@ fn load_object(
     // Until the reader has found itself.
     select::open(&mut ebpf, true)?;
     if options.filter.descendants {
-        attach_classic(&mut ebpf, "descend", &FORK)?;
-        attach_classic(&mut ebpf, "forget", &FREE)?;
+        attach_classic(&mut ebpf, "process_forked", &FORK)?;
+        attach_classic(&mut ebpf, "process_freed", &FREE)?;
     }
     Ok(ebpf)
 }

@@ -38,7 +38,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use log::{Log, info};
-use probe_ebpf::rings::AWAKE;
+use probe_ebpf::ring_layout::NO_WAKEUP;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::sleep_until,
@@ -267,7 +267,7 @@ impl Live {
                 while waker.next().is_some() {}
             }
         }
-        self.record_stream.ring.wake_at(AWAKE);
+        self.record_stream.ring.wake_at(NO_WAKEUP);
         Ok(())
     }
 }

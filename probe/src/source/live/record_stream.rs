@@ -1,4 +1,4 @@
-//! What comes from the kernel side: the rings' records, and between them what is missing.
+//! The records of all rings as one stream, with the losses between them.
 
 use std::{
     io,
@@ -9,94 +9,100 @@ use std::{
 use super::{
     losses::{Gap, Losses},
     misses::Misses,
-    ring::{Look, Ring},
+    ring::{CorruptRing, Poll, Rings},
 };
 use crate::{net::clock, source::decode::peek};
 
-/// How many reports are taken at once: whoever waits for a batch gets one, and what becomes of them is small enough to
-/// stay in the processor's cache.
+/// The maximum number of records in one batch: few enough that what becomes of them stays in the CPU's cache.
 pub const BATCH: usize = 1024;
 
-/// How long a miss may wait to be told where nothing else comes.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How often the kernel's count of skipped events is read while no record arrives.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long it may where batch follows upon batch: to ask for each would cost as much as some of its records.
-const SHORT: Duration = Duration::from_millis(20);
+/// How often it is read while full batches follow each other: a read for each would cost as much as some of its records.
+const BUSY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// One thing that comes.
+/// One item of the stream.
 pub enum Item<'a> {
-    /// A record, as it lies in its ring.
+    /// A record, in its ring's memory.
     Record(&'a [u8]),
-    /// What is missing here.
+    /// Events or records that were lost here.
     Gap(Gap),
 }
 
-/// The rings, and what is known of what they lack.
+/// The rings, and the counts of what is missing in them.
 pub struct RecordStream {
-    pub ring: Ring,
+    pub rings: Rings,
     losses: Losses,
     misses: Misses,
-    /// When the kernel was asked last what it has passed over.
-    asked: Instant,
-    /// Whether the last batch left something, so that the next goes on right behind it.
-    goes_on: bool,
+    /// When the kernel's count of skipped events was last read.
+    misses_read: Instant,
+    /// Whether the last batch was full, so that the next one follows it immediately.
+    was_full: bool,
 }
 
 impl RecordStream {
-    pub fn of(ring: Ring, misses: Misses) -> Self {
-        Self { ring, losses: Losses::default(), misses, asked: Instant::now(), goes_on: false }
+    pub fn new(rings: Rings, misses: Misses) -> Self {
+        Self { rings, losses: Losses::default(), misses, misses_read: Instant::now(), was_full: false }
     }
 
-    /// Takes what is there now, a batch at most.
-    pub fn look(&mut self, each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<Look> {
-        let is_due = self.asked.elapsed() > PAUSE;
-        self.look_and_ask(is_due, each)
+    /// Delivers what the rings hold now, at most one batch.
+    ///
+    /// # Errors
+    /// A ring is corrupt, or the kernel's counts cannot be read.
+    pub fn poll(&mut self, each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<Poll> {
+        let is_due = self.misses_read.elapsed() > IDLE_INTERVAL;
+        self.poll_batch(is_due, each)
     }
 
-    /// Takes all that has come by now.
-    pub fn look_to_the_end(&mut self, mut each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<()> {
-        // On a busy host there is no end of what comes meanwhile.
-        let begun = clock::now();
+    /// Delivers everything that was recorded before the call.
+    ///
+    /// # Errors
+    /// As for [`poll`](Self::poll).
+    pub fn drain(&mut self, mut each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<()> {
+        // On a busy host, new records arrive without end.
+        let start = clock::now();
         loop {
-            let look = self.look_and_ask(true, &mut each)?;
-            if look.is_enough || look.next.is_none_or(|next| next > begun) {
+            let poll = self.poll_batch(true, &mut each)?;
+            if poll.is_stopped || poll.next.is_none_or(|next| next > start) {
                 return Ok(());
             }
         }
     }
 
-    /// `asks`: whether the kernel is asked what it has passed over, although nothing has come.
-    fn look_and_ask(
+    /// `reads_misses`: whether to read the kernel's count of skipped events even if the rings are empty.
+    fn poll_batch(
         &mut self,
-        asks: bool,
+        reads_misses: bool,
         mut each: impl FnMut(Item<'_>) -> ControlFlow<()>,
-    ) -> io::Result<Look> {
-        let is_time = !self.goes_on || self.asked.elapsed() > SHORT;
-        if asks || (is_time && !self.ring.is_empty()) {
-            self.asked = Instant::now();
-            // Somewhere among what comes now, or before it.
-            if let Some(gap) = self.misses.lost(asks)?
+    ) -> io::Result<Poll> {
+        let may_read = !self.was_full || self.misses_read.elapsed() > BUSY_INTERVAL;
+        if reads_misses || (may_read && !self.rings.is_empty()) {
+            self.misses_read = Instant::now();
+            // The skipped events were among the records that follow, or before them.
+            if let Some(gap) = self.misses.lost(reads_misses)?
                 && each(Item::Gap(gap)).is_break()
             {
-                return Ok(Look { is_enough: true, ..Look::default() });
+                return Ok(Poll { is_stopped: true, ..Poll::default() });
             }
         }
-        // What is lost after this is told by the records that come after it.
-        let counted = self.ring.lost();
+        // Records after this one show what is lost from here on.
+        let lost = self.rings.lost();
         let losses = &mut self.losses;
-        let mut look = self.ring.take(BATCH, |record| {
+        let poll = self.rings.poll(BATCH, |record| {
             if let Some(gap) = peek::header(record).and_then(|header| losses.before(&header)) {
                 each(Item::Gap(gap))?;
             }
             each(Item::Record(record))
         });
-        self.goes_on = look.number == BATCH;
-        if look.next.is_none()
-            && !look.is_enough
-            && let Some(gap) = losses.up_to(counted)
+        let mut poll = poll.map_err(|corrupt: CorruptRing| io::Error::other(corrupt))?;
+        self.was_full = poll.delivered == BATCH;
+        if poll.next.is_none()
+            && !poll.is_stopped
+            && let Some(gap) = losses.up_to(lost)
         {
-            look.is_enough = each(Item::Gap(gap)).is_break();
+            poll.is_stopped = each(Item::Gap(gap)).is_break();
         }
-        Ok(look)
+        Ok(poll)
     }
 }
