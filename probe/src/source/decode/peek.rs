@@ -1,7 +1,7 @@
 //! What can be told of a record without decoding it: what a recording has to know while it is made.
 
 use probe_ebpf::{
-    KIND_BIND, KIND_IN_CALL, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
+    KIND_BIND, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
     OWNER_LISTENER, OpenedRecord, RecordHeader, SummaryRecord, TransitionRecord,
 };
 use zerocopy::FromBytes as _;

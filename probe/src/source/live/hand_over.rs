@@ -2,26 +2,26 @@
 
 use std::ops::ControlFlow;
 
-use super::{Live, record_stream::Item, ring::Look};
+use super::{Live, record_stream::Item, ring::Poll};
 use crate::source::{RawRecord, RecordSink, SourceError, decode::peek, raw_record::Decoder};
 
 impl Live {
     /// Hands over what is in the rings now.
-    pub(super) fn give(&mut self, taker: &mut impl RecordSink) -> Result<Look, SourceError> {
+    pub(super) fn give(&mut self, taker: &mut impl RecordSink) -> Result<Poll, SourceError> {
         if self.give_first(taker).is_break() {
-            return Ok(Look::default());
+            return Ok(Poll::default());
         }
         let Self { record_stream, decoder, .. } = self;
-        let look = record_stream.look(|item| pass_on(item, taker, decoder))?;
+        let poll = record_stream.poll(|item| pass_on(item, taker, decoder))?;
         self.flush_log();
-        Ok(look)
+        Ok(poll)
     }
 
     /// Hands over all that has come by now.
     pub(super) fn give_rest(&mut self, taker: &mut impl RecordSink) -> Result<(), SourceError> {
         if self.give_first(taker).is_continue() {
             let Self { record_stream, decoder, .. } = self;
-            record_stream.look_to_the_end(|item| pass_on(item, taker, decoder))?;
+            record_stream.drain(|item| pass_on(item, taker, decoder))?;
             self.flush_log();
         }
         Ok(())

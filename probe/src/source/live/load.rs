@@ -16,13 +16,14 @@ use super::{
     format::{FORK, FREE, Format, FormatError, TRANSITION},
     loader, misses,
     resets::{self, Resets},
-    ring::Size,
+    ring::RingSize,
     select::{self, Selection},
     table,
 };
 use crate::{
     model::{Backend, Filter, Host},
-    net::{host, memory},
+    net::host,
+    os::{kernel, memory},
     source::decode::Reasons,
 };
 
@@ -86,7 +87,7 @@ pub struct Loaded {
     /// The names of the reasons for resets.
     pub reasons: Reasons,
     /// How large the rings are.
-    pub rings: Size,
+    pub rings: RingSize,
 }
 
 /// Attaches the best program that this kernel takes.
@@ -95,7 +96,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
     if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
         debug!("RLIMIT_MEMLOCK stays: {error}");
     }
-    let rings = Size::of(options.ring_bytes).map_err(LiveError::Ring)?;
+    let rings = RingSize::of(options.ring_bytes).map_err(LiveError::Ring)?;
     let loaded = match options.backend {
         Some(Backend::TpBtf) => load_btf(options, rings),
         Some(Backend::Tracepoint) => load_classic(options, rings, None),
@@ -116,7 +117,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
     })
 }
 
-fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
+fn load_btf(options: &LiveOptions, rings: RingSize) -> Result<Loaded, LiveError> {
     let btf = types_of_kernel(options)?;
     let mut fields = Fields::none();
     fields.add_types(&btf);
@@ -142,7 +143,7 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
         |error| {
             debug!("{error}");
             let Host { kernel, .. } = host::facts();
-            let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
+            let is_old = kernel::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
             if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
         },
     )?;
@@ -170,7 +171,7 @@ fn types_of_tracepoints(btf: Btf) -> Result<aya::Btf, LiveError> {
 /// `instead_of` is why the better backend failed.
 fn load_classic(
     options: &LiveOptions,
-    rings: Size,
+    rings: RingSize,
     instead_of: Option<&LiveError>,
 ) -> Result<Loaded, LiveError> {
     // Type information is welcome here but not needed.
@@ -215,7 +216,7 @@ fn load_object(
     options: &LiveOptions,
     fields: &mut Fields,
     watches_resets: bool,
-    rings: Size,
+    rings: RingSize,
 ) -> Result<Ebpf, LiveError> {
     let watches_resets = u8::from(watches_resets);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };

@@ -68,7 +68,8 @@ impl SharedMemory {
     /// # Panics
     /// The offset is not within the mapping, or not a multiple of 8.
     pub fn word(&self, offset: usize) -> &AtomicU64 {
-        let word = self.0.range(offset, size_of::<u64>()).filter(|_| offset.is_multiple_of(align_of::<u64>()));
+        let word =
+            self.0.range(offset, size_of::<u64>()).filter(|_| offset.is_multiple_of(align_of::<u64>()));
         let Some(word) = word else { panic!("no word at offset {offset} of {} bytes", self.0.length) };
         #[expect(unsafe_code, reason = "the word is in memory shared with the kernel")]
         // SAFETY: within the mapping, and aligned, since a mapping starts at a page. It is mapped for as long as `self`

@@ -49,10 +49,10 @@ pub use self::{error::LiveError, load::LiveOptions, select::Namespaces};
 use self::{
     misses::Misses,
     record_stream::{BATCH, Item, RecordStream},
-    ring::{Look, Ring},
+    ring::{Poll, Rings},
 };
 use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
-use crate::model::{Event, Host};
+use crate::model::{Host, Input};
 
 /// How long a report may lie in its ring while others come. Nobody is woken until a ring is a quarter full, since each
 /// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
@@ -92,12 +92,12 @@ enum Pace {
 }
 
 impl Pace {
-    fn after(self, look: Look) -> Self {
-        match (self, look) {
+    fn after(self, poll: Poll) -> Self {
+        match (self, poll) {
             // The next one is too young to be told yet.
-            (_, Look { number: 0, next: Some(_), .. } | Look { number: BATCH.., .. }) => Self::Behind,
-            (Self::Idle | Self::Quiet, Look { number: 0, .. }) => Self::Quiet,
-            (_, Look { number: 0, .. }) => Self::Idle,
+            (_, Poll { delivered: 0, next: Some(_), .. } | Poll { delivered: BATCH.., .. }) => Self::Behind,
+            (Self::Idle | Self::Quiet, Poll { delivered: 0, .. }) => Self::Quiet,
+            (_, Poll { delivered: 0, .. }) => Self::Idle,
             _ => Self::Lively,
         }
     }
@@ -119,7 +119,7 @@ pub struct Live {
     /// When the rings were looked into last.
     looked: Instant,
     /// What the next batch begins with.
-    pending: Vec<Event>,
+    pending: Vec<Input>,
     pid: u32,
     attach: Duration,
 }
@@ -143,7 +143,7 @@ impl Live {
             .transpose()
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let misses = Misses::of(&mut ebpf, load::transition(backend))?;
-        let record_stream = RecordStream::of(Ring::of(&ebpf, rings)?, misses);
+        let record_stream = RecordStream::new(Rings::of(&ebpf, rings)?, misses);
         let mut live = Self {
             ebpf,
             decoder: Decoder::new(backend, reasons),
@@ -153,7 +153,7 @@ impl Live {
             pace: Pace::Behind,
             pause: if options.summaries { LOOK_AT_WHOLE } else { LOOK },
             looked: start,
-            pending: vec![Event::Ready { host, backend, unavailable, existing: None }],
+            pending: vec![Input::Ready { host, backend, unavailable, existing: None }],
             pid: std::process::id(),
             attach: Duration::ZERO,
         };
@@ -185,7 +185,7 @@ impl Live {
                 self.pid = pid;
                 return Ok(());
             }
-            if !events.iter().any(|event| matches!(event, Event::Lost { .. })) {
+            if !events.iter().any(|event| matches!(event, Input::Lost { .. })) {
                 return Err(LiveError::Silent);
             }
         }
@@ -219,23 +219,23 @@ impl Live {
     }
 
     /// Takes what is in the rings now.
-    fn take(&mut self, out: &mut Vec<Event>) -> io::Result<Look> {
+    fn take(&mut self, out: &mut Vec<Input>) -> io::Result<Poll> {
         let Self { record_stream, decoder, .. } = self;
-        let look = record_stream.look(|item| append(item, out, decoder));
+        let poll = record_stream.poll(|item| append(item, out, decoder));
         self.flush_log();
-        look
+        poll
     }
 
     /// Takes all that has come by now.
-    fn take_rest(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
+    fn take_rest(&mut self, out: &mut Vec<Input>) -> io::Result<()> {
         let Self { record_stream, decoder, .. } = self;
-        let taken = record_stream.look_to_the_end(|item| append(item, out, decoder));
+        let taken = record_stream.drain(|item| append(item, out, decoder));
         self.flush_log();
         taken
     }
 
-    fn looked_and_saw(&mut self, look: Look) {
-        self.pace = self.pace.after(look);
+    fn looked_and_saw(&mut self, poll: Poll) {
+        self.pace = self.pace.after(poll);
         self.looked = Instant::now();
     }
 
@@ -252,12 +252,12 @@ impl Live {
                 tokio::task::yield_now().await;
                 return Ok(());
             }
-            Pace::Lively if has_time => (self.record_stream.ring.part(FULL), UNWATCHED),
-            Pace::Lively => (self.record_stream.ring.part(FULL), self.pause),
+            Pace::Lively if has_time => (self.record_stream.rings.fraction(FULL), UNWATCHED),
+            Pace::Lively => (self.record_stream.rings.fraction(FULL), self.pause),
             Pace::Idle => (0, UNSEEN),
             Pace::Quiet => (0, QUIET),
         };
-        self.record_stream.ring.wake_at(wake_at);
+        self.record_stream.rings.wake_at(wake_at);
         tokio::select! {
             () = sleep_until((self.looked + pause).into()) => {}
             guard = self.waker.readable_mut() => {
@@ -267,13 +267,13 @@ impl Live {
                 while waker.next().is_some() {}
             }
         }
-        self.record_stream.ring.wake_at(NO_WAKEUP);
+        self.record_stream.rings.wake_at(NO_WAKEUP);
         Ok(())
     }
 }
 
 /// Appends what has come.
-fn append(item: Item<'_>, out: &mut Vec<Event>, decoder: &Decoder) -> ControlFlow<()> {
+fn append(item: Item<'_>, out: &mut Vec<Input>, decoder: &Decoder) -> ControlFlow<()> {
     out.push(match item {
         Item::Gap(gap) => gap.into(),
         Item::Record(record) => decoder.decode_or_lose(record),
@@ -290,7 +290,7 @@ fn watched(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
 }
 
 impl Source for Live {
-    async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
+    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
         if !self.pending.is_empty() {
             out.append(&mut self.pending);
             return Ok(Flow::More);
@@ -315,7 +315,7 @@ impl Source for Live {
         self.give_rest(taker)
     }
 
-    fn drain(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
+    fn drain(&mut self, out: &mut Vec<Input>) -> Result<(), SourceError> {
         out.append(&mut self.pending);
         Ok(self.take_rest(out)?)
     }

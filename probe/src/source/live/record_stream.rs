@@ -11,7 +11,7 @@ use super::{
     misses::Misses,
     ring::{CorruptRing, Poll, Rings},
 };
-use crate::{net::clock, source::decode::peek};
+use crate::{os::clock, source::decode::peek};
 
 /// The maximum number of records in one batch: few enough that what becomes of them stays in the CPU's cache.
 pub const BATCH: usize = 1024;

@@ -24,7 +24,7 @@ use probe_ebpf::{
 use thiserror::Error;
 
 use super::{error::LiveError, mapped::SharedMemory};
-use crate::{model::Mono, net::clock, source::decode::peek};
+use crate::{model::Mono, os::clock, source::decode::peek};
 
 /// The possible difference in nanoseconds between the clocks of two CPUs: `bpf_ktime_get_ns` reads the clock without a
 /// lock, while the kernel may adjust it (`ktime_get_mono_fast_ns`).

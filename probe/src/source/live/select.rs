@@ -13,7 +13,7 @@ use aya::{
     },
 };
 use ipnet::IpNet;
-use probe_ebpf::{FilterFlags, COMM_LEN, PORT_SETS, PORT_WORDS, PortSet};
+use probe_ebpf::{COMM_LEN, FilterFlags, PORT_SETS, PORT_WORDS, PortSet};
 
 use super::error::LiveError;
 use crate::model::{Family, Filter, PortRange, Protocol};
