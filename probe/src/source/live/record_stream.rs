@@ -1,4 +1,4 @@
-//! The records of all rings as one stream, with the losses between them.
+//! The rings' records in order, with each loss between the records where it happened.
 
 use std::{
     io,
@@ -6,97 +6,100 @@ use std::{
     time::{Duration, Instant},
 };
 
+use probe_ebpf::RecordHeader;
+
 use super::{
     losses::{Gap, Losses},
     misses::Misses,
-    ring::{CorruptRing, Poll, Rings},
+    ring::{Poll, Rings},
 };
-use crate::{os::clock, source::decode::peek};
+use crate::os::clock;
 
-/// The maximum number of records in one batch: few enough that what becomes of them stays in the CPU's cache.
+/// The maximum number of records in a batch: few enough that what becomes of them stays in the CPU's cache.
 pub const BATCH: usize = 1024;
 
-/// How often the kernel's count of skipped events is read while no record arrives.
-const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the kernel's count of skipped program runs is read while no records arrive.
+const IDLE_READ_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it is read while full batches follow each other: a read for each would cost as much as some of its records.
-const BUSY_INTERVAL: Duration = Duration::from_millis(20);
+/// How often it is read while batch follows batch: once a batch would cost as much as some of its records.
+const BUSY_READ_INTERVAL: Duration = Duration::from_millis(20);
 
-/// One item of the stream.
+/// An item of the stream.
 pub enum Item<'a> {
-    /// A record, in its ring's memory.
-    Record(&'a [u8]),
-    /// Events or records that were lost here.
+    /// A record in its ring's memory, with its header.
+    Record(RecordHeader, &'a [u8]),
+    /// Records or events were lost here.
     Gap(Gap),
 }
 
-/// The rings, and the counts of what is missing in them.
+/// The rings, and what was lost of their records.
 pub struct RecordStream {
     pub rings: Rings,
     losses: Losses,
     misses: Misses,
-    /// When the kernel's count of skipped events was last read.
+    /// When the kernel's count of skipped program runs was last read.
     misses_read: Instant,
-    /// Whether the last batch was full, so that the next one follows it immediately.
-    was_full: bool,
+    /// Whether the last batch was full, so that the next one follows right behind it.
+    is_busy: bool,
 }
 
 impl RecordStream {
+    /// A stream of these rings. `misses` reads how many program runs the kernel skipped.
     pub fn new(rings: Rings, misses: Misses) -> Self {
-        Self { rings, losses: Losses::default(), misses, misses_read: Instant::now(), was_full: false }
+        Self { rings, losses: Losses::default(), misses, misses_read: Instant::now(), is_busy: false }
     }
 
-    /// Delivers what the rings hold now, at most one batch.
+    /// Reads what is available now, at most one batch.
     ///
     /// # Errors
-    /// A ring is corrupt, or the kernel's counts cannot be read.
+    /// A ring is corrupt, or the kernel's count cannot be read.
     pub fn poll(&mut self, each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<Poll> {
-        let is_due = self.misses_read.elapsed() > IDLE_INTERVAL;
-        self.poll_batch(is_due, each)
+        let is_due = self.misses_read.elapsed() > IDLE_READ_INTERVAL;
+        self.read(is_due, each)
     }
 
-    /// Delivers everything that was recorded before the call.
+    /// Reads everything that was recorded before the call.
     ///
     /// # Errors
-    /// As for [`poll`](Self::poll).
+    /// The same as [`poll`](Self::poll).
     pub fn drain(&mut self, mut each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<()> {
-        // On a busy host, new records arrive without end.
+        // A busy host keeps adding records: stop at those that are younger than this.
         let start = clock::now();
         loop {
-            let poll = self.poll_batch(true, &mut each)?;
+            let poll = self.read(true, &mut each)?;
             if poll.is_stopped || poll.next.is_none_or(|next| next > start) {
                 return Ok(());
             }
         }
     }
 
-    /// `reads_misses`: whether to read the kernel's count of skipped events even if the rings are empty.
-    fn poll_batch(
+    /// Reads a batch. `read_misses` reads the kernel's count of skipped program runs even if no record is available.
+    fn read(
         &mut self,
-        reads_misses: bool,
+        read_misses: bool,
         mut each: impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> io::Result<Poll> {
-        let may_read = !self.was_full || self.misses_read.elapsed() > BUSY_INTERVAL;
-        if reads_misses || (may_read && !self.rings.is_empty()) {
+        let may_read = !self.is_busy || self.misses_read.elapsed() > BUSY_READ_INTERVAL;
+        if read_misses || (may_read && !self.rings.is_empty()) {
             self.misses_read = Instant::now();
-            // The skipped events were among the records that follow, or before them.
-            if let Some(gap) = self.misses.lost(reads_misses)?
+            // The loss happened somewhere among the records of this batch, or before it.
+            if let Some(gap) = self.misses.lost(read_misses)?
                 && each(Item::Gap(gap)).is_break()
             {
                 return Ok(Poll { is_stopped: true, ..Poll::default() });
             }
         }
-        // Records after this one show what is lost from here on.
+        // The headers of later records count the losses after this one.
         let lost = self.rings.lost();
         let losses = &mut self.losses;
-        let poll = self.rings.poll(BATCH, |record| {
-            if let Some(gap) = peek::header(record).and_then(|header| losses.before(&header)) {
+        let poll = self.rings.poll(BATCH, |header, record| {
+            if let Some(gap) = losses.before(&header) {
                 each(Item::Gap(gap))?;
             }
-            each(Item::Record(record))
+            each(Item::Record(header, record))
         });
-        let mut poll = poll.map_err(|corrupt: CorruptRing| io::Error::other(corrupt))?;
-        self.was_full = poll.delivered == BATCH;
+        let mut poll = poll.map_err(io::Error::other)?;
+        self.is_busy = poll.delivered == BATCH;
         if poll.next.is_none()
             && !poll.is_stopped
             && let Some(gap) = losses.up_to(lost)

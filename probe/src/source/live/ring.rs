@@ -103,6 +103,8 @@ pub struct Rings {
     size: RingSize,
     /// By ring: the position up to which it has been read.
     positions: Vec<u64>,
+    /// By ring: the header of its next record, if there is one.
+    headers: Vec<RecordHeader>,
     /// The time of each ring's next record, if there is one.
     next: BinaryHeap<Reverse<(Mono, usize)>>,
 }
@@ -145,8 +147,15 @@ impl Rings {
 
     fn new(control: SharedMemory, cursors: SharedMemory, memory: SharedMemory, size: RingSize) -> Self {
         let number = size.rings as usize;
-        let next = BinaryHeap::with_capacity(number);
-        Self { control, cursors, memory, size, positions: vec![0; number], next }
+        Self {
+            control,
+            cursors,
+            memory,
+            size,
+            positions: vec![0; number],
+            headers: vec![RecordHeader { kind: 0, cpu: 0, lost: 0, mono_ns: 0 }; number],
+            next: BinaryHeap::with_capacity(number),
+        }
     }
 
     /// How many records have found no room so far. The count wraps.
@@ -176,7 +185,7 @@ impl Rings {
     pub fn poll(
         &mut self,
         max: usize,
-        mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+        mut each: impl FnMut(RecordHeader, &[u8]) -> ControlFlow<()>,
     ) -> Result<Poll, CorruptRing> {
         // Read before the first ring is.
         let until = Mono(clock::now().0.saturating_sub(SKEW_NS));
@@ -197,10 +206,10 @@ impl Rings {
         next: &mut BinaryHeap<Reverse<(Mono, usize)>>,
         until: Mono,
         max: usize,
-        each: &mut impl FnMut(&[u8]) -> ControlFlow<()>,
+        each: &mut impl FnMut(RecordHeader, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), CorruptRing> {
         for ring in 0..self.positions.len() {
-            next.extend(self.time(ring)?.map(|time| Reverse((time, ring))));
+            next.extend(self.time_of_next(ring)?.map(|time| Reverse((time, ring))));
         }
         while let Some(mut first) = next.peek_mut() {
             let Reverse((time, ring)) = *first;
@@ -209,10 +218,10 @@ impl Rings {
                 break;
             }
             let Some(record) = self.record(ring)? else { break };
-            poll.is_stopped = each(record).is_break();
+            poll.is_stopped = each(self.headers[ring], record).is_break();
             poll.delivered += 1;
             self.positions[ring] += (size_of::<Mark>() + record.len()) as u64;
-            match self.time(ring)? {
+            match self.time_of_next(ring)? {
                 Some(time) => first.0.0 = time,
                 None => drop(PeekMut::pop(first)),
             }
@@ -228,9 +237,12 @@ impl Rings {
         }
     }
 
-    /// The time of a ring's next record.
-    fn time(&self, ring: usize) -> Result<Option<Mono>, CorruptRing> {
-        Ok(self.record(ring)?.and_then(peek::header).as_ref().map(peek::at))
+    /// Parses the header of a ring's next record and returns its time.
+    fn time_of_next(&mut self, ring: usize) -> Result<Option<Mono>, CorruptRing> {
+        // `record` returns no record that is shorter than a header.
+        let Some(Ok(header)) = self.record(ring)?.map(peek::header) else { return Ok(None) };
+        self.headers[ring] = header;
+        Ok(Some(Mono(header.mono_ns)))
     }
 
     /// A ring's next record.
@@ -294,9 +306,9 @@ mod tests {
 
     fn poll(rings: &mut Rings) -> (Vec<u64>, Result<Poll, CorruptRing>) {
         let mut times = Vec::new();
-        let poll = rings.poll(usize::MAX, |record| {
+        let poll = rings.poll(usize::MAX, |header, record| {
             assert_eq!(record.len(), size_of::<TransitionRecord>());
-            times.push(peek::header(record).unwrap().mono_ns);
+            times.push(header.mono_ns);
             ControlFlow::Continue(())
         });
         (times, poll)
