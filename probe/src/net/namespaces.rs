@@ -71,7 +71,7 @@ impl Namespaces {
 
     /// A path that leads there, for a person to type. Where it is mounted, that is it: mounts outlive processes.
     #[must_use]
-    pub fn way(&self, inode: u32) -> Option<&Path> {
+    pub fn path(&self, inode: u32) -> Option<&Path> {
         self.ways.get(&inode)?.first().map(PathBuf::as_path)
     }
 
