@@ -56,8 +56,8 @@ Examples:
         everything in which the two kernels differ
   probe diff --behaviours 5.15.json 6.8.json
         only what they do differently
-  sudo probe audit --save /dev/stderr 2>&1 >/dev/null | probe diff 5.15.json -
-        a saved profile and this kernel")]
+  ssh server cat profile.json | probe diff - profile.json
+        a remote profile and a local one")]
 pub struct DiffArgs {
     /// Profile written by `probe audit --save`, or `-` for stdin
     pub a: PathBuf,

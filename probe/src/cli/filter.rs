@@ -33,7 +33,7 @@ pub struct FilterArgs {
     /// Local or remote address, or a network such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = value::network)]
     pub addr: Vec<IpNet>,
-    /// Network namespace: a path, an inode number, or the pid of a process in it
+    /// Network namespace: a path, an inode number, or the pid of a process in it; `replay` takes only inode numbers
     #[arg(long, value_name = "NETNS")]
     pub netns: Vec<OsString>,
     /// Sockets of processes in this cgroup (v2) or below it: a path or an id

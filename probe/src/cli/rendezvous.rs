@@ -13,10 +13,10 @@ use super::{format::Format, value};
     group = clap::ArgGroup::new("when").required(true).args(["at", "in"]),
     after_long_help = "\
 Examples:
-  on 192.0.2.1:
-        sudo probe rendezvous --local 192.0.2.1:1314 --peer 198.51.100.2:1314 --at 2026-11-22T12:00:00Z
-  on 198.51.100.2:
-        sudo probe rendezvous --local 198.51.100.2:1314 --peer 192.0.2.1:1314 --at 2026-11-22T12:00:00Z"
+  sudo probe rendezvous --local 192.0.2.1:1314 --peer 198.51.100.2:1314 --at 2026-11-22T12:00:00Z
+        on 192.0.2.1
+  sudo probe rendezvous --local 198.51.100.2:1314 --peer 192.0.2.1:1314 --at 2026-11-22T12:00:00Z
+        on 198.51.100.2"
 )]
 pub struct RendezvousArgs {
     /// Local address and port to connect from

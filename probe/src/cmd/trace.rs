@@ -15,7 +15,7 @@ use crate::{
     detect,
     model::Filter,
     os::{
-        child::{CommandError, Running},
+        child::{ChildProcess, CommandError},
         memory,
     },
     record::Writer,
@@ -33,7 +33,7 @@ pub async fn trace(args: &TraceArgs, common: &Common) -> Result<Exit, Failure> {
     let files = Files::create(args)?;
     let mut signals = Signals::listen()?;
     // A snapshot may list hundreds of thousands of sockets.
-    memory::keep_large_apart();
+    memory::mmap_large_blocks();
     // The namespaces are searched while the kernel verifies the programs.
     let (existing, remains) = (!args.no_snapshot, args.time_wait);
     let queries = thread::spawn(move || LiveHost::new(existing, remains));
@@ -77,7 +77,7 @@ async fn command(
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
     let ready = session.ready(&mut live).await;
-    let started = Running::start(&args.command).map_err(not_started);
+    let started = ChildProcess::start(&args.command).map_err(not_started);
     let (followed, started) = match (ready, started) {
         (Ok(()), Ok(mut running)) => {
             let followed = follow(session, &mut live, args, &mut running, signals).await;
@@ -96,7 +96,7 @@ async fn follow(
     session: &mut Session,
     live: &mut Live,
     args: &TraceArgs,
-    running: &mut Running,
+    running: &mut ChildProcess,
     signals: &mut Signals,
 ) -> Result<(), SessionError> {
     match session.follow(live, args.duration, wait_for_exit(running, signals)).await? {
@@ -106,11 +106,11 @@ async fn follow(
 }
 
 /// Waits for the command's exit status. Signals that would end the trace are forwarded to the command.
-async fn wait_for_exit(running: &mut Running, signals: &mut Signals) -> Result<u8, Failure> {
+async fn wait_for_exit(running: &mut ChildProcess, signals: &mut Signals) -> Result<u8, Failure> {
     loop {
         tokio::select! {
-            status = running.ended() => return status.map_err(Failure::unexpected),
-            signal = signals.next() => running.pass_on(signal),
+            status = running.exit_status() => return status.map_err(Failure::unexpected),
+            signal = signals.next() => running.forward(signal),
         }
     }
 }

@@ -106,14 +106,14 @@ fn reachable(namespaces: &Namespaces) -> Facility {
     );
     let enter = |namespace: &Namespace| namespace.enter(|| ()).is_ok();
     let (entered, closed): (Vec<_>, Vec<_>) = namespaces.iter().partition(enter);
-    let reachable = format!("{} can be entered", entered.len());
+    let reachable = format!("{} can be entered", counted(entered.len(), "namespace", "namespaces"));
     match (closed.len(), namespaces.hidden()) {
         (0, 0) => subject.ok(reachable),
         (closed, hidden) => {
             let closed = (closed > 0).then(|| format!("{closed} cannot be entered"));
             let hidden = (hidden > 0).then(|| {
                 format!(
-                    "the namespace of {} cannot be read",
+                    "reading the namespace of {} is not permitted",
                     counted(hidden, "process or thread", "processes and threads")
                 )
             });
