@@ -10,7 +10,7 @@ use super::{
 use crate::{
     audit::{Behaviour, Need, catalogue},
     cli::{AuditArgs, Common, Format},
-    model::{Backend, BehaviourResult, BehaviourStatus, End, Event, Host, Profile},
+    model::{Backend, BehaviourResult, BehaviourStatus, End, Host, Output, Profile},
     net::host,
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
@@ -39,7 +39,7 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     .await;
     // Even a failed or interrupted run closes the stream and saves its results.
     let end = auditor.end(live.attach_time());
-    let closed = outcome(report.add(Event::End(end.clone())), |()| Exit::Expected);
+    let closed = outcome(report.add(Output::End(end.clone())), |()| Exit::Expected);
     let exit = outcome_of_run.and_then(|exit| closed.map(|_| exit))?;
     let verdict = report.verdict();
     files.write(report, &end).map_err(Failure::unexpected)?;
@@ -113,19 +113,19 @@ impl Report {
         Self { render, out, plan, kernel: None, results: Vec::new() }
     }
 
-    fn add(&mut self, event: Event) -> Result<(), SessionError> {
+    fn add(&mut self, event: Output) -> Result<(), SessionError> {
         let printed = self.print(&event).map_err(SessionError::Output);
         match event {
-            Event::Ready { host, backend, .. } => self.kernel = Some((host, backend)),
-            Event::Behaviour(result) => self.results.push(*result),
+            Output::Ready { host, backend, .. } => self.kernel = Some((host, backend)),
+            Output::Behaviour(result) => self.results.push(*result),
             _ => {}
         }
         printed
     }
 
-    fn print(&mut self, event: &Event) -> io::Result<()> {
+    fn print(&mut self, event: &Output) -> io::Result<()> {
         let Self { render, out, .. } = self;
-        out.add(|text| render.event(event, text))?;
+        out.add(|text| render.render(event, text))?;
         out.flush()
     }
 

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use super::Subject;
 use crate::{
-    model::{Backend, Event, Facility, FacilityGroup, Host},
+    model::{Backend, Facility, FacilityGroup, Host, Input},
     source::{
         Source as _,
         live::{Live, LiveError, LiveOptions, Types},
@@ -178,14 +178,13 @@ struct Attached {
     unavailable: Vec<String>,
 }
 
-/// Attaches, reads the first batch and detaches.
+/// Attaches, reads what is available at once and detaches.
 async fn attach(options: LiveOptions, host: &Host) -> Result<Attached, LiveError> {
     let mut live = Live::attach(&options, host.clone())?;
     let mut events = Vec::new();
-    // The first batch is available at once.
-    let _ = live.batch(&mut events).await;
+    let _ = live.drain(&mut events);
     let unavailable = events.into_iter().find_map(|event| match event {
-        Event::Ready { unavailable, .. } => Some(unavailable),
+        Input::Ready { unavailable, .. } => Some(unavailable),
         _ => None,
     });
     Ok(Attached { time: live.attach_time(), unavailable: unavailable.unwrap_or_default() })

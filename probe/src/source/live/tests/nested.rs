@@ -64,9 +64,9 @@ fn passed_over(live: &Live) -> u64 {
     misses::passed_over(&info).unwrap()
 }
 
-fn lost_in_kernel(events: &[Event]) -> u64 {
-    let count = |event: &Event| match event {
-        Event::Lost { count, stage } if stage == "kernel" => *count,
+fn lost_in_kernel(events: &[Input]) -> u64 {
+    let count = |event: &Input| match event {
+        Input::Lost { count, stage } if stage == "kernel" => *count,
         _ => 0,
     };
     events.iter().map(count).sum()
@@ -86,7 +86,7 @@ async fn what_comes_in_an_interrupt_is_taken() {
     let (mut events, mut lost) = (Vec::new(), 0);
     while passed_over(&live) < before + ENOUGH {
         assert!(Instant::now() < deadline, "{} have come in an interrupt", passed_over(&live) - before);
-        live.batch(&mut events).await.unwrap();
+        live.deliver(&mut events).await.unwrap();
         lost += lost_in_kernel(&events);
         events.clear();
     }
