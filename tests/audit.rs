@@ -105,13 +105,13 @@ fn the_catalogue_is_listed_without_privilege() {
 #[test]
 fn an_unknown_behaviour_is_rejected_with_the_nearest_id() {
     for (typed, meant) in [("open/simultanous", "open/simultaneous"), ("refused", "open/refused")] {
-        let words = [typed, "nearest", meant, "--list"];
+        let words = [typed, "did you mean", meant, "--list"];
         assert_eq!(Probe::new("audit").arg(typed).run().exits(2).saying(&words).stdout, "");
     }
     Probe::new("audit --group opening").run().exits(2).naming(&["opening", "listen"]);
     let file = TempDir::new().unwrap().path().join("missing").join("file");
     for flag in ["--save", "--html"] {
-        Probe::new("audit").arg(flag).arg(&file).run().exits(2).saying(&["cannot write"]);
+        Probe::new("audit").arg(flag).arg(&file).run().exits(2).saying(&["cannot create"]);
     }
 }
 

@@ -37,7 +37,7 @@ impl SpinBarrier {
     fn call_on<T>(&self, cpu: Option<&usize>, call: impl FnOnce() -> T) -> T {
         if let Some(cpu) = cpu {
             // If pinning fails, both threads may share a CPU, which only makes crossing less likely.
-            cpu::stay_on(*cpu).ok();
+            cpu::pin_to(*cpu).ok();
         }
         self.wait();
         call()
