@@ -30,7 +30,7 @@ impl UniqueNetns {
     pub fn new() -> Self {
         let namespace = quickack_netns();
         let netns = Self { inode: namespace.inode(), namespace };
-        let give = || Device::named("lo").unwrap().address(address_of(netns.inode, Family::V6, 1), 128);
+        let give = || Device::named("lo").unwrap().add_address(address_of(netns.inode, Family::V6, 1), 128);
         netns.namespace.enter(give).unwrap().unwrap();
         netns
     }
