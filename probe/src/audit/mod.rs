@@ -22,7 +22,7 @@ pub use behaviour::{Behaviour, Variant};
 pub use harness::{Harness, RunResult};
 pub use judge::judge;
 pub use need::Need;
-pub use observer::{NetnsFilter, Observer};
+pub use observer::{NetnsFilter, Observed, Observer};
 
 /// Plays a behaviour once, if there is what it needs: blocks until its steps have ended, so give it a thread.
 #[must_use]

@@ -1,6 +1,9 @@
 //! `probe audit`: what this kernel's TCP really does.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use super::{
     exit::{Exit, Failure},
@@ -10,11 +13,11 @@ use super::{
 use crate::{
     audit::{Behaviour, Need, catalogue},
     cli::{AuditArgs, Common, Format},
-    model::{Backend, BehaviourResult, BehaviourStatus, End, Host, Output, Profile},
+    model::{BehaviourResult, BehaviourStatus, Profile},
     net::host,
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
-    session::{Auditor, BlockWriter, SessionError},
+    session::{Auditor, Scope, Session, SessionError},
     source::live::LiveOptions,
 };
 
@@ -30,20 +33,19 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     let files = Files::create(args)?;
     let mut live = live::attach(&LiveOptions { namespaces: true, ..live::options(common) })?;
     let namespaces = live.namespaces().map_err(Failure::host)?;
-    let mut report = Report::new(args.format, &chosen);
-    let mut auditor = Auditor::new(chosen, AT_ONCE, namespaces);
-    let played = live::unless_interrupted(async {
-        let run = auditor.run(&mut live, |event| report.take(event)).await;
+    let session = Session::new(Scope::All, renderer(args.format, &chosen), output::unbuffered());
+    let mut auditor = Auditor::new(session, chosen.clone(), AT_ONCE, namespaces);
+    let ran = live::unless_interrupted(async {
+        let run = auditor.run(&mut live).await;
         outcome(run, |()| Exit::Expected)
     })
     .await;
-    // Whatever became of it, what was done is told and kept.
-    let end = auditor.end(live.attach_time());
-    let closed = outcome(report.take(Output::End(end.clone())), |()| Exit::Expected);
-    let exit = played.and_then(|exit| closed.map(|_| exit))?;
-    let judged = report.verdict();
-    files.write(report, &end).map_err(Failure::unexpected)?;
-    Ok(if exit == Exit::Expected { judged } else { exit })
+    // Even if the audit was interrupted or failed, its results so far are shown and written.
+    let duration = auditor.elapsed();
+    let closed = outcome(auditor.finish(live.attach_time()), |_| Exit::Expected);
+    let exit = ran.and_then(|exit| closed.map(|_| exit))?;
+    files.write(&auditor, &chosen, duration).map_err(Failure::unexpected)?;
+    Ok(if exit == Exit::Expected { verdict(auditor.results()) } else { exit })
 }
 
 /// What was asked for by id or by group, in the catalogue's order; all where nothing was.
@@ -93,56 +95,23 @@ fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
     outcome(written.map_err(SessionError::Output), |()| Exit::Expected)
 }
 
-/// What is shown, and what is kept for the files.
-struct Report {
-    render: Box<dyn Render>,
-    shown: BlockWriter,
-    /// The ids, in the catalogue's order.
-    plan: Vec<String>,
-    kernel: Option<(Host, Backend)>,
-    results: Vec<BehaviourResult>,
+/// The renderer for this format.
+fn renderer(format: Format, chosen: &[&'static Behaviour]) -> Box<dyn Render> {
+    match format {
+        Format::Json => Box::new(Json::new(View::default())),
+        Format::Table => {
+            let plan = chosen.iter().map(|behaviour| behaviour.id.to_owned());
+            Box::new(AuditTable::new(output::style(), plan))
+        }
+    }
 }
 
-impl Report {
-    fn new(format: Format, chosen: &[&'static Behaviour]) -> Self {
-        let plan: Vec<String> = chosen.iter().map(|behaviour| behaviour.id.to_owned()).collect();
-        let render: Box<dyn Render> = match format {
-            Format::Json => Box::new(Json::new(View::default())),
-            Format::Table => Box::new(AuditTable::new(output::style(), plan.clone())),
-        };
-        let shown = BlockWriter::new(output::unbuffered());
-        Self { render, shown, plan, kernel: None, results: Vec::new() }
-    }
-
-    fn take(&mut self, event: Output) -> Result<(), SessionError> {
-        let shown = self.show(&event).map_err(SessionError::Output);
-        match event {
-            Output::Ready { host, backend, .. } => self.kernel = Some((host, backend)),
-            Output::Behaviour(result) => self.results.push(*result),
-            _ => {}
-        }
-        shown
-    }
-
-    fn show(&mut self, event: &Output) -> io::Result<()> {
-        let Self { render, shown, .. } = self;
-        shown.add(|text| render.render(event, text))?;
-        shown.flush()
-    }
-
-    /// The exit code of what was done: what this host cannot show is no failure.
-    fn verdict(&self) -> Exit {
-        let is_bad = |result: &BehaviourResult| {
-            matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
-        };
-        if self.results.iter().any(is_bad) { Exit::Unexpected } else { Exit::Expected }
-    }
-
-    /// The results in the catalogue's order.
-    fn results(mut self) -> Vec<BehaviourResult> {
-        self.results.sort_by_key(|result| self.plan.iter().position(|id| *id == result.id));
-        self.results
-    }
+/// The exit code for these results. A behaviour that this host does not support is not a failure.
+fn verdict(results: &[BehaviourResult]) -> Exit {
+    let is_failure = |result: &BehaviourResult| {
+        matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
+    };
+    if results.iter().any(is_failure) { Exit::Unexpected } else { Exit::Expected }
 }
 
 /// The files that were asked for.
@@ -171,16 +140,17 @@ impl Files {
         }
     }
 
-    fn write(self, report: Report, end: &End) -> io::Result<()> {
-        // An audit that was stopped before it began has nothing to keep.
-        let Some((host, backend)) = report.kernel.clone() else { return Ok(()) };
+    fn write(self, auditor: &Auditor, chosen: &[&'static Behaviour], duration: Duration) -> io::Result<()> {
+        // An audit that was stopped before the source was ready has no results.
+        let Some((host, backend)) = auditor.origin() else { return Ok(()) };
         if self.save.is_none() && self.html.is_none() {
             return Ok(());
         }
-        let facts = host::kernel_facts(backend);
-        let results = report.results();
+        let facts = host::kernel_facts(*backend);
+        let mut results = auditor.results().to_vec();
+        results.sort_by_key(|result| chosen.iter().position(|behaviour| behaviour.id == result.id));
         if let Some(mut file) = self.html {
-            let page = Page { host: &host, facts: &facts, results: &results, duration: end.duration };
+            let page = Page { host, facts: &facts, results: &results, duration };
             file.write_all(page.to_string().as_bytes())?;
             file.flush()?;
         }

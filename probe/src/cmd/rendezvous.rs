@@ -17,7 +17,7 @@ use crate::{
         Netns, Options,
         rendezvous::{BindError, Plan, Rendezvous, clock, friendly, port},
     },
-    session::{Performance, Performed, Scope, Session, SessionError},
+    session::{ScenarioResult, ScenarioRun, Scope, Session, SessionError},
     source::live::Live,
 };
 
@@ -31,21 +31,21 @@ pub async fn rendezvous(args: &RendezvousArgs, common: &Common) -> Result<Exit, 
         Session::new(Scope::own(live.pid()), Look::whole(args.format).on_stdout(), output::unbuffered());
     let met = live::unless_interrupted(async {
         let met = meet(plan, &mut session, &mut live).await;
-        outcome(met, |performed| Exit::of(&[performed.verdict]))
+        outcome(met, |result| Exit::of(&[result.verdict]))
     });
     let exit = met.await?;
     outcome(session.finish(Some(live.attach_time())), |_| exit)
 }
 
 /// Says how the clock is kept, since everything hangs on that, and meets the other end.
-async fn meet(plan: Plan, session: &mut Session, live: &mut Live) -> Result<Performed, SessionError> {
+async fn meet(plan: Plan, session: &mut Session, live: &mut Live) -> Result<ScenarioResult, SessionError> {
     session.ready(live).await?;
     for line in clock::report(&Discipline::read(), plan.window) {
         session.note(line)?;
     }
     let family = if plan.local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
     let options = Options { family, netns: Netns::Host, ..Options::default() };
-    session.perform(live, Performance { scenario: Arc::new(Rendezvous::new(plan)), options }).await
+    session.run_scenario(live, ScenarioRun { scenario: Arc::new(Rendezvous::new(plan)), options }).await
 }
 
 /// What the flags come to.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::ReplayArgs,
-    session::{Scope, Selection, Session, SessionError, Ticks},
+    session::{Scope, Selection, Session, SessionError, TickMode},
     source::recording::Recording,
 };
 
@@ -27,9 +27,9 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
         ..Selection::default()
     };
     let mut session = Session::new(Scope::All, show::look(&args.show).on_stdout(), output::unbuffered())
-        .selecting(selection)
-        .detecting(show::options(&args.show));
-    let ticks = if args.show.stuck_after.is_some() { Ticks::Filled } else { Ticks::Recorded };
+        .selection(selection)
+        .detector_options(show::options(&args.show));
+    let ticks = if args.show.stuck_after.is_some() { TickMode::Filled } else { TickMode::Recorded };
     let played = match session.replay(&mut source, ticks).await {
         Err(SessionError::Source(error)) => return Err(at(&error)),
         played => played,

@@ -19,7 +19,7 @@ pub use self::{
     test_host::{HostPair, TestHost},
     test_socket::{Part, TestSocket},
 };
-use super::{Need, Observer, need};
+use super::{Need, Observed, Observer, need};
 use crate::{
     model::{Family, Mono, Packet, Side, State},
     net::{Namespace, counters::Counters, socket},
@@ -36,7 +36,7 @@ pub const SERVER: u16 = 1314;
 
 /// The stage of one behaviour, once.
 pub struct Harness {
-    observer: Arc<Observer>,
+    observed: Observed,
     needs: &'static [Need],
     deadline: Instant,
     places: Vec<TestHost>,
@@ -57,8 +57,8 @@ pub struct RunResult {
     pub cast: Vec<Actor>,
     /// What was stated.
     pub facts: Vec<(String, String)>,
-    /// The inode numbers of the namespaces.
-    pub netns: Vec<u32>,
+    /// What the kernel has reported of the namespaces.
+    pub observed: Observed,
     /// The places themselves, held until all that was reported of them has been taken: the kernel gives the number of a
     /// namespace that is gone to the next one.
     pub places: Vec<TestHost>,
@@ -71,7 +71,7 @@ pub struct RunResult {
 impl Harness {
     pub(super) fn new(observer: Arc<Observer>, needs: &'static [Need]) -> Self {
         Self {
-            observer,
+            observed: Observed::new(observer),
             needs,
             deadline: Instant::now() + PATIENCE,
             places: Vec::new(),
@@ -88,7 +88,7 @@ impl Harness {
             in_vain: matches!(result, Err(StepError::Failed { .. })) && Instant::now() >= self.deadline,
             trouble: result.err(),
             until: clock::now(),
-            netns: self.netns(),
+            observed: self.observed,
             packets: self.wires.iter().flat_map(|wire| wire.packets()).collect(),
             cast: self.cast,
             facts: self.facts,
@@ -112,7 +112,7 @@ impl Harness {
 
     fn place(&mut self, addr: IpAddr) -> Result<TestHost, StepError> {
         let namespace = Namespace::private()?;
-        self.observer.watch(namespace.inode()).step("asking for the reports of a namespace")?;
+        self.observed.add(namespace.inode()).step("asking for the reports of a namespace")?;
         let place = TestHost::new(namespace, addr, self.needs);
         self.places.push(place.clone());
         Ok(place)
@@ -176,7 +176,7 @@ impl Harness {
     /// As for [`until`](Self::until).
     pub fn until_times(&self, part: impl Into<Part>, times: usize, state: State) -> Result<(), StepError> {
         let Part { label, actor } = part.into();
-        let reported = self.observer.wait(&self.netns(), self.deadline, |transitions| {
+        let reported = self.observed.wait(self.deadline, |transitions| {
             let lives = resolve::lives(&self.cast, transitions);
             lives[actor].iter().filter(|transition| transition.new == state).count() >= times
         });
@@ -196,7 +196,7 @@ impl Harness {
     pub fn state_first_port(&mut self, part: impl Into<Part>) -> Result<(), StepError> {
         let part = part.into();
         let mut port = None;
-        self.observer.wait(&self.netns(), self.deadline, |transitions| {
+        self.observed.wait(self.deadline, |transitions| {
             let lives = resolve::lives(&self.cast, transitions);
             port = lives[part.actor].first().map(|transition| transition.ends.local.port);
             port.is_some()
@@ -207,9 +207,5 @@ impl Harness {
             None => self.state("port when it left CLOSE", "none"),
         }
         Ok(())
-    }
-
-    fn netns(&self) -> Vec<u32> {
-        self.places.iter().map(|place| place.namespace.inode()).collect()
     }
 }
