@@ -1,4 +1,4 @@
-//! `probe audit`: what this kernel's TCP really does.
+//! `probe audit`: tests this kernel's TCP behaviours.
 
 use std::{
     io::{self, Write},
@@ -21,68 +21,67 @@ use crate::{
     source::live::LiveOptions,
 };
 
-/// So many at once: most of them wait most of the time.
-const AT_ONCE: usize = 16;
+/// Behaviours that run concurrently; most of them wait most of the time.
+const CONCURRENCY: usize = 16;
 
-/// Plays what was asked for.
+/// Runs the selected behaviours and reports and saves their results.
 pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
-    let chosen = chosen(args)?;
+    let selected = selected(args)?;
     if args.list {
-        return list(&chosen);
+        return list(&selected);
     }
     let files = Files::create(args)?;
     let mut live = live::attach(&LiveOptions { namespaces: true, ..live::options(common) })?;
     let namespaces = live.namespaces().map_err(Failure::host)?;
-    let session = Session::new(Scope::All, renderer(args.format, &chosen), output::unbuffered());
-    let mut auditor = Auditor::new(session, chosen.clone(), AT_ONCE, namespaces);
-    let ran = live::unless_interrupted(async {
+    let session = Session::new(Scope::All, renderer(args.format, &selected), output::unbuffered());
+    let mut auditor = Auditor::new(session, selected.clone(), CONCURRENCY, namespaces);
+    let outcome_of_run = live::unless_interrupted(async {
         let run = auditor.run(&mut live).await;
         outcome(run, |()| Exit::Expected)
     })
     .await;
-    // Even if the audit was interrupted or failed, its results so far are shown and written.
+    // Even a failed or interrupted run closes the stream and saves its results.
     let duration = auditor.elapsed();
     let closed = outcome(auditor.finish(live.attach_time()), |_| Exit::Expected);
-    let exit = ran.and_then(|exit| closed.map(|_| exit))?;
-    files.write(&auditor, &chosen, duration).map_err(Failure::unexpected)?;
+    let exit = outcome_of_run.and_then(|exit| closed.map(|_| exit))?;
+    files.write(&auditor, &selected, duration).map_err(Failure::unexpected)?;
     Ok(if exit == Exit::Expected { verdict(auditor.results()) } else { exit })
 }
 
-/// What was asked for by id or by group, in the catalogue's order; all where nothing was.
-fn chosen(args: &AuditArgs) -> Result<Vec<&'static Behaviour>, Failure> {
+/// The behaviours selected by id or group, in the catalogue's order; all if neither is given.
+fn selected(args: &AuditArgs) -> Result<Vec<&'static Behaviour>, Failure> {
     if let Some(unknown) = args.behaviours.iter().find(|id| catalogue::by_id(id).is_none()) {
         let nearest = nearest(unknown);
         return Err(Failure::usage(format!(
-            "there is no behaviour `{unknown}`; the nearest {} {}, and `probe audit --list` names them all",
-            if nearest.len() == 1 { "is" } else { "are" },
-            nearest.join(" and ")
+            "unknown behaviour `{unknown}`: did you mean {}? `probe audit --list` lists all",
+            nearest.join(" or ")
         )));
     }
     let all = args.behaviours.is_empty() && args.group.is_empty();
-    let is_meant = |behaviour: &&Behaviour| {
+    let is_selected = |behaviour: &&Behaviour| {
         all || args.group.contains(&behaviour.group()) || args.behaviours.iter().any(|id| id == behaviour.id)
     };
-    let chosen: Vec<_> = catalogue::all().filter(is_meant).collect();
-    if chosen.is_empty() {
-        return Err(Failure::usage("there is no behaviour in that group"));
+    let selected: Vec<_> = catalogue::all().filter(is_selected).collect();
+    if selected.is_empty() {
+        return Err(Failure::usage("this group has no behaviours; `probe audit --list` lists all"));
     }
-    Ok(chosen)
+    Ok(selected)
 }
 
-/// The id that is most like this one, whole or without its group; more than one where they are equally so.
+/// The ids most similar to this one, compared with and without their group; several if they are equally similar.
 fn nearest(unknown: &str) -> Vec<&'static str> {
-    let likeness = |id: &str| {
+    let similarity = |id: &str| {
         let short = id.split('/').next_back().unwrap_or(id);
         strsim::jaro_winkler(unknown, id).max(strsim::jaro_winkler(unknown, short))
     };
     let ids = || catalogue::all().map(|behaviour| behaviour.id);
-    let best = ids().map(likeness).fold(0.0, f64::max);
-    ids().filter(|id| likeness(id) >= best).collect()
+    let best = ids().map(similarity).fold(0.0, f64::max);
+    ids().filter(|id| similarity(id) >= best).collect()
 }
 
-/// Names the behaviours by group.
-fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
-    let listed: Vec<Listed> = chosen
+/// Lists the behaviours by group.
+fn list(selected: &[&'static Behaviour]) -> Result<Exit, Failure> {
+    let listed: Vec<Listed> = selected
         .iter()
         .map(|behaviour| Listed {
             id: behaviour.id,
@@ -96,17 +95,17 @@ fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
 }
 
 /// The renderer for this format.
-fn renderer(format: Format, chosen: &[&'static Behaviour]) -> Box<dyn Render> {
+fn renderer(format: Format, selected: &[&'static Behaviour]) -> Box<dyn Render> {
     match format {
         Format::Json => Box::new(Json::new(View::default())),
         Format::Table => {
-            let plan = chosen.iter().map(|behaviour| behaviour.id.to_owned());
+            let plan = selected.iter().map(|behaviour| behaviour.id.to_owned());
             Box::new(AuditTable::new(output::style(), plan))
         }
     }
 }
 
-/// The exit code for these results. A behaviour that this host does not support is not a failure.
+/// The exit code by the results: a behaviour that this host does not support is not a failure.
 fn verdict(results: &[BehaviourResult]) -> Exit {
     let is_failure = |result: &BehaviourResult| {
         matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
@@ -114,7 +113,7 @@ fn verdict(results: &[BehaviourResult]) -> Exit {
     if results.iter().any(is_failure) { Exit::Unexpected } else { Exit::Expected }
 }
 
-/// The files that were asked for.
+/// The files of --save and --html.
 struct Files {
     save: Option<NamedFile>,
     html: Option<NamedFile>,
@@ -127,28 +126,29 @@ impl Files {
         if let (Some(save), Some(html)) = (&save, &html)
             && save.is_same(html)
         {
-            return Err(Failure::usage("--save and --html name the same file: each needs one of its own"));
+            return Err(Failure::usage("--save and --html name the same file: give each its own"));
         }
         let files = Self { save, html };
         let named = [("--save", &files.save), ("--html", &files.html)];
-        let over = named.into_iter().find(|(_, file)| file.as_ref().is_some_and(NamedFile::is_stdout));
-        match over {
+        let clash = named.into_iter().find(|(_, file)| file.as_ref().is_some_and(NamedFile::is_stdout));
+        match clash {
             Some((flag, _)) => Err(Failure::usage(format!(
-                "{flag} names the file that stdout goes to: it needs one of its own"
+                "{flag} names the file that stdout is redirected to: give it another"
             ))),
             None => Ok(files),
         }
     }
 
-    fn write(self, auditor: &Auditor, chosen: &[&'static Behaviour], duration: Duration) -> io::Result<()> {
-        // An audit that was stopped before the source was ready has no results.
+    /// Writes the results in the catalogue's order.
+    fn write(self, auditor: &Auditor, selected: &[&'static Behaviour], duration: Duration) -> io::Result<()> {
+        // An audit interrupted before it started has nothing to save.
         let Some((host, backend)) = auditor.origin() else { return Ok(()) };
         if self.save.is_none() && self.html.is_none() {
             return Ok(());
         }
         let facts = host::kernel_facts(*backend);
         let mut results = auditor.results().to_vec();
-        results.sort_by_key(|result| chosen.iter().position(|behaviour| behaviour.id == result.id));
+        results.sort_by_key(|result| selected.iter().position(|behaviour| behaviour.id == result.id));
         if let Some(mut file) = self.html {
             let page = Page { host, facts: &facts, results: &results, duration };
             file.write_all(page.to_string().as_bytes())?;

@@ -53,7 +53,7 @@ impl HostQueries for LiveHost {
 
     fn time_wait_entry(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
         let netns = connection.netns.filter(|_| self.finds_time_wait)?;
-        let found = self.lookup.remains(netns, connection.ends, connection.family);
+        let found = self.lookup.mini_socket(netns, connection.ends, connection.family);
         let at = clock::now();
         // A full socket is of another connection, which has reused the 4-tuple meanwhile.
         let found = found.filter(|(state, _)| matches!(state, State::TimeWait | State::FinWait2));
@@ -69,10 +69,10 @@ impl HostQueries for LiveHost {
     }
 
     fn evict_idle(&mut self) {
-        self.lookup.tidy();
+        self.lookup.close_idle();
         // The list of existing sockets has been processed by now.
         if std::mem::take(&mut self.has_listed) {
-            memory::give_back();
+            memory::trim();
         }
     }
 }
