@@ -11,7 +11,7 @@ use super::{
     output::{self, NamedFile},
 };
 use crate::{
-    audit::{Behaviour, Need, catalogue},
+    audit::{Behaviour, Requirement, catalogue},
     cli::{AuditArgs, Common, Format},
     model::{BehaviourResult, BehaviourStatus, Profile},
     net::host,
@@ -87,7 +87,7 @@ fn list(selected: &[&'static Behaviour]) -> Result<Exit, Failure> {
             id: behaviour.id,
             description: behaviour.description,
             group: behaviour.group(),
-            needs: behaviour.needs.iter().map(Need::to_string).collect(),
+            needs: behaviour.needs.iter().map(Requirement::to_string).collect(),
         })
         .collect();
     let written = render::catalogue::list(&listed, output::style(), &mut output::stdout());

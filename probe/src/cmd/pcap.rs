@@ -16,7 +16,7 @@ impl Pcap {
 
     /// Adds the packets of one scenario, with its transitions as packet comments.
     pub fn add(&mut self, result: &ScenarioResult) -> Result<(), Failure> {
-        result.story.captures().iter().try_for_each(|capture| {
+        result.run.captures().iter().try_for_each(|capture| {
             self.0.wire(capture.netns, &capture.packets, &result.transitions).map_err(unwritable)
         })?;
         self.0.flush().map_err(unwritable)

@@ -15,9 +15,9 @@ use crate::{
     os::clock::Discipline,
     scenario::{
         Netns, Options,
-        rendezvous::{BindError, Plan, Rendezvous, clock, friendly, port},
+        rendezvous::{BindError, Plan, Rendezvous, clock, format_duration, port},
     },
-    session::{ScenarioResult, ScenarioRun, Scope, Session, SessionError},
+    session::{ScenarioResult, Scope, Session, SessionError},
     source::live::Live,
 };
 
@@ -45,7 +45,7 @@ async fn connect(plan: Plan, session: &mut Session, live: &mut Live) -> Result<S
     }
     let family = if plan.local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
     let options = Options { family, netns: Netns::Host, ..Options::default() };
-    session.run_scenario(live, ScenarioRun { scenario: Arc::new(Rendezvous::new(plan)), options }).await
+    session.run_scenario(live, Arc::new(Rendezvous::new(plan)), options).await
 }
 
 /// Makes the plan from the flags.
@@ -70,7 +70,7 @@ fn start_time(args: &RendezvousArgs, now: Timestamp) -> Result<Timestamp, Failur
     match now.duration_since(at).try_into() {
         Ok(late) if now > at => Err(Failure::usage(format!(
             "--at {at} was {} ago; this host's clock reads {now:.3}: choose a time in the future, or set the clock",
-            friendly(late)
+            format_duration(late)
         ))),
         _ => Ok(at),
     }

@@ -1,5 +1,5 @@
 //! Runs an audit: behaviours run in threads, the kernel's transitions go to those that wait for them, and each behaviour
-//! is judged when its steps have ended.
+//! is evaluated when its steps have ended.
 
 use std::{
     collections::VecDeque,
@@ -111,7 +111,7 @@ impl Auditor {
                 Next::Event(Event::Finished(finished)) => {
                     // The kernel has reported what happened before the end of the run.
                     self.session.drain(source)?;
-                    if let Some(result) = self.judge(finished) {
+                    if let Some(result) = self.evaluate(finished) {
                         self.show(result)?;
                     }
                 }
@@ -166,7 +166,7 @@ impl Auditor {
             let (observer, sender) = (Arc::clone(&self.observer), sender.clone());
             thread::spawn(move || {
                 let steps = thread::Builder::new().name(behaviour.id.to_owned());
-                let steps = steps.spawn(move || audit::play(behaviour, observer));
+                let steps = steps.spawn(move || audit::run(behaviour, observer));
                 let result = steps.ok().and_then(|steps| steps.join().ok());
                 // The receiver is gone if the audit has stopped.
                 let _ = sender.send(FinishedRun { index, attempt, result });
@@ -177,7 +177,7 @@ impl Auditor {
     }
 
     /// The result of a run; `None` if the behaviour is to run again, or the run was abandoned before.
-    fn judge(&mut self, finished: FinishedRun) -> Option<BehaviourResult> {
+    fn evaluate(&mut self, finished: FinishedRun) -> Option<BehaviourResult> {
         let position = self
             .running
             .iter()
@@ -189,7 +189,7 @@ impl Auditor {
         let transitions = result.observed.take();
         // A missing transition may be among the lost reports.
         let has_lost = self.session.emitter.totals.lost > run.lost_before;
-        let result = audit::judge(run.behaviour, result, transitions);
+        let result = audit::evaluate(run.behaviour, result, transitions);
         let is_certain = match result.status {
             BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => true,
             BehaviourStatus::Differs => false,
@@ -228,7 +228,7 @@ impl NetnsFilter for Namespaces {
     }
 }
 
-/// The result of a behaviour that could not be judged.
+/// The result of a behaviour that could not be evaluated.
 fn failed(behaviour: &Behaviour, reason: &str) -> BehaviourResult {
     behaviour.result(BehaviourStatus::Failed, Some(reason.to_owned()))
 }

@@ -34,15 +34,8 @@ use thiserror::Error;
 
 use self::{analysis::Analysis, emitter::Emitter, host_queries::Enricher, selection::Selector};
 pub use self::{
-    audit::Auditor,
-    block_writer::BLOCK_SIZE,
-    follow::StopReason,
-    host_queries::HostQueries,
-    live_host::LiveHost,
-    replay::TickMode,
-    scenario_run::{ScenarioResult, ScenarioRun},
-    scope::Scope,
-    selection::Selection,
+    audit::Auditor, block_writer::BLOCK_SIZE, follow::StopReason, host_queries::HostQueries,
+    live_host::LiveHost, replay::TickMode, scenario_run::ScenarioResult, scope::Scope, selection::Selection,
 };
 use crate::{
     audit::Observer,

@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, time::sleep_until};
 use super::{Session, SessionError, event_loop::Next};
 use crate::{
     model::{Input, Phase, SocketId, Transition, Verdict},
-    scenario::{self, Options, Scenario, Story},
+    scenario::{self, Options, Scenario, ScenarioRun},
     source::Source,
 };
 
@@ -20,20 +20,12 @@ use crate::{
 /// still in flight, and a lost one is retransmitted.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// A scenario with its options.
-pub struct ScenarioRun {
-    /// The scenario.
-    pub scenario: Arc<dyn Scenario>,
-    /// Its options.
-    pub options: Options,
-}
-
 /// The result of a scenario.
 pub struct ScenarioResult {
     /// The verdict.
     pub verdict: Verdict,
     /// What the driver did and expects.
-    pub story: Story,
+    pub run: ScenarioRun,
     /// What the kernel reported meanwhile.
     pub transitions: Vec<Transition>,
 }
@@ -46,31 +38,31 @@ impl Session {
     pub async fn run_scenario(
         &mut self,
         source: &mut impl Source,
-        run: ScenarioRun,
+        scenario: Arc<dyn Scenario>,
+        options: Options,
     ) -> Result<ScenarioResult, SessionError> {
-        let ScenarioRun { scenario, options } = run;
         // The programs must be attached before the driver starts.
         self.ready(source).await?;
         let summary = scenario.summary().to_owned();
         self.process_phase(&*scenario, Phase::Start { summary })?;
-        let story = self.drive(source, Arc::clone(&scenario), options).await?;
-        self.settle(source, &story).await?;
+        let run = self.drive(source, Arc::clone(&scenario), options).await?;
+        self.settle(source, &run).await?;
         let running = self.emitter.scenario.as_mut();
         let transitions = running.map(|running| std::mem::take(&mut running.transitions)).unwrap_or_default();
-        self.process(&mut Input::Labels(labels(&story, &transitions)), None)?;
-        for remark in story.remarks(&transitions) {
-            self.note(remark)?;
+        self.process(&mut Input::Labels(labels(&run, &transitions)), None)?;
+        for note in run.notes_with_unchecked(&transitions) {
+            self.note(note)?;
         }
-        if !story.sockets().is_empty() {
-            self.process(&mut Input::Sockets(story.listed(&transitions)), None)?;
+        if !run.listing().is_empty() {
+            self.process(&mut Input::Sockets(run.listing_with_owners(&transitions)), None)?;
         }
-        let checks = story.judge(&transitions);
+        let checks = run.check(&transitions);
         for check in &checks {
             self.process(&mut Input::Check(check.clone()), None)?;
         }
-        let verdict = story.verdict(&checks);
+        let verdict = run.verdict(&checks);
         self.process_phase(&*scenario, Phase::End { verdict: verdict.clone() })?;
-        Ok(ScenarioResult { verdict, story, transitions })
+        Ok(ScenarioResult { verdict, run, transitions })
     }
 
     fn process_phase(&mut self, scenario: &dyn Scenario, phase: Phase) -> Result<(), SessionError> {
@@ -85,28 +77,28 @@ impl Session {
         source: &mut impl Source,
         scenario: Arc<dyn Scenario>,
         options: Options,
-    ) -> Result<Story, SessionError> {
+    ) -> Result<ScenarioRun, SessionError> {
         let (sender, mut receiver) = oneshot::channel();
         let driver = thread::spawn(move || {
             // The receiver is gone if the session has failed.
-            let _ = sender.send(scenario::play(&*scenario, &options));
+            let _ = sender.send(scenario::run(&*scenario, &options));
         });
         loop {
-            if let Next::Event(story) = self.next(source, &mut receiver).await? {
-                return match (story, driver.join()) {
-                    (Ok(story), _) => Ok(story),
+            if let Next::Event(run) = self.next(source, &mut receiver).await? {
+                return match (run, driver.join()) {
+                    (Ok(run), _) => Ok(run),
                     (Err(_), Err(panic)) => std::panic::resume_unwind(panic),
-                    (Err(_), Ok(())) => unreachable!("the driver returned without sending its story"),
+                    (Err(_), Ok(())) => unreachable!("the driver returned without sending its run"),
                 };
             }
         }
     }
 
-    /// Processes the reports until every socket of the story is closed, or the time for that is over.
-    async fn settle(&mut self, source: &mut impl Source, story: &Story) -> Result<(), SessionError> {
+    /// Processes the reports until every socket of the scenario is closed, or the time for that is over.
+    async fn settle(&mut self, source: &mut impl Source, run: &ScenarioRun) -> Result<(), SessionError> {
         let deadline = Instant::now() + SETTLE;
         self.process_batch(source).await?;
-        while !self.has_settled(story) {
+        while !self.has_settled(run) {
             if let Next::Event(()) = self.next(source, sleep_until(deadline.into())).await? {
                 break;
             }
@@ -114,14 +106,14 @@ impl Session {
         Ok(())
     }
 
-    fn has_settled(&self, story: &Story) -> bool {
-        self.emitter.scenario.as_ref().is_none_or(|running| story.settled(&running.transitions))
+    fn has_settled(&self, run: &ScenarioRun) -> bool {
+        self.emitter.scenario.as_ref().is_none_or(|running| run.all_closed(&running.transitions))
     }
 }
 
 /// Each labelled socket with its label, in the order of their first transitions.
-fn labels(story: &Story, transitions: &[Transition]) -> Vec<(SocketId, String)> {
-    let labelled = transitions.iter().map(|transition| transition.socket).zip(story.labels(transitions));
+fn labels(run: &ScenarioRun, transitions: &[Transition]) -> Vec<(SocketId, String)> {
+    let labelled = transitions.iter().map(|transition| transition.socket).zip(run.labels(transitions));
     let mut seen = HashSet::new();
     labelled
         .filter_map(|(socket, label)| Some((socket, label?.to_owned())))
