@@ -7,7 +7,7 @@ use crate::{
     model::{Backend, Facility, FacilityGroup, Host, Input},
     source::{
         Source as _,
-        live::{Live, LiveError, LiveOptions, Types},
+        live::{Live, LiveError, LiveOptions, TypeCheck},
     },
 };
 
@@ -51,10 +51,10 @@ fn types(options: &LiveOptions) -> Facility {
     if options.without_btf {
         return subject.unknown("left aside, as was asked for");
     }
-    match Types::of_kernel() {
-        Ok(types) if !types.suffice => subject.failed("it lacks the fields of struct sock"),
-        Ok(types) if types.lacks.is_empty() => subject.ok("every field is there"),
-        Ok(types) => subject.ok(format!("not in it: {}", types.lacks.join("; "))),
+    match TypeCheck::of_kernel() {
+        Ok(types) if !types.suffices => subject.failed("it lacks the fields of struct sock"),
+        Ok(types) if types.missing.is_empty() => subject.ok("every field is there"),
+        Ok(types) => subject.ok(format!("not in it: {}", types.missing.join("; "))),
         Err(error) => subject.failed(error),
     }
 }
@@ -230,7 +230,7 @@ fn because(refused: &[LiveError]) -> String {
         (Some(error), _) | (None, [error]) => error.to_string(),
         (None, errors) => {
             let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            LiveError::Backends(all.join("; and the fallback: ")).to_string()
+            LiveError::Backends(all.join("; the classic tracepoint fails too: ")).to_string()
         }
     }
 }
