@@ -88,7 +88,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
             })
         }),
     };
-    memory::give_back();
+    memory::trim();
     loaded.map_err(|error| match error {
         LiveError::Format(FormatError::NotPermitted) => LiveError::NoPrivilege,
         error if is_permission(&error) => LiveError::NoPrivilege,
