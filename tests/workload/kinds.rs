@@ -15,9 +15,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::Random;
 use crate::support::PATIENCE;
 
-type Life = fn(&mut Random, SocketAddr) -> io::Result<()>;
+type Kind = fn(&mut Random, SocketAddr) -> io::Result<()>;
 
-const LIVES: [Life; 13] = [
+const KINDS: [Kind; 13] = [
     ordinary,
     ordinary,
     refused,
@@ -34,8 +34,8 @@ const LIVES: [Life; 13] = [
 ];
 
 /// Runs a random one.
-pub fn one(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
-    LIVES[random.below(LIVES.len() as u64) as usize](random, any_port)
+pub fn random(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
+    KINDS[random.below(KINDS.len() as u64) as usize](random, any_port)
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
@@ -255,7 +255,7 @@ fn unanswered(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
     let clients: Vec<_> = (0..=random.below(2)).map(|_| socket(any_port)).collect::<io::Result<_>>()?;
     for client in &clients {
         client.set_nonblocking(true)?;
-        // EINPROGRESS, and it stays at that.
+        // EINPROGRESS: the connect never completes.
         let _ = client.connect(&local(&server).into());
     }
     if random.coin() {
