@@ -208,6 +208,7 @@ fn ten_audits_of_one_kernel_give_no_difference() {
     assert_eq!(diff(first, &files[2], "json").exits(0).silently().stdout, "");
     let objects = diff(first, other, "json").exits(1).silently().objects();
     schema::hold(&objects);
+    contract::hold_each(objects.iter());
     assert_eq!(objects.one("difference")["subject"], "backend");
     assert_eq!(diff(first, other, "json --behaviours").exits(0).silently().stdout, "");
 }
@@ -222,6 +223,7 @@ fn what_differs_is_told_with_both_sides() {
     fs::write(&other, changed).unwrap();
     let differences = diff(&one, &other, "json").exits(1).silently().objects();
     schema::hold(&differences);
+    contract::hold_each(differences.iter());
     let difference = differences.one("difference");
     assert_eq!(difference["name"], "open/refused");
     assert!(text(&difference["a"]).ends_with("ECONNREFUSED"), "{difference}");

@@ -13,7 +13,7 @@ use crate::{
     model::{Backend, BehaviourResult, BehaviourStatus, End, Event, Host, Profile},
     net::kernel,
     record::profile,
-    render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
+    render::{self, AuditTable, Json, Render, View, catalogue::CatalogueEntry, html::Page},
     session::{Auditor, BlockWriter, SessionError},
     source::live::LiveOptions,
 };
@@ -80,9 +80,9 @@ fn nearest(unknown: &str) -> Vec<&'static str> {
 
 /// Names the behaviours by group.
 fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
-    let listed: Vec<Listed> = chosen
+    let listed: Vec<CatalogueEntry> = chosen
         .iter()
-        .map(|behaviour| Listed {
+        .map(|behaviour| CatalogueEntry {
             id: behaviour.id,
             description: behaviour.description,
             group: behaviour.group(),

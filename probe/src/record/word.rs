@@ -53,7 +53,7 @@ vocabulary! {
         SelfConnect SimultaneousOpen SimultaneousClose PortSharing ConnectFailed BindFailed IllegalTransition
         Stuck;
     "hazard_kind", "kind of hazard", HazardKind: EphemeralListener SelfConnected EphemeralExhaustion;
-    "known", "way of knowing an owner", Known: Exact Listener Seen Unknown;
+    "known", "way of knowing an owner", Known: Exact Listener Inferred Unknown;
     "open", "way of opening a connection", Open: Active Passive Simultaneous SelfConnect Preexisting;
     "protocol", "protocol", Protocol: Tcp Mptcp;
     "state", "state", State:

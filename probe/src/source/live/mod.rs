@@ -55,7 +55,10 @@ use self::{
     ring::{Look, Ring},
 };
 use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
-use crate::model::{Event, Host};
+use crate::{
+    model::{Event, Host},
+    net::clock,
+};
 
 /// How long a report may lie in its ring while others come. Nobody is woken until a ring is a quarter full, since each
 /// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
@@ -166,6 +169,9 @@ impl Live {
         }
         select::open(&mut live.ebpf, false)?;
         live.begin().map_err(LiveError::Ring)?;
+        if let Some(Event::Ready { host, .. }) = live.pending.first_mut() {
+            host.ready_at = clock::now();
+        }
         live.attach = start.elapsed();
         info!(
             "attached to {} in {:?}; to the kernel this process is {}",
