@@ -176,7 +176,8 @@ fn evidence(objects: &Objects) {
                     last.inspect(|last| assert_eq!(object[same], last[same], "{object}"));
                 }
                 for same in ["time", "mono_ns"] {
-                    last.filter(|_| !is_late).inspect(|last| assert_eq!(object[same], last[same], "{object}"));
+                    last.filter(|_| !is_late)
+                        .inspect(|last| assert_eq!(object[same], last[same], "{object}"));
                 }
             }
             _ => {}

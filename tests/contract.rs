@@ -39,7 +39,9 @@ enum Kind {
 
 type Fields = &'static [(&'static str, Kind)];
 
-use Kind::{Address, AnyText, Bool, Count, Decimal, Errno, List, Name, Null, Object, OrNull, Positive, Text, Time};
+use Kind::{
+    Address, AnyText, Bool, Count, Decimal, Errno, List, Name, Null, Object, OrNull, Positive, Text, Time,
+};
 
 const STATE: Kind = Name(&[
     "ESTABLISHED",
@@ -469,11 +471,14 @@ fn fields_are_written_in_the_order_of_the_contract() {
         for line in replay.stdout.lines() {
             let object: Value = serde_json::from_str(line).unwrap();
             let ordered: Ordered = serde_json::from_str(line).unwrap();
-            is_in_order(&ordered, &[COMMON, fields_of(&object)]).unwrap_or_else(|error| panic!("{error}: {line}"));
+            is_in_order(&ordered, &[COMMON, fields_of(&object)])
+                .unwrap_or_else(|error| panic!("{error}: {line}"));
             types.insert(text(&object["type"]).to_owned());
         }
     }
-    for kind in ["ready", "transition", "connection", "finding", "scenario", "check", "labels", "sockets", "end"] {
+    for kind in
+        ["ready", "transition", "connection", "finding", "scenario", "check", "labels", "sockets", "end"]
+    {
         assert!(types.contains(kind), "no {kind} in {types:?}");
     }
     let reversed: Ordered = serde_json::from_str(r#"{"v":1,"type":"note"}"#).unwrap();

@@ -72,7 +72,9 @@ fn a_host_that_can_be_traced() {
         assert!(objects.of("facility").any(|facility| facility["group"] == group), "{group}");
     }
     let table = Probe::new("doctor").run().exits(0).silently();
-    for heading in ["host", "BPF programs", "other kernel interfaces", "sysctls of this network namespace", "hazards"] {
+    for heading in
+        ["host", "BPF programs", "other kernel interfaces", "sysctls of this network namespace", "hazards"]
+    {
         assert!(table.stdout.lines().any(|line| line.starts_with(heading)), "{heading}: {table}");
     }
 }

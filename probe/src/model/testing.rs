@@ -6,7 +6,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 pub use self::audit::{kernel_facts, profiles, results, sight};
 use super::{
-    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Family, Host, Known, Mono, Name, Owner, Protocol, State, Task,
+    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Family, Host, Known, Mono, Name, Owner, Protocol, State,
+    Task,
 };
 
 /// An ordinary host.

@@ -43,7 +43,7 @@ use self::{
     time_wait::TimeWaitObject,
     transition::TransitionObject,
 };
-use crate::model::{Difference, Event, Facility, Hazard};
+use crate::model::{Difference, Facility, Hazard, Output};
 
 /// One object of the output.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -74,35 +74,27 @@ enum Kind<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The object of an event, or `None` for an event that only the tracker reads. `time` has observed the event
-    /// already ([`StreamTime::observe`]).
+    /// The object of an event, which `time` has observed ([`StreamTime::observe`]).
     #[must_use]
-    pub fn of(event: &'a Event, time: StreamTime) -> Option<Self> {
-        Some(Self(match event {
-            Event::Ready { host, backend, unavailable, existing } => {
+    pub fn of(event: &'a Output, time: StreamTime) -> Self {
+        Self(match event {
+            Output::Ready { host, backend, unavailable, existing } => {
                 Kind::Ready(ReadyObject::of(host, *backend, unavailable, *existing, time))
             }
-            Event::Transition(transition) => Kind::Transition(TransitionObject::of(transition, time)),
-            Event::Reset(reset) => Kind::Reset(ResetObject::of(reset, time)),
-            Event::Connection(connection) => Kind::Connection(ConnectionObject::of(connection, time)),
-            Event::TimeWaitEntry(entry) => Kind::TimeWait(TimeWaitObject::of(entry, time)),
-            Event::Finding(finding) => Kind::Finding(FindingObject::of(finding, time)),
-            Event::Lost { count, stage } => Kind::Lost(LostObject::of(*count, stage, time)),
-            Event::Scenario { name, phase } => Kind::Scenario(ScenarioObject::of(name, phase, time)),
-            Event::Check(check) => Kind::Check(CheckObject::of(check, time)),
-            Event::Behaviour(result) => Kind::Behaviour(BehaviourObject::of(result, time)),
-            Event::Labels(labels) => Kind::Labels(LabelsObject::of(labels, time)),
-            Event::Sockets(rows) => Kind::Sockets(SocketsObject::of(rows, time)),
-            Event::Note(text) => Kind::Note(NoteObject::of(text, time)),
-            Event::End(end) => Kind::End(EndObject::of(end, time)),
-            Event::Filter(_)
-            | Event::Existing { .. }
-            | Event::Cgroup(_)
-            | Event::Report(_)
-            | Event::Summary(_)
-            | Event::BindFailed(_)
-            | Event::Tick(_) => return None,
-        }))
+            Output::Transition(transition) => Kind::Transition(TransitionObject::of(transition, time)),
+            Output::Reset(reset) => Kind::Reset(ResetObject::of(reset, time)),
+            Output::Connection(connection) => Kind::Connection(ConnectionObject::of(connection, time)),
+            Output::TimeWaitEntry(entry) => Kind::TimeWait(TimeWaitObject::of(entry, time)),
+            Output::Finding(finding) => Kind::Finding(FindingObject::of(finding, time)),
+            Output::Lost { count, stage } => Kind::Lost(LostObject::of(*count, stage, time)),
+            Output::Scenario { name, phase } => Kind::Scenario(ScenarioObject::of(name, phase, time)),
+            Output::Check(check) => Kind::Check(CheckObject::of(check, time)),
+            Output::Behaviour(result) => Kind::Behaviour(BehaviourObject::of(result, time)),
+            Output::Labels(labels) => Kind::Labels(LabelsObject::of(labels, time)),
+            Output::Sockets(rows) => Kind::Sockets(SocketsObject::of(rows, time)),
+            Output::Note(text) => Kind::Note(NoteObject::of(text, time)),
+            Output::End(end) => Kind::End(EndObject::of(end, time)),
+        })
     }
 
     /// The object of a difference between two profiles, compared at `at`.
@@ -149,21 +141,21 @@ impl Lines {
     }
 
     /// Takes note of an event that gets no line: the lines after it are not dated before it.
-    pub fn observe(&mut self, event: &Event) {
+    pub fn observe(&mut self, event: &Output) {
         self.time.observe(event);
     }
 
-    /// Appends the line of an event; returns `false` where it has none, as in [`Object::of`].
+    /// Appends the line of an event.
     ///
     /// # Errors
     /// Never in practice: serde_json's signature requires it.
-    pub fn write(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<bool> {
+    pub fn write(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()> {
         self.time.observe(event);
         match event {
-            Event::Transition(transition) => self.fast.transition(transition, self.time, out),
-            Event::Connection(connection) => self.fast.connection(connection, self.time, out),
+            Output::Transition(transition) => self.fast.transition(transition, self.time, out),
+            Output::Connection(connection) => self.fast.connection(connection, self.time, out),
             event => {
-                let Some(mut object) = Object::of(event, self.time) else { return Ok(false) };
+                let mut object = Object::of(event, self.time);
                 if self.connections_only {
                     object = object.without_transitions();
                 }
@@ -171,6 +163,6 @@ impl Lines {
                 out.push(b'\n');
             }
         }
-        Ok(true)
+        Ok(())
     }
 }

@@ -71,8 +71,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Clock, Event},
-        record::{StreamTime, arbitrary, word::Vocabulary},
+        model::{Clock, Output},
+        record::{StreamTime, arbitrary, named::Named},
     };
 
     static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
@@ -91,16 +91,15 @@ mod tests {
         serde_json::to_value(object).expect("JSON")
     }
 
-    fn objects(event: &Event) -> Vec<Value> {
+    fn objects(event: &Output) -> Vec<Value> {
         let times = CLOCKS.map(StreamTime::with_clock);
-        times.into_iter().filter_map(|time| Object::of(event, time)).map(|object| value(&object)).collect()
+        times.into_iter().map(|time| value(&Object::of(event, time))).collect()
     }
 
     /// An event of the output as objects, one for each clock.
     fn any_objects() -> impl Strategy<Value = Vec<Value>> {
-        let event = prop_oneof![4 => arbitrary::event(), 4 => arbitrary::derived(), 1 => arbitrary::end()];
         prop_oneof![
-            6 => event.prop_map(|event| objects(&event)),
+            6 => arbitrary::output().prop_map(|event| objects(&event)),
             1 => arbitrary::facility().prop_map(|facility| vec![value(&Object::of_facility(&facility, UNIX_EPOCH))]),
             1 => arbitrary::hazard().prop_map(|hazard| vec![value(&Object::of_hazard(&hazard, UNIX_EPOCH))]),
             1 => arbitrary::difference().prop_map(|difference| vec![value(&Object::of_difference(&difference, UNIX_EPOCH))]),
@@ -179,14 +178,14 @@ mod tests {
 
     #[test]
     fn enumerated_names_are_those_of_the_model() {
-        fn check<T: Vocabulary>(schema: &Value) {
+        fn check<T: Named>(schema: &Value) {
             let names: Vec<_> = T::ALL.iter().map(|value| value.name()).collect();
-            assert_eq!(schema["$defs"][T::TITLE]["enum"], json!(names));
+            assert_eq!(schema["$defs"][T::SCHEMA_NAME]["enum"], json!(names));
         }
         let schema = schema();
         check::<crate::model::State>(&schema);
         check::<crate::model::FindingKind>(&schema);
-        assert_eq!(<crate::model::State as Vocabulary>::ALL, crate::model::State::ALL);
-        assert_eq!(<crate::model::FindingKind as Vocabulary>::ALL, crate::model::FindingKind::ALL);
+        assert_eq!(<crate::model::State as Named>::ALL, crate::model::State::ALL);
+        assert_eq!(<crate::model::FindingKind as Named>::ALL, crate::model::FindingKind::ALL);
     }
 }

@@ -11,7 +11,7 @@ use super::{
         text_table::{TextTable, paragraph},
     },
 };
-use crate::model::{BehaviourGroup, BehaviourResult, BehaviourStatus, End, Event};
+use crate::model::{BehaviourGroup, BehaviourResult, BehaviourStatus, End, Output};
 
 /// Writes the results of an audit as tables, in the order of the plan.
 #[derive(Debug)]
@@ -134,22 +134,22 @@ impl AuditTable {
 }
 
 impl Render for AuditTable {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
+    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()> {
         match event {
-            Event::Ready { host, backend, unavailable, .. } => {
+            Output::Ready { host, backend, unavailable, .. } => {
                 table::write_title(host, *backend, self.style, out)?;
                 table::write_unavailable(unavailable, self.style, out)
             }
-            Event::Behaviour(result) => self.result(result, out),
-            Event::Lost { count, stage } => {
+            Output::Behaviour(result) => self.result(result, out),
+            Output::Lost { count, stage } => {
                 paragraph(self.style, Role::Error, &format::lost(*count, stage)).write(out)
             }
-            Event::End(end) => self.end(end, out),
+            Output::End(end) => self.end(end, out),
             _ => Ok(()),
         }
     }
 
-    fn broken_off(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn abort(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.write_incomplete_groups(out)
     }
 }
@@ -183,7 +183,8 @@ fn details(result: &BehaviourResult) -> Vec<Detail<'_>> {
     }
     if result.status == BehaviourStatus::Differs {
         let mismatches = mismatches(&result.expected, &result.observed);
-        let lines = mismatches.into_iter().flat_map(|mismatch| both_values(mismatch, ["expected", "observed"]));
+        let lines =
+            mismatches.into_iter().flat_map(|mismatch| both_values(mismatch, ["expected", "observed"]));
         details.extend(lines);
         details.push(("reference", "", (Role::Dim, result.reference.clone())));
     }
@@ -227,10 +228,10 @@ mod tests {
         let plan = plan.iter().map(|result| result.id.clone());
         let mut table = AuditTable::new(Style { width, colour: false }, plan);
         let mut out = Vec::new();
-        let results = results.into_iter().map(|result| Event::Behaviour(Box::new(result)));
+        let results = results.into_iter().map(|result| Output::Behaviour(Box::new(result)));
         let closing = if end { Some(stream::end()) } else { None };
         for event in [stream::ready()].into_iter().chain(results).chain(closing) {
-            table.event(&event, &mut out).expect("a Vec accepts every write");
+            table.render(&event, &mut out).expect("a Vec accepts every write");
         }
         String::from_utf8(out).expect("UTF-8")
     }
@@ -274,9 +275,9 @@ mod tests {
             AuditTable::new(Style { width: 80, colour: true }, plan.iter().map(|result| result.id.clone()));
         let mut out = Vec::new();
         for result in plan {
-            table.event(&Event::Behaviour(Box::new(result)), &mut out).expect("a Vec accepts every write");
+            table.render(&Output::Behaviour(Box::new(result)), &mut out).expect("a Vec accepts every write");
         }
-        table.event(&stream::end(), &mut out).expect("a Vec accepts every write");
+        table.render(&stream::end(), &mut out).expect("a Vec accepts every write");
         let text = String::from_utf8(out).expect("UTF-8");
         assert!(text.contains("\x1b[38;5;2m2 as expected"), "{text:?}");
     }
@@ -287,7 +288,7 @@ mod tests {
             event in arbitrary::derived(),
             width in 80..200_usize,
         ) {
-            let Event::Behaviour(mut result) = event else { return Ok(()) };
+            let Output::Behaviour(mut result) = event else { return Ok(()) };
             result.id = "open/any".to_owned();
             let text = shown(width, vec![*result.clone()], &[*result], true);
             for line in text.lines() {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     audit::heading,
-    style::{Style, Role},
+    style::{Role, Style},
     table::text_table::TextTable,
 };
 use crate::model::BehaviourGroup;
@@ -58,7 +58,12 @@ mod tests {
             needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         };
         let behaviours = [
-            entry("open/refused", "a client connects to a port without a listener", BehaviourGroup::Open, &[]),
+            entry(
+                "open/refused",
+                "a client connects to a port without a listener",
+                BehaviourGroup::Open,
+                &[],
+            ),
             entry(
                 "open/timeout",
                 "the SYN is not answered and retransmitted",

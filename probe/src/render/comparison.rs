@@ -28,7 +28,7 @@ pub const ABSENT: &str = "(none)";
 pub const ARROW: &str = " → ";
 
 /// The differences between two observations, paths first.
-pub fn gaps<'a>(a: &'a Observation, b: &'a Observation) -> Vec<Mismatch<'a>> {
+pub fn mismatches<'a>(a: &'a Observation, b: &'a Observation) -> Vec<Mismatch<'a>> {
     let paths = differing(&a.paths, &b.paths).map(|(name, a, b)| {
         let values = match (a, b) {
             (Some(a), Some(b)) => chunks(a, b).map(Some),
@@ -36,8 +36,10 @@ pub fn gaps<'a>(a: &'a Observation, b: &'a Observation) -> Vec<Mismatch<'a>> {
         };
         Mismatch { name, values }
     });
-    let facts = differing(&a.facts, &b.facts)
-        .map(|(name, a, b)| Mismatch { name, values: [a, b].map(|value| value.map(|value| whole(value.clone()))) });
+    let facts = differing(&a.facts, &b.facts).map(|(name, a, b)| Mismatch {
+        name,
+        values: [a, b].map(|value| value.map(|value| whole(value.clone()))),
+    });
     paths.chain(facts).collect()
 }
 

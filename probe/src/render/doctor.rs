@@ -154,7 +154,8 @@ fn hazards(hazards: &[Hazard], style: Style, out: &mut dyn Write) -> io::Result<
 /// Writes the listeners of one network namespace, and the command that reserves all their ports.
 fn listeners_of_namespace(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut range = String::new();
-    let mut table = TextTable::new(style).header(["port", "address", "owner", "assigned by"]).align_right(&[0]);
+    let mut table =
+        TextTable::new(style).header(["port", "address", "owner", "assigned by"]).align_right(&[0]);
     for hazard in members {
         let HazardFacts::EphemeralListener { range: ports, reach } = &hazard.facts else { continue };
         range = format!(", ephemeral ports {}-{}", ports.start(), ports.end());

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Render, View};
-use crate::{model::Event, record::Lines};
+use crate::{model::Output, record::Lines};
 
 /// Writes the events of a view as the objects that [`record`](crate::record) defines.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Json {
 }
 
 impl Render for Json {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
+    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()> {
         if self.view.shows(event) {
             self.lines.write(event, out)?;
         } else {
@@ -32,7 +32,7 @@ impl Render for Json {
     }
 
     /// Nothing is buffered.
-    fn broken_off(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
+    fn abort(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
 }
@@ -44,15 +44,15 @@ mod tests {
     use super::*;
     use crate::render::testing;
 
-    fn shown(events: impl IntoIterator<Item = Event>) -> String {
+    fn shown(events: impl IntoIterator<Item = Output>) -> String {
         viewed(View::Transitions, events)
     }
 
-    fn viewed(view: View, events: impl IntoIterator<Item = Event>) -> String {
+    fn viewed(view: View, events: impl IntoIterator<Item = Output>) -> String {
         let mut json = Json::new(view);
         let mut out = Vec::new();
         for event in events {
-            json.event(&event, &mut out).expect("a Vec accepts every write");
+            json.render(&event, &mut out).expect("a Vec accepts every write");
         }
         String::from_utf8(out).expect("text")
     }
@@ -61,8 +61,8 @@ mod tests {
     fn every_type_of_object() {
         // Of thousands of attempts, the first one with its finding.
         let run = testing::self_connect().into_iter().filter(|event| match event {
-            Event::Transition(transition) => transition.seq < 4,
-            Event::Finding(finding) => finding.evidence[0] == 1,
+            Output::Transition(transition) => transition.seq < 4,
+            Output::Finding(finding) => finding.evidence[0] == 1,
             _ => true,
         });
         let events =

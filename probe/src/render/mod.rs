@@ -27,19 +27,19 @@ pub use style::Style;
 pub use table::Table;
 pub use view::{TimeFormat, View};
 
-use crate::model::Event;
+use crate::model::Output;
 
 /// A format in which a stream is shown.
 pub trait Render {
-    /// Takes the next event and appends what can be shown so far. After [`Event::End`] nothing is buffered.
+    /// Takes the next event and appends what can be shown so far. After [`Output::End`] nothing is buffered.
     ///
     /// # Errors
     /// Never in practice: the traits for writing require it.
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()>;
+    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Appends what is buffered of a stream that ends without [`Event::End`].
+    /// Appends what is buffered of a stream that ends without [`Output::End`].
     ///
     /// # Errors
     /// As for [`event`](Self::event).
-    fn broken_off(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
+    fn abort(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
 }

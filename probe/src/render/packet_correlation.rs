@@ -265,7 +265,8 @@ pub(super) mod tests {
     fn an_icmp_message_causes_transitions_during_its_delivery() {
         let mut icmp = packet(0, Side::B, Flags::default(), 10);
         icmp.segment = None;
-        let refused = |at| transition(Side::A, (SynSent, Close), at, CauseKind::Segment, "ICMP error received");
+        let refused =
+            |at| transition(Side::A, (SynSent, Close), at, CauseKind::Segment, "ICMP error received");
         assert_eq!(correlate(Side::A, &[icmp.clone()], &refused(32)), Some((0, Relation::Causal)));
         assert_eq!(correlate(Side::A, &[icmp], &refused(40)), None);
     }

@@ -128,7 +128,9 @@ fn comment(side: Side, transition: &Transition, relation: Relation) -> String {
     let change = format!("{side}: {old} → {new}{}", cause.unwrap_or_default());
     match relation {
         Relation::Causal => change,
-        Relation::Nearest(packet) if *at < packet => format!("{change}, {:?} before this packet", packet.since(*at)),
+        Relation::Nearest(packet) if *at < packet => {
+            format!("{change}, {:?} before this packet", packet.since(*at))
+        }
         Relation::Nearest(packet) => format!("{change}, {:?} after this packet", at.since(packet)),
     }
 }
@@ -138,7 +140,9 @@ fn fate_or_origin(packet: &Packet) -> Option<String> {
     match (packet.origin, packet.fate) {
         (_, Fate::Dropped) => Some("dropped by the link".to_owned()),
         (_, Fate::Held | Fate::Travelling) => Some("never delivered".to_owned()),
-        (_, Fate::Refused(errno)) => Some(format!("rejected by the kernel of {} ({errno})", packet.from.peer())),
+        (_, Fate::Refused(errno)) => {
+            Some(format!("rejected by the kernel of {} ({errno})", packet.from.peer()))
+        }
         (Origin::Injected, _) => Some(format!("injected by the link, not sent by {}", packet.from)),
         (Origin::Copy(_), _) => Some("duplicated by the link".to_owned()),
         (Origin::Sent, Fate::Delivered { .. }) => None,

@@ -28,7 +28,7 @@ use super::{
     style::{Role, Style},
     view::{TimeFormat, View},
 };
-use crate::model::{Backend, End, Event, Host, Mono, Phase};
+use crate::model::{Backend, End, Host, Mono, Output, Phase};
 
 /// Renders a stream as tables.
 #[derive(Debug)]
@@ -86,8 +86,8 @@ impl Table {
     }
 
     /// Writes the host, the number of pre-existing sockets, and what is unavailable.
-    fn ready(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
-        let Event::Ready { host, backend, unavailable, existing } = event else { return Ok(()) };
+    fn ready(&mut self, event: &Output, out: &mut dyn Write) -> io::Result<()> {
+        let Output::Ready { host, backend, unavailable, existing } = event else { return Ok(()) };
         self.live.ready(host);
         write_title(host, *backend, self.style, out)?;
         if let Some(existing) = existing {
@@ -117,37 +117,33 @@ pub(super) fn write_title(
 }
 
 /// Writes what the host cannot provide.
-pub(super) fn write_unavailable(
-    unavailable: &[String],
-    style: Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(super) fn write_unavailable(unavailable: &[String], style: Style, out: &mut dyn Write) -> io::Result<()> {
     unavailable
         .iter()
         .try_for_each(|reason| paragraph(style, Role::Warning, &format!("– {reason}")).write(out))
 }
 
 impl Render for Table {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
+    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()> {
         match event {
-            Event::Ready { .. } => return self.ready(event, out),
-            Event::Scenario { name, phase } => return self.phase(name, phase, out),
-            Event::End(end) => return self.end(end, out),
-            Event::Finding(finding) => self.totals.finding(finding),
-            Event::Transition(transition) if self.in_scenario => {
+            Output::Ready { .. } => return self.ready(event, out),
+            Output::Scenario { name, phase } => return self.phase(name, phase, out),
+            Output::End(end) => return self.end(end, out),
+            Output::Finding(finding) => self.totals.finding(finding),
+            Output::Transition(transition) if self.in_scenario => {
                 self.start.get_or_insert(transition.at);
             }
             _ => {}
         }
-        let is_from_scenario = matches!(event, Event::Check(_) | Event::Labels(_) | Event::Sockets(_));
+        let is_from_scenario = matches!(event, Output::Check(_) | Output::Labels(_) | Output::Sockets(_));
         if !self.in_scenario && !is_from_scenario {
-            return self.live.event(event, out);
+            return self.live.render(event, out);
         }
         self.section.add(event);
         Ok(())
     }
 
-    fn broken_off(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn abort(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.write_section(out).map(drop)
     }
 }

@@ -8,12 +8,12 @@ pub use trace::{trace, trace_end};
 
 use crate::model::{
     self, Backend, Cause, CauseKind, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno,
-    Event, Family, Finding, FindingKind, Host, Known, Mono, Name, Open, Owner, Phase, Protocol, SocketId,
+    Family, Finding, FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, Protocol, SocketId,
     SocketRow, State, Task, Transition, Verdict,
 };
 
-pub fn ready() -> Event {
-    Event::Ready {
+pub fn ready() -> Output {
+    Output::Ready {
         host: Host {
             kernel: "6.18.44".to_owned(),
             arch: "x86_64".to_owned(),
@@ -45,7 +45,7 @@ pub fn owner(pid: u32, comm: &[u8], known: Known) -> Owner {
 /// Builds a stream.
 #[derive(Default)]
 pub struct Stream {
-    pub events: Vec<Event>,
+    pub events: Vec<Output>,
     seq: u64,
     now: u64,
 }
@@ -65,7 +65,7 @@ impl TestSocket {
 }
 
 impl Stream {
-    pub fn push(&mut self, event: Event) -> &mut Self {
+    pub fn push(&mut self, event: Output) -> &mut Self {
         self.events.push(event);
         self
     }
@@ -77,11 +77,11 @@ impl Stream {
 
     pub fn start(&mut self, name: &str, summary: &str) -> &mut Self {
         let phase = Phase::Start { summary: summary.to_owned() };
-        self.push(Event::Scenario { name: name.to_owned(), phase })
+        self.push(Output::Scenario { name: name.to_owned(), phase })
     }
 
     pub fn finish(&mut self, name: &str, verdict: Verdict) -> &mut Self {
-        self.push(Event::Scenario { name: name.to_owned(), phase: Phase::End { verdict } })
+        self.push(Output::Scenario { name: name.to_owned(), phase: Phase::End { verdict } })
     }
 
     /// Adds a transition, `micros` after the one before.
@@ -96,7 +96,7 @@ impl Stream {
         self.seq += 1;
         self.now += micros * 1_000;
         let ipv6 = socket.ends.local.addr.is_ipv6();
-        self.push(Event::Transition(Transition {
+        self.push(Output::Transition(Transition {
             seq: self.seq,
             at: self.now(),
             cpu: 1,
@@ -122,7 +122,7 @@ impl Stream {
         message: &str,
         remedy: Option<&str>,
     ) -> &mut Self {
-        self.push(Event::Finding(Finding {
+        self.push(Output::Finding(Finding {
             kind,
             at: self.now(),
             socket: Some(SocketId { number: socket.number, generation: 1 }),
@@ -136,7 +136,7 @@ impl Stream {
     }
 
     pub fn check(&mut self, name: &str, expected: &str, observed: &str) -> &mut Self {
-        self.push(Event::Check(Check {
+        self.push(Output::Check(Check {
             scenario: "self-connect".to_owned(),
             name: name.to_owned(),
             expected: expected.to_owned(),
@@ -149,7 +149,7 @@ impl Stream {
         let label = |(socket, label): &(&TestSocket, &str)| {
             (SocketId { number: socket.number, generation: 1 }, (*label).to_owned())
         };
-        self.push(Event::Labels(labels.iter().map(label).collect()))
+        self.push(Output::Labels(labels.iter().map(label).collect()))
     }
 
     pub fn sockets(&mut self, sockets: &[(&TestSocket, State, &str)]) -> &mut Self {
@@ -160,7 +160,7 @@ impl Stream {
             owner: socket.owner.clone(),
             cookie: socket.number,
         });
-        self.push(Event::Sockets(rows.collect()))
+        self.push(Output::Sockets(rows.collect()))
     }
 
     /// Adds attempts to connect, each from another port, that are refused.
@@ -187,7 +187,7 @@ pub fn refused() -> Cause {
 }
 
 /// A deliberate self-connect and an accidental one, as in `probe run`.
-pub fn self_connect() -> Vec<Event> {
+pub fn self_connect() -> Vec<Output> {
     use State::*;
     let mut stream = Stream::default();
     let own = TestSocket::new(41, "127.0.0.1:1314", "127.0.0.1:1314");
@@ -216,7 +216,7 @@ pub fn self_connect() -> Vec<Event> {
             Some("keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)"),
         )
         .transition(&accident, 9, SynRecv, Established, segment("ACK of SYN received"))
-        .push(Event::Note("with nobody listening on 127.0.0.1:40001, try 3813 connected: to itself".to_owned()))
+        .push(Output::Note("with nobody listening on 127.0.0.1:40001, try 3813 connected: to itself".to_owned()))
         .labels(&[(&own, "bound"), (&accident, "accident")])
         .sockets(&[(&own, Established, "the socket")])
         .check("connect to its own port", "success", "success")
@@ -228,21 +228,25 @@ pub fn self_connect() -> Vec<Event> {
 }
 
 /// Values that are unknown, long, hostile or invalid.
-pub fn unusual() -> Vec<Event> {
+pub fn unusual() -> Vec<Output> {
     use State::*;
     let mut stream = Stream::default();
     let long = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
     let listener = TestSocket::new(7, "[::]:80", "[::]:0");
-    let child =
-        TestSocket { owner: owner(812, b"nginx", Known::Listener), ..TestSocket::new(8, "[2001:db8::1]:80", long) };
-    let old = Actor {
+    let child = TestSocket {
+        owner: owner(812, b"nginx", Known::Listener),
+        ..TestSocket::new(8, "[2001:db8::1]:80", long)
+    };
+    let old = TestSocket {
         owner: owner(99, b"\x1b[31mevil\n", Known::Inferred),
         ..TestSocket::new(9, long, "[2001:db8::1]:443")
     };
-    let unowned =
-        TestSocket { owner: Owner::UNKNOWN, ..TestSocket::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1") };
+    let unowned = TestSocket {
+        owner: Owner::UNKNOWN,
+        ..TestSocket::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1")
+    };
     stream
-        .push(Event::Lost { count: 12, stage: "ring".to_owned() })
+        .push(Output::Lost { count: 12, stage: "ring".to_owned() })
         .start("unusual", "Values that must not break a table.")
         .transition(&listener, 0, Close, Listen, call("listen"))
         .transition(&child, 1_000, Listen, SynRecv, segment("child created"))
@@ -278,14 +282,14 @@ pub fn unusual() -> Vec<Event> {
 }
 
 /// Events outside of scenarios, with a connection that ended.
-pub fn outside() -> Vec<Event> {
+pub fn outside() -> Vec<Output> {
     use State::*;
     let mut stream = Stream::default();
     let client = TestSocket::new(5, "10.0.0.1:50000", "10.0.0.2:80");
     stream
         .transition(&client, 0, Close, SynSent, call("connect"))
         .transition(&client, 80_000, SynSent, Close, refused())
-        .push(Event::Connection(Connection {
+        .push(Output::Connection(Connection {
             socket: SocketId { number: 5, generation: 0 },
             netns: None,
             protocol: Protocol::Tcp,
@@ -310,8 +314,8 @@ pub fn outside() -> Vec<Event> {
     stream.events
 }
 
-pub fn end() -> Event {
-    Event::End(End {
+pub fn end() -> Output {
+    Output::End(End {
         transitions: 7_650,
         connections: 3_814,
         findings: 2,

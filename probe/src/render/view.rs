@@ -1,6 +1,6 @@
 //! What of a stream is shown, and the format of its times.
 
-use crate::model::Event;
+use crate::model::Output;
 
 /// The events of a stream that are shown. Scenarios are always shown completely.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,10 +18,10 @@ impl View {
     /// Whether the view shows the event. Every view shows events about the stream itself (ready, lost, end) and about
     /// scenarios.
     #[must_use]
-    pub fn shows(self, event: &Event) -> bool {
+    pub fn shows(self, event: &Output) -> bool {
         match event {
-            Event::Transition(_) => self == Self::Transitions,
-            Event::Connection(_) | Event::Reset(_) | Event::TimeWaitEntry(_) => self != Self::Findings,
+            Output::Transition(_) => self == Self::Transitions,
+            Output::Connection(_) | Output::Reset(_) | Output::TimeWaitEntry(_) => self != Self::Findings,
             _ => true,
         }
     }

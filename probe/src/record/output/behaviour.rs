@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Observation, State},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// A behaviour of the kernel's TCP that an audit triggered, compared with its reference.
@@ -25,10 +25,10 @@ pub struct BehaviourObject<'a> {
     /// What happens, in one sentence. For people: the wording may change.
     description: &'a str,
     /// The group of the catalogue.
-    group: Word<BehaviourGroup>,
+    group: ByName<BehaviourGroup>,
     /// The result. `as-expected`: the kernel did what the reference or a known variant states; `differs`: it did something
     /// else; `unsupported`: this host cannot show it; `failed`: the audit itself failed, which says nothing about the kernel.
-    status: Word<BehaviourStatus>,
+    status: ByName<BehaviourStatus>,
     /// What the reference states, or the variant that was observed. For people: `paths` and `facts` have the same in parts.
     expected: String,
     /// What was observed. For people: `paths` and `facts` have the same in parts.
@@ -56,9 +56,9 @@ struct PathObject<'a> {
     /// The socket's label in the behaviour.
     label: &'a str,
     /// The expected states; null if no such socket is expected.
-    expected: Option<Vec<Word<State>>>,
+    expected: Option<Vec<ByName<State>>>,
     /// The observed states; null if no transition was observed.
-    observed: Option<Vec<Word<State>>>,
+    observed: Option<Vec<ByName<State>>>,
 }
 
 /// A value that a behaviour states in addition to socket states.
@@ -81,8 +81,8 @@ impl<'a> BehaviourObject<'a> {
             time: last.map_or_else(|| time.latest(), |at| time.of(at)),
             id: &result.id,
             description: &result.description,
-            group: Word(result.group),
-            status: Word(result.status),
+            group: ByName(result.group),
+            status: ByName(result.status),
             expected: result.expected.to_string(),
             observed: result.observed.to_string(),
             reference: &result.reference,
@@ -96,7 +96,7 @@ impl<'a> BehaviourObject<'a> {
 }
 
 fn paths<'a>(expected: &'a Observation, observed: &'a Observation) -> Vec<PathObject<'a>> {
-    let names = |path: Option<&Vec<State>>| path.map(|path| path.iter().copied().map(Word).collect());
+    let names = |path: Option<&Vec<State>>| path.map(|path| path.iter().copied().map(ByName).collect());
     pairs(&expected.paths, &observed.paths)
         .map(|(label, expected, observed)| PathObject {
             label,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Connection, Counters, Family, Mono, Open, Protocol, State},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// A connection that ended, from its first transition to CLOSE.
@@ -29,15 +29,15 @@ pub struct ConnectionObject<'a> {
     /// The inode number of the socket's network namespace; null if the kernel does not report it.
     netns: Option<u32>,
     /// `tcp`, or `mptcp` for the MPTCP socket above its subflows.
-    protocol: Word<Protocol>,
+    protocol: ByName<Protocol>,
     /// The socket's address family; a v4-mapped connection belongs to an IPv6 socket.
-    family: Word<Family>,
+    family: ByName<Family>,
     /// The socket's own endpoint, as last known.
     local: EndpointObject,
     /// The peer's endpoint, as last known.
     remote: EndpointObject,
     /// How the connection was opened; `preexisting` if that happened before the trace.
-    open: Word<Open>,
+    open: ByName<Open>,
     /// The cause of the last transition; null if the kernel does not report it.
     close: Option<CauseObject<'a>>,
     /// The time of the first transition, RFC 3339; null if it was not observed.
@@ -47,7 +47,7 @@ pub struct ConnectionObject<'a> {
     /// The time at which the connection reached CLOSE, RFC 3339; null if it was not observed.
     closed: Option<Time>,
     /// The states of the connection, in order.
-    path: Vec<Word<State>>,
+    path: Vec<ByName<State>>,
     /// The time from the first transition to CLOSE, handshake included, in nanoseconds; null if either was not
     /// observed.
     duration_ns: Option<u64>,
@@ -85,16 +85,16 @@ impl<'a> ConnectionObject<'a> {
             socket: Decimal(connection.socket.number),
             generation: generation(connection.socket),
             netns: connection.netns,
-            protocol: Word(connection.protocol),
-            family: Word(connection.family),
+            protocol: ByName(connection.protocol),
+            family: ByName(connection.family),
             local: connection.ends.local.into(),
             remote: connection.ends.remote.into(),
-            open: Word(connection.open),
+            open: ByName(connection.open),
             close: connection.close.as_ref().and_then(|close| close.cause.as_ref()).map(Into::into),
             opened: known(connection.opened),
             established: known(connection.established),
             closed: known(closed),
-            path: connection.path.iter().map(Word).collect(),
+            path: connection.path.iter().map(ByName).collect(),
             duration_ns: between(connection.opened, closed),
             handshake_ns: between(connection.opened, connection.established),
             bytes_sent: bytes(|counters| counters.bytes_sent),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{time::Time, value::Version};
 use crate::{
     model::{BehaviourStatus, Difference, FactKind, ProfileEntry},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// One difference between two profiles.
@@ -27,9 +27,9 @@ pub struct DifferenceObject<'a> {
     /// The same for the second profile.
     b: Option<String>,
     /// The status of the behaviour in the first profile; null if the profile does not have it or this is a fact.
-    status_a: Option<Word<BehaviourStatus>>,
+    status_a: Option<ByName<BehaviourStatus>>,
     /// The same for the second profile.
-    status_b: Option<Word<BehaviourStatus>>,
+    status_b: Option<ByName<BehaviourStatus>>,
     /// What explains the difference: known variants, and facts about the kernels that it depends on. For people: the
     /// wording may change.
     why: &'a [String],
@@ -63,7 +63,8 @@ impl<'a> DifferenceObject<'a> {
                     let complete = entry.as_ref().filter(|entry| entry.is_whole());
                     complete.map(|entry| entry.observed.to_string())
                 };
-                let status = |entry: &Option<Box<ProfileEntry>>| entry.as_ref().map(|entry| Word(entry.status));
+                let status =
+                    |entry: &Option<Box<ProfileEntry>>| entry.as_ref().map(|entry| ByName(entry.status));
                 Self {
                     v: Version,
                     time,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Facility, FacilityGroup, FacilityStatus, Hazard, HazardKind},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// A facility that the tool relies on, and whether this host provides it.
@@ -22,11 +22,11 @@ pub struct FacilityObject<'a> {
     time: Option<Time>,
     /// `host`: the machine and the privileges of this process; `kernel`: what the BPF programs need; `user`: other kernel
     /// interfaces that the tool uses; `sysctl`: a setting.
-    group: Word<FacilityGroup>,
+    group: ByName<FacilityGroup>,
     /// The name of the facility or sysctl.
     name: &'a str,
     /// Whether the facility is available; `unknown` if it could not be tested.
-    status: Word<FacilityStatus>,
+    status: ByName<FacilityStatus>,
     /// The result of the test, or the value of the sysctl. For people, except for sysctls: the wording may change.
     observed: &'a str,
     /// What depends on the facility, or what the value of the sysctl controls.
@@ -40,9 +40,9 @@ impl<'a> FacilityObject<'a> {
         Self {
             v: Version,
             time,
-            group: Word(facility.group),
+            group: ByName(facility.group),
             name: &facility.name,
-            status: Word(facility.status),
+            status: ByName(facility.status),
             observed: &facility.observed,
             costs: &facility.costs,
             remedy: facility.remedy.as_deref(),
@@ -58,7 +58,7 @@ pub struct HazardObject<'a> {
     /// When the host was examined: RFC 3339, UTC, nanoseconds.
     time: Option<Time>,
     /// The kind of hazard.
-    kind: Word<HazardKind>,
+    kind: ByName<HazardKind>,
     /// The inode number of the network namespace.
     netns: u32,
     /// The local endpoint concerned; the port is null if all ports of the address are.
@@ -77,7 +77,7 @@ impl<'a> HazardObject<'a> {
         Self {
             v: Version,
             time,
-            kind: Word(hazard.kind()),
+            kind: ByName(hazard.kind()),
             netns: hazard.netns,
             local: hazard.local.into(),
             owner: (&hazard.owner).into(),

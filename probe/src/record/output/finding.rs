@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Finding, FindingKind},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// A condition that a detector found and that deserves attention.
@@ -25,7 +25,7 @@ pub struct FindingObject<'a> {
     /// The same moment on CLOCK_MONOTONIC, in nanoseconds.
     mono_ns: u64,
     /// The kind of finding.
-    kind: Word<FindingKind>,
+    kind: ByName<FindingKind>,
     /// The cookie or address of the socket concerned, as in its transitions; null if the kernel has not assigned one.
     socket: Option<Decimal>,
     /// The number of the connection on this socket, from 1; null if the socket was opened before the trace.
@@ -52,7 +52,7 @@ impl<'a> FindingObject<'a> {
             v: Version,
             time: time.of(finding.at),
             mono_ns: finding.at.0,
-            kind: Word(finding.kind),
+            kind: ByName(finding.kind),
             socket: finding.socket.map(|socket| Decimal(socket.number)),
             generation: finding.socket.and_then(generation),
             local: finding.ends.local.into(),

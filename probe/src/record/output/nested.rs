@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::value::Decimal;
 use crate::{
     model::{Cause, CauseKind, Cgroup, Endpoint, Errno, Known, Owner},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// An address with a port.
@@ -38,7 +38,7 @@ impl From<Endpoint> for EndpointObject {
 pub struct CauseObject<'a> {
     /// `call`: a system call of the owner; `segment`: a segment or ICMP message received; `timer`: a timer of the socket; `kernel`:
     /// the kernel itself, or another process through it.
-    kind: Word<CauseKind>,
+    kind: ByName<CauseKind>,
     /// The call or event, such as `connect` or `RST received`. For people: the wording may change.
     detail: &'a str,
     /// The socket error that it set, by its name in errno(3); null if it set none.
@@ -47,7 +47,7 @@ pub struct CauseObject<'a> {
 
 impl<'a> From<&'a Cause> for CauseObject<'a> {
     fn from(cause: &'a Cause) -> Self {
-        Self { kind: Word(cause.kind), detail: cause.detail, errno: cause.errno.map(Errno::name) }
+        Self { kind: ByName(cause.kind), detail: cause.detail, errno: cause.errno.map(Errno::name) }
     }
 }
 
@@ -71,7 +71,7 @@ pub struct OwnerObject<'a> {
     /// How the owner was determined. `exact`: by an event in the owner's own system call; `listener`: inherited from the
     /// listener that accepted the connection; `inferred`: the process that held the pre-existing socket, or else the task
     /// on the CPU at its first event; `unknown`: not at all.
-    known: Word<Known>,
+    known: ByName<Known>,
 }
 
 impl<'a> From<&'a Owner> for OwnerObject<'a> {
@@ -85,7 +85,7 @@ impl<'a> From<&'a Owner> for OwnerObject<'a> {
             cgroup: cgroup.map(|cgroup| Decimal(cgroup.id)),
             cgroup_path: cgroup.and_then(|cgroup| Some(cgroup.path.as_ref()?.to_text())),
             container: cgroup.and_then(Cgroup::container),
-            known: Word(owner.known),
+            known: ByName(owner.known),
         }
     }
 }
@@ -119,8 +119,7 @@ mod tests {
 
     #[test]
     fn every_field_of_an_unknown_owner_is_null() {
-        let text =
-            serde_json::to_string(&OwnerObject::from(&Owner::UNKNOWN)).expect("JSON");
+        let text = serde_json::to_string(&OwnerObject::from(&Owner::UNKNOWN)).expect("JSON");
         assert_eq!(
             text,
             r#"{"pid":null,"comm":null,"uid":null,"cgroup":null,"cgroup_path":null,"container":null,"known":"unknown"}"#

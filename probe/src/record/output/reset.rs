@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Family, Reset, State},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// An RST that a socket on this host sent. When the socket closes, it follows the transition to CLOSE.
@@ -31,13 +31,13 @@ pub struct ResetObject<'a> {
     /// The inode number of the socket's network namespace; null if the kernel does not report it.
     netns: Option<u32>,
     /// The socket's address family.
-    family: Word<Family>,
+    family: ByName<Family>,
     /// The socket's own endpoint.
     local: EndpointObject,
     /// The peer's endpoint.
     remote: EndpointObject,
     /// The socket's state when the RST was sent.
-    state: Word<State>,
+    state: ByName<State>,
     /// The kernel's reason without its prefix SK_RST_REASON_, such as TCP_ABORT_ON_CLOSE; null before Linux 6.10.
     reason: Option<&'a str>,
     /// The process that owns the socket.
@@ -55,10 +55,10 @@ impl<'a> ResetObject<'a> {
             socket: Decimal(reset.socket.number),
             generation: generation(reset.socket),
             netns: reset.netns,
-            family: Word(reset.family),
+            family: ByName(reset.family),
             local: reset.ends.local.into(),
             remote: reset.ends.remote.into(),
-            state: Word(reset.state),
+            state: ByName(reset.state),
             reason: reset.reason.as_deref(),
             owner: (&reset.owner).into(),
             cpu: reset.cpu,

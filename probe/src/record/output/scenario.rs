@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Check, Phase, SocketId, SocketRow, State, Verdict},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// A scenario starts or ends.
@@ -162,7 +162,7 @@ struct SocketObject<'a> {
     /// The socket's cookie.
     socket: Decimal,
     /// The socket's state, which may be that of a mini-socket (TIME_WAIT, NEW_SYN_RECV).
-    state: Word<State>,
+    state: ByName<State>,
     /// The socket's own endpoint.
     local: EndpointObject,
     /// The peer's endpoint.
@@ -178,7 +178,7 @@ impl<'a> SocketsObject<'a> {
             .map(|row| SocketObject {
                 label: &row.label,
                 socket: Decimal(row.cookie),
-                state: Word(row.state),
+                state: ByName(row.state),
                 local: row.ends.local.into(),
                 remote: row.ends.remote.into(),
                 owner: (&row.owner).into(),

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     model::{Backend, End, Host},
     record::{
+        named::{ByName, STAGES},
         nanoseconds,
-        word::{STAGES, Word},
     },
 };
 
@@ -25,7 +25,7 @@ pub struct ReadyObject<'a> {
     /// The traced host.
     host: HostObject<'a>,
     /// The kernel interface that reports the transitions.
-    backend: Word<Backend>,
+    backend: ByName<Backend>,
     /// What this host cannot provide, one sentence each.
     unavailable: &'a [String],
     /// The number of pre-existing sockets; null if they were not or could not be listed.
@@ -56,7 +56,7 @@ impl<'a> ReadyObject<'a> {
             v: Version,
             time: time.of(host.ready_at),
             host: HostObject { kernel: &host.kernel, arch: &host.arch, hostname: &host.hostname },
-            backend: Word(backend),
+            backend: ByName(backend),
             unavailable,
             existing,
         }

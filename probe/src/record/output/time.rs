@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-use crate::model::{Clock, Connection, Event, Mono};
+use crate::model::{Clock, Connection, Mono, Output};
 
 const NS_PER_S: u64 = 1_000_000_000;
 
@@ -19,7 +19,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// replay of a recording gives the same bytes as the live run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StreamTime {
-    /// Known from [`Event::Ready`] on. No object has a time before that.
+    /// Known from [`Output::Ready`] on. No object has a time before that.
     clock: Option<Clock>,
     ready_at: Mono,
     latest: Mono,
@@ -33,18 +33,18 @@ impl StreamTime {
     }
 
     /// Takes note of the next event of the stream.
-    pub fn observe(&mut self, event: &Event) {
+    pub fn observe(&mut self, event: &Output) {
         let at = match event {
-            Event::Ready { host, .. } => {
+            Output::Ready { host, .. } => {
                 (self.clock, self.ready_at) = (Some(host.clock), host.ready_at);
                 Some(host.ready_at)
             }
-            Event::Transition(transition) => Some(transition.at),
-            Event::Connection(connection) => last_of(connection),
-            Event::Reset(reset) => Some(reset.at),
-            Event::TimeWaitEntry(entry) => Some(entry.at),
-            Event::Finding(finding) => Some(finding.at),
-            Event::End(end) => Some(self.ready_at.after(end.duration)),
+            Output::Transition(transition) => Some(transition.at),
+            Output::Connection(connection) => last_of(connection),
+            Output::Reset(reset) => Some(reset.at),
+            Output::TimeWaitEntry(entry) => Some(entry.at),
+            Output::Finding(finding) => Some(finding.at),
+            Output::End(end) => Some(self.ready_at.after(end.duration)),
             _ => None,
         };
         if let Some(at) = at {
@@ -270,17 +270,17 @@ mod tests {
         let mut host = crate::model::testing::host();
         host.ready_at = Mono(7);
         let backend = crate::model::Backend::TpBtf;
-        let ready = Event::Ready { host, backend, unavailable: Vec::new(), existing: None };
+        let ready = Output::Ready { host, backend, unavailable: Vec::new(), existing: None };
         let mut time = StreamTime::default();
-        time.observe(&Event::Note("before ready".to_owned()));
+        time.observe(&Output::Note("before ready".to_owned()));
         assert!(time.latest().is_none());
         time.observe(&ready);
         let latest = |time: StreamTime| time.latest().map(text);
         assert_eq!(latest(time).as_deref(), Some("1970-01-01T00:00:00.000000007Z"));
-        time.observe(&Event::Note("after ready".to_owned()));
+        time.observe(&Output::Note("after ready".to_owned()));
         assert_eq!(latest(time).as_deref(), Some("1970-01-01T00:00:00.000000007Z"));
         let duration = std::time::Duration::from_nanos(5);
-        time.observe(&Event::End(crate::model::End { duration, ..Default::default() }));
+        time.observe(&Output::End(crate::model::End { duration, ..Default::default() }));
         assert_eq!(latest(time).as_deref(), Some("1970-01-01T00:00:00.000000012Z"));
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{State, TimeWaitEntry},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// What sock_diag reports of a connection after its CLOSE: the TIME_WAIT or FIN_WAIT2 mini-socket that replaced it.
@@ -36,7 +36,7 @@ pub struct TimeWaitObject<'a> {
     remote: EndpointObject,
     /// The state of the mini-socket: TIME_WAIT, or FIN_WAIT2 if the closed socket was an orphan; null if there is no
     /// mini-socket.
-    state: Option<Word<State>>,
+    state: Option<ByName<State>>,
     /// When the mini-socket expires, RFC 3339; null if there is none or the kernel does not report its timer.
     until: Option<Time>,
     /// The process that owned the closed socket.
@@ -54,7 +54,7 @@ impl<'a> TimeWaitObject<'a> {
             netns: entry.netns,
             local: entry.ends.local.into(),
             remote: entry.ends.remote.into(),
-            state: entry.state.map(Word),
+            state: entry.state.map(ByName),
             until: entry.until.and_then(|until| time.of(until)),
             owner: (&entry.owner).into(),
         }
@@ -96,7 +96,8 @@ mod tests {
             owner: Owner::UNKNOWN,
         };
         let before = r#""time":"2023-11-14T22:13:20.000000005Z","mono_ns":5,"socket":"4711","generation":1,"netns":null"#;
-        let text = |entry: &TimeWaitEntry| serde_json::to_string(&TimeWaitObject::of(entry, time())).expect("JSON");
+        let text =
+            |entry: &TimeWaitEntry| serde_json::to_string(&TimeWaitObject::of(entry, time())).expect("JSON");
         let time_wait = r#""state":"TIME_WAIT","until":"2023-11-14T22:14:20.000000005Z""#;
         assert_eq!(text(&entry), expected(before, time_wait, ""));
         (entry.state, entry.until) = (None, None);

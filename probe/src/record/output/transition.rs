@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Family, Protocol, State, Transition},
-    record::{nanoseconds, word::Word},
+    record::{named::ByName, nanoseconds},
 };
 
 /// One state transition of one socket.
@@ -34,17 +34,17 @@ pub struct TransitionObject<'a> {
     /// The inode number of the socket's network namespace; null if the kernel does not report it.
     netns: Option<u32>,
     /// `tcp`, or `mptcp` for the MPTCP socket above its subflows.
-    protocol: Word<Protocol>,
+    protocol: ByName<Protocol>,
     /// The socket's address family; a v4-mapped connection belongs to an IPv6 socket.
-    family: Word<Family>,
+    family: ByName<Family>,
     /// The socket's own endpoint; the last known one if the kernel has cleared it.
     local: EndpointObject,
     /// The peer's endpoint; the last known one if the kernel has cleared it.
     remote: EndpointObject,
     /// The state before the transition.
-    old: Word<State>,
+    old: ByName<State>,
     /// The state after the transition.
-    new: Word<State>,
+    new: ByName<State>,
     /// What caused the transition; null if the kernel does not report it.
     cause: Option<CauseObject<'a>>,
     /// The process that owns the socket.
@@ -65,12 +65,12 @@ impl<'a> TransitionObject<'a> {
             socket: Decimal(transition.socket.number),
             generation: generation(transition.socket),
             netns: transition.netns,
-            protocol: Word(transition.protocol),
-            family: Word(transition.family),
+            protocol: ByName(transition.protocol),
+            family: ByName(transition.family),
             local: transition.ends.local.into(),
             remote: transition.ends.remote.into(),
-            old: Word(transition.old),
-            new: Word(transition.new),
+            old: ByName(transition.old),
+            new: ByName(transition.new),
             cause: transition.cause.as_ref().map(Into::into),
             owner: (&*transition.owner).into(),
             cpu: transition.cpu,

@@ -14,7 +14,8 @@ impl TransitionCounts {
     pub fn of(results: &[BehaviourResult]) -> Self {
         let mut counts = Self::default();
         for result in results {
-            let tcp = result.transitions.iter().filter(|(_, transition)| transition.protocol == Protocol::Tcp);
+            let tcp =
+                result.transitions.iter().filter(|(_, transition)| transition.protocol == Protocol::Tcp);
             for (_, transition) in tcp {
                 *counts.0.entry(transition.edge()).or_default().entry(result.id.clone()).or_default() += 1;
             }

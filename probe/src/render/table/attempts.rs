@@ -41,7 +41,8 @@ pub fn collapse(transitions: &[Transition]) -> Vec<Row<'_>> {
         by_key.entry(attempt_key(&transitions[attempt[1]])).or_default().push(attempt);
     }
 
-    let mut rows: Vec<Option<Row<'_>>> = transitions.iter().map(|transition| Some(Row::Transition(transition))).collect();
+    let mut rows: Vec<Option<Row<'_>>> =
+        transitions.iter().map(|transition| Some(Row::Transition(transition))).collect();
     let repetitions = by_key.values().filter_map(|attempts| attempts.get(1..));
     for attempts in repetitions.filter(|attempts| attempts.len() >= MIN_REPEATED) {
         for index in attempts.iter().flatten() {
@@ -86,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::Event,
+        model::Output,
         render::testing::{Stream, TestSocket, call, segment},
     };
 
@@ -95,7 +96,7 @@ mod tests {
         events
             .into_iter()
             .filter_map(|event| match event {
-                Event::Transition(transition) => Some(transition),
+                Output::Transition(transition) => Some(transition),
                 _ => None,
             })
             .collect()
@@ -112,14 +113,20 @@ mod tests {
 
     #[test]
     fn attempts_after_the_first_are_collapsed() {
-        assert_eq!(rows(&transitions(Stream::default().refused_attempts("127.0.0.1:80", 5))), ["1", "2", "+4"]);
+        assert_eq!(
+            rows(&transitions(Stream::default().refused_attempts("127.0.0.1:80", 5))),
+            ["1", "2", "+4"]
+        );
         assert_eq!(rows(&transitions(Stream::default().refused_attempts("127.0.0.1:80", 3))).len(), 6);
     }
 
     #[test]
     fn different_attempts_are_not_collapsed() {
         let mut stream = Stream::default();
-        stream.refused_attempts("127.0.0.1:80", 1).refused_attempts("127.0.0.1:81", 1).refused_attempts("127.0.0.2:80", 1);
+        stream
+            .refused_attempts("127.0.0.1:80", 1)
+            .refused_attempts("127.0.0.1:81", 1)
+            .refused_attempts("127.0.0.2:80", 1);
         let mut transitions = transitions(&mut stream);
         // A socket for each attempt.
         for (index, transition) in transitions.iter_mut().enumerate() {

@@ -17,12 +17,8 @@ mod transition;
 use std::io::{self, Write};
 
 use self::{
-    column::Layout,
-    line_writer::LineWriter,
-    row::Row,
-    time_wait::TimeWaitRow,
-    time_wait_summary::TimeWaitSummary,
-    timestamp::Timestamps,
+    column::Layout, line_writer::LineWriter, row::Row, time_wait::TimeWaitRow,
+    time_wait_summary::TimeWaitSummary, timestamp::Timestamps,
 };
 use super::{
     super::{
@@ -34,7 +30,7 @@ use super::{
     text,
     text_table::paragraph,
 };
-use crate::model::{Event, Finding, Host, Mono, TimeWaitEntry};
+use crate::model::{Finding, Host, Mono, Output, TimeWaitEntry};
 
 /// The indent of a finding's continuation lines.
 const HANGING: usize = 2;
@@ -93,8 +89,8 @@ impl LiveTable {
     }
 
     /// Writes the lines of an event, if it has any in this view.
-    pub fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
-        if let Event::TimeWaitEntry(entry) = event {
+    pub fn render(&mut self, event: &Output, out: &mut dyn Write) -> io::Result<()> {
+        if let Output::TimeWaitEntry(entry) = event {
             self.time_waits.add(entry);
             self.legend.owner(&entry.owner);
         }
@@ -102,28 +98,28 @@ impl LiveTable {
             return Ok(());
         }
         match event {
-            Event::Transition(transition) => {
+            Output::Transition(transition) => {
                 self.legend.owner(&transition.owner);
                 self.row(transition.at, transition, out)
             }
             // Its transitions are shown.
-            Event::Connection(_) if self.view == View::Transitions => Ok(()),
-            Event::Connection(connection) => {
+            Output::Connection(_) if self.view == View::Transitions => Ok(()),
+            Output::Connection(connection) => {
                 self.legend.connection(connection);
                 let closed = connection.close.as_ref().map(|close| close.at);
                 let at = closed.or(connection.established).or(connection.opened).unwrap_or_default();
                 self.row(at, connection, out)
             }
             // The column `closed` of the connection shows it.
-            Event::Reset(_) if self.view == View::Connections => Ok(()),
-            Event::Reset(reset) => {
+            Output::Reset(_) if self.view == View::Connections => Ok(()),
+            Output::Reset(reset) => {
                 self.legend.owner(&reset.owner);
                 self.row(reset.at, reset, out)
             }
-            Event::TimeWaitEntry(entry) => self.time_wait(entry, out),
-            Event::Finding(finding) => self.finding(finding, out),
-            Event::Lost { count, stage } => self.remark(Role::Error, &format::lost(*count, stage), out),
-            Event::Note(note) => self.remark(Role::Plain, note, out),
+            Output::TimeWaitEntry(entry) => self.time_wait(entry, out),
+            Output::Finding(finding) => self.finding(finding, out),
+            Output::Lost { count, stage } => self.remark(Role::Error, &format::lost(*count, stage), out),
+            Output::Note(note) => self.remark(Role::Plain, note, out),
             _ => Ok(()),
         }
     }

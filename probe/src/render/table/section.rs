@@ -12,7 +12,7 @@ use super::{
     text_table::{INDENT, TextTable, paragraph},
     transitions,
 };
-use crate::model::{Check, Event, Finding, Mono, SocketId, SocketRow, Transition, Verdict};
+use crate::model::{Check, Finding, Mono, Output, SocketId, SocketRow, Transition, Verdict};
 
 /// What a scenario has reported so far. It is collected because the width of a column depends on all of its rows.
 #[derive(Debug, Default)]
@@ -31,15 +31,15 @@ pub struct Section {
 
 impl Section {
     /// Adds an event. A connection is not shown, because its transitions are.
-    pub fn add(&mut self, event: &Event) {
+    pub fn add(&mut self, event: &Output) {
         match event {
-            Event::Transition(transition) => self.transitions.push(transition.clone()),
-            Event::Finding(finding) => self.findings.push(finding.clone()),
-            Event::Check(check) => self.checks.push(check.clone()),
-            Event::Labels(labels) => self.labels.extend(labels.iter().cloned()),
-            Event::Sockets(rows) => self.sockets.extend_from_slice(rows),
-            Event::Note(text) => self.notes.push(text.clone()),
-            Event::Lost { count, stage } => self.lost.push((*count, stage.clone())),
+            Output::Transition(transition) => self.transitions.push(transition.clone()),
+            Output::Finding(finding) => self.findings.push(finding.clone()),
+            Output::Check(check) => self.checks.push(check.clone()),
+            Output::Labels(labels) => self.labels.extend(labels.iter().cloned()),
+            Output::Sockets(rows) => self.sockets.extend_from_slice(rows),
+            Output::Note(text) => self.notes.push(text.clone()),
+            Output::Lost { count, stage } => self.lost.push((*count, stage.clone())),
             _ => {}
         }
     }

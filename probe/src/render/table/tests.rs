@@ -3,17 +3,17 @@
 use super::*;
 use crate::render::testing;
 
-fn shown(events: impl IntoIterator<Item = Event>, width: usize, colour: bool) -> String {
+fn shown(events: impl IntoIterator<Item = Output>, width: usize, colour: bool) -> String {
     let mut table = Table::new(Style { width, colour }, View::Transitions, TimeFormat::Elapsed);
     let mut out = Vec::new();
     for event in events {
-        table.event(&event, &mut out).expect("a Vec accepts every write");
+        table.render(&event, &mut out).expect("a Vec accepts every write");
     }
     String::from_utf8(out).expect("UTF-8")
 }
 
 /// A whole run: events between start and end.
-fn run(events: Vec<Event>) -> Vec<Event> {
+fn run(events: Vec<Output>) -> Vec<Output> {
     [testing::ready()].into_iter().chain(events).chain([testing::end()]).collect()
 }
 

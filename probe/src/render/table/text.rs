@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn control_and_invisible_characters_are_escaped() {
         assert_eq!(escape_invisible("nginx: wörker"), "nginx: wörker");
-        assert_eq!(escape_invisible("a\u{200b}b\u{feff}\u{1f600}\u{fe0f}"), "a\\u{200b}b\\u{feff}😀\\u{fe0f}");
+        assert_eq!(
+            escape_invisible("a\u{200b}b\u{feff}\u{1f600}\u{fe0f}"),
+            "a\\u{200b}b\\u{feff}😀\\u{fe0f}"
+        );
         assert_eq!(escape_invisible("\x1b[31m\n"), "\\u{1b}[31m\\n");
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 
-use super::super::style::{Style, Role};
+use super::super::style::{Role, Style};
 use crate::model::escape;
 
 /// The space between two columns.

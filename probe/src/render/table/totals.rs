@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     super::{
-        style::{Style, Role},
+        style::{Role, Style},
         view::View,
     },
     format,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    super::style::{Style, Role},
+    super::style::{Role, Style},
     attempts::{Repeated, Row},
     format,
     text_table::{TextTable, paragraph},

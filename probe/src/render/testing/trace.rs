@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::{Stream, TestSocket, call, ends, owner, refused, segment};
 use crate::model::{
-    self, Cause, CauseKind, Cgroup, Connection, Counters, End, Endpoints, Errno, Event, Family, FindingKind,
-    Known, Mono, Name, Open, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry,
+    self, Cause, CauseKind, Cgroup, Connection, Counters, End, Endpoints, Errno, Family, FindingKind, Known,
+    Mono, Name, Open, Output, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry,
 };
 
 const LONG: &str = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
 
 /// The stream, without start and end.
-pub fn trace() -> Vec<Event> {
+pub fn trace() -> Vec<Output> {
     let mut stream = Stream::default();
     ipv4(&mut stream);
     ipv6(&mut stream);
@@ -45,8 +45,8 @@ fn ipv4(stream: &mut Stream) {
         .transition(&curl, 11, FinWait2, Close, segment("FIN received"));
     let (start, now) = (Mono(1_000_000_000), stream.now());
     stream
-        .push(Event::Connection(connection(&curl, Open::Active, Some(start), now, segment("FIN received"))))
-        .push(Event::TimeWaitEntry(TimeWaitEntry {
+        .push(Output::Connection(connection(&curl, Open::Active, Some(start), now, segment("FIN received"))))
+        .push(Output::TimeWaitEntry(TimeWaitEntry {
             at: now,
             socket: id(&curl),
             netns: Some(4_026_531_840),
@@ -58,8 +58,8 @@ fn ipv4(stream: &mut Stream) {
         .transition(&nginx, 3, LastAck, Close, segment("ACK of FIN received"));
     let now = stream.now();
     let end = segment("ACK of FIN received");
-    stream.push(Event::Connection(connection(&nginx, Open::Passive, Some(start), now, end))).push(
-        Event::TimeWaitEntry(TimeWaitEntry {
+    stream.push(Output::Connection(connection(&nginx, Open::Passive, Some(start), now, end))).push(
+        Output::TimeWaitEntry(TimeWaitEntry {
             at: now,
             socket: id(&nginx),
             netns: None,
@@ -75,7 +75,10 @@ fn ipv4(stream: &mut Stream) {
 fn ipv6(stream: &mut Stream) {
     let listener = TestSocket::new(7, "[::]:80", "[::]:0");
     let short = TestSocket::new(8, "[::1]:8080", "[::1]:40112");
-    let long = TestSocket { owner: owner(99, b"redis-server", Known::Exact), ..TestSocket::new(9_123_456, LONG, LONG) };
+    let long = TestSocket {
+        owner: owner(99, b"redis-server", Known::Exact),
+        ..TestSocket::new(9_123_456, LONG, LONG)
+    };
     let long =
         TestSocket { ends: Endpoints { local: ends("[2001:db8::1]:6379", LONG).local, ..long.ends }, ..long };
     let longest = TestSocket { ends: ends(LONG, LONG), ..long.clone() };
@@ -87,7 +90,7 @@ fn ipv6(stream: &mut Stream) {
         .transition(&longest, 950_000_000, Established, Close, given_up.with(Errno::ETIMEDOUT));
     let now = stream.now();
     let end = given_up.with(Errno::ETIMEDOUT);
-    stream.push(Event::Connection(connection(&longest, Open::Active, Some(Mono(1_900_000_000)), now, end)));
+    stream.push(Output::Connection(connection(&longest, Open::Active, Some(Mono(1_900_000_000)), now, end)));
 }
 
 /// Owners that are hostile, wide, inferred or unknown.
@@ -100,8 +103,10 @@ fn owners(stream: &mut Stream) {
         owner: owner(7, "数据库服务器".as_bytes(), Known::Exact),
         ..TestSocket::new(12, "10.0.0.1:5432", "10.0.0.9:41000")
     };
-    let unowned =
-        TestSocket { owner: Owner::UNKNOWN, ..TestSocket::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1") };
+    let unowned = TestSocket {
+        owner: Owner::UNKNOWN,
+        ..TestSocket::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1")
+    };
     stream
         .transition(&evil, 10, Established, CloseWait, segment("FIN received"))
         .transition(&wide, 10, SynRecv, Established, segment("ACK of SYN received"))
@@ -117,17 +122,16 @@ fn owners(stream: &mut Stream) {
     let wide = connection(&wide, Open::Simultaneous, Some(Mono(now.0 - 2_000)), now, call("shutdown"));
     let upper = Connection { protocol: Protocol::Mptcp, open: Open::SelfConnect, ..wide.clone() };
     for connection in [old, unknown, wide, upper] {
-        stream.push(Event::Connection(connection));
+        stream.push(Output::Connection(connection));
     }
-    if let Some(Event::Transition(mut transition)) =
-        stream.events.iter().rev().find_map(|event| match event {
-            Event::Transition(_) => Some(event.clone()),
-            _ => None,
-        })
+    if let Some(Output::Transition(mut transition)) = stream.events.iter().rev().find_map(|event| match event
     {
+        Output::Transition(_) => Some(event.clone()),
+        _ => None,
+    }) {
         transition.protocol = Protocol::Mptcp;
         transition.cause = Some(Cause::new(CauseKind::Kernel, "follows its MPTCP subflows"));
-        stream.push(Event::Transition(transition));
+        stream.push(Output::Transition(transition));
     }
 }
 
@@ -161,7 +165,7 @@ fn failures(stream: &mut Stream) {
         .transition(&own, 12, Established, Close, call("close with RST (unread data or SO_LINGER 0)"));
     let now = stream.now();
     stream
-        .push(Event::Reset(Reset {
+        .push(Output::Reset(Reset {
             at: now,
             cpu: 3,
             socket: id(&own),
@@ -172,8 +176,8 @@ fn failures(stream: &mut Stream) {
             reason: Some("TCP_ABORT_ON_CLOSE".to_owned()),
             owner: own.owner.clone(),
         }))
-        .push(Event::Lost { count: 1_312, stage: "ring".to_owned() })
-        .push(Event::Note("the command ended: exit status 3".to_owned()));
+        .push(Output::Lost { count: 1_312, stage: "ring".to_owned() })
+        .push(Output::Note("the command ended: exit status 3".to_owned()));
 }
 
 fn in_cgroup(owner: Owner, path: &str) -> Owner {
@@ -184,9 +188,15 @@ fn id(socket: &TestSocket) -> SocketId {
     SocketId { number: socket.number, generation: 1 }
 }
 
-fn connection(socket: &TestSocket, open: Open, opened: Option<Mono>, closed: Mono, cause: Cause) -> Connection {
+fn connection(
+    socket: &TestSocket,
+    open: Open,
+    opened: Option<Mono>,
+    closed: Mono,
+    cause: Cause,
+) -> Connection {
     Connection {
-        socket: id(actor),
+        socket: id(socket),
         netns: Some(4_026_531_840),
         protocol: Protocol::Tcp,
         family: if socket.ends.local.addr.is_ipv6() { Family::Ipv6 } else { Family::Ipv4 },
@@ -210,8 +220,8 @@ fn connection(socket: &TestSocket, open: Open, opened: Option<Mono>, closed: Mon
 }
 
 /// The totals of the trace.
-pub fn trace_end() -> Event {
-    Event::End(End {
+pub fn trace_end() -> Output {
+    Output::End(End {
         transitions: 20,
         connections: 8,
         findings: 2,

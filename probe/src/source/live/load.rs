@@ -11,7 +11,6 @@ use super::{
     attach::{Typed, attach_btf, attach_classic, load_ahead},
     binds::Binds,
     btf::Btf,
-    decode::Reasons,
     error::{LiveError, is_permission},
     fields::Fields,
     format::{FORK, FREE, Format, FormatError, TRANSITION},
@@ -23,7 +22,9 @@ use super::{
 };
 use crate::{
     model::{Backend, Filter, Host},
-    net::{host, memory},
+    net::host,
+    os::{kernel, memory},
+    source::decode::Reasons,
 };
 
 /// The program on the BTF tracepoint.
@@ -142,7 +143,7 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
         |error| {
             debug!("{error}");
             let Host { kernel, .. } = host::facts();
-            let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
+            let is_old = kernel::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
             if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
         },
     )?;

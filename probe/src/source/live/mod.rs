@@ -7,9 +7,6 @@
 mod attach;
 mod binds;
 mod btf;
-// Open for `probe/benches` alone.
-#[doc(hidden)]
-pub mod decode;
 mod error;
 mod fields;
 mod format;
@@ -56,8 +53,8 @@ use self::{
 };
 use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
 use crate::{
-    model::{Event, Host},
-    net::clock,
+    model::{Host, Input},
+    os::clock,
 };
 
 /// How long a report may lie in its ring while others come. Nobody is woken until a ring is a quarter full, since each
@@ -125,7 +122,7 @@ pub struct Live {
     /// When the rings were looked into last.
     looked: Instant,
     /// What the next batch begins with.
-    pending: Vec<Event>,
+    pending: Vec<Input>,
     pid: u32,
     attach: Duration,
 }
@@ -159,7 +156,7 @@ impl Live {
             pace: Pace::Behind,
             pause: if options.summaries { LOOK_AT_WHOLE } else { LOOK },
             looked: start,
-            pending: vec![Event::Ready { host, backend, unavailable, existing: None }],
+            pending: vec![Input::Ready { host, backend, unavailable, existing: None }],
             pid: std::process::id(),
             attach: Duration::ZERO,
         };
@@ -169,7 +166,7 @@ impl Live {
         }
         select::open(&mut live.ebpf, false)?;
         live.begin().map_err(LiveError::Ring)?;
-        if let Some(Event::Ready { host, .. }) = live.pending.first_mut() {
+        if let Some(Input::Ready { host, .. }) = live.pending.first_mut() {
             host.ready_at = clock::now();
         }
         live.attach = start.elapsed();
@@ -194,7 +191,7 @@ impl Live {
                 self.pid = pid;
                 return Ok(());
             }
-            if !events.iter().any(|event| matches!(event, Event::Lost { .. })) {
+            if !events.iter().any(|event| matches!(event, Input::Lost { .. })) {
                 return Err(LiveError::Silent);
             }
         }
@@ -228,7 +225,7 @@ impl Live {
     }
 
     /// Takes what is in the rings now.
-    fn take(&mut self, out: &mut Vec<Event>) -> io::Result<Look> {
+    fn take(&mut self, out: &mut Vec<Input>) -> io::Result<Look> {
         let Self { record_stream, decoder, .. } = self;
         let look = record_stream.look(|item| append(item, out, decoder));
         self.flush_log();
@@ -236,7 +233,7 @@ impl Live {
     }
 
     /// Takes all that has come by now.
-    fn take_rest(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
+    fn take_rest(&mut self, out: &mut Vec<Input>) -> io::Result<()> {
         let Self { record_stream, decoder, .. } = self;
         let taken = record_stream.look_to_the_end(|item| append(item, out, decoder));
         self.flush_log();
@@ -282,7 +279,7 @@ impl Live {
 }
 
 /// Appends what has come.
-fn append(item: Item<'_>, out: &mut Vec<Event>, decoder: &Decoder) -> ControlFlow<()> {
+fn append(item: Item<'_>, out: &mut Vec<Input>, decoder: &Decoder) -> ControlFlow<()> {
     out.push(match item {
         Item::Gap(gap) => gap.into(),
         Item::Record(record) => decoder.decode_or_lose(record),
@@ -299,7 +296,7 @@ fn watched(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
 }
 
 impl Source for Live {
-    async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
+    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
         if !self.pending.is_empty() {
             out.append(&mut self.pending);
             return Ok(Flow::More);
@@ -324,7 +321,7 @@ impl Source for Live {
         self.give_rest(taker)
     }
 
-    fn drain(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
+    fn drain(&mut self, out: &mut Vec<Input>) -> Result<(), SourceError> {
         out.append(&mut self.pending);
         Ok(self.take_rest(out)?)
     }

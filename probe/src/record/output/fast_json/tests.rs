@@ -3,24 +3,20 @@
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
-    model::{Backend, Clock, Connection, Endpoints, Event, Host, Owner, Transition, testing},
+    model::{Backend, Clock, Connection, Endpoints, Host, Output, Owner, Transition, testing},
     record::{Lines, Object, StreamTime, arbitrary},
 };
 
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![2 => arbitrary::event(), 6 => arbitrary::derived(), 1 => arbitrary::end()]
-}
-
-fn transition(event: Event) -> Option<Transition> {
+fn transition(event: Output) -> Option<Transition> {
     match event {
-        Event::Transition(transition) => Some(transition),
+        Output::Transition(transition) => Some(transition),
         _ => None,
     }
 }
 
-fn connection(event: Event) -> Option<Connection> {
+fn connection(event: Output) -> Option<Connection> {
     match event {
-        Event::Connection(connection) => Some(connection),
+        Output::Connection(connection) => Some(connection),
         _ => None,
     }
 }
@@ -38,7 +34,7 @@ impl Writers {
         if let Some(clock) = clock {
             let host = Host { clock, ..testing::host() };
             let backend = Backend::TpBtf;
-            let ready = Event::Ready { host, backend, unavailable: Vec::new(), existing: None };
+            let ready = Output::Ready { host, backend, unavailable: Vec::new(), existing: None };
             writers.lines.observe(&ready);
             writers.time.observe(&ready);
         }
@@ -46,15 +42,12 @@ impl Writers {
     }
 
     /// The line of the event, and what serde writes.
-    fn write(&mut self, event: &Event) -> [Option<String>; 2] {
+    fn write(&mut self, event: &Output) -> [String; 2] {
         let mut line = Vec::new();
-        let has_line = self.lines.write(event, &mut line).expect("a Vec accepts every write");
+        self.lines.write(event, &mut line).expect("a Vec accepts every write");
         self.time.observe(event);
         let expected = Object::of(event, self.time);
-        [
-            has_line.then(|| String::from_utf8(line).expect("UTF-8")),
-            expected.map(|object| serde_json::to_string(&object).expect("JSON") + "\n"),
-        ]
+        [String::from_utf8(line).expect("UTF-8"), serde_json::to_string(&expected).expect("JSON") + "\n"]
     }
 }
 
@@ -63,7 +56,7 @@ proptest! {
 
     #[test]
     fn every_line_is_what_serde_writes(
-        events in vec(event(), 1..8),
+        events in vec(arbitrary::output(), 1..8),
         offset in prop_oneof![Just(None), any::<i64>().prop_map(Some)],
     ) {
         let clock = offset.map(|offset| Clock { realtime_offset_ns: offset.into() });
@@ -76,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn cached_fragments_of_similar_transitions_are_not_mixed_up(events in vec(event(), 4..8)) {
+    fn cached_fragments_of_similar_transitions_are_not_mixed_up(events in vec(arbitrary::output(), 4..8)) {
         let transitions: Vec<Transition> = events.into_iter().filter_map(transition).collect();
         let mut writers = Writers::default();
         for pair in transitions.windows(2) {
@@ -90,7 +83,7 @@ proptest! {
                 Transition { old: one.old, new: one.new, ..other.clone() },
                 Transition { owner: owner.into(), ..one.clone() },
             ] {
-                let event = Event::Transition(next);
+                let event = Output::Transition(next);
                 let [line, expected] = writers.write(&event);
                 prop_assert_eq!(line, expected);
             }
@@ -98,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn cached_fragments_of_similar_connections_are_not_mixed_up(events in vec(event(), 4..12)) {
+    fn cached_fragments_of_similar_connections_are_not_mixed_up(events in vec(arbitrary::output(), 4..12)) {
         let connections: Vec<Connection> = events.into_iter().filter_map(connection).collect();
         let mut writers = Writers::default();
         for pair in connections.windows(2) {
@@ -111,7 +104,7 @@ proptest! {
                 Connection { open: other.open, ..one.clone() },
                 Connection { close: one.close.clone(), path: other.path.clone(), ..other.clone() },
             ] {
-                let event = Event::Connection(next);
+                let event = Output::Connection(next);
                 let [line, expected] = writers.write(&event);
                 prop_assert_eq!(line, expected);
             }

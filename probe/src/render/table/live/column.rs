@@ -149,7 +149,8 @@ impl Layout {
             View::Findings => FINDINGS,
         };
         let available = width.saturating_sub(time - TIME_WIDTH);
-        let shown: Vec<&ColumnSpec> = specs.iter().filter(|spec| (spec.from..spec.until).contains(&available)).collect();
+        let shown: Vec<&ColumnSpec> =
+            specs.iter().filter(|spec| (spec.from..spec.until).contains(&available)).collect();
         let widths = grow(&shown, available);
         let mut start = 0;
         let columns = shown.iter().zip(widths).map(|(spec, width)| {

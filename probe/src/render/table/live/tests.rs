@@ -15,11 +15,11 @@ use crate::{
 
 mod arbitrary;
 
-fn shown(events: impl IntoIterator<Item = Event>, style: Style, view: View, time: TimeFormat) -> String {
+fn shown(events: impl IntoIterator<Item = Output>, style: Style, view: View, time: TimeFormat) -> String {
     let mut table = Table::new(style, view, time);
     let mut out = Vec::new();
     for event in events {
-        table.event(&event, &mut out).expect("a Vec accepts every write");
+        table.render(&event, &mut out).expect("a Vec accepts every write");
     }
     String::from_utf8(out).expect("UTF-8")
 }
@@ -29,9 +29,9 @@ fn plain(width: usize) -> Style {
 }
 
 /// A whole trace.
-fn trace() -> Vec<Event> {
+fn trace() -> Vec<Output> {
     let mut ready = testing::ready();
-    if let Event::Ready { existing, .. } = &mut ready {
+    if let Output::Ready { existing, .. } = &mut ready {
         *existing = Some(1_204);
     }
     [ready].into_iter().chain(testing::trace()).chain([testing::trace_end()]).collect()
@@ -84,7 +84,7 @@ fn every_event_writes_its_line_at_once() {
     for lines in 4..9 {
         stream.transition(&client, 1, State::Close, State::SynSent, call("connect"));
         let event = stream.events.last().expect("the event just added");
-        table.event(event, &mut out).expect("a Vec accepts every write");
+        table.render(event, &mut out).expect("a Vec accepts every write");
         // With an empty line, the headings and the rule below them.
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), lines);
     }
@@ -117,7 +117,7 @@ fn lines_after_a_scenario_have_a_new_header() {
 }
 
 /// The TIME_WAITs of `number` connections.
-fn time_waits(owner: &crate::model::Owner, local: &str, remote: &str, number: u64) -> Vec<Event> {
+fn time_waits(owner: &crate::model::Owner, local: &str, remote: &str, number: u64) -> Vec<Output> {
     let entry = TimeWaitEntry {
         at: Mono(1),
         socket: SocketId { number: 1, generation: 1 },
@@ -127,7 +127,7 @@ fn time_waits(owner: &crate::model::Owner, local: &str, remote: &str, number: u6
         until: None,
         owner: owner.clone(),
     };
-    (0..number).map(|_| Event::TimeWaitEntry(entry.clone())).collect()
+    (0..number).map(|_| Output::TimeWaitEntry(entry.clone())).collect()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::super::{cell_writer::CellWriter, super::view::TimeFormat};
+use super::super::{super::view::TimeFormat, cell_writer::CellWriter};
 use crate::model::{Clock, Mono};
 
 /// The width of milliseconds up to a quarter of an hour.
@@ -21,7 +21,7 @@ const DAY: i128 = 86_400 * 1_000_000_000;
 #[derive(Debug)]
 pub struct Timestamps {
     format: TimeFormat,
-    /// Unknown before [`Event::Ready`](crate::model::Event::Ready): absolute times are shown as elapsed ones until then.
+    /// Unknown before [`Output::Ready`](crate::model::Output::Ready): absolute times are shown as elapsed ones until then.
     clock: Option<Clock>,
     first: Option<Mono>,
     previous: Option<Mono>,

@@ -8,15 +8,15 @@ use crate::model::{
     Known, Name, Open, Owner, Protocol, Reset, StatePath, Task, Transition,
 };
 
-pub fn event() -> BoxedStrategy<Event> {
+pub fn event() -> BoxedStrategy<Output> {
     prop_oneof![
-        4 => transition().prop_map(Event::Transition),
-        4 => connection().prop_map(Event::Connection),
-        2 => finding().prop_map(Event::Finding),
-        1 => reset().prop_map(Event::Reset),
-        1 => time_wait().prop_map(Event::TimeWaitEntry),
-        1 => (any::<u64>(), text()).prop_map(|(count, stage)| Event::Lost { count, stage }),
-        1 => text().prop_map(Event::Note),
+        4 => transition().prop_map(Output::Transition),
+        4 => connection().prop_map(Output::Connection),
+        2 => finding().prop_map(Output::Finding),
+        1 => reset().prop_map(Output::Reset),
+        1 => time_wait().prop_map(Output::TimeWaitEntry),
+        1 => (any::<u64>(), text()).prop_map(|(count, stage)| Output::Lost { count, stage }),
+        1 => text().prop_map(Output::Note),
     ]
     .boxed()
 }
@@ -45,7 +45,8 @@ fn moment() -> impl Strategy<Value = Mono> {
 }
 
 fn ends() -> impl Strategy<Value = Endpoints> {
-    let endpoint = || (any::<std::net::IpAddr>(), any::<u16>()).prop_map(|(addr, port)| Endpoint::new(addr, port));
+    let endpoint =
+        || (any::<std::net::IpAddr>(), any::<u16>()).prop_map(|(addr, port)| Endpoint::new(addr, port));
     [endpoint(), endpoint()].prop_map(|[local, remote]| Endpoints { local, remote })
 }
 
