@@ -221,10 +221,31 @@ fn totals(objects: &Objects) {
         let counted = if is_not_counted { 0 } else { number(&end[total]) };
         assert!(counted == shown || shown == 0, "{shown} objects, and {total} in {end}");
     }
+    if end["transitions"].is_null() {
+        assert!(end["open"].is_null(), "only transitions tell which connections are open: {end}");
+    } else if objects.of("transition").count() as u64 == number(&end["transitions"]) {
+        open(objects, end);
+    }
     let lost: u64 = objects.of("lost").map(|lost| number(&lost["count"])).sum();
     assert_eq!(number(&end["lost"]), lost, "lost");
     for (total, pass) in [("checks_passed", true), ("checks_failed", false)] {
         let counted = objects.of("check").filter(|check| check["pass"] == pass).count();
         assert_eq!(number(&end[total]), counted as u64, "{total}");
+    }
+}
+
+/// Connections that were opened in the stream are closed in it or open at its end. The end also counts pre-existing
+/// connections that had no event.
+fn open(objects: &Objects, end: &Value) {
+    let mut states: HashMap<&str, (&str, bool)> = HashMap::new();
+    for transition in objects.of("transition") {
+        let (old, new) = (text(&transition["old"]), text(&transition["new"]));
+        let was_listener = states.get(text(&transition["socket"])).is_some_and(|(_, listens)| *listens);
+        let listens = new == "LISTEN" || was_listener && old == "LISTEN";
+        states.insert(text(&transition["socket"]), (new, listens));
+    }
+    let open = states.values().filter(|(state, listens)| *state != "CLOSE" && !listens).count() as u64;
+    if let Some(counted) = end["open"].as_u64() {
+        assert!(counted >= open, "{open} connections are open: {end}");
     }
 }

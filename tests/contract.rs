@@ -222,6 +222,7 @@ const END: Fields = &[
     // Null with `--connections`, as `coherence` checks.
     ("transitions", OrNull(&Count)),
     ("connections", Count),
+    ("open", OrNull(&Count)),
     ("findings", Count),
     ("lost", Count),
     ("checks_passed", Count),
@@ -233,6 +234,7 @@ const END: Fields = &[
 const END_NOT_DECODED: Fields = &[
     ("transitions", Null),
     ("connections", Null),
+    ("open", Null),
     ("findings", Null),
     ("lost", Count),
     ("checks_passed", Count),
@@ -244,9 +246,9 @@ const END_NOT_DECODED: Fields = &[
 const FACILITY: Fields = &[
     ("group", Name(&["host", "kernel", "user", "sysctl"])),
     ("name", Text),
-    ("status", Name(&["ok", "lacking", "unknown"])),
+    ("status", Name(&["ok", "unavailable", "unknown"])),
     ("observed", Text),
-    ("costs", Text),
+    ("affects", Text),
     ("remedy", OrNull(&Text)),
 ];
 const HAZARD: Fields = &[

@@ -86,7 +86,7 @@ fn without_privilege_it_says_so_and_shows_the_rest() {
     let objects = objects(&outcome);
     for name in ["CAP_BPF", "BTF tracepoint", "classic tracepoint"] {
         let facility = facility(&objects, name);
-        assert_eq!(facility["status"], "lacking", "{facility}");
+        assert_eq!(facility["status"], "unavailable", "{facility}");
         assert!(text(&facility["remedy"]).contains("run as root"), "{facility}");
     }
     assert_eq!(status(&objects, "ring buffer"), "unknown");
@@ -99,8 +99,8 @@ fn without_privilege_it_says_so_and_shows_the_rest() {
 fn without_btf_the_fallback_is_enough() {
     let outcome = without(&["/sys/kernel/btf"], "doctor --format json").exits(0).silently();
     let objects = objects(&outcome);
-    assert_eq!(status(&objects, "type information (BTF)"), "lacking");
-    assert_eq!(status(&objects, "BTF tracepoint"), "lacking");
+    assert_eq!(status(&objects, "type information (BTF)"), "unavailable");
+    assert_eq!(status(&objects, "BTF tracepoint"), "unavailable");
     assert_eq!(status(&objects, "classic tracepoint"), "ok");
     assert_eq!(status(&objects, "ring buffer"), "ok");
     assert_eq!(status(&objects, "socket storage"), "unknown");

@@ -59,7 +59,7 @@ impl FacilityStatus {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Lacking => "lacking",
+            Self::Lacking => "unavailable",
             Self::Unknown => "unknown",
         }
     }

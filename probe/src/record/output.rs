@@ -43,7 +43,7 @@ use self::{
     time_wait::TimeWaitObject,
     transition::TransitionObject,
 };
-use crate::model::{Difference, Facility, Hazard, Output};
+use crate::model::{Difference, End, Facility, Hazard, Output};
 
 /// One object of the output.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -115,13 +115,11 @@ impl<'a> Object<'a> {
         Self(Kind::Hazard(HazardObject::of(hazard, Time::of_system(at))))
     }
 
-    /// Sets the number of transitions in an `end` object to null: the stream reported connections instead.
+    /// The object of the end of a stream that reports connections instead of transitions. Only transitions tell how many of
+    /// them there are, and which connections are open.
     #[must_use]
-    pub fn without_transitions(mut self) -> Self {
-        if let Kind::End(end) = &mut self.0 {
-            end.transitions = None;
-        }
-        self
+    pub fn of_end_without_transitions(end: &End, time: StreamTime) -> Self {
+        Self(Kind::End(EndObject::of(end, time).without_transitions()))
     }
 }
 
@@ -155,10 +153,12 @@ impl Lines {
             Output::Transition(transition) => self.fast.transition(transition, self.time, out),
             Output::Connection(connection) => self.fast.connection(connection, self.time, out),
             event => {
-                let mut object = Object::of(event, self.time);
-                if self.connections_only {
-                    object = object.without_transitions();
-                }
+                let object = match event {
+                    Output::End(end) if self.connections_only => {
+                        Object::of_end_without_transitions(end, self.time)
+                    }
+                    event => Object::of(event, self.time),
+                };
                 serde_json::to_writer(&mut *out, &object)?;
                 out.push(b'\n');
             }

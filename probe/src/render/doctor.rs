@@ -200,12 +200,12 @@ fn remedies(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Resul
 /// Writes the totals.
 fn totals(diagnosis: &Diagnosis, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let with = |status| diagnosis.facilities.iter().filter(|facility| facility.status == status).count();
-    let (lacking, unknown) = (with(FacilityStatus::Lacking), with(FacilityStatus::Unknown));
+    let (unavailable, unknown) = (with(FacilityStatus::Lacking), with(FacilityStatus::Unknown));
     let mut sums = vec![format!("{} ok", with(FacilityStatus::Ok))];
-    sums.extend((lacking > 0).then(|| format!("{lacking} unavailable")));
+    sums.extend((unavailable > 0).then(|| format!("{unavailable} unavailable")));
     sums.extend((unknown > 0).then(|| format!("{unknown} unknown")));
     sums.push(format::count(diagnosis.hazards.len() as u64, "hazard", "hazards"));
-    let role = match (&diagnosis.refusal, lacking + unknown + diagnosis.hazards.len()) {
+    let role = match (&diagnosis.refusal, unavailable + unknown + diagnosis.hazards.len()) {
         (Some(_), _) => Role::Error,
         (None, 0) => Role::Success,
         (None, _) => Role::Warning,

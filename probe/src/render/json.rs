@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn a_view_of_connections_has_no_number_of_transitions() {
         let end = |view| viewed(view, [testing::ready(), testing::end()]);
-        assert!(end(View::Connections).contains(r#""transitions":null,"connections":3814,"#));
-        assert!(end(View::Findings).contains(r#""transitions":7650,"connections":3814,"#));
+        assert!(end(View::Connections).contains(r#""transitions":null,"connections":3814,"open":null,"#));
+        assert!(end(View::Findings).contains(r#""transitions":7650,"connections":3814,"open":0,"#));
     }
 
     #[test]

@@ -318,6 +318,7 @@ pub fn end() -> Output {
     Output::End(End {
         transitions: 7_650,
         connections: 3_814,
+        open: Some(0),
         findings: 2,
         recorded: None,
         lost: 0,

@@ -76,6 +76,11 @@ impl Analysis {
         self.detectors.tick(now)
     }
 
+    /// The number of connections that are open.
+    pub fn open_connections(&self) -> u64 {
+        self.tracker.open_connections()
+    }
+
     /// Reports were lost.
     pub fn lost(&mut self) {
         self.tracker.lost();

@@ -93,6 +93,8 @@ pub struct Session {
     verdicts: Vec<Verdict>,
     found: BTreeSet<FindingKind>,
     totals: End,
+    /// Whether the kernel reports connections at their end, instead of each transition.
+    has_summaries: bool,
     started: Instant,
     /// Room for what is concluded from one event.
     conclusions: Vec<Output>,
@@ -121,6 +123,7 @@ impl Session {
             verdicts: Vec::new(),
             found: BTreeSet::new(),
             totals: End::default(),
+            has_summaries: false,
             started: Instant::now(),
             conclusions: Vec::new(),
         }
@@ -214,11 +217,18 @@ impl Session {
     }
 
     fn end(&mut self, duration: Duration, attach: Option<Duration>) -> Result<End, SessionError> {
-        let end = End { duration, attach, recorded: self.unseen, ..self.totals.clone() };
+        let open = self.open_connections();
+        let end = End { duration, attach, open, recorded: self.unseen, ..self.totals.clone() };
         self.keep(&Input::End(end.clone()))?;
         self.show(&Output::End(end.clone()))?;
         self.flush()?;
         Ok(end)
+    }
+
+    /// The number of connections that are open; `None` if it is unknown.
+    fn open_connections(&self) -> Option<u64> {
+        let is_known = !self.has_summaries && self.totals.lost == 0 && !self.selector.filters_sockets();
+        self.analysis.as_ref().filter(|_| is_known).map(Analysis::open_connections)
     }
 
     /// A recording that cannot be written is given up, so that the rest of the output still comes.

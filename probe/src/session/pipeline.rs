@@ -159,6 +159,7 @@ impl Session {
 
     /// Draws the conclusions from a connection in one record. What it shows is told before it.
     fn sum_up(&mut self, summary: &mut Summary) -> Result<(), SessionError> {
+        self.has_summaries = true;
         if !self.shows_everything() {
             return self.draw(summary.end.owner_matches, |analysis, out| {
                 let connection = analysis.summary(summary);

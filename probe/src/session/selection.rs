@@ -50,6 +50,11 @@ impl Selector {
         }
     }
 
+    /// Whether a filter selects the sockets that are shown.
+    pub fn filters_sockets(&self) -> bool {
+        self.subject.is_some() || !self.exact.is_open()
+    }
+
     /// Whether everything is shown.
     pub fn is_open(&self) -> bool {
         self.subject.is_none() && self.exact.is_open() && self.lines_left.is_none() && self.kinds.is_empty()

@@ -30,7 +30,7 @@ pub struct FacilityObject<'a> {
     /// The result of the test, or the value of the sysctl. For people, except for sysctls: the wording may change.
     observed: &'a str,
     /// What depends on the facility, or what the value of the sysctl controls.
-    costs: &'a str,
+    affects: &'a str,
     /// How to provide the facility; null if it is available or there is nothing to do.
     remedy: Option<&'a str>,
 }
@@ -44,7 +44,7 @@ impl<'a> FacilityObject<'a> {
             name: &facility.name,
             status: ByName(facility.status),
             observed: &facility.observed,
-            costs: &facility.costs,
+            affects: &facility.costs,
             remedy: facility.remedy.as_deref(),
         }
     }

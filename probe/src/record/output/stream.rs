@@ -115,9 +115,12 @@ pub struct EndObject {
     /// When the stream ended: RFC 3339, UTC, nanoseconds.
     time: Option<Time>,
     /// The number of transitions; null with `--connections`, and if reports were recorded without being decoded.
-    pub transitions: Option<u64>,
+    transitions: Option<u64>,
     /// The number of connections that ended; null if reports were recorded without being decoded.
     connections: Option<u64>,
+    /// The number of connections that are open at the end, pre-existing ones included; null if unknown: with
+    /// `--connections`, a filter or lost events, and if reports were recorded without being decoded.
+    open: Option<u64>,
     /// The number of findings; null if reports were recorded without being decoded.
     findings: Option<u64>,
     /// The number of events lost.
@@ -143,6 +146,7 @@ impl EndObject {
             time: time.latest(),
             transitions: decoded(end.transitions),
             connections: decoded(end.connections),
+            open: end.open.filter(|_| end.recorded.is_none()),
             findings: decoded(end.findings),
             lost: end.lost,
             checks_passed: end.checks_passed,
@@ -151,5 +155,9 @@ impl EndObject {
             attach_ns: end.attach.map(nanoseconds),
             recorded: end.recorded,
         }
+    }
+
+    pub fn without_transitions(self) -> Self {
+        Self { transitions: None, open: None, ..self }
     }
 }
