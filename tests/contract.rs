@@ -133,6 +133,10 @@ const CONNECTION: Fields = &[
     ("remote", ENDPOINT),
     ("open", Name(&["active", "passive", "simultaneous", "self", "preexisting"])),
     ("close", OrNull(&CAUSE)),
+    (
+        "closed_by",
+        OrNull(&Name(&["local", "remote", "both", "reset-local", "reset-remote", "timeout", "kernel"])),
+    ),
     ("opened", OrNull(&Time)),
     ("established", OrNull(&Time)),
     ("closed", OrNull(&Time)),

@@ -34,7 +34,7 @@ pub(super) fn correlate(
     transition: &Transition,
 ) -> Option<(usize, Relation)> {
     let endpoint = EndpointView { side, packets, transition };
-    let cause = match transition.cause.as_ref().map(|cause| cause.kind) {
+    let cause = match transition.cause.map(|cause| cause.kind()) {
         Some(CauseKind::Segment) => endpoint.being_delivered().or_else(|| endpoint.last_delivered()),
         Some(CauseKind::Call | CauseKind::Kernel) => endpoint.sent_with_flag(),
         Some(CauseKind::Timer) | None => None,
@@ -142,7 +142,7 @@ fn same_connection(socket: Endpoints, packet: Endpoints) -> bool {
 pub(super) mod tests {
     use super::*;
     use crate::model::{
-        Cause, Errno, Family, Origin, Owner, Protocol, Segment, SocketId,
+        Cause, CloseCall, Errno, Family, Origin, Owner, Protocol, Segment, ShutdownHow, SocketId,
         State::{Close, Established, FinWait1, Listen, SynRecv, SynSent},
     };
 
@@ -172,13 +172,7 @@ pub(super) mod tests {
         Mono(micros * 1000)
     }
 
-    fn transition(
-        side: Side,
-        (old, new): (State, State),
-        at: u64,
-        kind: CauseKind,
-        detail: &'static str,
-    ) -> Transition {
+    fn transition(side: Side, (old, new): (State, State), at: u64, cause: Cause) -> Transition {
         Transition {
             seq: 0,
             at: us(at),
@@ -191,7 +185,7 @@ pub(super) mod tests {
             ends: ends(side),
             old,
             new,
-            cause: Some(Cause::new(kind, detail)),
+            cause: Some(cause),
             owner: Owner::nobody(),
             since: None,
             segs_out: None,
@@ -201,7 +195,6 @@ pub(super) mod tests {
     /// A simultaneous open that B then resets, with its packets. The kernel that sends is always slightly ahead of the link
     /// that reads.
     pub fn sample() -> (Vec<Packet>, Vec<Transition>) {
-        use CauseKind::{Call, Segment};
         let packets = vec![
             packet(0, Side::A, Flags::SYN, 10),
             packet(1, Side::B, Flags::SYN, 12),
@@ -209,16 +202,15 @@ pub(super) mod tests {
             packet(3, Side::A, SYN_ACK, 36),
             packet(4, Side::B, Flags::RST.with(Flags::ACK), 105),
         ];
-        let mut reset = transition(Side::A, (Established, Close), 127, Segment, "RST received");
-        reset.cause = reset.cause.map(|cause| cause.with(Errno::ECONNRESET));
+        let reset = transition(Side::A, (Established, Close), 127, Cause::RstReceived(Errno::ECONNRESET));
         let transitions = vec![
-            transition(Side::A, (Close, SynSent), 8, Call, "connect"),
-            transition(Side::B, (Close, SynSent), 9, Call, "connect"),
-            transition(Side::B, (SynSent, SynRecv), 32, Segment, "SYN received"),
-            transition(Side::A, (SynSent, SynRecv), 33, Segment, "SYN received"),
-            transition(Side::A, (SynRecv, Established), 55, Segment, "SYN+ACK received"),
-            transition(Side::B, (SynRecv, Established), 58, Segment, "SYN+ACK received"),
-            transition(Side::B, (Established, Close), 100, Call, "close"),
+            transition(Side::A, (Close, SynSent), 8, Cause::Connect),
+            transition(Side::B, (Close, SynSent), 9, Cause::Connect),
+            transition(Side::B, (SynSent, SynRecv), 32, Cause::SynReceived),
+            transition(Side::A, (SynSent, SynRecv), 33, Cause::SynReceived),
+            transition(Side::A, (SynRecv, Established), 55, Cause::SynAckReceived),
+            transition(Side::B, (SynRecv, Established), 58, Cause::SynAckReceived),
+            transition(Side::B, (Established, Close), 100, Cause::Close(CloseCall::Close)),
             reset,
         ];
         (packets, transitions)
@@ -239,23 +231,22 @@ pub(super) mod tests {
 
     #[test]
     fn a_segment_from_the_backlog_is_the_last_packet_delivered() {
-        let late = transition(Side::A, (SynSent, SynRecv), 53, CauseKind::Segment, "SYN received");
+        let late = transition(Side::A, (SynSent, SynRecv), 53, Cause::SynReceived);
         assert_eq!(packet_of(&late), Some((1, Relation::Causal)));
-        let later = transition(Side::A, (SynRecv, Established), 60, CauseKind::Segment, "SYN+ACK received");
+        let later = transition(Side::A, (SynRecv, Established), 60, Cause::SynAckReceived);
         assert_eq!(packet_of(&later), Some((2, Relation::Causal)));
     }
 
     #[test]
     fn a_transition_without_a_packet_is_assigned_to_the_nearest() {
-        let mut listen = transition(Side::B, (Close, Listen), 2, CauseKind::Call, "listen");
+        let mut listen = transition(Side::B, (Close, Listen), 2, Cause::Listen);
         listen.ends.remote = Endpoint::new([0, 0, 0, 0].into(), 0);
         assert_eq!(packet_of(&listen), Some((1, Relation::Nearest(us(12)))));
-        let timeout =
-            transition(Side::A, (SynSent, Close), 80, CauseKind::Timer, "SYN retransmissions exhausted");
+        let timeout = transition(Side::A, (SynSent, Close), 80, Cause::SynTimeout);
         assert_eq!(packet_of(&timeout), Some((2, Relation::Nearest(us(54)))));
-        let given_up = transition(Side::A, (SynSent, Close), 11, CauseKind::Call, "close");
+        let given_up = transition(Side::A, (SynSent, Close), 11, Cause::Close(CloseCall::Close));
         assert_eq!(packet_of(&given_up), Some((0, Relation::Nearest(us(10)))));
-        let unsent = transition(Side::A, (Established, FinWait1), 70, CauseKind::Call, "shutdown");
+        let unsent = transition(Side::A, (Established, FinWait1), 70, Cause::Shutdown(ShutdownHow::Wr));
         assert_eq!(packet_of(&unsent), Some((2, Relation::Nearest(us(54)))));
         let unknown = Transition { cause: None, ..sample().1.remove(6) };
         assert_eq!(packet_of(&unknown), Some((4, Relation::Nearest(us(105)))));
@@ -265,8 +256,7 @@ pub(super) mod tests {
     fn an_icmp_message_causes_transitions_during_its_delivery() {
         let mut icmp = packet(0, Side::B, Flags::default(), 10);
         icmp.segment = None;
-        let refused =
-            |at| transition(Side::A, (SynSent, Close), at, CauseKind::Segment, "ICMP error received");
+        let refused = |at| transition(Side::A, (SynSent, Close), at, Cause::IcmpError(Errno::EHOSTUNREACH));
         assert_eq!(correlate(Side::A, &[icmp.clone()], &refused(32)), Some((0, Relation::Causal)));
         assert_eq!(correlate(Side::A, &[icmp], &refused(40)), None);
     }
@@ -275,7 +265,7 @@ pub(super) mod tests {
     fn a_connection_that_did_not_use_the_link_has_no_packet() {
         let elsewhere = Transition { netns: Some(1), ..sample().1.remove(0) };
         assert_eq!(side(NETNS, &elsewhere), None);
-        let mut loopback = transition(Side::A, (Close, SynSent), 8, CauseKind::Call, "connect");
+        let mut loopback = transition(Side::A, (Close, SynSent), 8, Cause::Connect);
         loopback.ends.remote = Endpoint::new([127, 0, 0, 1].into(), 1314);
         assert_eq!(packet_of(&loopback), None);
         let (mut packets, transitions) = sample();

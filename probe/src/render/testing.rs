@@ -7,9 +7,9 @@ use std::{net::SocketAddr, time::Duration};
 pub use trace::{trace, trace_end};
 
 use crate::model::{
-    self, Backend, Cause, CauseKind, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno,
-    Family, Finding, FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, Protocol, SocketId,
-    SocketRow, State, Task, Transition, Verdict,
+    self, Backend, Cause, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno, Family, Finding,
+    FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, Protocol, SocketId, SocketRow, State,
+    Task, Transition, Verdict, testing::cause,
 };
 
 pub fn ready() -> Output {
@@ -175,15 +175,15 @@ impl Stream {
 }
 
 pub fn call(detail: &'static str) -> Cause {
-    Cause::new(CauseKind::Call, detail)
+    cause(detail)
 }
 
 pub fn segment(detail: &'static str) -> Cause {
-    Cause::new(CauseKind::Segment, detail)
+    cause(detail)
 }
 
 pub fn refused() -> Cause {
-    segment("RST received").with(Errno::ECONNREFUSED)
+    Cause::RstReceived(Errno::ECONNREFUSED)
 }
 
 /// A deliberate self-connect and an accidental one, as in `probe run`.
@@ -251,22 +251,8 @@ pub fn unusual() -> Vec<Output> {
         .transition(&listener, 0, Close, Listen, call("listen"))
         .transition(&child, 1_000, Listen, SynRecv, segment("child created"))
         .transition(&child, 3, SynRecv, Established, segment("ACK of SYN received"))
-        .transition(
-            &old,
-            2_000_000,
-            Established,
-            Close,
-            Cause::new(CauseKind::Timer, "retransmissions, probes or keepalive exhausted")
-                .with(Errno::ETIMEDOUT),
-        )
-        .transition(
-            &unowned,
-            7,
-            SynSent,
-            Close,
-            Cause::new(CauseKind::Kernel, "refused without a packet: 4-tuple in use")
-                .with(Errno::EADDRNOTAVAIL),
-        )
+        .transition(&old, 2_000_000, Established, Close, Cause::Timeout)
+        .transition(&unowned, 7, SynSent, Close, Cause::TupleInUse)
         .transition(&unowned, 7, Established, Close, None)
         .refused_attempts("127.0.0.1:81", 3)
         .check("a name\x07 with a bell", "EISCONN", "success")

@@ -11,7 +11,7 @@ use super::{
     value::{Decimal, Version, generation},
 };
 use crate::{
-    model::{Connection, Counters, Family, Mono, Open, Protocol, State},
+    model::{ClosedBy, Connection, Counters, Family, Mono, Open, Protocol, State},
     record::named::ByName,
 };
 
@@ -39,7 +39,12 @@ pub struct ConnectionObject<'a> {
     /// How the connection was opened; `preexisting` if that happened before the trace.
     open: ByName<Open>,
     /// The cause of the last transition; null if the kernel does not report it.
-    close: Option<CauseObject<'a>>,
+    close: Option<CauseObject>,
+    /// Which side closed the connection, or what else ended it. `local`: this side sent the first FIN or gave up its
+    /// connect; `remote`: the peer sent the first FIN; `both`: the FINs crossed; `reset-local`, `reset-remote`: this side or
+    /// the peer sent an RST; `timeout`: a timer of this side expired; `kernel`: the kernel of this side, or an administrator.
+    /// Null if it is not certain.
+    closed_by: Option<ByName<ClosedBy>>,
     /// The time of the first transition, RFC 3339; null if it was not observed.
     opened: Option<Time>,
     /// The time at which the connection reached ESTABLISHED, RFC 3339; null if it never did or it was not observed.
@@ -90,7 +95,8 @@ impl<'a> ConnectionObject<'a> {
             local: connection.ends.local.into(),
             remote: connection.ends.remote.into(),
             open: ByName(connection.open),
-            close: connection.close.as_ref().and_then(|close| close.cause.as_ref()).map(Into::into),
+            close: connection.close.as_ref().and_then(|close| close.cause).map(Into::into),
+            closed_by: connection.closed_by().map(ByName),
             opened: known(connection.opened),
             established: known(connection.established),
             closed: known(closed),
@@ -139,6 +145,7 @@ mod tests {
             "bytes_sent",
             "close",
             "closed",
+            "closed_by",
             "duration_ns",
             "generation",
             "handshake_ns",

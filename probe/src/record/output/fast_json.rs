@@ -21,7 +21,7 @@ use self::{
 };
 use super::time::{SecondCache, StreamTime};
 use crate::{
-    model::{Cause, Connection, Edge, Mono, Open, Owner, StatePath, Transition},
+    model::{Cause, Connection, Edge, Mono, Owner, StatePath, Transition},
     record::nanoseconds,
 };
 
@@ -32,7 +32,7 @@ pub struct FastJson {
     identities: FragmentCache<IdentityFragment, 64>,
     steps: FragmentCache<(Edge, Option<Cause>), 160>,
     addresses: FragmentCache<AddressFragment, 64>,
-    opens_and_closes: FragmentCache<(Open, Option<Cause>), 256>,
+    opens_and_closes: FragmentCache<OpenCloseFragment, 256>,
     paths: FragmentCache<StatePath, 64>,
     owners: FragmentCache<Arc<Owner>, 32>,
 }

@@ -35,19 +35,19 @@ impl From<Endpoint> for EndpointObject {
 /// What caused a state transition.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "cause", deny_unknown_fields)]
-pub struct CauseObject<'a> {
+pub struct CauseObject {
     /// `call`: a system call of the owner; `segment`: a segment or ICMP message received; `timer`: a timer of the socket; `kernel`:
     /// the kernel itself, or another process through it.
     kind: ByName<CauseKind>,
     /// The call or event, such as `connect` or `RST received`. For people: the wording may change.
-    detail: &'a str,
+    detail: &'static str,
     /// The socket error that it set, by its name in errno(3); null if it set none.
     errno: Option<String>,
 }
 
-impl<'a> From<&'a Cause> for CauseObject<'a> {
-    fn from(cause: &'a Cause) -> Self {
-        Self { kind: ByName(cause.kind), detail: cause.detail, errno: cause.errno.map(Errno::name) }
+impl From<Cause> for CauseObject {
+    fn from(cause: Cause) -> Self {
+        Self { kind: ByName(cause.kind()), detail: cause.detail(), errno: cause.errno().map(Errno::name) }
     }
 }
 

@@ -46,7 +46,7 @@ pub struct TransitionObject<'a> {
     /// The state after the transition.
     new: ByName<State>,
     /// What caused the transition; null if the kernel does not report it.
-    cause: Option<CauseObject<'a>>,
+    cause: Option<CauseObject>,
     /// The process that owns the socket.
     owner: OwnerObject<'a>,
     /// The number of the CPU on which the transition was made.
@@ -71,7 +71,7 @@ impl<'a> TransitionObject<'a> {
             remote: transition.ends.remote.into(),
             old: ByName(transition.old),
             new: ByName(transition.new),
-            cause: transition.cause.as_ref().map(Into::into),
+            cause: transition.cause.map(Into::into),
             owner: (&*transition.owner).into(),
             cpu: transition.cpu,
             state_duration_ns: transition.since.map(nanoseconds),

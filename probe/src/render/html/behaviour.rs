@@ -109,7 +109,7 @@ fn transitions(result: &BehaviourResult) -> Markup {
                         td { (escape(label.as_deref().unwrap_or("–"))) }
                         td { (format::endpoints(transition.ends)) }
                         td { (transition.old) " → " (transition.new) }
-                        td { (escape(&format::cause(transition.cause.as_ref()).1)) }
+                        td { (escape(&format::cause(transition.cause).1)) }
                     }
                 }
             }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Endpoint, SocketId, State, Transition};
+use crate::model::{Cause, Endpoint, SocketId, State, Transition};
 
 /// The least number of repetitions that is collapsed.
 const MIN_REPEATED: usize = 3;
@@ -27,16 +27,16 @@ pub struct Repeated<'a> {
 
 /// What repeated attempts have in common.
 #[derive(PartialEq, Eq, Hash)]
-struct AttemptKey<'a> {
+struct AttemptKey {
     remote: Endpoint,
     netns: Option<u32>,
     pid: Option<u32>,
-    cause: Option<(&'a str, Option<i32>)>,
+    cause: Option<Cause>,
 }
 
 /// The transitions in order, with repeated attempts collapsed from the second one on.
 pub fn collapse(transitions: &[Transition]) -> Vec<Row<'_>> {
-    let mut by_key: HashMap<AttemptKey<'_>, Vec<[usize; 2]>> = HashMap::new();
+    let mut by_key: HashMap<AttemptKey, Vec<[usize; 2]>> = HashMap::new();
     for attempt in attempts(transitions) {
         by_key.entry(attempt_key(&transitions[attempt[1]])).or_default().push(attempt);
     }
@@ -72,12 +72,12 @@ fn attempts(transitions: &[Transition]) -> Vec<[usize; 2]> {
     attempts
 }
 
-fn attempt_key(last: &Transition) -> AttemptKey<'_> {
+fn attempt_key(last: &Transition) -> AttemptKey {
     AttemptKey {
         remote: last.ends.remote,
         netns: last.netns,
         pid: last.owner.task.as_ref().map(|task| task.pid),
-        cause: last.cause.as_ref().map(|cause| (cause.detail, cause.errno.map(|errno| errno.0))),
+        cause: last.cause,
     }
 }
 

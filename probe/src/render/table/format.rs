@@ -40,16 +40,16 @@ pub fn number(number: u64) -> String {
 }
 
 /// A cause with the socket error that it set, or a dash if it is unknown.
-pub fn cause(cause: Option<&Cause>) -> (Role, String) {
+pub fn cause(cause: Option<Cause>) -> (Role, String) {
     let Some(cause) = cause else { return (Role::Dim, "–".to_owned()) };
-    let errno = cause.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
-    (cause_role(cause), format!("{}{errno}", cause.detail))
+    let errno = cause.errno().map(|errno| format!(" ({errno})")).unwrap_or_default();
+    (cause_role(cause), format!("{}{errno}", cause.detail()))
 }
 
 /// The role of a cause: an error, or its kind.
-pub fn cause_role(cause: &Cause) -> Role {
-    match cause.kind {
-        _ if cause.errno.is_some() => Role::Error,
+pub fn cause_role(cause: Cause) -> Role {
+    match cause.kind() {
+        _ if cause.errno().is_some() => Role::Error,
         CauseKind::Call => Role::Plain,
         CauseKind::Segment => Role::Segment,
         CauseKind::Timer => Role::Timer,

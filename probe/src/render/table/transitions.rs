@@ -63,7 +63,7 @@ fn single_table(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) ->
                 plain(name(labels, transition.socket)),
                 plain(format::endpoints(transition.ends)),
                 plain(states(transition, old_width)),
-                format::cause(transition.cause.as_ref()),
+                format::cause(transition.cause),
                 format::owner(&transition.owner),
             ],
             Row::Repeated(repeated) => [
@@ -71,7 +71,7 @@ fn single_table(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) ->
                 more(repeated),
                 dim(format!("→ {}", repeated.last.ends.remote)),
                 dim("CLOSE → SYN_SENT → CLOSE"),
-                format::cause(repeated.last.cause.as_ref()),
+                format::cause(repeated.last.cause),
                 format::owner(&repeated.last.owner),
             ],
         });
@@ -123,13 +123,13 @@ fn transition_table(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style
                 time(start, transition),
                 plain(name(labels, transition.socket)),
                 plain(states(transition, old_width)),
-                format::cause(transition.cause.as_ref()),
+                format::cause(transition.cause),
             ],
             Row::Repeated(repeated) => [
                 last_time(start, repeated),
                 more(repeated),
                 dim(format!("to {}", repeated.last.ends.remote)),
-                format::cause(repeated.last.cause.as_ref()),
+                format::cause(repeated.last.cause),
             ],
         });
     }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, num::NonZero, sync::Arc};
 use super::{fragment_cache::Fragment, line::Line};
 use crate::{
     model::{
-        Cause, Cgroup, Connection, Edge, Endpoints, Family, Open, Owner, Protocol, SocketId, State,
+        Cause, Cgroup, ClosedBy, Connection, Edge, Endpoints, Family, Open, Owner, Protocol, SocketId, State,
         StatePath, Transition,
     },
     record::output::value::generation,
@@ -119,18 +119,18 @@ impl Fragment for AddressFragment {
 
 /// Old state, new state and cause.
 #[derive(Clone, Copy, Debug)]
-pub struct StepFragment<'a> {
+pub struct StepFragment {
     edge: Edge,
-    cause: Option<&'a Cause>,
+    cause: Option<Cause>,
 }
 
-impl<'a> From<&'a Transition> for StepFragment<'a> {
-    fn from(transition: &'a Transition) -> Self {
-        Self { edge: transition.edge(), cause: transition.cause.as_ref() }
+impl From<&Transition> for StepFragment {
+    fn from(transition: &Transition) -> Self {
+        Self { edge: transition.edge(), cause: transition.cause }
     }
 }
 
-impl Fragment for StepFragment<'_> {
+impl Fragment for StepFragment {
     type Key = (Edge, Option<Cause>);
 
     fn hash(&self) -> usize {
@@ -139,11 +139,11 @@ impl Fragment for StepFragment<'_> {
     }
 
     fn matches(&self, (edge, cause): &Self::Key) -> bool {
-        (self.edge, self.cause) == (*edge, cause.as_ref())
+        (self.edge, self.cause) == (*edge, *cause)
     }
 
     fn key(&self) -> Self::Key {
-        (self.edge, self.cause.copied())
+        (self.edge, self.cause)
     }
 
     fn write(&self, line: &mut Line<'_>) {
@@ -194,32 +194,34 @@ impl Fragment for PathFragment<'_> {
 }
 
 /// How a connection was opened and closed.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenCloseFragment<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenCloseFragment {
     open: Open,
-    close: Option<&'a Cause>,
+    close: Option<Cause>,
+    closed_by: Option<ClosedBy>,
 }
 
-impl<'a> From<&'a Connection> for OpenCloseFragment<'a> {
-    fn from(connection: &'a Connection) -> Self {
-        let close = connection.close.as_ref().and_then(|close| close.cause.as_ref());
-        Self { open: connection.open, close }
+impl From<&Connection> for OpenCloseFragment {
+    fn from(connection: &Connection) -> Self {
+        let close = connection.close.as_ref().and_then(|close| close.cause);
+        Self { open: connection.open, close, closed_by: connection.closed_by() }
     }
 }
 
-impl Fragment for OpenCloseFragment<'_> {
-    type Key = (Open, Option<Cause>);
+impl Fragment for OpenCloseFragment {
+    type Key = Self;
 
     fn hash(&self) -> usize {
-        8 * self.close.map_or(0, |cause| cause.detail.len()) + self.open as usize
+        let closed_by = self.closed_by.map_or(0, |closed_by| 1 + closed_by as usize);
+        8 * self.close.map_or(0, |cause| cause.detail().len()) + self.open as usize + 32 * closed_by
     }
 
-    fn matches(&self, (open, close): &Self::Key) -> bool {
-        (self.open, self.close) == (*open, close.as_ref())
+    fn matches(&self, key: &Self) -> bool {
+        self == key
     }
 
-    fn key(&self) -> Self::Key {
-        (self.open, self.close.copied())
+    fn key(&self) -> Self {
+        *self
     }
 
     fn write(&self, line: &mut Line<'_>) {
@@ -227,6 +229,14 @@ impl Fragment for OpenCloseFragment<'_> {
         line.raw(self.open.name());
         line.raw(r#"","close":"#);
         line.cause(self.close);
+        match self.closed_by {
+            Some(closed_by) => {
+                line.raw(r#","closed_by":""#);
+                line.raw(closed_by.name());
+                line.raw("\"");
+            }
+            None => line.raw(r#","closed_by":null"#),
+        }
     }
 }
 

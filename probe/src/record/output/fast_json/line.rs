@@ -150,14 +150,14 @@ impl<'a> Line<'a> {
     }
 
     /// Appends a cause or null.
-    pub fn cause(&mut self, cause: Option<&Cause>) {
+    pub fn cause(&mut self, cause: Option<Cause>) {
         let Some(cause) = cause else { return self.raw("null") };
         self.raw(r#"{"kind":""#);
-        self.raw(cause.kind.name());
+        self.raw(cause.kind().name());
         self.raw(r#"","detail":"#);
-        self.string(cause.detail.as_bytes());
+        self.string(cause.detail().as_bytes());
         self.raw(r#","errno":"#);
-        self.string_or_null(cause.errno.map(Errno::name).as_deref().map(str::as_bytes));
+        self.string_or_null(cause.errno().map(Errno::name).as_deref().map(str::as_bytes));
         self.raw("}");
     }
 }

@@ -86,7 +86,7 @@ impl<'a> SequenceLayout<'a> {
                 label,
                 old: transition.old,
                 new: transition.new,
-                cause: format::cause(transition.cause.as_ref()).1,
+                cause: format::cause(transition.cause).1,
                 time: format::milliseconds(first, transition.at),
             })
             .collect();

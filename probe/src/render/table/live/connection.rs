@@ -10,7 +10,7 @@ use super::{
     column::Column,
     row::{self, Row},
 };
-use crate::model::{Connection, Counters, Open};
+use crate::model::{Cause, ClosedBy, Connection, Counters, Open};
 
 impl Row for Connection {
     fn cell(&self, column: Column, width: usize, cell: &mut CellWriter) -> Role {
@@ -100,6 +100,28 @@ fn opened(open: Open, cell: &mut CellWriter) -> Role {
     row::text(role, open.name(), cell)
 }
 
+/// Writes which side closed the connection, with the socket error that resulted; the cause where that says more.
 fn closed(connection: &Connection, width: usize, cell: &mut CellWriter) -> Role {
-    row::cause(connection.close.as_ref().and_then(|close| close.cause.as_ref()), width, cell)
+    let cause = connection.close.as_ref().and_then(|close| close.cause);
+    let text = match connection.closed_by() {
+        Some(ClosedBy::Local) => "closed by us",
+        Some(ClosedBy::Remote) => "closed by peer",
+        Some(ClosedBy::Both) => "closed by both",
+        Some(ClosedBy::ResetLocal) => "RST sent",
+        Some(ClosedBy::ResetRemote) => "RST received",
+        Some(ClosedBy::Timeout) => "timeout",
+        Some(ClosedBy::Kernel) | None => return row::cause(cause, width, cell),
+    };
+    cell.escaped(text);
+    let errno = cause.and_then(Cause::errno);
+    if let Some(errno) = errno {
+        cell.ascii(&format!(" ({errno})"));
+    }
+    match connection.closed_by() {
+        _ if errno.is_some() => Role::Error,
+        Some(ClosedBy::ResetLocal | ClosedBy::ResetRemote) => Role::Warning,
+        Some(ClosedBy::Timeout) => Role::Timer,
+        Some(ClosedBy::Remote | ClosedBy::Both) => Role::Segment,
+        _ => Role::Plain,
+    }
 }

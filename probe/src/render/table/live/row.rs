@@ -67,17 +67,17 @@ pub fn owner(owner: &Owner, cell: &mut CellWriter) -> Role {
 }
 
 /// Writes a cause. In a narrow column, a segment has no "received": a cause is never a segment that was sent.
-pub fn cause(cause: Option<&Cause>, width: usize, cell: &mut CellWriter) -> Role {
+pub fn cause(cause: Option<Cause>, width: usize, cell: &mut CellWriter) -> Role {
     let Some(cause) = cause else { return unknown(cell) };
-    let errno = cause.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
-    let is_narrow = width < FULL_CAUSE_WIDTH || width < cause.detail.len() + errno.len();
-    let is_shortened = is_narrow && cause.kind == CauseKind::Segment;
-    match is_shortened.then(|| cause.detail.split_once(RECEIVED)).flatten() {
+    let errno = cause.errno().map(|errno| format!(" ({errno})")).unwrap_or_default();
+    let is_narrow = width < FULL_CAUSE_WIDTH || width < cause.detail().len() + errno.len();
+    let is_shortened = is_narrow && cause.kind() == CauseKind::Segment;
+    match is_shortened.then(|| cause.detail().split_once(RECEIVED)).flatten() {
         Some((before, after)) => {
             cell.unescaped(before);
             cell.unescaped(after);
         }
-        None => cell.unescaped(cause.detail),
+        None => cell.unescaped(cause.detail()),
     }
     cell.ascii(&errno);
     format::cause_role(cause)

@@ -20,7 +20,7 @@ impl Row for Transition {
             Column::Remote | Column::Endpoints => row::endpoints(column, self.ends, self.protocol, cell),
             Column::NewState => row::text(Role::Plain, self.new.name(), cell),
             Column::States => states(self, cell),
-            Column::Cause => row::cause(self.cause.as_ref(), width, cell),
+            Column::Cause => row::cause(self.cause, width, cell),
             Column::Owner => row::owner(&self.owner, cell),
             Column::StateDuration => match self.since {
                 Some(duration) => {
@@ -35,9 +35,7 @@ impl Row for Transition {
     }
 
     fn split(&self, column: Column, cell: &mut CellWriter) -> Option<[Cell; 2]> {
-        row::split(column, self.ends, self.protocol, cell, |cell| {
-            row::cause(self.cause.as_ref(), usize::MAX, cell)
-        })
+        row::split(column, self.ends, self.protocol, cell, |cell| row::cause(self.cause, usize::MAX, cell))
     }
 }
 
