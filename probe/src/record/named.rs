@@ -48,7 +48,7 @@ named! {
     "cause_kind", "kind of cause", CauseKind: Call Segment Timer Kernel;
     "closed_by", "way of closing a connection", ClosedBy: Local Remote Both ResetLocal ResetRemote Timeout Kernel;
     "facility_group", "group of facilities", FacilityGroup: Host Kernel User Sysctl;
-    "facility_status", "status of a facility", FacilityStatus: Ok Lacking Unknown;
+    "facility_status", "status of a facility", FacilityStatus: Ok Unavailable Unknown;
     "family", "address family", Family: Ipv4 Ipv6;
     "finding_kind", "kind of finding", FindingKind:
         SelfConnect SimultaneousOpen SimultaneousClose PortSharing ConnectFailed BindFailed IllegalTransition

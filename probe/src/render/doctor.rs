@@ -76,7 +76,7 @@ fn heading(text: &str, style: Style, out: &mut dyn Write) -> io::Result<()> {
 fn mark(status: FacilityStatus) -> (Role, String) {
     let (role, mark) = match status {
         FacilityStatus::Ok => (Role::Success, "✓"),
-        FacilityStatus::Lacking => (Role::Error, "✗"),
+        FacilityStatus::Unavailable => (Role::Error, "✗"),
         FacilityStatus::Unknown => (Role::Warning, "–"),
     };
     (role, mark.to_owned())
@@ -200,7 +200,7 @@ fn remedies(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Resul
 /// Writes the totals.
 fn totals(diagnosis: &Diagnosis, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let with = |status| diagnosis.facilities.iter().filter(|facility| facility.status == status).count();
-    let (unavailable, unknown) = (with(FacilityStatus::Lacking), with(FacilityStatus::Unknown));
+    let (unavailable, unknown) = (with(FacilityStatus::Unavailable), with(FacilityStatus::Unknown));
     let mut sums = vec![format!("{} ok", with(FacilityStatus::Ok))];
     sums.extend((unavailable > 0).then(|| format!("{unavailable} unavailable")));
     sums.extend((unknown > 0).then(|| format!("{unknown} unknown")));
@@ -227,7 +227,7 @@ mod tests {
             status,
             observed: observed.to_owned(),
             costs: "cookies, exact owners of accepted sockets, trace --connections".to_owned(),
-            remedy: (status == FacilityStatus::Lacking)
+            remedy: (status == FacilityStatus::Unavailable)
                 .then(|| "mount -t tracefs nodev /sys/kernel/tracing".to_owned()),
         }
     }
@@ -255,7 +255,7 @@ mod tests {
         Diagnosis {
             facilities: vec![
                 facility(FacilityGroup::Host, "kernel", FacilityStatus::Ok, "Linux 6.18.44 x86_64"),
-                facility(FacilityGroup::Kernel, "tracefs", FacilityStatus::Lacking, "not mounted"),
+                facility(FacilityGroup::Kernel, "tracefs", FacilityStatus::Unavailable, "not mounted"),
                 facility(
                     FacilityGroup::Kernel,
                     "sock:inet_sock_set_state",
