@@ -195,6 +195,11 @@ fn connection(
     closed: Mono,
     cause: Cause,
 ) -> Connection {
+    let path = match cause {
+        Cause::FinReceived => [Close, SynSent, Established, FinWait1, FinWait2, Close].into(),
+        Cause::AckOfFinReceived => [Listen, SynRecv, Established, CloseWait, LastAck, Close].into(),
+        _ => [Close, SynSent, Established, Close].into(),
+    };
     Connection {
         socket: id(socket),
         netns: Some(4_026_531_840),
@@ -205,7 +210,7 @@ fn connection(
         opened,
         established: opened.map(|opened| Mono(opened.0 + 1_000)),
         close: Some(model::Close { at: closed, cause: Some(cause) }),
-        path: [Close, SynSent, Established, Close].into(),
+        path,
         counters: Some(Counters {
             bytes_sent: 78,
             bytes_received: 1_253_611,

@@ -110,6 +110,10 @@ fn closed(connection: &Connection, width: usize, cell: &mut CellWriter) -> Role 
         Some(ClosedBy::ResetLocal) => "RST sent",
         Some(ClosedBy::ResetRemote) => "RST received",
         Some(ClosedBy::Timeout) => "timeout",
+        // A FIN that does not tell whose was the first would be misread as the answer.
+        None if matches!(cause, Some(Cause::FinReceived | Cause::AckOfFinReceived)) => {
+            return row::unknown(cell);
+        }
         Some(ClosedBy::Kernel) | None => return row::cause(cause, width, cell),
     };
     cell.escaped(text);
