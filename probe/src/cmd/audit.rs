@@ -8,7 +8,7 @@ use super::{
     output::{self, NamedFile},
 };
 use crate::{
-    audit::{Behaviour, Need, catalogue},
+    audit::{Behaviour, Requirement, catalogue},
     cli::{AuditArgs, Common, Format},
     model::{Backend, BehaviourResult, BehaviourStatus, End, Host, Output, Profile},
     net::host,
@@ -85,7 +85,7 @@ fn list(selected: &[&'static Behaviour]) -> Result<Exit, Failure> {
             id: behaviour.id,
             description: behaviour.description,
             group: behaviour.group(),
-            needs: behaviour.needs.iter().map(Need::to_string).collect(),
+            needs: behaviour.needs.iter().map(Requirement::to_string).collect(),
         })
         .collect();
     let written = render::catalogue::list(&listed, output::style(), &mut output::stdout());

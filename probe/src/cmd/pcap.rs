@@ -16,7 +16,7 @@ impl Pcap {
 
     /// Adds the packets of one scenario, with its transitions as packet comments.
     pub fn add(&mut self, performed: &Performed) -> Result<(), Failure> {
-        performed.story.captures().iter().try_for_each(|capture| {
+        performed.run.captures().iter().try_for_each(|capture| {
             self.0.wire(capture.netns, &capture.packets, &performed.transitions).map_err(unwritable)
         })?;
         self.0.flush().map_err(unwritable)

@@ -15,7 +15,7 @@ use crate::{
     os::clock::Discipline,
     scenario::{
         Netns, Options,
-        rendezvous::{BindError, Plan, Rendezvous, clock, friendly, port},
+        rendezvous::{BindError, Plan, Rendezvous, clock, format_duration, port},
     },
     session::{Performance, Performed, Scope, Session, SessionError},
     source::live::Live,
@@ -70,7 +70,7 @@ fn start_time(args: &RendezvousArgs, now: Timestamp) -> Result<Timestamp, Failur
     match now.duration_since(at).try_into() {
         Ok(late) if now > at => Err(Failure::usage(format!(
             "--at {at} was {} ago; this host's clock reads {now:.3}: choose a time in the future, or set the clock",
-            friendly(late)
+            format_duration(late)
         ))),
         _ => Ok(at),
     }

@@ -97,7 +97,7 @@ fn options(args: &RunArgs) -> Options {
             NetnsChoice::Private => Netns::Private,
             NetnsChoice::Host => Netns::Host,
         },
-        sabotage: args.sabotage,
+        inject_failure: args.sabotage,
     }
 }
 

@@ -145,7 +145,7 @@ impl Auditor {
             let (observer, say) = (Arc::clone(&self.observer), say.clone());
             thread::spawn(move || {
                 let player = thread::Builder::new().name(behaviour.id.to_owned());
-                let player = player.spawn(move || audit::play(behaviour, observer));
+                let player = player.spawn(move || audit::run(behaviour, observer));
                 let played = player.ok().and_then(|player| player.join().ok());
                 // Nobody listens any more where the audit broke off.
                 let _ = say.send(Done { number, attempt, played });
@@ -194,7 +194,7 @@ impl Auditor {
         let transitions = self.observer.take(&played.netns);
         // What was lost meanwhile may be what is missing, or what was waited for.
         let has_lost = self.totals.lost > turn.lost_before;
-        let result = audit::judge(turn.behaviour, played, transitions);
+        let result = audit::evaluate(turn.behaviour, played, transitions);
         let is_certain = match result.status {
             BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => true,
             BehaviourStatus::Differs => false,

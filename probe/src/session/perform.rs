@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::{Session, SessionError};
 use crate::{
     model::{Check, Input, Phase, SocketId, Transition, Verdict},
-    scenario::{self, Options, Scenario, Story},
+    scenario::{self, Options, Scenario, ScenarioRun},
     source::Source,
 };
 
@@ -33,7 +33,7 @@ pub struct Performed {
     /// The verdict.
     pub verdict: Verdict,
     /// What the driver told.
-    pub story: Story,
+    pub run: ScenarioRun,
     /// What the kernel reported meanwhile.
     pub transitions: Vec<Transition>,
 }
@@ -53,23 +53,23 @@ impl Session {
         self.ready(source).await?;
         let summary = scenario.summary().to_owned();
         self.phase(&*scenario, Phase::Start { summary })?;
-        let story = self.drive(source, Arc::clone(&scenario), options).await?;
-        self.settle(source, &story).await?;
+        let run = self.drive(source, Arc::clone(&scenario), options).await?;
+        self.settle(source, &run).await?;
         let transitions = std::mem::take(&mut self.transitions);
-        self.feed(Input::Labels(labels(&story, &transitions)))?;
-        for remark in story.remarks(&transitions) {
+        self.feed(Input::Labels(labels(&run, &transitions)))?;
+        for remark in run.notes_with_unchecked(&transitions) {
             self.feed(Input::Note(remark))?;
         }
-        if !story.sockets().is_empty() {
-            self.feed(Input::Sockets(story.listed(&transitions)))?;
+        if !run.listing().is_empty() {
+            self.feed(Input::Sockets(run.listing_with_owners(&transitions)))?;
         }
-        let checks: Vec<Check> = story.judge(&transitions);
+        let checks: Vec<Check> = run.check(&transitions);
         for check in &checks {
             self.feed(Input::Check(check.clone()))?;
         }
-        let verdict = story.verdict(&checks);
+        let verdict = run.verdict(&checks);
         self.phase(&*scenario, Phase::End { verdict: verdict.clone() })?;
-        Ok(Performed { verdict, story, transitions })
+        Ok(Performed { verdict, run, transitions })
     }
 
     fn phase(&mut self, scenario: &dyn Scenario, phase: Phase) -> Result<(), SessionError> {
@@ -84,16 +84,16 @@ impl Session {
         source: &mut impl Source,
         scenario: Arc<dyn Scenario>,
         options: Options,
-    ) -> Result<Story, SessionError> {
+    ) -> Result<ScenarioRun, SessionError> {
         let (done, mut ended) = oneshot::channel();
         let driver = thread::spawn(move || {
             // Nobody listens any more where the session broke off.
-            let _ = done.send(scenario::play(&*scenario, &options));
+            let _ = done.send(scenario::run(&*scenario, &options));
         });
         loop {
             tokio::select! {
-                story = &mut ended => match (story, driver.join()) {
-                    (Ok(story), _) => return Ok(story),
+                run = &mut ended => match (run, driver.join()) {
+                    (Ok(run), _) => return Ok(run),
                     (Err(_), Err(panic)) => std::panic::resume_unwind(panic),
                     (Err(_), Ok(())) => unreachable!("the driver ended without a word"),
                 },
@@ -102,11 +102,11 @@ impl Session {
         }
     }
 
-    /// Follows the reports until every socket of the story is closed, or will not be any more.
-    async fn settle(&mut self, source: &mut impl Source, story: &Story) -> Result<(), SessionError> {
+    /// Follows the reports until every socket of the run is closed, or will not be any more.
+    async fn settle(&mut self, source: &mut impl Source, run: &ScenarioRun) -> Result<(), SessionError> {
         let deadline = Instant::now() + SETTLE;
         self.take(source).await?;
-        while !story.settled(&self.transitions) && Instant::now() < deadline {
+        while !run.all_closed(&self.transitions) && Instant::now() < deadline {
             self.take(source).await?;
         }
         Ok(())
@@ -114,8 +114,8 @@ impl Session {
 }
 
 /// Each socket that plays a part, by what the scenario calls it, in the order of their first reports.
-fn labels(story: &Story, transitions: &[Transition]) -> Vec<(SocketId, String)> {
-    let named = transitions.iter().map(|transition| transition.socket).zip(story.labels(transitions));
+fn labels(run: &ScenarioRun, transitions: &[Transition]) -> Vec<(SocketId, String)> {
+    let named = transitions.iter().map(|transition| transition.socket).zip(run.labels(transitions));
     let mut seen = HashSet::new();
     named
         .filter_map(|(socket, label)| Some((socket, label?.to_owned())))

@@ -1,41 +1,41 @@
 //! Two namespaces with a wire between them.
 
-use super::StepError;
+use super::step_error::StepError;
 use crate::{
     model::{Fate, Packet, Side},
     net::{Namespace, sysctl},
     wire::{Link, Wire, WireError},
 };
 
-/// Two namespaces with a wire between them, both made for this alone.
+/// Two namespaces with a wire between them.
 #[derive(Debug)]
-pub struct Pair {
-    /// Each side's namespace.
+pub struct NamespacePair {
+    /// The namespaces of side A and side B.
     pub namespaces: [Namespace; 2],
-    /// What the wire is like, and its addresses.
+    /// The wire's delay and addresses.
     pub link: Link,
     /// The wire.
     pub wire: Wire,
 }
 
-impl Pair {
-    /// Lays a wire between two namespaces.
+impl NamespacePair {
+    /// Connects two namespaces with a wire.
     ///
     /// # Errors
-    /// The host lacks what it takes.
-    pub(super) fn between(namespaces: [Namespace; 2], link: Link) -> Result<Self, StepError> {
+    /// This host does not support it, or the wire's thread cannot be started.
+    pub(super) fn connect(namespaces: [Namespace; 2], link: Link) -> Result<Self, StepError> {
         let [a, b] = &namespaces;
         let wire = Wire::between(a, b, link).map_err(|error| match error {
-            WireError::Tun(_) => StepError::Unsupported(format!("{error}; or take --wire loopback")),
+            WireError::Tun(_) => StepError::Unsupported(format!("{error}; or use --wire loopback")),
             WireError::Namespace(_) | WireError::Link(_) => StepError::Unsupported(error.to_string()),
-            WireError::Thread(_) | WireError::Deadline(_) | WireError::Cut(_) => {
-                StepError::Failed { step: "laying the wire".to_owned(), cause: error.to_string() }
+            WireError::Thread(_) | WireError::Deadline(_) | WireError::Broken(_) => {
+                StepError::Failed { step: "creating the wire".to_owned(), cause: error.to_string() }
             }
         })?;
         for namespace in &namespaces {
-            // A process that is killed takes the wire along, and its connections would go on sending
-            // their FINs to nobody, and keep the namespace, for minutes. Where the sysctl cannot be set
-            // they do; nothing else depends on it.
+            // If the process is killed, the wire is gone and its orphaned connections retransmit their FINs for
+            // minutes, which keeps the namespace alive. One retry avoids that; nothing else depends on the
+            // sysctl, so a failure to set it is ignored.
             let _ = namespace.enter(|| sysctl::TCP_ORPHAN_RETRIES.write(&1))?;
         }
         Ok(Self { namespaces, link, wire })
@@ -48,17 +48,17 @@ impl Pair {
     }
 }
 
-/// What a wire carried.
+/// The packets of a wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
-    /// The inode numbers of the two sides' network namespaces: a transition in the first is side A's.
+    /// The inode numbers of the network namespaces of side A and side B.
     pub netns: [u32; 2],
-    /// The packets, in the order in which they came onto the wire.
+    /// The packets, in the order in which they were sent.
     pub packets: Vec<Packet>,
 }
 
-/// The SYNs and SYN+ACKs in the order in which they came onto the wire, each once for each side:
-/// `SYN, SYN, SYN+ACK, SYN+ACK`. One that the wire lost is marked so.
+/// The SYNs and SYN+ACKs in the order in which they were sent, each once per side: `SYN, SYN, SYN+ACK,
+/// SYN+ACK`. One that the wire dropped is marked `(lost)`.
 pub(super) fn handshake(packets: &[Packet]) -> String {
     let mut seen: Vec<(Side, String)> = Vec::new();
     for packet in packets {
@@ -89,19 +89,19 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_reads_as_people_say_it() {
-        let on = Fate::Travelling;
+    fn a_handshake_lists_each_sides_syn_and_syn_ack_once() {
+        let in_flight = Fate::Travelling;
         let syn_ack = Flags::SYN.with(Flags::ACK);
         let crossed = [
-            packet(Side::A, Flags::SYN, on),
-            packet(Side::A, Flags::SYN, on),
-            packet(Side::B, Flags::SYN, on),
-            packet(Side::B, syn_ack, on),
-            packet(Side::A, syn_ack, on),
-            packet(Side::A, Flags::ACK, on),
+            packet(Side::A, Flags::SYN, in_flight),
+            packet(Side::A, Flags::SYN, in_flight),
+            packet(Side::B, Flags::SYN, in_flight),
+            packet(Side::B, syn_ack, in_flight),
+            packet(Side::A, syn_ack, in_flight),
+            packet(Side::A, Flags::ACK, in_flight),
         ];
         assert_eq!(handshake(&crossed), "SYN, SYN, SYN+ACK, SYN+ACK");
-        let lost = [packet(Side::B, Flags::SYN, Fate::Dropped), packet(Side::A, Flags::SYN, on)];
+        let lost = [packet(Side::B, Flags::SYN, Fate::Dropped), packet(Side::A, Flags::SYN, in_flight)];
         assert_eq!(handshake(&lost), "SYN (lost), SYN");
         assert_eq!(handshake(&crossed[5..]), "no SYN");
     }
