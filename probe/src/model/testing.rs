@@ -1,4 +1,4 @@
-//! BlockWriter of the model that tests everywhere are made of.
+//! Pieces of the model that tests everywhere are made of.
 
 mod audit;
 mod causes;
