@@ -51,7 +51,7 @@ impl Selector {
 
     /// Whether a filter selects the sockets that are shown.
     pub fn filters_sockets(&self) -> bool {
-        self.subject.is_some() || !self.exact.is_open()
+        self.stream_filter.is_some() || !self.filter.is_empty()
     }
 
     /// Whether everything is shown.
