@@ -410,8 +410,8 @@ fn parts(json: &str) -> Vec<(&str, &str)> {
     }
     parts.push(&json[start..json.len() - 1]);
     let has_keys = json.starts_with('{');
-    let split = |part: &'_ str| part.split_once(':').map(|(key, value)| (key.trim_matches('"'), value));
-    parts.into_iter().filter_map(|part| if has_keys { split(part) } else { Some(("", part)) }).collect()
+    let split = |part| if has_keys { str::split_once(part, ':') } else { Some(("", part)) };
+    parts.into_iter().filter_map(split).map(|(key, value)| (key.trim_matches('"'), value)).collect()
 }
 
 /// Whether the keys of an object are in the order of these lists.
