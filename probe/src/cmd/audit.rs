@@ -16,7 +16,7 @@ use crate::{
     model::{BehaviourResult, BehaviourStatus, Profile},
     net::host,
     record::profile,
-    render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
+    render::{self, AuditTable, Json, Render, View, catalogue::CatalogueEntry, html::Page},
     session::{Auditor, Scope, Session, SessionError},
     source::live::LiveOptions,
 };
@@ -81,9 +81,9 @@ fn nearest(unknown: &str) -> Vec<&'static str> {
 
 /// Lists the behaviours by group.
 fn list(selected: &[&'static Behaviour]) -> Result<Exit, Failure> {
-    let listed: Vec<Listed> = selected
+    let listed: Vec<CatalogueEntry> = selected
         .iter()
-        .map(|behaviour| Listed {
+        .map(|behaviour| CatalogueEntry {
             id: behaviour.id,
             description: behaviour.description,
             group: behaviour.group(),

@@ -5,11 +5,11 @@
 
 mod audit;
 pub mod catalogue;
+mod comparison;
 pub mod diff;
 pub mod doctor;
 pub mod html;
 mod json;
-mod observation;
 mod packet_correlation;
 mod pcapng;
 mod style;

@@ -65,6 +65,11 @@ impl Analysis {
         Self { tracker: Tracker::new(host), detectors: Detectors::none() }
     }
 
+    /// The number of connections that are open.
+    pub fn open_connections(&self) -> u64 {
+        self.tracker.open_connections()
+    }
+
     /// Analyzes an input and pushes what follows from it. Inputs that nothing follows from are ignored.
     ///
     /// # Errors

@@ -77,6 +77,8 @@ pub struct Session {
     recording: Option<Writer<Box<dyn Write>>>,
     /// The number of records that were recorded without being decoded; `None` if records are decoded.
     recorded_only: Option<u64>,
+    /// Whether the kernel reports connections at their end, instead of each transition.
+    has_summaries: bool,
     verdicts: Vec<Verdict>,
     started: Instant,
     /// The buffer for the outputs of one input.
@@ -98,6 +100,7 @@ impl Session {
             emitter: Emitter::new(render, out),
             recording: None,
             recorded_only: None,
+            has_summaries: false,
             verdicts: Vec::new(),
             started: Instant::now(),
             outputs: Vec::new(),
@@ -197,9 +200,19 @@ impl Session {
         self.end(self.started.elapsed(), attach)
     }
 
+    /// The number of connections that are open; `None` if it is unknown.
+    fn open_connections(&self) -> Option<u64> {
+        let is_known = !self.has_summaries
+            && self.observer.is_none()
+            && self.emitter.totals.lost == 0
+            && !self.selector.filters_sockets();
+        self.analysis.as_ref().filter(|_| is_known).map(Analysis::open_connections)
+    }
+
     fn end(&mut self, duration: Duration, attach: Option<Duration>) -> Result<End, SessionError> {
         let recorded = self.recorded_only;
-        let end = End { duration, attach, recorded, ..self.emitter.totals.clone() };
+        let open = self.open_connections();
+        let end = End { duration, attach, open, recorded, ..self.emitter.totals.clone() };
         self.record(|recording| recording.event(&Input::End(end.clone())))?;
         self.emitter.show(&Output::End(end.clone()))?;
         self.flush()?;

@@ -56,11 +56,13 @@ impl Session {
             None => recording.event(input),
         })?;
         match input {
-            Input::Report(_)
-            | Input::Summary(_)
-            | Input::BindFailed(_)
-            | Input::Reset(_)
-            | Input::TimeWaitEntry(_) => return self.analyze(input),
+            Input::Summary(_) => {
+                self.has_summaries = true;
+                return self.analyze(input);
+            }
+            Input::Report(_) | Input::BindFailed(_) | Input::Reset(_) | Input::TimeWaitEntry(_) => {
+                return self.analyze(input);
+            }
             Input::Filter(filter) => self.selector.set_stream_filter(filter),
             Input::Existing { at, sockets } => {
                 self.selector.retain_covered(sockets);

@@ -49,6 +49,11 @@ impl Selector {
         }
     }
 
+    /// Whether a filter selects the sockets that are shown.
+    pub fn filters_sockets(&self) -> bool {
+        self.stream_filter.is_some() || !self.filter.is_empty()
+    }
+
     /// Whether everything is shown.
     pub fn selects_everything(&self) -> bool {
         self.stream_filter.is_none()
