@@ -212,6 +212,7 @@ fn ten_concurrent_audits_of_one_kernel_have_no_difference() {
     assert_eq!(diff(first, &files[2], "json").exits(0).silently().stdout, "");
     let objects = diff(first, other, "json").exits(1).silently().objects();
     schema::hold(&objects);
+    contract::hold_each(objects.iter());
     assert_eq!(objects.one("difference")["subject"], "backend");
     assert_eq!(diff(first, other, "json --behaviours").exits(0).silently().stdout, "");
 }
@@ -226,6 +227,7 @@ fn a_difference_is_reported_with_both_values() {
     fs::write(&other, changed).unwrap();
     let differences = diff(&one, &other, "json").exits(1).silently().objects();
     schema::hold(&differences);
+    contract::hold_each(differences.iter());
     let difference = differences.one("difference");
     assert_eq!(difference["name"], "open/refused");
     assert!(text(&difference["a"]).ends_with("ECONNREFUSED"), "{difference}");

@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub use behaviour::{Behaviour, Variant};
 pub use evaluate::evaluate;
 pub use harness::{Harness, RunResult};
-pub use observer::{NetnsFilter, Observer};
+pub use observer::{NetnsFilter, Observed, Observer};
 pub use requirement::Requirement;
 
 /// Runs a behaviour once, if the host meets its requirements. Blocks until its steps have returned, so call it on a

@@ -24,7 +24,7 @@ pub use self::{
     test_socket::{SocketRef, TestSocket},
 };
 use super::{
-    observer::Observer,
+    observer::{Observed, Observer},
     requirement::{self, Requirement},
 };
 use crate::{
@@ -49,7 +49,7 @@ pub const SERVER_PORT: u16 = 1314;
 
 /// One run of a behaviour.
 pub struct Harness {
-    observer: Arc<Observer>,
+    observed: Observed,
     needs: &'static [Requirement],
     deadline: Instant,
     hosts: Vec<TestHost>,
@@ -70,8 +70,8 @@ pub struct RunResult {
     pub sockets: Vec<LabelledSocket>,
     /// The observed facts, by name.
     pub facts: Vec<(String, String)>,
-    /// The inode numbers of the network namespaces.
-    pub netns: Vec<u32>,
+    /// The transitions in the network namespaces.
+    pub observed: Observed,
     /// Keeps the namespaces alive until all reports have been taken: the kernel gives the inode number of a
     /// namespace that is gone to a new one.
     pub hosts: Vec<TestHost>,
@@ -84,7 +84,7 @@ pub struct RunResult {
 impl Harness {
     pub(super) fn new(observer: Arc<Observer>, needs: &'static [Requirement]) -> Self {
         Self {
-            observer,
+            observed: Observed::new(observer),
             needs,
             deadline: Instant::now() + TIME_LIMIT,
             hosts: Vec::new(),
@@ -101,7 +101,7 @@ impl Harness {
             timed_out: matches!(result, Err(StepError::Failed { .. })) && Instant::now() >= self.deadline,
             error: result.err(),
             ended: clock::now(),
-            netns: self.netns(),
+            observed: self.observed,
             packets: self.wires.iter().flat_map(|wire| wire.packets()).collect(),
             sockets: self.sockets,
             facts: self.facts,
@@ -143,14 +143,10 @@ impl Harness {
 
     fn add_host(&mut self, addr: IpAddr) -> Result<TestHost, StepError> {
         let namespace = Namespace::private()?;
-        self.observer.watch(namespace.inode()).step("subscribing to the reports of a namespace")?;
+        self.observed.add(namespace.inode()).step("subscribing to the reports of a namespace")?;
         let host = TestHost::new(namespace, addr, self.needs);
         self.hosts.push(host.clone());
         Ok(host)
-    }
-
-    fn netns(&self) -> Vec<u32> {
-        self.hosts.iter().map(|host| host.namespace.inode()).collect()
     }
 
     // Sockets
@@ -382,7 +378,7 @@ impl Harness {
         state: State,
     ) -> Result<(), StepError> {
         let SocketRef { label, index } = socket.into();
-        let reported = self.observer.wait(&self.netns(), self.deadline, |transitions| {
+        let reported = self.observed.wait(self.deadline, |transitions| {
             let histories = resolve::histories(&self.sockets, transitions);
             histories[index].iter().filter(|transition| transition.new == state).count() >= count
         });
@@ -445,7 +441,7 @@ impl Harness {
     pub fn observe_port_leaving_close(&mut self, socket: impl Into<SocketRef>) -> Result<(), StepError> {
         let SocketRef { label, index } = socket.into();
         let mut port = None;
-        self.observer.wait(&self.netns(), self.deadline, |transitions| {
+        self.observed.wait(self.deadline, |transitions| {
             let histories = resolve::histories(&self.sockets, transitions);
             port = histories[index].first().map(|transition| transition.ends.local.port);
             port.is_some()

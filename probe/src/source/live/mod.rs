@@ -53,7 +53,10 @@ use self::{
     ring::{Poll, Rings},
 };
 use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
-use crate::model::{Host, Input};
+use crate::{
+    model::{Host, Input},
+    os::clock,
+};
 
 /// How long a record may wait in its ring while others arrive. No program wakes the reader before a ring is a quarter
 /// full, since each wake-up costs the traced host an interrupt; fifty polls a second cost next to nothing.
@@ -160,6 +163,9 @@ impl Live {
         }
         select::pass_all(&mut live.ebpf, false)?;
         live.discard_unfiltered().map_err(LiveError::Ring)?;
+        if let Some(Input::Ready { host, .. }) = live.pending.first_mut() {
+            host.ready_at = clock::now();
+        }
         live.attach_time = start.elapsed();
         info!(
             "attached to {} in {:?}; the kernel reports this process as {}",

@@ -1,4 +1,4 @@
-//! The sets say what the entries say, held against an event one by one.
+//! The sets match what their entries match one by one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,75 +6,79 @@ use ipnet::IpNet;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::super::{
-    facts::{Facts, Fit},
-    owners::Owners,
-    sets::Sets,
+    filter_sets::FilterSets,
+    owner_filter::OwnerFilter,
+    socket_facts::{Match, SocketFacts},
 };
 use crate::model::{Cgroup, Endpoint, Endpoints, Family, Filter, Name, PortRange, Protocol, Task};
 
-/// What the filter says of a socket, the owner aside.
-fn plain_fit(filter: &Filter, facts: &Facts<'_>) -> Fit {
+/// Matches everything but the owner, entry by entry.
+fn match_facts(filter: &Filter, facts: &SocketFacts<'_>) -> Match {
     let Endpoints { local, remote } = facts.ends;
-    let unknown_peer = if facts.has_no_peer { Fit::No } else { Fit::Unknown };
-    let port = |end: Endpoint, ranges: &[PortRange], unknown| match end.port {
-        Some(port) => Fit::of(ranges.iter().any(|range| range.contains(&port.get()))),
+    let unknown_remote = if facts.has_no_remote { Match::No } else { Match::Unknown };
+    let port = |endpoint: Endpoint, ranges: &[PortRange], unknown| match endpoint.port {
+        Some(port) => Match::of(ranges.iter().any(|range| range.contains(&port.get()))),
         None => unknown,
     };
-    let network = |end: Endpoint| {
-        let addr = end.addr.to_canonical();
+    let network = |endpoint: Endpoint| {
+        let addr = endpoint.addr.to_canonical();
         match filter.networks.iter().any(|network| network.contains(&addr)) {
-            true => Fit::Yes,
-            false if addr.is_unspecified() => unknown_peer,
-            false => Fit::No,
+            true => Match::Yes,
+            false if addr.is_unspecified() => unknown_remote,
+            false => Match::No,
         }
     };
-    let either = |one: Fit, other: Fit| one.max(other);
+    let either = |one: Match, other: Match| one.max(other);
     let kinds = [
-        (filter.netns.is_empty(), Fit::of(facts.netns.is_none_or(|netns| filter.netns.contains(&netns)))),
-        (filter.families.is_empty(), Fit::of(filter.families.contains(&facts.family))),
+        (filter.netns.is_empty(), Match::of(facts.netns.is_none_or(|netns| filter.netns.contains(&netns)))),
+        (filter.families.is_empty(), Match::of(filter.families.contains(&facts.family))),
         (
             filter.protocols.is_empty(),
-            Fit::of(facts.protocol.is_none_or(|protocol| filter.protocols.contains(&protocol))),
+            Match::of(facts.protocol.is_none_or(|protocol| filter.protocols.contains(&protocol))),
         ),
-        (filter.local_ports.is_empty(), port(local, &filter.local_ports, Fit::Unknown)),
-        (filter.remote_ports.is_empty(), port(remote, &filter.remote_ports, unknown_peer)),
+        (filter.local_ports.is_empty(), port(local, &filter.local_ports, Match::Unknown)),
+        (filter.remote_ports.is_empty(), port(remote, &filter.remote_ports, unknown_remote)),
         (
             filter.ports.is_empty(),
-            either(port(local, &filter.ports, Fit::Unknown), port(remote, &filter.ports, unknown_peer)),
+            either(port(local, &filter.ports, Match::Unknown), port(remote, &filter.ports, unknown_remote)),
         ),
         (filter.networks.is_empty(), either(network(local), network(remote))),
     ];
-    kinds.into_iter().filter(|(is_empty, _)| !is_empty).map(|(_, fit)| fit).fold(Fit::Yes, Fit::and)
+    kinds
+        .into_iter()
+        .filter(|(is_empty, _)| !is_empty)
+        .map(|(_, matches)| matches)
+        .fold(Match::Yes, Match::and)
 }
 
-/// What the filter says of a socket's owner, of whom the kernel side has said nothing.
-fn plain_owner(filter: &Filter, facts: &Facts<'_>) -> Fit {
+/// Matches the owner, entry by entry, without a decision of the kernel side.
+fn match_owner(filter: &Filter, facts: &SocketFacts<'_>) -> Match {
     let is_named = facts.task.is_some_and(|task| filter.pids.contains(&task.pid));
     let process = match filter.descendants {
         true => !is_named && (filter.pids.is_empty() || facts.in_owners_call),
         false => filter.pids.is_empty() || is_named,
     };
     let comm = facts.task.is_some_and(|task| filter.comms.contains(&task.comm));
-    let lies_in = |cgroup: &Cgroup, top: &Cgroup| {
+    let is_within = |cgroup: &Cgroup, top: &Cgroup| {
         let (Some(path), Some(top)) = (&cgroup.path, &top.path) else { return false };
         let top = top.as_bytes().strip_suffix(b"/").unwrap_or(top.as_bytes());
         path.as_bytes().strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     };
     let cgroup = facts
         .cgroup
-        .is_some_and(|cgroup| filter.cgroups.iter().any(|top| cgroup.id == top.id || lies_in(cgroup, top)));
-    Fit::of(process && (filter.comms.is_empty() || comm) && (filter.cgroups.is_empty() || cgroup))
+        .is_some_and(|cgroup| filter.cgroups.iter().any(|top| cgroup.id == top.id || is_within(cgroup, top)));
+    Match::of(process && (filter.comms.is_empty() || comm) && (filter.cgroups.is_empty() || cgroup))
 }
 
-/// No entries, more often than not: of several kinds, one that does not fit hides what the others say.
-fn some<T: Strategy>(entry: T, most: usize) -> impl Strategy<Value = Vec<T::Value>>
+/// Mostly no entries: if several kinds are given, one that does not match hides the others.
+fn few<T: Strategy>(entry: T, max: usize) -> impl Strategy<Value = Vec<T::Value>>
 where
     T::Value: Clone,
 {
-    prop_oneof![2 => Just(Vec::new()), 1 => vec(entry, 1..most)]
+    prop_oneof![2 => Just(Vec::new()), 1 => vec(entry, 1..max)]
 }
 
-/// A process or a namespace. Few of them, so that some meet, as below.
+/// A process or a namespace. The range is small so that entries and facts coincide; likewise below.
 fn number() -> impl Strategy<Value = u32> {
     1..6_u32
 }
@@ -105,23 +109,23 @@ fn addr() -> impl Strategy<Value = IpAddr> {
 
 fn network() -> impl Strategy<Value = IpNet> {
     (addr(), 0..=128_u8, any::<bool>()).prop_map(|(addr, length, is_small)| {
-        let most = if addr.is_ipv4() { 32 } else { 128 };
-        let length = if is_small { most - length % 17 } else { length % (most + 1) };
+        let max = if addr.is_ipv4() { 32 } else { 128 };
+        let length = if is_small { max - length % 17 } else { length % (max + 1) };
         IpNet::new(addr, length).expect("there is such a length")
     })
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
-    let ports = || some((port(), port()).prop_map(|(first, last)| first..=last), 8);
+    let ports = || few((port(), port()).prop_map(|(first, last)| first..=last), 8);
     let family = select(vec![Family::Ipv4, Family::Ipv6]);
     let protocol = select(vec![Protocol::Tcp, Protocol::Mptcp]);
-    let owners = (some(number(), 4), any::<bool>(), some(name("a?b?"), 3), some(cgroup(), 4));
-    let ends = ([ports(), ports(), ports()], some(network(), 20));
-    let rest = (some(number(), 4), some(family, 3), some(protocol, 3));
-    (owners, ends, rest).prop_map(|(owners, ends, rest)| {
+    let owners = (few(number(), 4), any::<bool>(), few(name("a?b?"), 3), few(cgroup(), 4));
+    let ends = ([ports(), ports(), ports()], few(network(), 20));
+    let others = (few(number(), 4), few(family, 3), few(protocol, 3));
+    (owners, ends, others).prop_map(|(owners, ends, others)| {
         let (pids, descendants, comms, cgroups) = owners;
         let ([ports, local_ports, remote_ports], networks) = ends;
-        let (netns, families, protocols) = rest;
+        let (netns, families, protocols) = others;
         Filter {
             pids,
             descendants,
@@ -138,7 +142,7 @@ fn filter() -> impl Strategy<Value = Filter> {
     })
 }
 
-fn end() -> impl Strategy<Value = Endpoint> {
+fn endpoint() -> impl Strategy<Value = Endpoint> {
     (addr(), port()).prop_map(|(addr, port)| Endpoint::new(addr, port))
 }
 
@@ -150,14 +154,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn sets_say_what_their_entries_say(
+    fn sets_match_what_their_entries_match(
         filter in filter(),
-        (local, remote) in (end(), end()),
+        (local, remote) in (endpoint(), endpoint()),
         (task, cgroup) in (task(), option::of(cgroup())),
         (netns, is_mptcp) in (option::of(number()), option::of(any::<bool>())),
-        (has_no_peer, in_owners_call) in any::<(bool, bool)>(),
+        (has_no_remote, in_owners_call) in any::<(bool, bool)>(),
     ) {
-        let facts = Facts {
+        let facts = SocketFacts {
             socket: None,
             netns,
             protocol: is_mptcp.map(|is_mptcp| if is_mptcp { Protocol::Mptcp } else { Protocol::Tcp }),
@@ -165,13 +169,13 @@ proptest! {
             ends: Endpoints { local, remote },
             task: task.as_ref(),
             cgroup: cgroup.as_ref(),
-            has_no_peer,
-            is_end: false,
-            is_last: false,
+            has_no_remote,
+            is_close: false,
+            is_final: false,
             in_owners_call,
         };
-        let sets = Sets::of(&filter);
-        prop_assert_eq!(facts.fit(&sets), plain_fit(&filter, &facts));
-        prop_assert_eq!(Owners::default().fit(&sets, &facts, None), plain_owner(&filter, &facts));
+        let sets = FilterSets::new(&filter);
+        prop_assert_eq!(facts.matches(&sets), match_facts(&filter, &facts));
+        prop_assert_eq!(OwnerFilter::default().matches(&sets, &facts, None), match_owner(&filter, &facts));
     }
 }

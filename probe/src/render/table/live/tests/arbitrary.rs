@@ -1,4 +1,4 @@
-//! Any event that a line is written for.
+//! Arbitrary events that a table shows.
 
 use proptest::{option, prelude::*, sample::select};
 
@@ -14,7 +14,7 @@ pub fn event() -> BoxedStrategy<Output> {
         4 => connection().prop_map(Output::Connection),
         2 => finding().prop_map(Output::Finding),
         1 => reset().prop_map(Output::Reset),
-        1 => remains().prop_map(Output::TimeWaitEntry),
+        1 => time_wait().prop_map(Output::TimeWaitEntry),
         1 => (any::<u64>(), text()).prop_map(|(count, stage)| Output::Lost { count, stage }),
         1 => text().prop_map(Output::Note),
     ]
@@ -29,7 +29,7 @@ pub fn time() -> impl Strategy<Value = TimeFormat> {
     select(vec![TimeFormat::Elapsed, TimeFormat::Absolute, TimeFormat::Delta])
 }
 
-/// Words, and what is meant to do harm.
+/// Ordinary text, and text meant to break a terminal or the layout.
 fn text() -> BoxedStrategy<String> {
     prop_oneof![
         ".*",
@@ -45,8 +45,9 @@ fn moment() -> impl Strategy<Value = Mono> {
 }
 
 fn ends() -> impl Strategy<Value = Endpoints> {
-    let end = || (any::<std::net::IpAddr>(), any::<u16>()).prop_map(|(addr, port)| Endpoint::new(addr, port));
-    [end(), end()].prop_map(|[local, remote]| Endpoints { local, remote })
+    let endpoint =
+        || (any::<std::net::IpAddr>(), any::<u16>()).prop_map(|(addr, port)| Endpoint::new(addr, port));
+    [endpoint(), endpoint()].prop_map(|[local, remote]| Endpoints { local, remote })
 }
 
 fn socket() -> impl Strategy<Value = SocketId> {
@@ -56,11 +57,11 @@ fn socket() -> impl Strategy<Value = SocketId> {
 fn owner() -> BoxedStrategy<Owner> {
     let name = || text().prop_map(|text| Name::from_bytes(text.as_bytes()));
     let cgroup = (any::<u64>(), option::of(name())).prop_map(|(id, path)| Cgroup { id, path });
-    let known = select(vec![Known::Exact, Known::Listener, Known::Seen]);
-    let someone = (any::<(u32, u32)>(), name(), option::of(cgroup), known).prop_map(
+    let known = select(vec![Known::Exact, Known::Listener, Known::Inferred]);
+    let with_task = (any::<(u32, u32)>(), name(), option::of(cgroup), known).prop_map(
         |((pid, uid), comm, cgroup, known)| Owner { task: Some(Task { pid, uid, comm }), cgroup, known },
     );
-    prop_oneof![1 => Just(Owner::UNKNOWN), 5 => someone].boxed()
+    prop_oneof![1 => Just(Owner::UNKNOWN), 5 => with_task].boxed()
 }
 
 fn cause() -> BoxedStrategy<Option<Cause>> {
@@ -165,7 +166,7 @@ fn reset() -> impl Strategy<Value = Reset> {
     })
 }
 
-fn remains() -> impl Strategy<Value = TimeWaitEntry> {
+fn time_wait() -> impl Strategy<Value = TimeWaitEntry> {
     (transition(), option::of(state()), option::of(moment())).prop_map(|(last, state, until)| TimeWaitEntry {
         at: last.at,
         socket: last.socket,

@@ -1,4 +1,4 @@
-//! What several objects have in them: ends, causes, owners.
+//! Objects nested in others: endpoint, cause, owner.
 
 use std::{borrow::Cow, net::IpAddr, num::NonZeroU16};
 
@@ -11,14 +11,14 @@ use crate::{
     record::named::ByName,
 };
 
-/// One end of a connection.
+/// An address with a port.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "endpoint", deny_unknown_fields)]
 pub struct EndpointObject {
-    /// The address as the kernel has it; v4-mapped ones stay IPv6.
+    /// The address as the kernel reports it: a v4-mapped address stays IPv6.
     #[schemars(schema_with = "address")]
     addr: IpAddr,
-    /// The port; null where the socket has none yet, or the kernel has cleared it already.
+    /// The port; null if the kernel has not assigned one yet or has cleared it.
     port: Option<NonZeroU16>,
 }
 
@@ -32,15 +32,16 @@ impl From<Endpoint> for EndpointObject {
     }
 }
 
-/// Why a socket changed its state.
+/// What caused a state transition.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "cause", deny_unknown_fields)]
 pub struct CauseObject {
-    /// What kind of thing it was: a call of the owner's, a segment or an ICMP message, a timer, the kernel.
+    /// `call`: a system call of the owner; `segment`: a segment or ICMP message received; `timer`: a timer of the socket; `kernel`:
+    /// the kernel itself, or another process through it.
     kind: ByName<CauseKind>,
-    /// In plain words, such as `connect` or `RST received`. Made for people: its wording may change.
+    /// The call or event, such as `connect` or `RST received`. For people: the wording may change.
     detail: &'static str,
-    /// The error that the socket reports for it, by its name in errno(3); null where it reports none.
+    /// The socket error that it set, by its name in errno(3); null if it set none.
     errno: Option<String>,
 }
 
@@ -50,25 +51,26 @@ impl From<Cause> for CauseObject {
     }
 }
 
-/// Whose socket it is. Names are as their processes chose them, made UTF-8: control characters are in them.
+/// The process that owns a socket. Names are as chosen by processes, converted to UTF-8; they may contain control
+/// characters.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "owner", deny_unknown_fields)]
 pub struct OwnerObject<'a> {
-    /// The process (thread group) id in the initial pid namespace; null where nobody is known.
+    /// The process id (thread group id) in the initial pid namespace; null if the owner is unknown.
     pid: Option<u32>,
-    /// Its name (that of the thread where the kernel has no type information); null where nobody is known.
+    /// The process name (the thread's name if the kernel has no BTF); null if the owner is unknown.
     comm: Option<Cow<'a, str>>,
-    /// The user id in the initial user namespace; null where nobody is known.
+    /// The user id in the initial user namespace; null if the owner is unknown.
     uid: Option<u32>,
-    /// The id of its cgroup (v2), the inode number of the group's directory; null where it is not known.
+    /// The id of the owner's cgroup (v2), which is the inode number of its directory; null if unknown.
     cgroup: Option<Decimal>,
-    /// The cgroup's path below the root of the hierarchy; null where it was gone before it could be looked
-    /// up.
+    /// The cgroup's path below the root of the hierarchy; null if it was removed before the lookup.
     cgroup_path: Option<Cow<'a, str>>,
-    /// The container that the path names; null where it names none.
+    /// The container id in that path; null if it contains none.
     container: Option<&'a str>,
-    /// How the owner is known: by an event in its own call (`exact`), as the listener's owner (`listener`),
-    /// as the holder of a socket older than the tracer (`seen`), or not at all.
+    /// How the owner was determined. `exact`: by an event in the owner's own system call; `listener`: inherited from the
+    /// listener that accepted the connection; `inferred`: the process that held the pre-existing socket, or else the task
+    /// on the CPU at its first event; `unknown`: not at all.
     known: ByName<Known>,
 }
 
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
     use crate::model::{Name, Task};
 
-    /// What a process chose reaches no terminal as it is: JSON escapes it, and what is no text is replaced.
+    /// JSON escapes control characters; bytes that are not UTF-8 become U+FFFD.
     #[test]
     fn hostile_names_are_escaped() {
         let name = |bytes: &[u8]| Name::from_bytes(bytes);
@@ -101,7 +103,7 @@ mod tests {
         let path = [b"/\x1b]0;x\x07/docker/".as_slice(), "0f".repeat(32).as_bytes()].concat();
         let cgroup = Cgroup { id: u64::MAX, path: Some(name(&path)) };
         let owner = Owner { task: Some(task), cgroup: Some(cgroup), known: Known::Exact };
-        let text = serde_json::to_string(&OwnerObject::from(&owner)).expect("memory takes everything");
+        let text = serde_json::to_string(&OwnerObject::from(&owner)).expect("JSON");
         let container = "0f".repeat(32);
         assert_eq!(
             text,
@@ -116,9 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn nobody_known_is_null_in_every_field() {
-        let text =
-            serde_json::to_string(&OwnerObject::from(&Owner::UNKNOWN)).expect("memory takes everything");
+    fn every_field_of_an_unknown_owner_is_null() {
+        let text = serde_json::to_string(&OwnerObject::from(&Owner::UNKNOWN)).expect("JSON");
         assert_eq!(
             text,
             r#"{"pid":null,"comm":null,"uid":null,"cgroup":null,"cgroup_path":null,"container":null,"known":"unknown"}"#
