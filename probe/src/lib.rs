@@ -1,21 +1,20 @@
 //! `probe`: TCP connection lifecycles as the Linux kernel reports them.
 //!
-//! The map of the house, from the ground up; a module uses only what stands above it in this list.
-//! ARCHITECTURE.md follows one event through it.
+//! The modules, bottom up: each uses only modules listed before it. ARCHITECTURE.md follows one event through them.
 //!
-//! - [`model`]: what is talked about: states, endpoints, owners, causes, events
-//! - [`track`]: reports become transitions and connections
-//! - [`detect`]: transitions become findings; a new detector goes here and needs no root to test
-//! - [`record`]: everything that is JSON: output objects and recordings
+//! - [`model`]: shared types: states, endpoints, owners, causes, events
+//! - [`track`]: turns reports into transitions and connections
+//! - [`detect`]: turns transitions into findings; tests of a new detector need no root
+//! - [`record`]: the JSON output objects and the recording format
 //! - [`os`]: the operating system around the network: cgroups, clocks, processes, the kernel
 //! - [`net`]: Linux networking: namespaces, devices, sockets, netlink, sysctls
 //! - [`wire`]: an emulated link between two namespaces
 //! - [`source`]: where events come from: the live kernel, a recording
-//! - [`doctor`]: what this host gives, and what on it may go wrong
-//! - [`scenario`]: connections to be made, and what the kernel must report of them
-//! - [`audit`]: what TCP does, as data, and held against this kernel
-//! - [`render`]: events become tables, JSON, pcapng
-//! - [`session`]: the one loop
+//! - [`doctor`]: what this host supports, and its port hazards
+//! - [`scenario`]: connections to trigger, and the expected reports of the kernel
+//! - [`audit`]: TCP behaviours as data, and their comparison with this kernel
+//! - [`render`]: formats events as tables, JSON, HTML and pcapng
+//! - [`session`]: the event loop that connects sources, analysis and output
 //! - [`cmd`] and [`cli`]: flags, printing, exit codes
 
 pub mod audit;

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use log::LevelFilter;
 use probe::{cli::Cli, cmd};
 
-/// One thread: a thread that enters a network namespace must not be one of a pool.
+/// A current-thread runtime: a thread that enters a network namespace must not belong to a pool.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// `-v` is the reader, `-vv` the kernel side too; RUST_LOG says it in more detail.
+/// Logs warnings; with `-v` info, with `-vv` debug messages and those of the BPF programs. RUST_LOG overrides this.
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::Warn,

@@ -32,7 +32,7 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     let namespaces = live.namespaces().map_err(Failure::host)?;
     let mut report = Report::new(args.format, &selected);
     let mut auditor = Auditor::new(selected, CONCURRENCY, namespaces);
-    let outcome_of_run = live::unless_interrupted(async {
+    let result = live::unless_interrupted(async {
         let run = auditor.run(&mut live, |event| report.add(event)).await;
         outcome(run, |()| Exit::Expected)
     })
@@ -40,10 +40,10 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     // Even a failed or interrupted run closes the stream and saves its results.
     let end = auditor.end(live.attach_time());
     let closed = outcome(report.add(Output::End(end.clone())), |()| Exit::Expected);
-    let exit = outcome_of_run.and_then(|exit| closed.map(|_| exit))?;
+    let exit = result.and_then(|exit| closed.map(|_| exit))?;
     let verdict = report.verdict();
     files.write(report, &end).map_err(Failure::unexpected)?;
-    Ok(if exit == Exit::Expected { verdict } else { exit })
+    if exit == Exit::Expected { verdict } else { Ok(exit) }
 }
 
 /// The behaviours selected by id or group, in the catalogue's order; all if neither is given.
@@ -129,12 +129,23 @@ impl Report {
         out.flush()
     }
 
-    /// The exit code by the results: a behaviour that this host does not support is not a failure.
-    fn verdict(&self) -> Exit {
+    /// The exit by the results. A behaviour that this host does not support is not a failure, unless it supports none.
+    fn verdict(&self) -> Result<Exit, Failure> {
         let is_failure = |result: &BehaviourResult| {
             matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
         };
-        if self.results.iter().any(is_failure) { Exit::Unexpected } else { Exit::Expected }
+        if self.results.iter().any(is_failure) {
+            return Ok(Exit::Unexpected);
+        }
+        let is_unsupported = |result: &BehaviourResult| result.status == BehaviourStatus::Unsupported;
+        match self.results.first() {
+            Some(first) if self.results.iter().all(is_unsupported) => Err(Failure::host(format!(
+                "this host supports none of the selected behaviours; {}: {}",
+                first.id,
+                first.reason.as_deref().unwrap_or("unsupported")
+            ))),
+            _ => Ok(Exit::Expected),
+        }
     }
 
     /// The results in the catalogue's order.
