@@ -13,7 +13,7 @@ pub enum BehaviourGroup {
     Listen,
     /// How connections end.
     Close,
-    /// Binding, sharing and running out of ports.
+    /// Binding, sharing and exhausting ports.
     Ports,
 }
 
@@ -25,10 +25,10 @@ impl BehaviourGroup {
     #[must_use]
     pub fn about(self) -> &'static str {
         match self {
-            Self::Open => "how connections come to be, or do not",
+            Self::Open => "opening a connection",
             Self::Listen => "listening and accepting",
-            Self::Close => "how connections end",
-            Self::Ports => "binding, sharing and running out of ports",
+            Self::Close => "closing a connection",
+            Self::Ports => "binding, sharing and exhausting ports",
         }
     }
 
