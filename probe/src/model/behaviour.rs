@@ -7,11 +7,11 @@ use super::{Packet, SocketId, State, Transition, path_text};
 /// The parts of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BehaviourGroup {
-    /// How connections come to be, or do not.
+    /// Opening a connection.
     Open,
     /// Listening and accepting.
     Listen,
-    /// How connections end.
+    /// Closing a connection.
     Close,
     /// Binding, sharing and exhausting ports.
     Ports,
