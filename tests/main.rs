@@ -17,6 +17,7 @@
 //! - `rendezvous`: two processes that meet
 //! - `interrupted`, `remains`: runs that are cut short, and what is left of them
 //! - `failures`: checks, hosts and command lines that are wrong
+//! - `docs`: the pages: commands, samples, links
 //! - `doctor`: what is said of hosts, and what remedies them
 //! - `replay`, `broken`: recordings, whole and otherwise
 //! - `wire`: the emulated link
@@ -30,6 +31,7 @@ mod coherence;
 mod command;
 mod connect_failed;
 mod contract;
+mod docs;
 mod doctor;
 mod existing;
 mod failures;

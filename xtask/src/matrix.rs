@@ -32,8 +32,8 @@ const FILES: [&str; 2] = ["profile.json", "page.html"];
 /// What an audit is asked.
 const AUDIT: [&str; 5] = ["audit", "--save", FILES[0], "--html", FILES[1]];
 
-/// The page's name, among the profiles.
-const PAGE: &str = "README.md";
+/// The page that compares the kernels.
+const PAGE: &str = "kernels.md";
 
 /// How the matrix is run.
 #[derive(clap::Args)]
@@ -76,8 +76,8 @@ pub fn matrix(matrix: &Matrix) -> Result<()> {
             );
             fs::copy(seen, of(&kept, name, profile::EXTENSION))?;
         }
-        fs::write(kept.join(PAGE), page::of(&Profile::all(&kept)?))?;
-        eprintln!("Written down in {}.", kept.display());
+        fs::write(published(), page::of(&Profile::all(&kept)?))?;
+        eprintln!("Written to {} and {}.", kept.display(), published().display());
     }
     let seen = names.iter().map(|name| Profile::read(&of(&out, name, profile::EXTENSION)));
     fs::write(out.join(PAGE), page::of(&seen.collect::<Result<Vec<_>>>()?))?;
@@ -88,6 +88,11 @@ pub fn matrix(matrix: &Matrix) -> Result<()> {
 /// Where what the kernels do is written down.
 fn kept() -> PathBuf {
     workspace::root().join("tests/profiles")
+}
+
+/// Where the page lies in the repository.
+fn published() -> PathBuf {
+    workspace::root().join("docs").join(PAGE)
 }
 
 /// A kernel's file of that kind: a version is no file name's extension.
@@ -173,9 +178,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_of_the_profiles() {
-        let written = fs::read_to_string(kept().join(PAGE)).expect("there is a page");
+    fn the_page_matches_the_profiles() {
+        let written = fs::read_to_string(published()).expect("the page exists");
         let page = page::of(&Profile::all(&kept()).expect("there are profiles"));
-        assert!(written == page, "`cargo xtask matrix --bless` writes it anew");
+        if std::env::var_os("SNAPSHOTS").is_some_and(|action| action == "overwrite") {
+            fs::write(published(), &page).expect("the page can be written");
+            return;
+        }
+        assert!(
+            written == page,
+            "docs/kernels.md is stale: SNAPSHOTS=overwrite cargo test -p xtask page rewrites it"
+        );
     }
 }

@@ -80,6 +80,18 @@ impl Table {
         format!("## {}\n\n{}\n\n{}", self.name, self.about, self.markdown())
     }
 
+    /// The table with only the columns of these titles; with all of them where none is named.
+    pub fn with_columns(&self, titles: &[&str]) -> Self {
+        let is_wanted = |column: &Column| titles.is_empty() || titles.contains(&column.title);
+        let mut table = self.clone();
+        table.columns.retain(is_wanted);
+        for row in &mut table.rows {
+            let mut columns = self.columns.iter();
+            row.values.retain(|_| columns.next().is_some_and(is_wanted));
+        }
+        table
+    }
+
     /// The rows alone, as markdown with the cells aligned so that it is readable as it is.
     pub fn markdown(&self) -> String {
         let mut cells = vec![self.heading()];
@@ -214,6 +226,13 @@ What is kept.
 | perf       |                · |         · |
 ";
         assert_eq!(table().section(), expected);
+    }
+
+    #[test]
+    fn columns_can_be_selected() {
+        let table = table().with_columns(&["lost"]);
+        assert_eq!(table.markdown().lines().nth(3), Some("| tcpstates  | 1,234,567 |"));
+        assert_eq!(self::table().with_columns(&[]).markdown(), self::table().markdown());
     }
 
     #[test]
