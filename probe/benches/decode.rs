@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use probe::{
     model::Backend,
-    source::live::decode::{Reasons, decode},
+    source::decode::{Reasons, decode},
 };
 use probe_ebpf::{
     BindRecord, ClosedRecord, KIND_BIND, KIND_CLOSED, KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION,

@@ -11,9 +11,6 @@ use std::{
 
 use crate::workspace;
 
-/// A file longer than this holds more than one thing.
-const LONGEST_FILE: usize = 350;
-
 /// Words that belong to some parts of the tree alone.
 struct Reserved {
     words: &'static [&'static str],
@@ -77,16 +74,6 @@ impl Source {
 fn files_say_what_they_own() {
     let silent = sources().into_iter().filter(|source| !source.text.starts_with("//!"));
     report(silent.map(|source| format!("{} does not begin with `//!`", source.path)));
-}
-
-#[test]
-fn files_are_short() {
-    let lengths = sources().into_iter().map(|source| (source.text.lines().count(), source.path));
-    report(
-        lengths
-            .filter(|(length, _)| *length > LONGEST_FILE)
-            .map(|(length, path)| format!("{path} has {length} lines; {LONGEST_FILE} are many")),
-    );
 }
 
 #[test]

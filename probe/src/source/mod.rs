@@ -1,5 +1,8 @@
 //! Where events come from. The running kernel and a recording look alike.
 
+// Open for `probe/benches` alone.
+#[doc(hidden)]
+pub mod decode;
 pub mod live;
 mod raw_record;
 pub mod recording;

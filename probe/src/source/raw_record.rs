@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use log::warn;
 
-use super::live::decode::{DecodeError, Reasons, decode, peek};
+use super::decode::{DecodeError, Reasons, decode, peek};
 use crate::model::{Backend, Event, State};
 
 /// What it takes to decode the records of one stream.

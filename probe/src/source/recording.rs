@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Flow, Source, SourceError, live::decode::Reasons, raw_record::Decoder};
+use super::{Flow, Source, SourceError, decode::Reasons, raw_record::Decoder};
 use crate::{
     model::{Backend, Event},
     record::{Entry, ReadError, Reader},

@@ -75,7 +75,7 @@ fn differences(profiles: &[Profile], rows: &[Vec<Option<&Behaviour>>], page: &mu
     *page += "\n## Where kernels differ\n";
     for all in rows {
         let Some(first) = all.iter().copied().flatten().next() else { continue };
-        let _ = write!(page, "\n### `{}`\n\n{}\n\n", first.id, sentence(&first.says));
+        let _ = write!(page, "\n### `{}`\n\n{}\n\n", first.id, sentence(&first.description));
         let usual =
             all.iter().copied().flatten().find(|one| one.status == AS_EXPECTED && one.variant.is_none());
         for (kernels, one) in groups(profiles, all) {
@@ -130,7 +130,7 @@ fn departures(rows: &[Vec<Option<&Behaviour>>], page: &mut String) {
     }
     *page += "\n## Where every kernel departs from the reference\n\n";
     for (one, why) in departing {
-        let _ = writeln!(page, "- `{}`: {}. {}", one.id, one.says, sentence(why));
+        let _ = writeln!(page, "- `{}`: {}. {}", one.id, one.description, sentence(why));
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
 
     fn behaviour(id: &str, more: &str, fact: &str) -> String {
         format!(
-            r#"{{"id":"{id}","name":"it opens",{more},"paths":{{"a":"CLOSE SYN_SENT"}},"facts":{{"connect":"{fact}"}}}}"#
+            r#"{{"id":"{id}","description":"it opens",{more},"paths":{{"a":"CLOSE SYN_SENT"}},"facts":{{"connect":"{fact}"}}}}"#
         )
     }
 

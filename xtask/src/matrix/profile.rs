@@ -39,8 +39,7 @@ pub struct Behaviour {
     /// The slug.
     pub id: String,
     /// One sentence.
-    #[serde(rename = "name")]
-    pub says: String,
+    pub description: String,
     /// As the audit names it.
     pub status: String,
     /// Why it is otherwise than the catalogue's entry says.

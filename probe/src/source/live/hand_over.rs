@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::{Live, decode::peek, record_stream::Item, ring::Look};
-use crate::source::{RawRecord, RecordSink, SourceError, raw_record::Decoder};
+use super::{Live, record_stream::Item, ring::Look};
+use crate::source::{RawRecord, RecordSink, SourceError, decode::peek, raw_record::Decoder};
 
 impl Live {
     /// Hands over what is in the rings now.

@@ -11,7 +11,6 @@ use super::{
     attach::{Typed, attach_btf, attach_classic, load_ahead},
     binds::Binds,
     btf::Btf,
-    decode::Reasons,
     error::{LiveError, is_permission},
     fields::Fields,
     format::{FORK, FREE, Format, FormatError, TRANSITION},
@@ -24,6 +23,7 @@ use super::{
 use crate::{
     model::{Backend, Filter, Host},
     net::{host, memory},
+    source::decode::Reasons,
 };
 
 /// The program on the BTF tracepoint.

@@ -7,9 +7,6 @@
 mod attach;
 mod binds;
 mod btf;
-// Open for `probe/benches` alone.
-#[doc(hidden)]
-pub mod decode;
 mod error;
 mod fields;
 mod format;

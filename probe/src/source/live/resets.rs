@@ -6,8 +6,8 @@ use super::{
     LiveOptions,
     attach::{Typed, attach_btf},
     btf::Btf,
-    decode::Reasons,
 };
+use crate::source::decode::Reasons;
 
 /// What the classic backend says of them: the classic tracepoints would need kinds of records of their own.
 pub const NOT_CLASSIC: &str = "resets are not reported: they take the BTF tracepoints";

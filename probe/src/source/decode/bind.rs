@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Backend, Event, Protocol},
-        source::live::decode::{Reasons, decode as event},
+        source::decode::{Reasons, decode as event},
     };
 
     const AF_UNSPEC: u16 = 0;

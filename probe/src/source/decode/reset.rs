@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Backend, Event, State},
-        source::live::decode::decode as event,
+        source::decode::decode as event,
     };
 
     fn record() -> ResetRecord {
