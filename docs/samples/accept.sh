@@ -8,7 +8,7 @@ trap 'rm -r "$out"' EXIT
 stdbuf -oL tcplife >"$out/tcplife" 2>/dev/null &
 tcplife=$!
 sleep 1
-"${PROBE:-probe}" trace --connections --no-snapshot -- python3 docs/samples/first.py >"$out/probe"
+COLUMNS=118 "${PROBE:-probe}" trace --connections --no-snapshot -- python3 docs/samples/first.py >"$out/probe"
 sleep 1
 kill "$tcplife"
 

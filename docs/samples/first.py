@@ -11,6 +11,7 @@ def name(comm):
         file.write(comm)
 
 
+name("server")
 listener = socket.create_server(SERVER)
 if os.fork() == 0:
     listener.close()
@@ -20,7 +21,6 @@ if os.fork() == 0:
     client.close()
     os._exit(0)
 
-name("server")
 connection, _ = listener.accept()
 connection.close()
 os.wait()

@@ -69,7 +69,7 @@ pub fn commands(block: &Block) -> Vec<String> {
 fn probes(line: &str) -> impl Iterator<Item = Vec<String>> {
     let calls = line.split(['|', ';', '&']).map(words).collect::<Vec<_>>();
     calls.into_iter().filter_map(|mut words| {
-        let named = |word: &String| word == "probe" || word.ends_with("/probe");
+        let named = |word: &String| word == "probe" || word.ends_with("/probe") && !word.contains('=');
         let at = words.iter().position(named)?;
         let before = words.drain(..at).all(|word| word == "sudo" || word.contains('='));
         before.then_some(words)

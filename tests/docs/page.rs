@@ -129,8 +129,8 @@ fn block(page: &str, info: &str, range: Range<usize>) -> Block {
     let whole = &page[range.clone()];
     let start = range.start + whole.find('\n').map_or(whole.len(), |end| end + 1);
     let end = range.start + whole.trim_end().rfind('\n').map_or(whole.len(), |last| last + 1);
-    let range = start..end.max(start);
     let above = page[..range.start].trim_end();
+    let range = start..end.max(start);
     let comment = above.strip_suffix("-->").and_then(|above| above.rsplit_once("<!--"));
     Block {
         info: info.to_owned(),
