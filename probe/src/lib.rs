@@ -7,7 +7,8 @@
 //! - [`track`]: reports become transitions and connections
 //! - [`detect`]: transitions become findings; a new detector goes here and needs no root to test
 //! - [`record`]: everything that is JSON: output objects and recordings
-//! - [`net`]: namespaces, devices, sockets, netlink, clocks
+//! - [`os`]: the operating system around the network: cgroups, clocks, processes, the kernel
+//! - [`net`]: Linux networking: namespaces, devices, sockets, netlink, sysctls
 //! - [`wire`]: an emulated link between two namespaces
 //! - [`source`]: where events come from: the live kernel, a recording
 //! - [`doctor`]: what this host gives, and what on it may go wrong
@@ -24,6 +25,7 @@ pub mod detect;
 pub mod doctor;
 pub mod model;
 pub mod net;
+pub mod os;
 pub mod record;
 pub mod render;
 pub mod scenario;

@@ -28,7 +28,7 @@ const PURE: &[&str] = &["probe/src/model", "probe/src/track", "probe/src/detect"
 const RESERVED: &[Reserved] = &[
     Reserved { words: &["aya", "aya_log", "aya_build"], within: &["probe", "tests"], except: &["probe/src/source/live", "probe/build.rs"], because: "only source::live names aya" },
     Reserved { words: &["Serialize", "Deserialize"], within: &["probe", "tests"], except: &["probe/src/record"], because: "only record derives serde" },
-    Reserved { words: &["unsafe"], within: &["probe", "tests", "xtask"], except: &["probe/src/net", "probe/src/source/live"], because: "only net and source::live are unsafe" },
+    Reserved { words: &["unsafe"], within: &["probe", "tests", "xtask"], except: &["probe/src/os", "probe/src/net", "probe/src/source/live"], because: "only os, net and source::live are unsafe" },
     Reserved { words: &["fs", "File", "TcpStream", "TcpListener", "UdpSocket", "socket2"], within: PURE, except: &[], because: "they do no I/O" },
     Reserved { words: &["Instant", "SystemTime"], within: PURE, except: &[], because: "they read no clock" },
     Reserved { words: &["tokio", "async", "await"], within: PURE, except: &[], because: "they are not async" },
@@ -41,16 +41,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("track", &["model"]),
     ("detect", &["model"]),
     ("record", &["model"]),
-    ("net", &["model"]),
-    ("wire", &["model", "net"]),
-    ("source", &["model", "record", "net"]),
-    ("doctor", &["model", "net", "source"]),
-    ("scenario", &["model", "net", "wire"]),
-    ("audit", &["model", "net", "wire", "scenario"]),
+    ("os", &["model"]),
+    ("net", &["model", "os"]),
+    ("wire", &["model", "os", "net"]),
+    ("source", &["model", "record", "os", "net"]),
+    ("doctor", &["model", "os", "net", "source"]),
+    ("scenario", &["model", "os", "net", "wire"]),
+    ("audit", &["model", "os", "net", "wire", "scenario"]),
     ("render", &["model", "track", "detect", "record"]),
     (
         "session",
-        &["model", "track", "detect", "record", "net", "wire", "source", "scenario", "audit", "render"],
+        &["model", "track", "detect", "record", "os", "net", "wire", "source", "scenario", "audit", "render"],
     ),
 ];
 

@@ -5,10 +5,10 @@ use std::{fmt, net::Ipv6Addr};
 
 use crate::{
     model::Family,
-    net::{
-        Namespace, Tcp,
-        capability::{Capability, Held},
-        host, kernel, sysctl, tun,
+    net::{Namespace, Tcp, host, sysctl, tun},
+    os::{
+        capability::{Capability, CapabilitySet},
+        kernel,
     },
     scenario::{StepError, crossing_is_allowed},
 };
@@ -55,7 +55,7 @@ impl Need {
             Self::Sysctl(name) if !sysctl::exists(name) => {
                 lacking(format!("this kernel has no sysctl net.ipv4.{name}"))
             }
-            Self::Capability(one) if Held::effective().is_some_and(|held| !held.has(one)) => {
+            Self::Capability(one) if CapabilitySet::effective().is_some_and(|held| !held.has(one)) => {
                 lacking(format!("not without {}", one.name))
             }
             Self::Option(name) if kernel::has_option(name) == Some(false) => {
@@ -63,7 +63,7 @@ impl Need {
             }
             Self::Linux(major, minor) => {
                 let release = host::facts().kernel;
-                match host::version(&release) {
+                match kernel::version(&release) {
                     Some(here) if here < [major, minor] => {
                         lacking(format!("not before Linux {major}.{minor}: this is {release}"))
                     }

@@ -9,7 +9,8 @@ use super::exit::Failure;
 use crate::{
     cli::FilterArgs,
     model::{Cgroup, Filter, Name},
-    net::{cgroup::Cgroups, namespaces},
+    net::namespaces,
+    os::cgroup::Cgroups,
 };
 
 /// The filter of a trace of this host.

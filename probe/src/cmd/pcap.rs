@@ -3,7 +3,7 @@
 use std::io::BufWriter;
 
 use super::{exit::Failure, output::NamedFile};
-use crate::{net::clock, render::Pcapng, session::Performed};
+use crate::{os::clock, render::Pcapng, session::Performed};
 
 /// The file, in the making.
 pub struct Pcap(Pcapng<BufWriter<NamedFile>>);

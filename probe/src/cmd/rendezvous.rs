@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cli::{Common, RendezvousArgs},
     model::Family,
-    net::clock::Discipline,
+    os::clock::Discipline,
     scenario::{
         Netns, Options,
         rendezvous::{BindError, Plan, Rendezvous, clock, friendly, port},

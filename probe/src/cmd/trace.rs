@@ -14,7 +14,7 @@ use crate::{
     cli::{Common, TraceArgs},
     detect,
     model::Filter,
-    net::{
+    os::{
         child::{CommandError, Running},
         memory,
     },

@@ -7,9 +7,9 @@ use nix::unistd::geteuid;
 use super::Subject;
 use crate::{
     model::{Facility, FacilityGroup, Host},
-    net::{
-        capability::{Capability, Held},
-        host::version,
+    os::{
+        capability::{Capability, CapabilitySet},
+        kernel::version,
     },
 };
 
@@ -111,13 +111,13 @@ const CAPABILITIES: [Asked; 6] = [
 ];
 
 fn capabilities(kernel: &str) -> Vec<Facility> {
-    let held = Held::effective();
+    let held = CapabilitySet::effective();
     let judge = |asked: &Asked| asked.judge(held, version(kernel), geteuid().is_root());
     CAPABILITIES.iter().map(judge).collect()
 }
 
 impl Asked {
-    fn judge(&self, held: Option<Held>, kernel: Option<[u32; 2]>, root: bool) -> Facility {
+    fn judge(&self, held: Option<CapabilitySet>, kernel: Option<[u32; 2]>, root: bool) -> Facility {
         let subject = Subject { group: FacilityGroup::Host, name: self.capability.name, costs: self.costs };
         let Some(held) = held else {
             return subject.unknown("/proc/thread-self/status does not tell: /proc is not mounted");
@@ -189,7 +189,9 @@ mod tests {
     #[test]
     fn what_stands_in_for_a_capability() {
         let judge = |held, kernel| {
-            CAPABILITIES.each_ref().map(|asked| asked.judge(Some(Held(held)), version(kernel), false).status)
+            CAPABILITIES
+                .each_ref()
+                .map(|asked| asked.judge(Some(CapabilitySet(held)), version(kernel), false).status)
         };
         let (ok, lacking) = (FacilityStatus::Ok, FacilityStatus::Lacking);
         assert_eq!(judge(u64::MAX, "5.10.0"), [ok; 6]);

@@ -13,12 +13,12 @@ use crate::{
     model::{DiagEntry, Facility, FacilityGroup, FacilityStatus, Protocol},
     net::{
         Namespace, Tcp,
-        cgroup::Cgroups,
         namespaces::Namespaces,
         snapshot::{self, Snapshot},
         sock_diag::SockDiag,
         tun::Tun,
     },
+    os::cgroup::Cgroups,
 };
 
 const fn subject(name: &'static str, costs: &'static str) -> Subject {

@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Namespace, cgroup::Cgroups, namespaces::Namespaces, owners::Owners, sock_diag::SockDiag};
-use crate::model::{DiagEntry, Endpoints, Family, State};
+use super::{Namespace, namespaces::Namespaces, sock_diag::SockDiag};
+use crate::{
+    model::{DiagEntry, Endpoints, Family, State},
+    os::{cgroup::Cgroups, owners::Owners},
+};
 
 /// How many namespaces are kept ready for the next question.
 const MOST_OPEN: usize = 64;
@@ -75,8 +78,10 @@ impl Lookup {
         let Some(sockets) = self.ask(netns, |diag| diag.with_local_port(port).ok()) else {
             return Vec::new();
         };
-        let owners = Owners::of(&sockets, &mut self.cgroups);
-        sockets.iter().map(|socket| owners.list(netns, socket)).collect()
+        let inodes = sockets.iter().filter_map(|socket| socket.inode);
+        let created_in = sockets.iter().filter_map(|socket| socket.cgroup);
+        let owners = Owners::of_sockets(inodes, created_in, &mut self.cgroups);
+        sockets.iter().map(|socket| socket.listed(netns, owners.of_inode(socket.inode))).collect()
     }
 
     /// What stays of a connection that has ended, and for how long: TIME_WAIT, or FIN_WAIT2 for the mini-socket

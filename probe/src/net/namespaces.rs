@@ -10,7 +10,8 @@ use std::{
 };
 
 pub use self::argument::{NetnsError, resolve};
-use super::{Namespace, mounts, namespace::inode_in, process};
+use super::{Namespace, namespace::inode_in};
+use crate::os::{mounts, process};
 
 /// The least time between two looks for a namespace that is not known.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, fs, path::Path, thread};
 
 use super::{
     Namespace,
-    cgroup::Cgroups,
-    clock,
     namespaces::Namespaces,
-    owners::Owners,
     sock_diag::{DiagSocket, SockDiag, SockDiagError},
 };
-use crate::model::{DiagEntry, Mono, Owner, Protocol};
+use crate::{
+    model::{DiagEntry, Mono, Owner, Protocol},
+    os::{cgroup::Cgroups, clock, owners::Owners},
+};
 
 /// The inode number of the initial pid namespace (`PROC_PID_INIT_INO`).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";

@@ -8,13 +8,13 @@
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod format;
+mod named;
 mod names;
 mod output;
 pub mod profile;
 mod raw;
 mod reader;
 mod schema;
-mod word;
 mod writer;
 
 use std::time::Duration;

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 pub use self::compare::compare;
 use self::pairs::{Pairs, Path};
-use super::word::Word;
+use super::named::ByName;
 use crate::model::{Backend, BehaviourStatus, KernelFacts, Observation, Profile, ProfileEntry};
 
 /// The format's name: what tells a profile from any other file.
@@ -62,7 +62,7 @@ struct File {
     version: u32,
     kernel: String,
     arch: String,
-    backend: Word<Backend>,
+    backend: ByName<Backend>,
     config: Option<Pairs<Option<String>>>,
     sysctls: Pairs<Option<String>>,
     behaviours: Vec<Entry>,
@@ -73,7 +73,7 @@ struct File {
 struct Entry {
     id: String,
     description: String,
-    status: Word<BehaviourStatus>,
+    status: ByName<BehaviourStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     variant: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +127,7 @@ impl From<&Profile> for File {
             version: VERSION,
             kernel,
             arch,
-            backend: Word(backend),
+            backend: ByName(backend),
             config: config.map(Pairs),
             sysctls: Pairs(sysctls),
             behaviours: profile.behaviours.iter().cloned().map(Entry::from).collect(),
@@ -156,7 +156,7 @@ impl From<ProfileEntry> for Entry {
         Self {
             id: kept.id,
             description: kept.description,
-            status: Word(kept.status),
+            status: ByName(kept.status),
             variant: kept.variant,
             reason: kept.reason,
             reference: kept.reference,

@@ -17,7 +17,7 @@ use super::{
     format::{FORMAT, FRAME, FRAME_HEADER, Header, LINES, LONGEST_FRAME, Layout, RECORD_HEADER, VERSION},
     raw::Line,
 };
-use crate::model::Event;
+use crate::model::Input;
 
 /// The longest line that is read: no recording has one, and a file that is none must not fill the memory.
 pub const LONGEST: usize = 16 << 20;
@@ -26,7 +26,7 @@ pub const LONGEST: usize = 16 << 20;
 #[derive(Debug, PartialEq)]
 pub enum Entry<'a> {
     /// An event.
-    Event(Box<Event>),
+    Input(Box<Input>),
     /// What the reasons of resets are called, by the numbers that the records after it have.
     Reasons(BTreeMap<u32, String>),
     /// A record as it came out of the ring.

@@ -71,8 +71,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Clock, Event},
-        record::{arbitrary, word::Vocabulary},
+        model::{Clock, Output},
+        record::{arbitrary, named::Named},
     };
 
     static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
@@ -91,15 +91,14 @@ mod tests {
         serde_json::to_value(object).expect("memory takes everything")
     }
 
-    fn objects(event: &Event) -> Vec<Value> {
-        CLOCKS.iter().filter_map(|clock| Object::of(event, *clock)).map(|object| value(&object)).collect()
+    fn objects(event: &Output) -> Vec<Value> {
+        CLOCKS.iter().map(|clock| value(&Object::of(event, *clock))).collect()
     }
 
     /// Every object of one that the output can have.
     fn any_objects() -> impl Strategy<Value = Vec<Value>> {
-        let event = prop_oneof![4 => arbitrary::event(), 4 => arbitrary::derived(), 1 => arbitrary::end()];
         prop_oneof![
-            6 => event.prop_map(|event| objects(&event)),
+            6 => arbitrary::output().prop_map(|output| objects(&output)),
             1 => arbitrary::facility().prop_map(|facility| vec![value(&Object::of_facility(&facility))]),
             1 => arbitrary::hazard().prop_map(|hazard| vec![value(&Object::of_hazard(&hazard))]),
             1 => arbitrary::difference().prop_map(|difference| vec![value(&Object::of_difference(&difference))]),
@@ -177,14 +176,14 @@ mod tests {
 
     #[test]
     fn the_words_are_the_models() {
-        fn words<T: Vocabulary>(schema: &Value) {
+        fn words<T: Named>(schema: &Value) {
             let names: Vec<_> = T::ALL.iter().map(|value| value.name()).collect();
-            assert_eq!(schema["$defs"][T::TITLE]["enum"], json!(names));
+            assert_eq!(schema["$defs"][T::SCHEMA_NAME]["enum"], json!(names));
         }
         let schema = schema();
         words::<crate::model::State>(&schema);
         words::<crate::model::FindingKind>(&schema);
-        assert_eq!(<crate::model::State as Vocabulary>::ALL, crate::model::State::ALL);
-        assert_eq!(<crate::model::FindingKind as Vocabulary>::ALL, crate::model::FindingKind::ALL);
+        assert_eq!(<crate::model::State as Named>::ALL, crate::model::State::ALL);
+        assert_eq!(<crate::model::FindingKind as Named>::ALL, crate::model::FindingKind::ALL);
     }
 }

@@ -11,7 +11,7 @@ use super::{
     format::{FRAME, FRAME_HEADER, Header},
     raw::Line,
 };
-use crate::model::Event;
+use crate::model::Input;
 
 /// How many sockets a line lists at most. Their longest names together stay below what a reader takes for a
 /// line.
@@ -53,24 +53,22 @@ impl<W: Write> Writer<W> {
         if self.frame.len() < FULL { Ok(()) } else { self.close_frame() }
     }
 
-    /// Keeps an event that is no record of the ring's. Derived ones (transitions, connections, findings) are passed
-    /// over, since a replay makes them again. [`Event::End`] makes the recording whole, and flushes.
+    /// Keeps an event that is no record of the ring's. [`Input::End`] makes the recording whole, and flushes.
     ///
-    /// A long [`Event::Existing`] is kept in parts, each an event of its own when it is read.
-    pub fn event(&mut self, event: &Event) -> io::Result<()> {
-        if let Event::Existing { at, sockets } = event
+    /// A long [`Input::Existing`] is kept in parts, each an event of its own when it is read.
+    pub fn event(&mut self, event: &Input) -> io::Result<()> {
+        if let Input::Existing { at, sockets } = event
             && sockets.len() > SOCKETS_A_LINE
         {
             let mut parts = sockets.chunks(SOCKETS_A_LINE);
             return parts
-                .try_for_each(|part| self.event(&Event::Existing { at: *at, sockets: part.to_vec() }));
+                .try_for_each(|part| self.event(&Input::Existing { at: *at, sockets: part.to_vec() }));
         }
-        if let Some(line) = Line::of(event, self.entries) {
-            self.close_frame()?;
-            self.line(&line)?;
-            self.entries += 1;
-        }
-        if matches!(event, Event::End(_)) {
+        let line = Line::of(event, self.entries);
+        self.close_frame()?;
+        self.line(&line)?;
+        self.entries += 1;
+        if matches!(event, Input::End(_)) {
             self.flush()?;
         }
         Ok(())
@@ -142,7 +140,7 @@ mod tests {
         let sockets: Vec<_> = (0..1201).map(listed).collect();
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
-        for event in [Event::Existing { at: Mono(7), sockets: sockets.clone() }, Event::End(End::default())] {
+        for event in [Input::Existing { at: Mono(7), sockets: sockets.clone() }, Input::End(End::default())] {
             writer.event(&event).expect("memory takes everything");
         }
         assert!(bytes.split(|byte| *byte == b'\n').all(|line| line.len() < LONGEST));
@@ -150,8 +148,8 @@ mod tests {
         let mut parts = 0;
         let mut reader = Reader::new(&bytes[..]).expect("a recording");
         while let Some(entry) = reader.entry() {
-            if let Entry::Event(event) = entry.expect("it is whole")
-                && let Event::Existing { at, sockets } = *event
+            if let Entry::Input(event) = entry.expect("it is whole")
+                && let Input::Existing { at, sockets } = *event
             {
                 assert_eq!(at, Mono(7));
                 parts += 1;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use crate::{
     model::{Endpoint, State},
-    net::{process, sock_diag},
+    net::sock_diag,
+    os::process,
 };
 
 /// What sock_diag and /proc tell of the socket that has the port in the calling thread's namespace, after a

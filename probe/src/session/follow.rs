@@ -6,7 +6,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, 
 
 use super::{Session, SessionError, host_queries::Enricher, pipeline::Keep};
 use crate::{
-    net::clock,
+    os::clock,
     source::{Flow, Source},
 };
 

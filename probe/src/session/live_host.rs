@@ -4,12 +4,10 @@ use super::HostQueries;
 use crate::{
     model::{Cgroup, Connection, DiagEntry, State, TimeWaitEntry},
     net::{
-        cgroup::Cgroups,
-        clock,
         lookup::Lookup,
-        memory,
         snapshot::{self, Snapshot},
     },
+    os::{cgroup::Cgroups, clock, memory},
 };
 
 /// This host, with what of it is to be asked.

@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use super::{Flow, Source, SourceError, decode::Reasons, raw_record::Decoder};
 use crate::{
-    model::{Backend, Event},
+    model::{Backend, Input},
     record::{Entry, ReadError, Reader},
 };
 
@@ -29,12 +29,12 @@ impl<R: BufRead> Recording<R> {
     }
 
     /// The next event; `None` where there is no more.
-    fn next(&mut self) -> Result<Option<Event>, ReadError> {
+    fn next(&mut self) -> Result<Option<Input>, ReadError> {
         loop {
             let Some(entry) = self.reader.entry() else { return Ok(None) };
             match entry? {
-                Entry::Event(event) => {
-                    if let Event::Ready { backend, .. } = *event {
+                Entry::Input(event) => {
+                    if let Input::Ready { backend, .. } = *event {
                         self.decoder.set_backend(backend);
                     }
                     return Ok(Some(*event));
@@ -51,7 +51,7 @@ impl<R: BufRead> Recording<R> {
 
 impl<R: BufRead> Source for Recording<R> {
     /// What was readable before an error is in `out` when the error is returned.
-    async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
+    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
         for _ in 0..BATCH {
             match self.next()? {
                 Some(event) => out.push(event),
@@ -71,9 +71,9 @@ mod tests {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
         for number in 0..notes {
-            writer.event(&Event::Note(number.to_string())).expect("memory takes everything");
+            writer.event(&Input::Note(number.to_string())).expect("memory takes everything");
         }
-        writer.event(&Event::End(Default::default())).expect("memory takes everything");
+        writer.event(&Input::End(Default::default())).expect("memory takes everything");
         bytes
     }
 

@@ -54,10 +54,10 @@ use crate::{
     model::{Family, Packet, Segment, Side},
     net::{
         Namespace, NamespaceError,
-        clock::now,
         link::LinkError,
         tun::{Tun, TunError},
     },
+    os::clock::now,
 };
 
 /// How many packets a device may have waiting. The pump empties it all the time, so this is what a side

@@ -16,7 +16,8 @@ use nix::{
 use super::cable::{Arrival, Cable};
 use crate::{
     model::{Errno, Side},
-    net::{clock::now, tun::Tun},
+    net::tun::Tun,
+    os::clock::now,
 };
 
 /// The longest IP packet.

@@ -22,7 +22,8 @@ pub use self::{
 use super::{Need, Observer, need};
 use crate::{
     model::{Family, Mono, Packet, Side, State},
-    net::{Namespace, clock, counters::Counters, socket},
+    net::{Namespace, counters::Counters, socket},
+    os::clock,
     scenario::{Actor, Step as _, StepError, resolve},
     wire::{Link, Wire},
 };

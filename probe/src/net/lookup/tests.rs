@@ -10,7 +10,8 @@ use nix::sys::utsname::uname;
 use super::*;
 use crate::{
     model::{Endpoint, Known, Owner, Protocol},
-    net::{Tcp, link::Device, testing::eventually},
+    net::{Tcp, link::Device},
+    os::testing::eventually,
 };
 
 const PORT: u16 = 1314;

@@ -11,7 +11,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::*;
 use crate::{
     model::{Known, Owner, State},
-    net::{Tcp, testing::eventually},
+    net::Tcp,
+    os::testing::eventually,
 };
 
 /// A cat(1) that holds this socket and does nothing with it, until its input ends.

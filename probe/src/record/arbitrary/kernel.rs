@@ -7,22 +7,22 @@ use proptest::{collection, option, prelude::*};
 
 use super::{cgroup, duration, endpoint, ends, mono, owner, socket, task, word};
 use crate::model::{
-    BindFailure, Counters, DiagEntry, Errno, Event, Filter, Mono, Opened, Report, Reset, Summary,
+    BindFailure, Counters, DiagEntry, Errno, Filter, Input, Mono, Opened, Report, Reset, Summary,
     TimeWaitEntry,
 };
 
 /// Any of them.
-pub fn event() -> BoxedStrategy<Event> {
+pub fn event() -> BoxedStrategy<Input> {
     prop_oneof![
         1 => (mono(), collection::vec(listed(), 0..3))
-            .prop_map(|(at, sockets)| Event::Existing { at, sockets }),
-        1 => filter().prop_map(|filter| Event::Filter(Box::new(filter))),
-        1 => cgroup().prop_map(Event::Cgroup),
-        5 => report().prop_map(Event::Report),
-        1 => summary().prop_map(Event::Summary),
-        1 => bind_failure().prop_map(|failure| Event::BindFailed(Box::new(failure))),
-        1 => reset().prop_map(Event::Reset),
-        1 => remains().prop_map(Event::TimeWaitEntry),
+            .prop_map(|(at, sockets)| Input::Existing { at, sockets }),
+        1 => filter().prop_map(|filter| Input::Filter(Box::new(filter))),
+        1 => cgroup().prop_map(Input::Cgroup),
+        5 => report().prop_map(Input::Report),
+        1 => summary().prop_map(Input::Summary),
+        1 => bind_failure().prop_map(|failure| Input::BindFailed(Box::new(failure))),
+        1 => reset().prop_map(Input::Reset),
+        1 => remains().prop_map(Input::TimeWaitEntry),
     ]
     .boxed()
 }

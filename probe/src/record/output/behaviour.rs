@@ -9,7 +9,7 @@ use crate::{
         BehaviourGroup, BehaviourResult, BehaviourStatus, Difference, FactKind, Observation, ProfileEntry,
         State,
     },
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// A behaviour of TCP, brought about and held against what its reference says.
@@ -22,13 +22,13 @@ pub struct BehaviourObject<'a> {
     /// What happens, in one sentence. Made for people: its wording may change.
     description: &'a str,
     /// The part of the catalogue.
-    group: Word<BehaviourGroup>,
+    group: ByName<BehaviourGroup>,
     /// What it asks of the host: `wire`, a sysctl of its own namespace such as `net.ipv4.tcp_fastopen`, a capability, an
     /// option or a version of the kernel.
     needs: &'a [String],
     /// How it came out: as the reference or a known variant says; otherwise; this host cannot show it; the audit itself
     /// failed, and nothing is said of the kernel.
-    status: Word<BehaviourStatus>,
+    status: ByName<BehaviourStatus>,
     /// What the reference says, or the variant that came. Made for people: `paths` and `facts` have it in parts.
     expected: String,
     /// What was observed. Made for people: `paths` and `facts` have it in parts.
@@ -53,9 +53,9 @@ struct PathObject<'a> {
     /// What the behaviour calls the socket.
     label: &'a str,
     /// The states that it must go through; null where no such socket may appear.
-    expected: Option<Vec<Word<State>>>,
+    expected: Option<Vec<ByName<State>>>,
     /// Those that it went through; null where it did not move.
-    observed: Option<Vec<Word<State>>>,
+    observed: Option<Vec<ByName<State>>>,
 }
 
 /// What a behaviour states, beside states.
@@ -76,9 +76,9 @@ impl<'a> From<&'a BehaviourResult> for BehaviourObject<'a> {
             v: Version,
             id: &result.id,
             description: &result.description,
-            group: Word(result.group),
+            group: ByName(result.group),
             needs: &result.needs,
-            status: Word(result.status),
+            status: ByName(result.status),
             expected: result.expected.to_string(),
             observed: result.observed.to_string(),
             variant: result.variant.as_deref(),
@@ -91,7 +91,7 @@ impl<'a> From<&'a BehaviourResult> for BehaviourObject<'a> {
 }
 
 fn paths<'a>(expected: &'a Observation, observed: &'a Observation) -> Vec<PathObject<'a>> {
-    let words = |path: Option<&Vec<State>>| path.map(|path| path.iter().copied().map(Word).collect());
+    let words = |path: Option<&Vec<State>>| path.map(|path| path.iter().copied().map(ByName).collect());
     beside(&expected.paths, &observed.paths)
         .map(|(label, expected, observed)| PathObject {
             label,
@@ -142,9 +142,9 @@ pub struct DifferenceObject<'a> {
     /// The second one's.
     b: Option<String>,
     /// How the behaviour came out in the first profile; null where it has none, or where this is no behaviour.
-    status_a: Option<Word<BehaviourStatus>>,
+    status_a: Option<ByName<BehaviourStatus>>,
     /// The same of the second one.
-    status_b: Option<Word<BehaviourStatus>>,
+    status_b: Option<ByName<BehaviourStatus>>,
     /// What explains it: known variants, and facts of the kernels on which it depends. Made for people: their wording
     /// may change.
     why: &'a [String],
@@ -177,7 +177,7 @@ impl<'a> From<&'a Difference> for DifferenceObject<'a> {
                     let whole = kept.as_ref().filter(|kept| kept.is_whole());
                     whole.map(|kept| kept.observed.to_string())
                 };
-                let status = |kept: &Option<Box<ProfileEntry>>| kept.as_ref().map(|kept| Word(kept.status));
+                let status = |kept: &Option<Box<ProfileEntry>>| kept.as_ref().map(|kept| ByName(kept.status));
                 Self {
                     v: Version,
                     subject: BEHAVIOUR,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Family, Reset, State, TimeWaitEntry},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// An RST that a socket of this host sent. On the ways of close it comes after the transition to CLOSE.
@@ -31,13 +31,13 @@ pub struct ResetObject<'a> {
     /// The network namespace's inode number; null where the kernel does not tell.
     netns: Option<u32>,
     /// The socket's address family.
-    family: Word<Family>,
+    family: ByName<Family>,
     /// This socket's end.
     local: EndpointObject,
     /// The peer's end.
     remote: EndpointObject,
     /// The socket's state at that moment.
-    state: Word<State>,
+    state: ByName<State>,
     /// Why, by the kernel's name without SK_RST_REASON_, such as TCP_ABORT_ON_CLOSE; null before Linux 6.10.
     reason: Option<&'a str>,
     /// Whose socket it is.
@@ -55,10 +55,10 @@ impl<'a> ResetObject<'a> {
             socket: Decimal(reset.socket.number),
             generation: generation(reset.socket),
             netns: reset.netns,
-            family: Word(reset.family),
+            family: ByName(reset.family),
             local: reset.ends.local.into(),
             remote: reset.ends.remote.into(),
-            state: Word(reset.state),
+            state: ByName(reset.state),
             reason: reset.reason.as_deref(),
             owner: (&reset.owner).into(),
             cpu: reset.cpu,
@@ -86,7 +86,7 @@ pub struct TimeWaitObject<'a> {
     /// The peer's end.
     remote: EndpointObject,
     /// TIME_WAIT, or FIN_WAIT2 for the mini-socket that an orphan leaves; null where nothing stayed.
-    state: Option<Word<State>>,
+    state: Option<ByName<State>>,
     /// When the mini-socket will be gone, as RFC 3339; null where nothing stayed, or the kernel does not tell.
     until: Option<Time>,
     /// Whose the connection was.
@@ -104,7 +104,7 @@ impl<'a> TimeWaitObject<'a> {
             netns: remains.netns,
             local: remains.ends.local.into(),
             remote: remains.ends.remote.into(),
-            state: remains.state.map(Word),
+            state: remains.state.map(ByName),
             until: remains.until.and_then(|until| calendar.time(until)),
             owner: (&remains.owner).into(),
         }

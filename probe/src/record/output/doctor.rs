@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{Facility, FacilityGroup, FacilityStatus, Hazard, HazardKind},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// Something that the tool builds on, and whether this host gives it.
@@ -19,11 +19,11 @@ pub struct FacilityObject<'a> {
     v: Version,
     /// Where it belongs: the machine and this process's privilege, what the programs in the kernel need, what
     /// the tool asks of the kernel besides, settings.
-    group: Word<FacilityGroup>,
+    group: ByName<FacilityGroup>,
     /// Its name.
     name: &'a str,
     /// Whether it is there; `unknown` where it could not be tried.
-    status: Word<FacilityStatus>,
+    status: ByName<FacilityStatus>,
     /// What was seen of it; the value of a sysctl. Made for people, but for sysctls: its wording may change.
     observed: &'a str,
     /// What depends on it; of a sysctl, what its value decides.
@@ -36,9 +36,9 @@ impl<'a> From<&'a Facility> for FacilityObject<'a> {
     fn from(facility: &'a Facility) -> Self {
         Self {
             v: Version,
-            group: Word(facility.group),
+            group: ByName(facility.group),
             name: &facility.name,
-            status: Word(facility.status),
+            status: ByName(facility.status),
             observed: &facility.observed,
             costs: &facility.costs,
             remedy: facility.remedy.as_deref(),
@@ -52,7 +52,7 @@ impl<'a> From<&'a Facility> for FacilityObject<'a> {
 pub struct HazardObject<'a> {
     v: Version,
     /// What kind of thing it is.
-    kind: Word<HazardKind>,
+    kind: ByName<HazardKind>,
     /// The network namespace's inode number.
     netns: u32,
     /// Where; the port is null where all ports of the address are meant.
@@ -69,7 +69,7 @@ impl<'a> From<&'a Hazard> for HazardObject<'a> {
     fn from(hazard: &'a Hazard) -> Self {
         Self {
             v: Version,
-            kind: Word(hazard.kind()),
+            kind: ByName(hazard.kind()),
             netns: hazard.netns,
             local: hazard.local.into(),
             owner: (&hazard.owner).into(),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Finding, FindingKind},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// Something worth an engineer's attention.
@@ -25,7 +25,7 @@ pub struct FindingObject<'a> {
     /// When it became certain, on CLOCK_MONOTONIC, in nanoseconds.
     mono_ns: u64,
     /// What kind of thing it is.
-    kind: Word<FindingKind>,
+    kind: ByName<FindingKind>,
     /// The identity of the socket that it is about, as in its transitions; null where the kernel gave it none.
     socket: Option<Decimal>,
     /// Which of the socket's connections it is, from 1; null where its opening was not seen.
@@ -52,7 +52,7 @@ impl<'a> FindingObject<'a> {
             v: Version,
             time: calendar.time(finding.at),
             mono_ns: finding.at.0,
-            kind: Word(finding.kind),
+            kind: ByName(finding.kind),
             socket: finding.socket.map(|socket| Decimal(socket.number)),
             generation: finding.socket.and_then(generation),
             local: finding.ends.local.into(),

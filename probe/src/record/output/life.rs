@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Connection, Counters, Family, Mono, Open, Protocol, State, Transition},
-    record::{nanoseconds, word::Word},
+    record::{named::ByName, nanoseconds},
 };
 
 /// One state transition of one socket.
@@ -34,17 +34,17 @@ pub struct TransitionObject<'a> {
     /// The network namespace's inode number; null where the kernel does not tell.
     netns: Option<u32>,
     /// TCP, or the MPTCP socket above its subflows.
-    protocol: Word<Protocol>,
+    protocol: ByName<Protocol>,
     /// The socket's address family; a v4-mapped connection is an IPv6 socket's.
-    family: Word<Family>,
+    family: ByName<Family>,
     /// This socket's end; where the kernel has cleared it already, the last known.
     local: EndpointObject,
     /// The peer's end; where the kernel has cleared it already, the last known.
     remote: EndpointObject,
     /// The state left.
-    old: Word<State>,
+    old: ByName<State>,
     /// The state entered.
-    new: Word<State>,
+    new: ByName<State>,
     /// Why; null where the kernel does not tell.
     cause: Option<CauseObject<'a>>,
     /// Whose socket it is.
@@ -65,12 +65,12 @@ impl<'a> TransitionObject<'a> {
             socket: Decimal(transition.socket.number),
             generation: generation(transition.socket),
             netns: transition.netns,
-            protocol: Word(transition.protocol),
-            family: Word(transition.family),
+            protocol: ByName(transition.protocol),
+            family: ByName(transition.family),
             local: transition.ends.local.into(),
             remote: transition.ends.remote.into(),
-            old: Word(transition.old),
-            new: Word(transition.new),
+            old: ByName(transition.old),
+            new: ByName(transition.new),
             cause: transition.cause.as_ref().map(Into::into),
             owner: (&*transition.owner).into(),
             cpu: transition.cpu,
@@ -91,15 +91,15 @@ pub struct ConnectionObject<'a> {
     /// The network namespace's inode number; null where the kernel does not tell.
     netns: Option<u32>,
     /// TCP, or the MPTCP socket above its subflows.
-    protocol: Word<Protocol>,
+    protocol: ByName<Protocol>,
     /// The socket's address family; a v4-mapped connection is an IPv6 socket's.
-    family: Word<Family>,
+    family: ByName<Family>,
     /// This socket's end, as last known.
     local: EndpointObject,
     /// The peer's end, as last known.
     remote: EndpointObject,
     /// How it came to be; `preexisting` where it is older than the tracer.
-    open: Word<Open>,
+    open: ByName<Open>,
     /// The cause of its last transition; null where the kernel does not tell.
     close: Option<CauseObject<'a>>,
     /// When its first transition was, as RFC 3339; null where that was not seen.
@@ -109,7 +109,7 @@ pub struct ConnectionObject<'a> {
     /// When it reached CLOSE, as RFC 3339; null where that was not seen.
     closed: Option<Time>,
     /// The states it went through, in order.
-    path: Vec<Word<State>>,
+    path: Vec<ByName<State>>,
     /// From the first transition to CLOSE, the handshake included, in nanoseconds; null where either was not
     /// seen.
     duration_ns: Option<u64>,
@@ -146,16 +146,16 @@ impl<'a> ConnectionObject<'a> {
             socket: Decimal(connection.socket.number),
             generation: generation(connection.socket),
             netns: connection.netns,
-            protocol: Word(connection.protocol),
-            family: Word(connection.family),
+            protocol: ByName(connection.protocol),
+            family: ByName(connection.family),
             local: connection.ends.local.into(),
             remote: connection.ends.remote.into(),
-            open: Word(connection.open),
+            open: ByName(connection.open),
             close: connection.close.as_ref().and_then(|close| close.cause.as_ref()).map(Into::into),
             opened: time(connection.opened),
             established: time(connection.established),
             closed: time(closed),
-            path: connection.path.iter().map(Word).collect(),
+            path: connection.path.iter().map(ByName).collect(),
             duration_ns: between(connection.opened, closed),
             handshake_ns: between(connection.opened, connection.established),
             bytes_sent: bytes(|counters| counters.bytes_sent),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::value::Decimal;
 use crate::{
     model::{Cause, CauseKind, Cgroup, Endpoint, Errno, Known, Owner},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// One end of a connection.
@@ -37,7 +37,7 @@ impl From<Endpoint> for EndpointObject {
 #[schemars(rename = "cause", deny_unknown_fields)]
 pub struct CauseObject<'a> {
     /// What kind of thing it was: a call of the owner's, a segment or an ICMP message, a timer, the kernel.
-    kind: Word<CauseKind>,
+    kind: ByName<CauseKind>,
     /// In plain words, such as `connect` or `RST received`. Made for people: its wording may change.
     detail: &'a str,
     /// The error that the socket reports for it, by its name in errno(3); null where it reports none.
@@ -46,7 +46,7 @@ pub struct CauseObject<'a> {
 
 impl<'a> From<&'a Cause> for CauseObject<'a> {
     fn from(cause: &'a Cause) -> Self {
-        Self { kind: Word(cause.kind), detail: cause.detail, errno: cause.errno.map(Errno::name) }
+        Self { kind: ByName(cause.kind), detail: cause.detail, errno: cause.errno.map(Errno::name) }
     }
 }
 
@@ -69,7 +69,7 @@ pub struct OwnerObject<'a> {
     container: Option<&'a str>,
     /// How the owner is known: by an event in its own call (`exact`), as the listener's owner (`listener`),
     /// as the holder of a socket older than the tracer (`seen`), or not at all.
-    known: Word<Known>,
+    known: ByName<Known>,
 }
 
 impl<'a> From<&'a Owner> for OwnerObject<'a> {
@@ -83,7 +83,7 @@ impl<'a> From<&'a Owner> for OwnerObject<'a> {
             cgroup: cgroup.map(|cgroup| Decimal(cgroup.id)),
             cgroup_path: cgroup.and_then(|cgroup| Some(cgroup.path.as_ref()?.to_text())),
             container: cgroup.and_then(Cgroup::container),
-            known: Word(owner.known),
+            known: ByName(owner.known),
         }
     }
 }

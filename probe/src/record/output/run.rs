@@ -7,8 +7,8 @@ use super::value::Version;
 use crate::{
     model::{Backend, End, Host},
     record::{
+        named::{ByName, STAGES},
         nanoseconds,
-        word::{STAGES, Word},
     },
 };
 
@@ -20,7 +20,7 @@ pub struct ReadyObject<'a> {
     /// The machine.
     host: HostObject<'a>,
     /// The kernel interface that the transitions come from.
-    backend: Word<Backend>,
+    backend: ByName<Backend>,
     /// What this host cannot give, a sentence each.
     unavailable: &'a [String],
     /// How many sockets were there already; null where nobody looked.
@@ -44,7 +44,7 @@ impl<'a> ReadyObject<'a> {
         Self {
             v: Version,
             host: HostObject { kernel: &host.kernel, arch: &host.arch, hostname: &host.hostname },
-            backend: Word(backend),
+            backend: ByName(backend),
             unavailable,
             existing,
         }

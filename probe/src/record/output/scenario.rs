@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{Check, Phase, SocketId, SocketRow, State, Verdict},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// A scenario begins or ends.
@@ -152,7 +152,7 @@ struct SocketObject<'a> {
     /// Its cookie.
     socket: Decimal,
     /// Its state, TIME_WAIT and SYN_RECV included.
-    state: Word<State>,
+    state: ByName<State>,
     /// The socket's end.
     local: EndpointObject,
     /// The peer's end.
@@ -168,7 +168,7 @@ impl<'a> SocketsObject<'a> {
             .map(|row| SocketObject {
                 label: &row.label,
                 socket: Decimal(row.cookie),
-                state: Word(row.state),
+                state: ByName(row.state),
                 local: row.ends.local.into(),
                 remote: row.ends.remote.into(),
                 owner: (&row.owner).into(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use super::owner::CgroupLine;
 use crate::{
     model::{Family, Filter, PortRange, Protocol},
-    record::{names::Escaped, word::Word},
+    record::{named::ByName, names::Escaped},
 };
 
 /// [`Filter`], with what was not asked for left out.
@@ -32,9 +32,9 @@ pub struct FilterLine {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cgroups: Vec<CgroupLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    families: Vec<Word<Family>>,
+    families: Vec<ByName<Family>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    protocols: Vec<Word<Protocol>>,
+    protocols: Vec<ByName<Protocol>>,
 }
 
 /// A network in CIDR notation.
@@ -67,8 +67,8 @@ impl From<&Filter> for FilterLine {
             networks: filter.networks.iter().copied().map(Network).collect(),
             netns: filter.netns.clone(),
             cgroups: filter.cgroups.iter().map(Into::into).collect(),
-            families: filter.families.iter().copied().map(Word).collect(),
-            protocols: filter.protocols.iter().copied().map(Word).collect(),
+            families: filter.families.iter().copied().map(ByName).collect(),
+            protocols: filter.protocols.iter().copied().map(ByName).collect(),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::owner::{OwnerLine, address};
 use crate::{
     model::{DiagEntry, Endpoints, Family, Mono, Protocol, SocketId, State, TimeWaitEntry},
-    record::{nanoseconds, word::Word},
+    record::{named::ByName, nanoseconds},
 };
 
 /// [`DiagEntry`], with what is unknown left out.
@@ -17,11 +17,11 @@ use crate::{
 pub struct DiagLine {
     cookie: u64,
     netns: u32,
-    protocol: Word<Protocol>,
-    family: Word<Family>,
+    protocol: ByName<Protocol>,
+    family: ByName<Family>,
     local: SocketAddr,
     remote: SocketAddr,
-    state: Word<State>,
+    state: ByName<State>,
     owner: OwnerLine,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_ns: Option<u64>,
@@ -40,7 +40,7 @@ pub struct TimeWaitLine {
     remote: SocketAddr,
     /// Left out where nothing stayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    state: Option<Word<State>>,
+    state: Option<ByName<State>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
     owner: OwnerLine,
@@ -51,11 +51,11 @@ impl From<&DiagEntry> for DiagLine {
         Self {
             cookie: listed.cookie,
             netns: listed.netns,
-            protocol: Word(listed.protocol),
-            family: Word(listed.family),
+            protocol: ByName(listed.protocol),
+            family: ByName(listed.family),
             local: address(listed.ends.local),
             remote: address(listed.ends.remote),
-            state: Word(listed.state),
+            state: ByName(listed.state),
             owner: (&*listed.owner).into(),
             expires_ns: listed.expires.map(nanoseconds),
         }
@@ -86,7 +86,7 @@ impl From<&TimeWaitEntry> for TimeWaitLine {
             netns: remains.netns,
             local: address(remains.ends.local),
             remote: address(remains.ends.remote),
-            state: remains.state.map(Word),
+            state: remains.state.map(ByName),
             until: remains.until.map(|until| until.0),
             owner: (&remains.owner).into(),
         }

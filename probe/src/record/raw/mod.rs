@@ -22,117 +22,114 @@ use self::{
     summary::SummaryLine,
 };
 use super::{
+    named::{self, ByName},
     names, nanoseconds,
     reader::Entry,
-    word::{self, Word},
 };
-use crate::model::{Backend, Clock, End, Event, Host, Mono};
+use crate::model::{Backend, Clock, End, Host, Input, Mono};
 
 /// One line. The tag stands outside so that an error inside has its column.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Line {
-    /// [`Event::Ready`]
+    /// [`Input::Ready`]
     Ready(ReadyLine),
     /// What the reasons of resets are called, by the running kernel's numbers: for reading the records.
     Reasons(BTreeMap<u32, String>),
-    /// [`Event::Filter`]
+    /// [`Input::Filter`]
     Filter(Box<FilterLine>),
-    /// [`Event::Existing`]
+    /// [`Input::Existing`]
     Existing { at: u64, sockets: Vec<DiagLine> },
-    /// [`Event::Cgroup`]
+    /// [`Input::Cgroup`]
     Cgroup(CgroupLine),
-    /// [`Event::Report`]
+    /// [`Input::Report`]
     Report(Box<ReportLine>),
-    /// [`Event::Summary`]
+    /// [`Input::Summary`]
     Summary(Box<SummaryLine>),
-    /// [`Event::BindFailed`]
+    /// [`Input::BindFailed`]
     BindFailed(Box<BindFailedLine>),
-    /// [`Event::Reset`]
+    /// [`Input::Reset`]
     Reset(Box<ResetLine>),
-    /// [`Event::TimeWaitEntry`]
+    /// [`Input::TimeWaitEntry`]
     TimeWaitEntry(Box<TimeWaitLine>),
-    /// [`Event::Tick`], in nanoseconds.
+    /// [`Input::Tick`], in nanoseconds.
     Tick(u64),
-    /// [`Event::Lost`]
+    /// [`Input::Lost`]
     Lost {
         count: u64,
-        #[serde(with = "word::stage")]
+        #[serde(with = "named::stage")]
         stage: String,
     },
-    /// [`Event::Scenario`]
+    /// [`Input::Scenario`]
     Scenario { name: String, phase: PhaseLine },
-    /// [`Event::Check`]
+    /// [`Input::Check`]
     Check(CheckLine),
-    /// [`Event::Labels`]
+    /// [`Input::Labels`]
     Labels(Vec<LabelLine>),
-    /// [`Event::Sockets`]
+    /// [`Input::Sockets`]
     Sockets(Vec<SocketLine>),
-    /// [`Event::Note`]
+    /// [`Input::Note`]
     Note(String),
-    /// [`Event::End`], with how many entries stand between the header and it: lines, and records. Its own counts are
+    /// [`Input::End`], with how many entries stand between the header and it: lines, and records. Its own counts are
     /// of derived events, and made again.
     End { events: u64, duration_ns: u64, attach_ns: Option<u64> },
 }
 
 impl Line {
-    /// The line that keeps this event, after so many `earlier` ones; none for a derived one.
-    pub fn of(event: &Event, earlier: u64) -> Option<Self> {
-        Some(match event {
-            Event::Ready { host, backend, unavailable, existing } => {
+    /// The line that keeps this event, after so many `earlier` ones.
+    pub fn of(event: &Input, earlier: u64) -> Self {
+        match event {
+            Input::Ready { host, backend, unavailable, existing } => {
                 Self::Ready(ReadyLine::of(host, *backend, unavailable, *existing))
             }
-            Event::Filter(filter) => Self::Filter(Box::new(filter.as_ref().into())),
-            Event::Existing { at, sockets } => {
+            Input::Filter(filter) => Self::Filter(Box::new(filter.as_ref().into())),
+            Input::Existing { at, sockets } => {
                 Self::Existing { at: at.0, sockets: sockets.iter().map(Into::into).collect() }
             }
-            Event::Cgroup(cgroup) => Self::Cgroup(cgroup.into()),
-            Event::Report(report) => Self::Report(Box::new(report.into())),
-            Event::Summary(summary) => Self::Summary(Box::new(summary.into())),
-            Event::BindFailed(failure) => Self::BindFailed(Box::new(failure.as_ref().into())),
-            Event::Reset(reset) => Self::Reset(Box::new(reset.into())),
-            Event::TimeWaitEntry(remains) => Self::TimeWaitEntry(Box::new(remains.into())),
-            Event::Tick(now) => Self::Tick(now.0),
-            Event::Lost { count, stage } => Self::Lost { count: *count, stage: stage.clone() },
-            Event::Scenario { name, phase } => Self::Scenario { name: name.clone(), phase: phase.into() },
-            Event::Check(check) => Self::Check(check.into()),
-            Event::Labels(labels) => Self::Labels(labels.iter().map(Into::into).collect()),
-            Event::Sockets(rows) => Self::Sockets(rows.iter().map(Into::into).collect()),
-            Event::Note(text) => Self::Note(text.clone()),
-            Event::End(end) => Self::End {
+            Input::Cgroup(cgroup) => Self::Cgroup(cgroup.into()),
+            Input::Report(report) => Self::Report(Box::new(report.into())),
+            Input::Summary(summary) => Self::Summary(Box::new(summary.into())),
+            Input::BindFailed(failure) => Self::BindFailed(Box::new(failure.as_ref().into())),
+            Input::Reset(reset) => Self::Reset(Box::new(reset.into())),
+            Input::TimeWaitEntry(remains) => Self::TimeWaitEntry(Box::new(remains.into())),
+            Input::Tick(now) => Self::Tick(now.0),
+            Input::Lost { count, stage } => Self::Lost { count: *count, stage: stage.clone() },
+            Input::Scenario { name, phase } => Self::Scenario { name: name.clone(), phase: phase.into() },
+            Input::Check(check) => Self::Check(check.into()),
+            Input::Labels(labels) => Self::Labels(labels.iter().map(Into::into).collect()),
+            Input::Sockets(rows) => Self::Sockets(rows.iter().map(Into::into).collect()),
+            Input::Note(text) => Self::Note(text.clone()),
+            Input::End(end) => Self::End {
                 events: earlier,
                 duration_ns: nanoseconds(end.duration),
                 attach_ns: end.attach.map(nanoseconds),
             },
-            Event::Transition(_) | Event::Connection(_) | Event::Finding(_) | Event::Behaviour(_) => {
-                return None;
-            }
-        })
+        }
     }
 
     /// What the line keeps.
     pub fn into_entry(self) -> Entry<'static> {
-        Entry::Event(Box::new(match self {
+        Entry::Input(Box::new(match self {
             Self::Reasons(reasons) => return Entry::Reasons(reasons),
             Self::Ready(ready) => ready.into_event(),
-            Self::Filter(filter) => Event::Filter(Box::new((*filter).into())),
+            Self::Filter(filter) => Input::Filter(Box::new((*filter).into())),
             Self::Existing { at, sockets } => {
-                Event::Existing { at: Mono(at), sockets: sockets.into_iter().map(Into::into).collect() }
+                Input::Existing { at: Mono(at), sockets: sockets.into_iter().map(Into::into).collect() }
             }
-            Self::Cgroup(cgroup) => Event::Cgroup(cgroup.into()),
-            Self::Report(report) => Event::Report((*report).into()),
-            Self::Summary(summary) => Event::Summary((*summary).into()),
-            Self::BindFailed(failure) => Event::BindFailed(Box::new((*failure).into())),
-            Self::Reset(reset) => Event::Reset((*reset).into()),
-            Self::TimeWaitEntry(remains) => Event::TimeWaitEntry((*remains).into()),
-            Self::Tick(now) => Event::Tick(Mono(now)),
-            Self::Lost { count, stage } => Event::Lost { count, stage },
-            Self::Scenario { name, phase } => Event::Scenario { name, phase: phase.into() },
-            Self::Check(check) => Event::Check(check.into()),
-            Self::Labels(labels) => Event::Labels(labels.into_iter().map(Into::into).collect()),
-            Self::Sockets(rows) => Event::Sockets(rows.into_iter().map(Into::into).collect()),
-            Self::Note(text) => Event::Note(text),
-            Self::End { duration_ns, attach_ns, .. } => Event::End(End {
+            Self::Cgroup(cgroup) => Input::Cgroup(cgroup.into()),
+            Self::Report(report) => Input::Report((*report).into()),
+            Self::Summary(summary) => Input::Summary((*summary).into()),
+            Self::BindFailed(failure) => Input::BindFailed(Box::new((*failure).into())),
+            Self::Reset(reset) => Input::Reset((*reset).into()),
+            Self::TimeWaitEntry(remains) => Input::TimeWaitEntry((*remains).into()),
+            Self::Tick(now) => Input::Tick(Mono(now)),
+            Self::Lost { count, stage } => Input::Lost { count, stage },
+            Self::Scenario { name, phase } => Input::Scenario { name, phase: phase.into() },
+            Self::Check(check) => Input::Check(check.into()),
+            Self::Labels(labels) => Input::Labels(labels.into_iter().map(Into::into).collect()),
+            Self::Sockets(rows) => Input::Sockets(rows.into_iter().map(Into::into).collect()),
+            Self::Note(text) => Input::Note(text),
+            Self::End { duration_ns, attach_ns, .. } => Input::End(End {
                 duration: Duration::from_nanos(duration_ns),
                 attach: attach_ns.map(Duration::from_nanos),
                 ..End::default()
@@ -153,7 +150,7 @@ pub struct ReadyLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     netns: Option<u32>,
     ephemeral: Option<(u16, u16)>,
-    backend: Word<Backend>,
+    backend: ByName<Backend>,
     unavailable: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     existing: Option<u64>,
@@ -168,14 +165,14 @@ impl ReadyLine {
             realtime_offset_ns: host.clock.realtime_offset_ns,
             netns: host.netns,
             ephemeral: host.ephemeral.as_ref().map(|range| (*range.start(), *range.end())),
-            backend: Word(backend),
+            backend: ByName(backend),
             unavailable: unavailable.to_vec(),
             existing,
         }
     }
 
-    fn into_event(self) -> Event {
-        Event::Ready {
+    fn into_event(self) -> Input {
+        Input::Ready {
             host: Host {
                 kernel: self.kernel,
                 arch: self.arch,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{Cgroup, Endpoint, Known, Owner, Task},
-    record::{names::Escaped, word::Word},
+    record::{named::ByName, names::Escaped},
 };
 
 /// [`Endpoint`]; no port is port 0.
@@ -40,7 +40,7 @@ pub struct OwnerLine {
     task: Option<TaskLine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cgroup: Option<CgroupLine>,
-    known: Word<Known>,
+    known: ByName<Known>,
 }
 
 impl From<&Task> for TaskLine {
@@ -72,7 +72,7 @@ impl From<&Owner> for OwnerLine {
         Self {
             task: owner.task.as_ref().map(Into::into),
             cgroup: owner.cgroup.as_ref().map(Into::into),
-            known: Word(owner.known),
+            known: ByName(owner.known),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{BindFailure, Endpoints, Errno, Family, Mono, Protocol, Reset, SocketId, State},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// [`BindFailure`], with what is unknown left out.
@@ -27,8 +27,8 @@ pub struct BindFailedLine {
     cookie: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     netns: Option<u32>,
-    protocol: Word<Protocol>,
-    family: Word<Family>,
+    protocol: ByName<Protocol>,
+    family: ByName<Family>,
     local: SocketAddr,
     errno: i32,
     holders: Vec<DiagLine>,
@@ -44,10 +44,10 @@ pub struct ResetLine {
     generation: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     netns: Option<u32>,
-    family: Word<Family>,
+    family: ByName<Family>,
     local: SocketAddr,
     remote: SocketAddr,
-    state: Word<State>,
+    state: ByName<State>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     owner: OwnerLine,
@@ -62,8 +62,8 @@ impl From<&BindFailure> for BindFailedLine {
             cgroup: failure.cgroup.as_ref().map(Into::into),
             cookie: failure.cookie,
             netns: failure.netns,
-            protocol: Word(failure.protocol),
-            family: Word(failure.family),
+            protocol: ByName(failure.protocol),
+            family: ByName(failure.family),
             local: address(failure.local),
             errno: failure.errno.0,
             holders: failure.holders.iter().map(Into::into).collect(),
@@ -97,10 +97,10 @@ impl From<&Reset> for ResetLine {
             socket: reset.socket.number,
             generation: reset.socket.generation,
             netns: reset.netns,
-            family: Word(reset.family),
+            family: ByName(reset.family),
             local: address(reset.ends.local),
             remote: address(reset.ends.remote),
-            state: Word(reset.state),
+            state: ByName(reset.state),
             reason: reset.reason.clone(),
             owner: (&reset.owner).into(),
         }

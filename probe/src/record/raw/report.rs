@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::owner::{TaskLine, address};
 use crate::{
     model::{Counters, Endpoints, Errno, Family, Known, Mono, Opened, Protocol, Report, State},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// [`Report`], with what is unknown left out.
@@ -21,12 +21,12 @@ pub struct ReportLine {
     cookie: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     netns: Option<u32>,
-    protocol: Word<Protocol>,
-    family: Word<Family>,
+    protocol: ByName<Protocol>,
+    family: ByName<Family>,
     local: SocketAddr,
     remote: SocketAddr,
-    old: Word<State>,
-    new: Word<State>,
+    old: ByName<State>,
+    new: ByName<State>,
     /// 0 is no error; left out where it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<i32>,
@@ -56,7 +56,7 @@ struct OpenedLine {
     generation: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<TaskLine>,
-    known: Word<Known>,
+    known: ByName<Known>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cgroup: Option<u64>,
 }
@@ -81,12 +81,12 @@ impl From<&Report> for ReportLine {
             socket: report.socket,
             cookie: report.cookie,
             netns: report.netns,
-            protocol: Word(report.protocol),
-            family: Word(report.family),
+            protocol: ByName(report.protocol),
+            family: ByName(report.family),
             local: address(report.ends.local),
             remote: address(report.ends.remote),
-            old: Word(report.old),
-            new: Word(report.new),
+            old: ByName(report.old),
+            new: ByName(report.new),
             error: report.error.map(|error| error.map_or(0, |errno| errno.0)),
             shutdown: report.shutdown,
             orphaned: report.orphaned,
@@ -133,7 +133,7 @@ impl From<&Opened> for OpenedLine {
         Self {
             generation: opened.generation,
             owner: opened.owner.as_ref().map(Into::into),
-            known: Word(opened.known),
+            known: ByName(opened.known),
             cgroup: opened.cgroup,
         }
     }

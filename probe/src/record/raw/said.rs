@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::owner::{TaskLine, address};
 use crate::{
     model::{Cgroup, Check, Endpoints, Known, Owner, Phase, SocketId, SocketRow, State, Verdict},
-    record::{names::Escaped, word::Word},
+    record::{named::ByName, names::Escaped},
 };
 
 /// [`Phase`]
@@ -53,11 +53,11 @@ pub struct LabelLine {
 #[serde(deny_unknown_fields)]
 pub struct SocketLine {
     label: String,
-    state: Word<State>,
+    state: ByName<State>,
     local: SocketAddr,
     remote: SocketAddr,
     owner: Option<TaskLine>,
-    known: Word<Known>,
+    known: ByName<Known>,
     /// The cgroup's id.
     cgroup: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,11 +138,11 @@ impl From<&SocketRow> for SocketLine {
         let cgroup = row.owner.cgroup.as_ref();
         Self {
             label: row.label.clone(),
-            state: Word(row.state),
+            state: ByName(row.state),
             local: address(row.ends.local),
             remote: address(row.ends.remote),
             owner: row.owner.task.as_ref().map(Into::into),
-            known: Word(row.owner.known),
+            known: ByName(row.owner.known),
             cgroup: cgroup.map(|cgroup| cgroup.id),
             cgroup_path: cgroup.and_then(|cgroup| cgroup.path.clone()).map(Escaped),
             cookie: row.cookie,

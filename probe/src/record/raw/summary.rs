@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::report::ReportLine;
 use crate::{
     model::{Mono, State, Summary},
-    record::word::Word,
+    record::named::ByName,
 };
 
 /// [`Summary`], with what is unknown left out.
@@ -21,7 +21,7 @@ pub struct SummaryLine {
     established: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_port: Option<NonZeroU16>,
-    path: Vec<Word<State>>,
+    path: Vec<ByName<State>>,
     path_is_whole: bool,
 }
 
@@ -32,7 +32,7 @@ impl From<&Summary> for SummaryLine {
             opened: summary.opened.map(|at| at.0),
             established: summary.established.map(|at| at.0),
             first_port: summary.first_port,
-            path: summary.path.iter().map(Word).collect(),
+            path: summary.path.iter().map(ByName).collect(),
             path_is_whole: summary.path_is_whole,
         }
     }

@@ -8,12 +8,12 @@ use crate::record::{Writer, arbitrary};
 /// What a recording keeps.
 #[derive(Clone, Debug, PartialEq)]
 enum Kept {
-    Event(Box<Event>),
+    Input(Box<Input>),
     Record(Vec<u8>),
 }
 
-fn said(event: Event) -> Kept {
-    Kept::Event(Box::new(event))
+fn said(event: Input) -> Kept {
+    Kept::Input(Box::new(event))
 }
 
 fn written(kept: &[Kept]) -> Vec<u8> {
@@ -21,7 +21,7 @@ fn written(kept: &[Kept]) -> Vec<u8> {
     let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
     for kept in kept {
         let written = match kept {
-            Kept::Event(event) => writer.event(event),
+            Kept::Input(event) => writer.event(event),
             Kept::Record(record) => writer.record(record),
         };
         written.expect("memory takes everything");
@@ -46,7 +46,7 @@ fn read(bytes: &[u8]) -> (Vec<Kept>, Option<ReadError>) {
     };
     while let Some(entry) = reader.entry() {
         match entry {
-            Ok(Entry::Event(event)) => kept.push(Kept::Event(event)),
+            Ok(Entry::Input(event)) => kept.push(Kept::Input(event)),
             Ok(Entry::Record(record)) => kept.push(Kept::Record(record.to_vec())),
             Ok(Entry::Reasons(_)) => {}
             Err(error) => {
@@ -65,13 +65,13 @@ fn message(bytes: &[u8]) -> String {
 const HEADER: &str = r#"{"format":"probe-recording","version":1}"#;
 
 fn events(least: usize) -> impl Strategy<Value = Vec<Kept>> {
-    let events = collection::vec(arbitrary::event().prop_map(said), least..8);
+    let events = collection::vec(arbitrary::input().prop_map(said), least..8);
     (events, arbitrary::end()).prop_map(|(events, end)| [events, vec![said(end)]].concat())
 }
 
 fn mixture() -> impl Strategy<Value = Vec<Kept>> {
     let record = collection::vec(any::<u8>(), 0..300).prop_map(Kept::Record).boxed();
-    let kept = prop_oneof![3 => record, 1 => arbitrary::event().prop_map(said)];
+    let kept = prop_oneof![3 => record, 1 => arbitrary::input().prop_map(said)];
     (collection::vec(kept, 1..12), arbitrary::end()).prop_map(|(kept, end)| [kept, vec![said(end)]].concat())
 }
 
@@ -141,7 +141,7 @@ proptest! {
         bit in 0..8_u32,
     ) {
         let kept: Vec<_> = records.into_iter().map(Kept::Record).collect();
-        let mut bytes = written(&[kept, vec![said(Event::End(Default::default()))]].concat());
+        let mut bytes = written(&[kept, vec![said(Input::End(Default::default()))]].concat());
         let begin = bytes.iter().position(|byte| *byte == FRAME).expect("a frame");
         let end = bytes.windows(6).rposition(|found| found == b"{\"end\"").expect("an end");
         let place = begin + at.index(end - begin);
@@ -184,7 +184,7 @@ proptest! {
 #[test]
 fn many_records_take_more_frames_than_one() {
     let kept: Vec<_> = (0..5000_u32).map(|number| Kept::Record(number.to_le_bytes().repeat(16))).collect();
-    let kept = [kept, vec![said(Event::End(Default::default()))]].concat();
+    let kept = [kept, vec![said(Input::End(Default::default()))]].concat();
     let bytes = written(&kept);
     assert_eq!(read(&bytes).0, kept);
     let (back, _) = read(&bytes[..bytes.len() / 2]);
@@ -236,7 +236,7 @@ fn a_later_version_is_not_guessed_at() {
 fn a_corrupted_line_is_named_and_what_came_before_is_kept() {
     let bytes = format!("{HEADER}\n{{\"note\":\"one\"}}\n{{\"note\":7}}\n");
     let (events, error) = read(bytes.as_bytes());
-    assert_eq!(events, [said(Event::Note("one".to_owned()))]);
+    assert_eq!(events, [said(Input::Note("one".to_owned()))]);
     let Some(ReadError::Corrupted { place, what }) = error else { panic!("{error:?}") };
     assert_eq!(place, Position::Column { line: 3, column: 9 });
     assert_eq!(what, "invalid type: integer `7`, expected a string");

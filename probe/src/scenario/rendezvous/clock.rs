@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use super::friendly;
-use crate::net::clock::Discipline;
+use crate::os::clock::Discipline;
 
 /// What is to be said of the clock: how it is kept, and where that may not do for `window`, what would.
 #[must_use]

@@ -25,7 +25,8 @@ pub use self::{plan::Plan, port::BindError};
 use super::{Scenario, Stage, StepError};
 use crate::{
     model::Errno,
-    net::{Namespace, SocketError, clock::wait_until},
+    net::{Namespace, SocketError},
+    os::clock::wait_until,
 };
 
 /// This end of an agreed simultaneous open, in the network namespace that the process was started in.

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use super::{End, PORT, close, converse, crossing::CROSSED, race::race};
 use crate::{
-    net::{Namespace, cpu, sock_diag},
+    net::{Namespace, sock_diag},
+    os::cpu,
     scenario::{Span, Stage, Step, StepError},
 };
 

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use crate::net::cpu;
+use crate::os::cpu;
 
 /// Runs both at the same moment, as nearly as the machine can, and returns what they return. Where
 /// this process has but one CPU, they run one after the other.

@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     model::{Backend, Filter, Host},
-    net::{host, memory},
+    net::host,
+    os::{kernel, memory},
     source::decode::Reasons,
 };
 
@@ -142,7 +143,7 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
         |error| {
             debug!("{error}");
             let Host { kernel, .. } = host::facts();
-            let is_old = host::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
+            let is_old = kernel::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
             if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
         },
     )?;

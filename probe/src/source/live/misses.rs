@@ -25,7 +25,7 @@ use aya::{
 };
 
 use super::{LiveError, losses::Gap};
-use crate::net::host;
+use crate::os::kernel;
 
 /// What a program's fdinfo calls the count.
 const COUNT: &str = "recursion_misses:";
@@ -35,7 +35,7 @@ const COUNTED_ON_CLASSIC: [u32; 2] = [6, 7];
 
 /// What a kernel of this release does not tell of them on a classic tracepoint.
 pub fn unknown_on_classic(release: &str) -> Option<&'static str> {
-    let is_old = host::version(release).is_some_and(|version| version < COUNTED_ON_CLASSIC);
+    let is_old = kernel::version(release).is_some_and(|version| version < COUNTED_ON_CLASSIC);
     is_old.then_some("how many events it passed over while another program ran (Linux 6.7)")
 }
 

@@ -11,7 +11,7 @@ use super::{
     misses::Misses,
     ring::{Look, Ring},
 };
-use crate::{net::clock, source::decode::peek};
+use crate::{os::clock, source::decode::peek};
 
 /// How many reports are taken at once: whoever waits for a batch gets one, and what becomes of them is small enough to
 /// stay in the processor's cache.

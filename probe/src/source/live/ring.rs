@@ -18,7 +18,7 @@ use aya::{Ebpf, EbpfLoader, maps::Map, util::online_cpus};
 use probe_ebpf::rings::{CHUNK, Cursor, Mark, RING_BYTES, STRIDE, Shared, place};
 
 use super::{LiveError, mapped::Mapped};
-use crate::{model::Mono, net::clock, source::decode::peek};
+use crate::{model::Mono, os::clock, source::decode::peek};
 
 /// By how much the time of a record may be off between CPUs: `bpf_ktime_get_ns` reads the clock without a lock, while
 /// it may be adjusted (`ktime_get_mono_fast_ns`).

@@ -7,7 +7,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 use crate::{
     audit::{Behaviour, Need, harness::SERVER},
     model::{Segment, Side, State},
-    net::interrupt::interrupted,
+    os::interrupt::interrupted,
     scenario::Step as _,
     wire::Rule,
 };

@@ -5,7 +5,7 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 use crate::{
     audit::{Behaviour, Need, harness::SERVER},
     model::State,
-    net::capability::Capability,
+    os::capability::Capability,
     scenario::Step as _,
 };
 

@@ -10,7 +10,8 @@ use crate::{
         harness::{SERVER, TestHost},
     },
     model::{Family, State},
-    net::{Tcp, capability::Capability, socket, user::as_user},
+    net::{Tcp, socket},
+    os::{capability::Capability, user::as_user},
     scenario::{Step as _, StepError},
 };
 

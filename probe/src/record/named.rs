@@ -1,5 +1,5 @@
-//! The model's words: values that are written by their names, in the output, in its schema and in
-//! recordings. One list for all three, so that they cannot disagree.
+//! Enumerations of the model that are written by name. The output, its schema and recordings share one
+//! list of names, so that they cannot disagree.
 
 use std::borrow::Cow;
 
@@ -11,25 +11,25 @@ use crate::model::{
     HazardKind, Known, Open, Protocol, State,
 };
 
-/// A type of the model whose values have names.
-pub trait Vocabulary: Copy + 'static {
-    /// What the schema calls the type.
-    const TITLE: &'static str;
-    /// What one of its values is, in a message and in the schema.
-    const MEANING: &'static str;
-    /// Every value.
+/// An enumeration of the model whose variants have names.
+pub trait Named: Copy + 'static {
+    /// The name of the type in the schema.
+    const SCHEMA_NAME: &'static str;
+    /// A noun for one variant, in error messages and in the schema.
+    const NOUN: &'static str;
+    /// Every variant.
     const ALL: &'static [Self];
 
-    /// The value's name.
+    /// The name of the variant.
     fn name(self) -> &'static str;
 }
 
-/// Lists the values of types that have a `name`; the compiler holds each list against the type.
-macro_rules! vocabulary {
-    ($($title:literal, $meaning:literal, $type:ident: $($value:ident)*;)*) => {$(
-        impl Vocabulary for $type {
-            const TITLE: &'static str = $title;
-            const MEANING: &'static str = $meaning;
+/// Lists the variants of types that have a method `name`. The match makes the compiler check that each list is complete.
+macro_rules! named {
+    ($($schema_name:literal, $noun:literal, $type:ident: $($value:ident)*;)*) => {$(
+        impl Named for $type {
+            const SCHEMA_NAME: &'static str = $schema_name;
+            const NOUN: &'static str = $noun;
             const ALL: &'static [Self] = &[$(Self::$value),*];
 
             fn name(self) -> &'static str {
@@ -41,7 +41,7 @@ macro_rules! vocabulary {
     )*};
 }
 
-vocabulary! {
+named! {
     "backend", "backend", Backend: TpBtf Tracepoint;
     "behaviour_group", "group of behaviours", BehaviourGroup: Open Listen Close Ports;
     "behaviour_status", "status of a behaviour", BehaviourStatus: AsExpected Differs Unsupported Failed;
@@ -61,34 +61,34 @@ vocabulary! {
         NewSynRecv;
 }
 
-/// A value, written by its name.
+/// A variant, serialized as its name.
 #[derive(Clone, Copy, Debug)]
-pub struct Word<T>(pub T);
+pub struct ByName<T>(pub T);
 
-impl<T: Vocabulary> Serialize for Word<T> {
+impl<T: Named> Serialize for ByName<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.0.name())
     }
 }
 
-impl<'de, T: Vocabulary> Deserialize<'de> for Word<T> {
+impl<'de, T: Named> Deserialize<'de> for ByName<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         let value = T::ALL.iter().find(|value| value.name() == name);
         value
             .map(|value| Self(*value))
-            .ok_or_else(|| D::Error::custom(format_args!("there is no {} `{name}`", T::MEANING)))
+            .ok_or_else(|| D::Error::custom(format_args!("there is no {} `{name}`", T::NOUN)))
     }
 }
 
-impl<T: Vocabulary> JsonSchema for Word<T> {
+impl<T: Named> JsonSchema for ByName<T> {
     fn schema_name() -> Cow<'static, str> {
-        T::TITLE.into()
+        T::SCHEMA_NAME.into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let names: Vec<_> = T::ALL.iter().map(|value| value.name()).collect();
-        let description = format!("One {}, by its name.", T::MEANING);
+        let description = format!("One {}, by its name.", T::NOUN);
         json_schema!({ "type": "string", "enum": names, "description": description })
     }
 }

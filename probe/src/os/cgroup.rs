@@ -120,7 +120,7 @@ impl Cgroups {
     }
 
     /// The processes in a cgroup now, but not in those below it; none where that cannot be read.
-    pub(super) fn members(&mut self, id: u64) -> Vec<u32> {
+    pub(crate) fn members(&mut self, id: u64) -> Vec<u32> {
         let Some(path) = self.path_of(id) else { return Vec::new() };
         let path = Path::new(OsStr::from_bytes(path.as_bytes()));
         let directory = self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.directory(path));

@@ -29,9 +29,9 @@ impl Capability {
 
 /// The capabilities that a thread has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held(pub u64);
+pub struct CapabilitySet(pub u64);
 
-impl Held {
+impl CapabilitySet {
     /// Those of the calling thread; `None` where /proc does not tell.
     #[must_use]
     pub fn effective() -> Option<Self> {
@@ -46,9 +46,9 @@ impl Held {
 }
 
 /// The effective ones in /proc/PID/status, a bit each.
-fn parse(status: &str) -> Option<Held> {
+fn parse(status: &str) -> Option<CapabilitySet> {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok().map(Held)
+    u64::from_str_radix(line.trim(), 16).ok().map(CapabilitySet)
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
     fn effective_capabilities_are_one_line_of_many() {
         let status = "CapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000203000\n";
         let held = parse(status).expect("it is there");
-        assert_eq!(held, Held(0x20_3000));
+        assert_eq!(held, CapabilitySet(0x20_3000));
         assert!(held.has(Capability::NET_ADMIN) && held.has(Capability::SYS_ADMIN));
         assert!(!held.has(Capability::SYS_PTRACE));
         assert_eq!(parse("Name:\tx\n"), None);

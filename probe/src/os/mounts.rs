@@ -4,15 +4,15 @@ use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt, path::PathBuf};
 
 /// A mount in the mount namespace of the calling thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(crate) struct Mount {
     /// What of the file system is mounted: `/` for all of it, `net:[4026532008]` for a namespace.
-    pub(super) root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Where.
-    pub(super) point: PathBuf,
+    pub(crate) point: PathBuf,
 }
 
 /// The mounts of a type of file system, in the order in which they were made; none without /proc.
-pub(super) fn of_type(name: &str) -> Vec<Mount> {
+pub(crate) fn of_type(name: &str) -> Vec<Mount> {
     parse(&fs::read("/proc/thread-self/mountinfo").unwrap_or_default(), name)
 }
 

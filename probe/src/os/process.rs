@@ -43,7 +43,7 @@ pub fn socket_holders() -> HashMap<u32, Task> {
 }
 
 /// The ids of all processes, lowest first.
-pub(super) fn pids() -> Vec<u32> {
+pub(crate) fn pids() -> Vec<u32> {
     let mut pids: Vec<u32> = entries(Path::new("/proc")).filter_map(|name| name.parse().ok()).collect();
     pids.sort_unstable();
     pids
@@ -54,7 +54,7 @@ pub(super) fn pids() -> Vec<u32> {
 ///
 /// A descriptor's number is not enough, so each is read as a link; stat(2) would ask the file system behind
 /// it, and that of a dead server never answers.
-pub(super) fn visit_sockets(pids: &[u32], mut visit: impl FnMut(u32, &[u32]) -> ControlFlow<()>) -> usize {
+pub(crate) fn visit_sockets(pids: &[u32], mut visit: impl FnMut(u32, &[u32]) -> ControlFlow<()>) -> usize {
     let mut hidden = 0;
     for pid in pids {
         match sockets(&directory(*pid).join("fd")) {
@@ -74,7 +74,7 @@ pub(super) fn visit_sockets(pids: &[u32], mut visit: impl FnMut(u32, &[u32]) -> 
 /// processes' descriptors this user may not see.
 ///
 /// A process may hold a hundred thousand, each of them a call: so that CPUs that are idle help.
-pub(super) fn all_sockets(pids: &[u32]) -> (Vec<(u32, Vec<u32>)>, usize) {
+pub(crate) fn all_sockets(pids: &[u32]) -> (Vec<(u32, Vec<u32>)>, usize) {
     let helpers = thread::available_parallelism().map_or(1, usize::from).min(MOST_HELPERS);
     let next = AtomicUsize::new(0);
     let look = || {
@@ -118,7 +118,7 @@ fn sockets(descriptors: &Path) -> io::Result<Vec<u32>> {
 }
 
 /// The process with this id, `None` once it has ended.
-pub(super) fn task(pid: u32) -> Option<Task> {
+pub(crate) fn task(pid: u32) -> Option<Task> {
     let process = directory(pid);
     let comm = fs::read(process.join("comm")).ok()?;
     let status = fs::read(process.join("status")).ok()?;
@@ -130,7 +130,7 @@ pub(super) fn task(pid: u32) -> Option<Task> {
 ///
 /// The kernel's walk from one thread to the next ends early at one that has just ended (`next_tid`). So they are listed
 /// until the same are there twice, and as many as the number of links says (`proc_task_getattr`).
-pub(super) fn threads(directory: &Path) -> Vec<u32> {
+pub(crate) fn threads(directory: &Path) -> Vec<u32> {
     let list = || -> Vec<u32> { entries(directory).filter_map(|name| name.parse().ok()).collect() };
     let number =
         || fs::metadata(directory).map_or(0, |directory| directory.nlink().saturating_sub(OTHER_LINKS));
@@ -150,7 +150,7 @@ pub(super) fn threads(directory: &Path) -> Vec<u32> {
 }
 
 /// The names in a directory, none where it cannot be read.
-pub(super) fn entries(directory: &Path) -> impl Iterator<Item = String> {
+pub(crate) fn entries(directory: &Path) -> impl Iterator<Item = String> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
 }
@@ -180,7 +180,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::net::testing::eventually;
+    use crate::os::testing::eventually;
 
     /// How many threads end while they are listed.
     const BESIDE: usize = 20;

@@ -9,7 +9,7 @@ use std::{
 ///
 /// For whatever follows from closing a descriptor: a child process that another test starts at this moment
 /// holds it too until it executes its program, and neither it nor the kernel says when that is.
-pub(super) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(5);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");

@@ -1,4 +1,4 @@
-//! Whose sockets are, by /proc.
+//! The owners of sockets, from the descriptors in /proc.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -6,25 +6,25 @@ use std::{
     sync::Arc,
 };
 
-use super::{cgroup::Cgroups, process, sock_diag::DiagSocket};
-use crate::model::{DiagEntry, Known, Owner};
+use super::{cgroup::Cgroups, process};
+use crate::model::{Known, Owner};
 
-/// The owners of sockets, by the sockets' inode numbers, which are the host's: no two namespaces share one.
+/// The owners of sockets, by the sockets' inode numbers, which are unique on the host, across network namespaces.
 ///
-/// Of several holders the one with the lowest pid counts: the parent, where a descriptor was inherited. The
-/// pids are those of this /proc.
+/// Of several holders of a descriptor, the owner is the one with the lowest pid: the parent, where a child inherited it.
+/// Pids are those of this process's /proc.
 #[derive(Default)]
-pub(super) struct Owners {
+pub(crate) struct Owners {
     owners: Vec<Arc<Owner>>,
-    /// Which of them holds a socket.
+    /// From a socket's inode number to the index of its owner.
     by_inode: HashMap<u32, usize>,
-    /// How many processes there were whose descriptors this user may not see.
-    pub(super) hidden: usize,
+    /// Processes whose descriptors this user may not read.
+    pub(crate) hidden: usize,
 }
 
 impl Owners {
-    /// Those of all sockets that processes hold.
-    pub(super) fn of_all(cgroups: &mut Cgroups) -> Self {
+    /// The owners of all sockets that any process holds.
+    pub(crate) fn of_all(cgroups: &mut Cgroups) -> Self {
         let (held, hidden) = process::all_sockets(&process::pids());
         let mut owners = Self { hidden, ..Self::default() };
         for (pid, inodes) in held {
@@ -33,13 +33,17 @@ impl Owners {
         owners
     }
 
-    /// Those of some sockets. The processes in the cgroups that the sockets were made in come first, which
-    /// mostly spares looking at all the others.
-    pub(super) fn of(sockets: &[DiagSocket], cgroups: &mut Cgroups) -> Self {
-        let mut missing: HashSet<u32> = sockets.iter().filter_map(|socket| socket.inode).collect();
+    /// The owners of the sockets with these inode numbers. The processes in the cgroups that the sockets were created in
+    /// are searched first, which mostly avoids searching all others.
+    pub(crate) fn of_sockets(
+        inodes: impl IntoIterator<Item = u32>,
+        created_in: impl IntoIterator<Item = u64>,
+        cgroups: &mut Cgroups,
+    ) -> Self {
+        let mut missing: HashSet<u32> = inodes.into_iter().collect();
         let mut owners = Self::default();
-        let made_in: HashSet<u64> = sockets.iter().filter_map(|socket| socket.cgroup).collect();
-        let mut likely: Vec<u32> = made_in.into_iter().flat_map(|id| cgroups.members(id)).collect();
+        let created_in: HashSet<u64> = created_in.into_iter().collect();
+        let mut likely: Vec<u32> = created_in.into_iter().flat_map(|id| cgroups.members(id)).collect();
         likely.sort_unstable();
         owners.find(&likely, &mut missing, cgroups);
         if !missing.is_empty() {
@@ -50,18 +54,13 @@ impl Owners {
         owners
     }
 
-    /// The socket as the model has it.
-    pub(super) fn list(&self, netns: u32, socket: &DiagSocket) -> DiagEntry {
-        socket.listed(netns, self.of_inode(socket.inode))
-    }
-
-    /// Who holds the socket with that inode number.
-    pub(super) fn of_inode(&self, inode: Option<u32>) -> Arc<Owner> {
+    /// The owner of the socket with this inode number; [`Owner::nobody`] where no process is known to hold it.
+    pub(crate) fn of_inode(&self, inode: Option<u32>) -> Arc<Owner> {
         let owner = inode.and_then(|inode| self.owners.get(*self.by_inode.get(&inode)?));
         owner.map_or_else(Owner::nobody, Arc::clone)
     }
 
-    /// Looks through these processes until nothing is missing.
+    /// Searches these processes until nothing is missing.
     fn find(&mut self, pids: &[u32], missing: &mut HashSet<u32>, cgroups: &mut Cgroups) {
         if missing.is_empty() {
             return;
@@ -77,11 +76,11 @@ impl Owners {
 
     fn add(&mut self, pid: u32, inodes: impl IntoIterator<Item = u32>, cgroups: &mut Cgroups) {
         let Some(task) = process::task(pid) else { return };
-        let number = self.owners.len();
+        let index = self.owners.len();
         let owner = Owner { task: Some(task), cgroup: cgroups.of_process(pid), known: Known::Seen };
         self.owners.push(Arc::new(owner));
         for inode in inodes {
-            self.by_inode.entry(inode).or_insert(number);
+            self.by_inode.entry(inode).or_insert(index);
         }
     }
 }

@@ -123,7 +123,7 @@ fn target(directory: &OwnedFd) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::mounts;
+    use crate::os::mounts;
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
