@@ -50,9 +50,15 @@ impl Block {
 }
 
 impl Page {
+    /// Reads a page by its path from the root.
     pub fn read(root: &Path, file: PathBuf) -> Self {
         let text = fs::read_to_string(root.join(&file))
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Self::parse(file, text)
+    }
+
+    /// Parses the text of a page.
+    pub fn parse(file: PathBuf, text: String) -> Self {
         let mut page = Self {
             file,
             blocks: Vec::new(),

@@ -1,5 +1,6 @@
 //! Fills the measured tables of a page: each stands between `<!-- bench: NAME -->` and `<!-- /bench -->`, on lines of
-//! their own. NAME is a scenario, or a scenario and some of its columns: `throughput: kept T1, lost`.
+//! their own. NAME is a scenario, or a scenario with some of its columns and rows:
+//! `throughput: kept T1, lost; probe json, tcpstates`.
 
 use anyhow::{Context as _, Result};
 
@@ -29,11 +30,15 @@ pub fn fill(page: &str, content: impl Fn(&str) -> Option<String>) -> Result<Stri
     Ok(filled)
 }
 
-/// Splits a place's name into the scenario and the columns, none meaning all.
-pub fn parts(name: &str) -> (&str, Vec<&str>) {
-    let (scenario, columns) = name.split_once(':').unwrap_or((name, ""));
-    let columns = columns.split(',').map(str::trim).filter(|column| !column.is_empty()).collect();
-    (scenario, columns)
+/// Splits a place's name into the scenario, the columns and the rows; none means all.
+pub fn parts(name: &str) -> (&str, Vec<&str>, Vec<&str>) {
+    let (scenario, selection) = name.split_once(':').unwrap_or((name, ""));
+    let (columns, rows) = selection.split_once(';').unwrap_or((selection, ""));
+    (scenario, list(columns), list(rows))
+}
+
+fn list(text: &str) -> Vec<&str> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -60,8 +65,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_select_columns() {
-        assert_eq!(parts("open"), ("open", vec![]));
-        assert_eq!(parts("throughput: kept T1, lost"), ("throughput", vec!["kept T1", "lost"]));
+    fn a_name_may_select_columns_and_rows() {
+        assert_eq!(parts("open"), ("open", vec![], vec![]));
+        assert_eq!(
+            parts("throughput: kept T1, lost; probe json"),
+            ("throughput", vec!["kept T1", "lost"], vec!["probe json"])
+        );
     }
 }

@@ -63,9 +63,9 @@ impl Report {
         let content = |name: &str| match name {
             "host" => Some(format!("{}\n", self.measured_on())),
             name => {
-                let (scenario, columns) = publish::parts(name);
+                let (scenario, columns, rows) = publish::parts(name);
                 let table = self.tables.iter().find(|table| table.name == scenario)?;
-                Some(table.with_columns(&columns).markdown())
+                Some(table.select(&columns, &rows).markdown())
             }
         };
         let new = publish::fill(&text, content).with_context(|| page.display().to_string())?;

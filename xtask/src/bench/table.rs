@@ -80,11 +80,12 @@ impl Table {
         format!("## {}\n\n{}\n\n{}", self.name, self.about, self.markdown())
     }
 
-    /// The table with only the columns of these titles; with all of them where none is named.
-    pub fn with_columns(&self, titles: &[&str]) -> Self {
-        let is_wanted = |column: &Column| titles.is_empty() || titles.contains(&column.title);
+    /// Returns the table with only these columns and rows, by their titles; none means all.
+    pub fn select(&self, columns: &[&str], rows: &[&str]) -> Self {
+        let is_wanted = |column: &Column| columns.is_empty() || columns.contains(&column.title);
         let mut table = self.clone();
         table.columns.retain(is_wanted);
+        table.rows.retain(|row| rows.is_empty() || rows.contains(&row.of.as_str()));
         for row in &mut table.rows {
             let mut columns = self.columns.iter();
             row.values.retain(|_| columns.next().is_some_and(is_wanted));
@@ -229,10 +230,10 @@ What is kept.
     }
 
     #[test]
-    fn columns_can_be_selected() {
-        let table = table().with_columns(&["lost"]);
-        assert_eq!(table.markdown().lines().nth(3), Some("| tcpstates  | 1,234,567 |"));
-        assert_eq!(self::table().with_columns(&[]).markdown(), self::table().markdown());
+    fn columns_and_rows_can_be_selected() {
+        let table = table().select(&["lost"], &["tcpstates"]);
+        assert_eq!(table.markdown().lines().nth(2), Some("| tcpstates | 1,234,567 |"));
+        assert_eq!(self::table().select(&[], &[]).markdown(), self::table().markdown());
     }
 
     #[test]
