@@ -40,9 +40,11 @@ fn reference() -> String {
 fn section(name: &str, definition: &Value, page: &mut String) {
     let description = definition["description"].as_str().unwrap_or_default();
     let _ = write!(page, "\n### `{name}`\n\n{description}\n");
-    if let Some(fields) = definition["properties"].as_object() {
+    if let Some(fields) = definition["required"].as_array() {
         *page += "\n| field | type | meaning |\n|---|---|---|\n";
-        for (field, property) in fields.iter().filter(|(field, _)| !["type", "v"].contains(&field.as_str())) {
+        // In the order in which they are written.
+        for field in fields.iter().map(text).filter(|field| !["type", "v"].contains(field)) {
+            let property = &definition["properties"][field];
             let meaning = property["description"].as_str().unwrap_or_default().replace('|', "\\|");
             let _ = writeln!(page, "| `{field}` | {} | {meaning} |", kind(property));
         }
