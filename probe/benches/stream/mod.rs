@@ -62,7 +62,7 @@ fn recorded() -> Vec<Input> {
     runtime.block_on(async {
         let mut source = Recording::new(RECORDING).expect("it is a recording");
         let mut events = Vec::new();
-        while source.batch(&mut events).await.expect("it is whole") == Flow::More {}
+        while source.deliver(&mut events).await.expect("it is whole") == Flow::More {}
         events
     })
 }

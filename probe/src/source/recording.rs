@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Flow, Source, SourceError, decode::Reasons, raw_record::Decoder};
+use super::{Flow, RecordSink, Source, SourceError, decode::Reasons, raw_record::Decoder};
 use crate::{
     model::{Backend, Input},
     record::{Entry, ReadError, Reader},
@@ -50,12 +50,11 @@ impl<R: BufRead> Recording<R> {
 }
 
 impl<R: BufRead> Source for Recording<R> {
-    /// What was readable before an error is in `out` when the error is returned.
-    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
+    async fn deliver(&mut self, sink: &mut impl RecordSink) -> Result<Flow, SourceError> {
         for _ in 0..BATCH {
-            match self.next()? {
-                Some(event) => out.push(event),
-                None => return Ok(Flow::Ended),
+            let Some(input) = self.next()? else { return Ok(Flow::Ended) };
+            if sink.input(input).is_break() {
+                break;
             }
         }
         Ok(Flow::More)
@@ -83,11 +82,11 @@ mod tests {
         let mut source = Recording::new(&bytes[..]).expect("a recording");
         let mut events = Vec::new();
         let mut batches = 1;
-        while source.batch(&mut events).await.expect("whole") == Flow::More {
+        while source.deliver(&mut events).await.expect("whole") == Flow::More {
             batches += 1;
         }
         assert_eq!((events.len(), batches), (2 * BATCH + 1, 3));
-        assert_eq!(source.batch(&mut events).await.expect("still over"), Flow::Ended);
+        assert_eq!(source.deliver(&mut events).await.expect("still over"), Flow::Ended);
     }
 
     #[tokio::test]
@@ -96,7 +95,7 @@ mod tests {
         let cut = &bytes[..bytes.len() - 5];
         let mut source = Recording::new(cut).expect("a recording");
         let mut events = Vec::new();
-        let error = source.batch(&mut events).await.expect_err("cut off");
+        let error = source.deliver(&mut events).await.expect_err("cut off");
         // Where the line begins that has lost its end. Lines are not counted: frames may stand between them.
         let last = cut.iter().rposition(|byte| *byte == b'\n').expect("a line before it") + 1;
         let SourceError::Recording(ReadError::Truncated { place }) = error else { panic!("{error}") };
