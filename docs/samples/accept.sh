@@ -12,8 +12,7 @@ COLUMNS=118 "${PROBE:-probe}" trace --connections --no-snapshot -- python3 docs/
 sleep 1
 kill "$tcplife"
 
-echo "tcplife"
+echo "tcplife:"
 grep -E '^PID|8081' "$out/tcplife"
-echo ""
-echo "probe trace --connections"
+echo "probe trace --connections:"
 grep -E '8081' "$out/probe"
