@@ -23,11 +23,20 @@ const OFFLINE: &[&str] = &["completions", "diff", "help", "man", "replay", "sche
 /// Programs that may stand behind a pipe.
 const FILTERS: &[&str] = &["grep", "head", "sed", "sort", "tail", "wc"];
 
-/// The page with the output of every sample as it is now.
+/// The page with the output of every sample as it is now; of live ones, where DOCS_LIVE asks for them.
 pub fn refreshed(page: &Page) -> String {
+    filled(page, env::var_os("DOCS_LIVE").is_some())
+}
+
+/// The page with the output of every sample that needs no root as it is now.
+pub fn refreshed_offline(page: &Page) -> String {
+    filled(page, false)
+}
+
+fn filled(page: &Page, live: bool) -> String {
     let mut text = page.text.clone();
     for block in page.blocks.iter().rev() {
-        if let Some(current) = current(block) {
+        if let Some(current) = current(block, live) {
             text.replace_range(block.range.clone(), &current);
         }
     }
@@ -65,7 +74,7 @@ fn how(block: &Block) -> How<'_> {
 }
 
 /// The block's lines as they are now, where they can be made.
-fn current(block: &Block) -> Option<String> {
+fn current(block: &Block, live: bool) -> Option<String> {
     match how(block) {
         How::By(command) => {
             assert!(is_offline(command), "a sample needs no root: {command}");
@@ -73,7 +82,7 @@ fn current(block: &Block) -> Option<String> {
             let prompt = prompt.map(|line| format!("{line}\n")).unwrap_or_default();
             Some(prompt + &run(command, 0).0)
         }
-        How::Live => env::var_os("DOCS_LIVE").is_some().then(|| console(block)),
+        How::Live => live.then(|| console(block)),
         How::AsItStands => {
             let commands = command::commands(block);
             let is_sample = block.language() == "console" && !commands.is_empty();
