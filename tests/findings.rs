@@ -237,7 +237,7 @@ fn findings_alone() {
             hammer
         };
         stage.running.signal(Signal::SIGTERM);
-        let objects = tracing::held(stage.running.finish().exits(code).silently().objects());
+        let objects = tracing::checked(stage.running.finish().exits(code).silently().objects());
         let shown: BTreeSet<_> = objects.of("finding").map(|finding| text(&finding["kind"])).collect();
         assert_eq!(shown, kinds.iter().copied().collect(), "{flags}");
         let others = |object: &&Value| !["ready", "finding", "end"].contains(&text(&object["type"]));

@@ -1,4 +1,4 @@
-//! Whose sockets they are, where several processes have to do with them: the right one, or honestly nobody.
+//! Owners of sockets that several processes use: the right one, or unknown.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     tracing::{self, BACKENDS, Stage},
 };
 
-/// Waits for the ends of so many connections, and then of the trace.
+/// Waits until this number of connections has closed, then stops the trace.
 fn end(mut stage: Stage, connections: usize) -> Objects {
     stage.wait_for("connection", connections);
     stage.end()
@@ -33,20 +33,20 @@ fn life(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> Vec<&Value>
     life
 }
 
-/// An owner's process, name, and how it is known.
+/// An owner's pid, name, and how it is known.
 fn whose(object: &Value) -> (u64, &str, &str) {
     let owner = &object["owner"];
     (number(&owner["pid"]), text(&owner["comm"]), text(&owner["known"]))
 }
 
-/// Each transition's owner, runs of one in a row as one.
+/// The owners of consecutive transitions, without repetitions.
 fn owners<'a>(life: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
     let mut owners: Vec<_> = life.iter().map(|transition| whose(transition)).collect();
     owners.dedup();
     owners
 }
 
-/// The parent listens; its children accept, answer and close.
+/// The parent listens; its children accept, write and close.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_server_that_forks_first() {
@@ -79,7 +79,7 @@ fn of_a_server_that_forks_first() {
     }
 }
 
-/// The client closes first, so that the child of the listener is closed in answer.
+/// The client closes first, so that the accepted socket closes passively.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_server_whose_client_closes_first() {
@@ -101,7 +101,7 @@ fn of_a_server_whose_client_closes_first() {
     }
 }
 
-/// Processes that listen on one port: each connection is the one's whose listener got it.
+/// Several listeners with SO_REUSEPORT: each connection belongs to the process whose listener received it.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_group_that_shares_a_port() {
@@ -123,21 +123,21 @@ fn of_a_group_that_shares_a_port() {
         let mut accepted: Vec<(SocketAddr, u32)> = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         while accepted.len() < CONNECTIONS {
-            assert!(Instant::now() < deadline, "{} were accepted", accepted.len());
+            assert!(Instant::now() < deadline, "{} accepted", accepted.len());
             for member in group {
                 let peers = member.does("accept-all l");
                 let peers = peers.split_whitespace().skip(1).map(|peer| peer.parse().unwrap());
                 accepted.extend(peers.map(|peer| (peer, member.pid())));
             }
         }
-        // The listeners' children end without a call of theirs.
+        // The accepted sockets close without a call of their owners.
         for number in 0..CONNECTIONS {
             client.does(&format!("abort c{number}"));
         }
         let objects = end(stage, 2 * CONNECTIONS);
         for (here, pid) in accepted {
             for transition in life(&objects, there, here) {
-                // By the port alone, nobody knows which of the three it is.
+                // The port alone does not identify which of the three it is.
                 let honest = backend == "tracepoint" && transition["owner"]["known"] == "unknown";
                 let right = || {
                     let (owner, _, known) = whose(transition);
@@ -149,7 +149,7 @@ fn of_a_group_that_shares_a_port() {
     }
 }
 
-/// It is gone before anybody can look it up.
+/// The process has exited before it can be looked up.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_client_that_exits_at_once() {
@@ -168,7 +168,7 @@ fn of_a_client_that_exits_at_once() {
     }
 }
 
-/// One connects, another closes: it stays the connection of the one who made it.
+/// One process connects, another closes: the connection belongs to the one that connected.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_client_that_passes_its_descriptor_on() {
@@ -189,7 +189,7 @@ fn of_a_client_that_passes_its_descriptor_on() {
     }
 }
 
-/// One listens and accepts, another gets the connection: it is the listener's until that other's own call.
+/// One process listens and accepts, another receives the connection: it belongs to the listener until the other's
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_server_that_passes_its_descriptor_on() {
@@ -213,7 +213,7 @@ fn of_a_server_that_passes_its_descriptor_on() {
     }
 }
 
-/// The sockets that exec(2) closes are the process's, whatever it is called by then.
+/// Sockets closed by exec(2) belong to the process, whatever its name is then.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_process_that_becomes_another_program() {
@@ -234,7 +234,7 @@ fn of_a_process_that_becomes_another_program() {
     }
 }
 
-/// The listener's owner is the one who called listen(2), with the user that it was then.
+/// The listener's owner is the process that called listen(2), with its user id at that time.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_process_that_gives_up_its_privilege() {
@@ -257,18 +257,18 @@ fn of_a_process_that_gives_up_its_privilege() {
     }
 }
 
-/// More listeners than the kernel side has places for: those without one have what is remembered of them in storage, of which
+/// More listeners than the kernel side's table has slots: the others use socket storage, of which
 /// each child gets a copy.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_more_listeners_than_there_are_places_for() {
+fn of_more_listeners_than_the_table_has_slots() {
     const LISTENERS: usize = (TABLE_SETS * TABLE_WAYS + 500) as usize;
     let room = LISTENERS as u64 + 1000;
     setrlimit(Resource::RLIMIT_NOFILE, room, room).unwrap();
     let stage = stage("tp_btf");
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     let listeners: Vec<_> = (0..LISTENERS).map(|n| server.at(&format!("listen l{n} 127.0.0.1:0"))).collect();
-    // Some that came first, and all that came last.
+    // Some of the first, and all of the last.
     let asked: Vec<_> = (0..100).chain(LISTENERS - 200..LISTENERS).collect();
     let mut connections = Vec::new();
     for n in &asked {

@@ -1,4 +1,4 @@
-//! The ways in which a socket can live. Each takes an address whose port is the kernel's to choose.
+//! The kinds of connections. Each function takes an address with port 0.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -12,10 +12,10 @@ use std::{
 use rustix::net::connect_unspec;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Chance;
+use super::Random;
 use crate::support::PATIENCE;
 
-type Life = fn(&mut Chance, SocketAddr) -> io::Result<()>;
+type Life = fn(&mut Random, SocketAddr) -> io::Result<()>;
 
 const LIVES: [Life; 13] = [
     ordinary,
@@ -24,23 +24,23 @@ const LIVES: [Life; 13] = [
     reset,
     half_closed,
     crossing,
-    held_by_another,
+    inherited,
     shared_port,
     reconnected,
     never_accepted,
     connected_to_itself,
     listening_twice,
-    waiting_in_vain,
+    unanswered,
 ];
 
-/// Lives one of them.
-pub fn one(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
-    LIVES[chance.below(LIVES.len() as u64) as usize](chance, any_port)
+/// Runs a random one.
+pub fn one(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
+    LIVES[random.below(LIVES.len() as u64) as usize](random, any_port)
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Nobody waits for ever, whatever becomes of the other side.
+    // No call blocks forever, whatever the peer does.
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket)
 }
@@ -67,7 +67,7 @@ fn connected(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A client, and the socket that was accepted for it.
+/// A connected client and its accepted socket.
 fn pair(any_port: SocketAddr) -> io::Result<[Socket; 2]> {
     let listener = listener(any_port, 8)?;
     let client = connected(local(&listener))?;
@@ -77,9 +77,9 @@ fn pair(any_port: SocketAddr) -> io::Result<[Socket; 2]> {
 }
 
 /// A pair in either order.
-fn either_first(chance: &mut Chance, any_port: SocketAddr) -> io::Result<[Socket; 2]> {
+fn pair_in_random_order(random: &mut Random, any_port: SocketAddr) -> io::Result<[Socket; 2]> {
     let mut pair = pair(any_port)?;
-    if chance.coin() {
+    if random.coin() {
         pair.reverse();
     }
     Ok(pair)
@@ -91,10 +91,10 @@ fn talk(from: &Socket, to: &Socket) -> io::Result<()> {
     (&*to).read_exact(&mut heard)
 }
 
-fn ordinary(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
-    let [first, second] = either_first(chance, any_port)?;
+fn ordinary(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
+    let [first, second] = pair_in_random_order(random, any_port)?;
     talk(&first, &second)?;
-    if chance.coin() {
+    if random.coin() {
         talk(&second, &first)?;
     }
     drop(first);
@@ -102,21 +102,21 @@ fn ordinary(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-fn refused(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+fn refused(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
     let mute = bound(any_port)?;
-    let client = if chance.coin() { bound(any_port)? } else { socket(any_port)? };
-    for _ in 0..=chance.below(2) {
+    let client = if random.coin() { bound(any_port)? } else { socket(any_port)? };
+    for _ in 0..=random.below(2) {
         let refusal = client.connect(&local(&mute).into()).unwrap_err();
         assert_eq!(refusal.kind(), io::ErrorKind::ConnectionRefused, "{refusal}");
     }
     Ok(())
 }
 
-fn reset(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
-    let [first, second] = either_first(chance, any_port)?;
-    match chance.below(3) {
+fn reset(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
+    let [first, second] = pair_in_random_order(random, any_port)?;
+    match random.below(3) {
         0 => first.set_linger(Some(Duration::ZERO))?,
-        // What was not read makes close(2) send an RST.
+        // Unread data makes close(2) send an RST.
         1 => (&second).write_all(b"unread")?,
         _ => {
             second.shutdown(Shutdown::Write)?;
@@ -124,20 +124,20 @@ fn reset(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
         }
     }
     drop(first);
-    // An RST, or the FIN before it.
+    // An RST, or a FIN before it.
     let _ = (&second).read_to_end(&mut Vec::new());
     Ok(())
 }
 
-fn half_closed(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
-    let [first, second] = either_first(chance, any_port)?;
+fn half_closed(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
+    let [first, second] = pair_in_random_order(random, any_port)?;
     first.shutdown(Shutdown::Write)?;
     (&second).read_to_end(&mut Vec::new())?;
     talk(&second, &first)?;
-    if chance.coin() {
+    if random.coin() {
         second.shutdown(Shutdown::Write)?;
     }
-    if chance.coin() {
+    if random.coin() {
         drop(first);
     } else {
         drop(second);
@@ -145,13 +145,13 @@ fn half_closed(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Both ends close, each in a thread of its own.
-fn crossing(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+/// Both endpoints close concurrently.
+fn crossing(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
     let sockets = pair(any_port)?;
-    let shuts_down = chance.coin();
+    let shuts_down = random.coin();
     let close = |socket: Socket| {
         if shuts_down {
-            // The other may have been quicker, and reset.
+            // The peer may have reset first.
             let _ = socket.shutdown(Shutdown::Both);
         }
     };
@@ -163,9 +163,9 @@ fn crossing(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// The last to close a socket is a process that has inherited it.
-fn held_by_another(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
-    let [first, second] = either_first(chance, any_port)?;
+/// The last process to close a socket has inherited it.
+fn inherited(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
+    let [first, second] = pair_in_random_order(random, any_port)?;
     let mut holder = Command::new("cat");
     holder.stdin(OwnedFd::from(first.try_clone()?)).stdout(Stdio::null());
     let mut holder = holder.spawn()?;
@@ -176,8 +176,8 @@ fn held_by_another(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> 
     Ok(())
 }
 
-/// One local port for two destinations, and a third connection that would be the first once more.
-fn shared_port(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+/// One local port for two destinations; a third connection would duplicate the first 4-tuple.
+fn shared_port(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
     let servers = [listener(any_port, 8)?, listener(any_port, 8)?];
     let first = socket(any_port)?;
     first.set_reuse_port(true)?;
@@ -195,21 +195,21 @@ fn shared_port(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
     let refusal = third.connect(&local(&servers[0]).into()).unwrap_err();
     assert_eq!(refusal.kind(), io::ErrorKind::AddrNotAvailable, "{refusal}");
     let accepted = servers[0].accept()?;
-    if chance.coin() {
+    if random.coin() {
         drop(accepted);
         (&first).read_to_end(&mut Vec::new())?;
     }
     Ok(())
 }
 
-/// A socket that is disconnected, and connects again.
-fn reconnected(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+/// A socket that disconnects (AF_UNSPEC) and connects again.
+fn reconnected(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
     let server = listener(any_port, 8)?;
-    let client = if chance.coin() { bound(any_port)? } else { socket(any_port)? };
-    for _ in 0..=chance.below(3) {
+    let client = if random.coin() { bound(any_port)? } else { socket(any_port)? };
+    for _ in 0..=random.below(3) {
         client.connect(&local(&server).into())?;
         let (accepted, _) = server.accept()?;
-        if chance.coin() {
+        if random.coin() {
             drop(accepted);
         }
         connect_unspec(&client)?;
@@ -217,48 +217,48 @@ fn reconnected(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// A listener that closes before it has accepted.
-fn never_accepted(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+/// A listener that closes before it accepts.
+fn never_accepted(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
     let server = listener(any_port, 8)?;
-    let clients = (0..=chance.below(3)).map(|_| connected(local(&server))).collect::<io::Result<Vec<_>>>()?;
-    if chance.coin() {
+    let clients = (0..=random.below(3)).map(|_| connected(local(&server))).collect::<io::Result<Vec<_>>>()?;
+    if random.coin() {
         drop(server);
     }
     drop(clients);
     Ok(())
 }
 
-fn connected_to_itself(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+fn connected_to_itself(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
     let socket = bound(any_port)?;
     socket.connect(&local(&socket).into())?;
     talk(&socket, &socket)?;
-    if chance.coin() {
+    if random.coin() {
         socket.shutdown(Shutdown::Write)?;
     }
     Ok(())
 }
 
-/// A listener that is shut down, listens again, or connects.
-fn listening_twice(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+/// A listener that shuts down, then listens again or connects.
+fn listening_twice(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
     let server = listener(any_port, 8)?;
     server.shutdown(Shutdown::Both)?;
-    if chance.coin() {
+    if random.coin() {
         server.listen(1)?;
     }
     Ok(())
 }
 
-/// A SYN that the listener drops, since its queue is full; the client gives up.
-fn waiting_in_vain(chance: &mut Chance, any_port: SocketAddr) -> io::Result<()> {
+/// A SYN dropped by a listener with a full queue; the client gives up.
+fn unanswered(random: &mut Random, any_port: SocketAddr) -> io::Result<()> {
     let server = listener(any_port, 0)?;
     let in_queue = connected(local(&server))?;
-    let clients: Vec<_> = (0..=chance.below(2)).map(|_| socket(any_port)).collect::<io::Result<_>>()?;
+    let clients: Vec<_> = (0..=random.below(2)).map(|_| socket(any_port)).collect::<io::Result<_>>()?;
     for client in &clients {
         client.set_nonblocking(true)?;
         // EINPROGRESS, and it stays at that.
         let _ = client.connect(&local(&server).into());
     }
-    if chance.coin() {
+    if random.coin() {
         drop(clients);
     } else {
         drop(in_queue);

@@ -47,7 +47,7 @@ named! {
     "behaviour_status", "status of a behaviour", BehaviourStatus: AsExpected Differs Unsupported Failed;
     "cause_kind", "kind of cause", CauseKind: Call Segment Timer Kernel;
     "facility_group", "group of facilities", FacilityGroup: Host Kernel User Sysctl;
-    "facility_status", "status of a facility", FacilityStatus: Ok Lacking Unknown;
+    "facility_status", "status of a facility", FacilityStatus: Ok Unavailable Unknown;
     "family", "address family", Family: Ipv4 Ipv6;
     "finding_kind", "kind of finding", FindingKind:
         SelfConnect SimultaneousOpen SimultaneousClose PortSharing ConnectFailed BindFailed IllegalTransition

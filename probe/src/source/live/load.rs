@@ -109,7 +109,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
                 .map_err(|classic| LiveError::Backends(format!("{error}; and the fallback: {classic}")))
         }),
     };
-    memory::give_back();
+    memory::trim();
     loaded.map_err(|error| match error {
         LiveError::Format(FormatError::NotPermitted) => LiveError::NoPrivilege,
         error if is_permission(&error) => LiveError::NoPrivilege,

@@ -1,8 +1,8 @@
-//! What a process has in the kernel, and waiting until all of it is gone.
+//! The kernel objects that a process holds, and waiting until they are gone.
 //!
-//! A network namespace is gone when the kernel says so: it announces the death of every namespace that
-//! another one has a number for. BPF objects have no such announcement. They live as long as something
-//! holds them, and what can hold one that is attached by a descriptor is a descriptor (in some process's
+//! The kernel announces the removal of a network namespace (RTNLGRP_NSID) to every namespace that
+//! has assigned it an id. BPF objects have no such notification. They live as long as something
+//! holds them: a descriptor (in some process's
 //! fdinfo) or a pin (a file in some bpffs).
 
 use std::{
@@ -28,17 +28,17 @@ use crate::support::PATIENCE;
 /// RTNLGRP_NSID
 const NSID_GROUP: u32 = 28;
 
-/// What a process has in the kernel.
-pub struct Remains {
-    deaths: Deaths,
+/// The kernel objects of a process.
+pub struct KernelObjects {
+    deaths: Removals,
     /// Such as `prog_id 17`.
     objects: BTreeSet<String>,
 }
 
-impl Remains {
-    /// Takes down everything that a process holds now: a namespace or more, and BPF objects.
-    pub fn of(pid: u32) -> Self {
-        let deaths = Deaths::of(&private_namespaces(pid));
+impl KernelObjects {
+    /// Lists what a process holds now: network namespaces and BPF objects.
+    pub fn held_by(pid: u32) -> Self {
+        let deaths = Removals::of(&private_namespaces(pid));
         let objects = bpf_objects(Path::new("/proc").join(pid.to_string()));
         for kind in ["prog_id", "map_id", "link_id"] {
             assert!(objects.iter().any(|object| object.starts_with(kind)), "no {kind} in {objects:?}");
@@ -46,18 +46,18 @@ impl Remains {
         Self { deaths, objects }
     }
 
-    /// Waits until nothing of it is left.
-    pub fn vanish(self) {
+    /// Waits until all of it is gone.
+    pub fn wait_until_gone(self) {
         self.deaths.wait();
         let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(|entry| entry.path());
         let held: BTreeSet<String> = processes.flat_map(bpf_objects).collect();
         let left: Vec<_> = self.objects.intersection(&held).collect();
-        assert!(left.is_empty(), "somebody still holds {left:?}");
+        assert!(left.is_empty(), "still held: {left:?}");
         assert_eq!(pins(), Vec::<PathBuf>::new());
     }
 }
 
-/// The network namespaces that a process has open, beside its own.
+/// The network namespaces that a process holds open, besides its own.
 fn private_namespaces(pid: u32) -> Vec<File> {
     let process = Path::new("/proc").join(pid.to_string());
     let own = fs::read_link(process.join("ns/net")).unwrap();
@@ -65,17 +65,17 @@ fn private_namespaces(pid: u32) -> Vec<File> {
     let mut namespaces = Vec::new();
     for entry in fs::read_dir(process.join("fd")).unwrap() {
         let path = entry.unwrap().path();
-        // It may have been closed by now.
+        // It may have been closed meanwhile.
         let Ok(target) = fs::read_link(&path) else { continue };
         if target.to_string_lossy().starts_with("net:[") && seen.insert(target) {
             namespaces.extend(File::open(path));
         }
     }
-    assert!(!namespaces.is_empty(), "process {pid} has no namespace of its own");
+    assert!(!namespaces.is_empty(), "process {pid} holds no other namespace");
     namespaces
 }
 
-/// The BPF objects of a process's descriptors; none where it is no process, or no more.
+/// The BPF objects of a process's descriptors; none if the process does not exist.
 fn bpf_objects(process: PathBuf) -> BTreeSet<String> {
     let Ok(entries) = fs::read_dir(process.join("fdinfo")) else { return BTreeSet::new() };
     let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
@@ -86,7 +86,7 @@ fn bpf_objects(process: PathBuf) -> BTreeSet<String> {
     texts.flat_map(ids).collect()
 }
 
-/// Files in any bpffs that bear the name of one of the tool's programs or maps.
+/// Files in any bpffs named like one of the tool's programs or maps.
 fn pins() -> Vec<PathBuf> {
     const OURS: [&str; 6] =
         ["transition_btf", "transition_classic", "EVENTS", "LOST", "GENERATIONS", "SOCKETS"];
@@ -100,16 +100,16 @@ fn pins() -> Vec<PathBuf> {
     pins.filter(|pin| pin.exists()).collect()
 }
 
-/// Namespaces whose deaths are being listened for, from one that nobody else is in.
-struct Deaths {
-    /// Keeps the numbers: they are this namespace's.
+/// Subscriptions to the removal of namespaces, from a private one.
+struct Removals {
+    /// Keeps the namespace that assigned the ids.
     _here: Namespace,
     socket: Socket,
     awaited: BTreeSet<i32>,
 }
 
-impl Deaths {
-    /// Gives each of the namespaces a number, and listens to what becomes of it.
+impl Removals {
+    /// Assigns each namespace an id and subscribes to its removal.
     fn of(namespaces: &[File]) -> Self {
         let here = Namespace::private().unwrap();
         let socket = here.enter(|| {
@@ -149,14 +149,14 @@ impl Deaths {
         Ok(NetlinkMessage::deserialize(&datagram).map_err(io::Error::other)?.payload)
     }
 
-    /// Waits until all of them are dead.
+    /// Waits until all of them are gone.
     fn wait(mut self) {
         let deadline = Instant::now() + PATIENCE;
         while !self.awaited.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout = PollTimeout::try_from(left).unwrap();
             let ready = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], timeout).unwrap();
-            assert_eq!(ready, 1, "namespaces still live: {} of them", self.awaited.len());
+            assert_eq!(ready, 1, "{} namespaces still exist", self.awaited.len());
             let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelNsId(dead)) = self.receive().unwrap()
             else {
                 continue;
