@@ -76,7 +76,7 @@ fn root() -> PathBuf {
 }
 
 /// A client in a cgroup connects to a server outside; the server closes first, after `meanwhile`. The cgroup that
-/// `meanwhile` returns lives until the end.
+/// `meanwhile` returns connections until the end.
 fn connection_from(
     group: Group,
     flags: &str,

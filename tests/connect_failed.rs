@@ -34,11 +34,11 @@ fn found(
         fail(&stages[0], &client);
         // The transitions precede the call's return.
         let traces = stages.map(Stage::end);
-        let told = |kind| traces.iter().filter(|objects| objects.of(kind).count() > 0).count();
+        let reported = |kind| traces.iter().filter(|objects| objects.of(kind).count() > 0).count();
         // A kernel may hide an event from all BPF programs without counting it: seen for timers that fired
         // while a thread of pid 1 was on the CPU. Two programs on two tracepoints do not miss the
         // same event independently: if one saw it, the other must have, too.
-        if told("finding") == 0 || told("lost") > 0 {
+        if reported("finding") == 0 || reported("lost") > 0 {
             return None;
         }
         let remedies = traces.each_ref().map(|objects| {

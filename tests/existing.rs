@@ -111,13 +111,13 @@ fn preexisting_connections_are_reported_at_close() {
             is_old(server_half, seen(&["CLOSE_WAIT", "LAST_ACK", "CLOSE"]));
             is_old(client_half, seen(&["FIN_WAIT2", "CLOSE"]));
             // The transition caused by close(2) names the owner.
-            let known = if view.is_empty() { "exact" } else { "seen" };
+            let known = if view.is_empty() { "exact" } else { "inferred" };
             for end in [server_open, server_half] {
                 assert_eq!(owner(end), Old::owner(server, "server", known), "{backend}: {end}");
             }
             assert_eq!(owner(client_open), Old::owner(client, "client", known), "{backend}");
             // The server's FIN preceded the client's close.
-            assert_eq!(owner(client_half), Old::owner(client, "client", "seen"), "{backend}");
+            assert_eq!(owner(client_half), Old::owner(client, "client", "inferred"), "{backend}");
             for transition in objects.of("transition") {
                 assert!(!["CLOSE", "LISTEN"].contains(&text(&transition["old"])), "{transition}");
             }
@@ -136,7 +136,7 @@ fn events_caused_by_the_peer_keep_the_owner() {
         let objects = end(running, 2);
         let reset = connection(&objects, old.there, old.open);
         is_old(reset, &["ESTABLISHED", "CLOSE"]);
-        assert_eq!(owner(reset), Old::owner(&old.server, "server", "seen"), "{backend}: {reset}");
+        assert_eq!(owner(reset), Old::owner(&old.server, "server", "inferred"), "{backend}: {reset}");
         assert_eq!(reset["close"]["detail"], "RST received", "{backend}: {reset}");
     }
 }

@@ -64,17 +64,17 @@ fn losses_are_counted() {
             let here = objects.of("lost").filter(|lost| lost["stage"] == place);
             here.map(|lost| number(&lost["count"])).sum()
         };
-        let told = objects.of("transition").count() as u64;
-        let known = told + lost("ring");
+        let reported = objects.of("transition").count() as u64;
+        let known = reported + lost("ring");
         // Besides the burst: a listener, and five changes at each of four endpoints.
         let happened = 2 * BURST + 1 + 4 * 5;
         // The skipped events may belong to any socket on the host.
         assert!(
             known <= happened && happened <= known + lost("kernel"),
-            "{backend}: {told} of {happened} reported, lost: {:?}",
+            "{backend}: {reported} of {happened} reported, lost: {:?}",
             objects.of("lost").collect::<Vec<_>>()
         );
-        assert!(told < BURST, "{backend}: {told} reported");
+        assert!(reported < BURST, "{backend}: {reported} reported");
         assert_eq!(objects.of("finding").filter(|one| one["kind"] == "illegal-transition").count(), 0);
     }
 }

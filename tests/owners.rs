@@ -22,15 +22,15 @@ fn stage(backend: &str) -> Stage {
 }
 
 /// The transitions of the only socket with this local and remote port.
-fn life(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> Vec<&Value> {
-    let between = |life: &Vec<&Value>| {
-        let last = life[life.len() - 1];
+fn connection(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> Vec<&Value> {
+    let between = |connection: &Vec<&Value>| {
+        let last = connection[connection.len() - 1];
         last["local"]["port"] == local.port() && last["remote"]["port"] == remote.port()
     };
-    let mut lives = tracing::lives(objects).into_iter().filter(between);
-    let life = lives.next().unwrap_or_else(|| panic!("no socket from {local} to {remote}"));
-    assert!(lives.next().is_none(), "one socket from {local} to {remote}");
-    life
+    let mut connections = tracing::connections(objects).into_iter().filter(between);
+    let connection = connections.next().unwrap_or_else(|| panic!("no socket from {local} to {remote}"));
+    assert!(connections.next().is_none(), "one socket from {local} to {remote}");
+    connection
 }
 
 /// An owner's pid, name, and how it is known.
@@ -40,8 +40,8 @@ fn whose(object: &Value) -> (u64, &str, &str) {
 }
 
 /// The owners of consecutive transitions, without repetitions.
-fn owners<'a>(life: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
-    let mut owners: Vec<_> = life.iter().map(|transition| whose(transition)).collect();
+fn owners<'a>(connection: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
+    let mut owners: Vec<_> = connection.iter().map(|transition| whose(transition)).collect();
     owners.dedup();
     owners
 }
@@ -72,9 +72,9 @@ fn of_a_server_that_forks_first() {
         for (name, pid, local) in connections {
             let listeners = (pids[0], "parent", "listener");
             let its_own = (u64::from(pid), name, "exact");
-            assert_eq!(owners(&life(&objects, server, local)), [listeners, its_own], "{backend}");
+            assert_eq!(owners(&connection(&objects, server, local)), [listeners, its_own], "{backend}");
             let clients = (pids[1], "client", "exact");
-            assert_eq!(owners(&life(&objects, local, server)), [clients], "{backend}");
+            assert_eq!(owners(&connection(&objects, local, server)), [clients], "{backend}");
         }
     }
 }
@@ -94,9 +94,9 @@ fn of_a_server_whose_client_closes_first() {
         server.does("close s");
         let pid = u64::from(server.pid());
         let objects = end(stage, 2);
-        let life = life(&objects, there, here);
-        assert_eq!(owners(&life), [(pid, "server", "listener"), (pid, "server", "exact")], "{backend}");
-        let exact: Vec<_> = life.iter().filter(|one| one["owner"]["known"] == "exact").collect();
+        let connection = connection(&objects, there, here);
+        assert_eq!(owners(&connection), [(pid, "server", "listener"), (pid, "server", "exact")], "{backend}");
+        let exact: Vec<_> = connection.iter().filter(|one| one["owner"]["known"] == "exact").collect();
         assert_eq!(exact[0]["new"], "LAST_ACK", "{backend}");
     }
 }
@@ -136,7 +136,7 @@ fn of_a_group_that_shares_a_port() {
         }
         let objects = end(stage, 2 * CONNECTIONS);
         for (here, pid) in accepted {
-            for transition in life(&objects, there, here) {
+            for transition in connection(&objects, there, here) {
                 // The port alone does not identify which of the three it is.
                 let honest = backend == "tracepoint" && transition["owner"]["known"] == "unknown";
                 let right = || {
@@ -164,7 +164,11 @@ fn of_a_client_that_exits_at_once() {
         server.does("accept s l");
         server.does("close s");
         let objects = end(stage, 2);
-        assert_eq!(owners(&life(&objects, here, there)), [(pid, "hasty \u{2764}", "exact")], "{backend}");
+        assert_eq!(
+            owners(&connection(&objects, here, there)),
+            [(pid, "hasty \u{2764}", "exact")],
+            "{backend}"
+        );
     }
 }
 
@@ -185,7 +189,7 @@ fn of_a_client_that_passes_its_descriptor_on() {
         server.does("read-to-end s");
         server.does("close s");
         let objects = end(stage, 2);
-        assert_eq!(owners(&life(&objects, here, there)), [(pid, "giver", "exact")], "{backend}");
+        assert_eq!(owners(&connection(&objects, here, there)), [(pid, "giver", "exact")], "{backend}");
     }
 }
 
@@ -206,9 +210,13 @@ fn of_a_server_that_passes_its_descriptor_on() {
         taker.does("close s");
         let pids = [&giver, &taker].map(|actor| u64::from(actor.pid()));
         let objects = end(stage, 2);
-        let life = life(&objects, there, here);
-        assert_eq!(owners(&life), [(pids[0], "giver", "listener"), (pids[1], "taker", "exact")], "{backend}");
-        let by_taker = life.iter().find(|one| one["owner"]["comm"] == "taker").unwrap();
+        let connection = connection(&objects, there, here);
+        assert_eq!(
+            owners(&connection),
+            [(pids[0], "giver", "listener"), (pids[1], "taker", "exact")],
+            "{backend}"
+        );
+        let by_taker = connection.iter().find(|one| one["owner"]["comm"] == "taker").unwrap();
         assert_eq!(by_taker["new"], "LAST_ACK", "{backend}");
     }
 }
@@ -228,7 +236,7 @@ fn of_a_process_that_becomes_another_program() {
         server.does("close s");
         let pid = u64::from(client.pid());
         let objects = end(stage, 2);
-        let owners = owners(&life(&objects, here, there));
+        let owners = owners(&connection(&objects, here, there));
         assert_eq!(owners[0], (pid, "before", "exact"), "{backend}");
         assert!(owners.iter().all(|(owner, _, known)| (*owner, *known) == (pid, "exact")), "{owners:?}");
     }
@@ -250,8 +258,11 @@ fn of_a_process_that_gives_up_its_privilege() {
         client.does("close c");
         server.does("close s");
         let objects = end(stage, 2);
-        assert!(life(&objects, here, there).iter().all(|one| one["owner"]["uid"] == NOBODY), "{backend}");
-        let child = life(&objects, there, here);
+        assert!(
+            connection(&objects, here, there).iter().all(|one| one["owner"]["uid"] == NOBODY),
+            "{backend}"
+        );
+        let child = connection(&objects, there, here);
         assert_eq!(child[0]["owner"]["uid"], 0, "{backend}: {}", child[0]);
         assert_eq!(child[child.len() - 1]["owner"]["uid"], NOBODY, "{backend}");
     }
@@ -269,9 +280,9 @@ fn of_more_listeners_than_the_table_has_slots() {
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     let listeners: Vec<_> = (0..LISTENERS).map(|n| server.at(&format!("listen l{n} 127.0.0.1:0"))).collect();
     // Some of the first, and all of the last.
-    let asked: Vec<_> = (0..100).chain(LISTENERS - 200..LISTENERS).collect();
+    let sampled: Vec<_> = (0..100).chain(LISTENERS - 200..LISTENERS).collect();
     let mut connections = Vec::new();
-    for n in &asked {
+    for n in &sampled {
         let local = client.at(&format!("connect c {}", listeners[*n]));
         server.does(&format!("accept s l{n}"));
         client.does("close c");
@@ -280,9 +291,9 @@ fn of_more_listeners_than_the_table_has_slots() {
         connections.push((listeners[*n], local));
     }
     let owner = (u64::from(server.pid()), "server", "listener");
-    let objects = end(stage, 2 * asked.len());
+    let objects = end(stage, 2 * sampled.len());
     for (listener, local) in connections {
-        let life = life(&objects, listener, local);
-        assert_eq!(whose(life[0]), owner, "{}", life[0]);
+        let connection = connection(&objects, listener, local);
+        assert_eq!(whose(connection[0]), owner, "{}", connection[0]);
     }
 }

@@ -91,7 +91,7 @@ fn the_crossing_is_in_the_file(flags: &str) {
         assert!(comment.starts_with(&format!("{peer}: SYN_RECV → ESTABLISHED (")), "{found:?}");
     }
     let lost: Vec<_> =
-        found.iter().filter(|found| found.comments.contains(&"lost on the wire".to_owned())).collect();
+        found.iter().filter(|found| found.comments.contains(&"dropped by the link".to_owned())).collect();
     assert!(!lost.is_empty() && lost.iter().all(|lost| lost.interface == "wire3-b" && lost.flags == "SYN"));
     every_change_is_a_comment_once(&found, &objects);
 }

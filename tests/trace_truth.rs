@@ -31,7 +31,7 @@ const PROCESSES: u64 = 2;
 struct BothTraces {
     namespaces: [UniqueNetns; 2],
     recorded: Vec<Change>,
-    told: Objects,
+    reported: Objects,
     seed: u64,
 }
 
@@ -58,13 +58,15 @@ impl BothTraces {
         }
         // The last segments of a connection may still be in flight.
         trace.wait("end of every socket", |changes| {
-            lives(&namespaces, changes).iter().all(|life| life.last().unwrap().new == State::Close)
+            connections(&namespaces, changes)
+                .iter()
+                .all(|changes| changes.last().unwrap().new == State::Close)
         });
-        let told = tracing::end(running);
+        let reported = tracing::end(running);
         let recorded = trace.end()?;
         let is_whole =
-            !lives(&namespaces, &recorded).into_iter().flatten().any(Change::may_be_hidden_from_bpf);
-        is_whole.then_some(Self { recorded, namespaces, told, seed })
+            !connections(&namespaces, &recorded).into_iter().flatten().any(Change::may_be_hidden_from_bpf);
+        is_whole.then_some(Self { recorded, namespaces, reported, seed })
     }
 
     /// Repeats until a workload is traced without losses. The kernel does not run a program for an event in
@@ -72,7 +74,7 @@ impl BothTraces {
     fn undisturbed(flags: &str) -> Self {
         for seed in (seed()..).take(ATTEMPTS) {
             let Some(traces) = Self::watch(flags, seed) else { continue };
-            let lost = number(&traces.told.one("end")["lost"]);
+            let lost = number(&traces.reported.one("end")["lost"]);
             if lost == 0 {
                 return traces;
             }
@@ -87,11 +89,11 @@ impl BothTraces {
     fn agree<'a>(
         &self,
         recorded: impl Iterator<Item = (Path<'a>, Ends)>,
-        told: impl Iterator<Item = (Path<'a>, Ends)>,
+        reported: impl Iterator<Item = (Path<'a>, Ends)>,
     ) {
         let mut counts: BTreeMap<_, i32> = BTreeMap::new();
         recorded.for_each(|one| *counts.entry(one).or_default() += 1);
-        told.for_each(|one| *counts.entry(one).or_default() -= 1);
+        reported.for_each(|one| *counts.entry(one).or_default() -= 1);
         counts.retain(|_, count| *count != 0);
         assert!(
             counts.is_empty(),
@@ -104,41 +106,41 @@ impl BothTraces {
     fn missing(&self) -> u64 {
         let recorded = self.recorded();
         let transitions: usize = recorded.iter().map(Vec::len).sum();
-        let connections = recorded.iter().filter(|life| is_connection(life)).count();
-        let told = |kind| self.told.of(kind).count();
-        let missing = match told("transition") {
-            0 => connections - told("connection"),
-            told => transitions - told,
+        let connections = recorded.iter().filter(|changes| is_connection(changes)).count();
+        let reported = |kind| self.reported.of(kind).count();
+        let missing = match reported("transition") {
+            0 => connections - reported("connection"),
+            reported => transitions - reported,
         };
         missing as u64
     }
 
     /// The workload's connections as the kernel recorded them.
     fn recorded(&self) -> Vec<Vec<&Change>> {
-        let lives = lives(&self.namespaces, &self.recorded);
-        assert!(lives.len() > 100, "only {} sockets", lives.len());
-        lives
+        let connections = connections(&self.namespaces, &self.recorded);
+        assert!(connections.len() > 100, "only {} sockets", connections.len());
+        connections
     }
 }
 
 /// Each connection's changes from open to close, ordered by open. A socket belongs to the
 /// workload if it ever has one of its addresses.
-fn lives<'a>(namespaces: &[UniqueNetns], changes: &'a [Change]) -> Vec<Vec<&'a Change>> {
-    let mut lives: Vec<Vec<&Change>> = Vec::new();
+fn connections<'a>(namespaces: &[UniqueNetns], changes: &'a [Change]) -> Vec<Vec<&'a Change>> {
+    let mut connections: Vec<Vec<&Change>> = Vec::new();
     let mut places: HashMap<u64, usize> = HashMap::new();
     for change in changes {
         if opens(change) {
-            places.insert(change.skaddr, lives.len());
-            lives.push(Vec::new());
+            places.insert(change.skaddr, connections.len());
+            connections.push(Vec::new());
         }
         // A socket that was open before is not part of the workload.
         if let Some(place) = places.get(&change.skaddr) {
-            lives[*place].push(change);
+            connections[*place].push(change);
         }
     }
     let is_ours = |change: &&Change| namespaces.iter().any(|netns| is_at(netns, change));
-    lives.retain(|life| life.iter().any(is_ours));
-    lives
+    connections.retain(|changes| changes.iter().any(is_ours));
+    connections
 }
 
 fn opens(change: &Change) -> bool {
@@ -155,12 +157,12 @@ fn is_at(netns: &UniqueNetns, change: &Change) -> bool {
 /// Both endpoints as last known.
 type Ends = [(IpAddr, u16); 2];
 
-fn ends_of(life: &[&Change]) -> Ends {
+fn ends_of(changes: &[&Change]) -> Ends {
     [0, 1].map(|end| {
         let known = |address: &IpAddr| !address.is_unspecified();
-        let mut addresses = life.iter().rev().map(|change| change.addresses[end]);
-        let port = life.iter().rev().map(|change| change.ports[end]).find(|port| *port != 0);
-        let address = addresses.find(known).or(life.first().map(|change| change.addresses[end]));
+        let mut addresses = changes.iter().rev().map(|change| change.addresses[end]);
+        let port = changes.iter().rev().map(|change| change.ports[end]).find(|port| *port != 0);
+        let address = addresses.find(known).or(changes.first().map(|change| change.addresses[end]));
         (address.expect("a connection has changes"), port.unwrap_or(0))
     })
 }
@@ -174,16 +176,16 @@ fn reported_ends(object: &Value) -> Ends {
 
 type Path<'a> = Vec<&'a str>;
 
-fn path_of(life: &[&Change]) -> Path<'static> {
-    std::iter::once(life[0].old).chain(life.iter().map(|change| change.new)).map(State::name).collect()
+fn path_of(changes: &[&Change]) -> Path<'static> {
+    std::iter::once(changes[0].old).chain(changes.iter().map(|change| change.new)).map(State::name).collect()
 }
 
 fn key(recorded: &[&Change]) -> (Path<'static>, Ends) {
     (path_of(recorded), ends_of(recorded))
 }
 
-fn reported_key<'a>(told: &[&'a Value]) -> (Path<'a>, Ends) {
-    (tracing::path(told), reported_ends(told[told.len() - 1]))
+fn reported_key<'a>(reported: &[&'a Value]) -> (Path<'a>, Ends) {
+    (tracing::path(reported), reported_ends(reported[reported.len() - 1]))
 }
 
 /// A new seed for each run; failures name it.
@@ -196,42 +198,48 @@ fn seed() -> u64 {
 fn transitions_agree(backend: &str) {
     let traces = BothTraces::undisturbed(&format!("--backend {backend}"));
     let recorded = traces.recorded();
-    let told = tracing::lives(&traces.told);
-    traces.agree(recorded.iter().map(|life| key(life)), told.iter().map(|life| reported_key(life)));
-    for life in &told {
-        let same = recorded.iter().filter(|recorded| key(recorded) == reported_key(life));
-        let at = number(&life[0]["mono_ns"]);
+    let reported = tracing::connections(&traces.reported);
+    traces.agree(
+        recorded.iter().map(|changes| key(changes)),
+        reported.iter().map(|changes| reported_key(changes)),
+    );
+    for changes in &reported {
+        let same = recorded.iter().filter(|recorded| key(recorded) == reported_key(changes));
+        let at = number(&changes[0]["mono_ns"]);
         let same = same.min_by_key(|recorded| recorded[0].at.abs_diff(at)).expect("both agree");
-        for (told, recorded) in life.iter().zip(same) {
-            same_moment(told, recorded);
+        for (reported, recorded) in changes.iter().zip(same) {
+            same_moment(reported, recorded);
             let mut namespaces = traces.namespaces.iter();
-            assert!(namespaces.any(|netns| told["netns"] == netns.namespace.inode()), "{told}");
+            assert!(namespaces.any(|netns| reported["netns"] == netns.namespace.inode()), "{reported}");
         }
     }
 }
 
-fn same_moment(told: &Value, recorded: &Change) {
+fn same_moment(reported: &Value, recorded: &Change) {
     // Both read the same clock in succession, unless an interrupt occurs in between.
     const INTERRUPT: u64 = 50_000_000;
-    let apart = number(&told["mono_ns"]).abs_diff(recorded.at);
-    assert!(apart < INTERRUPT, "{apart} ns apart: {told} and {recorded:?}");
+    let apart = number(&reported["mono_ns"]).abs_diff(recorded.at);
+    assert!(apart < INTERRUPT, "{apart} ns apart: {reported} and {recorded:?}");
 }
 
 /// One object per connection, with its path.
 fn connections_agree(backend: &str) {
     let traces = BothTraces::undisturbed(&format!("--backend {backend} --connections"));
-    assert_eq!(traces.told.of("transition").count(), 0);
+    assert_eq!(traces.reported.of("transition").count(), 0);
     let recorded = traces.recorded();
-    let told = traces.told.of("connection").map(|connection| {
+    let reported = traces.reported.of("connection").map(|connection| {
         assert_eq!(connection["complete"], true, "{connection}");
         let path = connection["path"].as_array().unwrap().iter().map(text).collect();
         (path, reported_ends(connection))
     });
-    traces.agree(recorded.iter().filter(|life| is_connection(life)).map(|life| key(life)), told);
+    traces.agree(
+        recorded.iter().filter(|changes| is_connection(changes)).map(|changes| key(changes)),
+        reported,
+    );
 }
 
-fn is_connection(life: &[&Change]) -> bool {
-    life[0].new != State::Listen
+fn is_connection(changes: &[&Change]) -> bool {
+    changes[0].new != State::Listen
 }
 
 #[test]

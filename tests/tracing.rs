@@ -108,21 +108,21 @@ pub fn id(object: &Value) -> Id<'_> {
 }
 
 /// The transitions of each connection, ordered by first transition.
-pub fn lives(objects: &Objects) -> Vec<Vec<&Value>> {
+pub fn connections(objects: &Objects) -> Vec<Vec<&Value>> {
     let mut places = BTreeMap::new();
-    let mut lives: Vec<Vec<&Value>> = Vec::new();
+    let mut connections: Vec<Vec<&Value>> = Vec::new();
     for transition in objects.of("transition") {
-        let place = *places.entry(id(transition)).or_insert(lives.len());
-        if place == lives.len() {
-            lives.push(Vec::new());
+        let place = *places.entry(id(transition)).or_insert(connections.len());
+        if place == connections.len() {
+            connections.push(Vec::new());
         }
-        lives[place].push(transition);
+        connections[place].push(transition);
     }
-    lives
+    connections
 }
 
 /// The state path of a connection, initial state included.
-pub fn path<'a>(life: &[&'a Value]) -> Vec<&'a str> {
-    let first = text(&life[0]["old"]);
-    iter::once(first).chain(life.iter().map(|transition| text(&transition["new"]))).collect()
+pub fn path<'a>(connection: &[&'a Value]) -> Vec<&'a str> {
+    let first = text(&connection[0]["old"]);
+    iter::once(first).chain(connection.iter().map(|transition| text(&transition["new"]))).collect()
 }

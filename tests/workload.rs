@@ -4,7 +4,7 @@
 //! Its addresses are unique to its network namespace ([`UniqueNetns`]), so that its sockets can be distinguished
 //! from all others in a trace that does not record namespaces.
 
-mod lives;
+mod kinds;
 
 use std::{
     io,
@@ -79,7 +79,7 @@ pub fn work(seed: u64, rounds: u64) {
                 let mut random = Random::new(seed.wrapping_add(number << 32));
                 for round in 0..rounds {
                     let address = address_of(inode, random.family(), 1 + random.below(3) as u8);
-                    if let Err(error) = lives::one(&mut random, SocketAddr::new(address, 0)) {
+                    if let Err(error) = kinds::random(&mut random, SocketAddr::new(address, 0)) {
                         assert!(is_contention(&error), "round {round} of {number} from {seed}: {error}");
                     }
                 }

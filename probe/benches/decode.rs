@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use probe::{
     model::{Backend, Input},
-    source::decode::{DecodeError, Reasons, decode, peek},
+    source::decode::{DecodeError, ResetReasons, decode, peek},
 };
 use probe_ebpf::{
     BindRecord, ClosedRecord, KIND_BIND, KIND_CLOSED, KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION,
@@ -67,7 +67,7 @@ fn records() -> [(&'static str, Vec<u8>); 6] {
 }
 
 fn by_kind(criterion: &mut Criterion) {
-    let reasons = Reasons::default();
+    let reasons = ResetReasons::default();
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(1));
     for (kind, bytes) in records() {

@@ -135,8 +135,8 @@ impl Sockets {
                 let address: SocketAddr = address.parse().unwrap();
                 let socket = self.open(name, address)?;
                 socket.set_nonblocking(true)?;
-                let begun = socket.connect(&address.into()).unwrap_err();
-                assert_eq!(begun.raw_os_error(), Some(nix::libc::EINPROGRESS), "{begun}");
+                let started = socket.connect(&address.into()).unwrap_err();
+                assert_eq!(started.raw_os_error(), Some(nix::libc::EINPROGRESS), "{started}");
             }
             ("accept", [from]) => {
                 let (socket, _) = self.get(from).accept()?;

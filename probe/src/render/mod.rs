@@ -1,15 +1,15 @@
-//! Events for people and programs: one file per form, all behind one trait.
+//! Renders events for people and programs: a module for each format, behind one trait.
 //!
-//! A renderer is pure: events in, bytes out. Whether there is a terminal, how wide it is and
-//! whether it shows colours is the caller's to know ([`Style`]).
+//! A renderer is pure: events in, bytes out. The caller knows whether there is a terminal, its width and its colours
+//! ([`Style`]).
 
 mod audit;
 pub mod catalogue;
+mod comparison;
 pub mod diff;
 pub mod doctor;
 pub mod html;
 mod json;
-mod observation;
 mod packet_correlation;
 mod pcapng;
 mod style;
@@ -29,16 +29,15 @@ pub use view::{TimeFormat, View};
 
 use crate::model::Output;
 
-/// A form in which the stream can be shown.
+/// A format in which a stream is shown.
 pub trait Render {
-    /// Takes the next event, and appends what can be shown by now. After [`Output::End`] nothing is
-    /// held back.
+    /// Takes the next event and appends what can be shown so far. After [`Output::End`] nothing is buffered.
     ///
     /// # Errors
-    /// None that is known of, since memory takes everything: the traits for writing have it so.
+    /// Never in practice: the traits for writing require it.
     fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Appends what was held back of a stream that broke off: no [`Output::End`] will come.
+    /// Appends what is buffered of a stream that ends without [`Output::End`].
     ///
     /// # Errors
     /// As for [`event`](Self::event).
