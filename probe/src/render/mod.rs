@@ -1,7 +1,7 @@
-//! Renders events for people and programs: a module for each format, behind one trait.
+//! Output for people and programs: one file for each format, behind one trait.
 //!
-//! A renderer is pure: events in, bytes out. The caller knows whether there is a terminal, its width and its colours
-//! ([`Style`]).
+//! A renderer is pure: outputs in, bytes out. The caller knows whether there is a terminal, how wide it is and whether it
+//! shows colours ([`Style`]).
 
 mod audit;
 pub mod catalogue;
@@ -29,17 +29,17 @@ pub use view::{TimeFormat, View};
 
 use crate::model::Output;
 
-/// A format in which a stream is shown.
+/// Renders the output stream in one format.
 pub trait Render {
-    /// Takes the next event and appends what can be shown so far. After [`Output::End`] nothing is buffered.
+    /// Takes the next output and appends the text that can be shown by now. After [`Output::End`], nothing is held back.
     ///
     /// # Errors
-    /// Never in practice: the traits for writing require it.
-    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()>;
+    /// None in practice: writing to memory cannot fail, but the traits for writing return a result.
+    fn render(&mut self, output: &Output, out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Appends what is buffered of a stream that ends without [`Output::End`].
+    /// Appends what is held back of a stream that has failed: [`Output::End`] will not come.
     ///
     /// # Errors
-    /// As for [`event`](Self::event).
+    /// The same as [`render`](Self::render).
     fn abort(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
 }

@@ -10,7 +10,7 @@ use crate::{
     source::{Flow, Source},
 };
 
-/// How often the detectors are told the time.
+/// How often the detectors get the current time.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Why a trace stopped.

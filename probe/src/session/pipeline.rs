@@ -178,7 +178,7 @@ fn is_failure(output: &Output) -> bool {
 /// The `seq` of the first transition of the connection that an output is about, if it was seen.
 fn first_seq(analysis: &Analysis, output: &Output) -> Option<u64> {
     match output {
-        // The tracker has no history yet of a child whose first transition has its listener's identity.
+        // The tracker has no history yet of an accepted socket whose first transition has its listener's identity.
         Output::Transition(transition) => {
             Some(analysis.first_seq(transition.socket).unwrap_or(transition.seq))
         }

@@ -86,14 +86,14 @@ pub const CLIENT: [State; 6] =
 pub struct MemorySource {
     pub batches: VecDeque<Vec<Input>>,
     /// What [`Source::drain`] delivers.
-    pub rest: Vec<Input>,
+    pub available: Vec<Input>,
     /// Whether the source ends after the batches.
     pub ends: bool,
 }
 
 impl MemorySource {
     pub fn new(batches: impl IntoIterator<Item = Vec<Input>>) -> Self {
-        Self { batches: batches.into_iter().collect(), rest: Vec::new(), ends: false }
+        Self { batches: batches.into_iter().collect(), available: Vec::new(), ends: false }
     }
 }
 
@@ -111,7 +111,7 @@ impl Source for MemorySource {
 
     fn drain(&mut self, sink: &mut impl RecordSink) -> Result<(), SourceError> {
         if self.batches.is_empty() {
-            let _ = self.rest.drain(..).try_for_each(|input| sink.input(input));
+            let _ = self.available.drain(..).try_for_each(|input| sink.input(input));
         }
         Ok(())
     }

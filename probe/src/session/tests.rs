@@ -48,7 +48,7 @@ async fn what_the_source_has_when_the_trace_stops_is_shown() {
     for duration in [None, Some(Duration::from_millis(1))] {
         let (mut session, shown) = session(Selection::default());
         let mut source = MemorySource::new([vec![ready()]]);
-        source.rest = client(1).walk(&CLIENT);
+        source.available = client(1).walk(&CLIENT);
         session.ready(&mut source).await.unwrap();
         let reason = match duration {
             None => session.follow(&mut source, None, future::ready("stop")).await.unwrap(),

@@ -1,4 +1,4 @@
-//! What an output says about its socket, and whether that matches the filter: yes, no, or not known yet.
+//! The facts that an output has about its socket, and whether they match the filter: yes, no, or not known yet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
