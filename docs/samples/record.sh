@@ -13,7 +13,7 @@ record() { # NAME, then what follows `probe trace`
 record first -- python3 docs/samples/first.py
 record web -- python3 docs/samples/web.py
 record retry -- python3 docs/samples/retry.py
-record stuck -- python3 docs/samples/stuck.py
+record stuck --stuck-after 1s -- python3 docs/samples/stuck.py
 record poll --time-wait -- python3 docs/samples/poll.py
 for scenario in shared-port simultaneous-open self-connect; do
     "$PROBE" run "$scenario" --record "docs/samples/$scenario.rec" >/dev/null
