@@ -1,6 +1,6 @@
 //! `probe replay`: everything downstream of the kernel again, from a recording.
 
-use std::{fs::File, io::BufReader};
+use std::fs::File;
 
 use super::{
     exit::{Exit, Failure},
@@ -19,7 +19,7 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
     let filter = filter::of_recording(&args.filter)?;
     let at = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", args.file.display()));
     let file = File::open(&args.file).map_err(|error| at(&error))?;
-    let mut source = Recording::new(BufReader::new(file)).map_err(|error| at(&error))?;
+    let mut source = Recording::new(file).map_err(|error| at(&error))?;
     let selection = Selection {
         filter,
         view: show::view(&args.show),
@@ -30,7 +30,11 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
         .selecting(selection)
         .detecting(show::options(&args.show));
     let ticks = if args.show.stuck_after.is_some() { Ticks::Filled } else { Ticks::Recorded };
-    let played = match session.replay(&mut source, ticks).await {
+    let played = session.replay(&mut source, ticks).await;
+    if !source.skipped().is_empty() {
+        eprintln!("probe: warning: {}: {}", args.file.display(), source.skipped());
+    }
+    let played = match played {
         Err(SessionError::Source(error)) => return Err(at(&error)),
         played => played,
     };
