@@ -4,7 +4,7 @@ mod stream;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use probe::{
-    model::{Backend, Event},
+    model::{Backend, Output},
     render::{Json, Render, Style, Table, TimeFormat, View},
 };
 
@@ -14,13 +14,13 @@ const BUFFER: usize = 1 << 16;
 const STYLE: Style = Style { width: 160, colour: true };
 
 /// The stream's beginning, all transitions, and all connections.
-fn events() -> (Event, Vec<Event>, Vec<Event>) {
+fn events() -> (Output, Vec<Output>, Vec<Output>) {
     let (host, given) = stream::tracked();
-    let ready = Event::Ready { host, backend: Backend::TpBtf, unavailable: Vec::new(), existing: None };
+    let ready = Output::Ready { host, backend: Backend::TpBtf, unavailable: Vec::new(), existing: None };
     let (mut transitions, mut connections) = (Vec::new(), Vec::new());
     for given in given {
-        transitions.push(Event::Transition(given.transition));
-        connections.extend(given.ended.map(|ended| Event::Connection(*ended)));
+        transitions.push(Output::Transition(given.transition));
+        connections.extend(given.ended.map(|ended| Output::Connection(*ended)));
     }
     (ready, transitions, connections)
 }
@@ -38,7 +38,7 @@ fn each(criterion: &mut Criterion) {
                     "json" => Box::new(Json::new(view)),
                     _ => Box::new(Table::new(STYLE, view, TimeFormat::Elapsed)),
                 };
-                renderer.event(&ready, &mut Vec::new()).expect("memory takes everything");
+                renderer.render(&ready, &mut Vec::new()).expect("memory takes everything");
                 (renderer, Vec::with_capacity(2 * BUFFER))
             };
             group.bench_function(form, |bencher| {
@@ -50,7 +50,7 @@ fn each(criterion: &mut Criterion) {
                             if out.len() > BUFFER {
                                 out.clear();
                             }
-                            renderer.event(event, &mut out).expect("memory takes everything");
+                            renderer.render(event, &mut out).expect("memory takes everything");
                         }
                         (renderer, out)
                     },

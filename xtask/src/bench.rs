@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: what probe and the tracers that people use in its place cost a host, measured side by side.
+//! `cargo xtask bench`: what probe and comparable tracers cost a host, measured side by side.
 //!
-//! A scenario ([`scenario`]) runs the load ([`load`]) with and without a tracer ([`tracer`]) beside it, and makes a
-//! table of it. Whatever could not be measured is said in the report.
+//! A scenario ([`scenario`]) runs the load ([`load`]) with and without a tracer ([`tracer`]) attached and tabulates the
+//! results. The report lists what could not be measured, and why.
 
 mod child;
 mod floor;
@@ -38,59 +38,59 @@ use self::{
     peers::Peers,
     report::Report,
     scenario::Scenario,
-    tracer::{Place, Tracer},
+    tracer::{OutputDir, Tracer},
     unwatched::ensure_unwatched,
 };
 use crate::{privilege, setup, workspace};
 
-/// The directory, in cargo's, that the tracers run in and write to, one after the other.
+/// The directory below cargo's target directory in which the tracers run and write, one at a time.
 const RUN: &str = "bench/run";
 
-/// The pages that show tables.
+/// The pages that show the tables.
 const PAGES: [&str; 2] = ["README.md", "probe/benches/README.md"];
 
-/// What is measured, and for how long.
+/// What to measure, and for how long.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How often each tracer's throughput is measured, if there is time
+    /// Throughput rounds per tracer, as far as --minutes allows
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
-    /// How many connections each thread makes in a round
+    /// Connections per thread and round
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     connections: u64,
-    /// How many connections are open at once at most, where that is measured
+    /// Concurrently open connections in the scenario `open`
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     open: u64,
-    /// After so many minutes no further round of throughput begins
+    /// Start no further throughput round after this many minutes
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
-    /// Only tracers with one of these texts in their names, such as `json` or `tcp`
+    /// Only tracers whose names contain one of these, such as `json` or `tcp`
     #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     only: Vec<String>,
     /// Only these scenarios
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(scenario::ALL.iter().map(|scenario| scenario.name)))]
     scenario: Vec<String>,
-    /// Where tcpstates and the others are, if not on PATH
+    /// Directory of tcpstates and the other tracers, if not on PATH
     #[arg(long, value_name = "DIRECTORY")]
     peers: Option<PathBuf>,
-    /// The probe that is measured; built from this workspace without
+    /// The probe binary to measure [default: built from this workspace]
     #[arg(long, value_name = "FILE")]
     probe: Option<PathBuf>,
-    /// Put the tables into the pages that show them
+    /// Write the tables into the documentation pages that show them
     #[arg(long)]
     publish: bool,
-    /// Where the report goes, as .json and .md [default: bench/report in cargo's target directory]
+    /// Base name of the report's .json and .md files [default: bench/report in cargo's target directory]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// Measures, prints each table as it is made, and writes the report.
+/// Runs the scenarios, prints each table when it is complete, and writes the report.
 pub fn bench(args: &Args) -> Result<()> {
     ensure_unwatched()?;
     if cfg!(debug_assertions) {
-        return Err(optimised(args)?);
+        return Err(reexec_optimised(args)?);
     }
-    ensure!(privilege::is_root(), "this needs root: run it as root");
+    ensure!(privilege::is_root(), "measuring needs root: run it as root");
     child::clean_up_on_signals()?;
     let run = workspace::target_dir().join(RUN);
     child::undo_on_signal(move || drop(fs::remove_dir_all(&run)));
@@ -100,40 +100,40 @@ pub fn bench(args: &Args) -> Result<()> {
     };
     let mut bench = Bench::new(args, &probe)?;
     let mut report = Report::begin(&probe)?;
-    // Throughput takes the time that is left, so it comes last; it is the first in the report.
+    // Throughput uses the remaining time, so it runs last; in the report it comes first.
     let wanted = |scenario: &&Scenario| {
         args.scenario.is_empty() || args.scenario.iter().any(|name| name == scenario.name)
     };
     for scenario in scenario::ALL.iter().rev().filter(wanted) {
         if scenario.name != scenario::LAST && !bench.has_time_for(Duration::ZERO) {
-            bench.trouble(scenario.name, &anyhow!("the time was up (--minutes {})", args.minutes));
+            bench.note_failure(scenario.name, &anyhow!("no time left (--minutes {})", args.minutes));
             continue;
         }
         eprintln!("{}:", scenario.name);
-        let begun = Instant::now();
+        let started = Instant::now();
         let table = (scenario.measure)(&mut bench);
-        eprintln!("  {:.0} s", begun.elapsed().as_secs_f64());
+        eprintln!("  {:.0} s", started.elapsed().as_secs_f64());
         match table {
             Ok(table) => {
                 println!("\n{}", table.section());
                 report.tables.insert(0, table);
             }
-            Err(error) => bench.trouble(scenario.name, &error),
+            Err(error) => bench.note_failure(scenario.name, &error),
         }
     }
-    report.missing = bench.troubles;
+    report.missing = bench.failures;
     let out = args.out.clone().unwrap_or_else(|| workspace::target_dir().join("bench/report"));
     report.write(&out)?;
     let pages = if args.publish { &PAGES[..] } else { &[] };
     pages.iter().try_for_each(|page| report.publish(&workspace::root().join(page)))
 }
 
-/// Becomes the same program as root, compiled with optimisation: the load's own work should not be seen in what it
-/// measures. What is built is built before that, as the user.
-fn optimised(args: &Args) -> Result<anyhow::Error> {
+/// Re-executes this program as root and optimised, so that the load generator's own work does not show in the
+/// figures. Everything is built before that, as the user.
+fn reexec_optimised(args: &Args) -> Result<anyhow::Error> {
     let mut cargo = workspace::cargo("run");
     privilege::run_as_root(&mut cargo)?;
-    // Paths among the arguments are meant from here.
+    // Paths in the arguments are relative to the current directory.
     cargo.current_dir(env::current_dir()?);
     cargo.args(["--quiet", "--release", "--package", "xtask", "--"]).args(env::args_os().skip(1));
     if args.probe.is_none() {
@@ -146,18 +146,18 @@ fn optimised(args: &Args) -> Result<anyhow::Error> {
 fn build() -> Result<PathBuf> {
     setup::toolchain()?;
     let status = workspace::cargo("build").args(["--release", "--package", "probe"]).status()?;
-    ensure!(status.success(), "probe could not be built");
+    ensure!(status.success(), "building probe failed");
     Ok(workspace::target_dir().join("release/probe"))
 }
 
-/// What the scenarios share.
+/// State shared by the scenarios.
 struct Bench<'a> {
     args: &'a Args,
     deadline: Instant,
     tracers: Vec<Tracer>,
     load: Option<Load>,
     /// What could not be measured, and why.
-    troubles: Vec<(String, String)>,
+    failures: Vec<(String, String)>,
 }
 
 impl<'a> Bench<'a> {
@@ -167,55 +167,55 @@ impl<'a> Bench<'a> {
             deadline: Instant::now() + Duration::from_secs(60 * args.minutes),
             tracers: Vec::new(),
             load: None,
-            troubles: Vec::new(),
+            failures: Vec::new(),
         };
         let peers = Peers::new(args.peers.clone(), workspace::target_dir().join("bench/peers"))?;
         bench.tracers.extend(tracer::probe::modes(probe));
-        let peers = peers.tracers(|names, error| bench.trouble(names, &error));
+        let peers = peers.tracers(|names, error| bench.note_failure(names, &error));
         bench.tracers.extend(peers);
         bench.tracers.push(tracer::floor::counter()?);
         let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|text| name.contains(text));
         bench.tracers.retain(|tracer| is_wanted(tracer.name));
-        ensure!(!bench.tracers.is_empty(), "no tracer has a name with one of the texts of --only");
+        ensure!(!bench.tracers.is_empty(), "no tracer's name contains any of the texts given with --only");
         Ok(bench)
     }
 
-    /// The tracers that are there and asked for.
+    /// The tracers that are installed and selected.
     fn tracers(&self) -> Vec<Tracer> {
         self.tracers.clone()
     }
 
-    /// Those of them for which this holds.
-    fn tracers_that(&self, holds: impl Fn(&Tracer) -> bool) -> Vec<Tracer> {
-        self.tracers.iter().filter(|tracer| holds(tracer)).cloned().collect()
+    /// The selected tracers that satisfy the predicate.
+    fn tracers_that(&self, predicate: impl Fn(&Tracer) -> bool) -> Vec<Tracer> {
+        self.tracers.iter().filter(|tracer| predicate(tracer)).cloned().collect()
     }
 
-    /// How many connections are open at once at most.
-    fn most_open(&self) -> u64 {
+    /// Maximum number of concurrently open connections.
+    fn max_open(&self) -> u64 {
         self.args.open
     }
 
-    /// How often throughput is measured.
+    /// Number of throughput rounds.
     fn rounds(&self) -> u64 {
         self.args.rounds
     }
 
-    /// How many connections a thread makes.
+    /// Connections per thread and round.
     fn connections(&self) -> u64 {
         self.args.connections
     }
 
-    /// Whether there is time for something that takes so long.
+    /// Whether that much time is left before the deadline.
     fn has_time_for(&self, time: Duration) -> bool {
         Instant::now() + time < self.deadline
     }
 
     /// An empty directory for a tracer's run.
-    fn place(&self) -> Result<Place> {
-        Place::clear(&workspace::target_dir().join(RUN))
+    fn dir(&self) -> Result<OutputDir> {
+        OutputDir::clear(&workspace::target_dir().join(RUN))
     }
 
-    /// The load generator; started where there is none, or none any more.
+    /// The load generator, started on first use and after a failure.
     fn load(&mut self) -> Result<&mut Load> {
         self.load.take_if(|load| load.has_failed);
         match &mut self.load {
@@ -224,25 +224,25 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Ends the load generator, and with it all connections that it keeps open.
+    /// Stops the load generator, which closes all connections that it holds open.
     fn end_load(&mut self) {
         self.load = None;
     }
 
-    /// A result, or `None` where there is none, which is noted.
-    fn noted<T>(&mut self, tracer: &Tracer, result: Result<T>) -> Option<T> {
-        self.noted_as(tracer.name, result)
+    /// The result, or `None` with the failure noted for the report.
+    fn or_note<T>(&mut self, tracer: &Tracer, result: Result<T>) -> Option<T> {
+        self.or_note_as(tracer.name, result)
     }
 
-    fn noted_as<T>(&mut self, what: &str, result: Result<T>) -> Option<T> {
-        result.map_err(|error| self.trouble(what, &error)).ok()
+    fn or_note_as<T>(&mut self, what: &str, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.note_failure(what, &error)).ok()
     }
 
-    fn trouble(&mut self, what: &str, error: &anyhow::Error) {
+    fn note_failure(&mut self, what: &str, error: &anyhow::Error) {
         eprintln!("  {what}: {error:#}");
-        let trouble = (what.to_owned(), format!("{error:#}"));
-        if !self.troubles.contains(&trouble) {
-            self.troubles.push(trouble);
+        let failure = (what.to_owned(), format!("{error:#}"));
+        if !self.failures.contains(&failure) {
+            self.failures.push(failure);
         }
     }
 }

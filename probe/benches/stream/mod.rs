@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use probe::{
     detect::{self, Context},
     model::{
-        Connection, Endpoint, Event, Host, KnownSocket, Mono, Open, Report, SocketTable, State, StateHistory,
+        Connection, Endpoint, Host, Input, KnownSocket, Mono, Open, Report, SocketTable, State, StateHistory,
         Transition,
     },
     source::{Flow, Source as _, recording::Recording},
@@ -26,13 +26,13 @@ const PORTS: [u16; 2] = [12346, 80];
 pub fn reports() -> (Host, Vec<Report>) {
     let events = recorded();
     let host = events.iter().find_map(|event| match event {
-        Event::Ready { host, .. } => Some(host.clone()),
+        Input::Ready { host, .. } => Some(host.clone()),
         _ => None,
     });
     let all: Vec<&Report> = events
         .iter()
         .filter_map(|event| match event {
-            Event::Report(report) => Some(report),
+            Input::Report(report) => Some(report),
             _ => None,
         })
         .collect();
@@ -57,7 +57,7 @@ pub fn reports() -> (Host, Vec<Report>) {
     (host.expect("a recording begins with the host"), (0..CONNECTIONS).flat_map(again).collect())
 }
 
-fn recorded() -> Vec<Event> {
+fn recorded() -> Vec<Input> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let mut source = Recording::new(RECORDING).expect("it is a recording");

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     audit::{Behaviour, Need, catalogue},
     cli::{AuditArgs, Common, Format},
-    model::{Backend, BehaviourResult, BehaviourStatus, End, Event, Host, Profile},
+    model::{Backend, BehaviourResult, BehaviourStatus, End, Host, Output, Profile},
     net::host,
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
@@ -39,7 +39,7 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     .await;
     // Whatever became of it, what was done is told and kept.
     let end = auditor.end(live.attach_time());
-    let closed = outcome(report.take(Event::End(end.clone())), |()| Exit::Expected);
+    let closed = outcome(report.take(Output::End(end.clone())), |()| Exit::Expected);
     let exit = played.and_then(|exit| closed.map(|_| exit))?;
     let judged = report.verdict();
     files.write(report, &end).map_err(Failure::unexpected)?;
@@ -114,19 +114,19 @@ impl Report {
         Self { render, shown, plan, kernel: None, results: Vec::new() }
     }
 
-    fn take(&mut self, event: Event) -> Result<(), SessionError> {
+    fn take(&mut self, event: Output) -> Result<(), SessionError> {
         let shown = self.show(&event).map_err(SessionError::Output);
         match event {
-            Event::Ready { host, backend, .. } => self.kernel = Some((host, backend)),
-            Event::Behaviour(result) => self.results.push(*result),
+            Output::Ready { host, backend, .. } => self.kernel = Some((host, backend)),
+            Output::Behaviour(result) => self.results.push(*result),
             _ => {}
         }
         shown
     }
 
-    fn show(&mut self, event: &Event) -> io::Result<()> {
+    fn show(&mut self, event: &Output) -> io::Result<()> {
         let Self { render, shown, .. } = self;
-        shown.add(|text| render.event(event, text))?;
+        shown.add(|text| render.render(event, text))?;
         shown.flush()
     }
 

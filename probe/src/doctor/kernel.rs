@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use super::Subject;
 use crate::{
-    model::{Backend, Event, Facility, FacilityGroup, Host},
+    model::{Backend, Facility, FacilityGroup, Host, Input},
     source::{
         Source as _,
         live::{Live, LiveError, LiveOptions, Types},
@@ -182,7 +182,7 @@ async fn attach(options: LiveOptions, host: &Host) -> Result<Attached, LiveError
     // The first batch is there already.
     let _ = live.batch(&mut events).await;
     let unavailable = events.into_iter().find_map(|event| match event {
-        Event::Ready { unavailable, .. } => Some(unavailable),
+        Input::Ready { unavailable, .. } => Some(unavailable),
         _ => None,
     });
     Ok(Attached { time: live.attach_time(), unavailable: unavailable.unwrap_or_default() })

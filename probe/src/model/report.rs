@@ -59,7 +59,7 @@ pub struct Opened {
     pub owner: Option<Task>,
     /// How the owner is known.
     pub known: Known,
-    /// The owner's cgroup v2 id. Its path comes by itself ([`Event::Cgroup`](super::Event::Cgroup)), once.
+    /// The owner's cgroup v2 id. Its path comes by itself ([`Input::Cgroup`](super::Input::Cgroup)), once.
     pub cgroup: Option<u64>,
 }
 

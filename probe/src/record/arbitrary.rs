@@ -21,25 +21,35 @@ pub use self::{
 };
 use super::named::Named;
 use crate::model::{
-    Backend, Cgroup, Clock, End, Endpoint, Endpoints, Event, Host, Mono, Name, Owner, SocketId, Task,
+    Backend, Cgroup, Clock, End, Endpoint, Endpoints, Host, Input, Mono, Name, Output, Owner, SocketId, Task,
 };
 
-/// Any that a recording keeps, but the end.
-pub fn event() -> BoxedStrategy<Event> {
+/// Any input but the end, reports and summaries.
+pub fn input() -> BoxedStrategy<Input> {
     prop_oneof![
         1 => (host(), word::<Backend>(), collection::vec(any::<String>(), 0..3), any::<Option<u64>>())
-            .prop_map(|(host, backend, unavailable, existing)| Event::Ready { host, backend, unavailable, existing }),
+            .prop_map(|(host, backend, unavailable, existing)| Input::Ready { host, backend, unavailable, existing }),
         8 => kernel::event(),
-        1 => any::<u64>().prop_map(|now| Event::Tick(Mono(now))),
+        1 => any::<u64>().prop_map(|now| Input::Tick(Mono(now))),
         4 => said::event(),
     ]
     .boxed()
 }
 
+/// Any output.
+pub fn output() -> BoxedStrategy<Output> {
+    let unchanged = prop_oneof![8 => input(), 1 => end()];
+    prop_oneof![
+        2 => unchanged.prop_filter_map("the analysis alone reads it", |input| input.to_output()),
+        6 => derived(),
+    ]
+    .boxed()
+}
+
 /// Any end, as a recording keeps it.
-pub fn end() -> impl Strategy<Value = Event> {
+pub fn end() -> impl Strategy<Value = Input> {
     (duration(), option::of(duration()))
-        .prop_map(|(duration, attach)| Event::End(End { duration, attach, ..End::default() }))
+        .prop_map(|(duration, attach)| Input::End(End { duration, attach, ..End::default() }))
 }
 
 fn host() -> impl Strategy<Value = Host> {

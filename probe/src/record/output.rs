@@ -36,7 +36,7 @@ use self::{
     scenario::{CheckObject, LabelsObject, ScenarioObject, SocketsObject},
     time::Calendar,
 };
-use crate::model::{Clock, Difference, Event, Facility, Hazard};
+use crate::model::{Clock, Difference, Facility, Hazard, Output};
 
 /// An object of the output.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -67,36 +67,28 @@ enum Kind<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The object that shows this event; none for what only the tracker reads. Without a clock (before
-    /// [`Event::Ready`]) the times of day are unknown.
+    /// The object that shows this output. Without a clock (before [`Output::Ready`]) the times of day are unknown.
     #[must_use]
-    pub fn of(event: &'a Event, clock: Option<Clock>) -> Option<Self> {
+    pub fn of(event: &'a Output, clock: Option<Clock>) -> Self {
         let calendar = Calendar(clock);
-        Some(Self(match event {
-            Event::Ready { host, backend, unavailable, existing } => {
+        Self(match event {
+            Output::Ready { host, backend, unavailable, existing } => {
                 Kind::Ready(ReadyObject::of(host, *backend, unavailable, *existing))
             }
-            Event::Transition(transition) => Kind::Transition(TransitionObject::of(transition, calendar)),
-            Event::Reset(reset) => Kind::Reset(ResetObject::of(reset, calendar)),
-            Event::Connection(connection) => Kind::Connection(ConnectionObject::of(connection, calendar)),
-            Event::TimeWaitEntry(remains) => Kind::TimeWait(TimeWaitObject::of(remains, calendar)),
-            Event::Finding(finding) => Kind::Finding(FindingObject::of(finding, calendar)),
-            Event::Lost { count, stage } => Kind::Lost(LostObject::of(*count, stage)),
-            Event::Scenario { name, phase } => Kind::Scenario(ScenarioObject::of(name, phase)),
-            Event::Check(check) => Kind::Check(CheckObject::of(check)),
-            Event::Behaviour(result) => Kind::Behaviour(result.as_ref().into()),
-            Event::Labels(labels) => Kind::Labels(LabelsObject::of(labels)),
-            Event::Sockets(rows) => Kind::Sockets(SocketsObject::of(rows)),
-            Event::Note(text) => Kind::Note(NoteObject::of(text)),
-            Event::End(end) => Kind::End(EndObject::of(end)),
-            Event::Filter(_)
-            | Event::Existing { .. }
-            | Event::Cgroup(_)
-            | Event::Report(_)
-            | Event::Summary(_)
-            | Event::BindFailed(_)
-            | Event::Tick(_) => return None,
-        }))
+            Output::Transition(transition) => Kind::Transition(TransitionObject::of(transition, calendar)),
+            Output::Reset(reset) => Kind::Reset(ResetObject::of(reset, calendar)),
+            Output::Connection(connection) => Kind::Connection(ConnectionObject::of(connection, calendar)),
+            Output::TimeWaitEntry(remains) => Kind::TimeWait(TimeWaitObject::of(remains, calendar)),
+            Output::Finding(finding) => Kind::Finding(FindingObject::of(finding, calendar)),
+            Output::Lost { count, stage } => Kind::Lost(LostObject::of(*count, stage)),
+            Output::Scenario { name, phase } => Kind::Scenario(ScenarioObject::of(name, phase)),
+            Output::Check(check) => Kind::Check(CheckObject::of(check)),
+            Output::Behaviour(result) => Kind::Behaviour(result.as_ref().into()),
+            Output::Labels(labels) => Kind::Labels(LabelsObject::of(labels)),
+            Output::Sockets(rows) => Kind::Sockets(SocketsObject::of(rows)),
+            Output::Note(text) => Kind::Note(NoteObject::of(text)),
+            Output::End(end) => Kind::End(EndObject::of(end)),
+        })
     }
 
     /// The object that shows this difference.
@@ -123,20 +115,19 @@ impl<'a> Object<'a> {
 pub struct Lines(FastJson);
 
 impl Lines {
-    /// Appends the line that shows this event; `false` where there is none, as with [`Object::of`].
+    /// Appends the line that shows this output.
     ///
     /// # Errors
     /// None that is known of: serde's traits have it so.
-    pub fn write(&mut self, event: &Event, clock: Option<Clock>, out: &mut Vec<u8>) -> io::Result<bool> {
+    pub fn write(&mut self, event: &Output, clock: Option<Clock>, out: &mut Vec<u8>) -> io::Result<()> {
         match event {
-            Event::Transition(transition) => self.0.transition(transition, Calendar(clock), out),
-            Event::Connection(connection) => self.0.connection(connection, Calendar(clock), out),
+            Output::Transition(transition) => self.0.transition(transition, Calendar(clock), out),
+            Output::Connection(connection) => self.0.connection(connection, Calendar(clock), out),
             event => {
-                let Some(object) = Object::of(event, clock) else { return Ok(false) };
-                serde_json::to_writer(&mut *out, &object)?;
+                serde_json::to_writer(&mut *out, &Object::of(event, clock))?;
                 out.push(b'\n');
             }
         }
-        Ok(true)
+        Ok(())
     }
 }

@@ -20,7 +20,7 @@ use super::{
     },
     payload::{self, Payload},
 };
-use crate::model::Event;
+use crate::model::Input;
 
 const NOT_A_HEADER: &str = "these 64 bytes are not a frame header, or do not match its checksum";
 
@@ -29,8 +29,8 @@ const AFTER_END: &str = "something follows the end record";
 /// What a recording yields.
 #[derive(Debug, PartialEq)]
 pub enum Entry<'a> {
-    /// An event.
-    Event(Box<Event>),
+    /// An input that is not a record of the ring buffer.
+    Input(Box<Input>),
     /// The names of reset reasons, by the numbers in the ring records after it.
     Reasons(BTreeMap<u32, String>),
     /// A record of the ring buffer, as the kernel side wrote it.
@@ -373,7 +373,7 @@ impl<R: Read> Reader<R> {
             Err(error) => return Err(self.undecodable(&format!("kind {kind}: {error}"))),
         };
         Ok(Some(match payload {
-            Payload::Event(event) => Entry::Event(Box::new(event)),
+            Payload::Input(input) => Entry::Input(Box::new(input)),
             Payload::ResetReasons(names) => Entry::Reasons(names),
             Payload::End { end, records } => {
                 let found = self.records - 1;
@@ -383,7 +383,7 @@ impl<R: Read> Reader<R> {
                     return Err(self.corrupted(self.record.start, &what));
                 }
                 self.stage = Stage::Ended;
-                Entry::Event(Box::new(Event::End(end)))
+                Entry::Input(Box::new(Input::End(end)))
             }
             Payload::Unknown => {
                 self.skipped.add(SkippedKind::Record(kind));

@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Clock, Event},
+        model::{Clock, Output},
         record::{arbitrary, named::Named},
     };
 
@@ -91,15 +91,14 @@ mod tests {
         serde_json::to_value(object).expect("memory takes everything")
     }
 
-    fn objects(event: &Event) -> Vec<Value> {
-        CLOCKS.iter().filter_map(|clock| Object::of(event, *clock)).map(|object| value(&object)).collect()
+    fn objects(event: &Output) -> Vec<Value> {
+        CLOCKS.iter().map(|clock| value(&Object::of(event, *clock))).collect()
     }
 
     /// Every object of one that the output can have.
     fn any_objects() -> impl Strategy<Value = Vec<Value>> {
-        let event = prop_oneof![4 => arbitrary::event(), 4 => arbitrary::derived(), 1 => arbitrary::end()];
         prop_oneof![
-            6 => event.prop_map(|event| objects(&event)),
+            6 => arbitrary::output().prop_map(|output| objects(&output)),
             1 => arbitrary::facility().prop_map(|facility| vec![value(&Object::of_facility(&facility))]),
             1 => arbitrary::hazard().prop_map(|hazard| vec![value(&Object::of_hazard(&hazard))]),
             1 => arbitrary::difference().prop_map(|difference| vec![value(&Object::of_difference(&difference))]),

@@ -15,7 +15,7 @@ use super::{
     },
     payload, ring_record,
 };
-use crate::model::{BindFailure, DiagEntry, Event, Mono};
+use crate::model::{Backend, BindFailure, DiagEntry, Input, Mono};
 
 /// How many bytes of JSON an [`kind::EXISTING`] record has at most before the next socket starts another record.
 const EXISTING_TARGET: usize = 64 << 10;
@@ -43,8 +43,9 @@ pub struct Writer<W> {
 }
 
 /// What each segment begins with, as encoded records that are marked as repeated.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Context {
+    backend: Backend,
     ready: Vec<u8>,
     reset_reasons: Vec<u8>,
     filter: Vec<u8>,
@@ -72,7 +73,15 @@ impl<W: Write> Writer<W> {
             segment_len: 0,
             previous_crc: 0,
             records: 0,
-            context: Context { cgroups: HashMap::new(), in_segment: HashSet::new(), ..Context::default() },
+            context: Context {
+                backend: Backend::TpBtf,
+                ready: Vec::new(),
+                reset_reasons: Vec::new(),
+                filter: Vec::new(),
+                cgroups: HashMap::new(),
+                in_segment: HashSet::new(),
+                last: None,
+            },
         })
     }
 
@@ -91,34 +100,30 @@ impl<W: Write> Writer<W> {
         self.push(kind::RING, record)
     }
 
-    /// Records an event that is not a record of the ring buffer. Those that a replay computes again (transitions,
-    /// connections, findings) are left out; so are reports, summaries and resets, which [`record`](Self::record) takes as
-    /// the ring has them. [`Event::End`] completes the recording and flushes it.
+    /// Records an input. One that the ring buffer has as a record is encoded as one, with what a record holds of it.
+    /// [`Input::End`] completes the recording and flushes it.
     ///
-    /// A long [`Event::Existing`] is recorded in parts, each an event of its own when it is read.
+    /// A long [`Input::Existing`] is recorded in parts, each of which is an input of its own when it is read.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] too, where the event takes more than a record can hold (1 MiB).
-    pub fn event(&mut self, event: &Event) -> io::Result<()> {
-        match event {
-            Event::Existing { at, sockets } => return self.existing(*at, sockets),
-            Event::BindFailed(failure) => {
-                if let Some(cgroup) = &failure.cgroup {
-                    self.open_frame();
-                    self.repeat_cgroup(cgroup.id);
-                }
-                return self.bind_failed(failure);
-            }
+    /// [`io::ErrorKind::InvalidInput`] too, where the input takes more than a record can hold (1 MiB).
+    pub fn event(&mut self, input: &Input) -> io::Result<()> {
+        match input {
+            Input::Existing { at, sockets } => return self.existing(*at, sockets),
+            Input::BindFailed(failure) => return self.bind_failed(failure),
             _ => {}
         }
-        let Some((kind, json)) = payload::encode(event, self.records)? else { return Ok(()) };
-        if let Some(time) = time_of(event) {
+        let Some((kind, json)) = payload::encode(input, self.records)? else {
+            let record = ring_record::encode(input, self.context.backend);
+            return record.map_or(Ok(()), |record| self.record(&record));
+        };
+        if let Some(time) = time_of(input) {
             self.times.extend(time.0);
         }
         self.open_frame();
-        self.remember(event, kind, &json)?;
+        self.remember(input, kind, &json)?;
         self.push(kind, &json)?;
-        if matches!(event, Event::End(_)) { self.flush() } else { Ok(()) }
+        if matches!(input, Input::End(_)) { self.flush() } else { Ok(()) }
     }
 
     /// Records the names that the running kernel has for reset reasons; ring records have its numbers.
@@ -155,6 +160,10 @@ impl<W: Write> Writer<W> {
     /// are left out.
     fn bind_failed(&mut self, failure: &BindFailure) -> io::Result<()> {
         self.times.extend(failure.at.0);
+        self.open_frame();
+        if let Some(cgroup) = &failure.cgroup {
+            self.repeat_cgroup(cgroup.id);
+        }
         let mut json = payload::encode_bind_failure(failure)?;
         let mut shortened = None;
         while json.len() > MAX_RECORD {
@@ -166,12 +175,15 @@ impl<W: Write> Writer<W> {
     }
 
     /// Keeps what later segments repeat.
-    fn remember(&mut self, event: &Event, kind: u8, json: &[u8]) -> io::Result<()> {
+    fn remember(&mut self, input: &Input, kind: u8, json: &[u8]) -> io::Result<()> {
         let context = &mut self.context;
-        match event {
-            Event::Ready { .. } => context.ready = repeated(kind, json)?,
-            Event::Filter(_) => context.filter = repeated(kind, json)?,
-            Event::Cgroup(cgroup) => {
+        match input {
+            Input::Ready { backend, .. } => {
+                context.backend = *backend;
+                context.ready = repeated(kind, json)?;
+            }
+            Input::Filter(_) => context.filter = repeated(kind, json)?,
+            Input::Cgroup(cgroup) => {
                 if context.cgroups.len() >= MAX_CGROUPS {
                     context.cgroups.clear();
                 }
@@ -276,11 +288,104 @@ fn too_long(length: usize) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
-/// When the event happened, where it says so.
-fn time_of(event: &Event) -> Option<Mono> {
-    match event {
-        Event::TimeWaitEntry(entry) => Some(entry.at),
-        Event::Tick(now) => Some(*now),
+/// The time of an input that is not in the ring, where it has one.
+fn time_of(input: &Input) -> Option<Mono> {
+    match input {
+        Input::TimeWaitEntry(entry) => Some(entry.at),
+        Input::Tick(now) => Some(*now),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Cgroup, End, Endpoint, Endpoints, Family, Known, Name, Owner, Protocol, State, Task},
+        record::{Entry, Reader},
+    };
+
+    /// A socket whose owner has the longest names that there are, of the characters that take most room in JSON.
+    fn socket_with_long_names(cookie: u64) -> DiagEntry {
+        let end = Endpoint::new("2001:db8:1111:2222:3333:4444:5555:6666".parse().expect("an address"), 65535);
+        let name = |length| Name::from_bytes(&vec![0x1b; length]);
+        let task = Task { pid: u32::MAX, uid: u32::MAX, comm: name(15) };
+        let path = Cgroup { id: u64::MAX, path: Some(name(4095)) };
+        DiagEntry {
+            cookie: u64::MAX - cookie,
+            netns: u32::MAX,
+            protocol: Protocol::Mptcp,
+            family: Family::Ipv6,
+            ends: Endpoints { local: end, remote: end },
+            state: State::NewSynRecv,
+            owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Seen }.into(),
+            expires: Some(std::time::Duration::from_nanos(u64::MAX)),
+        }
+    }
+
+    fn recorded(inputs: &[Input]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
+        inputs.iter().for_each(|input| writer.event(input).expect("memory takes everything"));
+        bytes
+    }
+
+    fn inputs(bytes: &[u8]) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        let mut reader = Reader::new(bytes).expect("a recording");
+        while let Some(entry) = reader.entry() {
+            if let Entry::Input(input) = entry.expect("it is whole") {
+                inputs.push(*input);
+            }
+        }
+        inputs
+    }
+
+    #[test]
+    fn a_snapshot_of_any_length_is_recorded() {
+        let all: Vec<_> = (0..1201).map(socket_with_long_names).collect();
+        let bytes =
+            recorded(&[Input::Existing { at: Mono(7), sockets: all.clone() }, Input::End(End::default())]);
+        let mut back = Vec::new();
+        for input in inputs(&bytes) {
+            if let Input::Existing { at, sockets } = input {
+                assert_eq!(at, Mono(7));
+                back.extend(sockets);
+            }
+        }
+        assert_eq!(back, all);
+        let none = [Input::Existing { at: Mono(7), sockets: Vec::new() }, Input::End(End::default())];
+        assert_eq!(inputs(&recorded(&none)), none);
+    }
+
+    #[test]
+    fn a_failed_bind_is_shortened_to_what_fits() {
+        let holders: Vec<_> = (0..64).map(socket_with_long_names).collect();
+        let failure = BindFailure {
+            at: Mono(1),
+            cpu: 0,
+            task: None,
+            cgroup: None,
+            cookie: None,
+            netns: None,
+            protocol: Protocol::Tcp,
+            family: Family::Ipv6,
+            local: holders[0].ends.local,
+            errno: crate::model::Errno::EADDRINUSE,
+            holders: holders.clone(),
+        };
+        let bytes = recorded(&[Input::BindFailed(Box::new(failure)), Input::End(End::default())]);
+        let Some(Input::BindFailed(failure)) = inputs(&bytes).into_iter().next() else {
+            panic!("a failed bind")
+        };
+        assert_eq!(failure.holders, holders[..32]);
+    }
+
+    #[test]
+    fn an_input_that_no_record_can_hold_is_an_error() {
+        let mut writer = Writer::new(Vec::new()).expect("memory takes everything");
+        let error = writer.event(&Input::Note("x".repeat(MAX_RECORD))).expect_err("too long");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("up to 1 MiB"), "{error}");
     }
 }

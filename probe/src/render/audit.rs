@@ -11,7 +11,7 @@ use super::{
         words,
     },
 };
-use crate::model::{BehaviourGroup, BehaviourResult, BehaviourStatus, End, Event};
+use crate::model::{BehaviourGroup, BehaviourResult, BehaviourStatus, End, Output};
 
 /// Writes the results of an audit as tables, in the order of the plan.
 #[derive(Debug)]
@@ -135,24 +135,24 @@ impl AuditTable {
 }
 
 impl Render for AuditTable {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
+    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()> {
         match event {
-            Event::Ready { host, backend, unavailable, .. } => {
+            Output::Ready { host, backend, unavailable, .. } => {
                 super::table::greet(host, *backend, self.style, out)?;
                 unavailable.iter().try_for_each(|lack| {
                     paragraph(self.style, Tone::Remarkable, &format!("– {lack}")).write(out)
                 })
             }
-            Event::Behaviour(result) => self.result(result, out),
-            Event::Lost { count, stage } => {
+            Output::Behaviour(result) => self.result(result, out),
+            Output::Lost { count, stage } => {
                 paragraph(self.style, Tone::Bad, &words::lost(*count, stage)).write(out)
             }
-            Event::End(end) => self.end(end, out),
+            Output::End(end) => self.end(end, out),
             _ => Ok(()),
         }
     }
 
-    fn broken_off(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn abort(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.rest(out)
     }
 }
@@ -229,10 +229,10 @@ mod tests {
         let plan = plan.iter().map(|result| result.id.clone());
         let mut table = AuditTable::new(Style { width, colour: false }, plan);
         let mut out = Vec::new();
-        let results = results.into_iter().map(|result| Event::Behaviour(Box::new(result)));
+        let results = results.into_iter().map(|result| Output::Behaviour(Box::new(result)));
         let closing = if end { Some(stream::end()) } else { None };
         for event in [stream::ready()].into_iter().chain(results).chain(closing) {
-            table.event(&event, &mut out).expect("memory takes everything");
+            table.render(&event, &mut out).expect("memory takes everything");
         }
         String::from_utf8(out).expect("text")
     }
@@ -276,9 +276,9 @@ mod tests {
             AuditTable::new(Style { width: 80, colour: true }, plan.iter().map(|result| result.id.clone()));
         let mut out = Vec::new();
         for result in plan {
-            table.event(&Event::Behaviour(Box::new(result)), &mut out).expect("memory takes everything");
+            table.render(&Output::Behaviour(Box::new(result)), &mut out).expect("memory takes everything");
         }
-        table.event(&stream::end(), &mut out).expect("memory takes everything");
+        table.render(&stream::end(), &mut out).expect("memory takes everything");
         let text = String::from_utf8(out).expect("text");
         assert!(text.contains("\x1b[38;5;2m2 as expected"), "{text:?}");
     }
@@ -289,7 +289,7 @@ mod tests {
             event in arbitrary::derived(),
             width in 80..200_usize,
         ) {
-            let Event::Behaviour(mut result) = event else { return Ok(()) };
+            let Output::Behaviour(mut result) = event else { return Ok(()) };
             result.id = "open/any".to_owned();
             let text = shown(width, vec![*result.clone()], &[*result], true);
             for line in text.lines() {

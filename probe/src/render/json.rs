@@ -4,7 +4,7 @@ use std::io;
 
 use super::{Render, View};
 use crate::{
-    model::{Clock, Event},
+    model::{Clock, Output},
     record::Lines,
 };
 
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Json {
     view: View,
-    /// Known from [`Event::Ready`] on.
+    /// Known from [`Output::Ready`] on.
     clock: Option<Clock>,
     lines: Lines,
 }
@@ -26,8 +26,8 @@ impl Json {
 }
 
 impl Render for Json {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
-        if let Event::Ready { host, .. } = event {
+    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()> {
+        if let Output::Ready { host, .. } = event {
             self.clock = Some(host.clock);
         }
         if self.view.shows(event) {
@@ -37,7 +37,7 @@ impl Render for Json {
     }
 
     /// Every object is written as it comes.
-    fn broken_off(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
+    fn abort(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
 }
@@ -49,15 +49,15 @@ mod tests {
     use super::*;
     use crate::render::testing;
 
-    fn shown(events: impl IntoIterator<Item = Event>) -> String {
+    fn shown(events: impl IntoIterator<Item = Output>) -> String {
         viewed(View::Transitions, events)
     }
 
-    fn viewed(view: View, events: impl IntoIterator<Item = Event>) -> String {
+    fn viewed(view: View, events: impl IntoIterator<Item = Output>) -> String {
         let mut json = Json::new(view);
         let mut out = Vec::new();
         for event in events {
-            json.event(&event, &mut out).expect("memory takes everything");
+            json.render(&event, &mut out).expect("memory takes everything");
         }
         String::from_utf8(out).expect("text")
     }
@@ -66,8 +66,8 @@ mod tests {
     fn every_kind_of_object() {
         // The first try and its finding stand for the thousands.
         let run = testing::self_connect().into_iter().filter(|event| match event {
-            Event::Transition(transition) => transition.seq < 4,
-            Event::Finding(finding) => finding.evidence[0] == 1,
+            Output::Transition(transition) => transition.seq < 4,
+            Output::Finding(finding) => finding.evidence[0] == 1,
             _ => true,
         });
         let events =

@@ -27,20 +27,20 @@ pub use style::Style;
 pub use table::Table;
 pub use view::{TimeFormat, View};
 
-use crate::model::Event;
+use crate::model::Output;
 
 /// A form in which the stream can be shown.
 pub trait Render {
-    /// Takes the next event, and appends what can be shown by now. After [`Event::End`] nothing is
+    /// Takes the next event, and appends what can be shown by now. After [`Output::End`] nothing is
     /// held back.
     ///
     /// # Errors
     /// None that is known of, since memory takes everything: the traits for writing have it so.
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()>;
+    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Appends what was held back of a stream that broke off: no [`Event::End`] will come.
+    /// Appends what was held back of a stream that broke off: no [`Output::End`] will come.
     ///
     /// # Errors
     /// As for [`event`](Self::event).
-    fn broken_off(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
+    fn abort(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
 }

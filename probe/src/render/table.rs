@@ -30,7 +30,7 @@ use super::{
     style::{Style, Tone},
     view::{TimeFormat, View},
 };
-use crate::model::{Backend, End, Event, Host, Mono, Phase};
+use crate::model::{Backend, End, Host, Mono, Output, Phase};
 
 /// Writes the stream as tables.
 #[derive(Debug)]
@@ -89,8 +89,8 @@ impl Table {
     }
 
     /// Where this is, and what is known from the beginning.
-    fn ready(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
-        let Event::Ready { host, backend, unavailable, existing } = event else { return Ok(()) };
+    fn ready(&mut self, event: &Output, out: &mut dyn Write) -> io::Result<()> {
+        let Output::Ready { host, backend, unavailable, existing } = event else { return Ok(()) };
         self.live.ready(host);
         greet(host, *backend, self.style, out)?;
         if let Some(existing) = existing {
@@ -118,26 +118,26 @@ pub(super) fn greet(host: &Host, backend: Backend, style: Style, out: &mut dyn W
 }
 
 impl Render for Table {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
+    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()> {
         match event {
-            Event::Ready { .. } => return self.ready(event, out),
-            Event::Scenario { name, phase } => return self.phase(name, phase, out),
-            Event::End(end) => return self.end(end, out),
-            Event::Finding(finding) => self.totals.finding(finding),
-            Event::Transition(transition) if self.in_scenario => {
+            Output::Ready { .. } => return self.ready(event, out),
+            Output::Scenario { name, phase } => return self.phase(name, phase, out),
+            Output::End(end) => return self.end(end, out),
+            Output::Finding(finding) => self.totals.finding(finding),
+            Output::Transition(transition) if self.in_scenario => {
                 self.start.get_or_insert(transition.at);
             }
             _ => {}
         }
-        let is_scenarios = matches!(event, Event::Check(_) | Event::Labels(_) | Event::Sockets(_));
+        let is_scenarios = matches!(event, Output::Check(_) | Output::Labels(_) | Output::Sockets(_));
         if !self.in_scenario && !is_scenarios {
-            return self.live.event(event, out);
+            return self.live.render(event, out);
         }
         self.section.add(event);
         Ok(())
     }
 
-    fn broken_off(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn abort(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.write(out).map(drop)
     }
 }

@@ -8,12 +8,12 @@ pub use trace::{trace, trace_end};
 
 use crate::model::{
     self, Backend, Cause, CauseKind, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno,
-    Event, Family, Finding, FindingKind, Host, Known, Mono, Name, Open, Owner, Phase, Protocol, SocketId,
+    Family, Finding, FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, Protocol, SocketId,
     SocketRow, State, Task, Transition, Verdict,
 };
 
-pub fn ready() -> Event {
-    Event::Ready {
+pub fn ready() -> Output {
+    Output::Ready {
         host: Host {
             kernel: "6.18.44".to_owned(),
             arch: "x86_64".to_owned(),
@@ -44,7 +44,7 @@ pub fn owner(pid: u32, comm: &[u8], known: Known) -> Owner {
 /// A stream in the making.
 #[derive(Default)]
 pub struct Stream {
-    pub events: Vec<Event>,
+    pub events: Vec<Output>,
     seq: u64,
     now: u64,
 }
@@ -64,7 +64,7 @@ impl Actor {
 }
 
 impl Stream {
-    pub fn then(&mut self, event: Event) -> &mut Self {
+    pub fn then(&mut self, event: Output) -> &mut Self {
         self.events.push(event);
         self
     }
@@ -76,11 +76,11 @@ impl Stream {
 
     pub fn start(&mut self, name: &str, summary: &str) -> &mut Self {
         let phase = Phase::Start { summary: summary.to_owned() };
-        self.then(Event::Scenario { name: name.to_owned(), phase })
+        self.then(Output::Scenario { name: name.to_owned(), phase })
     }
 
     pub fn finish(&mut self, name: &str, verdict: Verdict) -> &mut Self {
-        self.then(Event::Scenario { name: name.to_owned(), phase: Phase::End { verdict } })
+        self.then(Output::Scenario { name: name.to_owned(), phase: Phase::End { verdict } })
     }
 
     /// The actor moves, `micros` after whatever was before.
@@ -95,7 +95,7 @@ impl Stream {
         self.seq += 1;
         self.now += micros * 1_000;
         let ipv6 = actor.ends.local.addr.is_ipv6();
-        self.then(Event::Transition(Transition {
+        self.then(Output::Transition(Transition {
             seq: self.seq,
             at: self.now(),
             cpu: 1,
@@ -121,7 +121,7 @@ impl Stream {
         message: &str,
         remedy: Option<&str>,
     ) -> &mut Self {
-        self.then(Event::Finding(Finding {
+        self.then(Output::Finding(Finding {
             kind,
             at: self.now(),
             socket: Some(SocketId { number: actor.number, generation: 1 }),
@@ -135,7 +135,7 @@ impl Stream {
     }
 
     pub fn checks(&mut self, name: &str, expected: &str, observed: &str) -> &mut Self {
-        self.then(Event::Check(Check {
+        self.then(Output::Check(Check {
             scenario: "self-connect".to_owned(),
             name: name.to_owned(),
             expected: expected.to_owned(),
@@ -148,7 +148,7 @@ impl Stream {
         let label = |(actor, label): &(&Actor, &str)| {
             (SocketId { number: actor.number, generation: 1 }, (*label).to_owned())
         };
-        self.then(Event::Labels(labels.iter().map(label).collect()))
+        self.then(Output::Labels(labels.iter().map(label).collect()))
     }
 
     pub fn lists(&mut self, actors: &[(&Actor, State, &str)]) -> &mut Self {
@@ -159,7 +159,7 @@ impl Stream {
             owner: actor.owner.clone(),
             cookie: actor.number,
         });
-        self.then(Event::Sockets(rows.collect()))
+        self.then(Output::Sockets(rows.collect()))
     }
 
     /// A client that tries so often, every time from another port, and is refused.
@@ -186,7 +186,7 @@ pub fn refused() -> Cause {
 }
 
 /// A self-connect on purpose and one by accident, as `probe run` would show them.
-pub fn self_connect() -> Vec<Event> {
+pub fn self_connect() -> Vec<Output> {
     use State::*;
     let mut stream = Stream::default();
     let own = Actor::new(41, "127.0.0.1:1314", "127.0.0.1:1314");
@@ -215,7 +215,7 @@ pub fn self_connect() -> Vec<Event> {
             Some("keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)"),
         )
         .moves(&accident, 9, SynRecv, Established, segment("ACK of SYN received"))
-        .then(Event::Note("with nobody listening on 127.0.0.1:40001, try 3813 connected: to itself".to_owned()))
+        .then(Output::Note("with nobody listening on 127.0.0.1:40001, try 3813 connected: to itself".to_owned()))
         .labels(&[(&own, "bound"), (&accident, "accident")])
         .lists(&[(&own, Established, "the socket")])
         .checks("connect to its own port", "success", "success")
@@ -227,7 +227,7 @@ pub fn self_connect() -> Vec<Event> {
 }
 
 /// Everything that is not quite known, long, hostile or wrong.
-pub fn trouble() -> Vec<Event> {
+pub fn trouble() -> Vec<Output> {
     use State::*;
     let mut stream = Stream::default();
     let long = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
@@ -241,7 +241,7 @@ pub fn trouble() -> Vec<Event> {
     let nobody =
         Actor { owner: Owner::UNKNOWN, ..Actor::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1") };
     stream
-        .then(Event::Lost { count: 12, stage: "ring".to_owned() })
+        .then(Output::Lost { count: 12, stage: "ring".to_owned() })
         .start("trouble", "What must not break a table.")
         .moves(&listener, 0, Close, Listen, call("listen"))
         .moves(&child, 1_000, Listen, SynRecv, segment("child created"))
@@ -277,14 +277,14 @@ pub fn trouble() -> Vec<Event> {
 }
 
 /// What happens outside of any scenario, with a connection's end.
-pub fn outside() -> Vec<Event> {
+pub fn outside() -> Vec<Output> {
     use State::*;
     let mut stream = Stream::default();
     let client = Actor::new(5, "10.0.0.1:50000", "10.0.0.2:80");
     stream
         .moves(&client, 0, Close, SynSent, call("connect"))
         .moves(&client, 80_000, SynSent, Close, refused())
-        .then(Event::Connection(Connection {
+        .then(Output::Connection(Connection {
             socket: SocketId { number: 5, generation: 0 },
             netns: None,
             protocol: Protocol::Tcp,
@@ -309,8 +309,8 @@ pub fn outside() -> Vec<Event> {
     stream.events
 }
 
-pub fn end() -> Event {
-    Event::End(End {
+pub fn end() -> Output {
+    Output::End(End {
         transitions: 7_650,
         connections: 3_814,
         findings: 2,

@@ -1,6 +1,6 @@
 //! What of a stream is shown, and how its times are.
 
-use crate::model::Event;
+use crate::model::Output;
 
 /// Which events a stream is read for. Scenarios are always shown whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,10 +18,10 @@ impl View {
     /// Whether the event belongs to the view. What makes no sense of its own (the stream's beginning, its
     /// end, what was lost, scenarios) always does.
     #[must_use]
-    pub fn shows(self, event: &Event) -> bool {
+    pub fn shows(self, event: &Output) -> bool {
         match event {
-            Event::Transition(_) => self == Self::Transitions,
-            Event::Connection(_) | Event::Reset(_) | Event::TimeWaitEntry(_) => self != Self::Findings,
+            Output::Transition(_) => self == Self::Transitions,
+            Output::Connection(_) | Output::Reset(_) | Output::TimeWaitEntry(_) => self != Self::Findings,
             _ => true,
         }
     }

@@ -3,7 +3,7 @@
 use crate::{
     detect::{self, Context, Detectors},
     model::{
-        BindFailure, Cgroup, Connection, DiagEntry, Event, Finding, Host, Mono, Report, Reset, SocketId,
+        BindFailure, Cgroup, Connection, DiagEntry, Finding, Host, Mono, Output, Report, Reset, SocketId,
         Summary,
     },
     track::{Tracked, Tracker},
@@ -49,11 +49,10 @@ impl Analysis {
     }
 
     /// A bind(2) that failed, and what it shows.
-    pub fn bind_failed(&mut self, failure: BindFailure, out: &mut Vec<Event>) {
+    pub fn bind_failed(&mut self, failure: BindFailure) -> (BindFailure, Vec<Finding>) {
         let failure = self.tracker.bind_failed(failure);
         let findings = self.detectors.bind_failed(&failure);
-        out.push(Event::BindFailed(Box::new(failure)));
-        out.extend(findings.into_iter().map(Event::Finding));
+        (failure, findings)
     }
 
     /// An RST, with whose it was.
@@ -93,9 +92,9 @@ impl Analysis {
 pub fn hand_over<E>(
     tracked: Tracked,
     findings: Vec<Finding>,
-    mut take: impl FnMut(Event) -> Result<(), E>,
+    mut take: impl FnMut(Output) -> Result<(), E>,
 ) -> Result<(), E> {
-    take(Event::Transition(tracked.transition))?;
-    findings.into_iter().map(Event::Finding).try_for_each(&mut take)?;
-    tracked.ended.map_or(Ok(()), |ended| take(Event::Connection(*ended)))
+    take(Output::Transition(tracked.transition))?;
+    findings.into_iter().map(Output::Finding).try_for_each(&mut take)?;
+    tracked.ended.map_or(Ok(()), |ended| take(Output::Connection(*ended)))
 }

@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 use super::SessionError;
 use crate::{
     audit::{self, Behaviour, NetnsFilter, Observer, RunResult},
-    model::{BehaviourResult, BehaviourStatus, End, Event},
+    model::{BehaviourResult, BehaviourStatus, End, Input, Output},
     source::{Flow, Source, live::Namespaces},
     track::Tracker,
 };
@@ -86,7 +86,7 @@ impl Auditor {
     pub async fn run(
         &mut self,
         source: &mut impl Source,
-        mut tell: impl FnMut(Event) -> Result<(), SessionError>,
+        mut tell: impl FnMut(Output) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
         let (say, mut done) = mpsc::unbounded_channel();
         let mut events = Vec::new();
@@ -127,13 +127,13 @@ impl Auditor {
         End { duration: self.begun.elapsed(), attach: Some(attach), ..self.totals.clone() }
     }
 
-    fn count(&mut self, result: BehaviourResult) -> Event {
+    fn count(&mut self, result: BehaviourResult) -> Output {
         match result.status {
             BehaviourStatus::AsExpected => self.totals.checks_passed += 1,
             BehaviourStatus::Differs => self.totals.checks_failed += 1,
             BehaviourStatus::Unsupported | BehaviourStatus::Failed => {}
         }
-        Event::Behaviour(Box::new(result))
+        Output::Behaviour(Box::new(result))
     }
 
     /// Lets as many play as may play at once.
@@ -156,13 +156,13 @@ impl Auditor {
 
     fn take(
         &mut self,
-        events: &mut Vec<Event>,
-        tell: &mut impl FnMut(Event) -> Result<(), SessionError>,
+        events: &mut Vec<Input>,
+        tell: &mut impl FnMut(Output) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
         for event in events.drain(..) {
             match &event {
-                Event::Ready { host, .. } => self.tracker = Some(Tracker::new(host)),
-                Event::Report(report) => {
+                Input::Ready { host, .. } => self.tracker = Some(Tracker::new(host)),
+                Input::Report(report) => {
                     if let Some(tracker) = &mut self.tracker
                         && self.observer.saw(&tracker.observe(report).transition)
                     {
@@ -170,13 +170,13 @@ impl Auditor {
                     }
                     continue;
                 }
-                Event::Lost { count, .. } => {
+                Input::Lost { count, .. } => {
                     self.totals.lost += count;
                     self.tracker.iter_mut().for_each(Tracker::lost);
                 }
                 _ => continue,
             }
-            tell(event)?;
+            event.to_output().map_or(Ok(()), &mut *tell)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use foldhash::HashSet;
 
 use crate::{
-    model::{Cgroup, Connection, DiagEntry, Errno, Event, TimeWaitEntry},
+    model::{Cgroup, Connection, DiagEntry, Errno, Input, TimeWaitEntry},
     net::snapshot::Snapshot,
 };
 
@@ -45,14 +45,14 @@ impl Enricher {
     }
 
     /// Adds to an event what the host knows of it. Returns the event that belongs after it.
-    pub fn accompany(&mut self, event: &mut Event) -> Option<Event> {
+    pub fn accompany(&mut self, event: &mut Input) -> Option<Input> {
         match event {
-            Event::Ready { unavailable, existing, .. } => self.companion.existing().map(|found| {
+            Input::Ready { unavailable, existing, .. } => self.companion.existing().map(|found| {
                 unavailable.extend(found.unavailable);
                 *existing = Some(found.sockets.len() as u64);
-                Event::Existing { at: found.at, sockets: found.sockets }
+                Input::Existing { at: found.at, sockets: found.sockets }
             }),
-            Event::BindFailed(failure) => {
+            Input::BindFailed(failure) => {
                 if failure.errno == Errno::EADDRINUSE
                     && let (Some(netns), Some(port)) = (failure.netns, failure.local.port)
                 {
@@ -88,14 +88,14 @@ impl Enricher {
     }
 
     /// The cgroup that the event names, unless it was told: that belongs before it.
-    pub fn cgroup_of(&mut self, event: &Event) -> Option<Cgroup> {
+    pub fn cgroup_of(&mut self, event: &Input) -> Option<Cgroup> {
         let report = match event {
-            Event::Report(report) => Some(report),
-            Event::Summary(summary) => Some(&summary.end),
+            Input::Report(report) => Some(report),
+            Input::Summary(summary) => Some(&summary.end),
             _ => None,
         };
         let id = match event {
-            Event::BindFailed(failure) => failure.cgroup.as_ref()?.id,
+            Input::BindFailed(failure) => failure.cgroup.as_ref()?.id,
             _ => report?.opened.as_ref()?.cgroup?,
         };
         self.cgroup(id)

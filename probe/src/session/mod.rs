@@ -44,7 +44,7 @@ pub use self::{
 };
 use crate::{
     detect,
-    model::{End, Event, Filter, FindingKind, Phase, SocketId, Transition, Verdict},
+    model::{End, Filter, FindingKind, Input, Output, Phase, SocketId, Transition, Verdict},
     record::Writer,
     render::Render,
     source::{Source, SourceError},
@@ -68,7 +68,7 @@ pub enum SessionError {
 pub struct Session {
     scope: Scope,
     options: detect::Options,
-    /// Whether [`Event::Ready`] has come.
+    /// Whether [`Input::Ready`] has come.
     is_ready: bool,
     /// From then on, since it says what host the reports are of; none where nobody looks at them.
     analysis: Option<Analysis>,
@@ -95,7 +95,7 @@ pub struct Session {
     totals: End,
     started: Instant,
     /// Room for what is concluded from one event.
-    conclusions: Vec<Event>,
+    conclusions: Vec<Output>,
 }
 
 impl Session {
@@ -187,7 +187,7 @@ impl Session {
     /// # Errors
     /// The output or the recording cannot be written.
     pub fn note(&mut self, text: impl Into<String>) -> Result<(), SessionError> {
-        self.feed(Event::Note(text.into()))
+        self.feed(Input::Note(text.into()))
     }
 
     /// How the scenarios ended, so far.
@@ -208,21 +208,21 @@ impl Session {
     /// The output or the recording cannot be written.
     pub fn finish(&mut self, attach: Option<Duration>) -> Result<End, SessionError> {
         if let Some(name) = self.playing.take() {
-            self.feed(Event::Scenario { name, phase: Phase::End { verdict: Verdict::Interrupted } })?;
+            self.feed(Input::Scenario { name, phase: Phase::End { verdict: Verdict::Interrupted } })?;
         }
         self.end(self.started.elapsed(), attach)
     }
 
     fn end(&mut self, duration: Duration, attach: Option<Duration>) -> Result<End, SessionError> {
         let end = End { duration, attach, recorded: self.unseen, ..self.totals.clone() };
-        self.keep(&Event::End(end.clone()))?;
-        self.show(&Event::End(end.clone()))?;
+        self.keep(&Input::End(end.clone()))?;
+        self.show(&Output::End(end.clone()))?;
         self.flush()?;
         Ok(end)
     }
 
     /// A recording that cannot be written is given up, so that the rest of the output still comes.
-    fn keep(&mut self, event: &Event) -> Result<(), SessionError> {
+    fn keep(&mut self, event: &Input) -> Result<(), SessionError> {
         self.record(|recording| recording.event(event))
     }
 
@@ -238,9 +238,9 @@ impl Session {
         })
     }
 
-    fn show(&mut self, event: &Event) -> Result<(), SessionError> {
+    fn show(&mut self, event: &Output) -> Result<(), SessionError> {
         let Self { render, shown, .. } = self;
-        shown.add(|text| render.event(event, text)).map_err(SessionError::Output)
+        shown.add(|text| render.render(event, text)).map_err(SessionError::Output)
     }
 
     fn flush(&mut self) -> Result<(), SessionError> {

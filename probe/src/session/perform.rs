@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Session, SessionError};
 use crate::{
-    model::{Check, Event, Phase, SocketId, Transition, Verdict},
+    model::{Check, Input, Phase, SocketId, Transition, Verdict},
     scenario::{self, Options, Scenario, Story},
     source::Source,
 };
@@ -56,16 +56,16 @@ impl Session {
         let story = self.drive(source, Arc::clone(&scenario), options).await?;
         self.settle(source, &story).await?;
         let transitions = std::mem::take(&mut self.transitions);
-        self.feed(Event::Labels(labels(&story, &transitions)))?;
+        self.feed(Input::Labels(labels(&story, &transitions)))?;
         for remark in story.remarks(&transitions) {
-            self.feed(Event::Note(remark))?;
+            self.feed(Input::Note(remark))?;
         }
         if !story.sockets().is_empty() {
-            self.feed(Event::Sockets(story.listed(&transitions)))?;
+            self.feed(Input::Sockets(story.listed(&transitions)))?;
         }
         let checks: Vec<Check> = story.judge(&transitions);
         for check in &checks {
-            self.feed(Event::Check(check.clone()))?;
+            self.feed(Input::Check(check.clone()))?;
         }
         let verdict = story.verdict(&checks);
         self.phase(&*scenario, Phase::End { verdict: verdict.clone() })?;
@@ -73,7 +73,7 @@ impl Session {
     }
 
     fn phase(&mut self, scenario: &dyn Scenario, phase: Phase) -> Result<(), SessionError> {
-        self.feed(Event::Scenario { name: scenario.name().to_owned(), phase })?;
+        self.feed(Input::Scenario { name: scenario.name().to_owned(), phase })?;
         self.flush()
     }
 

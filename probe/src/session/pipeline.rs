@@ -7,7 +7,7 @@ use super::{
     Session, SessionError,
     analysis::{Analysis, hand_over},
 };
-use crate::model::{Connection, Event, Mono, Phase, Report, State, Summary, Transition};
+use crate::model::{BindFailure, Connection, Input, Mono, Output, Phase, Report, State, Summary, Transition};
 
 /// Which ticks are kept in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,23 +20,23 @@ pub(super) enum Keep {
 
 impl Session {
     /// Takes one event from a scenario.
-    pub(super) fn feed(&mut self, mut event: Event) -> Result<(), SessionError> {
+    pub(super) fn feed(&mut self, mut event: Input) -> Result<(), SessionError> {
         self.receive(&mut event)
     }
 
     /// Takes one event from wherever, with what the host says to it. It stays where it is, since most are large and
     /// there are many.
-    pub(super) fn receive(&mut self, event: &mut Event) -> Result<(), SessionError> {
+    pub(super) fn receive(&mut self, event: &mut Input) -> Result<(), SessionError> {
         self.receive_and_keep(event, None)
     }
 
     /// The same. A recording keeps the record that the event is in, where there is one.
     pub(super) fn receive_and_keep(
         &mut self,
-        event: &mut Event,
+        event: &mut Input,
         record: Option<&[u8]>,
     ) -> Result<(), SessionError> {
-        if let Event::Report(report) = event
+        if let Input::Report(report) = event
             && !self.scope.admits(report)
         {
             return Ok(());
@@ -46,20 +46,20 @@ impl Session {
             let cgroup = companion.cgroup_of(event);
             after = companion.accompany(event);
             if let Some(cgroup) = cgroup {
-                self.take_in(&mut Event::Cgroup(cgroup), None)?;
+                self.take_in(&mut Input::Cgroup(cgroup), None)?;
             }
         }
         self.take_in(event, record)?;
-        if matches!(event, Event::Ready { .. })
+        if matches!(event, Input::Ready { .. })
             && let Some(filter) = self.about.take()
         {
-            self.take_in(&mut Event::Filter(Box::new(filter)), None)?;
+            self.take_in(&mut Input::Filter(Box::new(filter)), None)?;
         }
         after.map_or(Ok(()), |mut after| self.take_in(&mut after, None))
     }
 
-    fn take_in(&mut self, event: &mut Event, record: Option<&[u8]>) -> Result<(), SessionError> {
-        if let Event::Tick(now) = event {
+    fn take_in(&mut self, event: &mut Input, record: Option<&[u8]>) -> Result<(), SessionError> {
+        if let Input::Tick(now) = event {
             return self.tick(*now, Keep::Findings);
         }
         match record {
@@ -67,58 +67,58 @@ impl Session {
             None => self.keep(event)?,
         }
         match event {
-            Event::Report(report) => self.conclude(report),
-            Event::Summary(summary) => self.sum_up(summary),
-            Event::BindFailed(failure) => {
-                self.draw(None, |analysis, out| analysis.bind_failed((**failure).clone(), out))
+            Input::Report(report) => self.conclude(report),
+            Input::Summary(summary) => self.sum_up(summary),
+            Input::BindFailed(failure) => self.bind_failed((**failure).clone()),
+            Input::Reset(reset) => {
+                self.draw(None, |analysis, out| out.push(Output::Reset(analysis.reset(reset.clone()))))
             }
-            Event::Reset(reset) => {
-                self.draw(None, |analysis, out| out.push(Event::Reset(analysis.reset(reset.clone()))))
+            Input::TimeWaitEntry(entry) => {
+                self.draw(None, |_, out| out.push(Output::TimeWaitEntry(entry.clone())))
             }
-            Event::TimeWaitEntry(_) => self.draw(None, |_, out| out.push(event.clone())),
-            Event::Filter(filter) => {
+            Input::Filter(filter) => {
                 self.selector.subject(filter);
                 Ok(())
             }
-            Event::Existing { at, sockets } => {
+            Input::Existing { at, sockets } => {
                 self.selector.expect(sockets);
                 self.analysis.iter_mut().for_each(|analysis| analysis.existing(*at, sockets));
                 Ok(())
             }
-            Event::Cgroup(cgroup) => {
+            Input::Cgroup(cgroup) => {
                 self.analysis.iter_mut().for_each(|analysis| analysis.cgroup(cgroup));
                 Ok(())
             }
             event => {
                 self.mark(event);
-                self.show(event)
+                event.to_output().map_or(Ok(()), |output| self.show(&output))
             }
         }
     }
 
     /// What an event that is shown as it is means to the session.
-    fn mark(&mut self, event: &Event) {
+    fn mark(&mut self, event: &Input) {
         match event {
-            Event::Ready { host, .. } => {
+            Input::Ready { host, .. } => {
                 self.is_ready = true;
                 self.analysis = self.unseen.is_none().then(|| Analysis::new(host, &self.options));
             }
-            Event::Lost { count, .. } => {
+            Input::Lost { count, .. } => {
                 self.totals.lost += count;
                 self.closing.clear();
                 self.selector.lost();
                 self.analysis.iter_mut().for_each(Analysis::lost);
             }
-            Event::Scenario { name, phase: Phase::Start { .. } } => {
+            Input::Scenario { name, phase: Phase::Start { .. } } => {
                 self.transitions.clear();
                 self.playing = Some(name.clone());
             }
-            Event::Scenario { phase: Phase::End { verdict }, .. } => {
+            Input::Scenario { phase: Phase::End { verdict }, .. } => {
                 self.playing = None;
                 self.verdicts.push(verdict.clone());
             }
-            Event::Check(check) if check.pass => self.totals.checks_passed += 1,
-            Event::Check(_) => self.totals.checks_failed += 1,
+            Input::Check(check) if check.pass => self.totals.checks_passed += 1,
+            Input::Check(_) => self.totals.checks_failed += 1,
             _ => {}
         }
     }
@@ -127,11 +127,11 @@ impl Session {
     pub(super) fn tick(&mut self, now: Mono, keep: Keep) -> Result<(), SessionError> {
         let findings = self.analysis.as_mut().map(|analysis| analysis.tick(now)).unwrap_or_default();
         if keep == Keep::Always || self.unseen.is_some() || !findings.is_empty() {
-            self.keep(&Event::Tick(now))?;
+            self.keep(&Input::Tick(now))?;
         }
         findings
             .into_iter()
-            .try_for_each(|finding| self.draw(None, |_, out| out.push(Event::Finding(finding))))
+            .try_for_each(|finding| self.draw(None, |_, out| out.push(Output::Finding(finding))))
     }
 
     /// Whether all that is concluded is shown, so that it need not be gathered first.
@@ -162,15 +162,27 @@ impl Session {
         if !self.shows_everything() {
             return self.draw(summary.end.owner_matches, |analysis, out| {
                 let connection = analysis.summary(summary);
-                out.extend(analysis.shown_by(&connection).into_iter().map(Event::Finding));
-                out.push(Event::Connection(connection));
+                out.extend(analysis.shown_by(&connection).into_iter().map(Output::Finding));
+                out.push(Output::Connection(connection));
             });
         }
         let Some(analysis) = &mut self.analysis else { return Ok(()) };
         let connection = analysis.summary(summary);
         let findings = analysis.shown_by(&connection);
-        findings.into_iter().try_for_each(|finding| self.tell(&Event::Finding(finding)))?;
-        self.tell(&Event::Connection(connection))
+        findings.into_iter().try_for_each(|finding| self.tell(&Output::Finding(finding)))?;
+        self.tell(&Output::Connection(connection))
+    }
+
+    /// Draws the conclusions from a bind(2) that failed: findings, which are selected by what is known of the failure.
+    fn bind_failed(&mut self, failure: BindFailure) -> Result<(), SessionError> {
+        let Some(analysis) = &mut self.analysis else { return Ok(()) };
+        let (failure, findings) = analysis.bind_failed(failure);
+        let mut outputs: Vec<Output> = findings.into_iter().map(Output::Finding).collect();
+        if self.playing.is_some() {
+            outputs.retain(|output| !is_failure(output));
+        }
+        self.selector.admit_bind_failure(&failure, &mut outputs);
+        outputs.iter().try_for_each(|output| self.tell(output))
     }
 
     /// Draws the conclusions from a raw event, and shows those that are selected. Before the stream has said
@@ -178,7 +190,7 @@ impl Session {
     fn draw(
         &mut self,
         owner_fits: Option<bool>,
-        conclude: impl FnOnce(&mut Analysis, &mut Vec<Event>),
+        conclude: impl FnOnce(&mut Analysis, &mut Vec<Output>),
     ) -> Result<(), SessionError> {
         let Some(analysis) = &mut self.analysis else { return Ok(()) };
         let mut events = std::mem::take(&mut self.conclusions);
@@ -194,9 +206,9 @@ impl Session {
     }
 
     /// Counts and shows a conclusion.
-    fn tell(&mut self, event: &Event) -> Result<(), SessionError> {
+    fn tell(&mut self, event: &Output) -> Result<(), SessionError> {
         match event {
-            Event::Transition(transition) => {
+            Output::Transition(transition) => {
                 self.totals.transitions += 1;
                 if self.follows_to_the_end {
                     self.follow_to_its_end(transition);
@@ -206,16 +218,16 @@ impl Session {
                     self.transitions.push(transition.clone());
                 }
             }
-            Event::Finding(finding) => {
+            Output::Finding(finding) => {
                 self.totals.findings += 1;
                 self.found.insert(finding.kind);
             }
-            Event::Connection(_) => self.totals.connections += 1,
+            Output::Connection(_) => self.totals.connections += 1,
             _ => {}
         }
         self.show(event)?;
         match event {
-            Event::Connection(connection) if may_leave_something(connection) => self.ask_after(connection),
+            Output::Connection(connection) if may_leave_something(connection) => self.ask_after(connection),
             _ => Ok(()),
         }
     }
@@ -234,25 +246,25 @@ impl Session {
     /// Asks what stayed of a connection.
     fn ask_after(&mut self, connection: &Connection) -> Result<(), SessionError> {
         let remains = self.companion.as_mut().and_then(|companion| companion.remains(connection));
-        remains.map_or(Ok(()), |remains| self.feed(Event::TimeWaitEntry(remains)))
+        remains.map_or(Ok(()), |remains| self.feed(Input::TimeWaitEntry(remains)))
     }
 }
 
 /// What fails in a scenario is meant to, mostly: its checks judge that.
-fn is_failure(event: &Event) -> bool {
-    matches!(event, Event::Finding(finding) if finding.kind.is_failure())
+fn is_failure(event: &Output) -> bool {
+    matches!(event, Output::Finding(finding) if finding.kind.is_failure())
 }
 
 /// The `seq` of the first transition of the connection that this is about.
-fn first_seq(analysis: &Analysis, event: &Event) -> Option<u64> {
+fn first_seq(analysis: &Analysis, event: &Output) -> Option<u64> {
     match event {
         // A child that is reported before it has a name is in nobody's trail yet.
-        Event::Transition(transition) => {
+        Output::Transition(transition) => {
             Some(analysis.first_seq(transition.socket).unwrap_or(transition.seq))
         }
-        Event::Finding(finding) => analysis.first_seq(finding.socket?),
-        Event::Reset(reset) => analysis.first_seq(reset.socket),
-        Event::TimeWaitEntry(remains) => analysis.first_seq(remains.socket),
+        Output::Finding(finding) => analysis.first_seq(finding.socket?),
+        Output::Reset(reset) => analysis.first_seq(reset.socket),
+        Output::TimeWaitEntry(remains) => analysis.first_seq(remains.socket),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Session, SessionError};
 use crate::{
-    model::{End, Event, Mono},
+    model::{End, Input, Mono},
     source::{Flow, Source},
 };
 
@@ -44,14 +44,14 @@ impl Session {
                 }
                 match event {
                     // What follows it is the source's to refuse.
-                    Event::End(recorded) => end = Some(recorded.clone()),
+                    Input::End(recorded) => end = Some(recorded.clone()),
                     event => self.receive(event)?,
                 }
             }
             events.clear();
             if flow.is_err() {
                 let Self { render, shown, .. } = self;
-                shown.add(|text| render.broken_off(text)).map_err(SessionError::Output)?;
+                shown.add(|text| render.abort(text)).map_err(SessionError::Output)?;
             }
             self.flush()?;
             if flow? == Flow::Ended {
@@ -64,13 +64,13 @@ impl Session {
     }
 
     /// Lets time pass from the last event to shortly before this one.
-    fn pass_time(&mut self, last: &mut Option<Mono>, event: &Event) -> Result<(), SessionError> {
+    fn pass_time(&mut self, last: &mut Option<Mono>, event: &Input) -> Result<(), SessionError> {
         let Some(at) = moment(event).map(|at| at.before(BEHIND)) else { return Ok(()) };
         let mut now = *last.get_or_insert(at);
         let step = STEP.max(at.since(now) / STEPS);
         while at.since(now) >= step {
             now = now.after(step);
-            self.feed(Event::Tick(now))?;
+            self.feed(Input::Tick(now))?;
             *last = Some(now);
         }
         Ok(())
@@ -78,13 +78,13 @@ impl Session {
 }
 
 /// When that was, as the recording has it.
-fn moment(event: &Event) -> Option<Mono> {
+fn moment(event: &Input) -> Option<Mono> {
     match event {
-        Event::Report(report) => Some(report.at),
-        Event::Summary(summary) => Some(summary.end.at),
-        Event::BindFailed(failure) => Some(failure.at),
-        Event::Reset(reset) => Some(reset.at),
-        Event::Existing { at, .. } | Event::Tick(at) => Some(*at),
+        Input::Report(report) => Some(report.at),
+        Input::Summary(summary) => Some(summary.end.at),
+        Input::BindFailed(failure) => Some(failure.at),
+        Input::Reset(reset) => Some(reset.at),
+        Input::Existing { at, .. } | Input::Tick(at) => Some(*at),
         _ => None,
     }
 }

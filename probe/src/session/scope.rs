@@ -102,10 +102,10 @@ mod tests {
     use State::{Close, Established, Listen, SynRecv};
 
     use super::*;
-    use crate::{model::Event, session::testing::Socket};
+    use crate::{model::Input, session::testing::Socket};
 
     fn step(socket: &mut Socket, old: State, new: State) -> Report {
-        let Event::Report(report) = socket.step(old, new) else { unreachable!("it steps by reports") };
+        let Input::Report(report) = socket.step(old, new) else { unreachable!("it steps by reports") };
         report
     }
 

@@ -2,14 +2,14 @@
 
 use super::filter::Exact;
 use crate::{
-    model::{DiagEntry, Event, Filter, FindingKind},
+    model::{BindFailure, DiagEntry, Filter, FindingKind, Output},
     render::View,
 };
 
 /// What of the stream is shown. Everything, by default.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Which sockets, of those that the stream is about ([`Event::Filter`]).
+    /// Which sockets, of those that the stream is about ([`Input::Filter`](crate::model::Input::Filter)).
     pub filter: Filter,
     /// What the renderer shows.
     pub view: View,
@@ -59,8 +59,8 @@ impl Selector {
     /// `seq` of the first transition of the connection that an event is about.
     pub fn admit(
         &mut self,
-        events: &mut Vec<Event>,
-        first_seq: impl FnOnce(&Event) -> Option<u64>,
+        events: &mut Vec<Output>,
+        first_seq: impl FnOnce(&Output) -> Option<u64>,
         owner_fits: Option<bool>,
     ) {
         if self.subject.is_some() || !self.exact.is_open() {
@@ -70,9 +70,23 @@ impl Selector {
             }
             self.exact.admit(events, first, None);
         }
+        self.limit(events);
+    }
+
+    /// Leaves the findings of the selected kinds, and no more lines than are left.
+    fn limit(&mut self, events: &mut Vec<Output>) {
         if self.lines_left.is_some() || !self.kinds.is_empty() {
             events.retain(|event| self.is_wanted(event) && self.takes_a_line(event));
         }
+    }
+
+    /// Takes the findings that a bind(2) that failed led to, and leaves those that are shown.
+    pub fn admit_bind_failure(&mut self, failure: &BindFailure, outputs: &mut Vec<Output>) {
+        if let Some(subject) = &mut self.subject {
+            subject.admit_bind_failure(failure, outputs);
+        }
+        self.exact.admit_bind_failure(failure, outputs);
+        self.limit(outputs);
     }
 
     /// Whether as many lines were shown as were asked for.
@@ -86,18 +100,18 @@ impl Selector {
         self.exact.lost();
     }
 
-    fn is_wanted(&self, event: &Event) -> bool {
+    fn is_wanted(&self, event: &Output) -> bool {
         match event {
-            Event::Finding(finding) => self.kinds.is_empty() || self.kinds.contains(&finding.kind),
+            Output::Finding(finding) => self.kinds.is_empty() || self.kinds.contains(&finding.kind),
             _ => true,
         }
     }
 
-    fn takes_a_line(&mut self, event: &Event) -> bool {
+    fn takes_a_line(&mut self, event: &Output) -> bool {
         let counts = match event {
-            Event::Transition(_) => self.view == View::Transitions,
-            Event::Connection(_) => self.view == View::Connections,
-            Event::Finding(_) => self.view == View::Findings,
+            Output::Transition(_) => self.view == View::Transitions,
+            Output::Connection(_) => self.view == View::Connections,
+            Output::Finding(_) => self.view == View::Findings,
             _ => false,
         };
         match &mut self.lines_left {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use super::{Session, SessionError};
 use crate::{
-    model::{Event, SocketId, State},
+    model::{Input, SocketId, State},
     source::{Flow, RawRecord, RecordSink, Source, SourceError},
 };
 
@@ -33,7 +33,7 @@ impl Session {
         if let Some(id) = record.cgroup()
             && let Some(cgroup) = self.companion.as_mut().and_then(|companion| companion.cgroup(id))
         {
-            self.keep(&Event::Cgroup(cgroup))?;
+            self.keep(&Input::Cgroup(cgroup))?;
         }
         match self.follows_to_the_end.then(|| record.entered()).flatten() {
             Some((number, State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck)) => {
@@ -80,7 +80,7 @@ impl<'a> SessionSink<'a> {
 }
 
 impl RecordSink for SessionSink<'_> {
-    fn event(&mut self, event: Event) -> ControlFlow<()> {
+    fn event(&mut self, event: Input) -> ControlFlow<()> {
         self.next(|session| session.feed(event))
     }
 
@@ -92,7 +92,7 @@ impl RecordSink for SessionSink<'_> {
             let mut event = record.decode();
             // What the host says to a failed bind is in the event alone, and of a record that makes no sense nothing but
             // the loss is kept.
-            let is_whole = !matches!(event, Event::BindFailed(_) | Event::Lost { .. });
+            let is_whole = !matches!(event, Input::BindFailed(_) | Input::Lost { .. });
             session.receive_and_keep(&mut event, is_whole.then_some(record.bytes()))
         })
     }

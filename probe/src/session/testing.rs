@@ -4,13 +4,15 @@ use std::{cell::RefCell, collections::VecDeque, io, rc::Rc};
 
 pub use crate::model::testing::host;
 use crate::{
-    model::{Backend, Endpoints, Event, Family, Known, Mono, Name, Opened, Protocol, Report, State, Task},
+    model::{
+        Backend, Endpoints, Family, Input, Known, Mono, Name, Opened, Output, Protocol, Report, State, Task,
+    },
     render::Render,
     source::{Flow, Source, SourceError},
 };
 
-pub fn ready() -> Event {
-    Event::Ready { host: host(), backend: Backend::TpBtf, unavailable: Vec::new(), existing: None }
+pub fn ready() -> Input {
+    Input::Ready { host: host(), backend: Backend::TpBtf, unavailable: Vec::new(), existing: None }
 }
 
 pub fn task(pid: u32, comm: &str) -> Task {
@@ -38,10 +40,10 @@ impl Socket {
     }
 
     /// The next report.
-    pub fn step(&mut self, old: State, new: State) -> Event {
+    pub fn step(&mut self, old: State, new: State) -> Input {
         self.at += 1_000_000;
         let opens = matches!((old, new), (State::Close, State::SynSent | State::Listen));
-        Event::Report(Report {
+        Input::Report(Report {
             at: Mono(self.at),
             cpu: 0,
             socket: self.number,
@@ -71,7 +73,7 @@ impl Socket {
     }
 
     /// It goes through these states, the first one left.
-    pub fn life(&mut self, states: &[State]) -> Vec<Event> {
+    pub fn life(&mut self, states: &[State]) -> Vec<Input> {
         states.windows(2).map(|edge| self.step(edge[0], edge[1])).collect()
     }
 }
@@ -82,20 +84,20 @@ pub const CLIENT: [State; 6] =
 
 /// A source that has its events in batches, and then waits for ever or ends.
 pub struct Memory {
-    pub batches: VecDeque<Vec<Event>>,
+    pub batches: VecDeque<Vec<Input>>,
     /// What [`Source::drain`] finds.
-    pub rest: Vec<Event>,
+    pub rest: Vec<Input>,
     pub ends: bool,
 }
 
 impl Memory {
-    pub fn new(batches: impl IntoIterator<Item = Vec<Event>>) -> Self {
+    pub fn new(batches: impl IntoIterator<Item = Vec<Input>>) -> Self {
         Self { batches: batches.into_iter().collect(), rest: Vec::new(), ends: false }
     }
 }
 
 impl Source for Memory {
-    async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
+    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
         match self.batches.pop_front() {
             Some(mut batch) => out.append(&mut batch),
             None if self.ends => return Ok(Flow::Ended),
@@ -104,7 +106,7 @@ impl Source for Memory {
         Ok(Flow::More)
     }
 
-    fn drain(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
+    fn drain(&mut self, out: &mut Vec<Input>) -> Result<(), SourceError> {
         if self.batches.is_empty() {
             out.append(&mut self.rest);
         }
@@ -114,32 +116,34 @@ impl Source for Memory {
 
 /// A renderer that keeps what it is shown.
 #[derive(Clone, Default)]
-pub struct Shown(pub Rc<RefCell<Vec<Event>>>);
+pub struct Shown(pub Rc<RefCell<Vec<Output>>>);
 
 impl Shown {
     /// The edges of the transitions that were shown, with their sockets.
     pub fn edges(&self) -> Vec<(u64, State, State)> {
         let events = self.0.borrow();
-        let edge = |event: &Event| match event {
-            Event::Transition(transition) => Some((transition.socket.number, transition.old, transition.new)),
+        let edge = |event: &Output| match event {
+            Output::Transition(transition) => {
+                Some((transition.socket.number, transition.old, transition.new))
+            }
             _ => None,
         };
         events.iter().filter_map(edge).collect()
     }
 
     /// How many events that are so were shown.
-    pub fn count(&self, which: impl Fn(&Event) -> bool) -> usize {
+    pub fn count(&self, which: impl Fn(&Output) -> bool) -> usize {
         self.0.borrow().iter().filter(|event| which(event)).count()
     }
 }
 
 impl Render for Shown {
-    fn event(&mut self, event: &Event, _out: &mut Vec<u8>) -> io::Result<()> {
+    fn render(&mut self, event: &Output, _out: &mut Vec<u8>) -> io::Result<()> {
         self.0.borrow_mut().push(event.clone());
         Ok(())
     }
 
-    fn broken_off(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
+    fn abort(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
 }

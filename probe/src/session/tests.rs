@@ -10,7 +10,7 @@ use super::{
     *,
 };
 use crate::{
-    model::{Cgroup, Connection, DiagEntry, Errno, Event, Filter, Mono, Name, State, TimeWaitEntry},
+    model::{Cgroup, Connection, DiagEntry, Errno, Filter, Input, Mono, Name, Output, State, TimeWaitEntry},
     net::snapshot::Snapshot,
     render::View,
 };
@@ -67,7 +67,7 @@ async fn lines(view: View, wanted: u64) -> (Ending<()>, usize, u64) {
     let ending = session.follow(&mut source, None, endless()).await.unwrap();
     let end = session.finish(None).unwrap();
     let count = match view {
-        View::Connections => shown.count(|event| matches!(event, Event::Connection(_))),
+        View::Connections => shown.count(|event| matches!(event, Output::Connection(_))),
         _ => shown.edges().len(),
     };
     (ending, count, end.transitions)
@@ -94,7 +94,7 @@ async fn totals_count_what_is_shown() {
 }
 
 /// A socket that connects to itself.
-fn to_itself() -> Vec<Event> {
+fn to_itself() -> Vec<Input> {
     let mut socket = Socket::new(5, "127.0.0.1:40000", "127.0.0.1:40000");
     socket.life(&[State::Close, State::SynSent, State::SynRecv, State::Established])
 }
@@ -110,7 +110,7 @@ async fn findings_are_chosen_by_kind() {
         session.follow(&mut source, None, endless()).await.unwrap();
         assert_eq!(session.has_found(&[FindingKind::SelfConnect, FindingKind::Stuck]), found);
         assert!(!session.has_found(&[FindingKind::Stuck]));
-        assert_eq!(shown.count(|event| matches!(event, Event::Finding(_))), usize::from(found));
+        assert_eq!(shown.count(|event| matches!(event, Output::Finding(_))), usize::from(found));
     }
 }
 
@@ -178,14 +178,14 @@ async fn the_host_is_asked_what_its_reports_do_not_say() {
     assert_eq!(*host.0.borrow(), ["cgroup 100", "remains of 1"]);
     let shown = shown.0.borrow();
     assert!(
-        matches!(&shown[0], Event::Ready { unavailable, existing: Some(0), .. } if unavailable == &["a lack"]),
+        matches!(&shown[0], Output::Ready { unavailable, existing: Some(0), .. } if unavailable == &["a lack"]),
         "{:?}",
         shown[0]
     );
-    let last_of_first = shown.iter().position(|event| matches!(event, Event::TimeWaitEntry(_))).unwrap();
-    assert!(matches!(shown[last_of_first - 1], Event::Connection(_)));
-    let path = |event: &Event| match event {
-        Event::Transition(transition) => transition.owner.cgroup.clone().and_then(|cgroup| cgroup.path),
+    let last_of_first = shown.iter().position(|event| matches!(event, Output::TimeWaitEntry(_))).unwrap();
+    assert!(matches!(shown[last_of_first - 1], Output::Connection(_)));
+    let path = |event: &Output| match event {
+        Output::Transition(transition) => transition.owner.cgroup.clone().and_then(|cgroup| cgroup.path),
         _ => None,
     };
     assert_eq!(shown.iter().find_map(path).unwrap().to_text(), "/here");
@@ -197,7 +197,7 @@ async fn who_holds_a_port_is_asked_where_it_is_taken() {
     let (session, _) = session(Selection::default());
     let mut session = session.asking(Box::new(host.clone()));
     let failed = |errno| {
-        Event::BindFailed(Box::new(crate::model::BindFailure {
+        Input::BindFailed(Box::new(crate::model::BindFailure {
             at: Mono(1),
             cpu: 0,
             task: Some(task(100, "server")),

@@ -18,7 +18,7 @@ use zerocopy::FromBytes;
 
 pub use self::reset::Reasons;
 use crate::model::{
-    Backend, Counters, Endpoint, Endpoints, Errno, Event, Family, Known, Mono, Name, Opened, Protocol,
+    Backend, Counters, Endpoint, Endpoints, Errno, Family, Input, Known, Mono, Name, Opened, Protocol,
     Report, State, Task,
 };
 
@@ -44,41 +44,41 @@ pub enum DecodeError {
 }
 
 /// Decodes one record. `reasons` names those of resets.
-pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Event, DecodeError> {
+pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Input, DecodeError> {
     let kind = RecordHeader::read_from_prefix(bytes).ok().map(|(header, _)| header.kind);
     let layout = || DecodeError::Layout { length: bytes.len(), kind };
     match kind {
         Some(KIND_TRANSITION) => {
             let record = TransitionRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            Ok(Event::Report(report(&record, Sense::of(&record)?, Beside::default(), backend)))
+            Ok(Input::Report(report(&record, Sense::of(&record)?, Beside::default(), backend)))
         }
         Some(KIND_CALLED) => {
             let record = CalledRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let beside = Beside { task: task(&record.task), ..Beside::default() };
-            Ok(Event::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
+            Ok(Input::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
         }
         Some(KIND_OPENED) => {
             let record = OpenedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
             let on_cpu = if opened.known == Known::Listener { None } else { task(&record.owner) };
             let beside = Beside { task: on_cpu, opened: Some(opened), counters: None };
-            Ok(Event::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
+            Ok(Input::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
         }
         Some(KIND_CLOSED) => {
             let record = ClosedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            Ok(Event::Report(closed(&record, Sense::of(&record.transition)?, None, backend)))
+            Ok(Input::Report(closed(&record, Sense::of(&record.transition)?, None, backend)))
         }
         Some(KIND_SUMMARY) => {
             let record = SummaryRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            summary::decode(&record, backend).map(Event::Summary)
+            summary::decode(&record, backend).map(Input::Summary)
         }
         Some(KIND_BIND) => {
             let record = BindRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            Ok(Event::BindFailed(Box::new(bind::decode(&record)?)))
+            Ok(Input::BindFailed(Box::new(bind::decode(&record)?)))
         }
         Some(KIND_RESET) => {
             let record = ResetRecord::read_from_bytes(bytes).map_err(|_| layout())?;
-            Ok(Event::Reset(reset::decode(&record, reasons)?))
+            Ok(Input::Reset(reset::decode(&record, reasons)?))
         }
         _ => Err(layout()),
     }
@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    fn decode(bytes: &[u8], backend: Backend) -> Result<Event, DecodeError> {
+    fn decode(bytes: &[u8], backend: Backend) -> Result<Input, DecodeError> {
         super::decode(bytes, backend, &Reasons::default())
     }
 
@@ -249,7 +249,7 @@ mod tests {
 
     fn decoded(record: &TransitionRecord, backend: Backend) -> Report {
         match decode(record.as_bytes(), backend) {
-            Ok(Event::Report(report)) => report,
+            Ok(Input::Report(report)) => report,
             other => panic!("{other:?}"),
         }
     }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 pub use self::raw_record::{RawRecord, RecordSink};
 
-use crate::{model::Event, record::ReadError};
+use crate::{model::Input, record::ReadError};
 
 /// Whether a source has more to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum SourceError {
     Live(#[from] io::Error),
 }
 
-/// An origin of events: [`Event::Ready`] first, then reports and what else was said of them, in the
+/// An origin of events: [`Input::Ready`] first, then reports and what else was said of them, in the
 /// order in which it happened.
 pub trait Source {
     /// Waits until there is something, and appends it to `out`: one event or many, or none where
@@ -46,7 +46,7 @@ pub trait Source {
     /// # Errors
     /// [`SourceError`] says why there will be no more. What came before it has been delivered by
     /// earlier calls, or is in `out`.
-    fn batch(&mut self, out: &mut Vec<Event>) -> impl Future<Output = Result<Flow, SourceError>>;
+    fn batch(&mut self, out: &mut Vec<Input>) -> impl Future<Output = Result<Flow, SourceError>>;
 
     /// The same for one who wants the ring's records as they are, where the source has any.
     ///
@@ -76,11 +76,11 @@ pub trait Source {
     ///
     /// # Errors
     /// As for [`batch`](Self::batch).
-    fn drain(&mut self, _out: &mut Vec<Event>) -> Result<(), SourceError> {
+    fn drain(&mut self, _out: &mut Vec<Input>) -> Result<(), SourceError> {
         Ok(())
     }
 }
 
-fn give(events: impl IntoIterator<Item = Event>, taker: &mut impl RecordSink) -> ControlFlow<()> {
+fn give(events: impl IntoIterator<Item = Input>, taker: &mut impl RecordSink) -> ControlFlow<()> {
     events.into_iter().try_for_each(|event| taker.event(event))
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use log::warn;
 
 use super::decode::{DecodeError, Reasons, decode, peek};
-use crate::model::{Backend, Event, State};
+use crate::model::{Backend, Input, State};
 
 /// What it takes to decode the records of one stream.
 #[derive(Debug)]
@@ -37,15 +37,15 @@ impl Decoder {
     }
 
     /// What the record says.
-    pub(super) fn decode(&self, record: &[u8]) -> Result<Event, DecodeError> {
+    pub(super) fn decode(&self, record: &[u8]) -> Result<Input, DecodeError> {
         decode(record, self.backend, &self.reasons)
     }
 
     /// The same. A record that makes no sense is a loss.
-    pub(super) fn decode_or_lose(&self, record: &[u8]) -> Event {
+    pub(super) fn decode_or_lose(&self, record: &[u8]) -> Input {
         self.decode(record).unwrap_or_else(|error| {
             warn!("{error}");
-            Event::Lost { count: 1, stage: "reader".into() }
+            Input::Lost { count: 1, stage: "reader".into() }
         })
     }
 
@@ -76,7 +76,7 @@ impl<'a> RawRecord<'a> {
 
     /// What it says; of one that makes no sense, that it is lost.
     #[must_use]
-    pub fn decode(&self) -> Event {
+    pub fn decode(&self) -> Input {
         self.decoder.decode_or_lose(self.bytes)
     }
 
@@ -104,7 +104,7 @@ impl<'a> RawRecord<'a> {
 /// want yet comes the next time.
 pub trait RecordSink {
     /// An event that is no record.
-    fn event(&mut self, event: Event) -> ControlFlow<()>;
+    fn event(&mut self, event: Input) -> ControlFlow<()>;
 
     /// A record of the ring.
     fn record(&mut self, record: &RawRecord<'_>) -> ControlFlow<()>;

@@ -1,4 +1,4 @@
-//! A recording as a source of events.
+//! A recording as a source.
 
 mod fit;
 
@@ -7,11 +7,11 @@ use std::io::Read;
 use self::fit::{Fitted, fit};
 use super::{Flow, Source, SourceError, decode::Reasons, raw_record::Decoder};
 use crate::{
-    model::{Backend, Event},
+    model::{Backend, Input},
     record::{Entry, ReadError, Reader, Skipped},
 };
 
-/// How many events a batch has at most: many enough to be fast, few enough to be shown as they come.
+/// How many inputs a batch has at most: many enough to be fast, few enough to be shown as they come.
 const BATCH: usize = 1024;
 
 /// How many bytes of records a batch takes, the last record aside, which may have 1 MiB.
@@ -53,16 +53,16 @@ impl<R: Read> Recording<R> {
         Self { reader, decoder, buffer: Vec::new() }
     }
 
-    /// The next event; `None` after the end.
-    fn next(&mut self) -> Result<Option<Event>, ReadError> {
+    /// The next input; `None` after the end.
+    fn next(&mut self) -> Result<Option<Input>, ReadError> {
         loop {
             let Some(entry) = self.reader.entry() else { return Ok(None) };
             match entry? {
-                Entry::Event(event) => {
-                    if let Event::Ready { backend, .. } = *event {
+                Entry::Input(input) => {
+                    if let Input::Ready { backend, .. } = *input {
                         self.decoder.set_backend(backend);
                     }
-                    return Ok(Some(*event));
+                    return Ok(Some(*input));
                 }
                 Entry::Reasons(reasons) => self.decoder.set_reasons(reasons.into()),
                 Entry::Record(record) => match fit(record, &mut self.buffer) {
@@ -79,11 +79,11 @@ impl<R: Read> Recording<R> {
 
 impl<R: Read> Source for Recording<R> {
     /// When it returns an error, `out` has what was readable before it.
-    async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
+    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
         let mut bytes = 0;
         for _ in 0..BATCH {
             match self.next()? {
-                Some(event) => out.push(event),
+                Some(input) => out.push(input),
                 None => return Ok(Flow::Ended),
             }
             bytes += self.reader.record_len();
@@ -97,6 +97,8 @@ impl<R: Read> Source for Recording<R> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{array, prelude::*};
+
     use super::*;
     use crate::record::Writer;
 
@@ -104,9 +106,9 @@ mod tests {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
         for note in notes {
-            writer.event(&Event::Note(note)).expect("memory takes everything");
+            writer.event(&Input::Note(note)).expect("memory takes everything");
         }
-        writer.event(&Event::End(Default::default())).expect("memory takes everything");
+        writer.event(&Input::End(Default::default())).expect("memory takes everything");
         bytes
     }
 
@@ -121,6 +123,54 @@ mod tests {
         }
         assert_eq!((events.len(), batches), (2 * BATCH + 1, 3));
         assert_eq!(source.batch(&mut events).await.expect("still over"), Flow::Ended);
+    }
+
+    proptest! {
+        /// A report that comes from elsewhere than a ring is recorded as the ring would have it.
+        #[test]
+        fn a_report_is_recorded_as_a_ring_record(
+            bytes in array::uniform32(any::<[u8; 7]>()),
+            kind in 1..8_u16,
+            backend in prop_oneof![Just(Backend::TpBtf), Just(Backend::Tracepoint)],
+        ) {
+            let mut bytes = bytes.concat();
+            let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+            put(0, &kind.to_ne_bytes());
+            put(44, &[6_u16, 2].map(u16::to_ne_bytes).concat());
+            put(52, &[7, 2]);
+            // Of a reset.
+            if kind == 6 {
+                put(40, &[6_u16, 2].map(u16::to_ne_bytes).concat());
+                put(48, &7_u32.to_ne_bytes());
+            }
+            // A path of three states; no error code is negative.
+            put(36, &111_u32.to_ne_bytes());
+            put(168, &0x712_u64.to_ne_bytes());
+            put(176, &3_u32.to_ne_bytes());
+            let decoder = Decoder::new(backend, Reasons::default());
+            let mut buffer = Vec::new();
+            let Fitted::Record(record) = fit(&bytes, &mut buffer) else { panic!("kind {kind}") };
+            let Ok(input) = decoder.decode(record) else { return Ok(()) };
+            if matches!(input, Input::BindFailed(_)) {
+                return Ok(());
+            }
+            let mut recording = Vec::new();
+            let mut writer = Writer::new(&mut recording).expect("memory takes everything");
+            let ready = Input::Ready {
+                host: crate::model::testing::host(),
+                backend,
+                unavailable: Vec::new(),
+                existing: None,
+            };
+            writer.event(&ready).expect("memory takes everything");
+            writer.event(&input).expect("memory takes everything");
+            writer.flush().expect("memory takes everything");
+            drop(writer);
+            let mut source = Recording::new(&recording[..]).expect("a recording");
+            source.next().expect("whole").expect("ready");
+            let again = source.next().expect("whole").expect("a report");
+            prop_assert_eq!(again, input);
+        }
     }
 
     /// A file whose records are all as long as they may be.

@@ -1,7 +1,7 @@
-//! The processes that a measurement starts. They end with it, however it ends.
+//! Child processes of a measurement. They never outlive it, however it ends.
 //!
-//! Each is a process group of its own, so that Ctrl-C on a terminal reaches this program alone, which ends
-//! them in order and puts back what it has changed on the host.
+//! Each runs in its own process group, so that Ctrl-C reaches this program alone, which then stops them in order
+//! and restores what it changed on the host.
 
 use std::{
     io,
@@ -17,20 +17,20 @@ use nix::{
     unistd::Pid,
 };
 
-/// What is to be undone where this process is ended by a signal.
+/// Clean-up actions to run when a signal terminates this process.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 static UNDO: Mutex<Vec<Box<dyn Fn() + Send>>> = Mutex::new(Vec::new());
 
-/// What a shell says of a program that Ctrl-C has ended.
+/// The exit code that a shell reports after Ctrl-C: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
 
-/// From here on SIGINT, SIGTERM and SIGHUP end the children, undo what was done, and end this process.
+/// Makes SIGINT, SIGTERM and SIGHUP kill the children, run the clean-up actions, and exit.
 ///
 /// # Errors
-/// The handler cannot be set.
+/// The signal handler cannot be installed.
 pub fn clean_up_on_signals() -> Result<()> {
     ctrlc::set_handler(|| {
-        // Both stay locked: nothing is started or reaped any more.
+        // Both locks stay held: no child is started or reaped from here on.
         let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         for pid in running.iter() {
             let _ = killpg(*pid, Signal::SIGKILL);
@@ -39,15 +39,15 @@ pub fn clean_up_on_signals() -> Result<()> {
         undo.iter().for_each(|undo| undo());
         process::exit(INTERRUPTED);
     })
-    .context("could not watch for Ctrl-C")
+    .context("could not install the signal handler")
 }
 
-/// Has `undo` done where a signal ends this process.
+/// Registers a clean-up action for the case that a signal terminates this process.
 pub fn undo_on_signal(undo: impl Fn() + Send + 'static) {
-    UNDO.lock().expect("nobody panics with it").push(Box::new(undo));
+    UNDO.lock().expect("no panic while the lock is held").push(Box::new(undo));
 }
 
-/// A child process and what it starts. Dropping it kills them.
+/// A child process and its descendants. Dropping it kills the process group.
 pub struct Child {
     process: process::Child,
     pid: Pid,
@@ -55,12 +55,12 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts it.
+    /// Spawns the command.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The program cannot be executed.
     pub fn start(command: &mut Command) -> Result<Self> {
-        let mut running = RUNNING.lock().expect("nobody panics with it");
+        let mut running = RUNNING.lock().expect("no panic while the lock is held");
         let process = command
             .process_group(0)
             .spawn()
@@ -70,29 +70,29 @@ impl Child {
         Ok(Self { process, pid, has_ended: false })
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// Its input, where a pipe was asked for.
+    /// Its standard input, if it was piped.
     pub fn stdin(&mut self) -> Option<ChildStdin> {
         self.process.stdin.take()
     }
 
-    /// Its output, likewise.
+    /// Its standard output, if it was piped.
     pub fn stdout(&mut self) -> Option<ChildStdout> {
         self.process.stdout.take()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) -> nix::Result<()> {
         if self.has_ended { Err(Errno::ESRCH) } else { kill(self.pid, signal) }
     }
 
-    /// Its exit status, if it has ended.
+    /// The exit status, if it has exited.
     pub fn status(&mut self) -> io::Result<Option<ExitStatus>> {
-        let mut running = RUNNING.lock().expect("nobody panics with it");
+        let mut running = RUNNING.lock().expect("no panic while the lock is held");
         let status = self.process.try_wait()?;
         if status.is_some() {
             self.has_ended = true;

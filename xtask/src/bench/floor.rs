@@ -1,7 +1,7 @@
-//! The floor: a kernel program that counts transitions and does nothing else, in a process of its own, as a tracer is.
+//! The floor: a BPF program that only counts transitions, loaded by a separate process as any tracer is.
 //!
-//! No tool can cost less that has a program run at each transition, and none that is in use comes near: perf's counter
-//! and bpftrace's go the way of the classic tracepoint, which makes a record of each event before anybody asks.
+//! No tool that runs a program per transition can cost less, and none in use comes near: perf stat and bpftrace use
+//! the classic tracepoint, which builds a trace record for each event first.
 
 mod object;
 
@@ -16,22 +16,22 @@ use aya::{
 
 use self::object::{COUNTS, Counts, PROGRAM};
 
-/// The name under which xtask starts itself as the counter.
+/// The subcommand with which xtask starts itself as the counter.
 pub const CHORE: &str = "bench-floor";
 
-/// What it says when it counts.
+/// What it prints once it is attached.
 pub const READY: &str = "ready";
 
-/// Before the count, at the end.
+/// Precedes the count in its last line.
 pub const COUNT: &str = "transitions: ";
 
-/// Counts the host's transitions until SIGINT comes, and says how many there were.
+/// Counts the host's transitions until SIGINT arrives, then prints the count.
 ///
 /// # Errors
-/// The program cannot be loaded, or not attached.
+/// The program cannot be loaded or attached.
 pub fn count_transitions() -> Result<()> {
     let (tell, asked) = channel();
-    // Nobody hears of a second one.
+    // A second signal has no receiver.
     ctrlc::set_handler(move || _ = tell.send(()))?;
     let mut kernel = Ebpf::load(&object::counter()?).context("could not load the counter")?;
     attach(&mut kernel).with_context(|| format!("could not attach to {PROGRAM}"))?;

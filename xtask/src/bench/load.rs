@@ -1,8 +1,8 @@
-//! The load: TCP connections over loopback, made by a process of its own in a network namespace of its own.
+//! The load: TCP connections over loopback, opened by a separate process in its own network namespace.
 //!
-//! A tracer sees that process like any other, and the host's ports, sockets and sysctls stay as they are.
-//! The process ([`generator`]) takes [`Order`]s, a line each, and says what it has done; this is the side
-//! that gives them.
+//! Tracers see that process like any other, and the host's ports, sockets and sysctls are untouched.
+//! The process ([`generator`]) reads one [`Request`] per line and answers with what it did; this is the requesting
+//! side.
 
 mod churn;
 pub mod generator;
@@ -20,141 +20,141 @@ use serde::{Deserialize, Serialize};
 
 use super::child::Child;
 
-/// How many transitions the two ends of a connection make that is opened, accepted and closed.
+/// Transitions of both endpoints of a connection that is opened, accepted and closed.
 const TRANSITIONS: u64 = 10;
-/// The same, where one end resets it.
+/// Transitions of both endpoints of a connection that one of them resets.
 const TRANSITIONS_RESET: u64 = 6;
-/// A listener opens and closes.
+/// Transitions of a listener: opened and closed.
 const TRANSITIONS_LISTENER: u64 = 2;
 
-/// What is to be done.
+/// A request to the generator.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub enum Order {
-    /// Open, accept and close.
+pub enum Request {
+    /// Open, accept and close connections.
     Churn(Churn),
-    /// Open so many connections beside those that are open, and keep them.
+    /// Open this many more connections and hold them open.
     Hold(u64),
-    /// Close all that are kept.
+    /// Close all connections that are held open.
     Release,
 }
 
-/// Connections one after the other, on each thread.
+/// Consecutive connections on each thread.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Churn {
-    /// How many threads do it at the same time, each with a listener of its own.
+    /// Number of concurrent threads, each with its own listener.
     pub threads: u64,
-    /// When it is enough.
-    pub until: Until,
-    /// How many connections a second, on all threads together; as fast as it goes without.
+    /// When to stop.
+    pub until: Limit,
+    /// Connections per second over all threads; `None` is as fast as possible.
     pub rate: Option<u64>,
-    /// How they end.
+    /// How each connection is closed.
     pub close: Close,
 }
 
-/// When it is enough.
+/// When to stop.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub enum Until {
-    /// After so many connections, on all threads together.
+pub enum Limit {
+    /// After this many connections over all threads.
     Connections(u64),
-    /// After so long.
+    /// After this time.
     Time(Duration),
 }
 
-/// How a connection ends.
+/// How a connection is closed.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub enum Close {
-    /// A FIN each way.
+    /// A FIN exchange.
     Fin,
-    /// An RST from one end (`SO_LINGER` 0).
+    /// An RST from one endpoint (`SO_LINGER` 0).
     Reset,
 }
 
 impl Churn {
-    /// So many connections, as fast as so many threads make them.
+    /// This many connections, as fast as this many threads can open them.
     pub fn of(threads: u64, connections: u64) -> Self {
-        Self { threads, until: Until::Connections(connections), rate: None, close: Close::Fin }
+        Self { threads, until: Limit::Connections(connections), rate: None, close: Close::Fin }
     }
 }
 
-/// What was done.
+/// What the generator did.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub struct Done {
-    /// How many connections were made, each of two ends in this host.
+pub struct Completed {
+    /// Connections opened; both endpoints are on this host.
     pub connections: u64,
-    /// How many transitions these ends, and the listeners, have made.
+    /// Transitions of these endpoints and of the listeners.
     pub transitions: u64,
-    /// When it began (CLOCK_MONOTONIC, nanoseconds).
+    /// Start time (CLOCK_MONOTONIC, nanoseconds).
     pub begun_ns: u64,
-    /// How long it took.
+    /// Duration.
     pub seconds: f64,
 }
 
-impl Done {
-    /// Connections a second.
+impl Completed {
+    /// Connections per second.
     pub fn rate(&self) -> f64 {
         self.connections as f64 / self.seconds
     }
 }
 
-/// The generator, running.
+/// The running generator.
 pub struct Load {
-    // Dropped, the first ends the process's input, at which it ends.
-    orders: ChildStdin,
+    // Dropping `requests` closes the generator's standard input, at which it exits.
+    requests: ChildStdin,
     answers: BufReader<ChildStdout>,
     _process: Child,
-    /// An order was not carried out.
+    /// A request failed.
     pub has_failed: bool,
 }
 
 impl Load {
-    /// Starts it, in a new namespace.
+    /// Starts the generator in a new network namespace.
     ///
     /// # Errors
-    /// It does not start, or is refused a namespace.
+    /// It cannot be started, or cannot create a namespace.
     pub fn start() -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(generator::CHORE).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Child::start(&mut command)?;
-        let orders = process.stdin().context("the load generator has no input")?;
+        let requests = process.stdin().context("the load generator has no input")?;
         let answers = BufReader::new(process.stdout().context("the load generator has no output")?);
-        Ok(Self { orders, answers, _process: process, has_failed: false })
+        Ok(Self { requests, answers, _process: process, has_failed: false })
     }
 
     /// Opens and closes connections.
     ///
     /// # Errors
-    /// The generator could not; its own message is on stderr.
-    pub fn churn(&mut self, churn: Churn) -> Result<Done> {
-        self.carry_out(Order::Churn(churn))
+    /// The generator failed; its own message is on stderr.
+    pub fn churn(&mut self, churn: Churn) -> Result<Completed> {
+        self.execute(Request::Churn(churn))
     }
 
-    /// Opens connections and keeps them.
+    /// Opens connections and holds them open.
     ///
     /// # Errors
     /// As for [`churn`](Self::churn); among them the host's limits on descriptors and processes.
-    pub fn hold(&mut self, connections: u64) -> Result<Done> {
-        self.carry_out(Order::Hold(connections))
+    pub fn hold(&mut self, connections: u64) -> Result<Completed> {
+        self.execute(Request::Hold(connections))
     }
 
-    /// Closes those that are kept.
+    /// Closes the connections that are held open.
     ///
     /// # Errors
     /// As for [`churn`](Self::churn).
-    pub fn release(&mut self) -> Result<Done> {
-        self.carry_out(Order::Release)
+    pub fn release(&mut self) -> Result<Completed> {
+        self.execute(Request::Release)
     }
 
-    fn carry_out(&mut self, order: Order) -> Result<Done> {
-        let done = self.ask(order);
+    fn execute(&mut self, request: Request) -> Result<Completed> {
+        let done = self.ask(request);
         self.has_failed |= done.is_err();
         done
     }
 
-    fn ask(&mut self, order: Order) -> Result<Done> {
-        writeln!(self.orders, "{}", serde_json::to_string(&order)?)?;
+    fn ask(&mut self, request: Request) -> Result<Completed> {
+        writeln!(self.requests, "{}", serde_json::to_string(&request)?)?;
         let mut answer = String::new();
         if self.answers.read_line(&mut answer)? == 0 {
-            bail!("the load generator has ended over {order:?}");
+            bail!("the load generator exited while handling {request:?}");
         }
         serde_json::from_str(&answer).with_context(|| format!("the load generator answered {answer}"))
     }

@@ -1,5 +1,5 @@
-//! The tracers that people use in place of probe: those on this host, or else Debian's packages, unpacked
-//! below cargo's target directory.
+//! Comparable tracers: those installed on this host, otherwise Debian's packages, unpacked below cargo's target
+//! directory.
 
 use std::{fs, path::PathBuf};
 
@@ -8,23 +8,23 @@ use anyhow::{Context as _, Result, ensure};
 use super::tracer::{Tracer, bpftrace, libbpf, on_path, perf};
 use crate::{apt::Apt, log::Log};
 
-/// The packages that are unpacked, and the programs in them.
+/// Packages that may be fetched, with the programs in them.
 const PACKAGES: [(&str, &[&str]); 3] =
     [("libbpf-tools", &["tcpstates", "tcplife"]), ("bpftrace", &["bpftrace"]), ("linux-perf", &["perf"])];
 
-/// Where programs are found.
+/// Where to find the programs.
 pub struct Peers {
-    /// What the user has named.
+    /// The directory given with --peers.
     directory: Option<PathBuf>,
-    /// Where packages are unpacked.
+    /// The directory of unpacked packages.
     unpacked: PathBuf,
 }
 
 impl Peers {
-    /// Looks in `directory`, on PATH, and in what an earlier run has left in `unpacked`.
+    /// Searches `directory`, PATH, and the packages that an earlier run unpacked in `unpacked`.
     ///
     /// # Errors
-    /// There is no such directory.
+    /// `directory` does not exist.
     pub fn new(directory: Option<PathBuf>, unpacked: PathBuf) -> Result<Self> {
         let found = |named: PathBuf| {
             named.canonicalize().with_context(|| format!("no directory {}", named.display()))
@@ -32,7 +32,7 @@ impl Peers {
         Ok(Self { directory: directory.map(found).transpose()?, unpacked })
     }
 
-    /// All tracers whose programs are there. What is not is unpacked if it can be; if not, `missing` is told why.
+    /// All tracers whose programs are available. Missing ones are fetched; `missing` receives the reason where that fails.
     pub fn tracers(&self, mut missing: impl FnMut(&str, anyhow::Error)) -> Vec<Tracer> {
         for (package, programs) in PACKAGES {
             if programs.iter().any(|program| self.find(program).is_none())
@@ -60,31 +60,28 @@ impl Peers {
         named.chain(on_path(program)).chain(unpacked).find(|file| file.is_file())
     }
 
-    /// The directory of an unpacked bpftrace's libraries.
+    /// The library directory of an unpacked bpftrace.
     fn libraries(&self) -> PathBuf {
         let name = format!("{}-linux-gnu", std::env::consts::ARCH);
         self.unpacked.join("bpftrace/usr/lib").join(name)
     }
 
-    /// Downloads and unpacks a package, and the libraries that this host lacks for it.
+    /// Downloads and unpacks a package with the libraries that this host lacks.
     fn unpack(&self, package: &str) -> Result<()> {
-        ensure!(
-            on_path("apt-get").is_some(),
-            "not on this host, which has no apt-get to fetch {package} with"
-        );
+        ensure!(on_path("apt-get").is_some(), "not installed, and there is no apt-get to fetch {package}");
         fs::create_dir_all(&self.unpacked)?;
         let log = Log::create(self.unpacked.join("peers.log"))?;
         let apt = Apt::new(self.unpacked.join("apt"), &log)?;
         log.step(&format!("fetching Debian's {package}"), || {
-            // One of the host's other sources may fail; what counts is whether the package is known now.
+            // An unrelated apt source may fail; what matters is whether apt knows the package afterwards.
             let _ = apt.update();
             let mut packages = apt.would_install(package)?;
-            // glibc goes with the host's own loader.
+            // glibc must match the host's dynamic loader.
             packages.retain(|name| name != "libc6");
             apt.download(&packages)?;
             apt.unpack(&self.unpacked.join(package))
         })
-        .with_context(|| format!("not on this host, and {package} could not be fetched"))?;
+        .with_context(|| format!("not installed, and {package} could not be fetched"))?;
         apt.clean()
     }
 }

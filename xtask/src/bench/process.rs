@@ -1,11 +1,11 @@
-//! What /proc says of a process: its CPU time, its memory, and the kernel programs that it has loaded.
+//! A process as /proc shows it: CPU time, memory, and the BPF programs it holds.
 
 use std::{fs, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::time::{ClockId, clock_gettime};
 
-/// The time that all processes share (CLOCK_MONOTONIC), in nanoseconds.
+/// CLOCK_MONOTONIC in nanoseconds: comparable between processes.
 pub fn monotonic_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map_or(0, |now| now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs())
@@ -15,14 +15,14 @@ pub fn monotonic_ns() -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub struct Process(pub u32);
 
-/// A kernel program that a process holds, with the kernel's statistics.
+/// A BPF program that a process holds, with the kernel's run statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// `prog_id`
     pub id: u64,
-    /// How often it has run while statistics were on.
+    /// Runs while statistics were enabled (`run_cnt`).
     pub runs: u64,
-    /// How long these runs took together.
+    /// Total time of these runs in nanoseconds (`run_time_ns`).
     pub run_ns: u64,
 }
 
@@ -31,31 +31,31 @@ impl Process {
         PathBuf::from(format!("/proc/{}", self.0)).join(name)
     }
 
-    /// The CPU time of all its threads that still run, user and system, to the nanosecond (`schedstat`).
+    /// User and system CPU time of its live threads, with nanosecond resolution (`schedstat`).
     pub fn cpu(self) -> Result<Duration> {
         let times: Vec<u64> = self.of_threads("schedstat", |text| text.split(' ').next()?.parse().ok())?;
         ensure!(
             !times.is_empty(),
-            "this kernel has no schedstat (CONFIG_SCHED_INFO), or the process has ended"
+            "this kernel has no schedstat (CONFIG_SCHED_INFO), or the process has exited"
         );
         Ok(Duration::from_nanos(times.into_iter().sum()))
     }
 
-    /// Whether one of its threads is on a CPU, or waits for one.
+    /// Whether any of its threads is running or runnable.
     pub fn is_runnable(self) -> Result<bool> {
-        // The state comes after the name, which may have any character in it.
+        // The state follows the name, which may contain any character.
         let states = self.of_threads("stat", |text| text.rsplit_once(") ")?.1.chars().next())?;
         Ok(states.contains(&'R'))
     }
 
-    /// What a file says of each thread; one that has ended meanwhile has none any more.
+    /// Reads a file of each thread; threads that exit meanwhile are skipped.
     fn of_threads<T>(self, file: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
         let threads = fs::read_dir(self.path("task"))?.filter_map(io::Result::ok);
         let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join(file)).ok());
         Ok(texts.filter_map(|text| read(&text)).collect())
     }
 
-    /// The most memory that it has had resident, in bytes (`VmHWM`), or has now (`VmRSS`).
+    /// Peak (`VmHWM`) or current (`VmRSS`) resident memory in bytes.
     pub fn memory(self, field: Memory) -> Result<u64> {
         let status = fs::read_to_string(self.path("status"))?;
         let name = match field {
@@ -68,7 +68,7 @@ impl Process {
         kilobytes.map(|kilobytes| kilobytes * 1024).with_context(|| format!("no {name} in its status"))
     }
 
-    /// The kernel programs that it holds, each once.
+    /// The BPF programs that it holds, without duplicates.
     pub fn programs(self) -> Result<Vec<Program>> {
         let mut programs = Vec::new();
         for descriptor in fs::read_dir(self.path("fdinfo"))? {
@@ -83,7 +83,7 @@ impl Process {
         Ok(programs)
     }
 
-    /// Whether it has something attached: a kernel program, or a counter of perf's.
+    /// Whether it has attached a BPF program or a perf event.
     pub fn is_attached(self) -> bool {
         let is_perf = |link: PathBuf| link.to_string_lossy().contains("[perf_event]");
         let links = fs::read_dir(self.path("fd")).into_iter().flatten().flatten();
@@ -92,21 +92,21 @@ impl Process {
     }
 }
 
-/// Which number of its memory.
+/// Which memory figure to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// The most that it ever was.
+    /// The peak.
     Most,
-    /// What it is now.
+    /// The current value.
     Now,
 }
 
-/// The program that an fdinfo is about, if it is about one (`bpf_prog_show_fdinfo`).
+/// The BPF program that an fdinfo describes, if any (`bpf_prog_show_fdinfo`).
 fn program(fdinfo: &str) -> Option<Program> {
     let value = |name: &str| {
         fdinfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
     };
-    // A link's fdinfo has a prog_id, too.
+    // A link's fdinfo has a prog_id as well.
     value("prog_type")?;
     Some(Program { id: value("prog_id")?, runs: value("run_cnt")?, run_ns: value("run_time_ns")? })
 }
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_told_from_a_link() {
+    fn a_program_is_distinguished_from_a_link() {
         let text = "pos:\t0\nflags:\t02000002\nprog_type:\t26\nprog_jited:\t1\nprog_tag:\tab12\nmemlock:\t4096\n\
                     prog_id:\t71\nrun_time_ns:\t5100\nrun_cnt:\t10\nrecursion_misses:\t0\n";
         assert_eq!(program(text), Some(Program { id: 71, runs: 10, run_ns: 5100 }));
@@ -131,6 +131,6 @@ mod tests {
         let (most, now) = (this.memory(Memory::Most).unwrap(), this.memory(Memory::Now).unwrap());
         assert!(most > 100_000 && now > 100_000, "{most} {now}");
         assert!(!this.is_attached());
-        assert!(this.is_runnable().unwrap(), "it asks, so it runs");
+        assert!(this.is_runnable().unwrap(), "the calling thread is running");
     }
 }

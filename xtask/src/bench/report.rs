@@ -1,4 +1,4 @@
-//! The whole of the results, written down: JSON for programs, markdown for people.
+//! The report: JSON for programs, Markdown for people.
 
 use std::{fmt::Write as _, fs, path::Path, process::Command, thread};
 
@@ -7,16 +7,16 @@ use serde_json::{Value as Json, json};
 
 use super::{publish, table::Table};
 
-/// Everything that was measured, and on what.
+/// Everything that was measured, and the host it was measured on.
 pub struct Report {
     host: Host,
     /// The scenarios' tables.
     pub tables: Vec<Table>,
-    /// What could not be measured, and why.
+    /// What could not be measured, with the reason.
     pub missing: Vec<(String, String)>,
 }
 
-/// What was measured on.
+/// The host.
 struct Host {
     kernel: String,
     cpu: String,
@@ -25,7 +25,7 @@ struct Host {
 }
 
 impl Report {
-    /// An empty one, of this host and this probe.
+    /// An empty report for this host and this probe.
     pub fn begin(probe: &Path) -> Result<Self> {
         let read = |path: &str| fs::read_to_string(path).with_context(|| format!("could not read {path}"));
         let cpus = read("/proc/cpuinfo")?;
@@ -40,7 +40,7 @@ impl Report {
         Ok(Self { host, tables: Vec::new(), missing: Vec::new() })
     }
 
-    /// Writes both files: `base` with .json and .md.
+    /// Writes `base`.json and `base`.md.
     pub fn write(&self, base: &Path) -> Result<()> {
         if let Some(directory) = base.parent() {
             fs::create_dir_all(directory)?;
@@ -54,21 +54,21 @@ impl Report {
         Ok(())
     }
 
-    /// Puts the tables into a page, in place of those that an earlier run has put there.
+    /// Replaces the tables of an earlier run in a documentation page.
     ///
     /// # Errors
-    /// The page cannot be read or written, or has a place that does not end.
+    /// The page cannot be read or written, or has an unterminated placeholder.
     pub fn publish(&self, page: &Path) -> Result<()> {
         let text = fs::read_to_string(page).with_context(|| format!("could not read {}", page.display()))?;
         let content = |name: &str| match name {
-            "host" => Some(format!("{}\n", self.measured_on())),
+            "host" => Some(format!("{}\n", self.host_line())),
             name => self.tables.iter().find(|table| table.name == name).map(Table::markdown),
         };
         let new = publish::fill(&text, content).with_context(|| page.display().to_string())?;
         fs::write(page, new).with_context(|| format!("could not write {}", page.display()))
     }
 
-    fn measured_on(&self) -> String {
+    fn host_line(&self) -> String {
         let Host { kernel, cpu, cpus, probe } = &self.host;
         format!("{probe}, Linux {kernel}, {cpus} CPUs ({cpu})")
     }
@@ -87,7 +87,7 @@ impl Report {
     }
 
     fn markdown(&self) -> String {
-        let mut text = format!("# {}\n", self.measured_on());
+        let mut text = format!("# {}\n", self.host_line());
         for table in &self.tables {
             let _ = write!(text, "\n{}", table.section());
         }

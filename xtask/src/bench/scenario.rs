@@ -1,4 +1,4 @@
-//! What is measured, a file each. A new one is a file here, and a line in [`ALL`].
+//! The scenarios, one file each. To add one, add a file here and a line in [`ALL`].
 
 mod filters;
 mod open;
@@ -16,18 +16,18 @@ use anyhow::Result;
 
 use super::{Bench, table::Table};
 
-/// Something that is measured.
+/// A measurement.
 pub struct Scenario {
-    /// What it is called: `--scenario NAME`.
+    /// Its name, for `--scenario NAME`.
     pub name: &'static str,
-    /// Measures it. A tracer that cannot is left out and said to be.
+    /// Runs it. Tracers that fail are left out and listed in the report.
     pub measure: fn(&mut Bench) -> Result<Table>,
 }
 
-/// The one that is measured last, as often as there is time: at least once.
+/// The scenario that runs last, at least once, then as long as time is left.
 pub const LAST: &str = "throughput";
 
-/// All, in the order of the report: the last is measured first.
+/// All scenarios in the order of the report; they run in reverse.
 pub const ALL: &[Scenario] = &[
     Scenario { name: LAST, measure: throughput::measure },
     Scenario { name: "resets", measure: resets::measure },

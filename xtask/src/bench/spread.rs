@@ -1,22 +1,22 @@
-//! A measurement that was made several times.
+//! Statistics of a repeated measurement.
 
 use serde::Serialize;
 
-/// The middle of the values, and how far they lie apart.
+/// Median and range.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// As many are above as below.
+    /// The median.
     pub median: f64,
-    /// The smallest.
+    /// The minimum.
     pub min: f64,
-    /// The largest.
+    /// The maximum.
     pub max: f64,
-    /// How many there are.
+    /// Number of values.
     pub rounds: usize,
 }
 
 impl Spread {
-    /// That of these values; `None` of none.
+    /// Statistics of these values; `None` if there are none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -31,7 +31,7 @@ mod tests {
     use super::Spread;
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn the_median_is_the_middle_value() {
         let median = |values: &[f64]| Spread::of(values.iter().copied()).map(|spread| spread.median);
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0]), Some(3.0));
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn the_range_holds_all() {
+    fn the_range_covers_all_values() {
         let spread = Spread::of([2.0, 8.0, 5.0]).unwrap();
         assert_eq!((spread.min, spread.max, spread.rounds), (2.0, 8.0, 3));
     }

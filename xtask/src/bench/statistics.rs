@@ -1,4 +1,4 @@
-//! The kernel's statistics on its programs (`kernel.bpf_stats_enabled`): on while they are needed.
+//! The kernel's BPF run statistics (`kernel.bpf_stats_enabled`), enabled only while needed.
 
 use std::fs;
 
@@ -8,37 +8,37 @@ use super::child;
 
 const SYSCTL: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
-/// The statistics are on. Dropped, the sysctl is put back, as it is where a signal ends this process.
+/// Keeps the statistics enabled. Dropping it, or a terminating signal, restores the sysctl.
 pub struct Statistics {
-    /// They were on before.
-    stays: bool,
+    /// They were enabled before.
+    was_enabled: bool,
 }
 
 impl Statistics {
-    /// Turns them on.
+    /// Enables the statistics.
     ///
     /// # Errors
-    /// The sysctl is not there, or cannot be written.
-    pub fn on() -> Result<Self> {
-        let stays = fs::read_to_string(SYSCTL).with_context(|| format!("no {SYSCTL}"))?.trim() == "1";
-        if !stays {
-            child::undo_on_signal(off);
+    /// The sysctl does not exist or cannot be written.
+    pub fn enable() -> Result<Self> {
+        let was_enabled = fs::read_to_string(SYSCTL).with_context(|| format!("no {SYSCTL}"))?.trim() == "1";
+        if !was_enabled {
+            child::undo_on_signal(disable);
             fs::write(SYSCTL, "1").with_context(|| format!("could not write {SYSCTL}"))?;
         }
-        Ok(Self { stays })
+        Ok(Self { was_enabled })
     }
 }
 
 impl Drop for Statistics {
     fn drop(&mut self) {
-        if !self.stays {
-            off();
+        if !self.was_enabled {
+            disable();
         }
     }
 }
 
-fn off() {
+fn disable() {
     if let Err(error) = fs::write(SYSCTL, "0") {
-        eprintln!("could not put {SYSCTL} back to 0: {error}");
+        eprintln!("could not restore {SYSCTL} to 0: {error}");
     }
 }

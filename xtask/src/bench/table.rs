@@ -1,4 +1,4 @@
-//! What a scenario has measured, as a table: for people as markdown, for programs as JSON.
+//! A scenario's results as a table: Markdown for people, JSON for programs.
 
 use std::fmt::Write as _;
 
@@ -11,42 +11,42 @@ use super::spread::Spread;
 pub struct Table {
     /// The scenario's name.
     pub name: &'static str,
-    /// What was done and what the numbers mean, in a few sentences.
+    /// What was done and what the figures mean, in a few sentences.
     pub about: String,
-    /// What is told of each row.
+    /// The columns.
     pub columns: Vec<Column>,
-    /// The rows, in order.
+    /// The rows in order.
     pub rows: Vec<Row>,
 }
 
-/// One number of each row.
+/// One figure per row.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its name in the JSON, with its unit.
+    /// Its JSON name, unit included.
     pub key: &'static str,
     /// Its heading.
     pub title: &'static str,
-    /// How many digits it has behind the point.
+    /// Decimal places.
     pub digits: usize,
 }
 
-/// What is measured, and what was.
+/// A tracer or case with its figures.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The tracer, or the case.
+    /// The name of the tracer or case.
     pub of: String,
-    /// A value for each column.
+    /// One value per column.
     pub values: Vec<Value>,
 }
 
-/// What stands in a cell.
+/// A cell's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// It was not measured, or there is no such thing.
+    /// Not measured or not applicable.
     Absent,
-    /// Of several measurements.
+    /// Median and range of several measurements.
     Spread(Spread),
-    /// Of one, or the sum of all.
+    /// A single measurement or a sum.
     Number(f64),
 }
 
@@ -75,12 +75,12 @@ impl From<Option<f64>> for Value {
 }
 
 impl Table {
-    /// As markdown, under its name, with what it is about.
+    /// As a Markdown section: name, description, rows.
     pub fn section(&self) -> String {
         format!("## {}\n\n{}\n\n{}", self.name, self.about, self.markdown())
     }
 
-    /// The rows alone, as markdown with the cells aligned so that it is readable as it is.
+    /// The rows alone, as an aligned Markdown table.
     pub fn markdown(&self) -> String {
         let mut cells = vec![self.heading()];
         cells.extend(self.rows.iter().map(|row| {
@@ -113,7 +113,7 @@ impl Table {
         std::iter::once(String::new()).chain(titles).collect()
     }
 
-    /// As JSON: an object for each row.
+    /// As JSON: one object per row.
     pub fn json(&self) -> Json {
         let rows: Vec<Json> = self
             .rows
@@ -153,13 +153,13 @@ impl Value {
 fn line(text: &mut String, cells: &[String], widths: &[usize]) {
     for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let pad = " ".repeat(width - cell.chars().count());
-        // Text is read from the left, numbers from the right.
+        // Names are left-aligned, figures right-aligned.
         let _ = if at == 0 { write!(text, "| {cell}{pad} ") } else { write!(text, "| {pad}{cell} ") };
     }
     text.push_str("|\n");
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 fn grouped(number: f64, digits: usize) -> String {
     let text = format!("{number:.digits$}");
     let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_it_aligned() {
+    fn markdown_cells_are_aligned() {
         let expected = "\
 ## throughput
 
@@ -217,7 +217,7 @@ What is kept.
     }
 
     #[test]
-    fn programs_read_every_number() {
+    fn json_has_every_figure() {
         let json = table().json();
         assert_eq!(json["rows"][0]["kept"]["min"], 0.8);
         assert_eq!(json["rows"][1]["lost"], 1_234_567.0);
@@ -226,7 +226,7 @@ What is kept.
     }
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         for (number, digits, text) in
             [(0.0, 0, "0"), (999.0, 0, "999"), (1000.0, 0, "1,000"), (-12_345.678, 1, "-12,345.7")]
         {

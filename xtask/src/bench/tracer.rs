@@ -1,4 +1,4 @@
-//! What is measured: each way to run probe, and each tool that people use in its place.
+//! The measured tracers: each mode of probe, and each comparable tool.
 
 pub mod bpftrace;
 pub mod floor;
@@ -16,73 +16,73 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-pub use self::running::{Running, Stopped};
+pub use self::running::{Finished, Running};
 
-/// A tracer, as it is started and read.
+/// How to start a tracer and read its results.
 #[derive(Clone)]
 pub struct Tracer {
-    /// What it is called in the tables.
+    /// Its name in the tables.
     pub name: &'static str,
-    /// Whether it is probe.
+    /// Whether it is a mode of probe.
     pub is_probe: bool,
-    /// What it tells of.
-    pub tells: Tells,
-    /// Whether it writes a line about each thing at once.
+    /// What it reports.
+    pub reports: Reports,
+    /// Whether it writes a line per event as it happens.
     pub has_lines: bool,
-    /// When it is ready.
+    /// How to recognise that it is ready.
     ready: Ready,
     program: PathBuf,
     args: Vec<OsString>,
-    /// Where it finds its libraries, if not where the host has them.
+    /// Library directory, if not the host's.
     libraries: Option<PathBuf>,
-    /// Counts what it has told.
-    count: fn(&Tracer, &Place) -> Result<Told>,
+    /// Counts what it reported.
+    count: fn(&Tracer, &OutputDir) -> Result<Reported>,
 }
 
-/// What a tracer tells of.
+/// What a tracer reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tells {
+pub enum Reports {
     /// Each transition.
     Transitions,
-    /// Each end of a connection, once, when it is over.
+    /// Each endpoint of a connection, once, when it has closed.
     Connections,
-    /// Only how many transitions there were.
+    /// Only the number of transitions.
     Count,
 }
 
-/// When a tracer is ready.
+/// How to recognise that a tracer is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ready {
-    /// When it has written this.
-    Says(&'static str),
-    /// When it has something attached, and uses no CPU any more.
-    Settles,
+    /// It has printed this text.
+    Prints(&'static str),
+    /// It has attached something and uses no more CPU.
+    Idle,
 }
 
-/// What a tracer has told.
+/// What a tracer reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Told {
-    /// How much of what it tells of.
+pub struct Reported {
+    /// Number of transitions or connections reported.
     pub events: u64,
-    /// How much of it was lost, in its own words.
+    /// Number that it reports as lost.
     pub lost: u64,
-    /// Connections of which it says itself that it has not seen all.
+    /// Connections that it marks as incomplete.
     pub incomplete: u64,
-    /// Connections that it gives as whole and that took no course which the load makes them take.
+    /// Connections reported as complete whose path is not one that the load produces.
     pub wrong: u64,
 }
 
 impl Tracer {
-    /// The same with more arguments.
+    /// The same tracer with additional arguments.
     pub fn with(&self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         let mut with = self.clone();
         with.args.extend(args.into_iter().map(Into::into));
         with
     }
 
-    fn command(&self, place: &Place) -> Command {
+    fn command(&self, dir: &OutputDir) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).current_dir(&place.0).env("LC_ALL", "C.UTF-8");
+        command.args(&self.args).current_dir(&dir.0).env("LC_ALL", "C.UTF-8");
         if let Some(libraries) = &self.libraries {
             command.env("LD_LIBRARY_PATH", libraries);
         }
@@ -90,11 +90,11 @@ impl Tracer {
     }
 }
 
-/// The directory in which a tracer runs: its output, and the files that it writes.
-pub struct Place(PathBuf);
+/// The working directory of a tracer, with its output and the files that it writes.
+pub struct OutputDir(PathBuf);
 
-impl Place {
-    /// An empty one, in place of what was there.
+impl OutputDir {
+    /// Empties the directory, or creates it.
     pub fn clear(directory: &Path) -> Result<Self> {
         match fs::remove_dir_all(directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -109,25 +109,25 @@ impl Place {
         self.0.join(name)
     }
 
-    /// What it has written to stdout.
+    /// The file of its stdout.
     fn out(&self) -> PathBuf {
         self.file("out")
     }
 
-    /// What it has written to stderr.
+    /// The file of its stderr.
     fn err(&self) -> PathBuf {
         self.file("err")
     }
 
-    /// What it said of an error; its last words, if it did not call it one.
-    fn last_words(&self) -> String {
+    /// Its error message, or else the last line that it printed.
+    fn last_message(&self) -> String {
         let text = fs::read_to_string(self.err()).unwrap_or_default();
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let error = lines.clone().find(|line| line.to_lowercase().starts_with("error"));
-        error.or(lines.next_back()).unwrap_or("it said nothing").to_owned()
+        error.or(lines.next_back()).unwrap_or("it printed nothing").to_owned()
     }
 
-    /// How many bytes there are in all its files.
+    /// Total size of all its files in bytes.
     fn bytes(&self) -> Result<u64> {
         let mut bytes = 0;
         for entry in fs::read_dir(&self.0)? {
@@ -137,7 +137,7 @@ impl Place {
     }
 }
 
-/// The program of that name on PATH, or in one of the directories where root's programs are.
+/// The program of that name on PATH or in root's program directories.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! That nothing else on this host watches the tracepoint: it would make each transition dearer, in the untraced runs as well.
+//! Checks that nothing else on this host records the tracepoint: that would slow every run, the untraced ones included.
 
 use std::{
     fs,
@@ -10,19 +10,19 @@ use anyhow::{Result, ensure};
 /// Where tracefs is mounted.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
-/// In a buffer of its: whether the tracepoint is recorded there.
+/// Relative to a tracefs instance: whether it records the tracepoint.
 const SWITCH: &str = "events/sock/inet_sock_set_state/enable";
 
-/// Fails where a buffer of the kernel's own records transitions.
+/// Fails if a tracefs instance records transitions.
 ///
 /// # Errors
-/// Which one does, and how it is stopped. Where tracefs is not mounted, none is seen.
+/// The error names the instance and how to stop it. Without tracefs there is nothing to check.
 pub fn ensure_unwatched() -> Result<()> {
     for tracefs in TRACEFS {
         let recording = recording(Path::new(tracefs));
         ensure!(
             recording.is_empty(),
-            "the kernel records transitions for somebody else, which costs each of them more than it does by itself: \
+            "a tracefs instance already records transitions, which makes each of them slower: \
              write 0 into {}, or remove the instance",
             recording.iter().map(|switch| switch.display().to_string()).collect::<Vec<_>>().join(" and ")
         );
@@ -30,7 +30,7 @@ pub fn ensure_unwatched() -> Result<()> {
     Ok(())
 }
 
-/// The switches that are on.
+/// The `enable` files that are set.
 fn recording(tracefs: &Path) -> Vec<PathBuf> {
     let instances = fs::read_dir(tracefs.join("instances")).into_iter().flatten().flatten();
     let buffers = instances.map(|instance| instance.path()).chain([tracefs.to_owned()]);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_that_records_is_named() {
+    fn a_recording_instance_is_named() {
         let tracefs = tempfile::tempdir().unwrap();
         let buffers = ["", "instances/quiet", "instances/busy"];
         for (buffer, state) in buffers.into_iter().zip(["0\n", "0\n", "1\n"]) {

@@ -4,16 +4,16 @@ use proptest::{collection, option, prelude::*};
 
 use super::{duration, ends, kernel::counters, mono, owner, socket, word};
 use crate::model::{
-    BehaviourResult, Cause, Close, Connection, Errno, Event, Finding, Observation, Transition,
+    BehaviourResult, Cause, Close, Connection, Errno, Finding, Observation, Output, Transition,
 };
 
 /// Any of them.
-pub fn derived() -> BoxedStrategy<Event> {
+pub fn derived() -> BoxedStrategy<Output> {
     prop_oneof![
-        transition().prop_map(Event::Transition),
-        connection().prop_map(Event::Connection),
-        finding().prop_map(Event::Finding),
-        behaviour().prop_map(|result| Event::Behaviour(Box::new(result))),
+        transition().prop_map(Output::Transition),
+        connection().prop_map(Output::Connection),
+        finding().prop_map(Output::Finding),
+        behaviour().prop_map(|result| Output::Behaviour(Box::new(result))),
     ]
     .boxed()
 }

@@ -1,28 +1,23 @@
-//! Any event that comes from the kernel.
+//! Inputs that come from the kernel.
 
-use std::{net::IpAddr, num::NonZeroU16};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use proptest::{collection, option, prelude::*};
 
 use super::{cgroup, duration, endpoint, ends, mono, owner, socket, task, word};
-use crate::model::{
-    BindFailure, Counters, DiagEntry, Errno, Event, Filter, Mono, Opened, Report, Reset, Summary,
-    TimeWaitEntry,
-};
+use crate::model::{BindFailure, Counters, DiagEntry, Errno, Filter, Input, Reset, TimeWaitEntry};
 
-/// Any of them.
-pub fn event() -> BoxedStrategy<Event> {
+/// Any of them but reports and summaries, which are records of the ring buffer.
+pub fn event() -> BoxedStrategy<Input> {
     prop_oneof![
         1 => (mono(), collection::vec(listed(), 0..3))
-            .prop_map(|(at, sockets)| Event::Existing { at, sockets }),
-        1 => filter().prop_map(|filter| Event::Filter(Box::new(filter))),
-        1 => cgroup().prop_map(Event::Cgroup),
-        5 => report().prop_map(Event::Report),
-        1 => summary().prop_map(Event::Summary),
-        1 => bind_failure().prop_map(|failure| Event::BindFailed(Box::new(failure))),
-        1 => reset().prop_map(Event::Reset),
-        1 => remains().prop_map(Event::TimeWaitEntry),
+            .prop_map(|(at, sockets)| Input::Existing { at, sockets }),
+        1 => filter().prop_map(|filter| Input::Filter(Box::new(filter))),
+        1 => cgroup().prop_map(Input::Cgroup),
+        1 => bind_failure().prop_map(|failure| Input::BindFailed(Box::new(failure))),
+        1 => reset().prop_map(Input::Reset),
+        1 => remains().prop_map(Input::TimeWaitEntry),
     ]
     .boxed()
 }
@@ -63,49 +58,6 @@ fn filter() -> impl Strategy<Value = Filter> {
     )
 }
 
-fn report() -> BoxedStrategy<Report> {
-    let place = (any::<u64>(), any::<u32>(), any::<u64>(), any::<Option<u64>>(), any::<Option<u32>>());
-    let kind = (word(), word());
-    let error = option::of(option::of((1..200).prop_map(Errno)));
-    let flags = (any::<Option<u8>>(), any::<[Option<bool>; 4]>());
-    let call = (error, flags, any::<Option<u32>>(), option::of(task()));
-    let extra = (option::of(opened()), option::of(counters()));
-    (place, kind, ends(), [word(), word()], call, extra)
-        .prop_map(|(place, kind, ends, edge, call, extra)| {
-            let (at, cpu, socket, cookie, netns) = place;
-            let (error, (shutdown, [orphaned, fin_received, rst_received, owner_matches]), syscall, task) =
-                call;
-            Report {
-                at: Mono(at),
-                cpu,
-                socket,
-                cookie,
-                netns,
-                protocol: kind.0,
-                family: kind.1,
-                ends,
-                old: edge[0],
-                new: edge[1],
-                error,
-                shutdown,
-                orphaned,
-                fin_received,
-                rst_received,
-                owner_matches,
-                syscall,
-                task,
-                opened: extra.0,
-                counters: extra.1,
-            }
-        })
-        .boxed()
-}
-
-fn opened() -> impl Strategy<Value = Opened> {
-    (any::<u32>(), option::of(task()), word(), any::<Option<u64>>())
-        .prop_map(|(generation, owner, known, cgroup)| Opened { generation, owner, known, cgroup })
-}
-
 pub fn counters() -> impl Strategy<Value = Counters> {
     (any::<[u64; 2]>(), any::<[u32; 3]>(), any::<Option<u32>>()).prop_map(|(bytes, segs, srtt_us)| Counters {
         bytes_sent: bytes[0],
@@ -115,20 +67,6 @@ pub fn counters() -> impl Strategy<Value = Counters> {
         retransmits: segs[2],
         srtt_us,
     })
-}
-
-fn summary() -> BoxedStrategy<Summary> {
-    let times = (option::of(mono()), option::of(mono()));
-    (report(), times, any::<Option<NonZeroU16>>(), collection::vec(word(), 0..20), any::<bool>())
-        .prop_map(|(end, (opened, established), first_port, path, path_is_whole)| Summary {
-            end,
-            opened,
-            established,
-            first_port,
-            path: path.into_iter().collect(),
-            path_is_whole,
-        })
-        .boxed()
 }
 
 fn listed() -> BoxedStrategy<DiagEntry> {

@@ -4,20 +4,20 @@ use proptest::{collection, prelude::*, sample::select};
 
 use super::{ends, owner, socket, word};
 use crate::{
-    model::{Check, Event, Phase, SocketRow, Verdict},
+    model::{Check, Input, Phase, SocketRow, Verdict},
     record::named::STAGES,
 };
 
 /// Any of them.
-pub fn event() -> BoxedStrategy<Event> {
+pub fn event() -> BoxedStrategy<Input> {
     prop_oneof![
         (any::<u64>(), select(&STAGES[..]))
-            .prop_map(|(count, place)| Event::Lost { count, stage: place.to_owned() }),
-        (any::<String>(), phase()).prop_map(|(name, phase)| Event::Scenario { name, phase }),
-        check().prop_map(Event::Check),
-        collection::vec((socket(), any::<String>()), 0..3).prop_map(Event::Labels),
-        collection::vec(row(), 0..3).prop_map(Event::Sockets),
-        any::<String>().prop_map(Event::Note),
+            .prop_map(|(count, place)| Input::Lost { count, stage: place.to_owned() }),
+        (any::<String>(), phase()).prop_map(|(name, phase)| Input::Scenario { name, phase }),
+        check().prop_map(Input::Check),
+        collection::vec((socket(), any::<String>()), 0..3).prop_map(Input::Labels),
+        collection::vec(row(), 0..3).prop_map(Input::Sockets),
+        any::<String>().prop_map(Input::Note),
     ]
     .boxed()
 }

@@ -27,13 +27,13 @@ use super::{
     named::{self, ByName},
     nanoseconds,
 };
-use crate::model::{Backend, BindFailure, Clock, DiagEntry, End, Event, Filter, Host, Mono};
+use crate::model::{Backend, BindFailure, Clock, DiagEntry, End, Filter, Host, Input, Mono};
 
 /// What the payload of a record says.
 #[derive(Debug)]
 pub enum Payload {
-    /// An event. Of [`Event::End`], the counts of the recording are beside it.
-    Event(Event),
+    /// Any input but [`Input::End`].
+    Input(Input),
     /// The names of reset reasons by the kernel's numbers.
     ResetReasons(BTreeMap<u32, String>),
     /// The end of the recording.
@@ -47,38 +47,38 @@ pub enum Payload {
     Unknown,
 }
 
-/// The kind and the payload of the record for this event, after so many `earlier` records; none for an event that a
-/// replay computes again, or that the ring has as a record.
-pub fn encode(event: &Event, earlier: u64) -> io::Result<Option<(u8, Vec<u8>)>> {
-    let encoded = match event {
-        Event::Ready { host, backend, unavailable, existing } => {
+/// The kind and the payload of the record for this input, after so many `earlier` records; none for an input that is a
+/// record of the ring buffer.
+pub fn encode(input: &Input, earlier: u64) -> io::Result<Option<(u8, Vec<u8>)>> {
+    let encoded = match input {
+        Input::Ready { host, backend, unavailable, existing } => {
             (kind::READY, json(&ReadyJson::of(host, *backend, unavailable, *existing))?)
         }
-        Event::Filter(filter) => (kind::FILTER, json(&FilterJson::from(filter.as_ref()))?),
-        Event::Existing { at, sockets } => {
+        Input::Filter(filter) => (kind::FILTER, json(&FilterJson::from(filter.as_ref()))?),
+        Input::Existing { at, sockets } => {
             let mut part = ExistingPart::new(*at);
             sockets.iter().try_for_each(|socket| part.push(socket))?;
             (kind::EXISTING, part.finish())
         }
-        Event::Cgroup(cgroup) => (kind::CGROUP, json(&CgroupJson::from(cgroup))?),
-        Event::BindFailed(failure) => (kind::BIND_FAILED, encode_bind_failure(failure)?),
-        Event::TimeWaitEntry(entry) => (kind::TIME_WAIT, json(&TimeWaitEntryJson::from(entry))?),
-        Event::Tick(now) => (kind::TICK, json(&TickJson { at: now.0 })?),
-        Event::Lost { count, stage } => {
+        Input::Cgroup(cgroup) => (kind::CGROUP, json(&CgroupJson::from(cgroup))?),
+        Input::BindFailed(failure) => (kind::BIND_FAILED, encode_bind_failure(failure)?),
+        Input::TimeWaitEntry(entry) => (kind::TIME_WAIT, json(&TimeWaitEntryJson::from(entry))?),
+        Input::Tick(now) => (kind::TICK, json(&TickJson { at: now.0 })?),
+        Input::Lost { count, stage } => {
             (kind::LOST, json(&LostJson { count: *count, stage: stage.clone() })?)
         }
-        Event::Scenario { name, phase } => {
+        Input::Scenario { name, phase } => {
             (kind::SCENARIO, json(&ScenarioJson { name: name.clone(), phase: phase.into() })?)
         }
-        Event::Check(check) => (kind::CHECK, json(&CheckJson::from(check))?),
-        Event::Labels(labels) => {
+        Input::Check(check) => (kind::CHECK, json(&CheckJson::from(check))?),
+        Input::Labels(labels) => {
             (kind::LABELS, json(&LabelsJson { labels: labels.iter().map(Into::into).collect() })?)
         }
-        Event::Sockets(rows) => {
+        Input::Sockets(rows) => {
             (kind::SOCKETS, json(&SocketsJson { sockets: rows.iter().map(Into::into).collect() })?)
         }
-        Event::Note(text) => (kind::NOTE, json(&NoteJson { text: text.clone() })?),
-        Event::End(end) => {
+        Input::Note(text) => (kind::NOTE, json(&NoteJson { text: text.clone() })?),
+        Input::End(end) => {
             let end = EndJson {
                 records: earlier,
                 duration_ns: nanoseconds(end.duration),
@@ -86,13 +86,7 @@ pub fn encode(event: &Event, earlier: u64) -> io::Result<Option<(u8, Vec<u8>)>> 
             };
             (kind::END, json(&end)?)
         }
-        Event::Report(_)
-        | Event::Summary(_)
-        | Event::Reset(_)
-        | Event::Transition(_)
-        | Event::Connection(_)
-        | Event::Finding(_)
-        | Event::Behaviour(_) => return Ok(None),
+        Input::Report(_) | Input::Summary(_) | Input::Reset(_) => return Ok(None),
     };
     Ok(Some(encoded))
 }
@@ -109,37 +103,37 @@ pub fn encode_reset_reasons(names: &BTreeMap<u32, String>) -> io::Result<Vec<u8>
 
 /// Decodes the payload of a record of this kind.
 pub fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, serde_json::Error> {
-    let event = match kind {
-        kind::READY => parse::<ReadyJson>(bytes)?.into_event(),
+    let input = match kind {
+        kind::READY => parse::<ReadyJson>(bytes)?.into_input(),
         kind::RESET_REASONS => {
             return Ok(Payload::ResetReasons(parse::<ResetReasonsJson>(bytes)?.names));
         }
-        kind::FILTER => Event::Filter(Box::new(Filter::from(parse::<FilterJson>(bytes)?))),
+        kind::FILTER => Input::Filter(Box::new(Filter::from(parse::<FilterJson>(bytes)?))),
         kind::EXISTING => {
             let existing: ExistingJson = parse(bytes)?;
             let sockets = existing.sockets.into_iter().map(Into::into).collect();
-            Event::Existing { at: Mono(existing.at), sockets }
+            Input::Existing { at: Mono(existing.at), sockets }
         }
-        kind::CGROUP => Event::Cgroup(parse::<CgroupJson>(bytes)?.into()),
-        kind::BIND_FAILED => Event::BindFailed(Box::new(parse::<BindFailureJson>(bytes)?.into())),
-        kind::TIME_WAIT => Event::TimeWaitEntry(parse::<TimeWaitEntryJson>(bytes)?.into()),
-        kind::TICK => Event::Tick(Mono(parse::<TickJson>(bytes)?.at)),
+        kind::CGROUP => Input::Cgroup(parse::<CgroupJson>(bytes)?.into()),
+        kind::BIND_FAILED => Input::BindFailed(Box::new(parse::<BindFailureJson>(bytes)?.into())),
+        kind::TIME_WAIT => Input::TimeWaitEntry(parse::<TimeWaitEntryJson>(bytes)?.into()),
+        kind::TICK => Input::Tick(Mono(parse::<TickJson>(bytes)?.at)),
         kind::LOST => {
             let LostJson { count, stage } = parse(bytes)?;
-            Event::Lost { count, stage }
+            Input::Lost { count, stage }
         }
         kind::SCENARIO => {
             let ScenarioJson { name, phase } = parse(bytes)?;
-            Event::Scenario { name, phase: phase.into() }
+            Input::Scenario { name, phase: phase.into() }
         }
-        kind::CHECK => Event::Check(parse::<CheckJson>(bytes)?.into()),
+        kind::CHECK => Input::Check(parse::<CheckJson>(bytes)?.into()),
         kind::LABELS => {
-            Event::Labels(parse::<LabelsJson>(bytes)?.labels.into_iter().map(Into::into).collect())
+            Input::Labels(parse::<LabelsJson>(bytes)?.labels.into_iter().map(Into::into).collect())
         }
         kind::SOCKETS => {
-            Event::Sockets(parse::<SocketsJson>(bytes)?.sockets.into_iter().map(Into::into).collect())
+            Input::Sockets(parse::<SocketsJson>(bytes)?.sockets.into_iter().map(Into::into).collect())
         }
-        kind::NOTE => Event::Note(parse::<NoteJson>(bytes)?.text),
+        kind::NOTE => Input::Note(parse::<NoteJson>(bytes)?.text),
         kind::END => {
             let EndJson { records, duration_ns, attach_ns } = parse(bytes)?;
             let end = End {
@@ -151,7 +145,7 @@ pub fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, serde_json::Error> {
         }
         _ => return Ok(Payload::Unknown),
     };
-    Ok(Payload::Event(event))
+    Ok(Payload::Input(input))
 }
 
 fn json(payload: &impl Serialize) -> io::Result<Vec<u8>> {
@@ -162,7 +156,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(bytes)
 }
 
-/// An [`Event::Existing`] that is encoded socket by socket, so that it can be split by its length.
+/// An [`Input::Existing`] that is encoded socket by socket, so that it can be split by its length.
 pub struct ExistingPart {
     json: Vec<u8>,
     is_empty: bool,
@@ -200,7 +194,7 @@ impl ExistingPart {
     }
 }
 
-/// [`Event::Ready`]
+/// [`Input::Ready`]
 #[derive(Debug, Deserialize, Serialize)]
 struct ReadyJson {
     kernel: String,
@@ -224,7 +218,7 @@ struct ResetReasonsJson {
     names: BTreeMap<u32, String>,
 }
 
-/// [`Event::Existing`], which [`ExistingPart`] writes.
+/// [`Input::Existing`], which [`ExistingPart`] writes.
 #[derive(Debug, Deserialize)]
 struct ExistingJson {
     at: u64,
@@ -287,8 +281,8 @@ impl ReadyJson {
         }
     }
 
-    fn into_event(self) -> Event {
-        Event::Ready {
+    fn into_input(self) -> Input {
+        Input::Ready {
             host: Host {
                 kernel: self.kernel,
                 arch: self.arch,

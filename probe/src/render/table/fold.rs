@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::Event,
+        model::Output,
         render::testing::{Actor, Stream, call, segment},
     };
 
@@ -97,7 +97,7 @@ mod tests {
         events
             .into_iter()
             .filter_map(|event| match event {
-                Event::Transition(transition) => Some(transition),
+                Output::Transition(transition) => Some(transition),
                 _ => None,
             })
             .collect()

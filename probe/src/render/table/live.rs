@@ -31,7 +31,7 @@ use super::{
     text,
     words::{self, Marks},
 };
-use crate::model::{Event, Finding, Host, Mono, TimeWaitEntry};
+use crate::model::{Finding, Host, Mono, Output, TimeWaitEntry};
 
 /// What a finding's further lines stand in.
 const HANGING: usize = 2;
@@ -92,8 +92,8 @@ impl Live {
     }
 
     /// Writes the lines of an event, if it has any in this view.
-    pub fn event(&mut self, event: &Event, out: &mut dyn Write) -> io::Result<()> {
-        if let Event::TimeWaitEntry(remains) = event {
+    pub fn render(&mut self, event: &Output, out: &mut dyn Write) -> io::Result<()> {
+        if let Output::TimeWaitEntry(remains) = event {
             self.tally.add(remains);
             self.marks.owner(&remains.owner);
         }
@@ -101,28 +101,28 @@ impl Live {
             return Ok(());
         }
         match event {
-            Event::Transition(transition) => {
+            Output::Transition(transition) => {
                 self.marks.owner(&transition.owner);
                 self.row(transition.at, transition, out)
             }
             // Its transitions tell it all.
-            Event::Connection(_) if self.view == View::Transitions => Ok(()),
-            Event::Connection(connection) => {
+            Output::Connection(_) if self.view == View::Transitions => Ok(()),
+            Output::Connection(connection) => {
                 self.marks.connection(connection);
                 let end = connection.close.as_ref().map(|close| close.at);
                 let at = end.or(connection.established).or(connection.opened).unwrap_or_default();
                 self.row(at, connection, out)
             }
             // The connection says how it ended.
-            Event::Reset(_) if self.view == View::Connections => Ok(()),
-            Event::Reset(reset) => {
+            Output::Reset(_) if self.view == View::Connections => Ok(()),
+            Output::Reset(reset) => {
                 self.marks.owner(&reset.owner);
                 self.row(reset.at, reset, out)
             }
-            Event::TimeWaitEntry(remains) => self.remains(remains, out),
-            Event::Finding(finding) => self.finding(finding, out),
-            Event::Lost { count, stage } => self.remark(Tone::Bad, &words::lost(*count, stage), out),
-            Event::Note(note) => self.remark(Tone::Plain, note, out),
+            Output::TimeWaitEntry(remains) => self.remains(remains, out),
+            Output::Finding(finding) => self.finding(finding, out),
+            Output::Lost { count, stage } => self.remark(Tone::Bad, &words::lost(*count, stage), out),
+            Output::Note(note) => self.remark(Tone::Plain, note, out),
             _ => Ok(()),
         }
     }

@@ -11,7 +11,7 @@ use super::{
     grid::{INDENT, paragraph},
     parts, transitions, words,
 };
-use crate::model::{Check, Event, Finding, Mono, SocketId, SocketRow, Transition, Verdict};
+use crate::model::{Check, Finding, Mono, Output, SocketId, SocketRow, Transition, Verdict};
 
 /// A section that is being gathered: a table needs all of its rows before it has its widths.
 #[derive(Debug, Default)]
@@ -34,15 +34,15 @@ pub struct Section {
 
 impl Section {
     /// Takes what belongs to it. A connection does not: its transitions tell it all.
-    pub fn add(&mut self, event: &Event) {
+    pub fn add(&mut self, event: &Output) {
         match event {
-            Event::Transition(transition) => self.transitions.push(transition.clone()),
-            Event::Finding(finding) => self.findings.push(finding.clone()),
-            Event::Check(check) => self.checks.push(check.clone()),
-            Event::Labels(labels) => self.labels.extend(labels.iter().cloned()),
-            Event::Sockets(rows) => self.sockets.extend_from_slice(rows),
-            Event::Note(text) => self.notes.push(text.clone()),
-            Event::Lost { count, stage } => self.lost.push((*count, stage.clone())),
+            Output::Transition(transition) => self.transitions.push(transition.clone()),
+            Output::Finding(finding) => self.findings.push(finding.clone()),
+            Output::Check(check) => self.checks.push(check.clone()),
+            Output::Labels(labels) => self.labels.extend(labels.iter().cloned()),
+            Output::Sockets(rows) => self.sockets.extend_from_slice(rows),
+            Output::Note(text) => self.notes.push(text.clone()),
+            Output::Lost { count, stage } => self.lost.push((*count, stage.clone())),
             _ => {}
         }
     }

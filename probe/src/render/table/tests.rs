@@ -3,17 +3,17 @@
 use super::*;
 use crate::render::testing;
 
-fn shown(events: impl IntoIterator<Item = Event>, width: usize, colour: bool) -> String {
+fn shown(events: impl IntoIterator<Item = Output>, width: usize, colour: bool) -> String {
     let mut table = Table::new(Style { width, colour }, View::Transitions, TimeFormat::Elapsed);
     let mut out = Vec::new();
     for event in events {
-        table.event(&event, &mut out).expect("memory takes everything");
+        table.render(&event, &mut out).expect("memory takes everything");
     }
     String::from_utf8(out).expect("text")
 }
 
 /// A whole run: every scenario, and what comes before and after.
-fn run(scenes: Vec<Event>) -> Vec<Event> {
+fn run(scenes: Vec<Output>) -> Vec<Output> {
     [testing::ready()].into_iter().chain(scenes).chain([testing::end()]).collect()
 }
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::{Actor, Stream, call, ends, owner, refused, segment};
 use crate::model::{
-    self, Cause, CauseKind, Cgroup, Connection, Counters, End, Endpoints, Errno, Event, Family, FindingKind,
-    Known, Mono, Name, Open, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry,
+    self, Cause, CauseKind, Cgroup, Connection, Counters, End, Endpoints, Errno, Family, FindingKind, Known,
+    Mono, Name, Open, Output, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry,
 };
 
 const LONG: &str = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
 
 /// The stream, without its beginning and its end.
-pub fn trace() -> Vec<Event> {
+pub fn trace() -> Vec<Output> {
     let mut stream = Stream::default();
     ipv4(&mut stream);
     ipv6(&mut stream);
@@ -45,8 +45,8 @@ fn ipv4(stream: &mut Stream) {
         .moves(&curl, 11, FinWait2, Close, segment("FIN received"));
     let (start, now) = (Mono(1_000_000_000), stream.now());
     stream
-        .then(Event::Connection(connection(&curl, Open::Active, Some(start), now, segment("FIN received"))))
-        .then(Event::TimeWaitEntry(TimeWaitEntry {
+        .then(Output::Connection(connection(&curl, Open::Active, Some(start), now, segment("FIN received"))))
+        .then(Output::TimeWaitEntry(TimeWaitEntry {
             at: now,
             socket: id(&curl),
             netns: Some(4_026_531_840),
@@ -58,8 +58,8 @@ fn ipv4(stream: &mut Stream) {
         .moves(&nginx, 3, LastAck, Close, segment("ACK of FIN received"));
     let now = stream.now();
     let end = segment("ACK of FIN received");
-    stream.then(Event::Connection(connection(&nginx, Open::Passive, Some(start), now, end))).then(
-        Event::TimeWaitEntry(TimeWaitEntry {
+    stream.then(Output::Connection(connection(&nginx, Open::Passive, Some(start), now, end))).then(
+        Output::TimeWaitEntry(TimeWaitEntry {
             at: now,
             socket: id(&nginx),
             netns: None,
@@ -87,7 +87,7 @@ fn ipv6(stream: &mut Stream) {
         .moves(&longest, 950_000_000, Established, Close, given_up.with(Errno::ETIMEDOUT));
     let now = stream.now();
     let end = given_up.with(Errno::ETIMEDOUT);
-    stream.then(Event::Connection(connection(&longest, Open::Active, Some(Mono(1_900_000_000)), now, end)));
+    stream.then(Output::Connection(connection(&longest, Open::Active, Some(Mono(1_900_000_000)), now, end)));
 }
 
 /// Owners that are hostile, wide, guessed or unknown.
@@ -117,17 +117,16 @@ fn strangers(stream: &mut Stream) {
     let wide = connection(&wide, Open::Simultaneous, Some(Mono(now.0 - 2_000)), now, call("shutdown"));
     let upper = Connection { protocol: Protocol::Mptcp, open: Open::SelfConnect, ..wide.clone() };
     for connection in [old, unknown, wide, upper] {
-        stream.then(Event::Connection(connection));
+        stream.then(Output::Connection(connection));
     }
-    if let Some(Event::Transition(mut transition)) =
-        stream.events.iter().rev().find_map(|event| match event {
-            Event::Transition(_) => Some(event.clone()),
-            _ => None,
-        })
+    if let Some(Output::Transition(mut transition)) = stream.events.iter().rev().find_map(|event| match event
     {
+        Output::Transition(_) => Some(event.clone()),
+        _ => None,
+    }) {
         transition.protocol = Protocol::Mptcp;
         transition.cause = Some(Cause::new(CauseKind::Kernel, "follows its MPTCP subflows"));
-        stream.then(Event::Transition(transition));
+        stream.then(Output::Transition(transition));
     }
 }
 
@@ -161,7 +160,7 @@ fn failures(stream: &mut Stream) {
         .moves(&own, 12, Established, Close, call("close with RST (unread data or SO_LINGER 0)"));
     let now = stream.now();
     stream
-        .then(Event::Reset(Reset {
+        .then(Output::Reset(Reset {
             at: now,
             cpu: 3,
             socket: id(&own),
@@ -172,8 +171,8 @@ fn failures(stream: &mut Stream) {
             reason: Some("TCP_ABORT_ON_CLOSE".to_owned()),
             owner: own.owner.clone(),
         }))
-        .then(Event::Lost { count: 1_312, stage: "ring".to_owned() })
-        .then(Event::Note("the command ended: exit status 3".to_owned()));
+        .then(Output::Lost { count: 1_312, stage: "ring".to_owned() })
+        .then(Output::Note("the command ended: exit status 3".to_owned()));
 }
 
 fn in_group(owner: Owner, path: &str) -> Owner {
@@ -210,8 +209,8 @@ fn connection(actor: &Actor, open: Open, opened: Option<Mono>, closed: Mono, cau
 }
 
 /// The trace's figures.
-pub fn trace_end() -> Event {
-    Event::End(End {
+pub fn trace_end() -> Output {
+    Output::End(End {
         transitions: 20,
         connections: 8,
         findings: 2,

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::sets::{Networks, Ports, Sets};
 use crate::model::{
-    Cgroup, Connection, DiagEntry, Endpoint, Endpoints, Event, Family, Finding, Protocol, SocketId, State,
-    Task, Transition,
+    BindFailure, Cgroup, Connection, DiagEntry, Endpoint, Endpoints, Family, Finding, Output, Protocol,
+    SocketId, State, Task, Transition,
 };
 
 /// Whether a socket is meant.
@@ -59,9 +59,9 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// The facts in events of one socket, the latest; `None` for events that are about no socket.
-    pub fn of(events: &'a [Event]) -> Option<Self> {
+    pub fn of(events: &'a [Output]) -> Option<Self> {
         // What a finding is about says more of itself.
-        let is_finding = |event: &&Event| matches!(event, Event::Finding(_));
+        let is_finding = |event: &&Output| matches!(event, Output::Finding(_));
         let subject = events.iter().rfind(|event| !is_finding(event)).or(events.last())?;
         Self::of_event(subject)
     }
@@ -76,12 +76,12 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn of_event(event: &'a Event) -> Option<Self> {
+    fn of_event(event: &'a Output) -> Option<Self> {
         match event {
-            Event::Transition(transition) => Some(Self::of_transition(transition)),
-            Event::Connection(connection) => Some(Self::of_connection(connection)),
-            Event::Finding(finding) => Some(Self::of_finding(finding)),
-            Event::Reset(reset) => Some(Self {
+            Output::Transition(transition) => Some(Self::of_transition(transition)),
+            Output::Connection(connection) => Some(Self::of_connection(connection)),
+            Output::Finding(finding) => Some(Self::of_finding(finding)),
+            Output::Reset(reset) => Some(Self {
                 socket: Some(reset.socket),
                 netns: reset.netns,
                 family: reset.family,
@@ -90,7 +90,7 @@ impl<'a> Facts<'a> {
                 is_last: true,
                 ..Self::at(reset.ends)
             }),
-            Event::TimeWaitEntry(remains) => Some(Self {
+            Output::TimeWaitEntry(remains) => Some(Self {
                 socket: Some(remains.socket),
                 netns: remains.netns,
                 task: remains.owner.task.as_ref(),
@@ -98,18 +98,22 @@ impl<'a> Facts<'a> {
                 is_last: true,
                 ..Self::at(remains.ends)
             }),
-            Event::BindFailed(failure) => Some(Self {
-                netns: failure.netns,
-                protocol: Some(failure.protocol),
-                family: failure.family,
-                task: failure.task.as_ref(),
-                cgroup: failure.cgroup.as_ref(),
-                has_no_peer: true,
-                is_last: true,
-                in_owners_call: true,
-                ..Self::at(Endpoints { local: failure.local, remote: nobody(failure.local) })
-            }),
             _ => None,
+        }
+    }
+
+    /// The facts in a bind(2) that failed.
+    pub fn of_bind_failure(failure: &'a BindFailure) -> Self {
+        Self {
+            netns: failure.netns,
+            protocol: Some(failure.protocol),
+            family: failure.family,
+            task: failure.task.as_ref(),
+            cgroup: failure.cgroup.as_ref(),
+            has_no_peer: true,
+            is_last: true,
+            in_owners_call: true,
+            ..Self::at(Endpoints { local: failure.local, remote: nobody(failure.local) })
         }
     }
 

@@ -19,7 +19,7 @@ use self::{
     owners::Owners,
     sets::Sets,
 };
-use crate::model::{DiagEntry, Event, Filter, SocketId};
+use crate::model::{BindFailure, DiagEntry, Filter, Output, SocketId};
 
 /// How many closed sockets are remembered: an RST, a finding or a mini-socket may come after the end.
 const CLOSED: usize = 1024;
@@ -43,7 +43,7 @@ pub struct Exact {
     shown: HashMap<SocketId, u64>,
     closed: VecDeque<SocketId>,
     /// Events of connections that cannot be decided yet, by the `seq` of their first transition.
-    held: BTreeMap<u64, Vec<Event>>,
+    held: BTreeMap<u64, Vec<Output>>,
     losses: u64,
     /// Reports were lost since stale sockets were last cleared out.
     gap: bool,
@@ -76,7 +76,7 @@ impl Exact {
     ///
     /// `first` is the `seq` of the connection's first transition, where that was seen; `owner_fits` is the
     /// kernel side's word on the owner.
-    pub fn admit(&mut self, events: &mut Vec<Event>, first: Option<u64>, owner_fits: Option<bool>) {
+    pub fn admit(&mut self, events: &mut Vec<Output>, first: Option<u64>, owner_fits: Option<bool>) {
         if self.is_open() {
             return;
         }
@@ -92,6 +92,13 @@ impl Exact {
                 // It will never be known. A refusal by the kernel before it had picked a port is among these.
                 None => self.release(first, events),
             },
+        }
+    }
+
+    /// Takes the findings that a bind(2) that failed led to, and leaves them if the filter selects the failure.
+    pub fn admit_bind_failure(&mut self, failure: &BindFailure, outputs: &mut Vec<Output>) {
+        if !self.is_open() && self.decide(&Facts::of_bind_failure(failure), None) == Fit::No {
+            outputs.clear();
         }
     }
 
@@ -139,7 +146,7 @@ impl Exact {
         }
     }
 
-    fn hold(&mut self, first: u64, events: &mut Vec<Event>) {
+    fn hold(&mut self, first: u64, events: &mut Vec<Output>) {
         self.held.entry(first).or_default().append(events);
         if self.held.len() > HELD
             && let Some((_, oldest)) = self.held.pop_first()
@@ -148,7 +155,7 @@ impl Exact {
         }
     }
 
-    fn release(&mut self, first: Option<u64>, events: &mut Vec<Event>) {
+    fn release(&mut self, first: Option<u64>, events: &mut Vec<Output>) {
         if let Some(mut held) = first.and_then(|first| self.held.remove(&first)) {
             held.append(events);
             *events = held;

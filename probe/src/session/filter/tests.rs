@@ -52,7 +52,7 @@ impl Told {
         shown(&events)
     }
 
-    fn transition(&mut self, ends: Endpoints, old: State, new: State) -> Vec<Event> {
+    fn transition(&mut self, ends: Endpoints, old: State, new: State) -> Vec<Output> {
         self.seq += 1;
         let transition = Transition {
             seq: self.seq,
@@ -71,11 +71,11 @@ impl Told {
             since: None,
             segs_out: None,
         };
-        vec![Event::Transition(transition)]
+        vec![Output::Transition(transition)]
     }
 
     fn find(&mut self, ends: Endpoints, socket: Option<SocketId>) -> Vec<String> {
-        let mut events = vec![Event::Finding(Finding {
+        let mut events = vec![Output::Finding(Finding {
             kind: FindingKind::Stuck,
             at: Mono(self.seq),
             socket,
@@ -95,10 +95,10 @@ impl Told {
     }
 }
 
-fn shown(events: &[Event]) -> Vec<String> {
-    let word = |event: &Event| match event {
-        Event::Transition(transition) => format!("{}→{}", transition.old, transition.new),
-        Event::Finding(_) => "finding".to_owned(),
+fn shown(events: &[Output]) -> Vec<String> {
+    let word = |event: &Output| match event {
+        Output::Transition(transition) => format!("{}→{}", transition.old, transition.new),
+        Output::Finding(_) => "finding".to_owned(),
         other => format!("{other:?}"),
     };
     events.iter().map(word).collect()
@@ -239,7 +239,7 @@ fn a_finding_without_a_socket_is_judged_by_itself() {
 
 #[test]
 fn what_is_about_no_socket_is_shown() {
-    let mut events = vec![Event::Lost { count: 1, stage: "ring".to_owned() }];
+    let mut events = vec![Output::Lost { count: 1, stage: "ring".to_owned() }];
     Exact::new(&Filter { pids: vec![1], ..Filter::default() }).admit(&mut events, None, None);
     assert_eq!(events.len(), 1);
 }

@@ -1,7 +1,7 @@
 //! The running kernel as the source.
 
 use crate::{
-    model::{Event, State},
+    model::{Input, State},
     net::{Namespace, Tcp, host},
     source::{
         Source as _,
@@ -18,10 +18,10 @@ async fn what_the_kernel_has_reported_is_there_without_waiting() {
     let cookie = inside.enter(listen).unwrap();
     let mut events = Vec::new();
     live.drain(&mut events).unwrap();
-    let entered = |event: &Event| match event {
-        Event::Report(report) if report.cookie == Some(cookie) => Some(report.new),
+    let entered = |event: &Input| match event {
+        Input::Report(report) if report.cookie == Some(cookie) => Some(report.new),
         _ => None,
     };
-    assert!(matches!(events[0], Event::Ready { .. }));
+    assert!(matches!(events[0], Input::Ready { .. }));
     assert_eq!(events.iter().filter_map(entered).collect::<Vec<_>>(), [State::Listen, State::Close]);
 }

@@ -20,9 +20,9 @@ impl Write for Kept {
 }
 
 /// Everything but what the trace itself measures.
-fn stream(shown: &Shown) -> Vec<Event> {
+fn stream(shown: &Shown) -> Vec<Output> {
     let events = shown.0.borrow();
-    events.iter().filter(|event| !matches!(event, Event::End(_))).cloned().collect()
+    events.iter().filter(|event| !matches!(event, Output::End(_))).cloned().collect()
 }
 
 /// A trace about some sockets is recorded and played again: the recording says what it is about.
@@ -80,6 +80,6 @@ async fn time_is_filled_in_between_events_far_apart() {
         let mut source = Memory::new([events]);
         source.ends = true;
         session.replay(&mut source, ticks).await.unwrap();
-        assert_eq!(shown.count(|event| matches!(event, Event::Finding(_))), found, "{ticks:?}");
+        assert_eq!(shown.count(|event| matches!(event, Output::Finding(_))), found, "{ticks:?}");
     }
 }

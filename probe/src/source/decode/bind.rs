@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Backend, Event, Protocol},
+        model::{Backend, Input, Protocol},
         source::decode::{Reasons, decode as event},
     };
 
@@ -85,7 +85,7 @@ mod tests {
         let mut record = record(AF_INET, AF_INET);
         record.cgroup = 7;
         record.task.tgid = 42;
-        let Ok(Event::BindFailed(failure)) = event(record.as_bytes(), Backend::TpBtf, &Reasons::default())
+        let Ok(Input::BindFailed(failure)) = event(record.as_bytes(), Backend::TpBtf, &Reasons::default())
         else {
             panic!("not a failed bind")
         };

@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Backend, Event, State},
+        model::{Backend, Input, State},
         source::decode::decode as event,
     };
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_record_becomes_a_reset() {
-        let Ok(Event::Reset(reset)) = event(record().as_bytes(), Backend::TpBtf, &reasons()) else {
+        let Ok(Input::Reset(reset)) = event(record().as_bytes(), Backend::TpBtf, &reasons()) else {
             panic!("not a reset")
         };
         assert_eq!(reset.socket, SocketId { number: 77, generation: 0 });

@@ -5,7 +5,7 @@
 
 use probe_ebpf::RecordHeader;
 
-use crate::model::Event;
+use crate::model::Input;
 
 /// So many records are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Gap {
     pub place: &'static str,
 }
 
-impl From<Gap> for Event {
+impl From<Gap> for Input {
     fn from(gap: Gap) -> Self {
         Self::Lost { count: gap.count, stage: gap.place.into() }
     }

@@ -52,7 +52,7 @@ use self::{
     ring::{Look, Ring},
 };
 use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
-use crate::model::{Event, Host};
+use crate::model::{Host, Input};
 
 /// How long a report may lie in its ring while others come. Nobody is woken until a ring is a quarter full, since each
 /// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
@@ -119,7 +119,7 @@ pub struct Live {
     /// When the rings were looked into last.
     looked: Instant,
     /// What the next batch begins with.
-    pending: Vec<Event>,
+    pending: Vec<Input>,
     pid: u32,
     attach: Duration,
 }
@@ -153,7 +153,7 @@ impl Live {
             pace: Pace::Behind,
             pause: if options.summaries { LOOK_AT_WHOLE } else { LOOK },
             looked: start,
-            pending: vec![Event::Ready { host, backend, unavailable, existing: None }],
+            pending: vec![Input::Ready { host, backend, unavailable, existing: None }],
             pid: std::process::id(),
             attach: Duration::ZERO,
         };
@@ -185,7 +185,7 @@ impl Live {
                 self.pid = pid;
                 return Ok(());
             }
-            if !events.iter().any(|event| matches!(event, Event::Lost { .. })) {
+            if !events.iter().any(|event| matches!(event, Input::Lost { .. })) {
                 return Err(LiveError::Silent);
             }
         }
@@ -219,7 +219,7 @@ impl Live {
     }
 
     /// Takes what is in the rings now.
-    fn take(&mut self, out: &mut Vec<Event>) -> io::Result<Look> {
+    fn take(&mut self, out: &mut Vec<Input>) -> io::Result<Look> {
         let Self { record_stream, decoder, .. } = self;
         let look = record_stream.look(|item| append(item, out, decoder));
         self.flush_log();
@@ -227,7 +227,7 @@ impl Live {
     }
 
     /// Takes all that has come by now.
-    fn take_rest(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
+    fn take_rest(&mut self, out: &mut Vec<Input>) -> io::Result<()> {
         let Self { record_stream, decoder, .. } = self;
         let taken = record_stream.look_to_the_end(|item| append(item, out, decoder));
         self.flush_log();
@@ -273,7 +273,7 @@ impl Live {
 }
 
 /// Appends what has come.
-fn append(item: Item<'_>, out: &mut Vec<Event>, decoder: &Decoder) -> ControlFlow<()> {
+fn append(item: Item<'_>, out: &mut Vec<Input>, decoder: &Decoder) -> ControlFlow<()> {
     out.push(match item {
         Item::Gap(gap) => gap.into(),
         Item::Record(record) => decoder.decode_or_lose(record),
@@ -290,7 +290,7 @@ fn watched(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
 }
 
 impl Source for Live {
-    async fn batch(&mut self, out: &mut Vec<Event>) -> Result<Flow, SourceError> {
+    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
         if !self.pending.is_empty() {
             out.append(&mut self.pending);
             return Ok(Flow::More);
@@ -315,7 +315,7 @@ impl Source for Live {
         self.give_rest(taker)
     }
 
-    fn drain(&mut self, out: &mut Vec<Event>) -> Result<(), SourceError> {
+    fn drain(&mut self, out: &mut Vec<Input>) -> Result<(), SourceError> {
         out.append(&mut self.pending);
         Ok(self.take_rest(out)?)
     }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::{
-    model::{Event, Report, State},
+    model::{Input, Report, State},
     net::{Tcp, socket},
 };
 
@@ -28,9 +28,9 @@ impl Landmark {
 
     /// The process id in the mark's report; `None` where that is not among `events`. It differs from getpid(2)'s in a
     /// container, which has a pid namespace of its own.
-    pub fn find(&self, events: &[Event]) -> Option<u32> {
+    pub fn find(&self, events: &[Input]) -> Option<u32> {
         let opening = events.iter().find_map(|event| match event {
-            Event::Report(report) if self.is_opening(report) => Some(report),
+            Input::Report(report) if self.is_opening(report) => Some(report),
             _ => None,
         })?;
         opening.task.as_ref().map(|task| task.pid)

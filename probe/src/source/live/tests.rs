@@ -44,7 +44,7 @@ fn every_backend() -> [LiveOptions; 3] {
 }
 
 /// What comes, until there is enough of it.
-async fn until(live: &mut Live, enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {
+async fn until(live: &mut Live, enough: impl Fn(&[Input]) -> bool) -> Vec<Input> {
     let (deadline, mut events) = (soon(), Vec::new());
     while !enough(&events) {
         assert!(Instant::now() < deadline, "not reported; {} events came", events.len());
@@ -53,15 +53,15 @@ async fn until(live: &mut Live, enough: impl Fn(&[Event]) -> bool) -> Vec<Event>
     events
 }
 
-fn reports(events: &[Event]) -> impl Iterator<Item = &Report> {
+fn reports(events: &[Input]) -> impl Iterator<Item = &Report> {
     events.iter().filter_map(|event| match event {
-        Event::Report(report) => Some(report),
+        Input::Report(report) => Some(report),
         _ => None,
     })
 }
 
 /// What is reported of a socket that connects to this port, at its opening.
-fn connects(events: &[Event], port: u16) -> impl Iterator<Item = &Report> {
+fn connects(events: &[Input], port: u16) -> impl Iterator<Item = &Report> {
     reports(events)
         .filter(move |report| report.new == State::SynSent && report.ends.remote.port_or_zero() == port)
 }
@@ -168,11 +168,11 @@ async fn what_the_ring_cannot_take_is_counted() {
             }
         })
         .unwrap();
-    let lost = |events: &[Event]| -> u64 {
-        let count = |event: &Event| if let Event::Lost { count, .. } = event { *count } else { 0 };
+    let lost = |events: &[Input]| -> u64 {
+        let count = |event: &Input| if let Input::Lost { count, .. } = event { *count } else { 0 };
         events.iter().map(count).sum()
     };
-    let seen = |events: &[Event]| {
+    let seen = |events: &[Input]| {
         reports(events).filter(|report| report.netns == Some(inside.inode())).count() as u64
     };
     // Each try is two transitions; other sockets of the host may have been lost, too.
@@ -196,7 +196,7 @@ async fn mptcp_is_told_from_its_subflows() {
         client.connect(&loopback(CLOSED).into()).unwrap_err();
         let own = |report: &&Report| report.netns.is_none_or(|netns| netns == inside.inode());
         // The socket above has no port to tell: its subflows have.
-        let reported = |events: &[Event], protocol| {
+        let reported = |events: &[Input], protocol| {
             reports(events).filter(own).any(|report| report.protocol == protocol)
         };
         let both = [Protocol::Tcp, Protocol::Mptcp];

@@ -94,11 +94,11 @@ static SUMMARY: LazyLock<SummaryRecord> = LazyLock::new(|| {
 mod tests {
     use super::*;
     use crate::{
-        model::{Backend, Event, Known, Mono, State},
+        model::{Backend, Input, Known, Mono, State},
         source::decode::{Reasons, decode},
     };
 
-    fn decoded(record: &[u8]) -> Option<Event> {
+    fn decoded(record: &[u8]) -> Option<Input> {
         let mut buffer = Vec::new();
         let Fitted::Record(record) = fit(record, &mut buffer) else { return None };
         decode(record, Backend::TpBtf, &Reasons::default()).ok()
@@ -136,17 +136,17 @@ mod tests {
 
     #[test]
     fn the_fields_that_a_shorter_record_lacks_are_unknown() {
-        let Some(Event::Report(report)) = decoded(&of_kind(KIND_CLOSED, 88)) else { panic!("a report") };
+        let Some(Input::Report(report)) = decoded(&of_kind(KIND_CLOSED, 88)) else { panic!("a report") };
         assert_eq!((report.counters, report.task), (None, None));
         assert_eq!((report.at, report.old, report.new), (Mono(5), State::Established, State::Close));
-        let Some(Event::Report(report)) = decoded(&of_kind(KIND_OPENED, 88)) else { panic!("a report") };
+        let Some(Input::Report(report)) = decoded(&of_kind(KIND_OPENED, 88)) else { panic!("a report") };
         let opened = report.opened.expect("it opens a socket");
         assert_eq!((opened.owner, opened.known, opened.cgroup), (None, Known::Unknown, None));
-        let Some(Event::Report(report)) = decoded(&of_kind(KIND_CALLED, 88)) else { panic!("a report") };
+        let Some(Input::Report(report)) = decoded(&of_kind(KIND_CALLED, 88)) else { panic!("a report") };
         assert_eq!(report.task, None);
         // Counters but no round-trip time, then counters but no path.
         for (length, srtt_us) in [(124, None), (152, None), (160, None)] {
-            let Some(Event::Summary(summary)) = decoded(&of_kind(KIND_SUMMARY, length)) else {
+            let Some(Input::Summary(summary)) = decoded(&of_kind(KIND_SUMMARY, length)) else {
                 panic!("a summary")
             };
             let counters = summary.end.counters.expect("it has counters");
@@ -172,7 +172,7 @@ mod tests {
         record.header.kind = KIND_BIND;
         (record.protocol, record.family, record.address_family) = (6, 2, 2);
         record.task.tgid = 9;
-        let Some(Event::BindFailed(failure)) = decoded(&record.as_bytes()[..64]) else { panic!("a bind") };
+        let Some(Input::BindFailed(failure)) = decoded(&record.as_bytes()[..64]) else { panic!("a bind") };
         assert_eq!(failure.task, None);
         assert_eq!(decoded(&record.as_bytes()[..56]), None);
     }

@@ -1,4 +1,4 @@
-//! The counter as an object file, put together by hand: ten instructions need no compiler.
+//! The counter as a hand-assembled object file: ten instructions need no compiler.
 
 use anyhow::Result;
 use object::{
@@ -7,16 +7,16 @@ use object::{
     write::{Object, Relocation, RelocationFlags, SectionId, Symbol, SymbolSection},
 };
 
-/// The tracepoint, and the program's name.
+/// The tracepoint, which also names the program.
 pub const PROGRAM: &str = "inet_sock_set_state";
 
-/// The map that the loader makes of the section of this name.
+/// The section from which the loader creates the map.
 pub const COUNTS: &str = ".bss";
 
-/// A CPU's count stands first in a cache line of its own, so that no CPU waits for another.
+/// Each CPU's count starts its own cache line, so that CPUs do not contend.
 pub type Counts = [[u64; LINE / 8]; CPUS];
 
-/// Of more CPUs, some share a count, and may lose some of it.
+/// Beyond this number, CPUs share counts and may lose increments.
 const CPUS: usize = 256;
 const LINE: usize = 64;
 
@@ -35,10 +35,10 @@ const CODE: [Instruction; 11] = [
     Instruction(0x95, 0x00, 0),               // exit
 ];
 
-/// Where in the code the address of the counts is taken.
+/// The instruction that loads the address of the counts.
 const TAKES_ADDRESS: usize = 3;
 
-/// The operation, the source's and the destination's register, and a constant.
+/// Opcode, source and destination registers, immediate.
 struct Instruction(u8, u8, i32);
 
 impl Instruction {
@@ -46,17 +46,17 @@ impl Instruction {
 
     fn bytes(&self) -> [u8; Self::BYTES] {
         let Self(operation, registers, constant) = *self;
-        // Bit-fields begin at the other end, as do numbers.
+        // Bit-field order follows the byte order.
         let registers = if cfg!(target_endian = "little") { registers } else { registers.rotate_left(4) };
         let [a, b, c, d] = constant.to_ne_bytes();
         [operation, registers, 0, 0, a, b, c, d]
     }
 }
 
-/// The object file, for this host.
+/// Assembles the object file for this host.
 ///
 /// # Errors
-/// It cannot be put together.
+/// The object file cannot be written.
 pub fn counter() -> Result<Vec<u8>> {
     let endianness = if cfg!(target_endian = "little") { Endianness::Little } else { Endianness::Big };
     let mut elf = Object::new(BinaryFormat::Elf, Architecture::Bpf, endianness);
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_of_the_counts_is_filled_in_by_the_loader() {
+    fn the_loader_relocates_the_address_of_the_counts() {
         let bytes = counter().unwrap();
         let elf = object::File::parse(&bytes[..]).unwrap();
         let code = elf.section_by_name("raw_tp/inet_sock_set_state").unwrap();

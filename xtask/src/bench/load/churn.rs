@@ -1,4 +1,4 @@
-//! Connections that are opened, accepted and closed, one after the other on each thread.
+//! Connections that each thread opens, accepts and closes one after the other.
 
 use std::{
     io::{self, Read as _},
@@ -10,16 +10,19 @@ use std::{
 use anyhow::{Context as _, Result};
 use socket2::SockRef;
 
-use super::{Churn, Close, TRANSITIONS, TRANSITIONS_LISTENER, TRANSITIONS_RESET, Until};
+use super::{Churn, Close, Limit, TRANSITIONS, TRANSITIONS_LISTENER, TRANSITIONS_RESET};
 
-/// Gives the numbers of connections and of transitions that were made.
+/// Returns the numbers of connections and transitions.
 pub fn churn(churn: Churn) -> Result<(u64, u64)> {
     let made = thread::scope(|scope| {
         let threads: Vec<_> =
             (0..churn.threads).map(|thread| scope.spawn(move || one_thread(churn, thread))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("it does not panic")).sum::<io::Result<u64>>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("the thread does not panic"))
+            .sum::<io::Result<u64>>()
     });
-    let connections = made.context("a connection over loopback could not be made")?;
+    let connections = made.context("could not connect over loopback")?;
     let each = match churn.close {
         Close::Fin => TRANSITIONS,
         Close::Reset => TRANSITIONS_RESET,
@@ -27,21 +30,21 @@ pub fn churn(churn: Churn) -> Result<(u64, u64)> {
     Ok((connections, connections * each + churn.threads * TRANSITIONS_LISTENER))
 }
 
-/// One thread's share; gives its number of connections.
+/// One thread's share; returns its number of connections.
 fn one_thread(churn: Churn, thread: u64) -> io::Result<u64> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
-    let begun = Instant::now();
+    let started = Instant::now();
     let interval = churn.rate.map(|rate| Duration::from_secs_f64(churn.threads as f64 / rate as f64));
     let is_enough = |made: u64| match churn.until {
-        // The first threads make those that are left over by a division.
-        Until::Connections(all) => made >= (all + churn.threads - 1 - thread) / churn.threads,
-        Until::Time(time) => begun.elapsed() >= time,
+        // The first threads take the remainder of the division.
+        Limit::Connections(all) => made >= (all + churn.threads - 1 - thread) / churn.threads,
+        Limit::Time(time) => started.elapsed() >= time,
     };
     let mut made = 0;
     while !is_enough(made) {
         if let Some(interval) = interval {
-            let due = begun + interval.mul_f64(made as f64);
+            let due = started + interval.mul_f64(made as f64);
             thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         connection(&listener, address, churn.close)?;
@@ -50,13 +53,13 @@ fn one_thread(churn: Churn, thread: u64) -> io::Result<u64> {
     Ok(made)
 }
 
-/// One connection, from its SYN to its end.
+/// One connection from SYN to close.
 fn connection(listener: &TcpListener, address: SocketAddr, close: Close) -> io::Result<()> {
     let mut client = TcpStream::connect(address)?;
     let (server, _) = listener.accept()?;
     match close {
-        // The server's end stays in user space's hands until the client's FIN has come, so that no end is an
-        // orphan and no segment meets a socket that is gone.
+        // The server keeps its descriptor until the client's FIN has arrived, so that no endpoint is an
+        // orphan and no segment finds a closed socket.
         Close::Fin => {
             server.shutdown(Shutdown::Write)?;
             while client.read(&mut [0])? > 0 {}
@@ -86,11 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_is_kept() {
-        let begun = Instant::now();
+    fn the_rate_is_respected() {
+        let started = Instant::now();
         let paced = made(|churn| Churn { threads: 1, rate: Some(100), ..churn });
-        // The first comes at once.
-        assert!(begun.elapsed() >= Duration::from_millis(90));
+        // The first connection is immediate.
+        assert!(started.elapsed() >= Duration::from_millis(90));
         assert_eq!(paced.0, 10);
     }
 }

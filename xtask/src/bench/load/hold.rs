@@ -1,4 +1,4 @@
-//! Connections that are open and stay so: in as many processes as the limit on descriptors asks for.
+//! Connections held open, spread over as many processes as the descriptor limit requires.
 
 use std::{
     fs,
@@ -12,16 +12,16 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{TRANSITIONS, TRANSITIONS_LISTENER};
 
-/// The name under which xtask starts itself as a process that keeps connections open.
+/// The subcommand with which xtask starts itself as a holding process.
 pub const CHORE: &str = "bench-hold";
 
-/// What two ends make until both are ESTABLISHED; the rest of [`TRANSITIONS`] comes at their end.
+/// Transitions of both endpoints up to ESTABLISHED; the rest of [`TRANSITIONS`] follows at close.
 const TRANSITIONS_OPENING: u64 = 4;
 
-/// Descriptors of a process that are no connections' ends.
+/// Descriptors per process that are not connections.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// The processes, in the generator's namespace.
+/// The holding processes, in the generator's namespace.
 #[derive(Default)]
 pub struct Holders(Vec<Holder>);
 
@@ -33,7 +33,7 @@ struct Holder {
 }
 
 impl Holders {
-    /// Opens so many more. Gives the numbers of connections and of transitions that were made.
+    /// Opens this many more. Returns the numbers of connections and transitions.
     pub fn hold(&mut self, connections: u64) -> Result<(u64, u64)> {
         let each = room()?;
         let mut left = connections;
@@ -47,7 +47,7 @@ impl Holders {
         Ok((connections, transitions))
     }
 
-    /// Closes all. Gives the numbers of connections and of transitions that were made.
+    /// Closes all. Returns the numbers of connections and transitions.
     pub fn release(&mut self) -> Result<(u64, u64)> {
         let (mut connections, mut transitions) = (0, 0);
         for holder in self.0.drain(..) {
@@ -67,11 +67,11 @@ impl Holder {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let input = process.stdin.take().context("a pipe was asked for")?;
-        let mut output = BufReader::new(process.stdout.take().context("a pipe was asked for")?);
+        let input = process.stdin.take().context("it is piped")?;
+        let mut output = BufReader::new(process.stdout.take().context("it is piped")?);
         let mut line = String::new();
         output.read_line(&mut line)?;
-        ensure!(!line.is_empty(), "{connections} connections could not be opened and kept");
+        ensure!(!line.is_empty(), "could not open and hold {connections} connections");
         Ok(Self { process, input, output, connections })
     }
 
@@ -79,12 +79,12 @@ impl Holder {
         drop(self.input);
         self.output.read_line(&mut String::new())?;
         let status = self.process.wait()?;
-        ensure!(status.success(), "connections could not be closed");
+        ensure!(status.success(), "could not close the connections");
         Ok(())
     }
 }
 
-/// How many connections, of two descriptors each, a process can hold. The limit is raised where that is allowed.
+/// Connections, of two descriptors each, that a process can hold. Raises the soft limit to the hard one.
 fn room() -> Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let most = fs::read_to_string("/proc/sys/fs/nr_open")?.trim().parse().unwrap_or(hard);
@@ -96,10 +96,10 @@ fn room() -> Result<u64> {
     Ok((soft - OTHER_DESCRIPTORS) / 2)
 }
 
-/// The process itself: opens so many connections, says so, and closes them when its input ends.
+/// The holding process: opens this many connections, reports it, and closes them at end of input.
 ///
 /// # Errors
-/// The host does not give so many.
+/// The host's limits do not allow that many.
 pub fn keep(connections: u64) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
@@ -110,7 +110,7 @@ pub fn keep(connections: u64) -> Result<()> {
             Ok((client, server))
         })
         .collect::<io::Result<Vec<_>>>()
-        .with_context(|| format!("could not open {connections} connections at once"))?;
+        .with_context(|| format!("could not hold {connections} connections open"))?;
     println!("open");
     io::stdin().lock().read_to_end(&mut Vec::new())?;
     for (mut client, server) in pairs {

@@ -1,4 +1,4 @@
-//! The namespace in which connections are made: loopback alone, ports for all of them, and no TIME_WAIT.
+//! The generator's network namespace: loopback only, a wide port range, and no TIME_WAIT.
 
 use std::{fs, io, path::Path};
 
@@ -14,24 +14,24 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 
-/// Below /proc/sys/net, of this namespace alone. Without TIME_WAITs a port is free as soon as its connection
-/// has ended, so that the last connection of a run finds what the first one found. The transitions are the
-/// same: FIN_WAIT2 goes to CLOSE, as the tracepoint sees it, either way.
+/// Sysctls below /proc/sys/net, set in this namespace only. Without TIME_WAIT a port is free as soon as its
+/// connection has closed, so that the last connection of a run meets the same conditions as the first. The
+/// tracepoint reports FIN_WAIT2→CLOSE either way.
 const SYSCTLS: [(&str, &str); 3] = [
     ("ipv4/ip_local_port_range", "16384 65535"),
     ("ipv4/tcp_max_tw_buckets", "0"),
-    // A tracer may slow a handshake down; no SYN is answered by a cookie for that.
+    // A tracer may slow down handshakes; that must not trigger SYN cookies.
     ("ipv4/tcp_syncookies", "0"),
 ];
 
-/// Moves this process into a new namespace. To be called before there are other threads.
+/// Moves this process into a new network namespace. Call it before starting threads.
 pub fn enter() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNET).context("unshare(CLONE_NEWNET)")?;
     for (name, value) in SYSCTLS {
         let path = Path::new("/proc/sys/net").join(name);
         fs::write(&path, value).with_context(|| format!("could not write {value} to {}", path.display()))?;
     }
-    loopback_up().context("could not bring the loopback device up")
+    loopback_up().context("could not bring up the loopback device")
 }
 
 fn loopback_up() -> io::Result<()> {

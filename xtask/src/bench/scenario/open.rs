@@ -1,11 +1,11 @@
-//! Connections that are open at the same time: what a tracer keeps of each, and whether it tells all their ends.
+//! Many concurrently open connections: a tracer's memory per connection, and whether it reports every close.
 
 use anyhow::Result;
 
 use super::run::{kernel_ns, megabytes, per_million, programs, silent};
 use crate::bench::{
     Bench,
-    load::{Churn, Done},
+    load::{Churn, Completed},
     process::Memory,
     statistics::Statistics,
     table::{Column, Row, Table},
@@ -14,33 +14,33 @@ use crate::bench::{
 
 const FEW: [u64; 2] = [10, 1_000];
 
-const ABOUT: &str = "So many connections are opened beside a tracer that runs, then others are opened and closed while \
-    those stay open, then all are closed. `kernel` and `reader`: as in `throughput`, for the ones that come and go, with \
-    the kernel's statistics on. `RSS`: the tracer's memory before, and while all are open; `bytes`: what one connection \
-    (of two ends, both on this host) adds to it. The rest: as in `overload`.";
+const ABOUT: &str = "Connections are opened while the tracer runs, then others are opened and closed while \
+    these stay open, then all are closed. `kernel` and `reader`: as in `throughput`, for the short-lived ones, with \
+    BPF statistics enabled. `RSS`: the tracer's memory before, and with all open; `bytes`: memory per connection \
+    (both endpoints are on this host). Other columns as in `overload`.";
 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
-    let _on = Statistics::on()?;
+    let _on = Statistics::enable()?;
     let mut rows = Vec::new();
     for tracer in
         bench.tracers_that(|tracer| ["probe json", "probe connections", "tcplife"].contains(&tracer.name))
     {
-        let most = bench.most_open();
+        let most = bench.max_open();
         for open in FEW.into_iter().filter(|few| *few < most).chain([most]) {
-            let row = beside(bench, &tracer, open);
+            let row = with_open(bench, &tracer, open);
             if row.is_err() {
                 bench.end_load();
             }
-            rows.extend(bench.noted(&tracer, row));
+            rows.extend(bench.or_note(&tracer, row));
         }
     }
     let columns = vec![
         Column { key: "kernel_ns_per_transition", title: "kernel ns", digits: 0 },
         Column { key: "reader_s_per_million", title: "reader s/M", digits: 2 },
         Column { key: "rss_before_mb", title: "RSS MB", digits: 1 },
-        Column { key: "rss_mb", title: "with them", digits: 1 },
+        Column { key: "rss_mb", title: "RSS MB, all open", digits: 1 },
         Column { key: "bytes_per_connection", title: "bytes", digits: 0 },
-        Column { key: "told", title: "told", digits: 0 },
+        Column { key: "reported", title: "reported", digits: 0 },
         Column { key: "lost", title: "lost", digits: 0 },
         Column { key: "silent", title: "silent", digits: 0 },
         Column { key: "incomplete", title: "incomplete", digits: 0 },
@@ -49,24 +49,24 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
     Ok(Table { name: "open", about: ABOUT.to_owned(), columns, rows })
 }
 
-fn beside(bench: &mut Bench, tracer: &Tracer, open: u64) -> Result<Row> {
-    let mut running = Running::start(tracer, bench.place()?)?;
+fn with_open(bench: &mut Bench, tracer: &Tracer, open: u64) -> Result<Row> {
+    let mut running = Running::start(tracer, bench.dir()?)?;
     let memory_before = running.process().memory(Memory::Now)?;
     let opened = bench.load()?.hold(open)?;
-    running.rests()?;
+    running.drain()?;
     let memory = running.process().memory(Memory::Now)?;
     let (cpu, before) = (running.process().cpu()?, programs(&running));
     let churn = Churn::of(1, bench.connections());
     let churned = bench.load()?.churn(churn)?;
-    running.rests()?;
+    running.drain()?;
     let cpu = running.process().cpu()?.saturating_sub(cpu);
     let kernel = kernel_ns(&before, &programs(&running));
     let closed = bench.load()?.release()?;
-    running.rests()?;
-    let stopped = running.stop()?;
+    running.drain()?;
+    let finished = running.stop()?;
     let transitions = opened.transitions + churned.transitions + closed.transitions;
-    let made = Done { connections: open + churned.connections, transitions, ..churned };
-    let told = stopped.told;
+    let made = Completed { connections: open + churned.connections, transitions, ..churned };
+    let reported = finished.reported;
     Ok(Row {
         of: format!("{}, {open} open", tracer.name),
         values: vec![
@@ -75,11 +75,11 @@ fn beside(bench: &mut Bench, tracer: &Tracer, open: u64) -> Result<Row> {
             megabytes(memory_before).into(),
             megabytes(memory).into(),
             (memory.saturating_sub(memory_before) as f64 / open as f64).into(),
-            told.events.into(),
-            told.lost.into(),
-            silent(tracer.tells, made, &stopped).into(),
-            told.incomplete.into(),
-            told.wrong.into(),
+            reported.events.into(),
+            reported.lost.into(),
+            silent(tracer.reports, made, &finished).into(),
+            reported.incomplete.into(),
+            reported.wrong.into(),
         ],
     })
 }

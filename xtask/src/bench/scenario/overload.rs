@@ -1,4 +1,4 @@
-//! More threads than CPUs: the reader has to share them, and what it does not read in time is lost.
+//! More threads than CPUs: the reader competes for CPU, and what it does not read in time is lost.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ use crate::bench::{
     Bench,
     load::Churn,
     table::{Column, Row, Table},
-    tracer::Tells,
+    tracer::Reports,
 };
 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
@@ -17,33 +17,33 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
     let threads = cpus * 2;
     let churn = Churn::of(threads, bench.connections() * 2);
     let mut rows = Vec::new();
-    for tracer in bench.tracers_that(|tracer| tracer.tells != Tells::Count) {
+    for tracer in bench.tracers_that(|tracer| tracer.reports != Reports::Count) {
         let run = traced(bench, &tracer, churn);
-        let Some(run) = bench.noted(&tracer, run) else { continue };
-        let told = run.stopped.told;
+        let Some(run) = bench.or_note(&tracer, run) else { continue };
+        let reported = run.finished.reported;
         let values = vec![
             run.made.transitions.into(),
-            told.events.into(),
-            told.lost.into(),
-            run.silent(tracer.tells).into(),
-            told.incomplete.into(),
-            told.wrong.into(),
+            reported.events.into(),
+            reported.lost.into(),
+            run.silent(tracer.reports).into(),
+            reported.incomplete.into(),
+            reported.wrong.into(),
         ];
         rows.push(Row { of: tracer.name.to_owned(), values });
     }
     let about = format!(
-        "{threads} threads on {cpus} CPUs make connections as fast as they can. `made`: transitions. `told`: of these, or of \
-         the two ends of each ten. `incomplete`: connections that the tracer itself says it has not seen all of; `wrong`: \
-         such as took another course than the one that it tells."
+        "{threads} threads on {cpus} CPUs open connections as fast as possible. `made`: transitions. `reported`: transitions, or \
+         two endpoints for each ten. `incomplete`: connections that the tracer marks as incomplete; `wrong`: \
+         connections reported as complete with a wrong path."
     );
     Ok(Table { name: "overload", about, columns: columns(), rows })
 }
 
-/// What was told of what was made.
+/// The columns that compare what was reported with what the load made.
 pub fn columns() -> Vec<Column> {
     vec![
         Column { key: "made", title: "made", digits: 0 },
-        Column { key: "told", title: "told", digits: 0 },
+        Column { key: "reported", title: "reported", digits: 0 },
         Column { key: "lost", title: "lost", digits: 0 },
         Column { key: "silent", title: "silent", digits: 0 },
         Column { key: "incomplete", title: "incomplete", digits: 0 },

@@ -1,4 +1,4 @@
-//! How a reader's work grows with the load, up to what the machine can make.
+//! How a reader's CPU time grows with the load, up to the maximum rate of this machine.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use anyhow::Result;
 use super::run::traced;
 use crate::bench::{
     Bench,
-    load::{Churn, Until},
+    load::{Churn, Limit},
     table::{Column, Row, Table},
 };
 
 const TIME: Duration = Duration::from_secs(2);
-/// Connections a second; the last is as fast as one thread can.
+/// Connections per second; the last is one thread's maximum.
 const RATES: [Option<u64>; 4] = [Some(100), Some(1_000), Some(10_000), None];
 
-const ABOUT: &str = "Connections come evenly, for two seconds, and in the end as fast as one thread can make them. \
-    `made`: transitions a second. `reader`: the share of a CPU that the tracer uses, in percent. The rest: as in \
+const ABOUT: &str = "Connections at a fixed rate for two seconds, and finally as fast as one thread can open them. \
+    `made`: transitions per second. `reader`: the tracer's CPU usage in percent of one CPU. Other columns as in \
     `throughput`.";
 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
@@ -25,15 +25,15 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
         bench.tracers_that(|tracer| ["probe json", "probe connections", "tcpstates"].contains(&tracer.name))
     {
         for rate in RATES {
-            let run = traced(bench, &tracer, Churn { rate, until: Until::Time(TIME), ..Churn::of(1, 0) });
-            let Some(run) = bench.noted(&tracer, run) else { continue };
-            let pace = rate.map_or("as fast as it goes".to_owned(), |rate| format!("{rate}/s"));
+            let run = traced(bench, &tracer, Churn { rate, until: Limit::Time(TIME), ..Churn::of(1, 0) });
+            let Some(run) = bench.or_note(&tracer, run) else { continue };
+            let pace = rate.map_or("maximum rate".to_owned(), |rate| format!("{rate}/s"));
             let values = vec![
                 (run.made.transitions as f64 / run.made.seconds).into(),
-                (run.stopped.cpu.as_secs_f64() * 100.0 / run.made.seconds).into(),
+                (run.finished.cpu.as_secs_f64() * 100.0 / run.made.seconds).into(),
                 run.cpu().into(),
-                run.stopped.told.lost.into(),
-                run.silent(tracer.tells).into(),
+                run.finished.reported.lost.into(),
+                run.silent(tracer.reports).into(),
             ];
             rows.push(Row { of: format!("{}, {pace}", tracer.name), values });
         }

@@ -1,4 +1,4 @@
-//! A host on which nothing happens: what a tracer uses there, and how soon it tells of the one thing that does.
+//! An idle host: a tracer's CPU usage, and its latency for a single connection.
 
 use std::{
     sync::mpsc::Receiver,
@@ -18,22 +18,22 @@ use crate::bench::{
 };
 
 const IDLE: Duration = Duration::from_secs(3);
-/// How often a connection comes alone.
+/// Number of single connections.
 const CONNECTIONS: u64 = 20;
-/// How long after the one before: never a multiple of the interval at which a reader may look.
+/// Time between them: not a multiple of any polling interval.
 const APART: Duration = Duration::from_millis(97);
-/// How long a line may take.
+/// Maximum wait for a line.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-const ABOUT: &str = "`idle`: CPU time in each second of which a tracer uses up when nothing happens, in microseconds, over three \
-    seconds. `latency`: milliseconds from the start of a connection that comes alone and ends at once until the tracer's first line \
+const ABOUT: &str = "`idle`: the tracer's CPU time per second on an idle host, in microseconds, over three \
+    seconds. `latency`: milliseconds from the start of a single short connection until the tracer's first line \
     about it is on its terminal (median of twenty, smallest–largest).";
 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
     let mut rows = Vec::new();
     for tracer in bench.tracers_that(|tracer| tracer.has_lines && tracer.name != "probe table") {
-        let measured = alone(bench, &tracer);
-        let Some((idle, latency)) = bench.noted(&tracer, measured) else { continue };
+        let measured = idle_and_latency(bench, &tracer);
+        let Some((idle, latency)) = bench.or_note(&tracer, measured) else { continue };
         let values = vec![idle.into(), Spread::of(latency).into()];
         rows.push(Row { of: tracer.name.to_owned(), values });
     }
@@ -44,14 +44,14 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
     Ok(Table { name: "quiet", about: ABOUT.to_owned(), columns, rows })
 }
 
-/// Gives CPU time in microseconds a second, and the latencies in milliseconds.
-fn alone(bench: &mut Bench, tracer: &Tracer) -> Result<(f64, Vec<f64>)> {
-    let (mut running, lines) = Running::start_on_terminal(tracer, bench.place()?)?;
-    running.rests()?;
-    let (begun, cpu) = (Instant::now(), running.process().cpu()?);
+/// Returns CPU time in microseconds per second, and the latencies in milliseconds.
+fn idle_and_latency(bench: &mut Bench, tracer: &Tracer) -> Result<(f64, Vec<f64>)> {
+    let (mut running, lines) = Running::start_on_terminal(tracer, bench.dir()?)?;
+    running.drain()?;
+    let (started, cpu) = (Instant::now(), running.process().cpu()?);
     thread::sleep(IDLE);
     let idle =
-        running.process().cpu()?.saturating_sub(cpu).as_secs_f64() * 1e6 / begun.elapsed().as_secs_f64();
+        running.process().cpu()?.saturating_sub(cpu).as_secs_f64() * 1e6 / started.elapsed().as_secs_f64();
     let mut latencies = Vec::new();
     for _ in 0..CONNECTIONS {
         lines.try_iter().for_each(drop);
@@ -62,10 +62,11 @@ fn alone(bench: &mut Bench, tracer: &Tracer) -> Result<(f64, Vec<f64>)> {
     Ok((idle, latencies))
 }
 
-/// From then until something is written.
+/// Time from `begun_ns` to the first output after it.
 fn first_after(lines: &Receiver<u64>, begun_ns: u64) -> Result<Duration> {
     loop {
-        let written_ns = lines.recv_timeout(PATIENCE).context("nothing was written about a connection")?;
+        let written_ns =
+            lines.recv_timeout(PATIENCE).context("the tracer printed nothing about the connection")?;
         if let Some(time) = written_ns.checked_sub(begun_ns) {
             return Ok(Duration::from_nanos(time));
         }

@@ -1,4 +1,4 @@
-//! A tracer beside the load: what was made, what was told of it, and what that took.
+//! One run of the load under a tracer: what was made, what was reported, and at what cost.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use anyhow::Result;
 
 use crate::bench::{
     Bench,
-    load::{Churn, Done},
+    load::{Churn, Completed},
     process::Program,
-    tracer::{Running, Stopped, Tells, Tracer},
+    tracer::{Finished, Reports, Running, Tracer},
 };
 
-/// A tracer's run beside the load.
+/// One run of the load under a tracer.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// What the load has made.
-    pub made: Done,
-    /// What the tracer has told and used.
-    pub stopped: Stopped,
+    /// What the load made.
+    pub made: Completed,
+    /// What the tracer reported and used.
+    pub finished: Finished,
     /// From its start to its readiness.
     pub to_ready: Duration,
     /// Time in kernel programs for each transition, in nanoseconds, where statistics were on.
@@ -26,29 +26,29 @@ pub struct Run {
 
 impl Run {
     /// How much is missing of which the tracer has said nothing.
-    pub fn silent(&self, tells: Tells) -> u64 {
-        silent(tells, self.made, &self.stopped)
+    pub fn silent(&self, reports: Reports) -> u64 {
+        silent(reports, self.made, &self.finished)
     }
 
     /// The reader's CPU time, in seconds for a million transitions.
     pub fn cpu(&self) -> f64 {
-        per_million(self.stopped.cpu, self.made)
+        per_million(self.finished.cpu, self.made)
     }
 }
 
-/// Runs the load with a tracer beside it.
+/// Runs the load under a tracer.
 pub fn traced(bench: &mut Bench, tracer: &Tracer, churn: Churn) -> Result<Run> {
-    let mut running = Running::start(tracer, bench.place()?)?;
+    let mut running = Running::start(tracer, bench.dir()?)?;
     let before = programs(&running);
     let made = bench.load()?.churn(churn)?;
-    running.rests()?;
+    running.drain()?;
     let kernel_ns = kernel_ns(&before, &programs(&running));
     let to_ready = running.to_ready;
-    Ok(Run { made, stopped: running.stop()?, to_ready, kernel_ns })
+    Ok(Run { made, finished: running.stop()?, to_ready, kernel_ns })
 }
 
-/// Runs each tracer once, with an untraced run before and after each. Gives `each` the tracer's place in the list, its
-/// run, and its connections a second in relation to the mean of both neighbours. Gives the rates of the untraced runs.
+/// Runs each tracer once, with an untraced run before and after it. Passes the tracer's index, its run, and its rate
+/// relative to the mean of both untraced neighbours to `each`. Returns the rates of the untraced runs.
 pub fn interleaved(
     bench: &mut Bench,
     tracers: &[Tracer],
@@ -60,34 +60,34 @@ pub fn interleaved(
         let run = traced(bench, tracer, churn);
         let (before, after) = (untraced[at], bench.load()?.churn(churn)?.rate());
         untraced.push(after);
-        if let Some(run) = bench.noted(tracer, run) {
+        if let Some(run) = bench.or_note(tracer, run) {
             each(at, run, run.made.rate() / ((before + after) / 2.0));
         }
     }
     Ok(untraced)
 }
 
-/// How much is missing of what was made, beside what the tracer says that it has lost.
-pub fn silent(tells: Tells, made: Done, stopped: &Stopped) -> u64 {
-    let events = match tells {
-        Tells::Transitions | Tells::Count => made.transitions,
-        Tells::Connections => made.connections * 2,
+/// Events that were made but neither reported nor reported as lost.
+pub fn silent(reports: Reports, made: Completed, finished: &Finished) -> u64 {
+    let events = match reports {
+        Reports::Transitions | Reports::Count => made.transitions,
+        Reports::Connections => made.connections * 2,
     };
-    events.saturating_sub(stopped.told.events + stopped.told.lost)
+    events.saturating_sub(finished.reported.events + finished.reported.lost)
 }
 
-/// CPU time in seconds for a million transitions.
-pub fn per_million(cpu: Duration, made: Done) -> f64 {
+/// CPU seconds per million transitions.
+pub fn per_million(cpu: Duration, made: Completed) -> f64 {
     cpu.as_secs_f64() * 1e6 / made.transitions as f64
 }
 
-/// The tracer's programs, with their statistics so far.
+/// The tracer's BPF programs with their current statistics.
 pub fn programs(running: &Running) -> Vec<Program> {
     running.process().programs().unwrap_or_default()
 }
 
-/// The time that all of a tracer's programs took between both moments, for each run of the one that ran most often: that
-/// is the one that sees each transition, also those that others on the host make meanwhile. `None` where there were no
+/// Time in all of a tracer's BPF programs between the two samples, divided by the runs of the one that ran most often:
+/// that one sees each transition, including those of unrelated processes. `None` without
 /// statistics.
 pub fn kernel_ns(before: &[Program], after: &[Program]) -> Option<f64> {
     let earlier = |id| before.iter().find(|program| program.id == id).copied().unwrap_or_default();
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_programs_count_for_each_transition() {
+    fn the_time_of_all_programs_is_divided_by_the_transitions() {
         let program = |id, runs, run_ns| Program { id, runs, run_ns };
         let before = [program(1, 10, 5_000), program(2, 0, 0)];
         let after = [program(1, 110, 45_000), program(2, 20, 2_000), program(3, 100, 3_000)];

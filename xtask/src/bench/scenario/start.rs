@@ -1,4 +1,4 @@
-//! From exec to readiness, on a host without sockets and on one with many that are there already.
+//! Time from exec to ready, on a host with few sockets and on one with many.
 
 use anyhow::Result;
 
@@ -8,15 +8,15 @@ use crate::bench::{
     process::Memory,
     spread::Spread,
     table::{Column, Row, Table, Value},
-    tracer::{Running, Tells, Tracer},
+    tracer::{Reports, Running, Tracer},
 };
 
 const STARTS: usize = 3;
 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
-    let tracers = bench.tracers_that(|tracer| tracer.tells != Tells::Count);
-    // Two ends each.
-    let sockets = bench.most_open() / 2 * 2;
+    let tracers = bench.tracers_that(|tracer| tracer.reports != Reports::Count);
+    // Two sockets per connection.
+    let sockets = bench.max_open() / 2 * 2;
     let mut rows: Vec<Row> =
         tracers.iter().map(|tracer| Row { of: tracer.name.to_owned(), values: Vec::new() }).collect();
     for sockets in [0, sockets] {
@@ -27,10 +27,10 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
         bench.load()?.release()?;
     }
     let about = format!(
-        "Milliseconds from the start of the process until it is ready, {STARTS} times (median, smallest–largest), and its memory \
-         then: on a host with hardly any sockets, and on one with {sockets} more in another network namespace. probe is ready \
-         when it says so, which is when everything is attached and the sockets that there are have been listed; the others \
-         when they have something attached and use no CPU any more."
+        "Milliseconds from exec until ready, {STARTS} starts (median, smallest–largest), and the memory used by \
+         then: on a host with few sockets, and on one with {sockets} more in another network namespace. probe is ready \
+         when it says so: all programs are attached and the existing sockets listed. The others are ready \
+         when they have attached something and use no more CPU."
     );
     let columns = vec![
         Column { key: "ready_ms", title: "ready ms", digits: 0 },
@@ -41,15 +41,15 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
     Ok(Table { name: "start", about, columns, rows })
 }
 
-/// The time, and the memory.
+/// Time to ready, and memory.
 fn starts(bench: &mut Bench, tracer: &Tracer) -> [Value; 2] {
     let (mut times, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let started = bench.place().and_then(|place| {
-            let running = Running::start(tracer, place)?;
+        let started = bench.dir().and_then(|dir| {
+            let running = Running::start(tracer, dir)?;
             Ok((running.to_ready, running.process().memory(Memory::Most)?))
         });
-        let Some((time, most)) = bench.noted(tracer, started) else { break };
+        let Some((time, most)) = bench.or_note(tracer, started) else { break };
         times.push(milliseconds(time));
         memory.push(megabytes(most));
     }

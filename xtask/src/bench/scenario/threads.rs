@@ -1,4 +1,4 @@
-//! How a tracer's kernel side fares with more CPUs: they share its ring, its maps, and their locks.
+//! How the kernel-side cost scales with CPUs that share ring buffers, maps and locks.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::bench::{
     table::{Column, Row, Table, Value},
 };
 
-/// Those with kernel programs, each of another kind: into a ring that all CPUs share, into one for each CPU, and none.
+/// Tracers with BPF programs of each kind: one shared ring buffer, one per CPU, none.
 const MEASURED: [&str; 7] = [
     "probe json",
     "probe connections",
@@ -23,18 +23,18 @@ const MEASURED: [&str; 7] = [
 
 const THREADS: [u64; 3] = [1, 2, 4];
 
-const ABOUT: &str = "Time in a tracer's kernel programs for each transition, in nanoseconds, while one, two and four \
-    threads make connections. What more than one thread on as many CPUs adds is waiting for one another: for a lock, \
-    or for a cache line.";
+const ABOUT: &str = "Time in a tracer's BPF programs per transition, in nanoseconds, while one, two and four \
+    threads open connections. The increase with more threads, up to the number of CPUs, is contention for a lock \
+    or a cache line.";
 
 pub fn measure(bench: &mut Bench) -> Result<Table> {
-    let _on = Statistics::on()?;
+    let _on = Statistics::enable()?;
     let mut rows = Vec::new();
     for tracer in bench.tracers_that(|tracer| MEASURED.contains(&tracer.name)) {
         let mut values: Vec<Value> = Vec::new();
         for threads in THREADS {
             let run = traced(bench, &tracer, Churn::of(threads, bench.connections()));
-            values.push(bench.noted(&tracer, run).and_then(|run| run.kernel_ns).into());
+            values.push(bench.or_note(&tracer, run).and_then(|run| run.kernel_ns).into());
         }
         if values.iter().any(|value| *value != Value::Absent) {
             rows.push(Row { of: tracer.name.to_owned(), values });

@@ -1,4 +1,4 @@
-//! What a tracer leaves of the host's connections a second, and what it takes for that.
+//! A tracer's effect on the host's connection rate, and its own cost.
 
 use std::time::Instant;
 
@@ -11,23 +11,23 @@ use crate::bench::{
     spread::Spread,
     statistics::Statistics,
     table::{Column, Row, Table, Value},
-    tracer::{Tells, Tracer},
+    tracer::{Reports, Tracer},
 };
 
-/// How many threads make connections at the same time.
+/// Numbers of concurrent threads.
 const THREADS: [u64; 2] = [1, 2];
 
 const ABOUT: &str = "Connections are opened, accepted and closed over loopback, ten transitions each, as fast as one \
-    thread (T1) and two (T2) can. `kept`: connections a second with the tracer, in relation to the mean of the \
-    untraced runs right before and after it. `kernel`: time in the tracer's kernel programs for each transition (in a \
-    run of its own, since the kernel's statistics cost time as well). `reader`: the tracer's own CPU time for a million \
-    transitions. `lost`: what it says that it has lost; `silent`: what is missing without a word. Median of the rounds \
+    thread (T1) and two (T2) can. `kept`: connections per second with the tracer, relative to the mean of the \
+    untraced runs right before and after. `kernel`: time in the tracer's BPF programs per transition (in a \
+    separate run, since BPF statistics cost time as well). `reader`: the tracer's own CPU time per million \
+    transitions. `lost`: reported as lost; `silent`: missing and not reported. Median of the rounds \
     (smallest–largest).";
 
-/// What the rounds have given for one tracer.
+/// The results of all rounds for one tracer.
 #[derive(Clone, Default)]
 struct Results {
-    /// For each of [`THREADS`].
+    /// Per entry of [`THREADS`].
     kept: [Vec<f64>; 2],
     rates: [Vec<f64>; 2],
     runs: Vec<Run>,
@@ -40,7 +40,7 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
     let mut untraced = Results::default();
     kernel_time(bench, &tracers, &mut results);
     for _ in 0..bench.rounds() {
-        let begun = Instant::now();
+        let started = Instant::now();
         for (case, threads) in THREADS.into_iter().enumerate() {
             let churn = Churn::of(threads, threads * bench.connections());
             let rates = interleaved(bench, &tracers, churn, |at, run, kept| {
@@ -50,22 +50,22 @@ pub fn measure(bench: &mut Bench) -> Result<Table> {
             })?;
             untraced.rates[case].extend(rates);
         }
-        if !bench.has_time_for(begun.elapsed()) {
+        if !bench.has_time_for(started.elapsed()) {
             break;
         }
     }
-    let mut rows = vec![row("untraced", &untraced, Tells::Count)];
+    let mut rows = vec![row("untraced", &untraced, Reports::Count)];
     let measured = tracers.iter().zip(&results).filter(|(_, results)| !results.runs.is_empty());
-    rows.extend(measured.map(|(tracer, results)| row(tracer.name, results, tracer.tells)));
+    rows.extend(measured.map(|(tracer, results)| row(tracer.name, results, tracer.reports)));
     Ok(Table { name: "throughput", about: ABOUT.to_owned(), columns: columns(), rows })
 }
 
-/// One run of each with the kernel's statistics.
+/// One run of each tracer with BPF statistics enabled.
 fn kernel_time(bench: &mut Bench, tracers: &[Tracer], results: &mut [Results]) {
-    let Some(_on) = bench.noted_as("kernel time", Statistics::on()) else { return };
+    let Some(_on) = bench.or_note_as("kernel time", Statistics::enable()) else { return };
     for (tracer, results) in tracers.iter().zip(results) {
         let run = traced(bench, tracer, Churn::of(1, bench.connections()));
-        results.kernel = bench.noted(tracer, run).and_then(|run| run.kernel_ns);
+        results.kernel = bench.or_note(tracer, run).and_then(|run| run.kernel_ns);
     }
 }
 
@@ -84,7 +84,7 @@ fn columns() -> Vec<Column> {
     ]
 }
 
-fn row(name: &str, results: &Results, tells: Tells) -> Row {
+fn row(name: &str, results: &Results, reports: Reports) -> Row {
     let Results { kept, rates, runs, kernel } = results;
     let spread = |values: &[f64]| Value::from(Spread::of(values.iter().copied()));
     let median = |values: &mut dyn Iterator<Item = f64>| Spread::of(values).map(|spread| spread.median);
@@ -100,11 +100,11 @@ fn row(name: &str, results: &Results, tells: Tells) -> Row {
             median(&mut rates[1].iter().copied()).into(),
             (*kernel).into(),
             Spread::of(runs.iter().map(Run::cpu)).into(),
-            median(&mut runs.iter().map(|run| megabytes(run.stopped.memory))).into(),
-            median(&mut runs.iter().map(|run| run.stopped.written as f64 / run.made.transitions as f64))
+            median(&mut runs.iter().map(|run| megabytes(run.finished.memory))).into(),
+            median(&mut runs.iter().map(|run| run.finished.written as f64 / run.made.transitions as f64))
                 .into(),
-            sum(&|run| run.stopped.told.lost),
-            sum(&|run| run.silent(tells)),
+            sum(&|run| run.finished.reported.lost),
+            sum(&|run| run.silent(reports)),
         ],
     }
 }

@@ -1,23 +1,23 @@
-//! The floor: what a kernel program costs that counts and does nothing else ([`floor`](crate::bench::floor)).
+//! The floor: a BPF program that only counts ([`floor`](crate::bench::floor)).
 
 use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 
-use super::{Place, Ready, Tells, Told, Tracer};
+use super::{OutputDir, Ready, Reported, Reports, Tracer};
 use crate::bench::floor::{CHORE, COUNT, READY};
 
-/// It; this very program has it.
+/// The counter, a subcommand of this program.
 ///
 /// # Errors
-/// Nobody knows where this program is.
+/// The path of this program cannot be determined.
 pub fn counter() -> Result<Tracer> {
     Ok(Tracer {
         name: "bare counter",
         is_probe: false,
-        tells: Tells::Count,
+        reports: Reports::Count,
         has_lines: false,
-        ready: Ready::Says(READY),
+        ready: Ready::Prints(READY),
         program: env::current_exe()?,
         args: vec![CHORE.into()],
         libraries: None,
@@ -25,10 +25,10 @@ pub fn counter() -> Result<Tracer> {
     })
 }
 
-fn counted(_: &Tracer, place: &Place) -> Result<Told> {
-    let out = fs::read_to_string(place.out())?;
-    let events = count(&out).context("the count was not printed")?;
-    Ok(Told { events, ..Told::default() })
+fn counted(_: &Tracer, dir: &OutputDir) -> Result<Reported> {
+    let out = fs::read_to_string(dir.out())?;
+    let events = count(&out).context("it printed no count")?;
+    Ok(Reported { events, ..Reported::default() })
 }
 
 fn count(out: &str) -> Option<u64> {
@@ -40,7 +40,7 @@ mod tests {
     use super::count;
 
     #[test]
-    fn the_count_stands_behind_its_name() {
+    fn the_count_follows_its_name() {
         assert_eq!(count("ready\ntransitions: 200002\n"), Some(200_002));
         assert_eq!(count("ready\n"), None);
     }

@@ -1,4 +1,4 @@
-//! tcpstates and tcplife, of libbpf-tools.
+//! tcpstates and tcplife from libbpf-tools.
 
 use std::{
     fs::{self, File},
@@ -8,25 +8,25 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Place, Ready, Tells, Told, Tracer};
+use super::{OutputDir, Ready, Reported, Reports, Tracer};
 
-/// One line for each transition.
+/// One line per transition.
 pub fn tcpstates(program: PathBuf) -> Tracer {
-    tool("tcpstates", Tells::Transitions, program)
+    tool("tcpstates", Reports::Transitions, program)
 }
 
-/// One line for each connection that has ended.
+/// One line per closed connection.
 pub fn tcplife(program: PathBuf) -> Tracer {
-    tool("tcplife", Tells::Connections, program)
+    tool("tcplife", Reports::Connections, program)
 }
 
-fn tool(name: &'static str, tells: Tells, program: PathBuf) -> Tracer {
+fn tool(name: &'static str, reports: Reports, program: PathBuf) -> Tracer {
     Tracer {
         name,
         is_probe: false,
-        tells,
+        reports,
         has_lines: true,
-        ready: Ready::Settles,
+        ready: Ready::Idle,
         program,
         args: Vec::new(),
         libraries: None,
@@ -34,14 +34,14 @@ fn tool(name: &'static str, tells: Tells, program: PathBuf) -> Tracer {
     }
 }
 
-fn count(_: &Tracer, place: &Place) -> Result<Told> {
-    let lines = BufReader::new(File::open(place.out())?).split(b'\n').count() as u64;
-    let lost = lost(&fs::read_to_string(place.err())?);
-    // A heading stands above them.
-    Ok(Told { events: lines.saturating_sub(1), lost, ..Told::default() })
+fn count(_: &Tracer, dir: &OutputDir) -> Result<Reported> {
+    let lines = BufReader::new(File::open(dir.out())?).split(b'\n').count() as u64;
+    let lost = lost(&fs::read_to_string(dir.err())?);
+    // The first line is the heading.
+    Ok(Reported { events: lines.saturating_sub(1), lost, ..Reported::default() })
 }
 
-/// Adds up what was lost, of which the tools say on stderr: "lost 12 events on CPU #0".
+/// Sums the losses on stderr: "lost 12 events on CPU #0".
 fn lost(errors: &str) -> u64 {
     let number = |line: &str| line.strip_prefix("lost ")?.split(' ').next()?.parse::<u64>().ok();
     errors.lines().filter_map(number).sum()
@@ -52,7 +52,7 @@ mod tests {
     use super::lost;
 
     #[test]
-    fn losses_are_added_up() {
+    fn losses_of_all_cpus_are_summed() {
         assert_eq!(lost(""), 0);
         assert_eq!(lost("lost 12 events on CPU #0\nanother word\nlost 30 events on CPU #1\n"), 42);
     }

@@ -1,4 +1,4 @@
-//! A tracer from its start to its end, and what it has cost by then.
+//! A running tracer, from start to exit, and its cost.
 
 use std::{
     fs::{self, File},
@@ -12,88 +12,88 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::{pty::openpty, sys::signal::Signal};
 
-use super::{Place, Ready, Told, Tracer};
+use super::{OutputDir, Ready, Reported, Tracer};
 use crate::bench::{
     child::Child,
     process::{Memory, Process, monotonic_ns},
 };
 
-/// How long a tracer may take to be ready, to read what there is, or to end.
+/// Maximum time for a tracer to become ready, to drain its buffers, or to exit.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often it is looked at.
-const LOOK: Duration = Duration::from_millis(1);
-/// A tracer is at rest that uses less than [`REST_CPU`] of a CPU for so long.
-const REST: Duration = Duration::from_millis(120);
-const REST_CPU: Duration = Duration::from_millis(2);
+/// Polling interval.
+const POLL: Duration = Duration::from_millis(1);
+/// A tracer is idle when it uses less than [`IDLE_CPU`] in this time.
+const IDLE: Duration = Duration::from_millis(120);
+const IDLE_CPU: Duration = Duration::from_millis(2);
 
-/// A tracer that is ready, until it is stopped. Dropping it kills it.
+/// A tracer that is ready. Dropping it kills it.
 pub struct Running<'a> {
     tracer: &'a Tracer,
-    place: Place,
+    dir: OutputDir,
     child: Child,
-    /// From its start to its readiness.
+    /// Time from start to ready.
     pub to_ready: Duration,
-    /// CPU time that it took to be ready.
+    /// CPU time until it was ready.
     start_cpu: Duration,
 }
 
-/// What a tracer that has been stopped has told and used.
+/// What a stopped tracer reported and used.
 #[derive(Clone, Copy, Debug)]
-pub struct Stopped {
-    /// What it has told.
-    pub told: Told,
-    /// CPU time between ready and being told to stop.
+pub struct Finished {
+    /// What it reported.
+    pub reported: Reported,
+    /// CPU time from ready to the stop request.
     pub cpu: Duration,
-    /// The most memory that it has had, in bytes.
+    /// Peak memory in bytes.
     pub memory: u64,
-    /// How many bytes it has written.
+    /// Bytes written.
     pub written: u64,
 }
 
 impl<'a> Running<'a> {
-    /// Starts it with its output to a file, and waits until it is ready.
+    /// Starts the tracer with its output in a file, and waits until it is ready.
     ///
     /// # Errors
-    /// It ends before it is ready, or never is: what it said last is in the message.
-    pub fn start(tracer: &'a Tracer, place: Place) -> Result<Self> {
-        let out = File::create(place.out())?;
-        Self::start_to(tracer, place, out)
+    /// It exits first or does not become ready in time: the error has its last message.
+    pub fn start(tracer: &'a Tracer, dir: OutputDir) -> Result<Self> {
+        let out = File::create(dir.out())?;
+        Self::start_to(tracer, dir, out)
     }
 
-    /// Starts it with its output to a terminal, so that no tool keeps lines back. Gives the times at which something
-    /// was written there (CLOCK_MONOTONIC, nanoseconds).
+    /// Starts the tracer on a pseudo-terminal, so that it does not buffer lines. Returns the times of its writes
+    /// (CLOCK_MONOTONIC, nanoseconds).
     ///
     /// # Errors
     /// As for [`start`](Self::start).
-    pub fn start_on_terminal(tracer: &'a Tracer, place: Place) -> Result<(Self, Receiver<u64>)> {
+    pub fn start_on_terminal(tracer: &'a Tracer, dir: OutputDir) -> Result<(Self, Receiver<u64>)> {
         let terminal = openpty(None, None)?;
-        let (mut heard, mut copy) = (File::from(terminal.master), File::create(place.out())?);
-        let (tell, times) = channel();
+        let (mut terminal_output, mut copy) = (File::from(terminal.master), File::create(dir.out())?);
+        let (sender, times) = channel();
         thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // It fails when the tracer has closed its end.
-            while let Ok(length) = heard.read(&mut buffer) {
-                // Nobody listens any more once the measurement is over.
-                let _ = tell.send(monotonic_ns());
+            // Reading fails once the tracer has closed the terminal.
+            while let Ok(length) = terminal_output.read(&mut buffer) {
+                // The receiver is gone once the measurement is over.
+                let _ = sender.send(monotonic_ns());
                 if copy.write_all(&buffer[..length]).is_err() {
                     break;
                 }
             }
         });
-        Ok((Self::start_to(tracer, place, terminal.slave)?, times))
+        Ok((Self::start_to(tracer, dir, terminal.slave)?, times))
     }
 
-    fn start_to(tracer: &'a Tracer, place: Place, out: impl Into<Stdio>) -> Result<Self> {
-        let mut command = tracer.command(&place);
-        command.stdin(Stdio::null()).stdout(out).stderr(File::create(place.err())?);
+    fn start_to(tracer: &'a Tracer, dir: OutputDir, out: impl Into<Stdio>) -> Result<Self> {
+        let mut command = tracer.command(&dir);
+        command.stdin(Stdio::null()).stdout(out).stderr(File::create(dir.err())?);
         let child = Child::start(&mut command)?;
-        let begun = Instant::now();
-        // The terminal's end in this process goes with it.
+        let started = Instant::now();
+        // Closes this process's copy of the terminal.
         drop(command);
-        let mut running = Self { tracer, place, child, to_ready: Duration::ZERO, start_cpu: Duration::ZERO };
+        let mut running = Self { tracer, dir, child, to_ready: Duration::ZERO, start_cpu: Duration::ZERO };
         running.to_ready = match tracer.ready {
-            Ready::Says(text) => running.says(text, 0, PATIENCE)?,
-            Ready::Settles => running.settles(begun, Process::is_attached)?,
+            Ready::Prints(text) => running.wait_for_output(text, 0, PATIENCE)?,
+            Ready::Idle => running.wait_until_idle(started, Process::is_attached)?,
         };
         running.start_cpu = running.process().cpu()?;
         Ok(running)
@@ -104,94 +104,98 @@ impl<'a> Running<'a> {
         Process(self.child.pid())
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the tracer.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(self.child.signal(signal)?)
     }
 
-    /// How many bytes its output has so far.
+    /// Size of its output so far in bytes.
     pub fn written(&self) -> Result<u64> {
-        Ok(fs::metadata(self.place.out())?.len())
+        Ok(fs::metadata(self.dir.out())?.len())
     }
 
-    /// Waits until a text stands in its output, from this byte on, and gives the time that it took.
+    /// Waits until its output contains `text` at or after byte `from`. Returns the time waited.
     ///
     /// # Errors
-    /// It ends, or that takes longer than `patience`.
-    pub fn says(&mut self, text: &str, from: u64, patience: Duration) -> Result<Duration> {
-        let begun = Instant::now();
-        let mut out = File::open(self.place.out())?;
+    /// It exits, or `patience` is exceeded.
+    pub fn wait_for_output(&mut self, text: &str, from: u64, patience: Duration) -> Result<Duration> {
+        let started = Instant::now();
+        let mut out = File::open(self.dir.out())?;
         out.seek(SeekFrom::Start(from))?;
         let mut unread = Vec::new();
         loop {
-            self.must_run("was ready")?;
+            self.ensure_running("was ready")?;
             if out.read_to_end(&mut unread)? > 0 {
                 if unread.windows(text.len()).any(|part| part == text.as_bytes()) {
-                    return Ok(begun.elapsed());
+                    return Ok(started.elapsed());
                 }
-                // The rest of the text may be still to come.
+                // The rest of the text may follow.
                 unread.drain(..unread.len().saturating_sub(text.len()));
             }
-            if begun.elapsed() > patience {
+            if started.elapsed() > patience {
                 let name = self.tracer.name;
-                bail!("{name} did not say {text} within {patience:?}; {}", self.place.last_words());
+                bail!("{name} did not print {text} within {patience:?}; {}", self.dir.last_message());
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
     }
 
-    /// Waits until it uses no CPU any more, and gives the time from `begun` until that began.
-    fn settles(&mut self, begun: Instant, is_so_far: impl Fn(Process) -> bool) -> Result<Duration> {
-        let (mut rests_since, mut used) = (Instant::now(), self.process().cpu()?);
+    /// Waits until it is idle, and returns the time from `started` to the start of idleness.
+    fn wait_until_idle(&mut self, started: Instant, is_ready: impl Fn(Process) -> bool) -> Result<Duration> {
+        let (mut idle_since, mut used) = (Instant::now(), self.process().cpu()?);
         loop {
-            self.must_run("was stopped")?;
+            self.ensure_running("was stopped")?;
             let (cpu, is_runnable) = (self.process().cpu()?, self.process().is_runnable()?);
-            // Where others leave it no CPU, it is not at rest.
-            if is_runnable || cpu.saturating_sub(used) > REST_CPU || !is_so_far(self.process()) {
-                (rests_since, used) = (Instant::now(), cpu);
-            } else if rests_since.elapsed() > REST {
-                return Ok(rests_since.saturating_duration_since(begun));
+            // A runnable tracer that gets no CPU is not idle.
+            if is_runnable || cpu.saturating_sub(used) > IDLE_CPU || !is_ready(self.process()) {
+                (idle_since, used) = (Instant::now(), cpu);
+            } else if idle_since.elapsed() > IDLE {
+                return Ok(idle_since.saturating_duration_since(started));
             }
-            if begun.elapsed() > PATIENCE {
-                bail!("{} did not come to rest within {PATIENCE:?}", self.tracer.name);
+            if started.elapsed() > PATIENCE {
+                bail!("{} did not become idle within {PATIENCE:?}", self.tracer.name);
             }
-            thread::sleep(LOOK * 5);
+            thread::sleep(POLL * 5);
         }
     }
 
-    /// Waits until it has read what there is.
-    pub fn rests(&mut self) -> Result<()> {
-        self.settles(Instant::now(), |_| true).map(drop)
+    /// Waits until it has drained its buffers.
+    pub fn drain(&mut self) -> Result<()> {
+        self.wait_until_idle(Instant::now(), |_| true).map(drop)
     }
 
-    /// Stops it as Ctrl-C would, and counts what it has told. What it has not read by now is not in its CPU time.
+    /// Stops it with SIGINT and counts what it reported. Its CPU time excludes what it reads after the signal.
     ///
     /// # Errors
-    /// It has ended before, or does not end; or what it has written cannot be read.
-    pub fn stop(mut self) -> Result<Stopped> {
+    /// It exited before, or does not exit, or its output cannot be read.
+    pub fn stop(mut self) -> Result<Finished> {
         let cpu = self.process().cpu()?.saturating_sub(self.start_cpu);
         let memory = self.process().memory(Memory::Most)?;
         self.signal(Signal::SIGINT)?;
-        let asked = Instant::now();
+        let signalled = Instant::now();
         while self.child.status()?.is_none() {
-            if asked.elapsed() > PATIENCE {
-                bail!("{} did not end within {PATIENCE:?} of SIGINT", self.tracer.name);
+            if signalled.elapsed() > PATIENCE {
+                bail!("{} did not exit within {PATIENCE:?} of SIGINT", self.tracer.name);
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
-        let told = (self.tracer.count)(self.tracer, &self.place)
-            .with_context(|| format!("could not read what {} has written", self.tracer.name))?;
-        let written = self.place.bytes()?;
-        fs::remove_dir_all(&self.place.0)?;
-        Ok(Stopped { told, cpu, memory, written })
+        let reported = (self.tracer.count)(self.tracer, &self.dir)
+            .with_context(|| format!("could not read the output of {}", self.tracer.name))?;
+        let written = self.dir.bytes()?;
+        fs::remove_dir_all(&self.dir.0)?;
+        Ok(Finished { reported, cpu, memory, written })
     }
 
-    /// An error if it has ended.
-    fn must_run(&mut self, before: &str) -> Result<()> {
+    /// Fails if it has exited.
+    fn ensure_running(&mut self, before: &str) -> Result<()> {
         match self.child.status()? {
             None => Ok(()),
             Some(status) => {
-                bail!("{} ended before it {before} ({status}): {}", self.tracer.name, self.place.last_words())
+                bail!(
+                    "{} exited before it {before} ({status}): {}",
+                    self.tracer.name,
+                    self.dir.last_message()
+                )
             }
         }
     }

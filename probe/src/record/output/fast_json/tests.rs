@@ -3,36 +3,32 @@
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
-    model::{Clock, Connection, Endpoints, Event, Owner, Transition},
+    model::{Clock, Connection, Endpoints, Output, Owner, Transition},
     record::{Lines, Object, arbitrary},
 };
 
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![2 => arbitrary::event(), 6 => arbitrary::derived(), 1 => arbitrary::end()]
-}
-
-fn transition(event: Event) -> Option<Transition> {
+fn transition(event: Output) -> Option<Transition> {
     match event {
-        Event::Transition(transition) => Some(transition),
+        Output::Transition(transition) => Some(transition),
         _ => None,
     }
 }
 
-fn connection(event: Event) -> Option<Connection> {
+fn connection(event: Output) -> Option<Connection> {
     match event {
-        Event::Connection(connection) => Some(connection),
+        Output::Connection(connection) => Some(connection),
         _ => None,
     }
 }
 
-fn written(lines: &mut Lines, event: &Event, clock: Option<Clock>) -> Option<String> {
+fn written(lines: &mut Lines, event: &Output, clock: Option<Clock>) -> String {
     let mut line = Vec::new();
-    let is_there = lines.write(event, clock, &mut line).expect("memory takes everything");
-    is_there.then(|| String::from_utf8(line).expect("text"))
+    lines.write(event, clock, &mut line).expect("memory takes everything");
+    String::from_utf8(line).expect("text")
 }
 
-fn expected(event: &Event, clock: Option<Clock>) -> Option<String> {
-    Object::of(event, clock).map(|object| serde_json::to_string(&object).expect("JSON") + "\n")
+fn expected(event: &Output, clock: Option<Clock>) -> String {
+    serde_json::to_string(&Object::of(event, clock)).expect("JSON") + "\n"
 }
 
 proptest! {
@@ -40,7 +36,7 @@ proptest! {
 
     #[test]
     fn every_line_is_what_its_object_comes_to(
-        events in vec(event(), 1..8),
+        events in vec(arbitrary::output(), 1..8),
         offset in prop_oneof![Just(None), any::<i64>().prop_map(Some)],
     ) {
         let clock = offset.map(|offset| Clock { realtime_offset_ns: offset.into() });
@@ -52,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_kept_is_told_from_what_looks_alike(events in vec(event(), 4..8)) {
+    fn what_is_kept_is_told_from_what_looks_alike(events in vec(arbitrary::output(), 4..8)) {
         let transitions: Vec<Transition> = events.into_iter().filter_map(transition).collect();
         let mut lines = Lines::default();
         for pair in transitions.windows(2) {
@@ -66,14 +62,14 @@ proptest! {
                 Transition { old: one.old, new: one.new, ..other.clone() },
                 Transition { owner: owner.into(), ..one.clone() },
             ] {
-                let event = Event::Transition(next);
+                let event = Output::Transition(next);
                 prop_assert_eq!(written(&mut lines, &event, None), expected(&event, None));
             }
         }
     }
 
     #[test]
-    fn so_it_is_of_connections(events in vec(event(), 4..12)) {
+    fn so_it_is_of_connections(events in vec(arbitrary::output(), 4..12)) {
         let connections: Vec<Connection> = events.into_iter().filter_map(connection).collect();
         let mut lines = Lines::default();
         for pair in connections.windows(2) {
@@ -86,7 +82,7 @@ proptest! {
                 Connection { open: other.open, ..one.clone() },
                 Connection { close: one.close.clone(), path: other.path.clone(), ..other.clone() },
             ] {
-                let event = Event::Connection(next);
+                let event = Output::Connection(next);
                 prop_assert_eq!(written(&mut lines, &event, None), expected(&event, None));
             }
         }

@@ -20,7 +20,7 @@ const DAY: i128 = 86_400 * 1_000_000_000;
 #[derive(Debug)]
 pub struct Stamps {
     format: TimeFormat,
-    /// Unknown before [`Event::Ready`](crate::model::Event::Ready); without it there is no time of day, and the time
+    /// Unknown before [`Output::Ready`](crate::model::Output::Ready); without it there is no time of day, and the time
     /// that has passed takes its place.
     clock: Option<Clock>,
     first: Option<Mono>,

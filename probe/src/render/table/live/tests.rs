@@ -15,11 +15,11 @@ use crate::{
 
 mod any;
 
-fn shown(events: impl IntoIterator<Item = Event>, style: Style, view: View, time: TimeFormat) -> String {
+fn shown(events: impl IntoIterator<Item = Output>, style: Style, view: View, time: TimeFormat) -> String {
     let mut table = Table::new(style, view, time);
     let mut out = Vec::new();
     for event in events {
-        table.event(&event, &mut out).expect("memory takes everything");
+        table.render(&event, &mut out).expect("memory takes everything");
     }
     String::from_utf8(out).expect("text")
 }
@@ -29,9 +29,9 @@ fn plain(width: usize) -> Style {
 }
 
 /// The whole trace.
-fn trace() -> Vec<Event> {
+fn trace() -> Vec<Output> {
     let mut ready = testing::ready();
-    if let Event::Ready { existing, .. } = &mut ready {
+    if let Output::Ready { existing, .. } = &mut ready {
         *existing = Some(1_204);
     }
     [ready].into_iter().chain(testing::trace()).chain([testing::trace_end()]).collect()
@@ -84,7 +84,7 @@ fn a_line_is_written_as_its_event_comes() {
     for lines in 4..9 {
         stream.moves(&client, 1, State::Close, State::SynSent, call("connect"));
         let event = stream.events.last().expect("it just happened");
-        table.event(event, &mut out).expect("memory takes everything");
+        table.render(event, &mut out).expect("memory takes everything");
         // An empty one, the names of the columns, and the rule below them.
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), lines);
     }
@@ -117,7 +117,7 @@ fn a_scenario_between_lines_gets_them_a_new_heading() {
 }
 
 /// So many connections, each from a port of its own, leave the same behind.
-fn leave(owner: &crate::model::Owner, local: &str, remote: &str, number: u64) -> Vec<Event> {
+fn leave(owner: &crate::model::Owner, local: &str, remote: &str, number: u64) -> Vec<Output> {
     let remains = TimeWaitEntry {
         at: Mono(1),
         socket: SocketId { number: 1, generation: 1 },
@@ -127,7 +127,7 @@ fn leave(owner: &crate::model::Owner, local: &str, remote: &str, number: u64) ->
         until: None,
         owner: owner.clone(),
     };
-    (0..number).map(|_| Event::TimeWaitEntry(remains.clone())).collect()
+    (0..number).map(|_| Output::TimeWaitEntry(remains.clone())).collect()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{Told, check, ends, owner};
 use crate::{
     model::{
-        BindFailure, Cgroup, Endpoint, Errno, Event, Family, Filter, Mono, Name, Owner, Protocol, State,
+        BindFailure, Cgroup, Endpoint, Errno, Family, Filter, Mono, Name, Output, Owner, Protocol, State,
     },
     session::filter::Exact,
 };
@@ -65,9 +65,9 @@ fn the_tools_own_sockets_are_not_meant() {
     assert!(told.step(ends("10.0.0.1:5", "10.0.0.2:6"), State::Close, State::SynSent).is_empty());
 }
 
-fn bind_failed(port: u16, pid: u32) -> Vec<Event> {
+fn bind_failed(port: u16, pid: u32) -> BindFailure {
     let owner = owner(pid, "server", "/");
-    vec![Event::BindFailed(Box::new(BindFailure {
+    BindFailure {
         at: Mono(1),
         cpu: 0,
         task: owner.task,
@@ -79,15 +79,16 @@ fn bind_failed(port: u16, pid: u32) -> Vec<Event> {
         local: Endpoint::new([0, 0, 0, 0].into(), port),
         errno: Errno::EADDRINUSE,
         holders: Vec::new(),
-    }))]
+    }
 }
 
 #[test]
 fn a_bind_that_failed_is_its_callers() {
     let admitted = |filter: &Filter, port, pid| {
-        let mut events = bind_failed(port, pid);
-        Exact::new(filter).admit(&mut events, None, None);
-        !events.is_empty()
+        // Any output will do: the failure decides.
+        let mut outputs = vec![Output::Note("bind failed".to_owned())];
+        Exact::new(filter).admit_bind_failure(&bind_failed(port, pid), &mut outputs);
+        !outputs.is_empty()
     };
     let filter = Filter { ports: vec![80..=80], pids: vec![5], ..Filter::default() };
     assert!(admitted(&filter, 80, 5));

@@ -20,19 +20,19 @@ fn both_backends() -> [LiveOptions; 2] {
     })
 }
 
-fn unavailable(events: &[Event]) -> &[String] {
+fn unavailable(events: &[Input]) -> &[String] {
     events
         .iter()
         .find_map(|event| {
-            if let Event::Ready { unavailable, .. } = event { Some(unavailable.as_slice()) } else { None }
+            if let Input::Ready { unavailable, .. } = event { Some(unavailable.as_slice()) } else { None }
         })
         .expect("a stream begins with Ready")
 }
 
 /// The failures in one namespace.
-fn failures(events: &[Event], netns: u32) -> Vec<&BindFailure> {
+fn failures(events: &[Input], netns: u32) -> Vec<&BindFailure> {
     let all = events.iter().filter_map(|event| match event {
-        Event::BindFailed(failure) if failure.netns == Some(netns) => Some(failure.as_ref()),
+        Input::BindFailed(failure) if failure.netns == Some(netns) => Some(failure.as_ref()),
         _ => None,
     });
     all.collect()
@@ -120,8 +120,8 @@ async fn a_caller_who_is_not_asked_for_is_held_back() {
         // Both programs have run by now.
         let mut events = Vec::new();
         other.drain(&mut events).unwrap();
-        let is_it = |event: &Event| match event {
-            Event::BindFailed(failure) => failure.local.port_or_zero() == 2421,
+        let is_it = |event: &Input| match event {
+            Input::BindFailed(failure) => failure.local.port_or_zero() == 2421,
             _ => false,
         };
         assert!(!events.iter().any(is_it), "{events:?}");

@@ -64,9 +64,9 @@ fn passed_over(live: &Live) -> u64 {
     misses::passed_over(&info).unwrap()
 }
 
-fn lost_in_kernel(events: &[Event]) -> u64 {
-    let count = |event: &Event| match event {
-        Event::Lost { count, stage } if stage == "kernel" => *count,
+fn lost_in_kernel(events: &[Input]) -> u64 {
+    let count = |event: &Input| match event {
+        Input::Lost { count, stage } if stage == "kernel" => *count,
         _ => 0,
     };
     events.iter().map(count).sum()

@@ -35,13 +35,13 @@ fn close_unread(socket: Tcp, peer: &Tcp) {
 }
 
 /// What the transition into CLOSE says of a socket.
-fn end(events: &[Event], cookie: u64) -> Option<&Report> {
+fn end(events: &[Input], cookie: u64) -> Option<&Report> {
     reports(events).find(|report| report.cookie == Some(cookie) && report.new == State::Close)
 }
 
-fn sent(events: &[Event], cookie: u64) -> Option<&Reset> {
+fn sent(events: &[Input], cookie: u64) -> Option<&Reset> {
     events.iter().find_map(|event| match event {
-        Event::Reset(reset) if reset.socket.number == cookie => Some(reset),
+        Input::Reset(reset) if reset.socket.number == cookie => Some(reset),
         _ => None,
     })
 }
@@ -104,7 +104,7 @@ async fn a_mark_does_not_outlive_its_connection() {
     while (&*socket).write(&[0; 1 << 16]).is_ok() {}
 
     let cookie = client.cookie().unwrap();
-    let ends = |events: &[Event]| -> Vec<_> {
+    let ends = |events: &[Input]| -> Vec<_> {
         let own = |report: &&Report| report.cookie == Some(cookie) && report.new == State::Close;
         reports(events).filter(own).map(|report| (report.error.flatten(), report.rst_received)).collect()
     };

@@ -51,21 +51,21 @@ impl Place {
 }
 
 /// Everything reported of the place when the traffic in it was selected so.
-async fn selected(options: &LiveOptions, filter: Filter, place: &Place) -> Vec<Event> {
+async fn selected(options: &LiveOptions, filter: Filter, place: &Place) -> Vec<Input> {
     let mut live = attach(&LiveOptions { filter, ..options.clone() });
     place.traffic();
     place.inside.enter(|| place.refused(LAST)).unwrap();
     let is_last =
-        |event: &Event| is_of(event, place, |report| is_at(report, LAST) && report.new == State::Close);
+        |event: &Input| is_of(event, place, |report| is_at(report, LAST) && report.new == State::Close);
     let mut events = until(&mut live, |events| events.iter().any(is_last)).await;
     events.retain(|event| is_of(event, place, |report| !is_at(report, LAST)));
     events
 }
 
-fn is_of(event: &Event, place: &Place, wanted: impl Fn(&Report) -> bool) -> bool {
+fn is_of(event: &Input, place: &Place, wanted: impl Fn(&Report) -> bool) -> bool {
     match event {
-        Event::Report(report) => place.has(report) && wanted(report),
-        Event::Summary(summary) => place.has(&summary.end) && wanted(&summary.end),
+        Input::Report(report) => place.has(report) && wanted(report),
+        Input::Summary(summary) => place.has(&summary.end) && wanted(&summary.end),
         _ => false,
     }
 }
@@ -75,7 +75,7 @@ fn is_at(report: &Report, port: u16) -> bool {
 }
 
 /// Each transition that was reported, by its ports and states.
-fn moves(events: &[Event]) -> BTreeSet<(bool, bool, State, State)> {
+fn moves(events: &[Input]) -> BTreeSet<(bool, bool, State, State)> {
     reports(events)
         .map(|report| (is_at(report, PORT), is_at(report, CLOSED), report.old, report.new))
         .collect()
@@ -136,7 +136,7 @@ async fn another_owner_or_place_is_held_back() {
     let mut witness = attach(&options);
     place.traffic();
     let is_last =
-        |event: &Event| is_of(event, &place, |report| is_at(report, CLOSED) && report.new == State::Close);
+        |event: &Input| is_of(event, &place, |report| is_at(report, CLOSED) && report.new == State::Close);
     until(&mut witness, |events| events.iter().any(is_last)).await;
     for (live, filter) in lives.iter_mut().zip(nothing) {
         let mut events = Vec::new();
@@ -200,7 +200,7 @@ async fn a_connection_in_one_record_has_its_course() {
         assert_eq!(reports(&events).count(), told, "{events:?}");
         let summaries: Vec<&Summary> = events
             .iter()
-            .filter_map(|event| if let Event::Summary(summary) = event { Some(summary) } else { None })
+            .filter_map(|event| if let Input::Summary(summary) = event { Some(summary) } else { None })
             .collect();
         let of = |first: State, port| {
             let found: Vec<_> = summaries

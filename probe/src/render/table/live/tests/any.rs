@@ -8,15 +8,15 @@ use crate::model::{
     Known, Name, Open, Owner, Protocol, Reset, StatePath, Task, Transition,
 };
 
-pub fn event() -> BoxedStrategy<Event> {
+pub fn event() -> BoxedStrategy<Output> {
     prop_oneof![
-        4 => transition().prop_map(Event::Transition),
-        4 => connection().prop_map(Event::Connection),
-        2 => finding().prop_map(Event::Finding),
-        1 => reset().prop_map(Event::Reset),
-        1 => remains().prop_map(Event::TimeWaitEntry),
-        1 => (any::<u64>(), text()).prop_map(|(count, stage)| Event::Lost { count, stage }),
-        1 => text().prop_map(Event::Note),
+        4 => transition().prop_map(Output::Transition),
+        4 => connection().prop_map(Output::Connection),
+        2 => finding().prop_map(Output::Finding),
+        1 => reset().prop_map(Output::Reset),
+        1 => remains().prop_map(Output::TimeWaitEntry),
+        1 => (any::<u64>(), text()).prop_map(|(count, stage)| Output::Lost { count, stage }),
+        1 => text().prop_map(Output::Note),
     ]
     .boxed()
 }
