@@ -97,7 +97,7 @@ fn nobody_answers() {
 fn no_port_is_left() {
     let narrow = || namespace_with_ports(40_001..=40_001);
     let remedies =
-        found(narrow, &["no local port is left", "EADDRNOTAVAIL", "40001-40001"], |stage, client| {
+        found(narrow, &["no local port is free", "EADDRNOTAVAIL", "40001-40001"], |stage, client| {
             let server = stage.actor("server");
             server.does("listen l 127.0.0.1:5000");
             client.does("connect first 127.0.0.1:5000");
@@ -111,7 +111,7 @@ fn no_port_is_left() {
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn the_connection_is_there_already() {
-    let words = ["EADDRNOTAVAIL", "from 127.0.0.1:7000 to 127.0.0.1:5000", "between these two ends already"];
+    let words = ["EADDRNOTAVAIL", "from 127.0.0.1:7000 to 127.0.0.1:5000", "has the same 4-tuple"];
     found(anywhere, &words, |stage, client| {
         let server = stage.actor("server");
         server.does("listen l 127.0.0.1:5000");

@@ -197,7 +197,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 fn a_disk_that_is_full_is_a_failure() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
     Probe::new("replay --format json")
-        .arg(fixture("shared-port-tp_btf-ipv4.jsonl"))
+        .arg(fixture("shared-port-tp_btf-ipv4.probe"))
         .stdout(full())
         .run()
         .exits(1)
@@ -217,7 +217,7 @@ fn a_recording_that_cannot_be_kept_is_a_failure() {
 fn on_a_terminal(no_color: &str) -> String {
     let ends = pty::openpty(None, None).unwrap();
     let running = Probe::new("replay")
-        .arg(fixture("self-connect-tp_btf-ipv4.jsonl"))
+        .arg(fixture("self-connect-tp_btf-ipv4.probe"))
         .env("NO_COLOR", no_color)
         .stdout(ends.slave)
         .start();
@@ -233,7 +233,7 @@ fn colour_is_for_terminals_that_want_it() {
     const ESCAPE: char = '\x1b';
     assert!(on_a_terminal("").contains(ESCAPE));
     assert!(!on_a_terminal("1").contains(ESCAPE));
-    let piped = Probe::new("replay").arg(fixture("self-connect-tp_btf-ipv4.jsonl")).run().exits(0);
+    let piped = Probe::new("replay").arg(fixture("self-connect-tp_btf-ipv4.probe")).run().exits(0);
     assert!(!piped.stdout.contains(ESCAPE), "{piped}");
     assert!(piped.stdout.contains("self-connect"), "{piped}");
 }

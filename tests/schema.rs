@@ -53,7 +53,7 @@ fn recordings_of_either_backend_hold_to_it() {
         "self-connect-tp_btf-ipv4",
         "self-connect-tracepoint-ipv6",
     ] {
-        hold(&replay(&format!("{name}.jsonl")).objects());
+        hold(&replay(&format!("{name}.probe")).objects());
     }
 }
 
@@ -89,7 +89,7 @@ fn refused(transition: &Value, change: impl FnOnce(&mut Value)) {
 
 #[test]
 fn it_can_be_broken() {
-    let objects = replay("self-connect-tp_btf-ipv4.jsonl").objects();
+    let objects = replay("self-connect-tp_btf-ipv4.probe").objects();
     let transition = objects.of("transition").next().expect("there are some");
     for (field, value) in transition.as_object().expect("an object") {
         let without = |object: &mut Value| object.as_object_mut().and_then(|object| object.remove(field));

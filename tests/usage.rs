@@ -67,7 +67,7 @@ fn how_long_and_how_large() {
 
 #[test]
 fn of_a_recording() {
-    let file = fixture("self-connect-tp_btf-ipv4.jsonl");
+    let file = fixture("self-connect-tp_btf-ipv4.probe");
     let file = file.display();
     usage(&format!("replay {file} --netns /proc/self/ns/net"), &["--netns", "inode"]);
     usage(&format!("replay {file} --only connect-failed --fail-on stuck"), &["--only", "--fail-on"]);

@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use probe::{
-    model::Backend,
-    source::decode::{Reasons, decode},
+    model::{Backend, Input},
+    source::decode::{DecodeError, Reasons, decode, peek},
 };
 use probe_ebpf::{
     BindRecord, ClosedRecord, KIND_BIND, KIND_CLOSED, KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION,
@@ -71,9 +71,12 @@ fn by_kind(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(1));
     for (kind, bytes) in records() {
-        decode(&bytes, Backend::TpBtf, &reasons).expect("both sides agree on it");
+        let decode = |bytes: &[u8]| -> Result<Input, DecodeError> {
+            decode(&peek::header(bytes)?, bytes, Backend::TpBtf, &reasons)
+        };
+        decode(&bytes).expect("both sides agree on it");
         group.bench_function(kind, |bencher| {
-            bencher.iter(|| decode(black_box(&bytes), Backend::TpBtf, &reasons));
+            bencher.iter(|| decode(black_box(&bytes)));
         });
     }
 }

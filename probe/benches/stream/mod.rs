@@ -18,7 +18,7 @@ use probe::{
 pub const CONNECTIONS: u64 = 1_000;
 
 /// A recording that has such a connection in it.
-const RECORDING: &[u8] = include_bytes!("../../../tests/fixtures/shared-port-tp_btf-ipv4.jsonl");
+const RECORDING: &[u8] = include_bytes!("../../../tests/fixtures/shared-port-tp_btf-ipv4.probe");
 /// The ports of its ends.
 const PORTS: [u16; 2] = [12346, 80];
 
@@ -62,7 +62,7 @@ fn recorded() -> Vec<Input> {
     runtime.block_on(async {
         let mut source = Recording::new(RECORDING).expect("it is a recording");
         let mut events = Vec::new();
-        while source.batch(&mut events).await.expect("it is whole") == Flow::More {}
+        while source.deliver(&mut events).await.expect("it is whole") == Flow::More {}
         events
     })
 }

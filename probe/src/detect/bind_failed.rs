@@ -91,8 +91,7 @@ impl Detector for BindFailed {
             (State::Listen, State::Close) => {
                 self.listeners.remove(&transition.socket.number);
                 transition.cookie.and_then(|cookie| self.listeners.remove(&cookie));
-                let cause = transition.cause.as_ref()?;
-                (cause.detail == Cause::LISTEN_REFUSED).then(|| {
+                (transition.cause == Some(Cause::ListenFailed)).then(|| {
                     let rival = self.rival(transition).map_or_else(
                         || "another socket listens there".to_owned(),
                         |rival| format!("{} listens on {}", who(&rival.owner), rival.local),

@@ -1,101 +1,106 @@
-//! A connect that came to nothing, other than by its owner's own will.
+//! A connect that failed, other than because its owner gave it up.
 //!
-//! A host may have thousands of these in a second, so that one costs no more than its sentence.
+//! A host may see thousands of these in a second: one costs no more than its sentence.
 
 #[cfg(test)]
 mod tests;
 
 use super::{Context, Detector, finding_of, tuples::Tuples, who};
 use crate::model::{
-    Cause,
-    CauseKind::{Kernel, Segment, Timer},
-    Connection, DiagEntry, Edge, Endpoints, Errno, Finding, FindingKind, Host, Mono, Open, Owner, PortRange,
-    Protocol, SocketTable, State, Transition,
+    Cause, CauseKind, Connection, DiagEntry, Edge, Endpoints, Errno, Finding, FindingKind, Host, Mono, Open,
+    Owner, PortRange, Protocol, SocketTable, State, Transition,
 };
 
-/// The widest ephemeral range that is worth naming: what is below it belongs to services.
+/// The widest ephemeral range worth recommending: the ports below it belong to services.
 const WIDE: PortRange = 10_000..=65_535;
 
-/// Looks at the ends of sockets that were not established yet.
+/// Finds connects that ended before the handshake did.
 pub struct ConnectFailed {
     host: Host,
     tuples: Tuples,
-    /// Whether it has use for the sockets that were there before.
-    remembers: bool,
+    /// Whether to index pre-existing sockets.
+    indexes_existing: bool,
 }
 
-/// A connect that failed, as its transition or its connection tells.
+/// A connect that failed, from its transition or its connection.
 struct Failed<'a> {
     /// SYN_SENT, or SYN_RECV in a simultaneous open.
     state: State,
     netns: Option<u32>,
     ends: Endpoints,
     owner: &'a Owner,
-    cause: &'a Cause,
+    cause: Cause,
     segs_out: Option<u32>,
 }
 
 impl ConnectFailed {
-    /// A detector for a stream that was taken on this host. It `remembers` the sockets that were there before where a
-    /// transition may ask for them.
-    pub fn new(host: &Host, remembers: bool) -> Self {
-        Self { host: host.clone(), tuples: Tuples::default(), remembers }
+    /// A detector for a stream from this host. `indexes_existing`: whether pre-existing sockets can turn out to hold
+    /// a 4-tuple, which only transitions show.
+    pub fn new(host: &Host, indexes_existing: bool) -> Self {
+        Self { host: host.clone(), tuples: Tuples::default(), indexes_existing }
     }
 
-    /// What happened, in a sentence, and its remedy. `None` where the owner gave it up, or may have.
-    fn words(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<(String, Option<String>)> {
-        let why = self.why(failed, holder)?;
+    /// The message and the remedy; `None` where the owner gave the connect up, or may have.
+    fn explain(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<(String, Option<String>)> {
+        let reason = self.reason(failed, holder)?;
         let Failed { ends, owner, cause, .. } = failed;
         let from = ends.local.port.map(|_| format!(" from {}", ends.local)).unwrap_or_default();
-        let message = format!("{} could not connect{from} to {}: {why}", who(owner), ends.remote);
-        let remedy =
-            (cause.detail == Cause::NO_PORT_LEFT).then(|| widen(self.host.ephemeral_in(failed.netns)));
+        let message = format!("{} could not connect{from} to {}: {reason}", who(owner), ends.remote);
+        let remedy = (*cause == Cause::NoLocalPort).then(|| widen(self.host.ephemeral_in(failed.netns)));
         Some((message, remedy))
     }
 
-    fn why(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<String> {
-        let half_open = failed.state == State::SynRecv;
-        let errno = failed.cause.errno;
-        let unsent = "the kernel refused it without a packet";
-        Some(match (failed.cause.kind, failed.cause.detail) {
-            (Segment, Cause::RST) if half_open => "the peer reset it before it was established".to_owned(),
-            (Segment, Cause::RST) => {
-                "refused by an RST (nobody listens there, or a firewall rejects it)".to_owned()
+    fn reason(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<String> {
+        let in_syn_recv = failed.state == State::SynRecv;
+        Some(match failed.cause {
+            Cause::RstReceived(_) if in_syn_recv => {
+                "the peer reset the connection during the handshake".to_owned()
             }
-            (Segment, Cause::PORT_UNREACHABLE) => {
-                "refused by an ICMP port unreachable (a firewall's way to reject)".to_owned()
+            Cause::RstReceived(_) => {
+                "refused with an RST (no process listens on that port, or a firewall rejects it)".to_owned()
             }
-            (Segment, Cause::RST_OR_PORT_UNREACHABLE) => {
-                "refused by an RST or an ICMP port unreachable".to_owned()
+            Cause::PortUnreachable => {
+                "refused with an ICMP port unreachable (typically a firewall's REJECT rule)".to_owned()
             }
-            (Segment, Cause::ICMP_ERROR) => format!("an ICMP error came: {}", icmp(errno?)),
-            (Timer, _) if half_open => "timed out: its SYN+ACK was never acknowledged".to_owned(),
-            (Timer, _) => {
-                format!("timed out{} (a firewall that drops, or a host that is down)", tries(failed))
+            Cause::RstOrPortUnreachable => "refused with an RST or an ICMP port unreachable".to_owned(),
+            Cause::IcmpError(errno) => {
+                format!("an ICMP error arrived or the route was lost: {}", unreachable(errno))
             }
-            (Kernel, Cause::DESTROYED) => "somebody closed it over sock_diag, as `ss -K` does".to_owned(),
-            (Kernel, Cause::TUPLE_IN_USE) => {
-                let holder = holder.unwrap_or_else(|| "another connection, or its TIME_WAIT, is".to_owned());
-                format!("{unsent} (EADDRNOTAVAIL): {holder} between these two ends already")
+            Cause::Destroyed => {
+                "an administrator destroyed the socket, over sock_diag (`ss -K`) or by BPF".to_owned()
             }
-            (Kernel, Cause::NO_PORT_LEFT) => {
+            Cause::TupleInUse => {
+                let holder = holder.unwrap_or_else(|| "another connection or its TIME_WAIT".to_owned());
+                format!("EADDRNOTAVAIL before a SYN was sent: {holder} has the same 4-tuple")
+            }
+            Cause::NoLocalPort => {
                 let range = self.host.ephemeral_in(failed.netns).map(range_and_size).unwrap_or_default();
-                format!("{unsent} (EADDRNOTAVAIL): no local port is left for this destination{range}")
+                format!(
+                    "EADDRNOTAVAIL before a SYN was sent: no local port is free for this destination{range}"
+                )
             }
-            (Kernel, Cause::REFUSED) => format!("{unsent}: no route, a policy, or no memory"),
-            // Given up, or perhaps given up.
+            Cause::ConnectFailed => {
+                "the kernel failed it before a SYN was sent: no route, a policy, or no memory".to_owned()
+            }
+            cause if cause.kind() == CauseKind::Timer && in_syn_recv => {
+                "timed out: the SYN+ACK was not acknowledged".to_owned()
+            }
+            cause if cause.kind() == CauseKind::Timer => {
+                format!("timed out: {} (a firewall drops them, or the host is down)", unanswered(failed))
+            }
+            // The owner gave it up, or may have.
             _ => return None,
         })
     }
 
-    /// Who has the four-tuple that was asked for, as the subject of a clause.
-    fn holder(&mut self, transition: &Transition, others: &dyn SocketTable) -> Option<String> {
-        let holder = self.tuples.holder(transition, others)?;
+    /// Who has the 4-tuple of this connect, as the subject of a clause.
+    fn holder(&mut self, transition: &Transition, sockets: &dyn SocketTable) -> Option<String> {
+        let holder = self.tuples.holder(transition, sockets)?;
         Some(match holder.left {
-            None => format!("a connection of {} is", who(&holder.owner)),
+            None => format!("a connection of {}", who(&holder.owner)),
             Some(left) => {
                 let ago = transition.at.since(left).as_secs();
-                format!("the TIME_WAIT that {} left {ago} s ago is", who(&holder.owner))
+                format!("the TIME_WAIT that {} left {ago} s ago", who(&holder.owner))
             }
         })
     }
@@ -110,23 +115,23 @@ impl Detector for ConnectFailed {
         let transition = context.transition;
         let failed = match transition.edge() {
             (State::SynSent, State::Close) => true,
-            (State::SynRecv, State::Close) => context.open.is_some_and(was_active),
+            (State::SynRecv, State::Close) => context.open.is_some_and(Open::is_outgoing),
             _ => false,
         };
-        let words = transition.cause.as_ref().filter(|_| failed && transition.protocol == Protocol::Tcp);
-        let words = words.and_then(|cause| {
+        let cause = transition.cause.filter(|_| failed && transition.protocol == Protocol::Tcp);
+        let explained = cause.and_then(|cause| {
             let Transition { netns, ends, ref owner, old: state, segs_out, .. } = *transition;
-            let taken = cause.detail == Cause::TUPLE_IN_USE;
-            let holder = if taken { self.holder(transition, context.others) } else { None };
-            self.words(&Failed { state, netns, ends, owner, cause, segs_out }, holder)
+            let in_use = cause == Cause::TupleInUse;
+            let holder = if in_use { self.holder(transition, context.others) } else { None };
+            self.explain(&Failed { state, netns, ends, owner, cause, segs_out }, holder)
         });
         self.tuples.observe(transition);
-        let (message, remedy) = words?;
+        let (message, remedy) = explained?;
         Some(Finding { remedy, ..context.finding(FindingKind::ConnectFailed, message) })
     }
 
     fn existing(&mut self, _at: Mono, sockets: &[DiagEntry]) {
-        if self.remembers {
+        if self.indexes_existing {
             sockets.iter().for_each(|socket| self.tuples.existing(socket));
         }
     }
@@ -138,7 +143,7 @@ impl Detector for ConnectFailed {
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         let state = match connection.path.last_edge() {
             Some((State::SynSent, State::Close)) => State::SynSent,
-            Some((State::SynRecv, State::Close)) if was_active(connection.open) => State::SynRecv,
+            Some((State::SynRecv, State::Close)) if connection.open.is_outgoing() => State::SynRecv,
             _ => return None,
         };
         let failed = Failed {
@@ -146,10 +151,10 @@ impl Detector for ConnectFailed {
             netns: connection.netns,
             ends: connection.ends,
             owner: &connection.owner,
-            cause: connection.close.as_ref()?.cause.as_ref()?,
+            cause: connection.close.as_ref()?.cause?,
             segs_out: connection.counters.map(|counters| counters.segs_out),
         };
-        let (message, remedy) = self.words(&failed, None)?;
+        let (message, remedy) = self.explain(&failed, None)?;
         Some(Finding { remedy, ..finding_of(connection, FindingKind::ConnectFailed, message) })
     }
 
@@ -158,48 +163,43 @@ impl Detector for ConnectFailed {
     }
 }
 
-fn was_active(open: Open) -> bool {
-    matches!(open, Open::Active | Open::Simultaneous | Open::SelfConnect)
-}
-
-/// In SYN_SENT, every segment sent is a SYN.
-fn tries(failed: &Failed<'_>) -> String {
+/// The SYNs without an answer. In SYN_SENT every segment sent is a SYN.
+fn unanswered(failed: &Failed<'_>) -> String {
     match failed.segs_out {
-        Some(1) => ": its SYN went without an answer".to_owned(),
-        Some(syns) => format!(": {syns} SYNs went without an answer"),
-        None => ": its SYNs went without an answer".to_owned(),
+        Some(1) => "1 SYN went unanswered".to_owned(),
+        Some(syns) => format!("{syns} SYNs went unanswered"),
+        None => "its SYNs went unanswered".to_owned(),
     }
 }
 
-/// What the sender of an ICMP error says, by the error that the kernel makes of it.
-fn icmp(errno: Errno) -> String {
-    let words = match errno {
+/// What an ICMP error means, by the error number that the kernel makes of it.
+fn unreachable(errno: Errno) -> String {
+    let meaning = match errno {
         Errno::ENETUNREACH => "the network is unreachable",
-        Errno::EHOSTUNREACH => "the host is unreachable, or a firewall forbids it",
-        Errno::ENOPROTOOPT => "the host does not speak TCP",
-        Errno::EACCES => "a firewall forbids it",
+        Errno::EHOSTUNREACH => "the host is unreachable, or a firewall rejects the connection",
+        Errno::ENOPROTOOPT => "the host does not support TCP",
+        Errno::EACCES => "a firewall rejects the connection",
         other => return other.to_string(),
     };
-    format!("{words} ({errno})")
+    format!("{meaning} ({errno})")
 }
 
 fn range_and_size(range: &PortRange) -> String {
-    format!("; net.ipv4.ip_local_port_range is {}-{}, {} ports", range.start(), range.end(), range.len())
+    format!("; net.ipv4.ip_local_port_range is {}-{} ({} ports)", range.start(), range.end(), range.len())
 }
 
-/// How more ports come about.
+/// The remedy for a namespace without free ephemeral ports.
 pub fn widen(range: Option<&PortRange>) -> String {
-    let spread = "use more local addresses";
     let is_wide = range.is_some_and(|range| range.start() <= WIDE.start() && range.end() == WIDE.end());
     if is_wide {
-        return format!(
-            "the range is wide already: {spread}, or keep connections instead of opening new ones"
-        );
+        return "use more local addresses, or reuse connections instead of opening new ones: the port range is wide \
+                already"
+            .to_owned();
     }
     format!(
-        "widen the range: sysctl -w net.ipv4.ip_local_port_range=\"{} {}\" (and name the servers' ports in it in \
-         net.ipv4.ip_local_reserved_ports); where the ports are in TIME_WAIT, net.ipv4.tcp_tw_reuse=1 lets \
-         connect take them over",
+        "widen the range: sysctl -w net.ipv4.ip_local_port_range=\"{} {}\", and add the servers' ports in it to \
+         net.ipv4.ip_local_reserved_ports; where TIME_WAIT holds the ports, set net.ipv4.tcp_tw_reuse=1 so that \
+         connect reuses them",
         WIDE.start(),
         WIDE.end(),
     )

@@ -8,8 +8,8 @@ use foldhash::HashMap;
 
 use super::{Context, Detector};
 use crate::model::{
-    Cause, CauseKind, Close, Connection, DiagEntry, Endpoints, Family, Finding, Known as How, KnownSocket,
-    Mono, Open, Owner, Protocol, SocketId, SocketTable, State, StateHistory, Transition, is_legal,
+    Cause, Close, Connection, DiagEntry, Endpoints, Family, Finding, Known as How, KnownSocket, Mono, Open,
+    Owner, Protocol, SocketId, SocketTable, State, StateHistory, Transition, is_legal,
     testing::{ends, owner},
 };
 
@@ -55,7 +55,7 @@ impl<D: Detector> Story<D> {
             now: Mono(0),
             protocol: Protocol::Tcp,
             netns: Some(1),
-            cause: Some(Cause::new(CauseKind::Kernel, "a test")),
+            cause: Some(Cause::UnknownTransition),
             segs_out: None,
             known: Known::default(),
         }

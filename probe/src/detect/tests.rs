@@ -8,7 +8,7 @@ use super::{
     testing::{Story, endpoint, walk, whole},
     *,
 };
-use crate::model::{Cause, CauseKind, Errno, testing::host};
+use crate::model::{Cause, Errno, testing::host};
 
 /// A socket: its ends, and the states it goes through.
 type Life = (String, String, Vec<State>);
@@ -52,7 +52,7 @@ proptest! {
     #[test]
     fn a_connection_shows_something_where_it_is_heeded(walk in walk(), is_own in any::<bool>(), errno in 100..115) {
         let ends = ("10.0.0.1:80", if is_own { "10.0.0.1:80" } else { "10.0.0.2:80" });
-        let cause = Cause::new(CauseKind::Segment, Cause::RST).with(Errno(errno));
+        let cause = Cause::RstReceived(Errno(errno));
         let mut connection = whole(Open::Active, ends, &walk, Some(cause));
         if connection.path.takes((State::SynSent, State::SynRecv)) {
             connection.open = if is_own { Open::SelfConnect } else { Open::Simultaneous };

@@ -134,7 +134,7 @@ impl Tuples {
             self.ended.forget_oldest();
         }
         let sent_fin_first = matches!(old, State::FinWait1 | State::FinWait2 | State::Closing);
-        if sent_fin_first && transition.cause.is_some_and(|cause| cause.errno.is_none()) {
+        if sent_fin_first && transition.cause.is_some_and(|cause| cause.errno().is_none()) {
             let (number, owner) = (transition.socket.number, Arc::clone(&transition.owner));
             self.ended.push(hash, Some(Left { at, number, netns, ends: ends.into(), owner }));
         } else if old != State::SynSent && !self.ended.is_empty() {

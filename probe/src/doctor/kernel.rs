@@ -179,8 +179,7 @@ struct Attached {
 async fn attach(options: LiveOptions, host: &Host) -> Result<Attached, LiveError> {
     let mut live = Live::attach(&options, host.clone())?;
     let mut events = Vec::new();
-    // The first batch is there already.
-    let _ = live.batch(&mut events).await;
+    let _ = live.drain(&mut events);
     let unavailable = events.into_iter().find_map(|event| match event {
         Input::Ready { unavailable, .. } => Some(unavailable),
         _ => None,

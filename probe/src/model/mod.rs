@@ -7,6 +7,7 @@ mod bind;
 mod cause;
 mod cgroup;
 mod check;
+mod connection;
 mod diag_entry;
 mod doctor;
 mod endpoint;
@@ -36,9 +37,10 @@ mod transition;
 
 pub use behaviour::{BehaviourGroup, BehaviourResult, BehaviourStatus, Observation};
 pub use bind::BindFailure;
-pub use cause::{Cause, CauseKind};
+pub use cause::{Cause, CauseKind, CloseCall, ShutdownHow};
 pub use cgroup::Cgroup;
 pub use check::{Check, Phase, SocketRow, Verdict};
+pub use connection::{Close, ClosedBy, Connection, Open};
 pub use diag_entry::{DiagEntry, TimeWaitEntry};
 pub use doctor::{
     Diagnosis, Facility, FacilityGroup, FacilityStatus, Hazard, HazardFacts, HazardKind, PortReach,
@@ -64,4 +66,4 @@ pub use state_history::StateHistory;
 pub use state_path::StatePath;
 pub use summary::Summary;
 pub use time::{Clock, Mono};
-pub use transition::{Close, Connection, Open, Transition};
+pub use transition::Transition;

@@ -1,10 +1,14 @@
 //! BlockWriter of the model that tests everywhere are made of.
 
 mod audit;
+mod causes;
 
 use std::{net::SocketAddr, sync::Arc};
 
-pub use self::audit::{kernel_facts, profiles, results, sight};
+pub use self::{
+    audit::{kernel_facts, profiles, results, sight},
+    causes::{any_cause, cause, causes},
+};
 use super::{
     Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Family, Host, Known, Name, Owner, Protocol, State, Task,
 };

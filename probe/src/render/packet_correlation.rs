@@ -34,7 +34,7 @@ pub(super) fn packet_correlation(
     transition: &Transition,
 ) -> Option<(usize, Tie)> {
     let seen = Seen { side, packets, transition };
-    let cause = match transition.cause.as_ref().map(|cause| cause.kind) {
+    let cause = match transition.cause.as_ref().map(|cause| cause.kind()) {
         Some(CauseKind::Segment) => seen.arriving().or_else(|| seen.arrived_last()),
         Some(CauseKind::Call | CauseKind::Kernel) => seen.sent_to_say_so(),
         Some(CauseKind::Timer) | None => None,
@@ -139,7 +139,7 @@ fn same_connection(socket: Endpoints, packet: Endpoints) -> bool {
 pub(super) mod tests {
     use super::*;
     use crate::model::{
-        Cause, Errno, Family, Origin, Owner, Protocol, Segment, SocketId,
+        Cause, CloseCall, Errno, Family, Origin, Owner, Protocol, Segment, ShutdownHow, SocketId,
         State::{Close, Established, FinWait1, Listen, SynRecv, SynSent},
     };
 
@@ -169,13 +169,7 @@ pub(super) mod tests {
         Mono(micros * 1000)
     }
 
-    fn change(
-        side: Side,
-        (old, new): (State, State),
-        at: u64,
-        kind: CauseKind,
-        detail: &'static str,
-    ) -> Transition {
+    fn change(side: Side, (old, new): (State, State), at: u64, cause: Cause) -> Transition {
         Transition {
             seq: 0,
             at: us(at),
@@ -188,7 +182,7 @@ pub(super) mod tests {
             ends: ends(side),
             old,
             new,
-            cause: Some(Cause::new(kind, detail)),
+            cause: Some(cause),
             owner: Owner::nobody(),
             since: None,
             segs_out: None,
@@ -198,7 +192,6 @@ pub(super) mod tests {
     /// A simultaneous open, which B then resets, and what a wire saw of it. The kernel that sends is always
     /// a little ahead of the wire that reads.
     pub fn sample() -> (Vec<Packet>, Vec<Transition>) {
-        use CauseKind::{Call, Segment};
         let packets = vec![
             packet(0, Side::A, Flags::SYN, 10),
             packet(1, Side::B, Flags::SYN, 12),
@@ -206,16 +199,15 @@ pub(super) mod tests {
             packet(3, Side::A, SYN_ACK, 36),
             packet(4, Side::B, Flags::RST.with(Flags::ACK), 105),
         ];
-        let mut reset = change(Side::A, (Established, Close), 127, Segment, "RST received");
-        reset.cause = reset.cause.map(|cause| cause.with(Errno::ECONNRESET));
+        let reset = change(Side::A, (Established, Close), 127, Cause::RstReceived(Errno::ECONNRESET));
         let transitions = vec![
-            change(Side::A, (Close, SynSent), 8, Call, "connect"),
-            change(Side::B, (Close, SynSent), 9, Call, "connect"),
-            change(Side::B, (SynSent, SynRecv), 32, Segment, "SYN received"),
-            change(Side::A, (SynSent, SynRecv), 33, Segment, "SYN received"),
-            change(Side::A, (SynRecv, Established), 55, Segment, "SYN+ACK received"),
-            change(Side::B, (SynRecv, Established), 58, Segment, "SYN+ACK received"),
-            change(Side::B, (Established, Close), 100, Call, "close"),
+            change(Side::A, (Close, SynSent), 8, Cause::Connect),
+            change(Side::B, (Close, SynSent), 9, Cause::Connect),
+            change(Side::B, (SynSent, SynRecv), 32, Cause::SynReceived),
+            change(Side::A, (SynSent, SynRecv), 33, Cause::SynReceived),
+            change(Side::A, (SynRecv, Established), 55, Cause::SynAckReceived),
+            change(Side::B, (SynRecv, Established), 58, Cause::SynAckReceived),
+            change(Side::B, (Established, Close), 100, Cause::Close(CloseCall::Close)),
             reset,
         ];
         (packets, transitions)
@@ -236,23 +228,22 @@ pub(super) mod tests {
 
     #[test]
     fn what_waited_in_the_backlog_came_with_the_last_packet() {
-        let late = change(Side::A, (SynSent, SynRecv), 53, CauseKind::Segment, "SYN received");
+        let late = change(Side::A, (SynSent, SynRecv), 53, Cause::SynReceived);
         assert_eq!(carrier_of(&late), Some((1, Tie::Cause)));
-        let later = change(Side::A, (SynRecv, Established), 60, CauseKind::Segment, "SYN+ACK received");
+        let later = change(Side::A, (SynRecv, Established), 60, Cause::SynAckReceived);
         assert_eq!(carrier_of(&later), Some((2, Tie::Cause)));
     }
 
     #[test]
     fn what_no_packet_shows_goes_to_the_nearest() {
-        let mut listen = change(Side::B, (Close, Listen), 2, CauseKind::Call, "listen");
+        let mut listen = change(Side::B, (Close, Listen), 2, Cause::Listen);
         listen.ends.remote = Endpoint::new([0, 0, 0, 0].into(), 0);
         assert_eq!(carrier_of(&listen), Some((1, Tie::Near(us(12)))));
-        let timeout =
-            change(Side::A, (SynSent, Close), 80, CauseKind::Timer, "SYN retransmissions exhausted");
+        let timeout = change(Side::A, (SynSent, Close), 80, Cause::SynTimeout);
         assert_eq!(carrier_of(&timeout), Some((2, Tie::Near(us(54)))));
-        let given_up = change(Side::A, (SynSent, Close), 11, CauseKind::Call, "close");
+        let given_up = change(Side::A, (SynSent, Close), 11, Cause::Close(CloseCall::Close));
         assert_eq!(carrier_of(&given_up), Some((0, Tie::Near(us(10)))));
-        let unsent = change(Side::A, (Established, FinWait1), 70, CauseKind::Call, "shutdown");
+        let unsent = change(Side::A, (Established, FinWait1), 70, Cause::Shutdown(ShutdownHow::Wr));
         assert_eq!(carrier_of(&unsent), Some((2, Tie::Near(us(54)))));
         let unknown = Transition { cause: None, ..sample().1.remove(6) };
         assert_eq!(carrier_of(&unknown), Some((4, Tie::Near(us(105)))));
@@ -262,7 +253,7 @@ pub(super) mod tests {
     fn an_icmp_message_carries_what_happens_while_it_is_delivered() {
         let mut icmp = packet(0, Side::B, Flags::default(), 10);
         icmp.segment = None;
-        let refused = |at| change(Side::A, (SynSent, Close), at, CauseKind::Segment, "ICMP error received");
+        let refused = |at| change(Side::A, (SynSent, Close), at, Cause::IcmpError(Errno::EHOSTUNREACH));
         assert_eq!(packet_correlation(Side::A, &[icmp.clone()], &refused(32)), Some((0, Tie::Cause)));
         assert_eq!(packet_correlation(Side::A, &[icmp], &refused(40)), None);
     }
@@ -271,7 +262,7 @@ pub(super) mod tests {
     fn what_never_used_the_wire_goes_with_nothing() {
         let elsewhere = Transition { netns: Some(1), ..sample().1.remove(0) };
         assert_eq!(side(NETNS, &elsewhere), None);
-        let mut loopback = change(Side::A, (Close, SynSent), 8, CauseKind::Call, "connect");
+        let mut loopback = change(Side::A, (Close, SynSent), 8, Cause::Connect);
         loopback.ends.remote = Endpoint::new([127, 0, 0, 1].into(), 1314);
         assert_eq!(carrier_of(&loopback), None);
         let (mut packets, transitions) = sample();

@@ -124,8 +124,8 @@ impl<W: Write> Pcapng<W> {
 /// `b: SYN_SENT → SYN_RECV (SYN received)`.
 fn comment(side: Side, transition: &Transition, tie: Tie) -> String {
     let Transition { old, new, cause, at, .. } = transition;
-    let errno = |cause: &Cause| cause.errno.map(|errno| format!(", {errno}")).unwrap_or_default();
-    let cause = cause.as_ref().map(|cause| format!(" ({}{})", cause.detail, errno(cause)));
+    let errno = |cause: Cause| cause.errno().map(|errno| format!(", {errno}")).unwrap_or_default();
+    let cause = cause.map(|cause| format!(" ({}{})", cause.detail(), errno(cause)));
     let change = format!("{side}: {old} → {new}{}", cause.unwrap_or_default());
     match tie {
         Tie::Cause => change,

@@ -7,9 +7,9 @@ use std::{net::SocketAddr, time::Duration};
 pub use trace::{trace, trace_end};
 
 use crate::model::{
-    self, Backend, Cause, CauseKind, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno,
-    Family, Finding, FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, Protocol, SocketId,
-    SocketRow, State, Task, Transition, Verdict,
+    self, Backend, Cause, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno, Family, Finding,
+    FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, Protocol, SocketId, SocketRow, State,
+    Task, Transition, Verdict, testing::cause,
 };
 
 pub fn ready() -> Output {
@@ -174,15 +174,15 @@ impl Stream {
 }
 
 pub fn call(detail: &'static str) -> Cause {
-    Cause::new(CauseKind::Call, detail)
+    cause(detail)
 }
 
 pub fn segment(detail: &'static str) -> Cause {
-    Cause::new(CauseKind::Segment, detail)
+    cause(detail)
 }
 
 pub fn refused() -> Cause {
-    segment("RST received").with(Errno::ECONNREFUSED)
+    Cause::RstReceived(Errno::ECONNREFUSED)
 }
 
 /// A self-connect on purpose and one by accident, as `probe run` would show them.
@@ -246,22 +246,8 @@ pub fn trouble() -> Vec<Output> {
         .moves(&listener, 0, Close, Listen, call("listen"))
         .moves(&child, 1_000, Listen, SynRecv, segment("child created"))
         .moves(&child, 3, SynRecv, Established, segment("ACK of SYN received"))
-        .moves(
-            &old,
-            2_000_000,
-            Established,
-            Close,
-            Cause::new(CauseKind::Timer, "retransmissions, probes or keepalive exhausted")
-                .with(Errno::ETIMEDOUT),
-        )
-        .moves(
-            &nobody,
-            7,
-            SynSent,
-            Close,
-            Cause::new(CauseKind::Kernel, "refused without a packet: 4-tuple in use")
-                .with(Errno::EADDRNOTAVAIL),
-        )
+        .moves(&old, 2_000_000, Established, Close, Cause::Timeout)
+        .moves(&nobody, 7, SynSent, Close, Cause::TupleInUse)
         .moves(&nobody, 7, Established, Close, None)
         .hammers("127.0.0.1:81", 3)
         .checks("a name\x07 that rings", "EISCONN", "success")

@@ -43,11 +43,11 @@ impl Opening {
             (_, None) => Way::Unseen,
             (_, Some(last)) => match &last.cause {
                 None => Way::Otherwise("of unknown cause".to_owned()),
-                Some(cause) => match (cause.kind, cause.errno) {
+                Some(cause) => match (cause.kind(), cause.errno()) {
                     (_, Some(Errno::ECONNREFUSED)) => Way::Refused,
                     (CauseKind::Timer, _) | (CauseKind::Call, None) => Way::TimedOut,
                     (_, Some(errno)) => Way::Otherwise(errno.to_string()),
-                    (_, None) => Way::Otherwise(cause.detail.to_string()),
+                    (_, None) => Way::Otherwise(cause.detail().to_owned()),
                 },
             },
         };
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::Cause,
+        model::{Cause, CloseCall},
         scenario::testing::{actor, life},
     };
 
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn connections_are_told_apart_by_the_state_between() {
-        let syn = || Cause::new(CauseKind::Segment, "ACK of SYN received");
+        let syn = || Cause::AckOfSynReceived;
         let simultaneous = "simultaneous here: CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED";
         check(&[Close, SynSent, SynRecv, Established], syn(), simultaneous, true);
         check(&[Close, SynSent, SynRecv, Established, FinWait1, Close], syn(), simultaneous, true);
@@ -109,23 +109,23 @@ mod tests {
     #[test]
     fn failures_are_told_apart_by_the_cause() {
         let failed = [Close, SynSent, Close];
-        let reset = Cause::new(CauseKind::Segment, "RST received");
-        check(&failed, reset.with(Errno::ECONNREFUSED), "refused: CLOSE → SYN_SENT → CLOSE", false);
-        let given_up = Cause::new(CauseKind::Call, "close");
+        let reset = Cause::RstReceived;
+        check(&failed, reset(Errno::ECONNREFUSED), "refused: CLOSE → SYN_SENT → CLOSE", false);
+        let given_up = Cause::Close(CloseCall::Close);
         check(&failed, given_up, "timed out: CLOSE → SYN_SENT → CLOSE", false);
-        let exhausted = Cause::new(CauseKind::Timer, "SYN retransmissions exhausted").with(Errno::ETIMEDOUT);
+        let exhausted = Cause::SynTimeout;
         check(&failed, exhausted, "timed out: CLOSE → SYN_SENT → CLOSE", false);
-        let unreachable = Cause::new(CauseKind::Segment, "ICMP error received").with(Errno::EHOSTUNREACH);
+        let unreachable = Cause::IcmpError(Errno::EHOSTUNREACH);
         check(&failed, unreachable, "EHOSTUNREACH: CLOSE → SYN_SENT → CLOSE", false);
-        let late = reset.with(Errno::ECONNRESET);
+        let late = reset(Errno::ECONNRESET);
         check(
             &[Close, SynSent, SynRecv, Close],
             late,
             "ECONNRESET: CLOSE → SYN_SENT → SYN_RECV → CLOSE",
             false,
         );
-        check(&failed, Cause::new(CauseKind::Kernel, "untold"), "untold: CLOSE → SYN_SENT → CLOSE", false);
+        check(&failed, Cause::UnknownTransition, "unknown transition: CLOSE → SYN_SENT → CLOSE", false);
         check(&failed, None, "of unknown cause: CLOSE → SYN_SENT → CLOSE", false);
-        check(&[], Cause::new(CauseKind::Call, "none"), "no transition", false);
+        check(&[], Cause::Connect, "no transition", false);
     }
 }

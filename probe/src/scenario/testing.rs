@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Actor, Options, Scenario, Story, play, stage};
-use crate::model::{Cause, CauseKind, Family, Mono, Owner, Protocol, SocketId, State, Transition};
+use crate::model::{Cause, Family, Mono, Owner, Protocol, SocketId, State, Transition};
 
 const NETNS: u32 = 4_026_531_840;
 
@@ -33,7 +33,7 @@ pub(super) fn moved(actor: &Actor, at: u64, old: State, new: State) -> Transitio
         ends: actor.ends,
         old,
         new,
-        cause: Some(Cause::new(CauseKind::Call, "a test")),
+        cause: Some(Cause::CloseOrShutdown),
         owner: Owner::nobody(),
         since: None,
         segs_out: (new == State::Close).then_some(2),

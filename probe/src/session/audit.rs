@@ -97,7 +97,7 @@ impl Auditor {
             let patience = self.playing.iter().map(|turn| turn.begun + GIVE_UP).min();
             let patience = patience.unwrap_or_else(|| Instant::now() + GIVE_UP);
             tokio::select! {
-                flow = source.batch(&mut events) => {
+                flow = source.deliver(&mut events) => {
                     self.take(&mut events, &mut tell)?;
                     if flow? == Flow::Ended {
                         break;

@@ -37,7 +37,7 @@ impl Session {
         let (mut events, mut end) = (Vec::new(), None);
         let mut last = None;
         loop {
-            let flow = source.batch(&mut events).await;
+            let flow = source.deliver(&mut events).await;
             for event in &mut events {
                 if ticks == Ticks::Filled {
                     self.pass_time(&mut last, event)?;

@@ -13,14 +13,14 @@ impl Session {
     /// Waits for the source's next records and events, and takes them in.
     pub(super) async fn take(&mut self, source: &mut impl Source) -> Result<Flow, SessionError> {
         let mut intake = SessionSink::of(self);
-        let flow = source.hand_over(&mut intake).await;
+        let flow = source.deliver(&mut intake).await;
         intake.finish(flow)
     }
 
     /// Takes in what the source has now.
     pub(super) fn drain(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
         let mut intake = SessionSink::of(self);
-        let drained = source.hand_over_rest(&mut intake);
+        let drained = source.drain(&mut intake);
         intake.finish(drained)
     }
 
@@ -28,7 +28,7 @@ impl Session {
     fn keep_unseen(&mut self, record: &RawRecord<'_>) -> Result<(), SessionError> {
         self.unseen.iter_mut().for_each(|count| *count += 1);
         if record.is_bind() {
-            return self.feed(record.decode());
+            return self.feed(record.decode_or_lost());
         }
         if let Some(id) = record.cgroup()
             && let Some(cgroup) = self.companion.as_mut().and_then(|companion| companion.cgroup(id))
@@ -80,7 +80,7 @@ impl<'a> SessionSink<'a> {
 }
 
 impl RecordSink for SessionSink<'_> {
-    fn event(&mut self, event: Input) -> ControlFlow<()> {
+    fn input(&mut self, event: Input) -> ControlFlow<()> {
         self.next(|session| session.feed(event))
     }
 
@@ -89,7 +89,7 @@ impl RecordSink for SessionSink<'_> {
             if session.unseen.is_some() {
                 return session.keep_unseen(record);
             }
-            let mut event = record.decode();
+            let mut event = record.decode_or_lost();
             // What the host says to a failed bind is in the event alone, and of a record that makes no sense nothing but
             // the loss is kept.
             let is_whole = !matches!(event, Input::BindFailed(_) | Input::Lost { .. });
@@ -97,11 +97,11 @@ impl RecordSink for SessionSink<'_> {
         })
     }
 
-    fn has_time(&self) -> bool {
+    fn tolerates_delay(&self) -> bool {
         self.session.unseen.is_some()
     }
 
-    fn reasons(&mut self, reasons: &BTreeMap<u32, String>) -> ControlFlow<()> {
+    fn reset_reasons(&mut self, reasons: &BTreeMap<u32, String>) -> ControlFlow<()> {
         self.next(|session| session.record(|recording| recording.reasons(reasons)))
     }
 }

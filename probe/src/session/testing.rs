@@ -8,7 +8,7 @@ use crate::{
         Backend, Endpoints, Family, Input, Known, Mono, Name, Opened, Output, Protocol, Report, State, Task,
     },
     render::Render,
-    source::{Flow, Source, SourceError},
+    source::{Flow, RecordSink, Source, SourceError},
 };
 
 pub fn ready() -> Input {
@@ -97,18 +97,20 @@ impl Memory {
 }
 
 impl Source for Memory {
-    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
+    async fn deliver(&mut self, sink: &mut impl RecordSink) -> Result<Flow, SourceError> {
         match self.batches.pop_front() {
-            Some(mut batch) => out.append(&mut batch),
+            Some(batch) => {
+                let _ = batch.into_iter().try_for_each(|input| sink.input(input));
+            }
             None if self.ends => return Ok(Flow::Ended),
             None => std::future::pending().await,
         }
         Ok(Flow::More)
     }
 
-    fn drain(&mut self, out: &mut Vec<Input>) -> Result<(), SourceError> {
+    fn drain(&mut self, sink: &mut impl RecordSink) -> Result<(), SourceError> {
         if self.batches.is_empty() {
-            out.append(&mut self.rest);
+            let _ = self.rest.drain(..).try_for_each(|input| sink.input(input));
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! From the ring's bytes to events: a [`Report`] each, or what explains one.
 
 mod bind;
-pub(in crate::source) mod peek;
+// Public for `probe/benches` only.
+pub mod peek;
 mod reset;
 mod summary;
 
@@ -43,40 +44,44 @@ pub enum DecodeError {
     },
 }
 
-/// Decodes one record. `reasons` names those of resets.
-pub fn decode(bytes: &[u8], backend: Backend, reasons: &Reasons) -> Result<Input, DecodeError> {
-    let kind = RecordHeader::read_from_prefix(bytes).ok().map(|(header, _)| header.kind);
-    let layout = || DecodeError::Layout { length: bytes.len(), kind };
-    match kind {
-        Some(KIND_TRANSITION) => {
+/// Decodes one record, which begins with `header`. `reasons` names the reset reasons.
+pub fn decode(
+    header: &RecordHeader,
+    bytes: &[u8],
+    backend: Backend,
+    reasons: &Reasons,
+) -> Result<Input, DecodeError> {
+    let layout = || DecodeError::Layout { length: bytes.len(), kind: Some(header.kind) };
+    match header.kind {
+        KIND_TRANSITION => {
             let record = TransitionRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             Ok(Input::Report(report(&record, Sense::of(&record)?, Beside::default(), backend)))
         }
-        Some(KIND_CALLED) => {
+        KIND_CALLED => {
             let record = CalledRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let beside = Beside { task: task(&record.task), ..Beside::default() };
             Ok(Input::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
         }
-        Some(KIND_OPENED) => {
+        KIND_OPENED => {
             let record = OpenedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
             let on_cpu = if opened.known == Known::Listener { None } else { task(&record.owner) };
             let beside = Beside { task: on_cpu, opened: Some(opened), counters: None };
             Ok(Input::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
         }
-        Some(KIND_CLOSED) => {
+        KIND_CLOSED => {
             let record = ClosedRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             Ok(Input::Report(closed(&record, Sense::of(&record.transition)?, None, backend)))
         }
-        Some(KIND_SUMMARY) => {
+        KIND_SUMMARY => {
             let record = SummaryRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             summary::decode(&record, backend).map(Input::Summary)
         }
-        Some(KIND_BIND) => {
+        KIND_BIND => {
             let record = BindRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             Ok(Input::BindFailed(Box::new(bind::decode(&record)?)))
         }
-        Some(KIND_RESET) => {
+        KIND_RESET => {
             let record = ResetRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             Ok(Input::Reset(reset::decode(&record, reasons)?))
         }
@@ -229,7 +234,7 @@ mod tests {
     use super::*;
 
     fn decode(bytes: &[u8], backend: Backend) -> Result<Input, DecodeError> {
-        super::decode(bytes, backend, &Reasons::default())
+        super::decode(&peek::header(bytes)?, bytes, backend, &Reasons::default())
     }
 
     fn record() -> TransitionRecord {

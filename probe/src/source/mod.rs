@@ -1,86 +1,57 @@
-//! Where events come from. The running kernel and a recording look alike.
+//! Where the pipeline's input comes from: the running kernel or a recording, behind one trait.
 
-// Open for `probe/benches` alone.
+// Public for `probe/benches` only.
 #[doc(hidden)]
 pub mod decode;
 pub mod live;
 mod raw_record;
 pub mod recording;
+mod sink;
 
-use std::{future::Future, io, ops::ControlFlow};
+use std::{future::Future, io};
 
 use thiserror::Error;
 
-pub use self::raw_record::{RawRecord, RecordSink};
+pub use self::{raw_record::RawRecord, sink::RecordSink};
 
-use crate::{model::Input, record::ReadError};
+use crate::record::ReadError;
 
-/// Whether a source has more to give.
+/// Whether a source may deliver more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Ask again.
+    /// There may be more.
     More,
-    /// That was all.
+    /// Everything has been delivered.
     Ended,
 }
 
-/// Why a source cannot go on.
+/// Why a source cannot deliver any more.
 #[derive(Debug, Error)]
 pub enum SourceError {
-    /// The recording ends or breaks here; the text says where.
+    /// The recording is truncated or corrupted; the message says where.
     #[error(transparent)]
     Recording(#[from] ReadError),
-    /// The kernel's ring cannot be waited on or read any more.
-    #[error("the kernel's reports cannot be read any more: {0}")]
+    /// The ring buffers cannot be polled or read.
+    #[error("cannot read the kernel's reports: {0}")]
     Live(#[from] io::Error),
 }
 
-/// An origin of events: [`Input::Ready`] first, then reports and what else was said of them, in the
-/// order in which it happened.
+/// A source of inputs and of records from the ring buffer, in the order in which they happened. The first input is
+/// [`Input::Ready`](crate::model::Input::Ready).
 pub trait Source {
-    /// Waits until there is something, and appends it to `out`: one event or many, or none where
-    /// looking was in vain.
+    /// Waits until something is available and delivers a batch of it to `sink`. The batch may be empty.
     ///
-    /// It may be dropped while it waits (as `tokio::select!` does) without losing an event.
+    /// The future may be dropped while it waits, as `tokio::select!` does: nothing is lost.
     ///
     /// # Errors
-    /// [`SourceError`] says why there will be no more. What came before it has been delivered by
-    /// earlier calls, or is in `out`.
-    fn batch(&mut self, out: &mut Vec<Input>) -> impl Future<Output = Result<Flow, SourceError>>;
+    /// [`SourceError`]: the source cannot deliver any more. What it had before the error has been delivered.
+    fn deliver(&mut self, sink: &mut impl RecordSink) -> impl Future<Output = Result<Flow, SourceError>>;
 
-    /// The same for one who wants the ring's records as they are, where the source has any.
+    /// Delivers everything that is available, without waiting. A source that never waits has nothing to drain.
     ///
     /// # Errors
-    /// As for [`batch`](Self::batch).
-    fn hand_over(&mut self, taker: &mut impl RecordSink) -> impl Future<Output = Result<Flow, SourceError>> {
-        async {
-            let mut events = Vec::new();
-            let flow = self.batch(&mut events).await;
-            let _ = give(events, taker);
-            flow
-        }
-    }
-
-    /// What there is already, in the same way, without waiting.
-    ///
-    /// # Errors
-    /// As for [`batch`](Self::batch).
-    fn hand_over_rest(&mut self, taker: &mut impl RecordSink) -> Result<(), SourceError> {
-        let mut events = Vec::new();
-        let drained = self.drain(&mut events);
-        let _ = give(events, taker);
-        drained
-    }
-
-    /// Appends what there is already to `out`, without waiting.
-    ///
-    /// # Errors
-    /// As for [`batch`](Self::batch).
-    fn drain(&mut self, _out: &mut Vec<Input>) -> Result<(), SourceError> {
+    /// The same as [`deliver`](Self::deliver).
+    fn drain(&mut self, _sink: &mut impl RecordSink) -> Result<(), SourceError> {
         Ok(())
     }
-}
-
-fn give(events: impl IntoIterator<Item = Input>, taker: &mut impl RecordSink) -> ControlFlow<()> {
-    events.into_iter().try_for_each(|event| taker.event(event))
 }

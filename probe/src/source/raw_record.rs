@@ -1,8 +1,9 @@
-//! The ring's records before they are decoded: what a recording keeps.
+//! Records of the ring buffer before they are decoded, as a recording stores them.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::collections::BTreeMap;
 
 use log::warn;
+use probe_ebpf::RecordHeader;
 
 use super::decode::{DecodeError, Reasons, decode, peek};
 use crate::model::{Backend, Input, State};
@@ -15,103 +16,84 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// For records of this backend.
+    /// A decoder for records of this backend.
     pub(super) fn new(backend: Backend, reasons: Reasons) -> Self {
         Self { backend, reasons }
     }
 
-    /// Which backend the records are of.
+    /// The backend of the records.
     #[cfg(test)]
     pub(super) fn backend(&self) -> Backend {
         self.backend
     }
 
-    /// From here on the records are of this backend.
+    /// Sets the backend of the records that follow.
     pub(super) fn set_backend(&mut self, backend: Backend) {
         self.backend = backend;
     }
 
-    /// From here on the reasons have these names.
+    /// Sets the names of reset reasons for the records that follow.
     pub(super) fn set_reasons(&mut self, reasons: Reasons) {
         self.reasons = reasons;
     }
 
-    /// What the record says.
-    pub(super) fn decode(&self, record: &[u8]) -> Result<Input, DecodeError> {
-        decode(record, self.backend, &self.reasons)
+    /// Decodes a record.
+    pub(super) fn decode(&self, bytes: &[u8]) -> Result<Input, DecodeError> {
+        decode(&peek::header(bytes)?, bytes, self.backend, &self.reasons)
     }
 
-    /// The same. A record that makes no sense is a loss.
-    pub(super) fn decode_or_lose(&self, record: &[u8]) -> Input {
-        self.decode(record).unwrap_or_else(|error| {
-            warn!("{error}");
-            Input::Lost { count: 1, stage: "reader".into() }
-        })
-    }
-
-    /// What the reasons of resets are called.
+    /// The names of reset reasons, by the running kernel's numbers.
     pub(super) fn reasons(&self) -> &BTreeMap<u32, String> {
         self.reasons.names()
     }
 }
 
-/// A record as it came out of the ring.
+/// A record of the ring buffer, with its header parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRecord<'a> {
+    header: RecordHeader,
     bytes: &'a [u8],
-    kind: u16,
     decoder: &'a Decoder,
 }
 
 impl<'a> RawRecord<'a> {
-    pub(super) fn new(bytes: &'a [u8], kind: u16, decoder: &'a Decoder) -> Self {
-        Self { bytes, kind, decoder }
+    /// `header` is what `bytes` begin with.
+    pub(super) fn new(header: RecordHeader, bytes: &'a [u8], decoder: &'a Decoder) -> Self {
+        Self { header, bytes, decoder }
     }
 
-    /// The record.
+    /// The whole record, header included.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// What it says; of one that makes no sense, that it is lost.
+    /// The input that the record holds. A malformed record counts as lost in the reader.
     #[must_use]
-    pub fn decode(&self) -> Input {
-        self.decoder.decode_or_lose(self.bytes)
+    pub fn decode_or_lost(&self) -> Input {
+        let Decoder { backend, reasons } = self.decoder;
+        decode(&self.header, self.bytes, *backend, reasons).unwrap_or_else(|error| {
+            warn!("{error}");
+            Input::Lost { count: 1, stage: "reader".into() }
+        })
     }
 
-    /// Whether it is of a failed bind.
+    /// Whether the record reports a bind(2) that failed.
     #[must_use]
     pub fn is_bind(&self) -> bool {
-        peek::is_bind(self.kind)
+        peek::is_bind(&self.header)
     }
 
-    /// The id of the cgroup of the owner that it names.
+    /// The id of the owner's cgroup, if the record names one.
     #[must_use]
     pub fn cgroup(&self) -> Option<u64> {
-        peek::cgroup(self.kind, self.bytes)
+        peek::cgroup(&self.header, self.bytes)
     }
 
-    /// Which socket enters which state, where it is a transition. The number is no identity: it tells apart the sockets
-    /// that there are at the time.
+    /// The socket and the state that it enters, if the record is of a transition. The number is the address of the
+    /// kernel's socket: it tells open sockets apart, and may be reused after a close.
     #[must_use]
     pub fn entered(&self) -> Option<(u64, State)> {
-        peek::entered(self.kind, self.bytes)
+        peek::entered(&self.header, self.bytes)
     }
-}
-
-/// Takes what comes from a source, records raw_record. It says of each whether there should be more now; what it did not
-/// want yet comes the next time.
-pub trait RecordSink {
-    /// An event that is no record.
-    fn event(&mut self, event: Input) -> ControlFlow<()>;
-
-    /// A record of the ring.
-    fn record(&mut self, record: &RawRecord<'_>) -> ControlFlow<()>;
-
-    /// Whether records may come later, and more of them at once: nobody waits for them.
-    fn has_time(&self) -> bool;
-
-    /// What the reasons of resets are called, by the numbers that the records after this have.
-    fn reasons(&mut self, reasons: &BTreeMap<u32, String>) -> ControlFlow<()>;
 }

@@ -5,7 +5,7 @@ mod fit;
 use std::io::Read;
 
 use self::fit::{Fitted, fit};
-use super::{Flow, Source, SourceError, decode::Reasons, raw_record::Decoder};
+use super::{Flow, RecordSink, Source, SourceError, decode::Reasons, raw_record::Decoder};
 use crate::{
     model::{Backend, Input},
     record::{Entry, ReadError, Reader, Skipped},
@@ -78,13 +78,12 @@ impl<R: Read> Recording<R> {
 }
 
 impl<R: Read> Source for Recording<R> {
-    /// When it returns an error, `out` has what was readable before it.
-    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
+    async fn deliver(&mut self, sink: &mut impl RecordSink) -> Result<Flow, SourceError> {
         let mut bytes = 0;
         for _ in 0..BATCH {
-            match self.next()? {
-                Some(input) => out.push(input),
-                None => return Ok(Flow::Ended),
+            let Some(input) = self.next()? else { return Ok(Flow::Ended) };
+            if sink.input(input).is_break() {
+                break;
             }
             bytes += self.reader.record_len();
             if bytes >= BATCH_BYTES {
@@ -118,11 +117,11 @@ mod tests {
         let mut source = Recording::new(&bytes[..]).expect("a recording");
         let mut events = Vec::new();
         let mut batches = 1;
-        while source.batch(&mut events).await.expect("whole") == Flow::More {
+        while source.deliver(&mut events).await.expect("whole") == Flow::More {
             batches += 1;
         }
         assert_eq!((events.len(), batches), (2 * BATCH + 1, 3));
-        assert_eq!(source.batch(&mut events).await.expect("still over"), Flow::Ended);
+        assert_eq!(source.deliver(&mut events).await.expect("still over"), Flow::Ended);
     }
 
     proptest! {
@@ -182,7 +181,7 @@ mod tests {
         let mut total = 0;
         loop {
             let mut events = Vec::new();
-            let flow = source.batch(&mut events).await.expect("whole");
+            let flow = source.deliver(&mut events).await.expect("whole");
             assert!(events.len() <= 2, "{} events of 1 MiB in a batch", events.len());
             total += events.len();
             if flow == Flow::Ended {
@@ -199,7 +198,7 @@ mod tests {
         bytes.extend(recorded(std::iter::empty()));
         let mut source = Recording::new(&bytes[..]).expect("a recording");
         let mut events = Vec::new();
-        let error = source.batch(&mut events).await.expect_err("something follows the end");
+        let error = source.deliver(&mut events).await.expect_err("something follows the end");
         let SourceError::Recording(ReadError::Corrupted { offset, .. }) = error else { panic!("{error}") };
         assert_eq!((offset, events.len()), (whole as u64, 4));
     }

@@ -8,7 +8,6 @@
 //! end is reported are in `summary`.
 
 mod beside;
-mod call;
 mod cause;
 mod cgroups;
 mod children;
@@ -17,6 +16,7 @@ mod owner;
 mod preexisting;
 mod shared;
 mod summary;
+mod syscall;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -30,13 +30,13 @@ use foldhash::fast::RandomState;
 use indexmap::{IndexMap, map::Entry};
 
 use self::{
-    call::Calls,
-    cause::{Background, cause},
+    cause::{CauseContext, cause},
     cgroups::Cgroups,
     children::Children,
     listeners::Listeners,
     preexisting::PreexistingSockets,
     shared::Shared,
+    syscall::SyscallTable,
     time_wait_owners::TimeWaitOwners,
     tracked_socket::TrackedSocket,
 };
@@ -71,7 +71,7 @@ pub struct Tracked {
 /// The lifecycles of all sockets in a stream.
 #[derive(Debug)]
 pub struct Tracker {
-    calls: Calls,
+    syscalls: SyscallTable,
     seq: u64,
     /// Every socket that is known, by its number.
     lives: IndexMap<u64, TrackedSocket, RandomState>,
@@ -92,7 +92,7 @@ impl Tracker {
     #[must_use]
     pub fn new(host: &Host) -> Self {
         Self {
-            calls: Calls::of(&host.arch),
+            syscalls: SyscallTable::of(&host.arch),
             seq: 0,
             lives: IndexMap::default(),
             gap: false,
@@ -153,15 +153,15 @@ impl Tracker {
         let previous = life.continuous.then_some(life.state);
         let since = life.entered().filter(|_| life.state == report.old).map(|then| report.at.since(then));
         let ends = report.ends.or_earlier(life.ends());
-        let background = Background {
-            past: life.past,
-            call: report.syscall.and_then(|number| self.calls.by_number(number)),
+        let context = CauseContext {
+            prior: life.prior,
+            syscall: report.syscall.and_then(|number| self.syscalls.by_number(number)),
         };
-        let cause = cause(report, &background);
-        if cause::is_owners_call(report, &background) {
+        let cause = cause(report, &context);
+        if cause::is_owners_call(report, &context) {
             owner::claim(&mut life.owner, report, shared);
         }
-        owner::guess(&mut life.owner, report, cause.as_ref(), shared);
+        owner::guess(&mut life.owner, report, cause, shared);
         if is_end(report) {
             forget_end(closed, report.socket, life);
             closed.push_back(report.socket);

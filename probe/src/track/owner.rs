@@ -41,8 +41,8 @@ pub fn at_opening(
 
 /// Of a socket whose owner nobody knows, a guess: who was on the CPU when a call moved it. What a segment or a timer
 /// moves runs under anybody.
-pub fn guess(owner: &mut Arc<Owner>, report: &Report, cause: Option<&Cause>, shared: &mut Shared) {
-    let by_call = cause.is_some_and(|cause| cause.kind == CauseKind::Call);
+pub fn guess(owner: &mut Arc<Owner>, report: &Report, cause: Option<Cause>, shared: &mut Shared) {
+    let by_call = cause.is_some_and(|cause| cause.kind() == CauseKind::Call);
     if owner.known == Known::Unknown
         && by_call
         && let Some(task) = report.task.as_ref().filter(|task| !is_kernel_worker(task))

@@ -4,7 +4,7 @@ use std::mem;
 
 use super::{
     Tracker,
-    cause::{self, Background, Past, cause},
+    cause::{self, CauseContext, PriorReports, cause},
     owner,
 };
 use crate::model::{Close, Connection, Endpoints, Open, Owner, SocketId, State, StatePath, Summary};
@@ -19,14 +19,14 @@ impl Tracker {
         let older = self.older.take(end);
         let ends = older.as_ref().map_or(end.ends, |row| end.ends.or_earlier(row.ends.unpack()));
         let open = open(&path, ends);
-        let background = Background {
-            past: Past {
+        let context = CauseContext {
+            prior: PriorReports {
                 passive: (open != Open::Preexisting).then_some(open == Open::Passive),
                 first_port: summary.first_port,
-                left_port: None,
-                deferred: false,
+                previous_port: None,
+                deferred_shutdown: false,
             },
-            call: end.syscall.and_then(|number| self.calls.by_number(number)),
+            syscall: end.syscall.and_then(|number| self.syscalls.by_number(number)),
         };
         let shared = &mut self.shared;
         let mut owner = owner::told(end, &self.cgroups, shared)
@@ -36,11 +36,11 @@ impl Tracker {
                 owner.filter(|_| open == Open::Passive).map(|owner| shared.share(owner))
             })
             .unwrap_or_else(Owner::nobody);
-        let cause = cause(end, &background);
-        if cause::is_owners_call(end, &background) {
+        let cause = cause(end, &context);
+        if cause::is_owners_call(end, &context) {
             owner::claim(&mut owner, end, shared);
         }
-        owner::guess(&mut owner, end, cause.as_ref(), shared);
+        owner::guess(&mut owner, end, cause, shared);
         let generation = end.opened.as_ref().map_or(0, |opened| opened.generation);
         let connection = Connection {
             socket: SocketId { number: end.socket, generation },

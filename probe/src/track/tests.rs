@@ -41,8 +41,8 @@ fn seqs(tracker: &Tracker, socket: SocketId) -> Vec<u64> {
 }
 
 /// The cause in words.
-fn detail(cause: Option<&Cause>) -> &str {
-    cause.map_or("unknown", |cause| cause.detail)
+fn detail(cause: Option<Cause>) -> &'static str {
+    cause.map_or("unknown", Cause::detail)
 }
 
 /// A client's ordinary life, in process 100.
@@ -104,7 +104,7 @@ fn a_connection_has_a_life() {
     assert_eq!((connection.open, connection.complete), (Open::Active, true));
     assert_eq!((connection.opened, connection.established), (Some(Mono(1_000)), Some(Mono(3_000))));
     let close = connection.close.as_ref().expect("it ended");
-    assert_eq!((close.at, detail(close.cause.as_ref())), (Mono(15_000), "FIN received"));
+    assert_eq!((close.at, detail(close.cause)), (Mono(15_000), "FIN received"));
     assert_eq!(connection.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
     assert_eq!(seqs(&tracker, connection.socket), [1, 2, 3, 4, 5]);
     assert!(tracked[..4].iter().all(|tracked| tracked.ended.is_none()));
@@ -155,7 +155,7 @@ fn a_shutdown_that_waited_for_established_runs_in_nobodys_call() {
             report(Established, FinWait1).of(2).shut(2),
         ],
     );
-    assert_eq!(detail(tracked[2].transition.cause.as_ref()), "shutdown, deferred from SYN_RECV");
+    assert_eq!(detail(tracked[2].transition.cause), "shutdown, deferred from SYN_RECV");
     assert_eq!(pid(&tracked[2]), (Some(200), Known::Listener));
 }
 

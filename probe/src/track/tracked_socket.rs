@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{cause::Past, children::Unnamed, is_end, preexisting::PreexistingSocket};
+use super::{cause::PriorReports, children::Unnamed, is_end, preexisting::PreexistingSocket};
 use crate::model::{
     Cause, Close, Connection, DiagEntry, Endpoints, Family, Mono, Open, Owner, PackedEnds, Protocol, Report,
     SocketId, State, StateHistory,
@@ -35,7 +35,7 @@ pub struct TrackedSocket {
     /// The cookie, where the kernel gives one.
     cookie: Option<NonZeroU64>,
     /// What its later causes depend on.
-    pub past: Past,
+    pub prior: PriorReports,
     protocol: Protocol,
     family: Family,
     /// The state that it was left in.
@@ -63,10 +63,10 @@ impl TrackedSocket {
             life.state = earlier.state;
             life.entered = earlier.entered;
             life.continuous = earlier.continuous;
-            life.past.left_port = earlier.ends.unpack().local.port;
+            life.prior.previous_port = earlier.ends.unpack().local.port;
         }
-        life.past.passive = Some(open == Some(Open::Passive));
-        life.past.first_port = report.ends.local.port;
+        life.prior.passive = Some(open == Some(Open::Passive));
+        life.prior.first_port = report.ends.local.port;
         if let Some(open) = open {
             life.connect(open, Some(report.at));
         }
@@ -90,7 +90,7 @@ impl TrackedSocket {
             }
             None => Self::new(report, 0, Owner::nobody()),
         };
-        life.past.passive = None;
+        life.prior.passive = None;
         if !matches!(report.old, State::Listen | State::Close) {
             life.connect(Open::Preexisting, None);
         }
@@ -101,7 +101,7 @@ impl TrackedSocket {
     pub fn named(report: &Report, unnamed: Unnamed) -> Self {
         let mut life = Self::new(report, unnamed.generation, unnamed.owner);
         life.entered = Moment::from(unnamed.at);
-        life.past.passive = Some(true);
+        life.prior.passive = Some(true);
         life.connect(Open::Passive, Some(unnamed.at));
         life.course = StateHistory::from(State::Listen);
         life.course.enter(report.old);
@@ -120,7 +120,7 @@ impl TrackedSocket {
             opened: Moment::NEVER,
             established: Moment::NEVER,
             cookie: report.cookie.and_then(NonZeroU64::new),
-            past: Past::default(),
+            prior: PriorReports::default(),
             protocol: report.protocol,
             family: report.family,
             state: report.old,
@@ -193,7 +193,7 @@ impl TrackedSocket {
         self.entered = Moment::from(report.at);
         self.continuous = true;
         self.ends.set(ends);
-        self.past.step(report);
+        self.prior.add(report);
         let Some(open) = &mut self.open else {
             self.has_ended |= is_end(report);
             // A listener has one alone, since it may live for years.

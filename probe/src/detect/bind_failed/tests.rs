@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     detect::testing::Story,
     model::{
-        CauseKind, Family, Protocol,
+        Family, Protocol,
         testing::{endpoint, host, listed, task},
     },
 };
@@ -137,7 +137,7 @@ fn every_error_has_its_words() {
 #[test]
 fn a_listen_that_is_refused_names_the_listener() {
     let ends = (SERVER, "0.0.0.0:0");
-    let refused = Some(Cause::new(CauseKind::Kernel, Cause::LISTEN_REFUSED).with(Errno::EADDRINUSE));
+    let refused = Some(Cause::ListenFailed);
     let mut story = story();
     story.tell(1, ends, &[Close, Listen]);
     let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     detect::testing::{Story, endpoint, whole},
     model::{
-        CauseKind::{self, Call},
+        CloseCall,
         testing::{host, listed},
     },
 };
@@ -17,10 +17,6 @@ const SELF: (&str, &str) = ("127.0.0.1:1314", "127.0.0.1:1314");
 
 fn story() -> Story<ConnectFailed> {
     Story::new(ConnectFailed::new(&host(), true))
-}
-
-fn failed(kind: CauseKind, detail: &'static str, errno: Errno) -> Option<Cause> {
-    Some(Cause::new(kind, detail).with(errno))
 }
 
 /// What is said of a connect that ended in SYN_SENT for this reason; no more is said by its end alone.
@@ -35,23 +31,23 @@ fn said(cause: Option<Cause>) -> String {
 
 #[test]
 fn the_words_say_who_refused() {
-    insta::assert_snapshot!(said(failed(Segment, Cause::RST, Errno::ECONNREFUSED)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused by an RST (nobody listens there, or a firewall rejects it)");
-    insta::assert_snapshot!(said(failed(Segment, Cause::PORT_UNREACHABLE, Errno::ECONNREFUSED)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused by an ICMP port unreachable (a firewall's way to reject)");
-    insta::assert_snapshot!(said(failed(Segment, Cause::RST_OR_PORT_UNREACHABLE, Errno::ECONNREFUSED)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused by an RST or an ICMP port unreachable");
-    insta::assert_snapshot!(said(failed(Segment, Cause::ICMP_ERROR, Errno::EHOSTUNREACH)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error came: the host is unreachable, or a firewall forbids it (EHOSTUNREACH)");
-    insta::assert_snapshot!(said(failed(Segment, Cause::ICMP_ERROR, Errno(71))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error came: EPROTO");
-    insta::assert_snapshot!(said(failed(Timer, "SYN retransmissions exhausted", Errno::ETIMEDOUT)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: timed out: its SYNs went without an answer (a firewall that drops, or a host that is down)");
-    insta::assert_snapshot!(said(failed(Kernel, Cause::DESTROYED, Errno::ECONNABORTED)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: somebody closed it over sock_diag, as `ss -K` does");
-    insta::assert_snapshot!(said(failed(Kernel, Cause::TUPLE_IN_USE, Errno::EADDRNOTAVAIL)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the kernel refused it without a packet (EADDRNOTAVAIL): another connection, or its TIME_WAIT, is between these two ends already");
-    insta::assert_snapshot!(said(Some(Cause::new(Kernel, Cause::REFUSED))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the kernel refused it without a packet: no route, a policy, or no memory");
+    insta::assert_snapshot!(said(Some(Cause::RstReceived(Errno::ECONNREFUSED))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an RST (no process listens on that port, or a firewall rejects it)");
+    insta::assert_snapshot!(said(Some(Cause::PortUnreachable)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an ICMP port unreachable (typically a firewall's REJECT rule)");
+    insta::assert_snapshot!(said(Some(Cause::RstOrPortUnreachable)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an RST or an ICMP port unreachable");
+    insta::assert_snapshot!(said(Some(Cause::IcmpError(Errno::EHOSTUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: the host is unreachable, or a firewall rejects the connection (EHOSTUNREACH)");
+    insta::assert_snapshot!(said(Some(Cause::IcmpError(Errno(71)))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: EPROTO");
+    insta::assert_snapshot!(said(Some(Cause::SynTimeout)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: timed out: its SYNs went unanswered (a firewall drops them, or the host is down)");
+    insta::assert_snapshot!(said(Some(Cause::Destroyed)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an administrator destroyed the socket, over sock_diag (`ss -K`) or by BPF");
+    insta::assert_snapshot!(said(Some(Cause::TupleInUse)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: EADDRNOTAVAIL before a SYN was sent: another connection or its TIME_WAIT has the same 4-tuple");
+    insta::assert_snapshot!(said(Some(Cause::ConnectFailed)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the kernel failed it before a SYN was sent: no route, a policy, or no memory");
 }
 
 #[test]
 fn what_its_owner_gave_up_did_not_fail() {
     for cause in [
-        Some(Cause::new(Call, "close")),
-        Some(Cause::new(Call, "connect(AF_UNSPEC)")),
-        Some(Cause::new(Kernel, "refused without a packet, or disconnected")),
+        Some(Cause::Close(CloseCall::Close)),
+        Some(Cause::ConnectUnspec),
+        Some(Cause::ConnectFailedOrDisconnect),
         None,
     ] {
         assert_eq!(said(cause), "nothing");
@@ -61,19 +57,19 @@ fn what_its_owner_gave_up_did_not_fail() {
 #[test]
 fn how_often_it_tried_is_counted() {
     let mut story = story();
-    let timeout = failed(Timer, "SYN retransmissions exhausted", Errno::ETIMEDOUT);
+    let timeout = Some(Cause::SynTimeout);
     let findings = story.because(timeout).having_sent(7).tell(7, ENDS, &[Close, SynSent, Close]);
-    assert!(findings[0].message.contains("timed out: 7 SYNs went without an answer"), "{findings:?}");
+    assert!(findings[0].message.contains("timed out: 7 SYNs went unanswered"), "{findings:?}");
     assert_eq!(findings[0].evidence, [1, 2]);
 }
 
 #[test]
 fn exhausted_ports_have_a_cure() {
     let unbound = ("10.0.0.1:0", "10.0.0.2:80");
-    let none_left = || failed(Kernel, Cause::NO_PORT_LEFT, Errno::EADDRNOTAVAIL);
+    let none_left = || Some(Cause::NoLocalPort);
     let findings = story().because(none_left()).tell(7, unbound, &[Close, SynSent, Close]);
-    insta::assert_snapshot!(findings[0].message, @"client[100] could not connect to 10.0.0.2:80: the kernel refused it without a packet (EADDRNOTAVAIL): no local port is left for this destination; net.ipv4.ip_local_port_range is 32768-60999, 28232 ports");
-    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @r#"widen the range: sysctl -w net.ipv4.ip_local_port_range="10000 65535" (and name the servers' ports in it in net.ipv4.ip_local_reserved_ports); where the ports are in TIME_WAIT, net.ipv4.tcp_tw_reuse=1 lets connect take them over"#);
+    insta::assert_snapshot!(findings[0].message, @"client[100] could not connect to 10.0.0.2:80: EADDRNOTAVAIL before a SYN was sent: no local port is free for this destination; net.ipv4.ip_local_port_range is 32768-60999 (28232 ports)");
+    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @r#"widen the range: sysctl -w net.ipv4.ip_local_port_range="10000 65535", and add the servers' ports in it to net.ipv4.ip_local_reserved_ports; where TIME_WAIT holds the ports, set net.ipv4.tcp_tw_reuse=1 so that connect reuses them"#);
 
     let elsewhere = Host { netns: Some(2), ..host() };
     let findings = Story::new(ConnectFailed::new(&elsewhere, true)).because(none_left()).tell(
@@ -81,7 +77,7 @@ fn exhausted_ports_have_a_cure() {
         unbound,
         &[Close, SynSent, Close],
     );
-    assert!(findings[0].message.ends_with("no local port is left for this destination"), "{findings:?}");
+    assert!(findings[0].message.ends_with("no local port is free for this destination"), "{findings:?}");
 
     let wide = Host { ephemeral: Some(1024..=65535), ..host() };
     let findings = Story::new(ConnectFailed::new(&wide, true)).because(none_left()).tell(
@@ -89,12 +85,12 @@ fn exhausted_ports_have_a_cure() {
         unbound,
         &[Close, SynSent, Close],
     );
-    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"the range is wide already: use more local addresses, or keep connections instead of opening new ones");
+    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"use more local addresses, or reuse connections instead of opening new ones: the port range is wide already");
 }
 
 /// What is said of a second socket that wants the same four-tuple.
 fn duplicate(story: &mut Story<ConnectFailed>) -> String {
-    let taken = failed(Kernel, Cause::TUPLE_IN_USE, Errno::EADDRNOTAVAIL);
+    let taken = Some(Cause::TupleInUse);
     let findings = story.because(taken).tell(99, ENDS, &[Close, SynSent, Close]);
     findings[0].message.rsplit(": ").next().unwrap_or_default().to_owned()
 }
@@ -103,36 +99,36 @@ fn duplicate(story: &mut Story<ConnectFailed>) -> String {
 fn who_has_the_four_tuple_is_named() {
     let mut live = story();
     live.tell(1, ENDS, &[Close, SynSent, Established]);
-    insta::assert_snapshot!(duplicate(&mut live), @"a connection of client[100] is between these two ends already");
-    insta::assert_snapshot!(duplicate(&mut live), @"a connection of client[100] is between these two ends already");
+    insta::assert_snapshot!(duplicate(&mut live), @"a connection of client[100] has the same 4-tuple");
+    insta::assert_snapshot!(duplicate(&mut live), @"a connection of client[100] has the same 4-tuple");
 
-    live.because(Some(Cause::new(Segment, "FIN received")));
+    live.because(Some(Cause::FinReceived));
     live.tell(1, ENDS, &[Established, FinWait1, FinWait2, Close]);
     live.wait(std::time::Duration::from_secs(12));
-    insta::assert_snapshot!(duplicate(&mut live), @"the TIME_WAIT that client[100] left 12 s ago is between these two ends already");
+    insta::assert_snapshot!(duplicate(&mut live), @"the TIME_WAIT that client[100] left 12 s ago has the same 4-tuple");
     live.wait(std::time::Duration::from_secs(50));
-    insta::assert_snapshot!(duplicate(&mut live), @"another connection, or its TIME_WAIT, is between these two ends already");
+    insta::assert_snapshot!(duplicate(&mut live), @"another connection or its TIME_WAIT has the same 4-tuple");
 
     let mut under_way = story();
     under_way.tell(1, ENDS, &[Close, SynSent]);
-    insta::assert_snapshot!(duplicate(&mut under_way), @"a connection of client[100] is between these two ends already");
+    insta::assert_snapshot!(duplicate(&mut under_way), @"a connection of client[100] has the same 4-tuple");
 
     let mut there = story();
     there.existing(&[listed(5, Established, ENDS.0, ENDS.1).held_by(300, "daemon")]);
-    insta::assert_snapshot!(duplicate(&mut there), @"a connection of daemon[300] is between these two ends already");
+    insta::assert_snapshot!(duplicate(&mut there), @"a connection of daemon[300] has the same 4-tuple");
 }
 
 #[test]
 fn what_is_gone_is_not_named() {
-    let unknown = "another connection, or its TIME_WAIT, is between these two ends already";
+    let unknown = "another connection or its TIME_WAIT has the same 4-tuple";
     let mut reset = story();
-    reset.because(failed(Segment, Cause::RST, Errno::ECONNRESET));
+    reset.because(Some(Cause::RstReceived(Errno::ECONNRESET)));
     reset.tell(1, ENDS, &[Close, SynSent, Established, Close]);
     assert_eq!(duplicate(&mut reset), unknown);
     let mut taken_over = story();
-    taken_over.because(Some(Cause::new(Segment, "FIN received")));
+    taken_over.because(Some(Cause::FinReceived));
     taken_over.tell(1, ENDS, &[Close, SynSent, Established, FinWait1, FinWait2, Close]);
-    taken_over.because(failed(Segment, Cause::RST, Errno::ECONNRESET));
+    taken_over.because(Some(Cause::RstReceived(Errno::ECONNRESET)));
     taken_over.tell(2, ENDS, &[Close, SynSent, Established, Close]);
     assert_eq!(duplicate(&mut taken_over), unknown);
     let mut unheard = story();
@@ -147,12 +143,12 @@ fn what_is_gone_is_not_named() {
 
 #[test]
 fn an_active_open_can_fail_in_syn_recv_too() {
-    let reset = || failed(Segment, Cause::RST, Errno::ECONNRESET);
+    let reset = || Some(Cause::RstReceived(Errno::ECONNRESET));
     let path = [Close, SynSent, SynRecv, Close];
     let mut told = story();
     told.tell(7, ENDS, &path[..3]);
     let findings = told.because(reset()).tell(7, ENDS, &path[2..]);
-    insta::assert_snapshot!(findings[0].message, @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the peer reset it before it was established");
+    insta::assert_snapshot!(findings[0].message, @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the peer reset the connection during the handshake");
     let ended = story().detector().ended(&whole(Open::Simultaneous, ENDS, &path, reset()));
     assert_eq!(ended.map(|finding| finding.message).as_ref(), Some(&findings[0].message));
     assert_eq!(story().because(reset()).tell(7, SELF, &path).len(), 1);
@@ -165,7 +161,7 @@ fn an_active_open_can_fail_in_syn_recv_too() {
 #[test]
 fn an_established_connection_that_is_reset_did_connect() {
     let path = [Close, SynSent, Established, Close];
-    let reset = || failed(Segment, Cause::RST, Errno::ECONNRESET);
+    let reset = || Some(Cause::RstReceived(Errno::ECONNRESET));
     assert_eq!(story().because(reset()).tell(7, ENDS, &path), []);
     assert_eq!(story().detector().ended(&whole(Open::Active, ENDS, &path, reset())), None);
 }
@@ -173,7 +169,7 @@ fn an_established_connection_that_is_reset_did_connect() {
 #[test]
 fn mptcp_fails_by_its_subflow() {
     let mut story = story().mptcp();
-    story.because(failed(Segment, Cause::RST, Errno::ECONNREFUSED));
+    story.because(Some(Cause::RstReceived(Errno::ECONNREFUSED)));
     assert_eq!(story.tell(7, ENDS, &[Close, SynSent, Close]), []);
 }
 
@@ -182,7 +178,7 @@ proptest! {
     #[test]
     fn refusals_leave_nothing_behind(remotes in proptest::collection::vec(endpoint(), 1..50)) {
         let mut story = story();
-        story.because(failed(Segment, Cause::RST, Errno::ECONNREFUSED));
+        story.because(Some(Cause::RstReceived(Errno::ECONNREFUSED)));
         for (number, remote) in (0..).zip(&remotes) {
             prop_assert_eq!(story.tell(number, (ENDS.0, remote), &[Close, SynSent, Close]).len(), 1);
         }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::ends;
 use crate::model::{
-    Backend, BehaviourGroup, BehaviourResult, BehaviourStatus, Cause, CauseKind, Errno, Family, Fate, Flags,
+    Backend, BehaviourGroup, BehaviourResult, BehaviourStatus, Cause, CloseCall, Errno, Family, Fate, Flags,
     KernelFacts, Mono, Observation, Origin, Owner, Packet, Profile, Protocol, Segment, Side, SocketId,
     State::{self, Close, Established, FinWait1, Listen, SynRecv, SynSent},
     Transition,
@@ -158,19 +158,17 @@ fn change(side: Side, (old, new): (State, State), at: u64, cause: Cause) -> Tran
 
 /// A simultaneous open that a reset ends; one SYN was lost, one was held back.
 fn simultaneous() -> BehaviourResult {
-    let call = |detail| Cause::new(CauseKind::Call, detail);
-    let segment = |detail| Cause::new(CauseKind::Segment, detail);
     let syn_ack = Flags::SYN.with(Flags::ACK);
     let path: &[State] = &[Close, SynSent, SynRecv, Established, Close];
     let changes = [
-        (Side::A, (Close, SynSent), 8, call("connect")),
-        (Side::B, (Close, SynSent), 14, call("connect")),
-        (Side::B, (SynSent, SynRecv), 3_032, segment("SYN received")),
-        (Side::A, (SynSent, SynRecv), 3_033, segment("SYN received")),
-        (Side::A, (SynRecv, Established), 5_055, segment("SYN+ACK received")),
-        (Side::B, (SynRecv, Established), 5_058, segment("SYN+ACK received")),
-        (Side::B, (Established, Close), 5_100, call("close")),
-        (Side::A, (Established, Close), 7_127, segment("RST received").with(Errno::ECONNRESET)),
+        (Side::A, (Close, SynSent), 8, Cause::Connect),
+        (Side::B, (Close, SynSent), 14, Cause::Connect),
+        (Side::B, (SynSent, SynRecv), 3_032, Cause::SynReceived),
+        (Side::A, (SynSent, SynRecv), 3_033, Cause::SynReceived),
+        (Side::A, (SynRecv, Established), 5_055, Cause::SynAckReceived),
+        (Side::B, (SynRecv, Established), 5_058, Cause::SynAckReceived),
+        (Side::B, (Established, Close), 5_100, Cause::Close(CloseCall::Close)),
+        (Side::A, (Established, Close), 7_127, Cause::RstReceived(Errno::ECONNRESET)),
     ];
     let label = |side: Side| side.to_string();
     BehaviourResult {

@@ -4,7 +4,7 @@ use proptest::{collection, option, prelude::*};
 
 use super::{duration, ends, kernel::counters, mono, owner, socket, word};
 use crate::model::{
-    BehaviourResult, Cause, Close, Connection, Errno, Finding, Observation, Output, Transition,
+    BehaviourResult, Close, Connection, Finding, Observation, Output, Transition, testing::any_cause,
 };
 
 /// Any of them.
@@ -20,7 +20,7 @@ pub fn derived() -> BoxedStrategy<Output> {
 
 fn transition() -> BoxedStrategy<Transition> {
     let place = (any::<u64>(), mono(), any::<u32>(), socket(), any::<Option<u64>>(), any::<Option<u32>>());
-    let edge = (word(), word(), option::of(cause()), option::of(duration()), any::<Option<u32>>());
+    let edge = (word(), word(), option::of(any_cause()), option::of(duration()), any::<Option<u32>>());
     (place, (word(), word()), ends(), edge, owner())
         .prop_map(|(place, (protocol, family), ends, (old, new, cause, since, segs_out), owner)| {
             let (seq, at, cpu, socket, cookie, netns) = place;
@@ -45,17 +45,9 @@ fn transition() -> BoxedStrategy<Transition> {
         .boxed()
 }
 
-fn cause() -> impl Strategy<Value = Cause> {
-    (word(), any::<String>(), option::of((1..200).prop_map(Errno))).prop_map(|(kind, detail, errno)| Cause {
-        kind,
-        detail: detail.leak(),
-        errno,
-    })
-}
-
 fn connection() -> BoxedStrategy<Connection> {
     let place = (socket(), any::<Option<u32>>(), word(), word(), ends());
-    let close = (mono(), option::of(cause())).prop_map(|(at, cause)| Close { at, cause });
+    let close = (mono(), option::of(any_cause())).prop_map(|(at, cause)| Close { at, cause });
     let times = (option::of(mono()), option::of(mono()), option::of(close));
     let life = (word(), times, collection::vec(word(), 0..20), option::of(counters()), any::<bool>());
     (place, life, owner())

@@ -46,7 +46,7 @@ pub struct TransitionObject<'a> {
     /// The state entered.
     new: ByName<State>,
     /// Why; null where the kernel does not tell.
-    cause: Option<CauseObject<'a>>,
+    cause: Option<CauseObject>,
     /// Whose socket it is.
     owner: OwnerObject<'a>,
     /// The CPU that it ran on.
@@ -71,7 +71,7 @@ impl<'a> TransitionObject<'a> {
             remote: transition.ends.remote.into(),
             old: ByName(transition.old),
             new: ByName(transition.new),
-            cause: transition.cause.as_ref().map(Into::into),
+            cause: transition.cause.map(Into::into),
             owner: (&*transition.owner).into(),
             cpu: transition.cpu,
             state_duration_ns: transition.since.map(nanoseconds),
@@ -101,7 +101,7 @@ pub struct ConnectionObject<'a> {
     /// How it came to be; `preexisting` where it is older than the tracer.
     open: ByName<Open>,
     /// The cause of its last transition; null where the kernel does not tell.
-    close: Option<CauseObject<'a>>,
+    close: Option<CauseObject>,
     /// When its first transition was, as RFC 3339; null where that was not seen.
     opened: Option<Time>,
     /// When it reached ESTABLISHED, as RFC 3339; null where it never did, or that was not seen.
@@ -151,7 +151,7 @@ impl<'a> ConnectionObject<'a> {
             local: connection.ends.local.into(),
             remote: connection.ends.remote.into(),
             open: ByName(connection.open),
-            close: connection.close.as_ref().and_then(|close| close.cause.as_ref()).map(Into::into),
+            close: connection.close.as_ref().and_then(|close| close.cause).map(Into::into),
             opened: time(connection.opened),
             established: time(connection.established),
             closed: time(closed),

@@ -35,18 +35,18 @@ impl From<Endpoint> for EndpointObject {
 /// Why a socket changed its state.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "cause", deny_unknown_fields)]
-pub struct CauseObject<'a> {
+pub struct CauseObject {
     /// What kind of thing it was: a call of the owner's, a segment or an ICMP message, a timer, the kernel.
     kind: ByName<CauseKind>,
     /// In plain words, such as `connect` or `RST received`. Made for people: its wording may change.
-    detail: &'a str,
+    detail: &'static str,
     /// The error that the socket reports for it, by its name in errno(3); null where it reports none.
     errno: Option<String>,
 }
 
-impl<'a> From<&'a Cause> for CauseObject<'a> {
-    fn from(cause: &'a Cause) -> Self {
-        Self { kind: ByName(cause.kind), detail: cause.detail, errno: cause.errno.map(Errno::name) }
+impl From<Cause> for CauseObject {
+    fn from(cause: Cause) -> Self {
+        Self { kind: ByName(cause.kind()), detail: cause.detail(), errno: cause.errno().map(Errno::name) }
     }
 }
 

@@ -109,7 +109,7 @@ fn transitions(result: &BehaviourResult) -> Markup {
                         td { (escape(label.as_deref().unwrap_or("–"))) }
                         td { (words::ends(transition.ends)) }
                         td { (transition.old) " → " (transition.new) }
-                        td { (escape(&words::cause(transition.cause.as_ref()).1)) }
+                        td { (escape(&words::cause(transition.cause).1)) }
                     }
                 }
             }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Endpoint, SocketId, State, Transition};
+use crate::model::{Cause, Endpoint, SocketId, State, Transition};
 
 /// Fewer than this are shown one by one.
 const FEWEST: usize = 3;
@@ -30,16 +30,16 @@ pub struct Folded<'a> {
 
 /// What makes attempts alike.
 #[derive(PartialEq, Eq, Hash)]
-struct Kind<'a> {
+struct Kind {
     remote: Endpoint,
     netns: Option<u32>,
     pid: Option<u32>,
-    cause: Option<(&'a str, Option<i32>)>,
+    cause: Option<Cause>,
 }
 
 /// The transitions in their order, with attempts that are alike folded from the second one on.
 pub fn fold(transitions: &[Transition]) -> Vec<Row<'_>> {
-    let mut kinds: HashMap<Kind<'_>, Vec<[usize; 2]>> = HashMap::new();
+    let mut kinds: HashMap<Kind, Vec<[usize; 2]>> = HashMap::new();
     for attempt in attempts(transitions) {
         kinds.entry(kind(&transitions[attempt[1]])).or_default().push(attempt);
     }
@@ -73,12 +73,12 @@ fn attempts(transitions: &[Transition]) -> Vec<[usize; 2]> {
     attempts
 }
 
-fn kind(end: &Transition) -> Kind<'_> {
+fn kind(end: &Transition) -> Kind {
     Kind {
         remote: end.ends.remote,
         netns: end.netns,
         pid: end.owner.task.as_ref().map(|task| task.pid),
-        cause: end.cause.as_ref().map(|cause| (cause.detail, cause.errno.map(|errno| errno.0))),
+        cause: end.cause,
     }
 }
 

@@ -63,7 +63,7 @@ fn together(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> Gri
                 plain(name(labels, transition.socket)),
                 plain(words::ends(transition.ends)),
                 plain(edge(transition, pad)),
-                words::cause(transition.cause.as_ref()),
+                words::cause(transition.cause),
                 words::owner(&transition.owner),
             ],
             Row::Folded(folded) => [
@@ -71,7 +71,7 @@ fn together(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> Gri
                 more(folded),
                 faint(format!("→ {}", folded.last.ends.remote)),
                 faint("CLOSE → SYN_SENT → CLOSE"),
-                words::cause(folded.last.cause.as_ref()),
+                words::cause(folded.last.cause),
                 words::owner(&folded.last.owner),
             ],
         });
@@ -124,13 +124,13 @@ fn moves(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> Grid {
                 time(start, transition),
                 plain(name(labels, transition.socket)),
                 plain(edge(transition, pad)),
-                words::cause(transition.cause.as_ref()),
+                words::cause(transition.cause),
             ],
             Row::Folded(folded) => [
                 until(start, folded),
                 more(folded),
                 faint(format!("to {}", folded.last.ends.remote)),
-                words::cause(folded.last.cause.as_ref()),
+                words::cause(folded.last.cause),
             ],
         });
     }

@@ -40,16 +40,16 @@ pub fn number(number: u64) -> String {
 }
 
 /// What happened, with the error that the socket reports; a dash where it is unknown.
-pub fn cause(cause: Option<&Cause>) -> (Tone, String) {
+pub fn cause(cause: Option<Cause>) -> (Tone, String) {
     let Some(cause) = cause else { return (Tone::Faint, "–".to_owned()) };
-    let errno = cause.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
-    (tone(cause), format!("{}{errno}", cause.detail))
+    let errno = cause.errno().map(|errno| format!(" ({errno})")).unwrap_or_default();
+    (tone(cause), format!("{}{errno}", cause.detail()))
 }
 
 /// By whose doing it happened, or that it is an error.
-pub fn tone(cause: &Cause) -> Tone {
-    match cause.kind {
-        _ if cause.errno.is_some() => Tone::Bad,
+pub fn tone(cause: Cause) -> Tone {
+    match cause.kind() {
+        _ if cause.errno().is_some() => Tone::Bad,
         CauseKind::Call => Tone::Plain,
         CauseKind::Segment => Tone::Segment,
         CauseKind::Timer => Tone::Timer,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Actor, Stream, call, ends, owner, refused, segment};
 use crate::model::{
-    self, Cause, CauseKind, Cgroup, Connection, Counters, End, Endpoints, Errno, Family, FindingKind, Known,
-    Mono, Name, Open, Output, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry,
+    self, Cause, Cgroup, Connection, Counters, End, Endpoints, Family, FindingKind, Known, Mono, Name, Open,
+    Output, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry,
 };
 
 const LONG: &str = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
@@ -79,14 +79,14 @@ fn ipv6(stream: &mut Stream) {
     let long =
         Actor { ends: Endpoints { local: ends("[2001:db8::1]:6379", LONG).local, ..long.ends }, ..long };
     let longest = Actor { ends: ends(LONG, LONG), ..long.clone() };
-    let given_up = Cause::new(CauseKind::Timer, "retransmissions, probes or keepalive exhausted");
+    let given_up = Cause::Timeout;
     stream
         .moves(&listener, 900_000, Close, Listen, call("listen"))
         .moves(&short, 1_000, Listen, SynRecv, segment("child created"))
         .moves(&long, 3, SynRecv, Established, segment("ACK of SYN received"))
-        .moves(&longest, 950_000_000, Established, Close, given_up.with(Errno::ETIMEDOUT));
+        .moves(&longest, 950_000_000, Established, Close, given_up);
     let now = stream.now();
-    let end = given_up.with(Errno::ETIMEDOUT);
+    let end = given_up;
     stream.then(Output::Connection(connection(&longest, Open::Active, Some(Mono(1_900_000_000)), now, end)));
 }
 
@@ -125,7 +125,7 @@ fn strangers(stream: &mut Stream) {
         _ => None,
     }) {
         transition.protocol = Protocol::Mptcp;
-        transition.cause = Some(Cause::new(CauseKind::Kernel, "follows its MPTCP subflows"));
+        transition.cause = Some(Cause::FollowsSubflows);
         stream.then(Output::Transition(transition));
     }
 }

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Backend, Input, Protocol},
-        source::decode::{Reasons, decode as event},
+        source::decode::{Reasons, decode as decode_record},
     };
 
     const AF_UNSPEC: u16 = 0;
@@ -85,7 +85,8 @@ mod tests {
         let mut record = record(AF_INET, AF_INET);
         record.cgroup = 7;
         record.task.tgid = 42;
-        let Ok(Input::BindFailed(failure)) = event(record.as_bytes(), Backend::TpBtf, &Reasons::default())
+        let Ok(Input::BindFailed(failure)) =
+            decode_record(&record.header, record.as_bytes(), Backend::TpBtf, &Reasons::default())
         else {
             panic!("not a failed bind")
         };

@@ -1,4 +1,4 @@
-//! What can be told of a record without decoding it: what a recording has to know while it is made.
+//! What a recording needs to know of a record while it is made, without decoding it.
 
 use probe_ebpf::{
     KIND_BIND, KIND_CALLED, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
@@ -6,26 +6,25 @@ use probe_ebpf::{
 };
 use zerocopy::FromBytes as _;
 
-use crate::model::{Mono, State};
+use super::DecodeError;
+use crate::model::State;
 
-/// What a record begins with.
-pub fn header(record: &[u8]) -> Option<RecordHeader> {
-    RecordHeader::read_from_prefix(record).ok().map(|(header, _)| header)
+/// Parses the header of a record: the only place that does.
+pub fn header(record: &[u8]) -> Result<RecordHeader, DecodeError> {
+    match RecordHeader::read_from_prefix(record) {
+        Ok((header, _)) => Ok(header),
+        Err(_) => Err(DecodeError::Layout { length: record.len(), kind: None }),
+    }
 }
 
-/// When it was.
-pub fn at(header: &RecordHeader) -> Mono {
-    Mono(header.mono_ns)
+/// Whether the record reports a bind(2) that failed.
+pub fn is_bind(header: &RecordHeader) -> bool {
+    header.kind == KIND_BIND
 }
 
-/// Whether it is of a failed bind.
-pub fn is_bind(kind: u16) -> bool {
-    kind == KIND_BIND
-}
-
-/// The cgroup of the owner that a record of this kind names.
-pub fn cgroup(kind: u16, record: &[u8]) -> Option<u64> {
-    let (known, cgroup) = match kind {
+/// The id of the owner's cgroup, if the record names one.
+pub fn cgroup(header: &RecordHeader, record: &[u8]) -> Option<u64> {
+    let (known, cgroup) = match header.kind {
         KIND_OPENED => {
             let opened = OpenedRecord::read_from_bytes(record).ok()?;
             (opened.known, opened.owner_cgroup)
@@ -39,9 +38,10 @@ pub fn cgroup(kind: u16, record: &[u8]) -> Option<u64> {
     (matches!(known, OWNER_EXACT | OWNER_LISTENER) && cgroup != 0).then_some(cgroup)
 }
 
-/// The socket, by the address of its structure, and the state that it enters; `None` where this is no transition.
-pub fn entered(kind: u16, record: &[u8]) -> Option<(u64, State)> {
-    if !matches!(kind, KIND_TRANSITION | KIND_CALLED | KIND_OPENED | KIND_CLOSED) {
+/// The socket, by the address of its structure in the kernel, and the state that it enters; `None` if the record is not
+/// of a transition.
+pub fn entered(header: &RecordHeader, record: &[u8]) -> Option<(u64, State)> {
+    if !matches!(header.kind, KIND_TRANSITION | KIND_CALLED | KIND_OPENED | KIND_CLOSED) {
         return None;
     }
     let (transition, _) = TransitionRecord::read_from_prefix(record).ok()?;

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Backend, Input, State},
-        source::decode::decode as event,
+        source::decode::decode as decode_record,
     };
 
     fn record() -> ResetRecord {
@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn a_record_becomes_a_reset() {
-        let Ok(Input::Reset(reset)) = event(record().as_bytes(), Backend::TpBtf, &reasons()) else {
+        let Ok(Input::Reset(reset)) =
+            decode_record(&record().header, record().as_bytes(), Backend::TpBtf, &reasons())
+        else {
             panic!("not a reset")
         };
         assert_eq!(reset.socket, SocketId { number: 77, generation: 0 });

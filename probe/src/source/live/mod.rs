@@ -2,15 +2,15 @@
 //!
 //! `load` has the programs attached (`attach`), with the offsets that `fields` found in the kernel's own
 //! descriptions (`btf`, `format`); `ring` reads the records that come, `record_stream` tells what is missing between them, and
-//! `decode` turns them into events, which `hand_over` spares those who want them as they are. `binds` and `resets` are programs that a host may lack.
+//! `decode` turns them into events, unless the sink takes the records as they are (`deliver`). `binds` and `resets` are programs that a host may lack.
 
 mod attach;
 mod binds;
 mod btf;
+mod deliver;
 mod error;
 mod fields;
 mod format;
-mod hand_over;
 mod load;
 mod loader;
 mod losses;
@@ -28,7 +28,6 @@ mod types;
 
 use std::{
     io,
-    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
@@ -48,7 +47,7 @@ pub(crate) use self::types::Types;
 pub use self::{error::LiveError, load::LiveOptions, select::Namespaces};
 use self::{
     misses::Misses,
-    record_stream::{BATCH, Item, RecordStream},
+    record_stream::{BATCH, RecordStream},
     ring::{Look, Ring},
 };
 use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
@@ -143,7 +142,7 @@ impl Live {
             .transpose()
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let misses = Misses::of(&mut ebpf, load::transition(backend))?;
-        let record_stream = RecordStream::of(Ring::of(&ebpf, rings)?, misses);
+        let record_stream = RecordStream::new(Ring::of(&ebpf, rings)?, misses);
         let mut live = Self {
             ebpf,
             decoder: Decoder::new(backend, reasons),
@@ -180,7 +179,7 @@ impl Live {
         for _ in 0..LANDMARKS {
             let Some(landmark) = own::Landmark::leave() else { break };
             // If it was lost, that has to be known now.
-            self.take_rest(&mut events).map_err(LiveError::Ring)?;
+            self.drain_rings(&mut events).map_err(LiveError::Ring)?;
             if let Some(pid) = landmark.find(&events) {
                 self.pid = pid;
                 return Ok(());
@@ -195,7 +194,7 @@ impl Live {
     /// Lets go what was reported before it was settled what is wanted, and what was lost of it: others' reports, for the
     /// most part, while everything passed.
     fn begin(&mut self) -> io::Result<()> {
-        self.take_rest(&mut Vec::new())
+        self.drain_rings(&mut Vec::new())
     }
 
     /// This process's id as the kernel's reports give it: in the initial pid namespace.
@@ -216,22 +215,6 @@ impl Live {
     #[must_use]
     pub fn attach_time(&self) -> Duration {
         self.attach
-    }
-
-    /// Takes what is in the rings now.
-    fn take(&mut self, out: &mut Vec<Input>) -> io::Result<Look> {
-        let Self { record_stream, decoder, .. } = self;
-        let look = record_stream.look(|item| append(item, out, decoder));
-        self.flush_log();
-        look
-    }
-
-    /// Takes all that has come by now.
-    fn take_rest(&mut self, out: &mut Vec<Input>) -> io::Result<()> {
-        let Self { record_stream, decoder, .. } = self;
-        let taken = record_stream.look_to_the_end(|item| append(item, out, decoder));
-        self.flush_log();
-        taken
     }
 
     fn looked_and_saw(&mut self, look: Look) {
@@ -272,15 +255,6 @@ impl Live {
     }
 }
 
-/// Appends what has come.
-fn append(item: Item<'_>, out: &mut Vec<Input>, decoder: &Decoder) -> ControlFlow<()> {
-    out.push(match item {
-        Item::Gap(gap) => gap.into(),
-        Item::Record(record) => decoder.decode_or_lose(record),
-    });
-    ControlFlow::Continue(())
-}
-
 /// What the reader is woken by, registered with the event loop.
 #[expect(unsafe_code, reason = "tokio cannot see that the descriptor stays the ring's")]
 fn watched(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
@@ -290,33 +264,16 @@ fn watched(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
 }
 
 impl Source for Live {
-    async fn batch(&mut self, out: &mut Vec<Input>) -> Result<Flow, SourceError> {
-        if !self.pending.is_empty() {
-            out.append(&mut self.pending);
-            return Ok(Flow::More);
-        }
-        self.wait(false).await?;
-        let look = self.take(out)?;
-        self.looked_and_saw(look);
-        Ok(Flow::More)
-    }
-
-    async fn hand_over(&mut self, taker: &mut impl RecordSink) -> Result<Flow, SourceError> {
+    async fn deliver(&mut self, sink: &mut impl RecordSink) -> Result<Flow, SourceError> {
         if self.pending.is_empty() {
-            // Each look takes the CPU from somebody.
-            self.wait(taker.has_time()).await?;
+            self.wait(sink.tolerates_delay()).await?;
         }
-        let look = self.give(taker)?;
+        let look = self.deliver_batch(sink)?;
         self.looked_and_saw(look);
         Ok(Flow::More)
     }
 
-    fn hand_over_rest(&mut self, taker: &mut impl RecordSink) -> Result<(), SourceError> {
-        self.give_rest(taker)
-    }
-
-    fn drain(&mut self, out: &mut Vec<Input>) -> Result<(), SourceError> {
-        out.append(&mut self.pending);
-        Ok(self.take_rest(out)?)
+    fn drain(&mut self, sink: &mut impl RecordSink) -> Result<(), SourceError> {
+        Ok(self.drain_all(sink)?)
     }
 }

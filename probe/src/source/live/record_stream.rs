@@ -1,4 +1,4 @@
-//! What comes from the kernel side: the rings' records, and between them what is missing.
+//! The rings' records in order, with each loss between the records where it happened.
 
 use std::{
     io,
@@ -6,94 +6,97 @@ use std::{
     time::{Duration, Instant},
 };
 
+use probe_ebpf::RecordHeader;
+
 use super::{
     losses::{Gap, Losses},
     misses::Misses,
     ring::{Look, Ring},
 };
-use crate::{os::clock, source::decode::peek};
+use crate::os::clock;
 
-/// How many reports are taken at once: whoever waits for a batch gets one, and what becomes of them is small enough to
+/// How many records are read at once: whoever waits for a batch gets one, and what becomes of it is small enough to
 /// stay in the processor's cache.
 pub const BATCH: usize = 1024;
 
-/// How long a miss may wait to be told where nothing else comes.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How often the kernel is asked for the program runs that it missed while no records arrive.
+const IDLE_QUERY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long it may where batch follows upon batch: to ask for each would cost as much as some of its records.
-const SHORT: Duration = Duration::from_millis(20);
+/// How often it is asked while batch follows batch: once a batch would cost as much as some of its records.
+const BUSY_QUERY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// One thing that comes.
+/// An item of the stream.
 pub enum Item<'a> {
-    /// A record, as it lies in its ring.
-    Record(&'a [u8]),
-    /// What is missing here.
+    /// A record, as it lies in its ring, with its header.
+    Record(RecordHeader, &'a [u8]),
+    /// Records were lost here.
     Gap(Gap),
 }
 
-/// The rings, and what is known of what they lack.
+/// The rings, and what was lost of their records.
 pub struct RecordStream {
     pub ring: Ring,
     losses: Losses,
     misses: Misses,
-    /// When the kernel was asked last what it has passed over.
-    asked: Instant,
-    /// Whether the last batch left something, so that the next goes on right behind it.
-    goes_on: bool,
+    /// When the kernel was last asked for missed program runs.
+    last_query: Instant,
+    /// Whether the last batch was full, so that the next one follows right behind it.
+    is_busy: bool,
 }
 
 impl RecordStream {
-    pub fn of(ring: Ring, misses: Misses) -> Self {
-        Self { ring, losses: Losses::default(), misses, asked: Instant::now(), goes_on: false }
+    /// A stream of these rings. `misses` asks the kernel for the program runs that it missed.
+    pub fn new(ring: Ring, misses: Misses) -> Self {
+        Self { ring, losses: Losses::default(), misses, last_query: Instant::now(), is_busy: false }
     }
 
-    /// Takes what is there now, a batch at most.
-    pub fn look(&mut self, each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<Look> {
-        let is_due = self.asked.elapsed() > PAUSE;
-        self.look_and_ask(is_due, each)
+    /// Reads what is available now: a batch at most.
+    pub fn poll(&mut self, each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<Look> {
+        let is_due = self.last_query.elapsed() > IDLE_QUERY_INTERVAL;
+        self.read(is_due, each)
     }
 
-    /// Takes all that has come by now.
-    pub fn look_to_the_end(&mut self, mut each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<()> {
-        // On a busy host there is no end of what comes meanwhile.
-        let begun = clock::now();
+    /// Reads everything that has been recorded by now.
+    pub fn drain(&mut self, mut each: impl FnMut(Item<'_>) -> ControlFlow<()>) -> io::Result<()> {
+        // A busy host keeps adding records: stop at those that are younger than this.
+        let start = clock::now();
         loop {
-            let look = self.look_and_ask(true, &mut each)?;
-            if look.is_enough || look.next.is_none_or(|next| next > begun) {
+            let look = self.read(true, &mut each)?;
+            if look.is_enough || look.next.is_none_or(|next| next > start) {
                 return Ok(());
             }
         }
     }
 
-    /// `asks`: whether the kernel is asked what it has passed over, although nothing has come.
-    fn look_and_ask(
+    /// Reads a batch. `query_misses` asks the kernel for missed program runs even if no record is available.
+    fn read(
         &mut self,
-        asks: bool,
+        query_misses: bool,
         mut each: impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> io::Result<Look> {
-        let is_time = !self.goes_on || self.asked.elapsed() > SHORT;
-        if asks || (is_time && !self.ring.is_empty()) {
-            self.asked = Instant::now();
-            // Somewhere among what comes now, or before it.
-            if let Some(gap) = self.misses.lost(asks)?
+        let may_query = !self.is_busy || self.last_query.elapsed() > BUSY_QUERY_INTERVAL;
+        if query_misses || (may_query && !self.ring.is_empty()) {
+            self.last_query = Instant::now();
+            // The loss happened somewhere among the records of this batch, or before it.
+            if let Some(gap) = self.misses.lost(query_misses)?
                 && each(Item::Gap(gap)).is_break()
             {
                 return Ok(Look { is_enough: true, ..Look::default() });
             }
         }
-        // What is lost after this is told by the records that come after it.
-        let counted = self.ring.lost();
+        // The headers of later records have the losses after this.
+        let lost = self.ring.lost();
         let losses = &mut self.losses;
-        let mut look = self.ring.take(BATCH, |record| {
-            if let Some(gap) = peek::header(record).and_then(|header| losses.before(&header)) {
+        let mut look = self.ring.take(BATCH, |header, record| {
+            if let Some(gap) = losses.before(&header) {
                 each(Item::Gap(gap))?;
             }
-            each(Item::Record(record))
+            each(Item::Record(header, record))
         });
-        self.goes_on = look.number == BATCH;
+        self.is_busy = look.number == BATCH;
         if look.next.is_none()
             && !look.is_enough
-            && let Some(gap) = losses.up_to(counted)
+            && let Some(gap) = losses.up_to(lost)
         {
             look.is_enough = each(Item::Gap(gap)).is_break();
         }

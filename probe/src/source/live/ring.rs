@@ -15,6 +15,7 @@ use std::{
 };
 
 use aya::{Ebpf, EbpfLoader, maps::Map, util::online_cpus};
+use probe_ebpf::RecordHeader;
 use probe_ebpf::rings::{CHUNK, Cursor, Mark, RING_BYTES, STRIDE, Shared, place};
 
 use super::{LiveError, mapped::Mapped};
@@ -71,6 +72,8 @@ pub struct Ring {
     size: Size,
     /// Up to where each has been read.
     positions: Vec<u64>,
+    /// The header of each one's next record, where there is one.
+    headers: Vec<RecordHeader>,
     /// The time of each one's next record, where there is one.
     next: BinaryHeap<Reverse<(Mono, usize)>>,
 }
@@ -96,6 +99,7 @@ impl Ring {
             chunks: map(ebpf, "CHUNKS_OF_RINGS", number * size.chunks as usize * STRIDE as usize)?,
             size,
             positions: vec![0; number],
+            headers: vec![RecordHeader { kind: 0, cpu: 0, lost: 0, mono_ns: 0 }; number],
             next: BinaryHeap::with_capacity(number),
         })
     }
@@ -122,12 +126,18 @@ impl Ring {
     }
 
     /// Takes what there is, in the order of time, but so many records at most.
-    pub fn take(&mut self, most: usize, mut each: impl FnMut(&[u8]) -> ControlFlow<()>) -> Look {
+    pub fn take(
+        &mut self,
+        most: usize,
+        mut each: impl FnMut(RecordHeader, &[u8]) -> ControlFlow<()>,
+    ) -> Look {
         // Before the first ring is looked into.
         let until = Mono(clock::now().0.saturating_sub(SKEW_NS));
         let mut next = std::mem::take(&mut self.next);
         next.clear();
-        next.extend((0..self.positions.len()).filter_map(|ring| Some(Reverse((self.time(ring)?, ring)))));
+        next.extend(
+            (0..self.positions.len()).filter_map(|ring| Some(Reverse((self.time_of_next(ring)?, ring)))),
+        );
         let mut look = Look::default();
         while let Some(mut first) = next.peek_mut() {
             let Reverse((time, ring)) = *first;
@@ -136,10 +146,10 @@ impl Ring {
                 break;
             }
             let Some(record) = self.record(ring) else { break };
-            look.is_enough = each(record).is_break();
+            look.is_enough = each(self.headers[ring], record).is_break();
             look.number += 1;
             self.positions[ring] += (size_of::<Mark>() + record.len()) as u64;
-            match self.time(ring) {
+            match self.time_of_next(ring) {
                 Some(time) => first.0.0 = time,
                 None => drop(PeekMut::pop(first)),
             }
@@ -159,9 +169,11 @@ impl Ring {
         }
     }
 
-    /// The time of the next record of a ring.
-    fn time(&self, ring: usize) -> Option<Mono> {
-        peek::header(self.record(ring)?).as_ref().map(peek::at)
+    /// Parses the header of a ring's next record and returns its time.
+    fn time_of_next(&mut self, ring: usize) -> Option<Mono> {
+        let header = peek::header(self.record(ring)?).ok()?;
+        self.headers[ring] = header;
+        Some(Mono(header.mono_ns))
     }
 
     /// The next record of a ring.

@@ -48,7 +48,7 @@ async fn until(live: &mut Live, enough: impl Fn(&[Input]) -> bool) -> Vec<Input>
     let (deadline, mut events) = (soon(), Vec::new());
     while !enough(&events) {
         assert!(Instant::now() < deadline, "not reported; {} events came", events.len());
-        live.batch(&mut events).await.unwrap();
+        live.deliver(&mut events).await.unwrap();
     }
     events
 }

@@ -95,13 +95,13 @@ mod tests {
     use super::*;
     use crate::{
         model::{Backend, Input, Known, Mono, State},
-        source::decode::{Reasons, decode},
+        source::{decode::Reasons, raw_record::Decoder},
     };
 
     fn decoded(record: &[u8]) -> Option<Input> {
         let mut buffer = Vec::new();
         let Fitted::Record(record) = fit(record, &mut buffer) else { return None };
-        decode(record, Backend::TpBtf, &Reasons::default()).ok()
+        Decoder::new(Backend::TpBtf, Reasons::default()).decode(record).ok()
     }
 
     fn summary() -> SummaryRecord {

@@ -1,108 +1,100 @@
 //! Why a socket reached CLOSE.
 //!
-//! The kernel writes `sk_err` before the state where a segment, a timer or sock_diag ends a
-//! connection, and leaves it 0 where the protocol or the owner does. Where `sk_err` cannot be read,
-//! no end has a cause but by an RST that was heard of otherwise.
+//! The kernel writes `sk_err` before the state where a segment, a timer or sock_diag ends a connection, and leaves
+//! it 0 where the protocol or the owner does. Where `sk_err` cannot be read, the only known cause is an RST that
+//! `tcp_receive_reset` reported.
 //!
-//! One cause is a likelihood, not a certainty: CLOSING and LAST_ACK that end without an error are
-//! put down to the ACK of the FIN. The same report comes of an orphan that is dropped for want of memory or
-//! because its namespace is gone (tcp_out_of_resources, __tcp_close), and of a socket that was shut
-//! down, and is closed with data unread before that ACK is there, which resets. Almost every
-//! LAST_ACK is an orphan's, so that to name the rare cases would be to name them at every ordinary end.
+//! One cause is likely rather than certain: CLOSING and LAST_ACK that end without an error are ascribed to the ACK
+//! of the FIN. The kernel reports the same for an orphan that it drops for want of memory or with its namespace
+//! (tcp_out_of_resources, __tcp_close), and for a socket that was shut down and is then closed with unread data
+//! before that ACK arrives, which sends an RST. Almost every LAST_ACK is an orphan's: naming the rare cases would
+//! mean naming them at every ordinary end.
 
 use std::num::NonZeroU16;
 
-use super::{Background, Call, Past, SEND_SHUTDOWN, closed, shuts};
-use crate::model::{
-    Cause,
-    CauseKind::{Call as ByCall, Kernel, Segment, Timer},
-    Errno, Report, State,
-};
+use super::{CauseContext, PriorReports, SEND_SHUTDOWN, Syscall, close, has_shutdown};
+use crate::model::{Cause, Errno, Report, ShutdownHow, State};
 
-const RESET_BY_CLOSE: &str = "close with RST (unread data or SO_LINGER 0)";
-
-/// `None` where a field that would tell could not be read.
-pub fn cause(report: &Report, background: &Background) -> Option<Cause> {
-    refusal(report, background).or_else(|| match report.error {
-        Some(Some(errno)) => Some(by_error(report, errno).with(errno)),
-        Some(None) => without_error(report, background),
-        None => reset(report),
+/// `None` where the field that would show the cause could not be read.
+pub fn cause(report: &Report, context: &CauseContext) -> Option<Cause> {
+    local_failure(report, context).or_else(|| match report.error {
+        Some(Some(errno)) => Some(by_error(report, errno)),
+        Some(None) => without_error(report, context),
+        None => reported_reset(report),
     })
 }
 
-/// `sk_err` could not be read, but tcp_reset has been heard: it names the error by the state.
-fn reset(report: &Report) -> Option<Cause> {
+/// `sk_err` could not be read, but tcp_receive_reset was reported: tcp_reset sets the error by the state.
+fn reported_reset(report: &Report) -> Option<Cause> {
     let errno = match report.old {
         State::SynSent => Errno::ECONNREFUSED,
         State::CloseWait => Errno::EPIPE,
         _ => Errno::ECONNRESET,
     };
-    (report.rst_received == Some(true)).then(|| by_error(report, errno).with(errno))
+    (report.rst_received == Some(true)).then(|| by_error(report, errno))
 }
 
-/// `connect` fails between setting SYN_SENT and sending the SYN. Whatever `sk_err` holds then is older:
-/// it is cleared on the way to the SYN (`tcp_connect_init`).
-fn refusal(report: &Report, background: &Background) -> Option<Cause> {
+/// `connect` fails after it set SYN_SENT and before it sends the SYN. Whatever `sk_err` holds then is older:
+/// `tcp_connect_init` clears it on the way to the SYN.
+fn local_failure(report: &Report, context: &CauseContext) -> Option<Cause> {
     let sent_nothing = report.counters.is_some_and(|counters| counters.segs_out == 0);
     let destroyed = report.error == Some(Some(Errno::ECONNABORTED));
-    if report.old != State::SynSent || !sent_nothing || destroyed || shuts(report, SEND_SHUTDOWN) {
+    if report.old != State::SynSent || !sent_nothing || destroyed || has_shutdown(report, SEND_SHUTDOWN) {
         return None;
     }
-    // A deferred Fast Open has sent nothing either, and shutdown undoes it.
-    if background.call == Some(Call::Shutdown) {
-        return Some(Cause::new(ByCall, "shutdown"));
+    // A deferred Fast Open has sent nothing either, and shutdown cancels it.
+    if context.syscall == Some(Syscall::Shutdown) {
+        return Some(Cause::Shutdown(ShutdownHow::Unknown));
     }
-    let Past { first_port, left_port, .. } = background.past;
-    let own = |port: &NonZeroU16| first_port.is_some() || Some(*port) != left_port;
-    Some(match report.ends.local.port.filter(own) {
-        // __inet_hash_connect went through the whole range.
-        None => Cause::new(Kernel, Cause::NO_PORT_LEFT).with(Errno::EADDRNOTAVAIL),
-        // __inet_check_established found the same four-tuple, live or in TIME_WAIT.
-        port if port == first_port => Cause::new(Kernel, Cause::TUPLE_IN_USE).with(Errno::EADDRNOTAVAIL),
+    let PriorReports { first_port, previous_port, .. } = context.prior;
+    let is_own = |port: &NonZeroU16| first_port.is_some() || Some(*port) != previous_port;
+    Some(match report.ends.local.port.filter(is_own) {
+        // __inet_hash_connect searched the whole range.
+        None => Cause::NoLocalPort,
+        // __inet_check_established found the same 4-tuple, live or in TIME_WAIT.
+        port if port == first_port => Cause::TupleInUse,
         // It found a port and failed after that: route, policy, memory.
-        _ => Cause::new(Kernel, Cause::REFUSED),
+        _ => Cause::ConnectFailed,
     })
 }
 
-/// `sk_err` is set.
+/// The cause that `sk_err` names.
 fn by_error(report: &Report, errno: Errno) -> Cause {
     use State::*;
-    let handshake = matches!(report.old, SynSent | SynRecv);
+    let in_handshake = matches!(report.old, SynSent | SynRecv);
     match (report.old, errno) {
         // tcp_abort
-        (_, Errno::ECONNABORTED) => Cause::new(Kernel, Cause::DESTROYED),
-        (SynSent, Errno::ECONNREFUSED) => Cause::new(Segment, refused(report)),
-        (SynRecv, Errno::ECONNREFUSED) => Cause::new(Segment, Cause::PORT_UNREACHABLE),
-        // tcp_reset names the error by the state.
-        (CloseWait, Errno::EPIPE) => Cause::new(Segment, Cause::RST),
-        // tcp_rcv_state_process calls tcp_reset for data that nobody can read any more, too, so that the
-        // tracepoint in there tells nothing.
+        (_, Errno::ECONNABORTED) => Cause::Destroyed,
+        (SynSent, Errno::ECONNREFUSED) => refused(report),
+        (SynRecv, Errno::ECONNREFUSED) => Cause::PortUnreachable,
+        // tcp_reset sets the error by the state.
+        (CloseWait, Errno::EPIPE) => Cause::RstReceived(errno),
+        // tcp_rcv_state_process also calls tcp_reset for data that no process can read any more, so that the
+        // tracepoint in there does not decide.
         (FinWait1 | FinWait2, Errno::ECONNRESET) if report.shutdown.is_none_or(|bits| bits & 1 == 1) => {
-            Cause::new(Segment, "RST received, or data after close")
+            Cause::RstOrDataAfterClose
         }
-        (_, Errno::ECONNRESET) => Cause::new(Segment, Cause::RST),
+        (_, Errno::ECONNRESET) => Cause::RstReceived(errno),
         // tcp_write_err
-        (SynSent, Errno::ETIMEDOUT) => Cause::new(Timer, "SYN retransmissions exhausted"),
-        (SynRecv, Errno::ETIMEDOUT) => Cause::new(Timer, "SYN+ACK retransmissions exhausted"),
-        (FinWait1 | Closing | LastAck, Errno::ETIMEDOUT) => {
-            Cause::new(Timer, "FIN retransmissions exhausted")
-        }
-        (FinWait2, Errno::ETIMEDOUT) => Cause::new(Timer, "keepalive exhausted"),
-        (_, Errno::ETIMEDOUT) => Cause::new(Timer, "retransmissions, probes or keepalive exhausted"),
-        // ICMP is fatal in the handshake; later its error only replaces ETIMEDOUT (sk_err_soft).
-        _ if handshake && is_icmp(errno) => Cause::new(Segment, Cause::ICMP_ERROR),
-        _ if is_icmp(errno) => Cause::new(Timer, "retransmissions exhausted after an ICMP error"),
-        _ => Cause::new(Kernel, "ended with an error"),
+        (SynSent, Errno::ETIMEDOUT) => Cause::SynTimeout,
+        (SynRecv, Errno::ETIMEDOUT) => Cause::SynAckTimeout,
+        (FinWait1 | Closing | LastAck, Errno::ETIMEDOUT) => Cause::FinTimeout,
+        (FinWait2, Errno::ETIMEDOUT) => Cause::KeepaliveTimeout,
+        (_, Errno::ETIMEDOUT) => Cause::Timeout,
+        // An ICMP error is fatal in the handshake; later it only replaces ETIMEDOUT (sk_err_soft).
+        _ if is_icmp(errno) && in_handshake => Cause::IcmpError(errno),
+        _ if is_icmp(errno) => Cause::TimeoutAfterIcmp(errno),
+        _ => Cause::UnknownError(errno),
     }
 }
 
-/// tcp_reset, or tcp_v4_err for ICMP port unreachable: only a segment is counted.
-fn refused(report: &Report) -> &'static str {
-    let heard = report.rst_received.or(report.counters.map(|counters| counters.segs_in > 0));
-    match heard {
-        Some(true) => Cause::RST,
-        Some(false) => Cause::PORT_UNREACHABLE,
-        None => Cause::RST_OR_PORT_UNREACHABLE,
+/// tcp_reset, or tcp_v4_err for an ICMP port unreachable: only a segment is counted.
+fn refused(report: &Report) -> Cause {
+    let has_rst = report.rst_received.or(report.counters.map(|counters| counters.segs_in > 0));
+    match has_rst {
+        Some(true) => Cause::RstReceived(Errno::ECONNREFUSED),
+        Some(false) => Cause::PortUnreachable,
+        None => Cause::RstOrPortUnreachable,
     }
 }
 
@@ -125,77 +117,73 @@ fn is_icmp(errno: Errno) -> bool {
     )
 }
 
-/// `sk_err` is 0: the protocol's own end, or the owner's.
-fn without_error(report: &Report, background: &Background) -> Option<Cause> {
+/// `sk_err` is 0: the protocol or the owner ended the connection.
+fn without_error(report: &Report, context: &CauseContext) -> Option<Cause> {
     use State::*;
     Some(match report.old {
-        Listen => listener(report, background),
-        Close => Cause::new(Kernel, "destroyed"),
-        // A SYN that was not answered needs no RST.
-        SynSent if shuts(report, SEND_SHUTDOWN) => Cause::new(ByCall, closed(background.call)),
-        SynRecv | Established | CloseWait if shuts(report, SEND_SHUTDOWN) => {
-            Cause::new(ByCall, RESET_BY_CLOSE)
-        }
-        SynSent | SynRecv | Established | CloseWait => return disconnected(report, background),
+        Listen => listener(report, context),
+        Close => Cause::DestroyedAfterClose,
+        // A SYN without an answer needs no RST.
+        SynSent if has_shutdown(report, SEND_SHUTDOWN) => close(context.syscall),
+        SynRecv | Established | CloseWait if has_shutdown(report, SEND_SHUTDOWN) => Cause::CloseWithRst,
+        SynSent | SynRecv | Established | CloseWait => return disconnected(report, context),
         FinWait1 | FinWait2 => return half_closed(report),
-        // tcp_rcv_state_process, as good as always: see above.
-        Closing | LastAck => Cause::new(Segment, "ACK of FIN received"),
-        TimeWait | NewSynRecv => Cause::new(Kernel, "unheard of"),
+        // tcp_rcv_state_process, almost always: see the module's documentation.
+        Closing | LastAck => Cause::AckOfFinReceived,
+        TimeWait | NewSynRecv => Cause::UnknownTransition,
     })
 }
 
-/// Our FIN is sent, the peer's FIN is not acknowledged yet.
+/// This side sent its FIN and has not acknowledged one of the peer.
 fn half_closed(report: &Report) -> Option<Cause> {
     Some(match (report.old, report.fin_received, report.orphaned) {
-        // tcp_fin: TIME_WAIT begins, unseen.
-        (State::FinWait2, Some(true), _) => Cause::new(Segment, "FIN received"),
-        // tcp_time_wait, called before the FIN comes; or a reset, where TCP_LINGER2 is negative or there
-        // is data that nobody can read. Nothing in the socket tells which.
-        (State::FinWait2, _, Some(true)) => Cause::new(Kernel, "orphan: FIN_WAIT2 mini-socket or RST"),
+        // tcp_fin: the kernel creates the TIME_WAIT mini-socket, which it does not report.
+        (State::FinWait2, Some(true), _) => Cause::FinReceived,
+        // tcp_time_wait, called before the FIN arrives; or an RST, where TCP_LINGER2 is negative or there is data
+        // that no process can read. Nothing in the socket tells which.
+        (State::FinWait2, _, Some(true)) => Cause::OrphanTimewaitOrRst,
         // tcp_out_of_resources
-        (_, _, Some(true)) => Cause::new(Kernel, "orphan dropped: memory, or its namespace is gone"),
-        // After shutdown(WR), close still resets if there is unread data.
-        (_, _, Some(false)) => Cause::new(ByCall, RESET_BY_CLOSE),
+        (_, _, Some(true)) => Cause::OrphanDropped,
+        // After SHUT_WR, close still resets where there is unread data.
+        (_, _, Some(false)) => Cause::CloseWithRst,
         (_, _, None) => return None,
     })
 }
 
-/// tcp_close sets both bits of `sk_shutdown` first; whatever else ends a listener sets none.
-fn listener(report: &Report, background: &Background) -> Cause {
-    match background.call {
-        call if shuts(report, SEND_SHUTDOWN) => Cause::new(ByCall, closed(call)),
-        Some(Call::Shutdown) => Cause::new(ByCall, "shutdown"),
-        Some(Call::Connect) => Cause::new(ByCall, "connect(AF_UNSPEC)"),
-        // inet_csk_listen_start sets LISTEN before it asks for the port.
-        Some(Call::Listen) => Cause::new(Kernel, Cause::LISTEN_REFUSED).with(Errno::EADDRINUSE),
-        Some(Call::Send) => Cause::new(Kernel, Cause::DESTROYED),
+/// tcp_close sets both bits of `sk_shutdown` first; nothing else that ends a listener sets any.
+fn listener(report: &Report, context: &CauseContext) -> Cause {
+    match context.syscall {
+        call if has_shutdown(report, SEND_SHUTDOWN) => close(call),
+        Some(Syscall::Shutdown) => Cause::Shutdown(ShutdownHow::Unknown),
+        Some(Syscall::Connect) => Cause::ConnectUnspec,
+        // inet_csk_listen_start sets LISTEN before it tries to get the port.
+        Some(Syscall::Listen) => Cause::ListenFailed,
+        Some(Syscall::Send) => Cause::ListenerDestroyed,
         // mptcp_check_listen_stop, in the close of the MPTCP socket that it belongs to
-        Some(Call::Close | Call::Exit | Call::Exec) => Cause::new(ByCall, "close of its MPTCP socket"),
-        _ => Cause::new(Kernel, "listening ended, not by close"),
+        Some(Syscall::Close | Syscall::Exit | Syscall::Exec) => Cause::CloseOfMptcp,
+        None => Cause::ListenerStopped,
     }
 }
 
 /// tcp_disconnect: no FIN, but an RST where there is a peer.
-fn disconnected(report: &Report, background: &Background) -> Option<Cause> {
-    Some(match background.call {
-        Some(Call::Connect) if report.old != State::SynSent || report.counters.is_some() => {
-            Cause::new(ByCall, "connect(AF_UNSPEC)")
+fn disconnected(report: &Report, context: &CauseContext) -> Option<Cause> {
+    Some(match context.syscall {
+        Some(Syscall::Connect) if report.old != State::SynSent || report.counters.is_some() => {
+            Cause::ConnectUnspec
         }
         // inet_shutdown disconnects a socket in SYN_SENT.
-        Some(Call::Shutdown) if report.old == State::SynSent => Cause::new(ByCall, "shutdown"),
+        Some(Syscall::Shutdown) if report.old == State::SynSent => Cause::Shutdown(ShutdownHow::Unknown),
         _ if report.shutdown.is_none() => return None,
-        // Without counters, a refusal is not to be told from it.
-        _ if report.old == State::SynSent && report.counters.is_none() => {
-            Cause::new(Kernel, "refused without a packet, or disconnected")
-        }
-        _ => match (report.old, background.past.passive) {
-            (State::SynSent, _) | (_, Some(false)) => Cause::new(ByCall, "disconnected"),
+        // Without counters a local failure looks the same.
+        _ if report.old == State::SynSent && report.counters.is_none() => Cause::ConnectFailedOrDisconnect,
+        _ => match (report.old, context.prior.passive) {
+            (State::SynSent, _) | (_, Some(false)) => Cause::Disconnect,
             // inet_child_forget, tcp_v4_syn_recv_sock
-            (State::SynRecv, Some(true)) => Cause::new(Kernel, "child discarded"),
-            (State::SynRecv, None) => Cause::new(Kernel, "child discarded, or disconnected"),
+            (State::SynRecv, Some(true)) => Cause::ChildDiscarded,
+            (State::SynRecv, None) => Cause::ChildDiscardedOrDisconnect,
             // inet_csk_listen_stop
-            (_, Some(true)) => Cause::new(ByCall, "listener closed before accept"),
-            (_, None) => Cause::new(ByCall, "disconnected, or listener closed before accept"),
+            (_, Some(true)) => Cause::ListenerClose,
+            (_, None) => Cause::DisconnectOrListenerClose,
         },
     })
 }

@@ -1,66 +1,60 @@
-//! Why a socket moved: from the edge, what the kernel had written into the socket by then (`sk_err`,
-//! `sk_shutdown`, the counters), and what is known of its past.
+//! Why a socket changed its state: from the edge, from what the kernel had written into the socket by then
+//! (`sk_err`, `sk_shutdown`, counters), and from the socket's earlier reports.
 //!
-//! Nothing is said that is not certain from these: where two causes look alike, the words cover both,
-//! with one exception (see `end`).
-//! What cannot be told apart at all: a connect under TCP_REPAIR reports SYN_SENT→ESTABLISHED like an
-//! answered one, though tcp_connect calls tcp_finish_connect itself and there is no SYN+ACK. Function
-//! names are the kernel's, of net/ipv4/tcp.c and tcp_input.c.
+//! A cause is only as narrow as these make certain: where two are possible, it names both. One exception: see
+//! `end`. A connect under TCP_REPAIR cannot be told apart at all: it reports SYN_SENT→ESTABLISHED like an answered
+//! one, though tcp_connect itself calls tcp_finish_connect and no SYN+ACK arrives. Functions are those of
+//! net/ipv4/tcp.c and tcp_input.c unless a comment names another file.
 
+mod context;
 mod end;
-mod past;
 #[cfg(test)]
 mod tests;
 
-pub use self::past::{Background, Past};
-use super::call::Call;
-use crate::model::{
-    Cause,
-    CauseKind::{Call as ByCall, Kernel, Segment},
-    Protocol, Report, State,
-};
+pub use self::context::{CauseContext, PriorReports};
+use super::syscall::Syscall;
+use crate::model::{Cause, CloseCall, Protocol, Report, ShutdownHow, State};
 
-/// Bit 1 of `sk_shutdown`: our side will send no more.
+/// `SEND_SHUTDOWN` of `sk_shutdown`: this side sends no more.
 const SEND_SHUTDOWN: u8 = 2;
 
-/// Both bits: set by `close` before it does anything else.
+/// `SHUTDOWN_MASK`: tcp_close sets both bits before it does anything else.
 const BOTH_SHUTDOWN: u8 = 3;
 
-/// Why the socket moved.
-///
-/// `None` where this kernel leaves out what would tell.
-pub fn cause(report: &Report, background: &Background) -> Option<Cause> {
+/// Why the socket changed its state; `None` where this kernel leaves out the field that would show it.
+pub fn cause(report: &Report, context: &CauseContext) -> Option<Cause> {
     use State::*;
     if report.protocol == Protocol::Mptcp {
-        return Some(mptcp(report, background.call));
+        return Some(mptcp(report, context.syscall));
     }
     Some(match (report.old, report.new) {
-        (Close, Listen) => Cause::new(ByCall, "listen"),
-        (Close, SynSent) => opened(background.call),
-        // With TCP Fast Open at the SYN, else at the third segment of the handshake.
-        (Listen, SynRecv) => Cause::new(Segment, "child created"),
-        (SynSent, Established) => Cause::new(Segment, "SYN+ACK received"),
-        // The one place in the kernel that takes this edge: tcp_rcv_synsent_state_process.
-        (SynSent, SynRecv) => Cause::new(Segment, "SYN received"),
-        (SynRecv, Established) => Cause::new(Segment, "ACK of SYN received"),
-        (SynRecv | Established, FinWait1) => Cause::new(ByCall, fin_sent(report, background)),
-        (SynRecv | Established, CloseWait) | (FinWait1, Closing) => Cause::new(Segment, "FIN received"),
-        (CloseWait, LastAck) => Cause::new(ByCall, second_fin_sent(background.call)),
-        (FinWait1, FinWait2) => Cause::new(Segment, "ACK of FIN received"),
-        // tcp_close_state has these as edges of close alone: shutdown does not come here again.
+        (Close, Listen) => Cause::Listen,
+        (Close, SynSent) if context.syscall == Some(Syscall::Send) => Cause::FastOpen,
+        (Close, SynSent) => Cause::Connect,
+        // At the SYN with TCP Fast Open, else at the third segment of the handshake.
+        (Listen, SynRecv) => Cause::ChildCreated,
+        (SynSent, Established) => Cause::SynAckReceived,
+        // Only tcp_rcv_synsent_state_process makes this transition.
+        (SynSent, SynRecv) => Cause::SynReceived,
+        (SynRecv, Established) => Cause::AckOfSynReceived,
+        (SynRecv | Established, FinWait1) => first_fin(report, context),
+        (SynRecv | Established, CloseWait) | (FinWait1, Closing) => Cause::FinReceived,
+        (CloseWait, LastAck) => second_fin(context.syscall),
+        (FinWait1, FinWait2) => Cause::AckOfFinReceived,
+        // Only close reaches these edges of tcp_close_state: shutdown returns before them.
         (FinWait1, FinWait1) | (FinWait2, FinWait2) | (Closing, Closing) | (LastAck, LastAck) => {
-            Cause::new(ByCall, closed(background.call))
+            close(context.syscall)
         }
-        (_, Close) => return end::cause(report, background),
-        _ => Cause::new(Kernel, "unheard of"),
+        (_, Close) => return end::cause(report, context),
+        _ => Cause::UnknownTransition,
     })
 }
 
-/// Whether the event certainly ran in a call on this very socket, so that its task has the socket.
-pub fn is_owners_call(report: &Report, background: &Background) -> bool {
+/// Whether the transition certainly ran in a system call on this very socket, so that the task on the CPU has it.
+pub fn is_owners_call(report: &Report, context: &CauseContext) -> bool {
     use State::*;
     let sends_fin = match (report.old, report.new) {
-        (Established, FinWait1) => !background.past.deferred,
+        (Established, FinWait1) => !context.prior.deferred_shutdown,
         (SynRecv, FinWait1) | (CloseWait, LastAck) => true,
         (FinWait1, FinWait1) | (FinWait2, FinWait2) | (Closing, Closing) | (LastAck, LastAck) => true,
         _ => false,
@@ -68,75 +62,67 @@ pub fn is_owners_call(report: &Report, background: &Background) -> bool {
     let resets =
         matches!((report.old, report.new), (Listen | SynSent | SynRecv | Established | CloseWait, Close))
             && report.error == Some(None)
-            && shuts(report, SEND_SHUTDOWN);
+            && has_shutdown(report, SEND_SHUTDOWN);
     report.protocol == Protocol::Tcp && (sends_fin || resets)
 }
 
-/// Whether all these bits of `sk_shutdown` are set; not where it is unknown.
-fn shuts(report: &Report, bits: u8) -> bool {
+/// Whether all these bits of `sk_shutdown` are set; false where it is unknown.
+fn has_shutdown(report: &Report, bits: u8) -> bool {
     report.shutdown.is_some_and(|shutdown| shutdown & bits == bits)
 }
 
-/// The MPTCP socket above the subflows has no segments of its own, and its FIN is an option of theirs: often it moves
-/// in a kworker. Functions are those of net/mptcp/protocol.c.
-fn mptcp(report: &Report, call: Option<Call>) -> Cause {
+/// The cause for an MPTCP socket. It has no segments of its own, its FIN is an option of its subflows', and it
+/// often changes its state in a kworker. Functions are those of net/mptcp/protocol.c.
+fn mptcp(report: &Report, syscall: Option<Syscall>) -> Cause {
     use State::*;
     match (report.old, report.new) {
-        // mptcp_listen copies the subflow's state, which is its own already.
-        (Close | Listen, Listen) => Cause::new(ByCall, "listen"),
-        (Close, SynSent) => Cause::new(ByCall, "connect"),
+        // mptcp_listen copies the subflow's state, which is LISTEN already.
+        (Close | Listen, Listen) => Cause::Listen,
+        (Close, SynSent) => Cause::Connect,
         // mptcp_sk_clone_init
-        (Listen, Established) => Cause::new(Segment, "child created"),
+        (Listen, Established) => Cause::ChildCreated,
         // mptcp_close_state
-        (Established, FinWait1) | (CloseWait, LastAck) => Cause::new(ByCall, second_fin_sent(call)),
-        // mptcp_check_data_fin; after a fallback to TCP, it is the subflow's FIN that it acts on.
-        (Established, CloseWait) | (FinWait1, Closing) => Cause::new(Segment, "DATA_FIN or FIN received"),
+        (Established, FinWait1) | (CloseWait, LastAck) => second_fin(syscall),
+        // mptcp_check_data_fin; after a fallback to TCP it acts on the subflow's FIN.
+        (Established, CloseWait) | (FinWait1, Closing) => Cause::DataFinReceived,
         // mptcp_check_data_fin_ack
-        (FinWait1, FinWait2) => Cause::new(Segment, "DATA_FIN or FIN acknowledged"),
-        _ => Cause::new(Kernel, "follows its MPTCP subflows"),
+        (FinWait1, FinWait2) => Cause::AckOfDataFinReceived,
+        _ => Cause::FollowsSubflows,
     }
 }
 
-fn opened(call: Option<Call>) -> Cause {
-    let detail = match call {
-        Some(Call::Send) => "send with MSG_FASTOPEN",
-        _ => "connect",
-    };
-    Cause::new(ByCall, detail)
-}
-
-/// Our FIN goes first: `sk_shutdown` tells shutdown(WR) from the rest.
-fn fin_sent(report: &Report, background: &Background) -> &'static str {
-    match (report.shutdown, background.call) {
-        // shutdown(WR) in SYN_RECV waits for ESTABLISHED (since Linux 6.9).
-        _ if background.past.deferred => "shutdown, deferred from SYN_RECV",
-        (Some(SEND_SHUTDOWN), _) => "shutdown(WR)",
-        (Some(BOTH_SHUTDOWN), Some(Call::Shutdown)) => "shutdown(RDWR)",
-        (Some(BOTH_SHUTDOWN), call) => closing(call).unwrap_or("close or shutdown(RDWR)"),
-        (_, Some(Call::Shutdown)) => "shutdown",
-        _ => "close or shutdown",
+/// This side sends the first FIN: `sk_shutdown` tells SHUT_WR from the rest.
+fn first_fin(report: &Report, context: &CauseContext) -> Cause {
+    match (report.shutdown, context.syscall) {
+        // SHUT_WR in SYN_RECV waits for ESTABLISHED (since Linux 6.9).
+        _ if context.prior.deferred_shutdown => Cause::Shutdown(ShutdownHow::Deferred),
+        (Some(SEND_SHUTDOWN), _) => Cause::Shutdown(ShutdownHow::Wr),
+        (Some(BOTH_SHUTDOWN), Some(Syscall::Shutdown)) => Cause::Shutdown(ShutdownHow::Rdwr),
+        (Some(BOTH_SHUTDOWN), call) => close_call(call).map_or(Cause::CloseOrShutdownRdwr, Cause::Close),
+        (_, Some(Syscall::Shutdown)) => Cause::Shutdown(ShutdownHow::Unknown),
+        _ => Cause::CloseOrShutdown,
     }
 }
 
-/// Our FIN goes second: the peer's has set the receiving bit, so that only the call is left to tell.
-fn second_fin_sent(call: Option<Call>) -> &'static str {
-    match call {
-        Some(Call::Shutdown) => "shutdown",
-        call => closing(call).unwrap_or("close or shutdown"),
+/// This side sends the second FIN: the peer's set RCV_SHUTDOWN, so that only the system call tells.
+fn second_fin(syscall: Option<Syscall>) -> Cause {
+    match syscall {
+        Some(Syscall::Shutdown) => Cause::Shutdown(ShutdownHow::Unknown),
+        call => close_call(call).map_or(Cause::CloseOrShutdown, Cause::Close),
     }
 }
 
-/// The descriptor certainly went away, whatever call it was in.
-fn closed(call: Option<Call>) -> &'static str {
-    closing(call).unwrap_or("close")
+/// The descriptor was certainly closed, whatever the call.
+fn close(syscall: Option<Syscall>) -> Cause {
+    Cause::Close(close_call(syscall).unwrap_or(CloseCall::Close))
 }
 
-/// A call that makes descriptors go away. Of any other, a signal or io_uring may have done it.
-fn closing(call: Option<Call>) -> Option<&'static str> {
-    match call? {
-        Call::Close => Some("close"),
-        Call::Exit => Some("close at exit"),
-        Call::Exec => Some("close at exec"),
-        Call::Connect | Call::Listen | Call::Send | Call::Shutdown => None,
+/// How the call closes descriptors; `None` for any other call, in which a signal or io_uring may have closed one.
+fn close_call(syscall: Option<Syscall>) -> Option<CloseCall> {
+    match syscall? {
+        Syscall::Close => Some(CloseCall::Close),
+        Syscall::Exit => Some(CloseCall::Exit),
+        Syscall::Exec => Some(CloseCall::Exec),
+        Syscall::Connect | Syscall::Listen | Syscall::Send | Syscall::Shutdown => None,
     }
 }

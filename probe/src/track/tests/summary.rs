@@ -51,18 +51,18 @@ fn a_summary_says_what_the_reports_would() {
         report(SynSent, Close).counted(1, 1).failed(Errno::ECONNREFUSED),
     ];
     let taken = vec![opened(report(Close, SynSent)), report(SynSent, Close).counted(0, 0)];
-    for (reports, open, detail) in [
-        (client(7), Open::Active, "FIN received"),
-        (crossed(other), Open::Simultaneous, Cause::RST),
-        (crossed(one), Open::SelfConnect, Cause::RST),
-        (accepted, Open::Passive, "ACK of FIN received"),
-        (refused, Open::Active, Cause::RST),
-        (taken, Open::Active, Cause::TUPLE_IN_USE),
+    for (reports, open, cause) in [
+        (client(7), Open::Active, Cause::FinReceived),
+        (crossed(other), Open::Simultaneous, Cause::RstReceived(Errno::ECONNRESET)),
+        (crossed(one), Open::SelfConnect, Cause::RstReceived(Errno::ECONNRESET)),
+        (accepted, Open::Passive, Cause::AckOfFinReceived),
+        (refused, Open::Active, Cause::RstReceived(Errno::ECONNREFUSED)),
+        (taken, Open::Active, Cause::TupleInUse),
     ] {
         let connection = tracker().summarize(&mut summary(&reports));
         assert_eq!(connection.open, open);
         let close = connection.close.as_ref().expect("it ended");
-        assert_eq!(close.cause.as_ref().map(|cause| cause.detail), Some(detail));
+        assert_eq!(close.cause, Some(cause));
         let mut expected = told(&reports);
         // It was claimed in a report in between, of which a summary is the last word alone.
         let Owner { cgroup, known, .. } = (*connection.owner).clone();

@@ -118,18 +118,18 @@ impl Fragment for AddressFragment {
 
 /// How a socket moved on, and why: there are few ways.
 #[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
+pub struct Step {
     edge: Edge,
-    cause: Option<&'a Cause>,
+    cause: Option<Cause>,
 }
 
-impl<'a> From<&'a Transition> for Step<'a> {
-    fn from(transition: &'a Transition) -> Self {
-        Self { edge: transition.edge(), cause: transition.cause.as_ref() }
+impl From<&Transition> for Step {
+    fn from(transition: &Transition) -> Self {
+        Self { edge: transition.edge(), cause: transition.cause }
     }
 }
 
-impl Fragment for Step<'_> {
+impl Fragment for Step {
     type Content = (Edge, Option<Cause>);
 
     fn slot(&self) -> usize {
@@ -138,11 +138,11 @@ impl Fragment for Step<'_> {
     }
 
     fn says(&self, (edge, cause): &Self::Content) -> bool {
-        (self.edge, self.cause) == (*edge, cause.as_ref())
+        (self.edge, self.cause) == (*edge, *cause)
     }
 
     fn content(&self) -> Self::Content {
-        (self.edge, self.cause.copied())
+        (self.edge, self.cause)
     }
 
     fn write(&self, line: &mut Line<'_>) {
@@ -194,31 +194,31 @@ impl Fragment for PathFragment<'_> {
 
 /// How a connection came to be, and why it ended.
 #[derive(Clone, Copy, Debug)]
-pub struct OpenAndClose<'a> {
+pub struct OpenAndClose {
     open: Open,
-    close: Option<&'a Cause>,
+    close: Option<Cause>,
 }
 
-impl<'a> From<&'a Connection> for OpenAndClose<'a> {
-    fn from(connection: &'a Connection) -> Self {
-        let close = connection.close.as_ref().and_then(|close| close.cause.as_ref());
+impl From<&Connection> for OpenAndClose {
+    fn from(connection: &Connection) -> Self {
+        let close = connection.close.as_ref().and_then(|close| close.cause);
         Self { open: connection.open, close }
     }
 }
 
-impl Fragment for OpenAndClose<'_> {
+impl Fragment for OpenAndClose {
     type Content = (Open, Option<Cause>);
 
     fn slot(&self) -> usize {
-        8 * self.close.map_or(0, |cause| cause.detail.len()) + self.open as usize
+        8 * self.close.map_or(0, |cause| cause.detail().len()) + self.open as usize
     }
 
     fn says(&self, (open, close): &Self::Content) -> bool {
-        (self.open, self.close) == (*open, close.as_ref())
+        (self.open, self.close) == (*open, *close)
     }
 
     fn content(&self) -> Self::Content {
-        (self.open, self.close.copied())
+        (self.open, self.close)
     }
 
     fn write(&self, line: &mut Line<'_>) {

@@ -149,14 +149,14 @@ impl<'a> Line<'a> {
     }
 
     /// Why a socket moved on, where that is known.
-    pub fn cause(&mut self, cause: Option<&Cause>) {
+    pub fn cause(&mut self, cause: Option<Cause>) {
         let Some(cause) = cause else { return self.word("null") };
         self.word(r#"{"kind":""#);
-        self.word(cause.kind.name());
+        self.word(cause.kind().name());
         self.word(r#"","detail":"#);
-        self.text(cause.detail.as_bytes());
+        self.text(cause.detail().as_bytes());
         self.word(r#","errno":"#);
-        self.any_text(cause.errno.map(Errno::name).as_deref().map(str::as_bytes));
+        self.any_text(cause.errno().map(Errno::name).as_deref().map(str::as_bytes));
         self.word("}");
     }
 }

@@ -87,7 +87,7 @@ impl<'a> SequenceLayout<'a> {
                 label,
                 old: transition.old,
                 new: transition.new,
-                cause: words::cause(transition.cause.as_ref()).1,
+                cause: words::cause(transition.cause).1,
                 time: words::milliseconds(first, transition.at),
             })
             .collect();

@@ -98,5 +98,5 @@ fn opened(open: Open, pen: &mut Pen) -> Tone {
 }
 
 fn cause(connection: &Connection, room: usize, pen: &mut Pen) -> Tone {
-    row::cause(connection.close.as_ref().and_then(|close| close.cause.as_ref()), room, pen)
+    row::cause(connection.close.as_ref().and_then(|close| close.cause), room, pen)
 }

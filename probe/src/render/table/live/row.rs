@@ -32,7 +32,7 @@ impl Row for Transition {
             Column::Remote | Column::Ends => ends(column, self.ends, self.protocol, pen),
             Column::New => word(Tone::Plain, self.new.name(), pen),
             Column::Edge => edge(self, pen),
-            Column::Cause => cause(self.cause.as_ref(), room, pen),
+            Column::Cause => cause(self.cause, room, pen),
             Column::Owner => owner(&self.owner, pen),
             Column::Since => match self.since {
                 Some(since) => {
@@ -47,7 +47,7 @@ impl Row for Transition {
     }
 
     fn split(&self, column: Column, pen: &mut Pen) -> Option<[Cell; 2]> {
-        split(column, self.ends, self.protocol, pen, |pen| cause(self.cause.as_ref(), usize::MAX, pen))
+        split(column, self.ends, self.protocol, pen, |pen| cause(self.cause, usize::MAX, pen))
     }
 }
 
@@ -166,17 +166,17 @@ pub fn owner(owner: &Owner, pen: &mut Pen) -> Tone {
 }
 
 /// Why it happened. Where there is little room, a segment is named and no more: all are received.
-pub fn cause(cause: Option<&Cause>, room: usize, pen: &mut Pen) -> Tone {
+pub fn cause(cause: Option<Cause>, room: usize, pen: &mut Pen) -> Tone {
     let Some(cause) = cause else { return unknown(pen) };
-    let errno = cause.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
-    let is_tight = room < ROOM_FOR_RECEIVED || room < cause.detail.len() + errno.len();
-    let is_shortened = is_tight && cause.kind == CauseKind::Segment;
-    match is_shortened.then(|| cause.detail.split_once(RECEIVED)).flatten() {
+    let errno = cause.errno().map(|errno| format!(" ({errno})")).unwrap_or_default();
+    let is_tight = room < ROOM_FOR_RECEIVED || room < cause.detail().len() + errno.len();
+    let is_shortened = is_tight && cause.kind() == CauseKind::Segment;
+    match is_shortened.then(|| cause.detail().split_once(RECEIVED)).flatten() {
         Some((before, after)) => {
             pen.foreign(before);
             pen.foreign(after);
         }
-        None => pen.foreign(cause.detail),
+        None => pen.foreign(cause.detail()),
     }
     pen.ascii(&errno);
     words::tone(cause)

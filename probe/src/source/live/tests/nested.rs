@@ -86,7 +86,7 @@ async fn what_comes_in_an_interrupt_is_taken() {
     let (mut events, mut lost) = (Vec::new(), 0);
     while passed_over(&live) < before + ENOUGH {
         assert!(Instant::now() < deadline, "{} have come in an interrupt", passed_over(&live) - before);
-        live.batch(&mut events).await.unwrap();
+        live.deliver(&mut events).await.unwrap();
         lost += lost_in_kernel(&events);
         events.clear();
     }

@@ -141,8 +141,8 @@ async fn another_owner_or_place_is_held_back() {
     for (live, filter) in lives.iter_mut().zip(nothing) {
         let mut events = Vec::new();
         // The first batch is what there was before; the second one is everything.
-        live.batch(&mut events).await.unwrap();
-        live.batch(&mut events).await.unwrap();
+        live.deliver(&mut events).await.unwrap();
+        live.deliver(&mut events).await.unwrap();
         // A listener on every address may be of any network yet.
         events.retain(|event| {
             is_of(event, &place, |report| report.old != State::Listen && report.new != State::Listen)

@@ -4,8 +4,8 @@ use proptest::{option, prelude::*, sample::select};
 
 use super::*;
 use crate::model::{
-    Cause, CauseKind, Cgroup, Close, Connection, Counters, Endpoint, Endpoints, Errno, Family, FindingKind,
-    Known, Name, Open, Owner, Protocol, Reset, StatePath, Task, Transition,
+    Cause, Cgroup, Close, Connection, Counters, Endpoint, Endpoints, Family, FindingKind, Known, Name, Open,
+    Owner, Protocol, Reset, StatePath, Task, Transition, testing::any_cause,
 };
 
 pub fn event() -> BoxedStrategy<Output> {
@@ -64,13 +64,7 @@ fn owner() -> BoxedStrategy<Owner> {
 }
 
 fn cause() -> BoxedStrategy<Option<Cause>> {
-    let kind = select(vec![CauseKind::Call, CauseKind::Segment, CauseKind::Timer, CauseKind::Kernel]);
-    option::of((kind, text(), option::of(0..200)).prop_map(|(kind, detail, errno)| Cause {
-        kind,
-        detail: detail.leak(),
-        errno: errno.map(Errno),
-    }))
-    .boxed()
+    option::of(any_cause()).boxed()
 }
 
 fn state() -> impl Strategy<Value = State> {
