@@ -1,10 +1,11 @@
-//! `probe diff`: in what two kernels differ.
+//! `probe diff`: compares two kernels by their profiles.
 
 use std::{
     fmt::Display,
     fs::File,
     io::{self, BufReader},
     path::Path,
+    time::SystemTime,
 };
 
 use super::{
@@ -19,7 +20,7 @@ use crate::{
     session::SessionError,
 };
 
-/// Holds two profiles against each other.
+/// Compares two profiles and prints the differences.
 pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let (a, b) = (read(&args.a)?, read(&args.b)?);
     let mut differences = profile::compare(&a, &b);
@@ -28,14 +29,14 @@ pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     }
     let mut out = output::stdout();
     let written = match args.format {
-        Format::Json => render::diff::json(&differences, &mut out),
+        Format::Json => render::diff::json(&differences, SystemTime::now(), &mut out),
         Format::Table => render::diff::table([&a, &b], &differences, output::style(), &mut out),
     };
     let exit = if differences.is_empty() { Exit::Expected } else { Exit::Unexpected };
     outcome(written.map_err(SessionError::Output), |()| exit)
 }
 
-/// The profile in that file, or in what comes on stdin where it is called `-`.
+/// Reads a profile from a file, or from stdin for `-`.
 fn read(path: &Path) -> Result<Profile, Failure> {
     let at = |error: &dyn Display| Failure::usage(format!("{}: {error}", path.display()));
     if path == Path::new("-") {

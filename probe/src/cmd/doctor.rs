@@ -1,4 +1,6 @@
-//! `probe doctor`: what this host gives, and what on it is likely to go wrong.
+//! `probe doctor`: what this host supports, and its port hazards.
+
+use std::time::SystemTime;
 
 use super::{
     exit::{Exit, Failure},
@@ -10,13 +12,13 @@ use crate::{
     session::SessionError,
 };
 
-/// Tries everything and shows it. The exit code says whether this host can be traced; hazards do not
+/// Tries out every facility and prints the results. The exit code says whether this host can be traced; hazards do not
 /// change it.
 pub async fn doctor(args: &DoctorArgs, common: &Common) -> Result<Exit, Failure> {
     let diagnosis = doctor::examine(&live::options(common)).await;
     let mut out = output::stdout();
     let written = match args.format {
-        Format::Json => render::doctor::json(&diagnosis, &mut out),
+        Format::Json => render::doctor::json(&diagnosis, SystemTime::now(), &mut out),
         Format::Table => render::doctor::table(&diagnosis, output::style(), &mut out),
     };
     let shown = outcome(written.map_err(SessionError::Output), |()| Exit::Expected)?;

@@ -1,4 +1,4 @@
-//! `probe replay`: everything downstream of the kernel again, from a recording.
+//! `probe replay`: processes a recording as a live trace is processed.
 
 use std::fs::File;
 
@@ -8,12 +8,11 @@ use super::{
 };
 use crate::{
     cli::ReplayArgs,
-    session::{Scope, Selection, Session, SessionError, Ticks},
+    session::{Scope, Selection, Session, SessionError, TickMode},
     source::recording::Recording,
 };
 
-/// Shows a recording as the run that made it was shown. The exit code is that of its
-/// verdicts, and of `--fail-on`.
+/// Shows a recording. The exit code follows its scenarios' verdicts and `--fail-on`.
 pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
     show::check(&args.show)?;
     let filter = filter::of_recording(&args.filter)?;
@@ -26,18 +25,18 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
         kinds: args.show.only.clone(),
         ..Selection::default()
     };
-    let mut session = Session::new(Scope::All, show::look(&args.show).on_stdout(), output::unbuffered())
-        .selecting(selection)
-        .detecting(show::options(&args.show));
-    let ticks = if args.show.stuck_after.is_some() { Ticks::Filled } else { Ticks::Recorded };
-    let played = session.replay(&mut source, ticks).await;
+    let mut session = Session::new(Scope::All, show::layout(&args.show).for_stdout(), output::unbuffered())
+        .selection(selection)
+        .detector_options(show::detection(&args.show));
+    let ticks = if args.show.stuck_after.is_some() { TickMode::Filled } else { TickMode::Recorded };
+    let replayed = session.replay(&mut source, ticks).await;
     if !source.skipped().is_empty() {
         eprintln!("probe: warning: {}: {}", args.file.display(), source.skipped());
     }
-    let played = match played {
+    let replayed = match replayed {
         Err(SessionError::Source(error)) => return Err(at(&error)),
-        played => played,
+        replayed => replayed,
     };
-    let exit = outcome(played, |_| Exit::of(session.verdicts()))?;
-    Ok(show::judge(&session, &args.show, exit))
+    let exit = outcome(replayed, |_| Exit::of(session.verdicts()))?;
+    Ok(show::exit(&session, &args.show, exit))
 }

@@ -28,6 +28,12 @@ impl Detectors {
         Self { all, watching, heeding }
     }
 
+    /// No detectors.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of(Vec::new())
+    }
+
     /// Takes the next transition, and says what it shows.
     pub fn observe(&mut self, context: &Context<'_>) -> Vec<Finding> {
         let watching = match context.is_in_order() {

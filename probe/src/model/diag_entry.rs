@@ -20,7 +20,7 @@ pub struct DiagEntry {
     pub ends: Endpoints,
     /// Its state, TIME_WAIT and SYN_RECV included.
     pub state: State,
-    /// Who holds a descriptor of it, by /proc ([`Known::Seen`](super::Known::Seen)); the tracker puts in its place what it
+    /// Who holds a descriptor of it, by /proc ([`Known::Inferred`](super::Known::Inferred)); the tracker puts in its place what it
     /// knows better. Many sockets have the same.
     pub owner: Arc<Owner>,
     /// Of a TIME_WAIT or FIN_WAIT2 mini-socket: how long until it is gone (`idiag_expires`).

@@ -48,7 +48,7 @@ pub enum FacilityStatus {
     /// It works.
     Ok,
     /// It does not.
-    Lacking,
+    Unavailable,
     /// It could not be tried.
     Unknown,
 }
@@ -59,7 +59,7 @@ impl FacilityStatus {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Lacking => "lacking",
+            Self::Unavailable => "unavailable",
             Self::Unknown => "unknown",
         }
     }

@@ -128,9 +128,9 @@ pub enum Known {
     Exact,
     /// The listener's owner, inherited by the socket that was accepted for it.
     Listener,
-    /// Of a socket older than the tracer: who held a descriptor of it when the trace began, by /proc; else
-    /// whoever was on the CPU at its first event, a guess.
-    Seen,
+    /// The owner of a pre-existing socket, inferred: the process that held a descriptor of it when the trace began
+    /// (/proc), otherwise the task that was on the CPU at its first event.
+    Inferred,
     /// Not at all.
     Unknown,
 }
@@ -142,7 +142,7 @@ impl Known {
         match self {
             Self::Exact => "exact",
             Self::Listener => "listener",
-            Self::Seen => "seen",
+            Self::Inferred => "inferred",
             Self::Unknown => "unknown",
         }
     }

@@ -1,4 +1,4 @@
-//! BlockWriter of the model that tests everywhere are made of.
+//! Pieces of the model that tests everywhere are made of.
 
 mod audit;
 mod causes;
@@ -10,7 +10,8 @@ pub use self::{
     causes::{any_cause, cause, causes},
 };
 use super::{
-    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Family, Host, Known, Name, Owner, Protocol, State, Task,
+    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Family, Host, Known, Mono, Name, Owner, Protocol, State,
+    Task,
 };
 
 /// An ordinary host.
@@ -20,6 +21,7 @@ pub fn host() -> Host {
         arch: "x86_64".to_owned(),
         hostname: "test".to_owned(),
         clock: Clock { realtime_offset_ns: 0 },
+        ready_at: Mono(0),
         netns: None,
         ephemeral: Some(32768..=60999),
     }
@@ -62,6 +64,6 @@ pub fn listed(cookie: u64, state: State, local: &str, remote: &str) -> DiagEntry
 impl DiagEntry {
     /// This process holds a descriptor of it, by /proc.
     pub fn held_by(self, pid: u32, comm: &str) -> Self {
-        Self { owner: Arc::new(owner(pid, comm, Known::Seen)), ..self }
+        Self { owner: Arc::new(owner(pid, comm, Known::Inferred)), ..self }
     }
 }

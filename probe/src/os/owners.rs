@@ -77,7 +77,7 @@ impl Owners {
     fn add(&mut self, pid: u32, inodes: impl IntoIterator<Item = u32>, cgroups: &mut Cgroups) {
         let Some(task) = process::task(pid) else { return };
         let index = self.owners.len();
-        let owner = Owner { task: Some(task), cgroup: cgroups.of_process(pid), known: Known::Seen };
+        let owner = Owner { task: Some(task), cgroup: cgroups.of_process(pid), known: Known::Inferred };
         self.owners.push(Arc::new(owner));
         for inode in inodes {
             self.by_inode.entry(inode).or_insert(index);

@@ -19,7 +19,7 @@ mod writer;
 
 use std::time::Duration;
 
-pub use output::{Lines, Object};
+pub use output::{Lines, Object, StreamTime};
 pub use reader::{Entry, ReadError, Reader, Skipped};
 pub use schema::schema;
 pub use writer::Writer;

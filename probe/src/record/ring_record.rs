@@ -5,8 +5,8 @@ use std::{mem::offset_of, net::IpAddr, num::NonZeroU16};
 
 use nix::libc::{AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP};
 use probe_ebpf::{
-    BindRecord, COMM_LEN, CalledRecord, ClosedRecord, FLAGS_UNKNOWN, KIND_BIND, KIND_CALLED, KIND_CLOSED,
-    KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_FITS, OWNER_LISTENER,
+    BindRecord, COMM_LEN, ClosedRecord, FLAGS_UNKNOWN, InCallRecord, KIND_BIND, KIND_CLOSED, KIND_IN_CALL,
+    KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES,
     OWNER_UNKNOWN, OpenedRecord, PATH_STATES, RST_WATCHED, RecordHeader, ResetRecord, SOCKET_FIN_RECEIVED,
     SOCKET_ORPHANED, SOCKET_RST_RECEIVED, SummaryRecord, TaskRecord, TransitionRecord, UNKNOWN_U8,
     UNKNOWN_U32,
@@ -60,8 +60,8 @@ fn encode_report(report: &Report, backend: Backend) -> Vec<u8> {
     } else if report.counters.is_some() {
         encode_closed(KIND_CLOSED, report, backend).as_bytes().to_vec()
     } else if let Some(task) = &report.task {
-        let transition = encode_transition(KIND_CALLED, report, backend);
-        CalledRecord { transition, task: encode_task(Some(task)) }.as_bytes().to_vec()
+        let transition = encode_transition(KIND_IN_CALL, report, backend);
+        InCallRecord { transition, task: encode_task(Some(task)) }.as_bytes().to_vec()
     } else {
         encode_transition(KIND_TRANSITION, report, backend).as_bytes().to_vec()
     }
@@ -72,7 +72,7 @@ fn encode_transition(kind: u16, report: &Report, backend: Backend) -> Transition
     let mut flags = bit(report.orphaned, SOCKET_ORPHANED)
         | bit(report.fin_received, SOCKET_FIN_RECEIVED)
         | bit(report.rst_received, SOCKET_RST_RECEIVED)
-        | bit(report.owner_matches, OWNER_FITS);
+        | bit(report.owner_matches, OWNER_MATCHES);
     if report.orphaned.is_none() || report.fin_received.is_none() {
         flags |= FLAGS_UNKNOWN;
     }
@@ -144,7 +144,7 @@ fn encode_summary(summary: &Summary, backend: Backend) -> SummaryRecord {
         known,
         generation: opened.generation,
         first_port: summary.first_port.map_or(0, NonZeroU16::get),
-        broken: u16::from(!summary.path_is_whole),
+        has_gap: u16::from(!summary.path_is_whole),
         owner_cgroup,
         owner,
     }

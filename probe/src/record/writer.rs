@@ -291,6 +291,7 @@ fn too_long(length: usize) -> io::Error {
 /// The time of an input that is not in the ring, where it has one.
 fn time_of(input: &Input) -> Option<Mono> {
     match input {
+        Input::Ready { host, .. } => Some(host.ready_at),
         Input::TimeWaitEntry(entry) => Some(entry.at),
         Input::Tick(now) => Some(*now),
         _ => None,
@@ -318,7 +319,7 @@ mod tests {
             family: Family::Ipv6,
             ends: Endpoints { local: end, remote: end },
             state: State::NewSynRecv,
-            owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Seen }.into(),
+            owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Inferred }.into(),
             expires: Some(std::time::Duration::from_nanos(u64::MAX)),
         }
     }

@@ -5,7 +5,7 @@ mod fit;
 use std::io::Read;
 
 use self::fit::{Fitted, fit};
-use super::{Flow, RecordSink, Source, SourceError, decode::Reasons, raw_record::Decoder};
+use super::{Flow, RecordSink, Source, SourceError, decode::ResetReasons, raw_record::Decoder};
 use crate::{
     model::{Backend, Input},
     record::{Entry, ReadError, Reader, Skipped},
@@ -49,7 +49,7 @@ impl<R: Read> Recording<R> {
     }
 
     fn of(reader: Reader<R>) -> Self {
-        let decoder = Decoder::new(Backend::TpBtf, Reasons::default());
+        let decoder = Decoder::new(Backend::TpBtf, ResetReasons::default());
         Self { reader, decoder, buffer: Vec::new() }
     }
 
@@ -64,7 +64,7 @@ impl<R: Read> Recording<R> {
                     }
                     return Ok(Some(*input));
                 }
-                Entry::Reasons(reasons) => self.decoder.set_reasons(reasons.into()),
+                Entry::Reasons(names) => self.decoder.set_reasons(names.into()),
                 Entry::Record(record) => match fit(record, &mut self.buffer) {
                     Fitted::Record(record) => {
                         let decoded = self.decoder.decode(record);
@@ -146,7 +146,7 @@ mod tests {
             put(36, &111_u32.to_ne_bytes());
             put(168, &0x712_u64.to_ne_bytes());
             put(176, &3_u32.to_ne_bytes());
-            let decoder = Decoder::new(backend, Reasons::default());
+            let decoder = Decoder::new(backend, ResetReasons::default());
             let mut buffer = Vec::new();
             let Fitted::Record(record) = fit(&bytes, &mut buffer) else { panic!("kind {kind}") };
             let Ok(input) = decoder.decode(record) else { return Ok(()) };

@@ -196,6 +196,12 @@ impl Tracker {
         }
     }
 
+    /// The number of connections that are open, including pre-existing ones that have had no event yet.
+    pub fn open_connections(&self) -> u64 {
+        let is_open = |socket: &&TrackedSocket| socket.open.is_some() && socket.state != State::Close;
+        self.lives.values().filter(is_open).count() as u64 + self.older.connections()
+    }
+
     /// Reports were lost: what is remembered of live sockets may be out of date from here on.
     pub fn lost(&mut self) {
         self.gap = true;

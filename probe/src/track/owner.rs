@@ -47,7 +47,7 @@ pub fn guess(owner: &mut Arc<Owner>, report: &Report, cause: Option<Cause>, shar
         && by_call
         && let Some(task) = report.task.as_ref().filter(|task| !is_kernel_worker(task))
     {
-        *owner = shared.share(Owner { task: Some(task.clone()), cgroup: None, known: Known::Seen });
+        *owner = shared.share(Owner { task: Some(task.clone()), cgroup: None, known: Known::Inferred });
     }
 }
 

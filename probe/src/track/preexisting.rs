@@ -29,6 +29,11 @@ pub struct PreexistingSocket {
 }
 
 impl PreexistingSockets {
+    /// The number of sockets that are not listeners.
+    pub fn connections(&self) -> u64 {
+        self.0.values().filter(|socket| !socket.listens).count() as u64
+    }
+
     /// Remembers one, as long as there is room.
     pub fn add(&mut self, row: &DiagEntry, owner: Arc<Owner>) {
         if self.0.len() < MOST {

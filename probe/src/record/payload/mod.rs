@@ -202,6 +202,7 @@ struct ReadyJson {
     hostname: String,
     #[serde(with = "decimal")]
     realtime_offset_ns: i128,
+    at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     netns: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -273,6 +274,7 @@ impl ReadyJson {
             arch: host.arch.clone(),
             hostname: host.hostname.clone(),
             realtime_offset_ns: host.clock.realtime_offset_ns,
+            at: host.ready_at.0,
             netns: host.netns,
             ephemeral: host.ephemeral.as_ref().map(|range| (*range.start(), *range.end())),
             backend: ByName(backend),
@@ -288,6 +290,7 @@ impl ReadyJson {
                 arch: self.arch,
                 hostname: self.hostname,
                 clock: Clock { realtime_offset_ns: self.realtime_offset_ns },
+                ready_at: Mono(self.at),
                 netns: self.netns,
                 ephemeral: self.ephemeral.map(|(first, last)| first..=last),
             },

@@ -403,7 +403,7 @@ fn unknown_kinds_are_skipped_and_counted() {
 
 #[test]
 fn unknown_fields_are_ignored_and_missing_fields_are_unknown() {
-    let ready = br#"{"kernel":"6.12","arch":"x86_64","hostname":"h","realtime_offset_ns":"5","backend":"tp_btf","new":{"a":[1]}}"#;
+    let ready = br#"{"kernel":"6.12","arch":"x86_64","hostname":"h","realtime_offset_ns":"5","at":6,"backend":"tp_btf","new":{"a":[1]}}"#;
     let wait = br#"{"at":1,"socket":2,"generation":3,"local":"127.0.0.1:1","remote":"127.0.0.1:2"}"#;
     let filter = br#"{"pids":[4],"new":1}"#;
     let records: [(u8, &[u8]); 3] = [(kind::READY, ready), (kind::TIME_WAIT, wait), (kind::FILTER, filter)];

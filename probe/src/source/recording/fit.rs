@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use probe_ebpf::{
-    BindRecord, CalledRecord, ClosedRecord, KIND_BIND, KIND_CALLED, KIND_CLOSED, KIND_OPENED, KIND_RESET,
+    BindRecord, ClosedRecord, InCallRecord, KIND_BIND, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED, KIND_RESET,
     KIND_SUMMARY, KIND_TRANSITION, OpenedRecord, RecordHeader, ResetRecord, SummaryRecord, TransitionRecord,
     UNKNOWN_U32,
 };
@@ -36,7 +36,7 @@ pub fn fit<'a>(record: &'a [u8], buffer: &'a mut Vec<u8>) -> Fitted<'a> {
 const fn length(kind: u16) -> Option<usize> {
     Some(match kind {
         KIND_TRANSITION => size_of::<TransitionRecord>(),
-        KIND_CALLED => size_of::<CalledRecord>(),
+        KIND_IN_CALL => size_of::<InCallRecord>(),
         KIND_OPENED => size_of::<OpenedRecord>(),
         KIND_CLOSED => size_of::<ClosedRecord>(),
         KIND_SUMMARY => size_of::<SummaryRecord>(),
@@ -50,7 +50,7 @@ const fn length(kind: u16) -> Option<usize> {
 #[cold]
 fn extend<'a>(kind: u16, record: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
     let unknown = match kind {
-        KIND_CALLED => CALLED.as_bytes(),
+        KIND_IN_CALL => IN_CALL.as_bytes(),
         KIND_OPENED => OPENED.as_bytes(),
         KIND_CLOSED => SUMMARY.closed.as_bytes(),
         KIND_SUMMARY => SUMMARY.as_bytes(),
@@ -67,7 +67,7 @@ fn extend<'a>(kind: u16, record: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] 
 }
 
 /// No task on the CPU.
-static CALLED: LazyLock<CalledRecord> = LazyLock::new(CalledRecord::new_zeroed);
+static IN_CALL: LazyLock<InCallRecord> = LazyLock::new(InCallRecord::new_zeroed);
 
 /// No owner.
 static OPENED: LazyLock<OpenedRecord> = LazyLock::new(OpenedRecord::new_zeroed);
@@ -86,7 +86,7 @@ static SUMMARY: LazyLock<SummaryRecord> = LazyLock::new(|| {
     {
         *segments = UNKNOWN_U32;
     }
-    record.broken = 1;
+    record.has_gap = 1;
     record
 });
 
@@ -95,13 +95,13 @@ mod tests {
     use super::*;
     use crate::{
         model::{Backend, Input, Known, Mono, State},
-        source::{decode::Reasons, raw_record::Decoder},
+        source::{decode::ResetReasons, raw_record::Decoder},
     };
 
     fn decoded(record: &[u8]) -> Option<Input> {
         let mut buffer = Vec::new();
         let Fitted::Record(record) = fit(record, &mut buffer) else { return None };
-        Decoder::new(Backend::TpBtf, Reasons::default()).decode(record).ok()
+        Decoder::new(Backend::TpBtf, ResetReasons::default()).decode(record).ok()
     }
 
     fn summary() -> SummaryRecord {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_longer_record_is_decoded_by_the_fields_that_are_known() {
-        for kind in [KIND_TRANSITION, KIND_CALLED, KIND_OPENED, KIND_CLOSED, KIND_SUMMARY] {
+        for kind in [KIND_TRANSITION, KIND_IN_CALL, KIND_OPENED, KIND_CLOSED, KIND_SUMMARY] {
             let record = of_kind(kind, length(kind).expect("a known kind"));
             let longer = [&record[..], &[0xff; 16]].concat();
             assert!(decoded(&record).is_some());
@@ -142,7 +142,7 @@ mod tests {
         let Some(Input::Report(report)) = decoded(&of_kind(KIND_OPENED, 88)) else { panic!("a report") };
         let opened = report.opened.expect("it opens a socket");
         assert_eq!((opened.owner, opened.known, opened.cgroup), (None, Known::Unknown, None));
-        let Some(Input::Report(report)) = decoded(&of_kind(KIND_CALLED, 88)) else { panic!("a report") };
+        let Some(Input::Report(report)) = decoded(&of_kind(KIND_IN_CALL, 88)) else { panic!("a report") };
         assert_eq!(report.task, None);
         // Counters but no round-trip time, then counters but no path.
         for (length, srtt_us) in [(124, None), (152, None), (160, None)] {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_record_without_its_addresses_is_not_decoded() {
-        for kind in [KIND_TRANSITION, KIND_CALLED, KIND_OPENED, KIND_CLOSED, KIND_SUMMARY, KIND_RESET] {
+        for kind in [KIND_TRANSITION, KIND_IN_CALL, KIND_OPENED, KIND_CLOSED, KIND_SUMMARY, KIND_RESET] {
             for length in [0, 15, 16, 80] {
                 assert_eq!(decoded(&of_kind(kind, length)), None, "kind {kind}, {length} bytes");
             }

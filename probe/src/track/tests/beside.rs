@@ -40,7 +40,7 @@ fn a_live_holder_is_known_by_its_reports() {
     let mut tracker = tracker();
     run(&mut tracker, client(7).into_iter().take(2));
     assert_eq!(holder(&mut tracker, row(7, Established).held_by(999, "heir")), (Some(100), Known::Exact));
-    assert_eq!(holder(&mut tracker, row(8, Established).held_by(999, "heir")), (Some(999), Known::Seen));
+    assert_eq!(holder(&mut tracker, row(8, Established).held_by(999, "heir")), (Some(999), Known::Inferred));
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn a_holder_from_the_snapshot_is_whose_it_was_then() {
     let mut tracker = tracker();
     let there = [row(5, Established).held_by(300, "daemon"), row(6, TimeWait).held_by(301, "gone")];
     tracker.existing(Mono(1), &there);
-    assert_eq!(holder(&mut tracker, row(5, Established)), (Some(300), Known::Seen));
-    assert_eq!(holder(&mut tracker, row(6, TimeWait)), (Some(301), Known::Seen));
+    assert_eq!(holder(&mut tracker, row(5, Established)), (Some(300), Known::Inferred));
+    assert_eq!(holder(&mut tracker, row(6, TimeWait)), (Some(301), Known::Inferred));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_half_open_connection_is_its_listeners() {
 fn callers_and_holders_have_their_cgroups_paths() {
     let mut tracker = tracker();
     tracker.cgroup(&Cgroup { id: 9, path: Some(Name::from_bytes(b"/a")) });
-    let unheard_of = DiagEntry { owner: owner(999, "heir", Known::Seen).into(), ..row(8, Established) };
+    let unheard_of = DiagEntry { owner: owner(999, "heir", Known::Inferred).into(), ..row(8, Established) };
     let failure = tracker.bind_failed(failure(vec![unheard_of]));
     let path = |cgroup: &Option<Cgroup>| Some(cgroup.as_ref()?.path.as_ref()?.to_text().into_owned());
     assert_eq!(path(&failure.cgroup).as_deref(), Some("/a"));

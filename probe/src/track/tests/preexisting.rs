@@ -42,7 +42,7 @@ fn whose_it_is_was_seen() {
             report(LastAck, Close).of(5).at(40_000).shut(3).fin().between("127.0.0.1:0", "127.0.0.1:0"),
         ],
     );
-    assert_eq!(pid(&tracked[0]), (Some(300), Known::Seen), "not the bystander's");
+    assert_eq!(pid(&tracked[0]), (Some(300), Known::Inferred), "not the bystander's");
     assert_eq!(pid(&tracked[1]), (Some(301), Known::Exact), "who calls has it");
     assert_eq!((tracked[0].previous, tracked[0].transition.since), (None, None));
     assert_eq!(tracked[0].transition.socket, SocketId { number: 5, generation: 0 });
@@ -145,7 +145,7 @@ fn on_the_fallback_backend_the_cookie_leads_to_it() {
             classic(Report { cookie: None, ..orphan_child(3) }),
         ],
     );
-    assert_eq!(pid(&tracked[0]), (Some(300), Known::Seen));
+    assert_eq!(pid(&tracked[0]), (Some(300), Known::Inferred));
     assert_eq!(pid(&tracked[1]), (Some(200), Known::Listener));
     assert_eq!(pid(&tracked[2]), (Some(200), Known::Exact));
     assert_eq!(pid(&tracked[3]), (None, Known::Unknown));
@@ -170,7 +170,7 @@ fn whoever_is_there_when_a_call_moves_it_is_a_guess_where_proc_knew_nobody() {
     assert_eq!(pid(&by_a_segment), (None, Known::Unknown));
     // Closed with data unread.
     let by_a_call = tracker.observe(&report(FinWait2, Close).of(5));
-    assert_eq!(pid(&by_a_call), (Some(100), Known::Seen));
+    assert_eq!(pid(&by_a_call), (Some(100), Known::Inferred));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn an_owner_has_its_cgroups_path() {
     tracker.cgroup(&slice);
     tracker.existing(
         AT,
-        &[DiagEntry { owner: owner(300, "daemon", Known::Seen).into(), ..there(5, Established) }],
+        &[DiagEntry { owner: owner(300, "daemon", Known::Inferred).into(), ..there(5, Established) }],
     );
     let old = tracker.observe(&report(Established, CloseWait).of(5));
     let new = run(&mut tracker, client(7)).pop().expect("it ends");

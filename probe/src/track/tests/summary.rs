@@ -106,7 +106,7 @@ fn a_socket_older_than_the_tracer_is_whose_the_snapshot_says() {
     let connection = tracker.summarize(&mut summary(&reports(5)));
     assert_eq!((connection.open, connection.opened, connection.complete), (Open::Preexisting, None, false));
     assert_eq!(connection.owner.task, Some(task(300, "daemon")));
-    assert_eq!(connection.owner.known, Known::Seen);
+    assert_eq!(connection.owner.known, Known::Inferred);
     assert_eq!(connection.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
     assert_eq!(tracker.older.len(), 1);
     // Whoever resets it by close has it.
