@@ -82,7 +82,7 @@ pub struct Given {
     pub transition: Transition,
     previous: Option<State>,
     open: Option<Open>,
-    course: Option<StateHistory>,
+    history: Option<StateHistory>,
     /// The connection, where this was its end.
     pub ended: Option<Box<Connection>>,
 }
@@ -93,8 +93,8 @@ impl Given {
             transition: &self.transition,
             previous: self.previous,
             open: self.open,
-            course: self.course.as_ref(),
-            others: &Alone,
+            history: self.history.as_ref(),
+            sockets: &Alone,
         }
     }
 }
@@ -105,8 +105,8 @@ pub fn tracked() -> (Host, Vec<Given>) {
     let mut tracker = Tracker::new(&host);
     let given = reports.iter().map(|report| {
         let Tracked { transition, previous, ended } = tracker.observe(report);
-        let (open, course) = tracker.so_far(transition.socket).unzip();
-        Given { previous, open: open.flatten(), course: course.cloned(), transition, ended }
+        let (open, history) = tracker.history(transition.socket).unzip();
+        Given { previous, open: open.flatten(), history: history.cloned(), transition, ended }
     });
     let given: Vec<Given> = given.collect();
     (host, given)

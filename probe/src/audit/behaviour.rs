@@ -71,7 +71,7 @@ impl Behaviour {
     /// What must be seen.
     #[must_use]
     pub fn expected(&self) -> Observation {
-        sight(self.paths, self.facts)
+        observation(self.paths, self.facts)
     }
 
     /// A result that has come to nothing yet: what the entry says of itself, under this status.
@@ -99,7 +99,7 @@ impl Variant {
     /// What is seen then, in place of what the entry says.
     #[must_use]
     pub fn instead_of(&self, behaviour: &Behaviour) -> Observation {
-        let Observation { mut paths, mut facts } = sight(self.paths, self.facts);
+        let Observation { mut paths, mut facts } = observation(self.paths, self.facts);
         let entry = behaviour.expected();
         put_over(&mut paths, entry.paths);
         put_over(&mut facts, entry.facts);
@@ -118,7 +118,7 @@ fn put_over<T>(changed: &mut Vec<(String, T)>, whole: Vec<(String, T)>) {
     changed.extend(rest);
 }
 
-fn sight(paths: Paths, facts: Facts) -> Observation {
+fn observation(paths: Paths, facts: Facts) -> Observation {
     Observation {
         paths: paths.iter().map(|(label, path)| ((*label).to_owned(), path.to_vec())).collect(),
         facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
@@ -130,7 +130,7 @@ mod tests {
     use State::{Close, Listen, SynSent};
 
     use super::*;
-    use crate::model::testing::sight;
+    use crate::model::testing::observation;
 
     #[test]
     fn a_variant_says_what_is_otherwise() {
@@ -148,7 +148,7 @@ mod tests {
             paths: &[("child", &[]), ("client", &[Close, SynSent, Close])],
             facts: &[("SYNs", "3"), ("RSTs", "1")],
         };
-        let expected = sight(
+        let expected = observation(
             &[("client", &[Close, SynSent, Close]), ("listener", &[Close, Listen])],
             &[("connect", "success"), ("SYNs", "3"), ("RSTs", "1")],
         );

@@ -92,7 +92,7 @@ mod tests {
 
     fn owner(pid: u32) -> Owner {
         let task = Task { pid, uid: 0, comm: Name::from_bytes(b"server") };
-        Owner { task: Some(task), cgroup: None, known: Known::Seen }
+        Owner { task: Some(task), cgroup: None, known: Known::Inferred }
     }
 
     fn endpoint(text: &str) -> Endpoint {

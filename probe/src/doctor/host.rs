@@ -193,7 +193,7 @@ mod tests {
                 .each_ref()
                 .map(|asked| asked.judge(Some(CapabilitySet(held)), version(kernel), false).status)
         };
-        let (ok, lacking) = (FacilityStatus::Ok, FacilityStatus::Lacking);
+        let (ok, lacking) = (FacilityStatus::Ok, FacilityStatus::Unavailable);
         assert_eq!(judge(u64::MAX, "5.10.0"), [ok; 6]);
         assert_eq!(judge(0, "5.10.0"), [lacking; 6]);
         assert_eq!(judge(0, "5.11.0"), [lacking, lacking, lacking, lacking, ok, lacking]);

@@ -55,12 +55,12 @@ impl Subject {
 
     /// It does not work, for this reason, and that would remedy it.
     fn lacking(self, observed: impl Into<String>, remedy: impl Into<String>) -> Facility {
-        self.found(FacilityStatus::Lacking, observed.into(), Some(remedy.into()))
+        self.found(FacilityStatus::Unavailable, observed.into(), Some(remedy.into()))
     }
 
     /// It does not work, and the reason says what there is to say.
     fn failed(self, error: impl ToString) -> Facility {
-        self.found(FacilityStatus::Lacking, error.to_string(), None)
+        self.found(FacilityStatus::Unavailable, error.to_string(), None)
     }
 
     /// It could not be tried, for this reason.

@@ -130,7 +130,7 @@ fn existing(snapshot: &Snapshot) -> Facility {
         subject.ok(format!("{seen} in all of them, their owners looked for in all of /proc"))
     } else {
         subject.found(
-            FacilityStatus::Lacking,
+            FacilityStatus::Unavailable,
             format!("{seen}; not seen: {}", snapshot.unavailable.join("; ")),
             None,
         )

@@ -63,7 +63,7 @@ struct Found {
 
 impl Found {
     fn add(&mut self, netns: u32, socket: &DiagSocket) {
-        self.sockets.push(socket.listed(netns, Owner::nobody()));
+        self.sockets.push(socket.listed(netns, Owner::unknown()));
         self.inodes.push(socket.inode);
     }
 }

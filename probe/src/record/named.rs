@@ -47,13 +47,13 @@ named! {
     "behaviour_status", "status of a behaviour", BehaviourStatus: AsExpected Differs Unsupported Failed;
     "cause_kind", "kind of cause", CauseKind: Call Segment Timer Kernel;
     "facility_group", "group of facilities", FacilityGroup: Host Kernel User Sysctl;
-    "facility_status", "status of a facility", FacilityStatus: Ok Lacking Unknown;
+    "facility_status", "status of a facility", FacilityStatus: Ok Unavailable Unknown;
     "family", "address family", Family: Ipv4 Ipv6;
     "finding_kind", "kind of finding", FindingKind:
         SelfConnect SimultaneousOpen SimultaneousClose PortSharing ConnectFailed BindFailed IllegalTransition
         Stuck;
     "hazard_kind", "kind of hazard", HazardKind: EphemeralListener SelfConnected EphemeralExhaustion;
-    "known", "way of knowing an owner", Known: Exact Listener Seen Unknown;
+    "known", "way of knowing an owner", Known: Exact Listener Inferred Unknown;
     "open", "way of opening a connection", Open: Active Passive Simultaneous SelfConnect Preexisting;
     "protocol", "protocol", Protocol: Tcp Mptcp;
     "state", "state", State:

@@ -130,7 +130,7 @@ mod tests {
             family: Family::Ipv6,
             ends: Endpoints { local: end, remote: end },
             state: State::NewSynRecv,
-            owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Seen }.into(),
+            owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Inferred }.into(),
             expires: Some(std::time::Duration::from_nanos(u64::MAX)),
         }
     }

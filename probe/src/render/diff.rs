@@ -85,7 +85,7 @@ struct Tally {
 
 impl Tally {
     fn count(&mut self, a: &ProfileEntry, b: &ProfileEntry) {
-        match a.is_whole() && b.is_whole() {
+        match a.is_complete() && b.is_complete() {
             true => self.differing += 1,
             false => self.incomparable += 1,
         }
@@ -139,7 +139,7 @@ fn behaviour(
     if a.status != b.status || a.reason.is_some() || b.reason.is_some() {
         details.extend([("A", a), ("B", b)].map(|(side, kept)| (side, "", status(kept))));
     }
-    if a.is_whole() && b.is_whole() {
+    if a.is_complete() && b.is_complete() {
         details.extend(gaps(&a.observed, &b.observed).into_iter().flat_map(|gap| pair(gap, ["A", "B"])));
     }
     details.extend(why.iter().map(|why| ("why", "", (Tone::Remarkable, why.clone()))));

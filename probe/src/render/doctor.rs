@@ -72,7 +72,7 @@ fn heading(text: &str, style: Style, out: &mut dyn Write) -> io::Result<()> {
 fn mark(status: FacilityStatus) -> (Tone, String) {
     let (tone, mark) = match status {
         FacilityStatus::Ok => (Tone::Good, "✓"),
-        FacilityStatus::Lacking => (Tone::Bad, "✗"),
+        FacilityStatus::Unavailable => (Tone::Bad, "✗"),
         FacilityStatus::Unknown => (Tone::Remarkable, "–"),
     };
     (tone, mark.to_owned())
@@ -194,7 +194,7 @@ fn remedies(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Resul
 /// The last line: how much there is of what.
 fn sums(diagnosis: &Diagnosis, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let with = |status| diagnosis.facilities.iter().filter(|facility| facility.status == status).count();
-    let (lacking, unknown) = (with(FacilityStatus::Lacking), with(FacilityStatus::Unknown));
+    let (lacking, unknown) = (with(FacilityStatus::Unavailable), with(FacilityStatus::Unknown));
     let mut sums = vec![format!("{} ok", with(FacilityStatus::Ok))];
     sums.extend((lacking > 0).then(|| format!("{lacking} lacking")));
     sums.extend((unknown > 0).then(|| format!("{unknown} unknown")));
@@ -221,7 +221,7 @@ mod tests {
             status,
             observed: observed.to_owned(),
             costs: "cookies, exact owners of accepted sockets, trace --connections".to_owned(),
-            remedy: (status == FacilityStatus::Lacking)
+            remedy: (status == FacilityStatus::Unavailable)
                 .then(|| "mount -t tracefs nodev /sys/kernel/tracing".to_owned()),
         }
     }
@@ -232,7 +232,7 @@ mod tests {
             facts,
             netns,
             local: local.parse::<SocketAddr>().expect("an address in a test").into(),
-            owner: Owner { task: Some(task), cgroup: None, known: Known::Seen },
+            owner: Owner { task: Some(task), cgroup: None, known: Known::Inferred },
             remedy: Some(
                 "nsenter -t 4711 -n sysctl -w \
                  net.ipv4.ip_local_reserved_ports=8080,9148,10000-10100,50051-50052"
@@ -249,7 +249,7 @@ mod tests {
         Diagnosis {
             facilities: vec![
                 facility(FacilityGroup::Host, "kernel", FacilityStatus::Ok, "Linux 6.18.44 x86_64"),
-                facility(FacilityGroup::Kernel, "tracefs", FacilityStatus::Lacking, "not mounted"),
+                facility(FacilityGroup::Kernel, "tracefs", FacilityStatus::Unavailable, "not mounted"),
                 facility(
                     FacilityGroup::Kernel,
                     "sock:inet_sock_set_state",

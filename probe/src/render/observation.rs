@@ -102,11 +102,11 @@ mod tests {
     use proptest::{collection, sample::select, strategy::Strategy};
 
     use super::*;
-    use crate::model::testing::sight;
+    use crate::model::testing::observation;
 
     /// Both lines of the first gap.
     fn lines_of(a: &[State], b: &[State]) -> [String; 2] {
-        let (a, b) = (sight(&[("a", a)], &[]), sight(&[("a", b)], &[]));
+        let (a, b) = (observation(&[("a", a)], &[]), observation(&[("a", b)], &[]));
         let gaps = gaps(&a, &b);
         gaps[0].sides.each_ref().map(|runs| Run::line(runs.as_deref().expect("both have it")))
     }
@@ -125,9 +125,9 @@ mod tests {
 
     #[test]
     fn what_is_the_same_is_no_gap() {
-        let one = sight(&[("a", &[Close, SynSent])], &[("connect", "success")]);
+        let one = observation(&[("a", &[Close, SynSent])], &[("connect", "success")]);
         assert_eq!(gaps(&one, &one), []);
-        let other = sight(&[], &[("connect", "success"), ("bind", "EADDRINUSE")]);
+        let other = observation(&[], &[("connect", "success"), ("bind", "EADDRINUSE")]);
         let names: Vec<_> = gaps(&one, &other).into_iter().map(|gap| gap.name).collect();
         assert_eq!(names, ["a", "bind"]);
     }

@@ -109,7 +109,7 @@ impl Stream {
             new,
             cause: cause.into(),
             owner: actor.owner.clone().into(),
-            since: Some(Duration::from_micros(micros)),
+            state_duration: Some(Duration::from_micros(micros)),
             segs_out: None,
         }))
     }
@@ -235,7 +235,7 @@ pub fn trouble() -> Vec<Output> {
     let child =
         Actor { owner: owner(812, b"nginx", Known::Listener), ..Actor::new(8, "[2001:db8::1]:80", long) };
     let old = Actor {
-        owner: owner(99, b"\x1b[31mevil\n", Known::Seen),
+        owner: owner(99, b"\x1b[31mevil\n", Known::Inferred),
         ..Actor::new(9, long, "[2001:db8::1]:443")
     };
     let nobody =
@@ -289,7 +289,7 @@ pub fn outside() -> Vec<Output> {
                 retransmits: 0,
                 srtt_us: None,
             }),
-            owner: Owner::nobody(),
+            owner: Owner::unknown(),
             complete: true,
         }));
     stream.events

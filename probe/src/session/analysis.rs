@@ -28,13 +28,13 @@ impl Analysis {
 
     /// What the latest transition shows.
     pub fn findings(&mut self, Tracked { transition, previous, .. }: &Tracked) -> Vec<Finding> {
-        let (open, course) = self.tracker.so_far(transition.socket).unzip();
+        let (open, history) = self.tracker.history(transition.socket).unzip();
         self.detectors.observe(&Context {
             transition,
             previous: *previous,
             open: open.flatten(),
-            course,
-            others: &self.tracker,
+            history,
+            sockets: &self.tracker,
         })
     }
 
@@ -84,7 +84,7 @@ impl Analysis {
 
     /// The `seq` of the first transition of that connection, as far as seen.
     pub fn first_seq(&self, socket: SocketId) -> Option<u64> {
-        self.tracker.so_far(socket)?.1.first()
+        self.tracker.history(socket)?.1.first_seq()
     }
 }
 

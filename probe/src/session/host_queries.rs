@@ -57,7 +57,7 @@ impl Enricher {
                     && let (Some(netns), Some(port)) = (failure.netns, failure.local.port)
                 {
                     failure.holders = self.companion.holders(netns, port.get());
-                    failure.sift_holders();
+                    failure.retain_conflicting_holders();
                 }
                 None
             }

@@ -82,7 +82,7 @@ fn whoever_has_a_port_is_found() {
         );
         for socket in lookup.holders(netns, PORT) {
             assert_eq!((socket.netns, socket.protocol, socket.family), (netns, Protocol::Tcp, Family::Ipv6));
-            assert_eq!((socket.owner.known, socket.expires), (Known::Seen, None));
+            assert_eq!((socket.owner.known, socket.expires), (Known::Inferred, None));
             assert_eq!(socket.owner.task.as_ref().unwrap().pid, process::id());
         }
 

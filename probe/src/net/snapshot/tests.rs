@@ -45,7 +45,7 @@ fn a_child_in_another_namespace_is_found_with_its_socket() {
     let sockets = of(&snapshot, inside.inode());
     let [first, second] = sockets.as_slice() else { panic!("{sockets:?}") };
     assert_eq!((first.state, first.ends.local.port_or_zero()), (State::Listen, 1314));
-    assert_eq!((first.owner.known, first.protocol), (Known::Seen, Protocol::Tcp));
+    assert_eq!((first.owner.known, first.protocol), (Known::Inferred, Protocol::Tcp));
     let task = first.owner.task.clone().unwrap();
     assert_eq!((task.pid, task.uid, task.comm.as_bytes()), (child.id(), 0, &b"cat"[..]));
     assert_eq!(first.owner.cgroup, Cgroups::new().of_process(child.id()));

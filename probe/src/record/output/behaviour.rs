@@ -174,7 +174,7 @@ impl<'a> From<&'a Difference> for DifferenceObject<'a> {
             },
             Difference::Behaviour { id, a, b, why } => {
                 let text = |kept: &Option<Box<ProfileEntry>>| {
-                    let whole = kept.as_ref().filter(|kept| kept.is_whole());
+                    let whole = kept.as_ref().filter(|kept| kept.is_complete());
                     whole.map(|kept| kept.observed.to_string())
                 };
                 let status = |kept: &Option<Box<ProfileEntry>>| kept.as_ref().map(|kept| ByName(kept.status));

@@ -54,7 +54,7 @@ impl FastJson {
         line.word(r#","cpu":"#);
         line.number(transition.cpu);
         line.word(r#","state_duration_ns":"#);
-        line.any_number(transition.since.map(nanoseconds));
+        line.any_number(transition.state_duration.map(nanoseconds));
         line.word("}\n");
     }
 

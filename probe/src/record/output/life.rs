@@ -74,7 +74,7 @@ impl<'a> TransitionObject<'a> {
             cause: transition.cause.map(Into::into),
             owner: (&*transition.owner).into(),
             cpu: transition.cpu,
-            state_duration_ns: transition.since.map(nanoseconds),
+            state_duration_ns: transition.state_duration.map(nanoseconds),
         }
     }
 }
@@ -190,7 +190,7 @@ mod tests {
             close: None,
             path: StatePath::default(),
             counters: None,
-            owner: Owner::nobody(),
+            owner: Owner::unknown(),
             complete: false,
         };
         let calendar = Calendar(Some(Clock { realtime_offset_ns: 0 }));

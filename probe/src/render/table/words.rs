@@ -93,7 +93,7 @@ pub fn mark(known: Known) -> (Tone, &'static str) {
     match known {
         Known::Exact => (Tone::Plain, ""),
         Known::Listener => (Tone::Plain, "*"),
-        Known::Seen => (Tone::Faint, "?"),
+        Known::Inferred => (Tone::Faint, "?"),
         Known::Unknown => (Tone::Faint, ""),
     }
 }
@@ -110,7 +110,7 @@ impl Marks {
     /// Takes note of an owner that was shown.
     pub fn owner(&mut self, owner: &Owner) {
         self.listener |= owner.known == Known::Listener;
-        self.seen |= owner.known == Known::Seen;
+        self.seen |= owner.known == Known::Inferred;
     }
 
     /// Takes note of a connection that was shown.

@@ -93,7 +93,7 @@ fn ipv6(stream: &mut Stream) {
 /// Owners that are hostile, wide, guessed or unknown.
 fn strangers(stream: &mut Stream) {
     let evil = Actor {
-        owner: in_group(owner(4_194_303, b"\x1b[31mevil\n\xe2\x80\x8b", Known::Seen), "/a\x1bb\nc"),
+        owner: in_group(owner(4_194_303, b"\x1b[31mevil\n\xe2\x80\x8b", Known::Inferred), "/a\x1bb\nc"),
         ..Actor::new(11, "10.0.0.1:50000", "10.0.0.2:80")
     };
     let wide = Actor {

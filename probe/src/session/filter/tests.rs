@@ -8,7 +8,7 @@ use std::{iter, net::SocketAddr};
 use super::*;
 use crate::model::{
     Cgroup, Endpoints, Family, Finding, FindingKind, Known, Mono, Name, Owner, Protocol, State, Task,
-    Transition, testing::listed,
+    Transition, testing::diag_entry,
 };
 
 fn owner(pid: u32, comm: &str, cgroup: &str) -> Owner {
@@ -68,7 +68,7 @@ impl Told {
             new,
             cause: None,
             owner: self.owner.clone().into(),
-            since: None,
+            state_duration: None,
             segs_out: None,
         };
         vec![Output::Transition(transition)]
@@ -280,7 +280,7 @@ fn memory_is_bounded_where_ends_were_lost() {
 #[test]
 fn of_what_was_there_everything_that_may_be_meant_is_awaited() {
     let exact = Exact::new(&Filter { remote_ports: vec![443..=443], pids: vec![1], ..Filter::default() });
-    let row = |state, remote| listed(7, state, "10.0.0.1:5000", remote);
+    let row = |state, remote| diag_entry(7, state, "10.0.0.1:5000", remote);
     assert!(exact.may_mean(&row(State::Established, "10.0.0.2:443")));
     assert!(exact.may_mean(&row(State::Listen, "0.0.0.0:0")), "its children may be");
     assert!(!exact.may_mean(&row(State::Established, "10.0.0.2:80")));

@@ -34,9 +34,9 @@ impl Row for Transition {
             Column::Edge => edge(self, pen),
             Column::Cause => cause(self.cause, room, pen),
             Column::Owner => owner(&self.owner, pen),
-            Column::Since => match self.since {
-                Some(since) => {
-                    pen.lasted(since);
+            Column::Since => match self.state_duration {
+                Some(duration) => {
+                    pen.lasted(duration);
                     Tone::Faint
                 }
                 None => unknown(pen),

@@ -56,7 +56,7 @@ fn socket() -> impl Strategy<Value = SocketId> {
 fn owner() -> BoxedStrategy<Owner> {
     let name = || text().prop_map(|text| Name::from_bytes(text.as_bytes()));
     let cgroup = (any::<u64>(), option::of(name())).prop_map(|(id, path)| Cgroup { id, path });
-    let known = select(vec![Known::Exact, Known::Listener, Known::Seen]);
+    let known = select(vec![Known::Exact, Known::Listener, Known::Inferred]);
     let someone = (any::<(u32, u32)>(), name(), option::of(cgroup), known).prop_map(
         |((pid, uid), comm, cgroup, known)| Owner { task: Some(Task { pid, uid, comm }), cgroup, known },
     );
@@ -80,7 +80,7 @@ fn transition() -> BoxedStrategy<Transition> {
         (moment(), any::<(u32, Option<u32>, Option<u64>)>(), socket(), protocol()),
         (ends(), [state(), state()], cause(), owner()),
     )
-        .prop_map(|((at, (cpu, netns, since), socket, protocol), (ends, [old, new], cause, owner))| {
+        .prop_map(|((at, (cpu, netns, duration), socket, protocol), (ends, [old, new], cause, owner))| {
             Transition {
                 seq: 1,
                 at,
@@ -95,7 +95,7 @@ fn transition() -> BoxedStrategy<Transition> {
                 new,
                 cause,
                 owner: owner.into(),
-                since: since.map(Duration::from_nanos),
+                state_duration: duration.map(Duration::from_nanos),
                 segs_out: None,
             }
         })
