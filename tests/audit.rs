@@ -101,13 +101,13 @@ fn the_catalogue_is_listed_without_privilege() {
 #[test]
 fn what_is_unknown_is_refused_with_what_was_meant() {
     for (typed, meant) in [("open/simultanous", "open/simultaneous"), ("refused", "open/refused")] {
-        let words = [typed, "nearest", meant, "--list"];
+        let words = [typed, "did you mean", meant, "--list"];
         assert_eq!(Probe::new("audit").arg(typed).run().exits(2).saying(&words).stdout, "");
     }
     Probe::new("audit --group opening").run().exits(2).naming(&["opening", "listen"]);
     let file = TempDir::new().unwrap().path().join("missing").join("file");
     for flag in ["--save", "--html"] {
-        Probe::new("audit").arg(flag).arg(&file).run().exits(2).saying(&["cannot write"]);
+        Probe::new("audit").arg(flag).arg(&file).run().exits(2).saying(&["cannot create"]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `probe trace -- COMMAND`: the command with all that descends from it, and its exit status.
+//! `probe trace -- COMMAND`: the command with its descendants, and its exit status.
 
 use std::{fs, net::SocketAddr};
 
@@ -12,51 +12,51 @@ use crate::{
     tracing::{self, BACKENDS},
 };
 
-/// A server that was there before the command, in a namespace of its own.
-struct Place {
+/// A namespace with a server that runs before the command starts.
+struct ServerNamespace {
     inside: Namespace,
     _server: Actor,
-    there: SocketAddr,
+    address: SocketAddr,
 }
 
-impl Place {
+impl ServerNamespace {
     fn new() -> Self {
         let inside = place();
         let server = Actor::inside(&inside, "server");
-        let there = server.at("listen l 127.0.0.1:0");
-        Self { inside, _server: server, there }
+        let address = server.at("listen l 127.0.0.1:0");
+        Self { inside, _server: server, address }
     }
 
-    /// A piece of a script that connects to the server.
+    /// Bash code that connects to the server.
     fn connect(&self) -> String {
-        format!("exec 3<>/dev/tcp/{}/{}", self.there.ip(), self.there.port())
+        format!("exec 3<>/dev/tcp/{}/{}", self.address.ip(), self.address.port())
     }
 
-    /// The trace of a script, in here.
+    /// Traces a bash script in this namespace.
     fn trace(&self, flags: &str, script: &str) -> Outcome {
         let probe = tracing::trace_of(flags, &[&self.inside]).arg("--").arg("bash").arg("-c").arg(script);
         self.inside.enter(|| probe.run()).unwrap()
     }
 }
 
-/// A process of no relation connects meanwhile; what the command's children leave behind them is theirs.
+/// A concurrent connect of an unrelated process is not traced; those of orphaned grandchildren are.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn descendants_are_traced_and_nobody_else() {
+fn only_the_command_and_its_descendants_are_traced() {
     for backend in BACKENDS {
-        let place = Place::new();
-        let stranger = Actor::inside(&place.inside, "stranger");
-        stranger.does(&format!("connect c {}", place.there));
-        let connect = place.connect();
+        let server = ServerNamespace::new();
+        let stranger = Actor::inside(&server.inside, "stranger");
+        stranger.does(&format!("connect c {}", server.address));
+        let connect = server.connect();
         let script = format!("{connect}; (({connect}; :); bash -c '{connect}; exec bash -c :') & wait");
-        let outcome = place.trace(&format!("--backend {backend}"), &script).exits(0).silently();
+        let outcome = server.trace(&format!("--backend {backend}"), &script).exits(0).silently();
         stranger.does("abort c");
         let objects = tracing::held(outcome.objects());
         let clients: Vec<_> = objects.of("connection").filter(|one| one["open"] == "active").collect();
         assert_eq!(clients.len(), 3, "{backend}: {outcome}");
         for client in clients {
             assert_eq!(client["owner"]["comm"], "bash", "{backend}: {client}");
-            assert_eq!(client["remote"]["port"], place.there.port(), "{backend}: {client}");
+            assert_eq!(client["remote"]["port"], server.address.port(), "{backend}: {client}");
         }
         assert!(objects.of("transition").all(|one| one["owner"]["comm"] == "bash"), "{backend}: {outcome}");
     }
@@ -64,35 +64,35 @@ fn descendants_are_traced_and_nobody_else() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn its_exit_status_is_passed_on() {
-    let place = Place::new();
+fn the_commands_exit_status_is_passed_on() {
+    let server = ServerNamespace::new();
     for (script, code) in
         [("exit 0", 0), ("exit 41", 41), ("kill -TERM $$", 128 + 15), ("kill -KILL $$", 128 + 9)]
     {
-        place.trace("", script).exits(code).silently();
-        place.trace("--connections", script).exits(code).silently();
+        server.trace("", script).exits(code).silently();
+        server.trace("--connections", script).exits(code).silently();
     }
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn one_that_cannot_be_run_says_why() {
+fn a_command_that_cannot_run_exits_with_126_or_127() {
     let trace = |command: &str| Probe::new("trace --format json --no-snapshot --").arg(command).run();
     trace("no-such-command-here").exits(127).saying(&["no-such-command-here", "PATH"]);
     trace("/proc/version").exits(126).saying(&["/proc/version"]);
 }
 
-/// A finding that was asked for outweighs what the command says.
+/// `--fail-on` takes precedence over the command's exit status.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_finding_makes_it_fail() {
+fn fail_on_makes_the_exit_status_1() {
     const PORT: u16 = 40_123;
     let connect = format!("exec 3<>/dev/tcp/127.0.0.1/{PORT}");
     let trace = |flags: &str, script: &str| {
-        let place = Place::new();
-        // The only port that the kernel can choose is the one that is connected to.
-        place.inside.enter(|| IP_LOCAL_PORT_RANGE.write(&(PORT..=PORT)).unwrap()).unwrap();
-        place.trace(flags, script)
+        let server = ServerNamespace::new();
+        // The only ephemeral port is the destination port, so that the connect becomes a self-connect.
+        server.inside.enter(|| IP_LOCAL_PORT_RANGE.write(&(PORT..=PORT)).unwrap()).unwrap();
+        server.trace(flags, script)
     };
     for view in ["", "--only self-connect,stuck", "--connections"] {
         let flags = format!("{view} --fail-on self-connect");
@@ -106,30 +106,30 @@ fn a_finding_makes_it_fail() {
     }
 }
 
-/// What the command prints stays on stdout, and the trace goes elsewhere.
+/// The command's output stays on stdout; the trace goes to the file.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_chatty_command_has_stdout_for_itself() {
+fn with_output_stdout_has_only_the_commands_output() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("trace");
-    let place = Place::new();
+    let server = ServerNamespace::new();
     let probe = tracing::trace_of("--output", &[]).arg(&file).arg("--").arg("bash").arg("-c");
-    let probe = probe.arg(format!("echo one; {}; echo two", place.connect()));
-    let outcome = place.inside.enter(|| probe.run()).unwrap().exits(0).silently();
+    let probe = probe.arg(format!("echo one; {}; echo two", server.connect()));
+    let outcome = server.inside.enter(|| probe.run()).unwrap().exits(0).silently();
     assert_eq!(outcome.stdout, "one\ntwo\n");
     let objects = tracing::held(Objects::parse(&fs::read_to_string(file).unwrap()));
     assert_eq!(objects.of("connection").count(), 1);
 }
 
-/// The signal is the command's to answer; the trace ends when it does.
+/// The command handles the signal; the trace ends when the command exits.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_signal_is_passed_on_to_it() {
+fn a_signal_is_forwarded_to_the_command() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let place = Place::new();
+        let server = ServerNamespace::new();
         let name = signal.as_str().strip_prefix("SIG").unwrap();
         let script = format!("trap 'kill $!; exit 9' {name}; sleep 60 & echo trapped; wait");
-        let probe = tracing::trace_of("", &[&place.inside]).arg("--").arg("bash").arg("-c").arg(script);
+        let probe = tracing::trace_of("", &[&server.inside]).arg("--").arg("bash").arg("-c").arg(script);
         let mut running = probe.start();
         running.wait_for_line("trap", |line| line == "trapped");
         running.signal(signal);
@@ -138,16 +138,16 @@ fn a_signal_is_passed_on_to_it() {
     }
 }
 
-/// The tool's own sockets are not the command's.
+/// A trace of a command that is itself a trace.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_trace_of_a_trace() {
-    let place = Place::new();
+fn a_traced_trace_still_reports_its_commands_connections() {
+    let server = ServerNamespace::new();
     let script = format!(
         "exec {PROGRAM} trace --format json --output /dev/null --no-snapshot -- bash -c '{}'",
-        place.connect()
+        server.connect()
     );
-    let outcome = place.trace("", &script).exits(0).silently();
+    let outcome = server.trace("", &script).exits(0).silently();
     let objects = tracing::held(outcome.objects());
     assert!(objects.of("connection").any(|one| one["owner"]["comm"] == "bash"), "{outcome}");
 }

@@ -1,5 +1,4 @@
-//! `probe doctor`: what it says of hosts that have everything and of hosts that lack something, and that
-//! its remedies remedy.
+//! `probe doctor` on hosts that have everything and on hosts that lack something; its remedies work.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -19,7 +18,7 @@ use crate::{
     support::{Objects, Outcome, Probe, number, text},
 };
 
-/// The objects of an outcome, each held against the schema.
+/// The objects of an outcome, each validated by the schema.
 #[track_caller]
 fn objects(outcome: &Outcome) -> Objects {
     let objects = outcome.objects();
@@ -46,7 +45,7 @@ fn doctor() -> Outcome {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_host_that_can_be_traced() {
+fn a_complete_host_has_every_facility() {
     let outcome = doctor();
     let objects = objects(&outcome);
     for name in [
@@ -76,13 +75,13 @@ fn a_host_that_can_be_traced() {
 }
 
 #[test]
-fn without_privilege_it_says_so_and_shows_the_rest() {
+fn without_privilege_it_reports_that_and_the_rest() {
     let outcome =
         unprivileged("doctor --format json").exits(3).saying(&["not permitted", "run as root", "CAP_BPF"]);
     let objects = objects(&outcome);
     for name in ["CAP_BPF", "BTF tracepoint", "classic tracepoint"] {
         let facility = facility(&objects, name);
-        assert_eq!(facility["status"], "lacking", "{facility}");
+        assert_eq!(facility["status"], "unavailable", "{facility}");
         assert!(text(&facility["remedy"]).contains("run as root"), "{facility}");
     }
     assert_eq!(status(&objects, "ring buffer"), "unknown");
@@ -92,11 +91,11 @@ fn without_privilege_it_says_so_and_shows_the_rest() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn without_btf_the_fallback_is_enough() {
+fn without_btf_the_classic_tracepoint_is_enough() {
     let outcome = without(&["/sys/kernel/btf"], "doctor --format json").exits(0).silently();
     let objects = objects(&outcome);
-    assert_eq!(status(&objects, "type information (BTF)"), "lacking");
-    assert_eq!(status(&objects, "BTF tracepoint"), "lacking");
+    assert_eq!(status(&objects, "type information (BTF)"), "unavailable");
+    assert_eq!(status(&objects, "BTF tracepoint"), "unavailable");
     assert_eq!(status(&objects, "classic tracepoint"), "ok");
     assert_eq!(status(&objects, "ring buffer"), "ok");
     assert_eq!(status(&objects, "socket storage"), "unknown");
@@ -104,7 +103,7 @@ fn without_btf_the_fallback_is_enough() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn without_either_interface_the_mount_is_named() {
+fn without_either_tracepoint_the_remedy_is_to_mount_tracefs() {
     let hidden = ["/sys/kernel/btf", "/sys/kernel/tracing", "/sys/kernel/debug"];
     let outcome =
         without(&hidden, "doctor --format json").exits(3).saying(&["cannot be traced", "mount -t tracefs"]);
@@ -113,7 +112,7 @@ fn without_either_interface_the_mount_is_named() {
     assert_eq!(status(&objects, "sock:inet_sock_set_state"), "unknown");
 }
 
-/// The hazards of one namespace, in their order.
+/// The hazards of one namespace, in the order printed.
 fn hazards_in(namespace: &Namespace) -> Vec<Value> {
     let outcome = doctor();
     let objects = objects(&outcome);
@@ -124,7 +123,7 @@ fn hazards_in(namespace: &Namespace) -> Vec<Value> {
         .collect()
 }
 
-/// Runs a command as it was printed.
+/// Runs a remedy in a shell, as printed.
 #[track_caller]
 fn apply(remedy: &Value) {
     let ran = Command::new("sh").arg("-c").arg(text(remedy)).stdout(Stdio::null()).status().unwrap();
@@ -137,7 +136,7 @@ fn ports(hazards: &[Value]) -> Vec<u64> {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_listener_in_the_ephemeral_range_is_a_hazard_until_the_cure_is_applied() {
+fn a_listener_in_the_ephemeral_range_is_a_hazard_until_its_port_is_reserved() {
     let inside = Namespace::private().unwrap();
     let check = || {
         IP_LOCAL_PORT_RANGE.write(&(32768..=60999)).unwrap();
@@ -166,17 +165,17 @@ fn a_listener_in_the_ephemeral_range_is_a_hazard_until_the_cure_is_applied() {
     inside.enter(check).unwrap();
 }
 
-/// A process inside, which ends with its stdin.
-struct Tenant(Child);
+/// A process in a namespace, which exits when its stdin closes.
+struct Resident(Child);
 
-impl Tenant {
+impl Resident {
     fn of(namespace: &Namespace) -> Self {
         let cat = || Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
         Self(namespace.enter(cat).unwrap().unwrap())
     }
 }
 
-impl Drop for Tenant {
+impl Drop for Resident {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();
@@ -185,14 +184,14 @@ impl Drop for Tenant {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn the_cure_of_another_namespace_finds_its_way_there() {
+fn the_remedy_for_another_namespace_enters_it() {
     let inside = Namespace::private().unwrap();
-    let tenant = Tenant::of(&inside);
+    let resident = Resident::of(&inside);
     let _open = inside.enter(|| TcpListener::bind("127.0.0.1:50052")).unwrap().unwrap();
 
     let hazards = hazards_in(&inside);
     assert_eq!(ports(&hazards), [50052]);
-    let pid = tenant.0.id();
+    let pid = resident.0.id();
     assert_eq!(
         hazards[0]["remedy"],
         format!("nsenter -t {pid} -n sysctl -w net.ipv4.ip_local_reserved_ports=50052")
@@ -205,7 +204,7 @@ fn the_cure_of_another_namespace_finds_its_way_there() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_socket_that_is_connected_to_itself_is_named() {
+fn a_self_connected_socket_is_a_hazard() {
     let inside = Namespace::private().unwrap();
     let check = || {
         let local: SocketAddr = "127.0.0.1:40000".parse().unwrap();
@@ -222,7 +221,7 @@ fn a_socket_that_is_connected_to_itself_is_named() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_range_that_is_used_up_is_a_hazard() {
+fn an_exhausted_ephemeral_range_is_a_hazard() {
     let inside = Namespace::private().unwrap();
     let check = || {
         IP_LOCAL_PORT_RANGE.write(&(40000..=40009)).unwrap();

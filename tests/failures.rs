@@ -1,5 +1,4 @@
-//! Everything that can be wrong: a check, the host, the command line, whoever reads the output. Each has
-//! its exit code and its line, and none a backtrace.
+//! Failures of a check, the host, the command line or the output: each has its exit code and message, none a backtrace.
 
 use std::{
     fs::File,
@@ -22,7 +21,7 @@ use crate::{
 };
 
 #[track_caller]
-fn sabotage_is_noticed(scenario: &str) {
+fn sabotage_fails_one_check(scenario: &str) {
     let arguments = format!("run {scenario} --sabotage --delay 5ms --format json");
     let objects = Probe::new(&arguments).run().exits(1).silently().objects();
     contract::hold(&objects);
@@ -36,39 +35,39 @@ fn sabotage_is_noticed(scenario: &str) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_check_of_shared_port_can_fail() {
-    sabotage_is_noticed("shared-port");
+fn a_failed_check_of_shared_port_is_reported() {
+    sabotage_fails_one_check("shared-port");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_check_of_simultaneous_open_can_fail() {
-    sabotage_is_noticed("simultaneous-open");
+fn a_failed_check_of_simultaneous_open_is_reported() {
+    sabotage_fails_one_check("simultaneous-open");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_check_of_self_connect_can_fail() {
-    sabotage_is_noticed("self-connect");
+fn a_failed_check_of_self_connect_is_reported() {
+    sabotage_fails_one_check("self-connect");
 }
 
-/// One scenario that failed is enough, whatever comes after it; and its recording fails again.
+/// A recording of a failed run fails again when replayed.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_failure_is_recorded() {
+fn a_replayed_failure_fails_again() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("failed");
     Probe::new("run self-connect --sabotage --record").arg(&file).run().exits(1).silently();
     Probe::new("replay").arg(&file).run().exits(1).silently();
 }
 
-/// Runs the tool as somebody who may do nothing.
+/// Runs probe as a user without privileges.
 pub fn unprivileged(arguments: &str) -> Outcome {
     const NOBODY: u32 = 65534;
     if !nix::unistd::geteuid().is_root() {
         return Probe::new(arguments).run();
     }
-    // Nobody may look into the directory that holds the program, but an open file is open.
+    // That user may not read the program's directory, but can execute an open file.
     let program = File::open(PROGRAM).unwrap();
     let path = format!("/proc/self/fd/{}", program.as_raw_fd());
     let drop_privileges = |command: &mut std::process::Command| {
@@ -78,21 +77,21 @@ pub fn unprivileged(arguments: &str) -> Outcome {
 }
 
 #[test]
-fn without_privilege_one_line_names_the_cure() {
+fn without_privilege_one_line_names_the_remedy() {
     for arguments in ["run", "run --format json", "run --backend tracepoint", "run --backend tp_btf"] {
         let outcome = unprivileged(arguments).exits(3).saying(&["not permitted", "run as root", "CAP_BPF"]);
         assert_eq!(outcome.stdout, "");
     }
 }
 
-/// Runs the tool where these directories are empty.
+/// Runs probe with an empty file system mounted over each of these directories.
 pub fn without(directories: &[&str], arguments: &str) -> Outcome {
     let hide = |directory: &&str| {
         if Path::new(directory).is_dir() {
             mount(Some("none"), *directory, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
         }
     };
-    // A mount namespace belongs to a thread, and goes with it.
+    // A mount namespace belongs to a thread and vanishes with it.
     thread::scope(|scope| {
         let run = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
@@ -107,7 +106,7 @@ pub fn without(directories: &[&str], arguments: &str) -> Outcome {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn without_tun_one_scenario_is_unsupported() {
+fn without_tun_simultaneous_open_is_unsupported() {
     let outcome = without(&["/dev/net"], "run --format json").exits(3).silently();
     let objects = outcome.objects();
     contract::hold(&objects);
@@ -122,7 +121,7 @@ fn without_tun_one_scenario_is_unsupported() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn without_btf_the_classic_tracepoint_does() {
+fn without_btf_the_classic_tracepoint_is_used() {
     let objects =
         without(&["/sys/kernel/btf"], "run shared-port --format json").exits(0).silently().objects();
     contract::hold(&objects);
@@ -134,12 +133,12 @@ fn without_btf_the_classic_tracepoint_does() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn without_either_interface_one_line_names_both() {
+fn without_either_tracepoint_one_line_names_both() {
     let hidden = ["/sys/kernel/btf", "/sys/kernel/tracing", "/sys/kernel/debug"];
     without(&hidden, "run").exits(3).saying(&["cannot be traced", "BTF", "mount -t tracefs"]);
 }
 
-/// Expects a refusal of these arguments with all of these words.
+/// Expects exit code 2 and a message that contains each of `words`.
 #[track_caller]
 pub fn usage(arguments: &str, words: &[&str]) {
     let outcome = Probe::new(arguments).run().exits(2).naming(words);
@@ -147,31 +146,31 @@ pub fn usage(arguments: &str, words: &[&str]) {
 }
 
 #[test]
-fn wrong_usage_is_named() {
+fn wrong_usage_is_reported_with_the_value() {
     usage("", &["Usage: probe", "run"]);
     usage("walk", &["unrecognized subcommand 'walk'"]);
     usage("run --fast", &["unexpected argument '--fast'"]);
     usage("run --format xml", &["'xml'", "table, json"]);
     usage(
         "run shared-ports",
-        &["no scenario `shared-ports`", "shared-port, simultaneous-open, self-connect"],
+        &["unknown scenario `shared-ports`", "shared-port, simultaneous-open, self-connect"],
     );
-    usage("run --delay 40", &["'40'", "40ms"]);
+    usage("run --delay 40", &["'40'", "needs a unit", "40s"]);
     usage("run --delay=-1s", &["'-1s'", "cannot be negative"]);
     usage("run --delay soon", &["'soon'", "40ms"]);
-    usage("run --repeat 0", &["'0'", "1.."]);
+    usage("run --repeat 0", &["'0'", "at least 1"]);
     usage("run --repeat -1", &["-1"]);
     usage("run self-connect --pcap /dev/null", &["--pcap", "only simultaneous-open with --wire tun"]);
     usage("run --wire loopback --pcap /dev/null", &["--pcap", "only simultaneous-open with --wire tun"]);
-    usage("run --record /nowhere/file", &["cannot write /nowhere/file", "No such file or directory"]);
-    usage("run --pcap /nowhere/file", &["cannot write /nowhere/file", "No such file or directory"]);
-    usage("run --record /", &["cannot write /", "Is a directory"]);
+    usage("run --record /nowhere/file", &["cannot create /nowhere/file", "No such file or directory"]);
+    usage("run --pcap /nowhere/file", &["cannot create /nowhere/file", "No such file or directory"]);
+    usage("run --record /", &["cannot create /", "Is a directory"]);
     usage("replay", &["<FILE>"]);
     usage("replay /nowhere/file", &["/nowhere/file", "No such file or directory"]);
 }
 
 #[test]
-fn what_is_asked_for_in_vain_can_be_asked_for() {
+fn list_help_and_version_exit_with_0() {
     let list = Probe::new("run --list").run().exits(0).silently().stdout;
     let names: Vec<_> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(names, ["shared-port", "simultaneous-open", "self-connect"]);
@@ -179,10 +178,10 @@ fn what_is_asked_for_in_vain_can_be_asked_for() {
     Probe::new("--version").run().exits(0).silently();
 }
 
-/// As in `probe run | head -1`.
+/// `probe run | head -1`.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     for arguments in ["run --format json", "run"] {
         let (reader, writer) = io::pipe().unwrap();
         let running = Probe::new(arguments).stdout(writer).start();
@@ -194,7 +193,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn a_disk_that_is_full_is_a_failure() {
+fn a_full_disk_is_a_failure() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
     Probe::new("replay --format json")
         .arg(fixture("shared-port-tp_btf-ipv4.jsonl"))
@@ -206,30 +205,30 @@ fn a_disk_that_is_full_is_a_failure() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_recording_that_cannot_be_kept_is_a_failure() {
+fn a_recording_that_cannot_be_written_is_a_failure() {
     for file in ["--record", "--pcap"] {
         let arguments = format!("run simultaneous-open --delay 5ms {file} /dev/full");
         Probe::new(&arguments).run().exits(1).saying(&["cannot write the", "No space left"]);
     }
 }
 
-/// What a replay writes to a terminal.
+/// The output of a replay on a terminal.
 fn on_a_terminal(no_color: &str) -> String {
-    let ends = pty::openpty(None, None).unwrap();
+    let terminal = pty::openpty(None, None).unwrap();
     let running = Probe::new("replay")
         .arg(fixture("self-connect-tp_btf-ipv4.jsonl"))
         .env("NO_COLOR", no_color)
-        .stdout(ends.slave)
+        .stdout(terminal.slave)
         .start();
     let mut shown = Vec::new();
-    // When the other end is closed, a terminal's reading fails with EIO.
-    let _ = File::from(ends.master).read_to_end(&mut shown);
+    // Reading from a terminal fails with EIO once its other side is closed.
+    let _ = File::from(terminal.master).read_to_end(&mut shown);
     running.finish().exits(0).silently();
     String::from_utf8(shown).unwrap()
 }
 
 #[test]
-fn colour_is_for_terminals_that_want_it() {
+fn colour_is_for_terminals_without_no_color() {
     const ESCAPE: char = '\x1b';
     assert!(on_a_terminal("").contains(ESCAPE));
     assert!(!on_a_terminal("1").contains(ESCAPE));

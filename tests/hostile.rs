@@ -1,4 +1,4 @@
-//! Names that mean harm: a process and a cgroup may call themselves anything.
+//! Hostile names of processes and cgroups: escape sequences, newlines, invalid UTF-8, writing direction, JSON.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
     tracing,
 };
 
-/// Such names; the kernel keeps 15 bytes of one.
+/// Hostile process names; the kernel stores 15 bytes of each.
 const NAMES: [&[u8]; 6] = [
     b"\x1b[2J\x1b[31mred",
     b"\x1b]0;title\x07",
@@ -22,13 +22,13 @@ const NAMES: [&[u8]; 6] = [
     b"\"},{\"pid\":1",
 ];
 
-/// What is said of processes with such names.
+/// A trace of processes with these names.
 fn trace(names: &[&[u8]], flags: &str) -> Outcome {
     let inside = Namespace::private().unwrap();
     let group = Group::new("\u{1b}[7m\u{202e}group");
     let mut running = Probe::new(&format!("trace --netns {} {flags}", inside.inode())).start();
-    // A heading, or an object.
-    running.wait_for_line("beginning", |line| line.starts_with("probe on ") || line.contains("ready"));
+    // The heading of a table, or the `ready` object.
+    running.wait_for_line("start", |line| line.starts_with("probe on ") || line.contains("ready"));
     for name in names {
         let actor = Actor::inside(&inside, "polite");
         actor.is_called(name);
@@ -44,23 +44,23 @@ fn trace(names: &[&[u8]], flags: &str) -> Outcome {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_table_lets_none_of_it_through() {
+fn a_table_escapes_hostile_names() {
     for view in ["", "--connections", "--only connect-failed,bind-failed"] {
         let outcome = trace(&NAMES, view);
-        let harmful = |c: &char| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c);
-        assert_eq!(outcome.stdout.chars().find(harmful), None, "{outcome}");
+        let is_harmful = |c: &char| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c);
+        assert_eq!(outcome.stdout.chars().find(is_harmful), None, "{outcome}");
         assert!(outcome.stdout.contains(r"\u{1b}[2J"), "{outcome}");
         let polite = trace(&NAMES.map(|_| &b"polite"[..]), view);
         let lines =
             |outcome: &Outcome| outcome.stdout.lines().filter(|line| line.contains("127.0.0.1:")).count();
-        assert_eq!(lines(&polite), lines(&outcome), "a name has made a line of its own: {outcome}");
+        assert_eq!(lines(&polite), lines(&outcome), "a name added a line: {outcome}");
     }
 }
 
-/// JSON has them as they are, but for what is not UTF-8.
+/// JSON keeps names unchanged, except that invalid UTF-8 is replaced.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn json_has_them_whole() {
+fn json_keeps_hostile_names() {
     for view in ["", "--connections", "--only connect-failed,bind-failed"] {
         let objects = tracing::held(trace(&NAMES, &format!("--format json {view}")).objects());
         assert_eq!(names(&objects), expected(), "{view}");
@@ -79,10 +79,10 @@ fn expected() -> BTreeSet<String> {
     NAMES.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
 }
 
-/// A name can be asked for, byte by byte.
+/// `--comm` matches byte by byte.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn they_can_be_asked_for() {
+fn a_hostile_name_can_be_filtered_for() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
     for name in NAMES {
         let inside = Namespace::private().unwrap();

@@ -1,4 +1,4 @@
-//! Runs that are cut short: what they say, and that nothing of them stays behind in the kernel.
+//! Interrupted runs: their output, and that nothing of them remains in the kernel.
 
 use nix::sys::signal::Signal;
 
@@ -8,20 +8,20 @@ use crate::{
     support::{Outcome, Probe, Running},
 };
 
-/// Slow enough to be interrupted in the middle: two seconds for each packet.
+/// Slow enough to be interrupted in the middle: each packet takes two seconds.
 const SLOW: &str = "run simultaneous-open --delay 2s --format json";
-/// Quick enough to get to its connection, and far from its end then.
-const BRISK: &str = "run simultaneous-open --delay 200ms --repeat 50 --format json";
+/// Fast enough to have connections, and repeated often enough to be far from its end.
+const REPEATED: &str = "run simultaneous-open --delay 200ms --repeat 50 --format json";
 
-/// Waits until both ends have left this state behind: sockets, wire and namespaces are there.
-fn both_in(state: &str, running: &mut Running) {
+/// Waits until both sockets have left this state, so that sockets, link and namespaces exist.
+fn wait_for_both(state: &str, running: &mut Running) {
     for _ in 0..2 {
         running.wait_for_state(state);
     }
 }
 
 #[track_caller]
-fn says_its_end(outcome: Outcome) {
+fn assert_interrupted(outcome: Outcome) {
     let objects = outcome.exits(130).silently().objects();
     contract::hold(&objects);
     coherence::hold(&objects);
@@ -30,36 +30,36 @@ fn says_its_end(outcome: Outcome) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn ctrl_c_ends_the_stream_properly() {
+fn a_signal_ends_the_stream_with_end() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut running = Probe::new(SLOW).start();
-        both_in("SYN_SENT", &mut running);
+        wait_for_both("SYN_SENT", &mut running);
         running.signal(signal);
-        says_its_end(running.finish());
+        assert_interrupted(running.finish());
     }
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn ctrl_c_leaves_a_recording_that_is_whole() {
+fn ctrl_c_leaves_a_complete_recording() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("interrupted");
     let mut running = Probe::new(&format!("{SLOW} --record")).arg(&file).start();
-    both_in("SYN_SENT", &mut running);
+    wait_for_both("SYN_SENT", &mut running);
     running.signal(Signal::SIGINT);
     let live = running.finish().exits(130).silently();
     let again = Probe::new("replay --format json").arg(&file).run().exits(130).silently();
     assert_eq!(again.stdout, live.stdout);
 }
 
-/// Whatever was shown can be shown again.
+/// Everything printed before SIGKILL can be replayed.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn kill_9_leaves_a_recording_of_what_was_shown() {
+fn kill_9_leaves_a_recording_of_everything_printed() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("killed");
     let mut running = Probe::new(&format!("{SLOW} --record")).arg(&file).start();
-    both_in("SYN_SENT", &mut running);
+    wait_for_both("SYN_SENT", &mut running);
     running.signal(Signal::SIGKILL);
     let live = running.finish().dies_of(Signal::SIGKILL);
     let again = Probe::new("replay --format json").arg(&file).run().exits(2).saying(&["cut off at byte"]);
@@ -68,7 +68,7 @@ fn kill_9_leaves_a_recording_of_what_was_shown() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_table_that_is_interrupted_is_closed_too() {
+fn an_interrupted_table_has_its_closing_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("interrupted");
     let arguments = SLOW.replace("--format json", "--record");
@@ -84,32 +84,32 @@ fn a_table_that_is_interrupted_is_closed_too() {
 #[track_caller]
 fn nothing_remains_after(signal: Signal, arguments: &str, state: &str) {
     let mut running = Probe::new(arguments).start();
-    both_in(state, &mut running);
+    wait_for_both(state, &mut running);
     let remains = Remains::of(running.pid());
     running.signal(signal);
     let outcome = running.finish();
     match signal {
         Signal::SIGKILL => drop(outcome.dies_of(signal)),
-        _ => says_its_end(outcome),
+        _ => assert_interrupted(outcome),
     }
     remains.vanish();
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn ctrl_c_leaves_nothing() {
+fn ctrl_c_leaves_nothing_in_the_kernel() {
     nothing_remains_after(Signal::SIGINT, SLOW, "SYN_SENT");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn kill_9_leaves_nothing() {
+fn kill_9_leaves_nothing_in_the_kernel() {
     nothing_remains_after(Signal::SIGKILL, SLOW, "SYN_SENT");
 }
 
-/// Sockets that were connected want to say goodbye over a wire that is gone.
+/// Connected sockets send their FINs over a link that no longer exists.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn kill_9_amid_connections_leaves_nothing() {
-    nothing_remains_after(Signal::SIGKILL, BRISK, "ESTABLISHED");
+fn kill_9_during_connections_leaves_nothing_in_the_kernel() {
+    nothing_remains_after(Signal::SIGKILL, REPEATED, "ESTABLISHED");
 }

@@ -235,7 +235,7 @@ fn what_cannot_be_a_meeting_is_wrong_usage() {
     is_wrong_usage(ends, &["--at <RFC3339>", "--in <DURATION>"]);
     is_wrong_usage(&format!("{ends} --in 1s --at 2099-01-01T00:00:00Z"), &["cannot be used with"]);
     is_wrong_usage(&format!("{ends} --at tomorrow"), &["--at"]);
-    is_wrong_usage(&format!("{ends} --at 2015-11-22T12:00:00Z"), &["is past by"]);
+    is_wrong_usage(&format!("{ends} --at 2015-11-22T12:00:00Z"), &["ago; this host's clock reads"]);
     is_wrong_usage("--local 127.0.0.1:1314 --peer [::1]:1314 --in 1s", &["IPv4", "IPv6"]);
     is_wrong_usage("--local 127.0.0.1:0 --peer 127.0.0.2:1314 --in 1s", &["--local has port 0"]);
     is_wrong_usage("--local 127.0.0.1:1314 --peer 127.0.0.1:1314 --in 1s", &["self-connect"]);

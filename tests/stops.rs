@@ -1,4 +1,4 @@
-//! How a trace ends: by itself, by a signal, by whoever reads it.
+//! How a trace ends: by a limit, by a signal, or because its reader closed the pipe.
 
 use std::{
     io::{self, BufRead as _, BufReader},
@@ -13,26 +13,26 @@ use crate::{
     tracing::{self, BACKENDS, Stage},
 };
 
-/// So many connects that are refused, with two transitions each.
+/// Makes `count` refused connects, of two transitions each.
 fn refusals(actor: &Actor, count: u64) {
     actor.does(&format!("try {count} 127.0.0.1:9"));
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn when_the_time_is_over() {
-    const TIME: Duration = Duration::from_millis(300);
+fn a_trace_ends_after_its_duration() {
+    const DURATION: Duration = Duration::from_millis(300);
     for view in ["", "--connections", "--only stuck"] {
-        let stage = Stage::with(&format!("--duration {TIME:?} {view}"));
+        let stage = Stage::with(&format!("--duration {DURATION:?} {view}"));
         let objects = tracing::held(stage.running.finish().exits(0).silently().objects());
         let lasted = Duration::from_nanos(number(&objects.one("end")["duration_ns"]));
-        assert!(lasted >= TIME, "{lasted:?}");
+        assert!(lasted >= DURATION, "{lasted:?}");
     }
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn when_there_are_enough_lines() {
+fn a_trace_ends_after_count_lines() {
     for backend in BACKENDS {
         for (view, kind) in
             [("", "transition"), ("--connections", "connection"), ("--only connect-failed", "finding")]
@@ -46,10 +46,10 @@ fn when_there_are_enough_lines() {
     }
 }
 
-/// A quiet trace is ended as well as one under load, and what happened until then is in it.
+/// With and without load; everything up to the signal is in the trace.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn when_somebody_says_so() {
+fn a_signal_drains_and_ends_the_trace() {
     const COUNT: u64 = 300;
     for backend in BACKENDS {
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
@@ -67,7 +67,7 @@ fn when_somebody_says_so() {
     }
 }
 
-/// A trace as a table.
+/// Starts a trace printed as a table.
 fn table(flags: &str, inside: &probe::net::Namespace) -> Running {
     let mut running = Probe::new(&format!("trace --netns {} {flags}", inside.inode())).start();
     running.wait_for_line("heading", |line| line.starts_with("probe on "));
@@ -76,7 +76,7 @@ fn table(flags: &str, inside: &probe::net::Namespace) -> Running {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_table_has_its_closing_line() {
+fn a_table_ends_with_a_closing_line_and_fits_the_width() {
     for view in ["", "--connections", "--only connect-failed"] {
         for width in ["80", "200"] {
             let inside = probe::net::Namespace::private().unwrap();
@@ -89,16 +89,16 @@ fn a_table_has_its_closing_line() {
             let outcome = running.finish().exits(0).silently();
             let widest = outcome.stdout.lines().map(|line| line.chars().count()).max();
             assert!(widest <= width.parse().ok(), "{widest:?} columns: {outcome}");
-            assert!(!outcome.stdout.contains('\x1b'), "it is no terminal: {outcome}");
+            assert!(!outcome.stdout.contains('\x1b'), "colour without a terminal: {outcome}");
             assert!(outcome.stdout.contains("3 connections · 3 findings"), "{outcome}");
         }
     }
 }
 
-/// As in `probe trace | head -3`.
+/// `probe trace | head -1`.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn when_nobody_reads_on() {
+fn a_closed_pipe_ends_the_trace() {
     for format in ["json", "table"] {
         let inside = probe::net::Namespace::private().unwrap();
         let (reader, writer) = io::pipe().unwrap();
@@ -113,24 +113,24 @@ fn when_nobody_reads_on() {
     }
 }
 
-/// A second signal changes nothing, and neither does one that comes with the end.
+/// Further signals, before and during the end, do not change it.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn by_more_than_one_signal() {
+fn several_signals_end_the_trace_once() {
     let inside = probe::net::Namespace::private().unwrap();
     let running = table("--no-snapshot", &inside);
     let pid = nix::unistd::Pid::from_raw(running.pid().cast_signed());
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT] {
-        // It may have ended by then.
+        // The process may have exited already.
         let _ = nix::sys::signal::kill(pid, signal);
     }
     running.finish().exits(0).silently();
 }
 
-/// Whatever was shown can be shown again.
+/// Everything printed before SIGKILL can be replayed.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn by_force_with_a_recording() {
+fn sigkill_leaves_a_recording_of_everything_printed() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("killed");
     let mut stage = Stage::with(&format!("--record {}", file.display()));

@@ -1,4 +1,4 @@
-//! What cannot be meant by `probe trace` and `probe replay`: each refusal names what is wrong, and what to write.
+//! Invalid flag values of `probe trace` and `probe replay`: each error names the flag and the value, and what is accepted.
 
 use crate::{failures::usage, support::fixture};
 
@@ -8,7 +8,7 @@ fn trace(arguments: &str, words: &[&str]) {
 }
 
 #[test]
-fn ports_and_addresses() {
+fn invalid_ports_and_addresses() {
     for flag in ["--port", "--local-port", "--remote-port"] {
         trace(&format!("{flag} http"), &[flag, "`http`", "8000-8999"]);
         trace(&format!("{flag} 0"), &[flag, "1 to 65535"]);
@@ -24,9 +24,9 @@ fn ports_and_addresses() {
 }
 
 #[test]
-fn processes_and_places() {
+fn invalid_processes_namespaces_and_cgroups() {
     trace("--pid 0", &["--pid", "0"]);
-    trace("--pid self", &["--pid", "self"]);
+    trace("--pid self", &["--pid", "self", "process id"]);
     trace("--comm a-name-longer-than-fifteen", &["--comm", "15 bytes"]);
     trace("--netns /nowhere/net", &["--netns", "/nowhere/net", "No such file"]);
     trace("--netns nowhere", &["--netns", "nowhere"]);
@@ -37,26 +37,26 @@ fn processes_and_places() {
 }
 
 #[test]
-fn what_is_shown() {
+fn invalid_output_flags() {
     trace("--only everything", &["--only", "everything", "self-connect", "stuck"]);
     trace("--fail-on everything", &["--fail-on", "everything", "self-connect", "stuck"]);
     trace("--only stuck --fail-on self-connect", &["--only", "--fail-on", "self-connect"]);
     trace("--connections --only stuck", &["--connections", "--only"]);
     trace("--format xml", &["--format", "table", "json"]);
     trace("--time yesterday", &["--time", "elapsed", "absolute", "delta"]);
-    trace("--stuck-after 0s", &["--stuck-after", "no time at all"]);
+    trace("--stuck-after 0s", &["--stuck-after", "longer than 0s"]);
     trace("--stuck-after soon", &["--stuck-after", "40ms"]);
     trace("--output /nowhere/file", &["/nowhere/file", "No such file or directory"]);
     trace("--record /nowhere/file", &["/nowhere/file", "No such file or directory"]);
-    trace("--record /", &["cannot write /", "Is a directory"]);
+    trace("--record /", &["cannot create /", "Is a directory"]);
 }
 
 #[test]
-fn how_long_and_how_large() {
-    trace("--duration 0s", &["--duration", "no time at all"]);
+fn invalid_durations_counts_and_sizes() {
+    trace("--duration 0s", &["--duration", "longer than 0s"]);
     trace("--duration=-1s", &["--duration", "cannot be negative"]);
-    trace("--duration 5", &["--duration", "40ms"]);
-    trace("--count 0", &["--count"]);
+    trace("--duration 5", &["--duration", "'5'", "needs a unit", "5s"]);
+    trace("--count 0", &["--count", "at least 1"]);
     trace("--count -1", &["-1"]);
     trace("--ring-size 100KiB", &["--ring-size", "64KiB", "128KiB"]);
     trace("--ring-size 1", &["--ring-size", "4KiB"]);
@@ -66,7 +66,7 @@ fn how_long_and_how_large() {
 }
 
 #[test]
-fn of_a_recording() {
+fn invalid_flags_of_replay() {
     let file = fixture("self-connect-tp_btf-ipv4.jsonl");
     let file = file.display();
     usage(&format!("replay {file} --netns /proc/self/ns/net"), &["--netns", "inode"]);

@@ -30,7 +30,7 @@ impl Ground {
     pub fn new() -> Self {
         let namespace = place();
         let ground = Self { inode: namespace.inode(), namespace };
-        let give = || Device::named("lo").unwrap().address(address_of(ground.inode, Family::V6, 1), 128);
+        let give = || Device::named("lo").unwrap().add_address(address_of(ground.inode, Family::V6, 1), 128);
         ground.namespace.enter(give).unwrap().unwrap();
         ground
     }

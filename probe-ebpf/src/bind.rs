@@ -1,9 +1,9 @@
-//! Calls of bind(2) that fail, on TCP sockets.
+//! Calls of bind(2) on TCP sockets that fail.
 //!
-//! One program, on the call's return: its arguments still lie where its entry saved the registers. So
-//! nothing has to be remembered in between, a call that succeeds costs a look at its result, and the
-//! entry of the host's other calls stays as fast as it was. A bind that io_uring does is no call and is
-//! not seen; nor is a 32-bit one, which the kernel's tracepoint leaves out.
+//! One program, on the call's return: the arguments are still in the registers that the call's entry saved. So there is
+//! no state to keep between entry and return, a call that succeeds costs one test of its result, and the entry of the
+//! host's other system calls is not slowed down. It does not see a bind by io_uring, which is no system call, nor a 32-bit
+//! one, which the kernel's tracepoint omits.
 
 use core::mem::MaybeUninit;
 
@@ -16,12 +16,14 @@ use aya_ebpf::{
 use probe_ebpf::{BindRecord, Field, KIND_BIND, TaskRecord};
 
 use crate::{
-    access::{Access, Direct, Probed},
-    edge::netns,
-    filter::{self, Verdict},
-    record::{AF_INET, AF_INET6, header, is_tcp},
-    ring::{Writers, emit_now},
+    config,
+    filter::{self, Decision},
+    kernel_memory::{Access, Direct, Probed},
+    protocol::{AF_INET, AF_INET6, Address, is_tcp},
+    record::header,
+    ring::{Writers, emit_and_wake},
     task::{self, Task},
+    transition::netns,
 };
 
 const SOCK_STREAM: u16 = 1;
@@ -29,7 +31,7 @@ const SOCK_STREAM: u16 = 1;
 /// The shortest IPv6 address that bind(2) takes (`SIN6_LEN_RFC2133`).
 const SOCKADDR_V6_LEN: i32 = 24;
 
-/// `syscalls:sys_exit_bind`, laid out as its format file says.
+/// `syscalls:sys_exit_bind`, in the layout of its format file.
 #[tracepoint(category = "syscalls", name = "sys_exit_bind")]
 pub fn bind_failed(ctx: TracePointContext) -> u32 {
     let _ = report(ctx.as_ptr().cast());
@@ -38,16 +40,16 @@ pub fn bind_failed(ctx: TracePointContext) -> u32 {
 
 #[inline(always)]
 fn report(event: *const u8) -> Option<()> {
-    // SAFETY: the tracepoint's own record, read where the format file says.
+    // SAFETY: the tracepoint's own record, read at the offset in its format file.
     let returned = unsafe { Probed::field::<i64>(event, Field::BindReturned)? };
     if returned >= 0 {
         return None;
     }
-    if filter::names_owners() && caller() == Verdict::Other {
+    if config::filters_by_owner() && match_caller() == Decision::NoMatch {
         return None;
     }
     let call = Call::current()?;
-    // SAFETY: called from the task's own system call.
+    // SAFETY: this runs in the task's own system call.
     let sk = unsafe { stream_socket(call.descriptor)? };
     // SAFETY: the descriptor's own socket.
     let (protocol, family) =
@@ -55,7 +57,7 @@ fn report(event: *const u8) -> Option<()> {
     if !is_tcp(protocol) || (family != AF_INET && family != AF_INET6) {
         return None;
     }
-    emit_now(Writers::Several, |record: *mut BindRecord| unsafe {
+    emit_and_wake(Writers::Several, |record: *mut BindRecord| unsafe {
         // SAFETY: a reserved record, of which every field is written.
         (&raw mut (*record).header).write(header(KIND_BIND));
         (*record).cookie = Probed::field(sk, Field::Cookie).unwrap_or(0);
@@ -70,13 +72,13 @@ fn report(event: *const u8) -> Option<()> {
     Some(())
 }
 
-/// What the filter makes of the caller.
+/// The filter's decision on the caller.
 #[inline(always)]
-fn caller() -> Verdict {
+fn match_caller() -> Decision {
     let mut task = MaybeUninit::<TaskRecord>::uninit();
     Task::<Probed>::current().write(task.as_mut_ptr());
-    // SAFETY: filled.
-    filter::current_task(unsafe { task.assume_init_ref() })
+    // SAFETY: filled in, on this program's stack.
+    unsafe { filter::match_owner(task.as_ptr()) }
 }
 
 /// The arguments of bind(2).
@@ -86,7 +88,7 @@ struct Call {
     length: i32,
 }
 
-/// What the addresses of IPv4 and IPv6 have in common, and IPv4's own.
+/// The common start of `sockaddr_in` and `sockaddr_in6`, and IPv4's address.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct SocketAddress {
@@ -99,7 +101,7 @@ struct SocketAddress {
 impl Call {
     #[inline(always)]
     fn current() -> Option<Self> {
-        // SAFETY: the current task's saved registers are on its own kernel stack.
+        // SAFETY: the saved registers of the current task are on its own kernel stack.
         unsafe {
             let registers: *const u8 = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
             Some(Self {
@@ -110,28 +112,28 @@ impl Call {
         }
     }
 
-    /// What was asked for. Of an address that is too short, or not there, everything is 0.
+    /// Fills in the requested address: all 0 where it is too short or cannot be read.
     ///
     /// # Safety
     /// `record` is a reserved record.
     #[inline(always)]
     unsafe fn fill_address(&self, record: *mut BindRecord) {
-        let asked = self.read::<SocketAddress>(0, size_of::<SocketAddress>() as i32);
-        let asked = asked.unwrap_or(SocketAddress { family: 0, port: 0, v4: 0 });
-        let addr = if asked.family == AF_INET6 {
-            self.read::<[u32; 4]>(8, SOCKADDR_V6_LEN).unwrap_or([0; 4])
+        let requested = self.read::<SocketAddress>(0, size_of::<SocketAddress>() as i32);
+        let requested = requested.unwrap_or(SocketAddress { family: 0, port: 0, v4: 0 });
+        let addr = if requested.family == AF_INET6 {
+            self.read::<Address>(8, SOCKADDR_V6_LEN).unwrap_or([0; 4])
         } else {
-            [asked.v4, 0, 0, 0]
+            [requested.v4, 0, 0, 0]
         };
         // SAFETY: the caller's promise.
         unsafe {
-            (*record).address_family = asked.family;
-            (*record).port = u16::from_be(asked.port);
-            (&raw mut (*record).addr).cast::<[u32; 4]>().write(addr);
+            (*record).address_family = requested.family;
+            (*record).port = u16::from_be(requested.port);
+            (&raw mut (*record).addr).cast::<Address>().write(addr);
         }
     }
 
-    /// Reads a part of the caller's address, where that is at least `needed` long.
+    /// Reads a part of the caller's address, if the address is at least `needed` bytes long.
     #[inline(always)]
     fn read<T: Copy>(&self, offset: u64, needed: i32) -> Option<T> {
         if self.length < needed {
@@ -146,20 +148,20 @@ impl Call {
                 self.address.wrapping_add(offset) as *const _,
             )
         };
-        // SAFETY: filled on success.
+        // SAFETY: the helper filled it, since it returned 0.
         (status == 0).then(|| unsafe { value.assume_init() })
     }
 }
 
-/// The `struct sock` behind a descriptor of the current task, where it is a stream socket's. Raw
-/// sockets can have TCP's protocol number, too.
+/// The `struct sock` of a descriptor of the current task, if it is a stream socket's. Raw sockets can have TCP's protocol
+/// number, too.
 ///
 /// # Safety
-/// To be called from the task's own system call.
+/// Runs in the task's own system call.
 #[inline(always)]
 unsafe fn stream_socket(descriptor: u32) -> Option<*const u8> {
-    // SAFETY: every step reads a field of what the one before it points to, and survives one that
-    // points nowhere.
+    // SAFETY: every step reads a field of the object that the previous one points to, and fails where that is not
+    // mapped.
     unsafe {
         let files = Probed::field(Probed::current_task(), Field::Files)?;
         let table = Probed::field(files, Field::FileTable)?;
@@ -169,7 +171,7 @@ unsafe fn stream_socket(descriptor: u32) -> Option<*const u8> {
         let array = Probed::field(table, Field::FileTableArray)?;
         let file: *const u8 = Probed::at(array, descriptor as usize * size_of::<usize>())?;
         let socket = Probed::field(file, Field::FilePrivate)?;
-        // A file of another kind keeps something else there, which does not point back.
+        // Files of other kinds keep other data there, which does not point back to the file.
         if Probed::field::<*const u8>(socket, Field::SocketFile)? != file
             || Probed::field::<u16>(socket, Field::SocketType)? != SOCK_STREAM
         {

@@ -1,32 +1,34 @@
-//! The classic tracepoint: what the kernel formatted, for hosts without BTF or before Linux 5.12.
+//! The classic tracepoint, which passes a formatted record, for hosts without BTF or before Linux 5.12.
 
 use aya_ebpf::{EbpfContext as _, macros::tracepoint, programs::TracePointContext};
 use probe_ebpf::Field;
 
 use crate::{
-    access::{Access, Probed},
-    edge::{Address, Edge},
-    fields,
-    maps::{stored_at, stored_or_new_at},
-    record::{AF_INET6, has_tcp_sock, is_tcp},
-    report::report,
+    address_map,
+    kernel_memory::{Access, Probed},
+    offsets,
+    protocol::{AF_INET6, Address, has_tcp_sock, is_tcp},
+    report::handle,
     ring::Writers,
-    state::{LISTEN, SYN_RECV},
-    stored::Stored,
+    socket_state::SocketStatePtr,
     task::Task,
+    tcp_state::{LISTEN, SYN_RECV},
+    tracking::TrackedTransition,
+    transition::Transition,
 };
 
-/// `sock:inet_sock_set_state`, laid out as its format file says.
+/// `sock:inet_sock_set_state`, in the layout of its format file.
 #[tracepoint(category = "sock", name = "inet_sock_set_state")]
 pub fn transition_classic(ctx: TracePointContext) -> u32 {
-    if let Some(mut edge) = Formatted::of(&ctx).filter(|edge| is_tcp(edge.protocol)) {
-        report(&mut edge);
+    if let Some(mut transition) = ClassicTransition::of(&ctx).filter(|transition| is_tcp(transition.protocol))
+    {
+        handle(&mut transition);
     }
     0
 }
 
-/// What the tracepoint recorded of the socket.
-struct Formatted<'a> {
+/// A transition by the tracepoint's record.
+struct ClassicTransition<'a> {
     ctx: &'a TracePointContext,
     event: *const u8,
     sk: u64,
@@ -36,11 +38,11 @@ struct Formatted<'a> {
     task: Task<Probed>,
 }
 
-impl<'a> Formatted<'a> {
+impl<'a> ClassicTransition<'a> {
     #[inline(always)]
     fn of(ctx: &'a TracePointContext) -> Option<Self> {
         let event: *const u8 = ctx.as_ptr().cast();
-        // SAFETY: the tracepoint's own record, read where the format file says.
+        // SAFETY: the tracepoint's own record, read at the offsets in its format file.
         unsafe {
             Some(Self {
                 ctx,
@@ -54,7 +56,7 @@ impl<'a> Formatted<'a> {
         }
     }
 
-    /// A field of the record.
+    /// A field of the tracepoint's record.
     #[inline(always)]
     fn event<T: Copy>(&self, field: Field) -> Option<T> {
         // SAFETY: the tracepoint's own record.
@@ -67,12 +69,12 @@ impl<'a> Formatted<'a> {
     }
 }
 
-/// One byte before Linux 5.6, two since.
+/// One byte before Linux 5.6, two bytes since.
 #[inline(always)]
 unsafe fn protocol(event: *const u8) -> Option<u16> {
     // SAFETY: the caller's record.
     unsafe {
-        if fields::offset(Field::EventProtocolSize) == Some(1) {
+        if offsets::offset(Field::EventProtocolSize) == Some(1) {
             Probed::field::<u8>(event, Field::EventProtocol).map(u16::from)
         } else {
             Probed::field::<u16>(event, Field::EventProtocol)
@@ -80,30 +82,17 @@ unsafe fn protocol(event: *const u8) -> Option<u16> {
     }
 }
 
-/// Without BTF every offset into the socket itself is unknown, and nothing is read there.
-impl Edge for Formatted<'_> {
+/// Without BTF all offsets into the socket are unknown, and nothing is read from it.
+impl Transition for ClassicTransition<'_> {
     type Access = Probed;
-    type Context = TracePointContext;
-    const INHERITS: bool = false;
-    const WRITERS: Writers = Writers::One;
 
-    #[inline(always)]
-    fn context(&self) -> &TracePointContext {
-        self.ctx
-    }
-
-    /// What it needs costs a helper each, and is read where it is needed.
+    /// Nothing: each read costs a helper call, and happens where the value is used.
     #[inline(always)]
     fn load(&mut self) {}
 
     #[inline(always)]
     fn sk(&self) -> *const u8 {
         self.sk as *const u8
-    }
-
-    #[inline(always)]
-    fn task(&self) -> &Task<Probed> {
-        &self.task
     }
 
     #[inline(always)]
@@ -127,13 +116,18 @@ impl Edge for Formatted<'_> {
     }
 
     #[inline(always)]
-    fn sport(&self) -> u16 {
+    fn inet_sport(&self) -> u16 {
         self.event(Field::EventLocalPort).unwrap_or(0)
     }
 
     #[inline(always)]
     fn remote_port(&self) -> u16 {
         self.event(Field::EventRemotePort).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn task(&self) -> &Task<Probed> {
+        &self.task
     }
 
     #[inline(always)]
@@ -148,8 +142,8 @@ impl Edge for Formatted<'_> {
         }
     }
 
-    /// A child's first event comes before its identity, up to Linux 6.12 at least (`inet_csk_clone_lock`): its cookie is
-    /// its listener's still, which it was cloned from, and its remote port is not there yet.
+    /// A child's first event precedes its identity, up to Linux 6.12 at least (`inet_csk_clone_lock`): it still has the
+    /// cookie of the listener that it was cloned from, and no remote port yet.
     #[inline(always)]
     fn cookie(&self) -> u64 {
         if self.old == LISTEN && self.new == SYN_RECV && self.remote_port() == 0 {
@@ -163,33 +157,44 @@ impl Edge for Formatted<'_> {
     fn tcp_sock(&self) -> *const u8 {
         if has_tcp_sock(self.protocol) { self.sk() } else { core::ptr::null() }
     }
+}
+
+impl TrackedTransition for ClassicTransition<'_> {
+    type Context = TracePointContext;
+    const INHERITS_OWNER: bool = false;
+    const WRITERS: Writers = Writers::One;
 
     #[inline(always)]
-    fn stored(&self) -> Option<&'static mut Stored> {
-        stored_at(self.sk)
+    fn context(&self) -> &TracePointContext {
+        self.ctx
     }
 
     #[inline(always)]
-    fn stored_or_new(&self) -> Option<&'static mut Stored> {
-        stored_or_new_at(self.sk)
+    fn state(&self) -> Option<SocketStatePtr> {
+        address_map::find(self.sk)
     }
 
-    /// They are watched on the BTF tracepoints alone.
     #[inline(always)]
-    fn resets(&self, _error: u32, _stored: Option<&Stored>) -> u8 {
-        0
+    fn state_or_new(&self) -> Option<SocketStatePtr> {
+        address_map::find_or_insert(self.sk)
     }
 
-    /// The listener's entry is not at hand here: the reader may know the owner by the port.
+    /// The record does not identify the listener. The reader may know its owner by the port.
     #[inline(always)]
-    fn remember_child(&self) {
-        if let Some(stored) = stored_or_new_at(self.sk) {
-            stored.forget();
-            stored.adopt(self, stored.next_generation());
+    fn track_child(&self) {
+        if let Some(state) = address_map::find_or_insert(self.sk) {
+            state.forget_owner();
+            state.open_child(self, state.next_generation());
         }
     }
 
-    /// The map forgets by itself.
+    /// Nothing: the map evicts old states.
     #[inline(always)]
-    fn remember_end(&self) {}
+    fn track_close(&self) {}
+
+    /// None: RSTs are observed on the BTF tracepoints only.
+    #[inline(always)]
+    fn reset_flags(&self, _error: u32, _state: Option<SocketStatePtr>) -> u8 {
+        0
+    }
 }

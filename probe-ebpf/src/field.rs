@@ -1,9 +1,8 @@
-//! Where the fields lie that the kernel side reads.
+//! The kernel fields that the BPF programs read.
 //!
-//! rustc emits no CO-RE relocations, so the reader looks every offset up, in the running kernel's BTF
-//! or in the tracepoint's format file, and hands the table over as a constant before the programs are
-//! loaded. A field that this kernel lacks holds [`UNKNOWN_U32`](crate::UNKNOWN_U32), and the verifier
-//! removes the code that would have read it.
+//! rustc emits no CO-RE relocations. So the reader looks up every offset, in the running kernel's BTF or in the
+//! tracepoint's format file, and sets the table as a constant before it loads the programs. The entry of a field that this
+//! kernel lacks is [`UNKNOWN_U32`](crate::UNKNOWN_U32), and the verifier removes the code that would read it.
 
 /// An entry of the offset table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,7 +14,7 @@ pub enum Field {
     Protocol,
     /// `sock_common.skc_state`
     State,
-    /// `sock_common.skc_rcv_saddr`: the IPv4 address bound to
+    /// `sock_common.skc_rcv_saddr`: the local IPv4 address
     LocalV4,
     /// `sock_common.skc_daddr`
     RemoteV4,
@@ -25,9 +24,9 @@ pub enum Field {
     RemoteV6,
     /// `sock_common.skc_dport`
     RemotePort,
-    /// `inet_sock.inet_sport`: holds the port longer than `skc_num` does
+    /// `inet_sock.inet_sport`: keeps the port longer than `skc_num`
     LocalPort,
-    /// `sock_common.skc_num`, in host order: 0 as soon as the port is given back
+    /// `sock_common.skc_num`, in host order: 0 once the port is released
     BoundPort,
     /// `sock_common.skc_net`: a pointer to `struct net`
     Net,
@@ -39,11 +38,12 @@ pub enum Field {
     Error,
     /// `sock.sk_shutdown`
     Shutdown,
-    /// `sock.sk_disconnects`: how often a call of connect(2) has ended what was there before, since Linux 6.6
+    /// `sock.sk_disconnects`: how many times connect(2) has dissolved a connection, since Linux 6.6
     Disconnects,
     /// `sock_common.skc_flags`
     Flags,
-    /// `tcp_sock.tsorted_sent_queue`: a list of what is sent and not acknowledged, whose head points to itself where nothing is
+    /// `tcp_sock.tsorted_sent_queue`: the list of sent and unacknowledged segments, whose head points to itself while it is
+    /// empty
     SentQueue,
     /// `tcp_sock.bytes_sent`
     BytesSent,
@@ -63,7 +63,7 @@ pub enum Field {
     GroupLeader,
     /// `task_struct.comm`
     Comm,
-    /// `task_struct.tgid`: the process
+    /// `task_struct.tgid`: the process id
     ThreadGroup,
     /// `task_struct.cred`: a pointer to `struct cred`
     Credentials,
@@ -71,15 +71,15 @@ pub enum Field {
     User,
     /// `task_struct.flags`
     TaskFlags,
-    /// `task_struct.thread_info.status` (x86): whether the system call is of the 32-bit kind, numbered otherwise
+    /// `task_struct.thread_info.status` (x86): whether the task is in a 32-bit system call, whose numbers differ
     ThreadStatus,
     /// The system call's number in `pt_regs`: `orig_ax`, or `syscallno` on arm64
     SyscallNumber,
     /// The system call's first argument in `pt_regs`: `di`, or `orig_x0` on arm64
     FirstArgument,
-    /// Its second one
+    /// Its second argument
     SecondArgument,
-    /// Its third one
+    /// Its third argument
     ThirdArgument,
     /// `task_struct.files`: a pointer to `struct files_struct`
     Files,
@@ -89,7 +89,7 @@ pub enum Field {
     FileTableLength,
     /// `fdtable.fd`: a pointer to an array of pointers to `struct file`
     FileTableArray,
-    /// `file.private_data`: of a socket's file, a pointer to its `struct socket`
+    /// `file.private_data`: in a socket's file, a pointer to its `struct socket`
     FilePrivate,
     /// `socket.file`: the file that the socket belongs to
     SocketFile,
@@ -97,33 +97,33 @@ pub enum Field {
     SocketType,
     /// `socket.sk`: a pointer to `struct sock`
     SocketSock,
-    /// Which argument of the tracepoint `tcp_send_reset` is its `reason`: 2, since Linux 6.10
+    /// The index of the argument `reason` of the tracepoint `tcp_send_reset`: 2, since Linux 6.10
     ResetReason,
     /// The `ret` of `sys_exit_bind`
     BindReturned,
     /// The classic tracepoint's `skaddr`
     EventSkaddr,
-    /// Its `oldstate`
+    /// The classic tracepoint's `oldstate`
     EventOldState,
-    /// Its `newstate`
+    /// The classic tracepoint's `newstate`
     EventNewState,
-    /// Its `sport`, in host order
+    /// The classic tracepoint's `sport`, in host order
     EventLocalPort,
-    /// Its `dport`, in host order
+    /// The classic tracepoint's `dport`, in host order
     EventRemotePort,
-    /// Its `family`
+    /// The classic tracepoint's `family`
     EventFamily,
-    /// Its `protocol`
+    /// The classic tracepoint's `protocol`
     EventProtocol,
-    /// The size of its `protocol`: one byte before Linux 5.6, two since
+    /// The size of `protocol` in bytes: one before Linux 5.6, two since
     EventProtocolSize,
-    /// Its `saddr`
+    /// The classic tracepoint's `saddr`
     EventLocalV4,
-    /// Its `daddr`
+    /// The classic tracepoint's `daddr`
     EventRemoteV4,
-    /// Its `saddr_v6`
+    /// The classic tracepoint's `saddr_v6`
     EventLocalV6,
-    /// Its `daddr_v6`
+    /// The classic tracepoint's `daddr_v6`
     EventRemoteV6,
     /// `sched:sched_process_fork`'s `child_pid`
     ForkChild,
@@ -132,6 +132,6 @@ pub enum Field {
 }
 
 impl Field {
-    /// The length of the table.
+    /// The number of entries in the table.
     pub const COUNT: usize = Self::FreedTask as usize + 1;
 }

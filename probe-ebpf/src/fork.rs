@@ -1,4 +1,4 @@
-//! The descendants of the processes asked for.
+//! The descendants of the selected processes.
 
 use aya_ebpf::{
     EbpfContext as _, helpers::bpf_get_current_pid_tgid, macros::tracepoint, programs::TracePointContext,
@@ -6,18 +6,18 @@ use aya_ebpf::{
 use probe_ebpf::Field;
 
 use crate::{
-    access::{Access as _, Probed},
     filter::PIDS,
+    kernel_memory::{Access as _, Probed},
 };
 
-/// `sched:sched_process_fork`, in the parent. A new thread's id is added as well, which is no process's, and
-/// does no harm.
+/// `sched:sched_process_fork`, in the parent. It adds the ids of new threads as well, which is harmless: they are no
+/// process ids.
 #[tracepoint(category = "sched", name = "sched_process_fork")]
-pub fn descend(ctx: TracePointContext) -> u32 {
+pub fn process_forked(ctx: TracePointContext) -> u32 {
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
-    // SAFETY: a key that lives as long as the call.
+    // SAFETY: the key outlives the lookup.
     if unsafe { PIDS.get(parent) }.is_some() {
-        // SAFETY: the tracepoint's own record, read where its format file says.
+        // SAFETY: the tracepoint's own record, read at the offset in its format file.
         if let Some(child) = unsafe { Probed::field::<u32>(ctx.as_ptr().cast(), Field::ForkChild) } {
             let _ = PIDS.insert(child, 1, 0);
         }
@@ -25,14 +25,14 @@ pub fn descend(ctx: TracePointContext) -> u32 {
     0
 }
 
-/// `sched:sched_process_free`: the number will be another's. Not `sched_process_exit`, which comes too early for
-/// three reasons: the descriptors are closed after it, the first thread may end before the others, and a thread
-/// that calls exec makes the first one end and goes on under its number.
+/// `sched:sched_process_free`, after which the kernel reuses the id. `sched_process_exit` fires too early, for three
+/// reasons: the kernel closes the descriptors after it, the first thread may exit before the others, and a thread that
+/// calls exec makes the first thread exit and continues under its id.
 #[tracepoint(category = "sched", name = "sched_process_free")]
-pub fn forget(ctx: TracePointContext) -> u32 {
-    // SAFETY: the tracepoint's own record, read where its format file says.
-    if let Some(gone) = unsafe { Probed::field::<u32>(ctx.as_ptr().cast(), Field::FreedTask) } {
-        let _ = PIDS.remove(gone);
+pub fn process_freed(ctx: TracePointContext) -> u32 {
+    // SAFETY: the tracepoint's own record, read at the offset in its format file.
+    if let Some(freed) = unsafe { Probed::field::<u32>(ctx.as_ptr().cast(), Field::FreedTask) } {
+        let _ = PIDS.remove(freed);
     }
     0
 }

@@ -1,43 +1,51 @@
-//! The programs in the kernel.
+//! The BPF programs.
 //!
-//! One question, two ways to ask it: `transition_btf` on the BTF tracepoint, with identity and owners;
-//! `transition_classic` on the classic one, for kernels that lack BTF or its helpers. Each event
-//! becomes one record of [`probe_ebpf`]'s in the ring. What explains transitions comes beside them, where
-//! the host has it: `bind_failed`, `reset_sent` and `reset_received`.
+//! Two programs report a transition: `transition_btf` on the BTF tracepoint, with the socket's identity and owner
+//! (`transition_nested` helps it), and `transition_classic` on the classic tracepoint, for kernels that lack BTF or its
+//! helpers. Each event becomes one record of [`probe_ebpf`]'s in the ring. `bind_failed`, `reset_sent` and
+//! `reset_received` report what explains transitions, where the host supports them.
+//!
+//! The modules form layers, from the bottom up: constants and kernel memory (`config`, `offsets`, `protocol`, `tcp_state`,
+//! `kernel_memory`), the view of one transition (`task`, `transition`), the filter and the states of sockets (`filter`,
+//! `socket_state`, `table`, `socket_storage`, `address_map`), records (`ring`, `record`, `report`), and the programs.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
-// What fills a record is a closure. One that is a function by itself would take all that it needs through memory.
+// For `#[inline(always)]` on the closure that fills in a record: as a function of its own, it would receive its captures
+// through memory.
 #![feature(stmt_expr_attributes)]
 #![expect(unsafe_code, reason = "every access to kernel memory is unsafe, and checked by the verifier")]
 
-mod access;
+mod address_map;
 mod bind;
 mod classic;
-mod edge;
-mod fields;
+mod config;
 mod filter;
 mod fork;
-mod kept;
-mod maps;
-mod modes;
+mod kernel_memory;
+mod offsets;
+mod protocol;
 mod record;
+mod reentry;
 mod report;
 mod reset;
 mod ring;
-mod run;
-mod state;
-mod stored;
+mod select;
+mod socket_state;
+mod socket_storage;
 mod table;
 mod task;
+mod tcp_state;
 mod tp_btf;
+mod tracking;
+mod transition;
 
-/// bpf_get_socket_cookie and others are open to GPL-compatible programs alone.
+/// `bpf_get_socket_cookie` and other helpers require a GPL-compatible license.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
-/// Never runs: the verifier refuses a program that could reach it.
+/// Never runs: the verifier rejects a program that could reach it.
 #[cfg(target_arch = "bpf")]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {

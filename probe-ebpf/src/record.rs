@@ -2,99 +2,94 @@
 
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use probe_ebpf::{
-    CalledRecord, ClosedRecord, FLAGS_UNKNOWN, Field, OWNER_FITS, RecordHeader, SOCKET_FIN_RECEIVED,
-    SOCKET_ORPHANED, TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
+    ClosedRecord, FLAGS_UNKNOWN, Field, InCallRecord, OWNER_MATCHES, RecordHeader, SOCKET_FIN_RECEIVED,
+    SOCKET_ORPHANED, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
 };
 
 use crate::{
-    access::Access,
-    edge::{Address, Edge},
-    filter::{self, Verdict},
-    state::{CLOSING, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_SENT},
-    stored::Stored,
+    config,
+    filter::Decision,
+    kernel_memory::Access,
+    protocol::Address,
+    socket_state::SocketStatePtr,
+    task,
+    tcp_state::{CLOSING, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_SENT},
+    transition::Transition,
 };
 
-pub const IPPROTO_TCP: u16 = 6;
-pub const IPPROTO_MPTCP: u16 = 262;
-
-pub const AF_INET: u16 = 2;
-pub const AF_INET6: u16 = 10;
-
-/// Whether the protocol's states follow TCP's: SCTP uses the same tracepoint.
-#[inline(always)]
-pub fn is_tcp(protocol: u16) -> bool {
-    protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP
-}
-
-/// Whether `struct tcp_sock` stands behind the socket: not for MPTCP's own.
-#[inline(always)]
-pub fn has_tcp_sock(protocol: u16) -> bool {
-    protocol == IPPROTO_TCP
-}
-
-/// What every record begins with, but for the losses: those are known to who reserved its place.
+/// The header of a record, without the number of lost records, which `ring` fills in.
 #[inline(always)]
 pub fn header(kind: u16) -> RecordHeader {
-    // SAFETY: neither helper takes anything.
+    // SAFETY: neither helper takes an argument.
     let (cpu, mono_ns) = unsafe { (bpf_get_smp_processor_id() as u16, bpf_ktime_get_ns()) };
     RecordHeader { kind, cpu, lost: 0, mono_ns }
 }
 
-/// Fills in a transition, the system call aside.
+/// Fills in a transition, all but the system call.
 ///
 /// # Safety
 /// `record` is a reserved record.
 #[inline(always)]
-pub unsafe fn fill<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut TransitionRecord, kind: u16) {
+pub unsafe fn fill<T: Transition>(
+    transition: &T,
+    state: Option<SocketStatePtr>,
+    record: *mut TransitionRecord,
+    kind: u16,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         (&raw mut (*record).header).write(header(kind));
-        (*record).cookie = edge.cookie();
-        (*record).skaddr = edge.sk() as u64;
-        (*record).netns = edge.netns().unwrap_or(0);
-        (*record).error = edge.field::<u32>(Field::Error).unwrap_or(UNKNOWN_U32);
+        (*record).cookie = transition.cookie();
+        (*record).skaddr = transition.sk() as u64;
+        (*record).netns = transition.netns().unwrap_or(0);
+        (*record).error = transition.field::<u32>(Field::Error).unwrap_or(UNKNOWN_U32);
         (*record).syscall = UNKNOWN_U32;
-        (*record).protocol = edge.protocol();
-        let family = edge.family();
+        (*record).protocol = transition.protocol();
+        let family = transition.family();
         (*record).family = family;
-        (*record).local_port = edge.local_port();
-        (*record).remote_port = edge.remote_port();
-        (*record).old = edge.old_state();
-        (*record).new = edge.new_state();
-        (*record).shutdown = edge.field::<u8>(Field::Shutdown).unwrap_or(UNKNOWN_U8);
-        (*record).flags = flags(edge, stored);
-        let (local, remote) = edge.addresses(family);
+        (*record).local_port = transition.local_port();
+        (*record).remote_port = transition.remote_port();
+        (*record).old = transition.old_state();
+        (*record).new = transition.new_state();
+        (*record).shutdown = transition.field::<u8>(Field::Shutdown).unwrap_or(UNKNOWN_U8);
+        (*record).flags = flags(transition, state);
+        let (local, remote) = transition.addresses(family);
         (&raw mut (*record).local_addr).cast::<Address>().write(local);
         (&raw mut (*record).remote_addr).cast::<Address>().write(remote);
     }
 }
 
-/// Fills in a transition that may have run in a call.
+/// Fills in a transition that may have run in a call on the socket.
 ///
 /// # Safety
 /// `record` is a reserved record.
 #[inline(always)]
-pub unsafe fn fill_called<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut CalledRecord, kind: u16) {
+pub unsafe fn fill_in_call<T: Transition>(
+    transition: &T,
+    state: Option<SocketStatePtr>,
+    record: *mut InCallRecord,
+    kind: u16,
+) {
     // SAFETY: the caller's promise.
     unsafe {
-        fill(edge, stored, &raw mut (*record).transition, kind);
-        (*record).transition.syscall = edge.task().syscall();
-        edge.task().write(&raw mut (*record).task);
+        fill(transition, state, &raw mut (*record).transition, kind);
+        (*record).transition.syscall = transition.task().syscall();
+        transition.task().write(&raw mut (*record).task);
     }
 }
 
-/// Fills in who was on the CPU at a transition into CLOSE, where that may have been in a call on the socket. What
-/// leaves an error behind, or happens to a socket that nobody holds any more, is the protocol's doing.
+/// Fills in the current task at a transition into CLOSE that may have run in a call on the socket. The protocol, and no
+/// call, causes one that leaves an error or that happens to an orphaned socket.
 ///
 /// # Safety
 /// `record` is a reserved record of which the transition is filled in.
 #[inline(always)]
-pub unsafe fn fill_caller<E: Edge>(edge: &E, record: *mut ClosedRecord) {
+pub unsafe fn fill_caller<T: Transition>(transition: &T, record: *mut ClosedRecord) {
     // SAFETY: the caller's promise.
     unsafe {
         let TransitionRecord { error, flags, .. } = (*record).transition;
-        let may_be_called = match edge.old_state() {
-            // A refusal by the kernel may find an older error.
+        let may_be_in_call = match transition.old_state() {
+            // Where the kernel refuses the call, an earlier error may still be set.
             SYN_SENT | LISTEN => true,
             LAST_ACK | CLOSING => false,
             FIN_WAIT1 | FIN_WAIT2 => {
@@ -102,40 +97,25 @@ pub unsafe fn fill_caller<E: Edge>(edge: &E, record: *mut ClosedRecord) {
             }
             _ => error == 0,
         };
-        if may_be_called || error == UNKNOWN_U32 {
-            (*record).transition.syscall = edge.task().syscall();
-            edge.task().write(&raw mut (*record).task);
+        if may_be_in_call || error == UNKNOWN_U32 {
+            (*record).transition.syscall = transition.task().syscall();
+            transition.task().write(&raw mut (*record).task);
         } else {
-            for word in 0..TASK_WORDS {
-                (&raw mut (*record).task).cast::<u64>().add(word).write_volatile(0);
-            }
+            task::clear_record(&raw mut (*record).task);
         }
     }
 }
 
-/// A [`TaskRecord`] in words.
-const TASK_WORDS: usize = size_of::<TaskRecord>() / size_of::<u64>();
-
-/// Copies a task by words: as a whole it would be a call, and byte by byte.
-///
-/// # Safety
-/// Both are places in a map or in a reserved record, aligned to words.
 #[inline(always)]
-pub unsafe fn copy_task(to: *mut TaskRecord, from: *const TaskRecord) {
-    for word in 0..TASK_WORDS {
-        // SAFETY: the caller's promise.
-        unsafe { to.cast::<u64>().add(word).write_volatile(from.cast::<u64>().add(word).read_volatile()) };
-    }
-}
-
-#[inline(always)]
-fn flags<E: Edge>(edge: &E, stored: Option<&Stored>) -> u8 {
-    // The two lowest bits of a word of flags (`enum sock_flags`).
-    let flags = edge
+fn flags<T: Transition>(transition: &T, state: Option<SocketStatePtr>) -> u8 {
+    // The record's two lowest bits are the kernel's (`enum sock_flags`).
+    let flags = transition
         .field::<u64>(Field::Flags)
         .map_or(FLAGS_UNKNOWN, |flags| flags as u8 & (SOCKET_ORPHANED | SOCKET_FIN_RECEIVED));
-    match stored {
-        Some(stored) if filter::names_owners() && stored.owner_fits == Verdict::Fits => flags | OWNER_FITS,
+    match state {
+        Some(state) if config::filters_by_owner() && state.owner_decision() == Decision::Match => {
+            flags | OWNER_MATCHES
+        }
         _ => flags,
     }
 }
@@ -164,7 +144,7 @@ pub unsafe fn fill_counters<A: Access>(record: *mut ClosedRecord, tcp: *const u8
         (*record).segs_out = A::field(tcp, Field::SegsOut).unwrap_or(UNKNOWN_U32);
         (*record).segs_in = A::field(tcp, Field::SegsIn).unwrap_or(UNKNOWN_U32);
         (*record).retransmits = A::field(tcp, Field::TotalRetrans).unwrap_or(UNKNOWN_U32);
-        // The kernel keeps eight times the value (tcp_rtt_estimator).
+        // The kernel stores eight times the value (tcp_rtt_estimator).
         (*record).srtt_us =
             A::field::<u32>(tcp, Field::SrttUs).map_or(UNKNOWN_U32, |eightfold| eightfold >> 3);
     }

@@ -1,152 +1,167 @@
-//! From a transition to what is told of it: nothing, a record of its own, or the connection's at its end.
+//! From a transition to its record: none, one of its own, or one for the whole connection at its close.
 
 use aya_log_ebpf::debug;
 use probe_ebpf::{
-    ClosedRecord, KIND_CALLED, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
+    ClosedRecord, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
     OWNER_UNKNOWN, OpenedRecord, SummaryRecord,
 };
 
 use crate::{
-    edge::Edge,
-    filter, modes,
-    record::{copy_task, fill, fill_called, fill_caller, fill_counters},
+    config, filter,
+    record::{fill, fill_caller, fill_counters, fill_in_call},
     ring::emit,
-    state::{CLOSE, LISTEN, SYN_RECV, Shape, is_plain},
-    stored::Stored,
+    select,
+    socket_state::SocketStatePtr,
     task,
+    tcp_state::{CLOSE, LISTEN, SYN_RECV, TransitionKind, is_segment_driven},
+    tracking::TrackedTransition,
 };
 
-/// Takes a transition.
+/// Handles a transition.
 #[inline(always)]
-pub fn report<E: Edge>(edge: &mut E) {
-    let is_plain = is_plain(edge.old_state(), edge.new_state());
-    // With a filter it would be one more way on which the verifier follows that.
-    if is_plain && !filter::is_active() {
-        pass(edge);
+pub fn handle<T: TrackedTransition>(transition: &mut T) {
+    let is_segment_driven = is_segment_driven(transition.old_state(), transition.new_state());
+    // Not with a filter: it would double the paths on which the verifier follows the filter's code.
+    if is_segment_driven && !config::has_filter() {
+        report_segment(transition);
         return;
     }
-    edge.load();
-    let shape = if is_plain { Shape::Plain } else { Shape::of(edge.old_state(), edge.new_state()) };
-    remember(edge, shape);
-    tell(edge, shape);
+    transition.load();
+    let kind = if is_segment_driven {
+        TransitionKind::Segment
+    } else {
+        TransitionKind::of(transition.old_state(), transition.new_state())
+    };
+    track(transition, kind);
+    report(transition, kind);
 }
 
-/// Takes one in the middle that a segment brought about, as half of all are, where there is no filter. Its way is its own, and
-/// short: what a run costs is above all how much code it leads through, which is cold each time. Whom the segment interrupted
-/// is not asked for.
+/// Handles a segment-driven transition where there is no filter: half of all transitions. It has a short path of its
+/// own, since the cost of a run is above all the amount of code that it executes, which is cold in the cache each time.
+/// It does not read the task, which the segment merely interrupted.
 #[inline(always)]
-fn pass<E: Edge>(edge: &E) {
-    if modes::summaries() {
-        if let Some(stored) = edge.stored() {
-            stored.enter(edge);
+fn report_segment<T: TrackedTransition>(transition: &T) {
+    if config::summaries() {
+        if let Some(state) = transition.state() {
+            state.enter(transition);
         }
         return;
     }
     // SAFETY: a reserved record.
     emit(
-        E::WRITERS,
+        T::WRITERS,
         #[inline(always)]
-        |record| unsafe { fill(edge, None, record, KIND_TRANSITION) },
+        |record| unsafe { fill(transition, None, record, KIND_TRANSITION) },
     );
 }
 
-/// Tells of the transition what is asked for. What is remembered is looked up anew: the verifier would follow each way on
-/// which that was found or made.
+/// Reports the transition if the filter selects it. The state is looked up once more: the verifier would follow each path
+/// on which it was found or created.
 #[inline(always)]
-fn tell<E: Edge>(edge: &E, shape: Shape) {
-    if !filter::passes(edge) {
+fn report<T: TrackedTransition>(transition: &T, kind: TransitionKind) {
+    if !select::passes(transition) {
         return;
     }
-    let stored = || {
-        let is_kept = is_remembered() || matches!(shape, Shape::Call | Shape::Child);
-        if is_kept { edge.stored().map(|stored| &*stored) } else { None }
+    let state = || {
+        let has_state =
+            config::tracks_sockets() || matches!(kind, TransitionKind::Open | TransitionKind::Child);
+        if has_state { transition.state() } else { None }
     };
-    // Until the reader is ready, it looks for a transition of its own.
-    if modes::summaries() && !filter::is_open() {
-        // A listener has no summary, nor has what is destroyed after its end.
-        if shape == Shape::Closed && edge.old_state() != LISTEN && edge.old_state() != CLOSE {
-            let stored = stored();
-            emit(E::WRITERS, |record| summary(edge, stored, record));
+    // Until the reader is ready, it looks for a transition of its own socket.
+    if config::summaries() && !filter::passes_all() {
+        // A listener has no summary, nor has a socket that is destroyed after its close.
+        if kind == TransitionKind::Close
+            && transition.old_state() != LISTEN
+            && transition.old_state() != CLOSE
+        {
+            let state = state();
+            emit(T::WRITERS, |record| fill_summary(transition, state, record));
             return;
         }
-        // Where the kernel does not know whose its children are, the reader must know the listeners.
-        if E::INHERITS || !is_listeners(edge) {
+        // Where children do not inherit the owner here, the reader must know the listeners.
+        if T::INHERITS_OWNER || !is_of_listener(transition) {
             return;
         }
     }
-    let stored = stored();
-    match shape {
-        Shape::Call | Shape::Child => emit(E::WRITERS, |record| opened(edge, stored, record)),
-        Shape::Closed => emit(E::WRITERS, |record| closed(edge, stored, record, KIND_CLOSED)),
+    let state = state();
+    match kind {
+        TransitionKind::Open | TransitionKind::Child => {
+            emit(T::WRITERS, |record| fill_opened(transition, state, record));
+        }
+        TransitionKind::Close => {
+            emit(T::WRITERS, |record| fill_closed(transition, state, record, KIND_CLOSED))
+        }
         // SAFETY: a reserved record.
-        Shape::Plain => emit(E::WRITERS, |record| unsafe { fill(edge, stored, record, KIND_TRANSITION) }),
+        TransitionKind::Segment => {
+            emit(T::WRITERS, |record| unsafe { fill(transition, state, record, KIND_TRANSITION) });
+        }
         // SAFETY: a reserved record.
-        Shape::Called => emit(E::WRITERS, |record| unsafe { fill_called(edge, stored, record, KIND_CALLED) }),
+        TransitionKind::InCall => {
+            emit(T::WRITERS, |record| unsafe { fill_in_call(transition, state, record, KIND_IN_CALL) });
+        }
     }
 }
 
-/// Whether a listener comes or goes.
+/// Whether a listener opens or closes.
 #[inline(always)]
-fn is_listeners<E: Edge>(edge: &E) -> bool {
-    edge.new_state() == LISTEN || (edge.old_state(), edge.new_state()) == (LISTEN, CLOSE)
+fn is_of_listener<T: TrackedTransition>(transition: &T) -> bool {
+    transition.new_state() == LISTEN || (transition.old_state(), transition.new_state()) == (LISTEN, CLOSE)
 }
 
-/// Whether sockets are followed from transition to transition.
-#[inline(always)]
-pub fn is_remembered() -> bool {
-    modes::summaries() || filter::is_active()
-}
-
-/// Brings what is remembered of the socket up to date.
+/// Updates the socket's state.
 ///
-/// Where nobody asks for more than transitions, that is only what a record does not say by itself: whose the children
-/// of a listener are, and of a socket that outlives its connection that it had one, unless the kernel counts that. To
-/// remember anything is the dearest part, so that a connect and the transitions after it leave nothing behind.
+/// Where only transitions are reported, the state holds what a record cannot contain: the owner of a listener, for its
+/// children, and the generation of a socket that outlives its connection, unless the kernel counts that. To create a
+/// state costs more than anything else here, so a connect and the transitions after it create none.
 #[inline(always)]
-fn remember<E: Edge>(edge: &E, shape: Shape) {
-    match shape {
-        Shape::Call => {
-            let is_kept = !E::INHERITS || is_remembered() || edge.new_state() == LISTEN;
-            let stored = if is_kept { edge.stored_or_new() } else { edge.stored() };
-            if let Some(stored) = stored {
-                stored.open(edge);
+fn track<T: TrackedTransition>(transition: &T, kind: TransitionKind) {
+    match kind {
+        TransitionKind::Open => {
+            let creates = !T::INHERITS_OWNER || config::tracks_sockets() || transition.new_state() == LISTEN;
+            let state = if creates { transition.state_or_new() } else { transition.state() };
+            if let Some(state) = state {
+                state.open(transition);
             }
         }
-        Shape::Child => edge.remember_child(),
-        _ if is_remembered() => {
-            if let Some(stored) = edge.stored() {
-                stored.step(edge);
+        TransitionKind::Child => transition.track_child(),
+        _ if config::tracks_sockets() => {
+            if let Some(state) = transition.state() {
+                state.enter_in_call(transition);
             }
         }
-        Shape::Closed | Shape::Plain | Shape::Called => {}
+        TransitionKind::Close | TransitionKind::Segment | TransitionKind::InCall => {}
     }
-    if shape == Shape::Closed && edge.old_state() != CLOSE {
-        edge.remember_end();
+    if kind == TransitionKind::Close && transition.old_state() != CLOSE {
+        transition.track_close();
     }
 }
 
 #[inline(always)]
-fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord) {
+fn fill_opened<T: TrackedTransition>(
+    transition: &T,
+    state: Option<SocketStatePtr>,
+    record: *mut OpenedRecord,
+) {
     // SAFETY: a reserved record.
     unsafe {
-        fill(edge, stored, &raw mut (*record).transition, KIND_OPENED);
-        let is_child = edge.old_state() == LISTEN || edge.new_state() == SYN_RECV;
+        fill(transition, state, &raw mut (*record).transition, KIND_OPENED);
+        let is_child = transition.old_state() == LISTEN || transition.new_state() == SYN_RECV;
         if !is_child {
-            (*record).transition.syscall = edge.task().syscall();
+            (*record).transition.syscall = transition.task().syscall();
         }
-        if let Some(stored) = stored {
-            stored.copy_to_opened(record);
+        if let Some(state) = state {
+            state.copy_to_opened(record);
         } else {
-            let is_callers = !is_child && !edge.task().is_kernel_thread();
+            let is_callers = !is_child && !transition.task().is_kernel_thread();
             (*record).known = if is_callers { OWNER_EXACT } else { OWNER_UNKNOWN };
-            (*record).generation = edge.former_connections() + 1;
+            (*record).generation = transition.disconnects() + 1;
             (*record).owner_cgroup = if is_callers { task::cgroup() } else { 0 };
         }
-        if stored.is_none() || (*record).known == OWNER_UNKNOWN {
-            edge.task().write(&raw mut (*record).owner);
+        if state.is_none() || (*record).known == OWNER_UNKNOWN {
+            transition.task().write(&raw mut (*record).owner);
         }
         debug!(
-            edge.context(),
+            transition.context(),
             "opened: cookie {} generation {}",
             (*record).transition.cookie,
             (*record).generation
@@ -155,23 +170,32 @@ fn opened<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut OpenedRecord)
 }
 
 #[inline(always)]
-fn closed<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut ClosedRecord, kind: u16) {
+fn fill_closed<T: TrackedTransition>(
+    transition: &T,
+    state: Option<SocketStatePtr>,
+    record: *mut ClosedRecord,
+    kind: u16,
+) {
     // SAFETY: a reserved record, and the tracepoint's own socket.
     unsafe {
-        fill(edge, stored, &raw mut (*record).transition, kind);
-        (*record).transition.flags |= edge.resets((*record).transition.error, stored);
-        fill_caller(edge, record);
-        fill_counters::<E::Access>(record, edge.tcp_sock());
+        fill(transition, state, &raw mut (*record).transition, kind);
+        (*record).transition.flags |= transition.reset_flags((*record).transition.error, state);
+        fill_caller(transition, record);
+        fill_counters::<T::Access>(record, transition.tcp_sock());
     }
 }
 
 #[inline(always)]
-fn summary<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut SummaryRecord) {
+fn fill_summary<T: TrackedTransition>(
+    transition: &T,
+    state: Option<SocketStatePtr>,
+    record: *mut SummaryRecord,
+) {
     // SAFETY: a reserved record.
     unsafe {
-        closed(edge, stored, &raw mut (*record).closed, KIND_SUMMARY);
-        if let Some(stored) = stored {
-            stored.copy_to_summary(record);
+        fill_closed(transition, state, &raw mut (*record).closed, KIND_SUMMARY);
+        if let Some(state) = state {
+            state.copy_to_summary(record);
             return;
         }
         (*record).opened_ns = 0;
@@ -179,10 +203,10 @@ fn summary<E: Edge>(edge: &E, stored: Option<&Stored>, record: *mut SummaryRecor
         (*record).path = 0;
         (*record).path_length = 0;
         (*record).first_port = 0;
-        (*record).broken = 0;
+        (*record).has_gap = 0;
         (*record).known = OWNER_UNKNOWN;
         (*record).generation = 0;
         (*record).owner_cgroup = 0;
-        copy_task(&raw mut (*record).owner, &raw const (*record).closed.task);
+        task::copy_record(&raw mut (*record).owner, &raw const (*record).closed.task);
     }
 }

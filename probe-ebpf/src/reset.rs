@@ -1,4 +1,4 @@
-//! Resets: those that this host sends, and the mark of one that came.
+//! Resets: the RSTs that this host sends, and the mark of one that it received.
 
 use aya_ebpf::{
     helpers::generated::bpf_get_socket_cookie, macros::btf_tracepoint, programs::BtfTracePointContext,
@@ -6,32 +6,35 @@ use aya_ebpf::{
 use probe_ebpf::{Field, KIND_RESET, ResetRecord, UNKNOWN_U32};
 
 use crate::{
-    access::{Access, Probed},
-    edge::netns,
-    fields,
-    filter::Verdict,
-    kept::{kept, last_kept},
-    maps::stored_or_new,
-    modes,
-    record::{AF_INET6, header, is_tcp},
-    report::is_remembered,
+    config,
+    filter::Decision,
+    kernel_memory::{Access, Probed},
+    offsets,
+    protocol::{AF_INET6, Address, is_tcp},
+    record::header,
     ring::{Writers, count_lost, emit},
+    socket_storage,
+    transition::netns,
 };
 
 const TCP_TIME_WAIT: u8 = 6;
 const TCP_NEW_SYN_RECV: u8 = 12;
 
-/// `tcp_receive_reset(struct sock *sk)`: the transition into CLOSE comes next.
+/// `tcp_receive_reset(struct sock *sk)`: the transition into CLOSE follows.
 ///
-/// The kernel ends one other connection in the same way (`tcp_reset`): in FIN_WAIT1 or FIN_WAIT2, after
-/// close(2), when data arrives that nobody can read any more. There the RST is one that is sent, for
+/// The kernel closes one other connection in the same way (`tcp_reset`): in FIN_WAIT1 or FIN_WAIT2, when data arrives
+/// after close(2), which no process can read any more. In that case this host sends an RST, with the reason
 /// `TCP_ABORT_ON_DATA`, right after the transition.
 #[btf_tracepoint(function = "tcp_receive_reset")]
 pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the tracepoint's own socket.
-    match unsafe { kept(ctx.arg(0), is_remembered()).or_else(|| stored_or_new(ctx.arg(0))) } {
-        Some(stored) => stored.mark_reset(),
-        // The transition will look as if none had come.
+    let state = unsafe {
+        socket_storage::find(ctx.arg(0), config::tracks_sockets())
+            .or_else(|| socket_storage::in_storage_or_new(ctx.arg(0)))
+    };
+    match state {
+        Some(state) => state.mark_reset(),
+        // The transition will look as if no RST had arrived.
         None => count_lost(),
     }
     0
@@ -45,30 +48,31 @@ pub fn reset_sent(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Reports resets of whole sockets alone. Since Linux 6.10 the tracepoint also fires for a segment that
-/// belongs to no socket, or to one of which TIME_WAIT or a SYN is all that there is.
+/// Reports the resets of full sockets only. Since Linux 6.10 the tracepoint also fires for a segment without a socket, or
+/// with a TIME_WAIT or request mini-socket.
 #[inline(always)]
 fn report(ctx: &BtfTracePointContext) -> Option<()> {
     let sk: *const u8 = ctx.arg(0);
     if sk.is_null() {
         return None;
     }
-    // Up to Linux 6.12 the verifier takes the socket for never null, and drops the test above. So no
-    // plain loads here: what follows them would be a null pointer in the kernel.
-    // SAFETY: reads at any address fail where there is nothing; here and below.
+    // Up to Linux 6.12 the verifier assumes that the socket is never null, and drops the test above. So there are no
+    // plain loads here: they would dereference a null pointer in the kernel.
+    // SAFETY: a read at an address that is not mapped fails; here and below.
     let state = unsafe { Probed::field::<u8>(sk, Field::State)? };
     if state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV {
         return None;
     }
-    // SAFETY: a whole socket, which only now is known to have this.
+    // SAFETY: a full socket, as its state shows; mini-sockets lack the field.
     let protocol = unsafe { Probed::field::<u16>(sk, Field::Protocol)? };
     if !is_tcp(protocol) {
         return None;
     }
-    // SAFETY: a whole socket.
-    let is_wanted = unsafe { last_kept(sk) }.is_none_or(|stored| stored.fits != Verdict::Other);
-    // Where connections are told in one record, their ends say enough.
-    if modes::summaries() || !is_wanted {
+    // SAFETY: a full socket.
+    let is_selected = unsafe { socket_storage::find_released(sk) }
+        .is_none_or(|state| state.decision() != Decision::NoMatch);
+    // The record of a whole connection says how it ended.
+    if config::summaries() || !is_selected {
         return None;
     }
     emit(Writers::Several, |record: *mut ResetRecord| unsafe {
@@ -78,7 +82,7 @@ fn report(ctx: &BtfTracePointContext) -> Option<()> {
         (*record).skaddr = sk as u64;
         (*record).netns = netns::<Probed>(sk).unwrap_or(0);
         (*record).reason =
-            if fields::offset(Field::ResetReason).is_some() { ctx.arg(2) } else { UNKNOWN_U32 };
+            if offsets::offset(Field::ResetReason).is_some() { ctx.arg(2) } else { UNKNOWN_U32 };
         (*record).protocol = protocol;
         (*record).local_port = Probed::field::<u16>(sk, Field::LocalPort).map_or(0, u16::from_be);
         (*record).remote_port = Probed::field::<u16>(sk, Field::RemotePort).map_or(0, u16::from_be);
@@ -94,14 +98,14 @@ fn report(ctx: &BtfTracePointContext) -> Option<()> {
         } else {
             (v4(sk, Field::LocalV4), v4(sk, Field::RemoteV4))
         };
-        (&raw mut (*record).local_addr).cast::<[u32; 4]>().write(local);
-        (&raw mut (*record).remote_addr).cast::<[u32; 4]>().write(remote);
+        (&raw mut (*record).local_addr).cast::<Address>().write(local);
+        (&raw mut (*record).remote_addr).cast::<Address>().write(remote);
     });
     Some(())
 }
 
 #[inline(always)]
-unsafe fn v4(sk: *const u8, field: Field) -> [u32; 4] {
+unsafe fn v4(sk: *const u8, field: Field) -> Address {
     // SAFETY: the caller's socket.
     [unsafe { Probed::field::<u32>(sk, field).unwrap_or(0) }, 0, 0, 0]
 }

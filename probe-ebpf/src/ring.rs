@@ -1,7 +1,7 @@
-//! The way to the reader: a ring of records for each CPU.
+//! The per-CPU ring buffers through which records reach the reader.
 //!
-//! Why not BPF's own ring: there, each record takes a lock that all CPUs share, and three exchanges that wait for all the
-//! CPU has still to write. That was more than everything else that an event costs.
+//! They replace BPF's own ring buffer, in which each record takes a lock that all CPUs share, and three atomic exchanges
+//! that wait for all pending stores of the CPU. That cost more than everything else that an event costs.
 
 use core::arch::asm;
 
@@ -13,136 +13,137 @@ use aya_ebpf::{
 };
 use probe_ebpf::{
     RecordHeader,
-    rings::{AWAKE, CHUNK, Cursor, MARGIN, Mark, STRIDE, Shared, place},
+    ring_layout::{CHUNK_SIZE, CHUNK_STRIDE, Cursor, Mark, NO_WAKEUP, RESERVE_MARGIN, RingControl, locate},
 };
 
-/// How many chunks each ring has; a power of two.
+/// The number of chunks in each ring; a power of two.
 #[unsafe(no_mangle)]
-static CHUNKS: u32 = 1;
+static RING_CHUNKS: u32 = 1;
 
-/// The chunks of all rings, those of the first CPU's first.
+/// The chunks of all rings, CPU by CPU.
 #[map]
-static CHUNKS_OF_RINGS: Array<[u64; STRIDE as usize / 8]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+static RING_MEMORY: Array<[u64; CHUNK_STRIDE as usize / 8]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// One for each ring.
 #[map]
-static CURSORS: Array<Cursor> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+static RING_CURSORS: Array<Cursor> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[map]
-static SHARED: Array<Shared> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+static RING_CONTROL: Array<RingControl> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Nothing is ever in it: the reader waits on it to be woken.
+/// Always empty. The reader polls it, and a program wakes the reader through it.
 #[map]
-static WAKER: RingBuf = RingBuf::with_byte_size(CHUNK, 0);
+static WAKER: RingBuf = RingBuf::with_byte_size(CHUNK_SIZE, 0);
 
-/// Who may write into a CPU's ring at the same time.
+/// Who may write to a CPU's ring at the same time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Writers {
     /// One: while a program on a classic tracepoint runs, the kernel runs no other of that kind on the CPU
-    /// (`bpf_prog_active`). It makes do with what BPF had before Linux 5.12.
+    /// (`bpf_prog_active`). It uses only what BPF had before Linux 5.12.
     One,
-    /// Several: a program that runs in a call is interrupted by a softirq in which another one runs.
+    /// Several: a softirq, in which another program runs, interrupts a program that runs in a system call.
     Several,
 }
 
-/// Makes room for a record, and lets `fill` write it; counts it as lost where there is no room. The reader finds it at
-/// its next look, unless it waits to be woken. A `fill` on the way of many events is marked to be inlined.
+/// Reserves room for a record, and lets `fill` write it; counts the record as lost where there is no room. The reader
+/// finds it when it next polls, unless it waits for a wake-up. Mark a `fill` on a hot path `#[inline(always)]`.
 #[inline(always)]
 pub fn emit<T: 'static>(writers: Writers, fill: impl FnOnce(*mut T)) {
     submit(writers, fill, false);
 }
 
-/// The same, and wakes the reader at once: what it wants to ask the host about this record is soon gone.
+/// Like [`emit`], and wakes the reader at once: what it queries from the host about this record changes soon.
 #[inline(always)]
-pub fn emit_now<T: 'static>(writers: Writers, fill: impl FnOnce(*mut T)) {
+pub fn emit_and_wake<T: 'static>(writers: Writers, fill: impl FnOnce(*mut T)) {
     submit(writers, fill, true);
 }
 
 #[inline(always)]
-fn submit<T: 'static>(writers: Writers, fill: impl FnOnce(*mut T), at_once: bool) {
+fn submit<T: 'static>(writers: Writers, fill: impl FnOnce(*mut T), wakes: bool) {
     let length = (size_of::<Mark>() + size_of::<T>()) as u64;
-    let Some(shared) = SHARED.get_ptr_mut(0) else { return };
-    // SAFETY: an aligned word of the map. Read before the place is reserved: what is lost after that is not before this
-    // record.
-    let lost = unsafe { (&raw const (*shared).lost).read_volatile() } as u32;
-    let Some((ring, cursor)) = own(writers) else { return count_lost() };
+    let Some(control) = RING_CONTROL.get_ptr_mut(0) else { return };
+    // SAFETY: an aligned word of the map. Read before the reservation: a record that is lost later is not lost before
+    // this one.
+    let lost = unsafe { (&raw const (*control).lost).read_volatile() } as u32;
+    let Some((ring, cursor)) = own_ring(writers) else { return count_lost() };
     // SAFETY: the cursor is an entry of the map.
     let Some(reserved) = (unsafe { reserve(writers, cursor, length) }) else { return count_lost() };
-    let (chunk, at) = place(reserved.position, chunks());
-    let Some(chunk) = CHUNKS_OF_RINGS.get_ptr_mut(ring * chunks() + chunk) else { return count_lost() };
-    // SAFETY: behind every place in a chunk there is room for the longest record, and this place is nobody else's.
+    let (chunk, at) = locate(reserved.position, chunks());
+    let Some(chunk) = RING_MEMORY.get_ptr_mut(ring * chunks() + chunk) else { return count_lost() };
+    // SAFETY: every position in a chunk has room for the longest record behind it, and this room is reserved for this
+    // record.
     unsafe {
         let mark = chunk.cast::<u8>().add(at as usize);
         let record = mark.add(size_of::<Mark>());
         fill(record.cast());
         (*record.cast::<RecordHeader>()).lost = lost;
         publish(mark.cast(), Mark::new(reserved.position, length as u16));
-        let wake_at = (&raw const (*shared).wake_at).read_volatile();
-        if at_once || reserved.waiting >= wake_at {
-            (&raw mut (*shared).wake_at).write_volatile(AWAKE);
+        let wake_at = (&raw const (*control).wake_at).read_volatile();
+        if wakes || reserved.unread >= wake_at {
+            (&raw mut (*control).wake_at).write_volatile(NO_WAKEUP);
             wake();
         }
     }
 }
 
-/// This CPU's ring, and its cursor. One that was not there when the programs were loaded shares the first one.
+/// This CPU's ring and its cursor. A CPU that was added after the programs were loaded shares the first ring.
 #[inline(always)]
-fn own(writers: Writers) -> Option<(u32, *mut Cursor)> {
-    // SAFETY: takes nothing.
+fn own_ring(writers: Writers) -> Option<(u32, *mut Cursor)> {
+    // SAFETY: the helper takes no argument.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    match CURSORS.get_ptr_mut(cpu) {
+    match RING_CURSORS.get_ptr_mut(cpu) {
         Some(cursor) => Some((cpu, cursor)),
-        None if writers == Writers::Several => Some((0, CURSORS.get_ptr_mut(0)?)),
+        None if writers == Writers::Several => Some((0, RING_CURSORS.get_ptr_mut(0)?)),
         None => None,
     }
 }
 
-/// A place in a ring.
+/// Reserved room in a ring.
 struct Reserved {
     position: u64,
-    /// How much waits there for the reader, this record included: what the CPU knows of it without asking.
-    waiting: u64,
+    /// The unread bytes in the ring, this record included, by the cached position of the reader.
+    unread: u64,
 }
 
 /// # Safety
 /// `cursor` is an entry of the map.
 #[inline(always)]
 unsafe fn reserve(writers: Writers, cursor: *mut Cursor, length: u64) -> Option<Reserved> {
-    let room = u64::from(chunks()) * u64::from(CHUNK) - MARGIN;
+    let room = u64::from(chunks()) * u64::from(CHUNK_SIZE) - RESERVE_MARGIN;
     // SAFETY: the caller's promise; aligned words.
     unsafe {
-        let begin = (&raw const (*cursor).reserved).read_volatile();
-        let end = begin + length;
-        let mut taken = (&raw const (*cursor).seen).read_volatile();
-        // Seldom looked up, since the reader writes it: the line would have to come from its CPU each time.
-        if end - taken > room / 8 {
-            taken = (&raw const (*cursor).taken).read_volatile();
-            (&raw mut (*cursor).seen).write_volatile(taken);
-            if end - taken > room {
+        let start = (&raw const (*cursor).reserved).read_volatile();
+        let end = start + length;
+        let mut consumed = (&raw const (*cursor).consumed_cache).read_volatile();
+        // Rarely read, since the reader writes it: each read may fetch the cache line from the reader's CPU.
+        if end - consumed > room / 8 {
+            consumed = (&raw const (*cursor).consumed).read_volatile();
+            (&raw mut (*cursor).consumed_cache).write_volatile(consumed);
+            if end - consumed > room {
                 return None;
             }
         }
         let position = match writers {
             Writers::One => {
                 (&raw mut (*cursor).reserved).write_volatile(end);
-                begin
+                start
             }
             Writers::Several => fetch_add(&raw mut (*cursor).reserved, length),
         };
-        Some(Reserved { position, waiting: end - taken })
+        Some(Reserved { position, unread: end - consumed })
     }
 }
 
-/// Lets the reader see the record behind the mark.
+/// Makes the record behind the mark visible to the reader.
 ///
 /// # Safety
-/// `mark` is the word before a record that was filled in.
+/// `mark` is the word in front of a record that is filled in.
 #[inline(always)]
 unsafe fn publish(mark: *mut u64, value: Mark) {
     // SAFETY: the caller's promise.
     unsafe {
-        // x86 makes stores visible in their order. Not left to the verifier to drop: before Linux 5.12 the kernel
-        // refuses the exchange where it is never reached, too.
+        // x86 makes stores visible in program order. Decided here and not by the verifier: before Linux 5.12 the kernel
+        // rejects the exchange even in code that is never reached.
         if cfg!(bpf_target_arch = "x86_64") {
             mark.write_volatile(value.0);
         } else {
@@ -151,34 +152,34 @@ unsafe fn publish(mark: *mut u64, value: Mark) {
     }
 }
 
-/// Wakes the reader. It may be asleep for its own reasons, and wakes for them: that costs it a look in vain.
+/// Wakes the reader. A reader that has just woken by itself polls once in vain.
 #[inline(always)]
 fn wake() {
-    // Full it is where the reader has been woken that often, and has not come yet.
-    if let Some(nothing) = WAKER.reserve::<u64>(0) {
-        nothing.discard(BPF_RB_FORCE_WAKEUP.into());
+    // The reservation fails where earlier wake-ups have filled the buffer: then the reader has yet to respond to them.
+    if let Some(empty) = WAKER.reserve::<u64>(0) {
+        empty.discard(BPF_RB_FORCE_WAKEUP.into());
     }
 }
 
 /// Counts a record that found no room.
 #[inline(always)]
 pub fn count_lost() {
-    let Some(shared) = SHARED.get_ptr_mut(0) else { return };
-    // Other CPUs count as well. Rust has no atomic addition for this target, though BPF does.
+    let Some(control) = RING_CONTROL.get_ptr_mut(0) else { return };
+    // Other CPUs count as well. Inline assembly, since Rust has no atomic addition for this target.
     // SAFETY: an aligned word of the map.
     unsafe {
-        let counter = &raw mut (*shared).lost;
+        let counter = &raw mut (*control).lost;
         asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
     }
 }
 
 #[inline(always)]
 fn chunks() -> u32 {
-    // SAFETY: a valid static. Volatile, or the compiler would take the initial value for good.
-    unsafe { (&raw const CHUNKS).read_volatile() }
+    // SAFETY: a valid static. Volatile, or the compiler would use the initial value as a constant.
+    unsafe { (&raw const RING_CHUNKS).read_volatile() }
 }
 
-/// Adds to the word, and gives what it was: Linux 5.12.
+/// Adds to the word, and returns its previous value. Needs Linux 5.12.
 ///
 /// # Safety
 /// `word` is an aligned word of a map.
@@ -191,7 +192,7 @@ unsafe fn fetch_add(word: *mut u64, mut value: u64) -> u64 {
     value
 }
 
-/// Writes the word after everything that was written before: Linux 5.12.
+/// Stores to the word after all earlier stores. Needs Linux 5.12.
 ///
 /// # Safety
 /// `word` is an aligned word of a map.

@@ -1,83 +1,90 @@
-//! The table: places for what is remembered of sockets, there from the start.
+//! The table of socket states, allocated when the programs are loaded.
 //!
-//! A socket's own storage is allocated for it and freed after it, which is dearer than everything else that the programs
-//! do. A place is found by the socket's address with a look at one cache line, and taken and left by a word in there. Where
-//! there is none left, the socket's own storage stands in (`kept.rs`).
+//! A socket's own storage is allocated and freed with it, which costs more than everything else that the programs do. The
+//! table is set-associative: a socket's address selects a set, whose tags share one cache line, and one exchange of a tag
+//! takes a slot. Where all slots of a set are taken, the socket's own storage replaces it (`socket_storage.rs`).
 
 use core::arch::asm;
 
 use aya_ebpf::{macros::map, maps::Array};
 use probe_ebpf::TABLE_WAYS;
 
-use crate::{access::number, stored::Stored};
+use crate::{
+    kernel_memory::number,
+    socket_state::{SocketState, SocketStatePtr},
+};
 
 const WAYS: usize = TABLE_WAYS as usize;
 
-/// Whose the places of a set are: the sockets' addresses, and 0 where there never was one.
+/// The addresses of the sockets that have the slots of a set; 0 for a slot that was never taken.
 type Tags = [u64; WAYS];
 
-/// In a tag: the socket has left its place. What is remembered of it can be read until another one comes.
-const LEFT: u64 = 1;
+/// In a tag: the socket has released its slot. Its state stays readable until another socket takes the slot.
+const RELEASED: u64 = 1;
 
 #[map]
 static TAGS: Array<Tags> = Array::with_max_entries(1, 0);
 
 /// By set and way.
 #[map]
-static PLACES: Array<Stored> = Array::with_max_entries(TABLE_WAYS, 0);
+static SLOTS: Array<SocketState> = Array::with_max_entries(TABLE_WAYS, 0);
 
-/// How many sets there are, as a power of two.
+/// The base-2 logarithm of the number of sets.
 #[unsafe(no_mangle)]
-static SET_BITS: u32 = 0;
+static TABLE_SET_BITS: u32 = 0;
 
-/// The number of the place of a socket that has one.
+/// The number of the socket's slot, if it has one.
 #[inline(always)]
 pub fn find(sk: *const u8) -> Option<u32> {
     let set = Set::of(number(sk))?;
-    Some(set.number_of(set.first(|tag| tag ^ set.sk)?))
+    Some(set.slot_number(set.first_zero(|tag| tag ^ set.sk)?))
 }
 
-/// The same, also where it has left the place and no other one has come.
+/// The number of the socket's slot, also where it has released the slot and no other socket has taken it.
 #[inline(always)]
-pub fn find_last(sk: *const u8) -> Option<u32> {
+pub fn find_released(sk: *const u8) -> Option<u32> {
     let set = Set::of(number(sk))?;
-    Some(set.number_of(set.first(|tag| (tag & !LEFT) ^ set.sk)?))
+    Some(set.slot_number(set.first_zero(|tag| (tag & !RELEASED) ^ set.sk)?))
 }
 
-/// What is remembered there.
+/// The state in the slot of this number.
 #[inline(always)]
-pub fn place(number: u32) -> Option<&'static mut Stored> {
-    // SAFETY: a value of the map, of a socket whose transitions run under its lock.
-    PLACES.get_ptr_mut(number).and_then(|place| unsafe { place.as_mut() })
+pub fn slot(number: u32) -> Option<SocketStatePtr> {
+    // SAFETY: a value of the map.
+    SLOTS.get_ptr_mut(number).and_then(|state| unsafe { SocketStatePtr::new(state) })
 }
 
-/// Takes a place for a socket that opens: the one that a socket at this address had, or else a free one. `None` where there
-/// is none, or another CPU was faster.
+/// Takes a slot for a socket that opens: the one that a socket at this address had, or else a free one. `None` where no
+/// slot is free, or another CPU has just taken it.
 #[inline(always)]
-pub fn take(sk: *const u8) -> Option<&'static mut Stored> {
+pub fn take(sk: *const u8) -> Option<SocketStatePtr> {
     let set = Set::of(number(sk))?;
     let way = set
-        .first(|tag| (tag & !LEFT) ^ set.sk)
-        // Nothing, or the mark of one who has left.
-        .or_else(|| set.first(|tag| ((tag & LEFT) ^ LEFT) * tag))?;
+        .first_zero(|tag| (tag & !RELEASED) ^ set.sk)
+        // Never taken, or released.
+        .or_else(|| set.first_zero(|tag| ((tag & RELEASED) ^ RELEASED) * tag))?;
     let tag = set.tag(way);
-    let is_free = tag == 0 || tag & LEFT != 0 || tag == set.sk;
-    if is_free && set.exchange(way, tag) { place(set.number_of(way)).map(Stored::cleared) } else { None }
+    let is_free = tag == 0 || tag & RELEASED != 0 || tag == set.sk;
+    if is_free && set.exchange(way, tag) {
+        slot(set.slot_number(way)).map(SocketStatePtr::clear)
+    } else {
+        None
+    }
 }
 
-/// Leaves a place to the next socket that needs one.
+/// Releases a slot to the next socket that needs one.
 #[inline(always)]
-pub fn leave(place: u32) {
-    if let Some(tags) = TAGS.get_ptr_mut(place / TABLE_WAYS) {
-        // SAFETY: within the set, and nobody else's as long as it is not left.
+pub fn release(slot: u32) {
+    if let Some(tags) = TAGS.get_ptr_mut(slot / TABLE_WAYS) {
+        // SAFETY: within the set. Until this store the slot belongs to the socket, and no other CPU changes the tag.
         unsafe {
-            let tag = tags.cast::<u64>().add(place as usize % WAYS);
-            tag.write_volatile(tag.read_volatile() | LEFT);
+            let tag = tags.cast::<u64>().add(slot as usize % WAYS);
+            tag.write_volatile(tag.read_volatile() | RELEASED);
         }
     }
 }
 
-/// The places that a socket may have.
+/// The set that a socket's address selects.
 struct Set {
     sk: u64,
     number: u32,
@@ -87,35 +94,37 @@ struct Set {
 impl Set {
     #[inline(always)]
     fn of(sk: u64) -> Option<Self> {
-        // SAFETY: a valid static. Volatile, or the compiler would take the initial value for good.
-        let bits = unsafe { (&raw const SET_BITS).read_volatile() };
-        // Sockets lie in slabs, so that the lowest bits are always the same. 2^32 divided by the golden ratio spreads the others.
+        // SAFETY: a valid static. Volatile, or the compiler would use the initial value as a constant.
+        let bits = unsafe { (&raw const TABLE_SET_BITS).read_volatile() };
+        // Sockets are in slabs, so that the lowest bits of their addresses are always the same. A multiplication by 2^32
+        // divided by the golden ratio spreads the others (Fibonacci hashing).
         let number = ((sk >> 6) as u32).wrapping_mul(0x9e37_79b1) >> (32 - bits);
         Some(Self { sk, number, tags: TAGS.get_ptr_mut(number)?.cast() })
     }
 
     #[inline(always)]
     fn tag(&self, way: usize) -> u64 {
-        // SAFETY: within the set. Volatile: other sockets come and go.
+        // SAFETY: within the set. Volatile: other CPUs take and release slots.
         unsafe { self.tags.add(way).read_volatile() }
     }
 
-    /// The first way of whose tag this is 0. Without a branch for each, after which the verifier would go each one's way.
+    /// The first way for whose tag `of` returns 0. Without a branch for each way, which the verifier would follow
+    /// separately.
     #[inline(always)]
-    fn first(&self, of: impl Fn(u64) -> u64) -> Option<usize> {
+    fn first_zero(&self, of: impl Fn(u64) -> u64) -> Option<usize> {
         let (mut way, mut all_before) = (0, 1);
         for at in 0..WAYS {
-            all_before *= is_set(of(self.tag(at)));
+            all_before *= is_nonzero(of(self.tag(at)));
             way += all_before;
         }
         (way < WAYS as u64).then_some(way as usize)
     }
 
-    /// Puts the socket where `tag` is; not if that is not there any more.
+    /// Writes the socket's address over `tag`; false where the tag has changed meanwhile.
     #[inline(always)]
     fn exchange(&self, way: usize, tag: u64) -> bool {
         let found: u64;
-        // SAFETY: within the set. Rust has no such operation for this target, though BPF does.
+        // SAFETY: within the set. Inline assembly, since Rust has no compare-and-exchange for this target.
         unsafe {
             asm!(
                 "r0 = cmpxchg_64({tags} + 0, r0, {sk})",
@@ -128,16 +137,16 @@ impl Set {
     }
 
     #[inline(always)]
-    fn number_of(&self, way: usize) -> u32 {
+    fn slot_number(&self, way: usize) -> u32 {
         self.number * TABLE_WAYS + way as u32
     }
 }
 
-/// 1, or 0 of 0. The compiler would make a branch of it.
+/// 1, or 0 for 0. In assembly, since the compiler would make a branch of it.
 #[inline(always)]
-fn is_set(number: u64) -> u64 {
+fn is_nonzero(number: u64) -> u64 {
     let mut bits = number;
-    // SAFETY: changes registers.
+    // SAFETY: changes registers only.
     unsafe {
         asm!(
             "{negated} = {bits}",

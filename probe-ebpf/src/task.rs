@@ -1,4 +1,4 @@
-//! The task on the CPU.
+//! The current task, and task records.
 
 use core::marker::PhantomData;
 
@@ -9,27 +9,28 @@ use aya_ebpf::helpers::{
         bpf_task_pt_regs,
     },
 };
-use probe_ebpf::{COMM_LEN, Field, TaskRecord, UNKNOWN_U32};
+use probe_ebpf::{COMM_LEN, Field, FilterFlags, TaskRecord, UNKNOWN_U32};
 
 use crate::{
-    access::{Access, Direct},
-    fields, filter,
+    config,
+    kernel_memory::{Access, Direct},
+    offsets,
 };
 
-/// `task_struct.flags`: a kernel thread, such as MPTCP's worker, which opens sockets for others.
+/// `task_struct.flags`: a kernel thread, such as MPTCP's worker, which opens sockets on behalf of processes.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// `thread_info.status` on x86: the task is in a 32-bit system call.
 const TS_COMPAT: u32 = 0x0002;
 
-/// The current task, read in this way.
+/// The current task, read by this kind of access.
 pub struct Task<A> {
     current: *const u8,
     loaded: Option<Loaded>,
     access: PhantomData<A>,
 }
 
-/// What it points to.
+/// The pointers in the task that were loaded ahead.
 #[derive(Clone, Copy)]
 struct Loaded {
     leader: Option<*const u8>,
@@ -37,8 +38,8 @@ struct Loaded {
 }
 
 impl Task<Direct> {
-    /// With what it points to: the kernel takes its time to verify a plain load of a pointer, on each way that leads there.
-    /// Here there is one.
+    /// The current task, with the pointers in it loaded. The verifier takes long over a plain load of a pointer, on each
+    /// path that leads to one, so there is one place that loads them.
     #[inline(always)]
     pub fn load() -> Self {
         let current = Self::current();
@@ -48,25 +49,25 @@ impl Task<Direct> {
 }
 
 impl<A: Access> Task<A> {
-    /// Not to be asked.
+    /// No task. Nothing may be read from it.
     #[inline(always)]
-    pub fn nobody() -> Self {
+    pub fn none() -> Self {
         Self { current: core::ptr::null(), loaded: None, access: PhantomData }
     }
 
-    /// Nothing is read of it yet.
+    /// The current task. Its fields are read when they are used.
     #[inline(always)]
     pub fn current() -> Self {
         Self { current: A::current_task(), loaded: None, access: PhantomData }
     }
 
-    /// Whether it is a kernel thread, which acts for somebody else.
+    /// Whether it is a kernel thread, which acts on behalf of a process.
     #[inline(always)]
     pub fn is_kernel_thread(&self) -> bool {
         self.field::<u32>(Field::TaskFlags).is_some_and(|flags| flags & PF_KTHREAD != 0)
     }
 
-    /// Its process's id; 0 for a kernel thread, which is nobody's process.
+    /// The process id, or 0 for a kernel thread, which belongs to no process.
     #[inline(always)]
     pub fn process(&self) -> u32 {
         if self.is_kernel_thread() {
@@ -79,16 +80,16 @@ impl<A: Access> Task<A> {
     #[inline(always)]
     fn user(&self) -> u32 {
         let credentials = self.loaded.and_then(|loaded| loaded.credentials);
-        // SAFETY: they are there while the task runs.
+        // SAFETY: the task keeps its credentials while it runs.
         let user = credentials.and_then(|credentials| unsafe { A::field::<u32>(credentials, Field::User) });
         user.unwrap_or_else(|| bpf_get_current_uid_gid() as u32)
     }
 
-    /// The system call that it is in. A 32-bit one has another number for the same, and is unknown.
+    /// The number of the system call that the task is in. Unknown in a 32-bit call, whose numbers differ.
     #[inline(always)]
     pub fn syscall(&self) -> u32 {
-        // Asked first: before Linux 5.15 the helper does not exist, and the branch must fall away.
-        if fields::offset(Field::SyscallNumber).is_none() {
+        // Tested first: the helper is new in Linux 5.15, and the verifier must drop the branch before that.
+        if offsets::offset(Field::SyscallNumber).is_none() {
             return UNKNOWN_U32;
         }
         let task = A::typed_task(self.current);
@@ -102,10 +103,10 @@ impl<A: Access> Task<A> {
         }
     }
 
-    /// Writes it straight to its place: a copy through the stack would become a call to memcpy, which the kernel refuses.
+    /// Writes the task in place: a copy through the stack would become a call to memcpy, which the kernel rejects.
     #[inline(always)]
     pub fn write(&self, record: *mut TaskRecord) {
-        // SAFETY: callers pass a place in a map or in a reserved record.
+        // SAFETY: callers pass a task record in a map, in a reserved record or on the stack.
         unsafe {
             (*record).tgid = self.process();
             (*record).uid = self.user();
@@ -113,22 +114,22 @@ impl<A: Access> Task<A> {
         }
     }
 
-    /// The process's name.
+    /// Writes the name of the process.
     ///
     /// # Safety
-    /// `comm` is a place in a map or in a reserved record.
+    /// `comm` is in a task record in a map, in a reserved record or on the stack.
     #[inline(always)]
     unsafe fn write_name(&self, comm: *mut [u8; COMM_LEN]) {
         let leader = match self.loaded {
             Some(loaded) => loaded.leader,
             None => self.field(Field::GroupLeader),
         };
-        // SAFETY: the caller's promise; the leader outlives its threads.
+        // SAFETY: the caller's promise. The group leader outlives its threads.
         unsafe {
-            match (leader, fields::offset(Field::Comm)) {
-                (Some(leader), Some(offset)) if filter::names_comms() => {
-                    // Before Linux 5.17 the rest of an older, longer name may lie behind the NUL
-                    // (`__set_task_comm`): as the key of a map it would be another name.
+            match (leader, offsets::offset(Field::Comm)) {
+                (Some(leader), Some(offset)) if config::filters_by(FilterFlags::COMMS) => {
+                    // Before Linux 5.17 the end of an earlier, longer name may follow the NUL
+                    // (`__set_task_comm`), and would make another map key.
                     comm.cast::<[u32; COMM_LEN / 4]>().write([0; COMM_LEN / 4]);
                     let name = leader.wrapping_add(offset);
                     bpf_probe_read_kernel_str(comm.cast(), COMM_LEN as u32, name.cast());
@@ -142,7 +143,7 @@ impl<A: Access> Task<A> {
                     let name = leader.wrapping_add(offset);
                     bpf_probe_read_kernel(comm.cast(), COMM_LEN as u32, name.cast());
                 }
-                // The thread's own name: the process's cannot be read.
+                // The thread's own name: the kernel does not show the process's.
                 _ => {
                     bpf_get_current_comm(comm.cast(), COMM_LEN as u32);
                 }
@@ -150,17 +151,44 @@ impl<A: Access> Task<A> {
         }
     }
 
-    /// A field of it; `None` where this kernel does not tell.
+    /// A field of `struct task_struct`, or `None` where this kernel lacks it.
     #[inline(always)]
     fn field<T: Copy>(&self, field: Field) -> Option<T> {
-        // SAFETY: the current task is there while the program runs.
+        // SAFETY: the current task exists while the program runs.
         unsafe { A::field(self.current, field) }
     }
 }
 
-/// The current task's cgroup v2 id.
+/// The cgroup v2 id of the current task.
 #[inline(always)]
 pub fn cgroup() -> u64 {
-    // SAFETY: takes nothing.
+    // SAFETY: the helper takes no argument.
     unsafe { bpf_get_current_cgroup_id() }
+}
+
+/// The number of words in a [`TaskRecord`].
+const WORDS: usize = size_of::<TaskRecord>() / size_of::<u64>();
+
+/// Copies a task record word by word: a copy of the whole would become a call to memcpy, which copies bytes.
+///
+/// # Safety
+/// Both pointers are to task records in a map or in a reserved record, aligned to words.
+#[inline(always)]
+pub unsafe fn copy_record(to: *mut TaskRecord, from: *const TaskRecord) {
+    for word in 0..WORDS {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<u64>().add(word).write_volatile(from.cast::<u64>().add(word).read_volatile()) };
+    }
+}
+
+/// Clears a task record: no task.
+///
+/// # Safety
+/// `record` is in a reserved record, aligned to words.
+#[inline(always)]
+pub unsafe fn clear_record(record: *mut TaskRecord) {
+    for word in 0..WORDS {
+        // SAFETY: the caller's promise.
+        unsafe { record.cast::<u64>().add(word).write_volatile(0) };
+    }
 }

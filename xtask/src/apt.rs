@@ -1,4 +1,4 @@
-//! apt with a state of its own: it reads the host's sources and keys, and writes in its own directory only.
+//! apt with a private state: it reads the host's sources and keys, and writes only to its own directory.
 
 use std::{
     env::consts::ARCH,
@@ -11,22 +11,22 @@ use anyhow::{Context as _, Result};
 
 use crate::log::Log;
 
-/// The keys that Debian signs its archives with, where Debian and its derivatives keep them.
+/// Debian's archive keys, where Debian and its derivatives install them.
 const ARCHIVE_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// apt with its lists and cache in one directory.
+/// apt with its lists and cache in one private directory.
 pub struct Apt<'a> {
     directory: PathBuf,
     log: &'a Log,
 }
 
 impl<'a> Apt<'a> {
-    /// Prepares an empty `directory` and writes the configuration that keeps apt in it. The sources are the host's.
+    /// Empties `directory` and writes the configuration that confines apt to it. The sources are the host's.
     pub fn new(directory: PathBuf, log: &'a Log) -> Result<Self> {
         Self::configured(directory, log, "")
     }
 
-    /// The same with other sources than the host's: the main component of these suites, each with its archive's address.
+    /// The same with explicit sources: the main component of these suites, each with its archive's address.
     /// The keys are the host's.
     pub fn of_suites(directory: PathBuf, log: &'a Log, suites: &[(String, &str)]) -> Result<Self> {
         let list = directory.join("sources.list");
@@ -53,7 +53,7 @@ impl<'a> Apt<'a> {
             fs::create_dir_all(&part).with_context(|| format!("could not make {}", part.display()))?;
         }
         let apt = Self { directory, log };
-        // A host's hooks would touch the host: Docker's images empty its cache in one.
+        // The host's hooks would modify the host: Docker images empty the cache in one.
         let configuration = format!(
             "Dir::State \"{0}/state\";\n\
              Dir::State::status \"/var/lib/dpkg/status\";\n\
@@ -82,38 +82,38 @@ impl<'a> Apt<'a> {
         command
     }
 
-    /// Where [`download`](Self::download) puts the packages.
+    /// The directory that [`download`](Self::download) fills.
     fn packages(&self) -> PathBuf {
         self.directory.join("packages")
     }
 
-    /// Fetches the lists of what there is. It fails where one of the sources does.
+    /// Fetches the package lists. Fails if any source fails.
     pub fn update(&self) -> Result<()> {
         self.log.run(&mut self.command("apt-get", &["update"])).map(drop)
     }
 
-    /// The version of a package that apt would take; `None` where it has none.
+    /// A package's candidate version; `None` if apt has none.
     pub fn candidate(&self, package: &str) -> Result<Option<String>> {
         let policy = self.log.run(&mut self.command("apt-cache", &["policy", package]))?;
         let candidate = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "));
         Ok(candidate.filter(|version| *version != "(none)").map(str::to_owned))
     }
 
-    /// The packages that `package` depends on, each without its alternatives.
+    /// The dependencies of `package`, without alternatives.
     pub fn dependencies(&self, package: &str) -> Result<Vec<String>> {
         let depends = self.log.run(&mut self.command("apt-cache", &["depends", package]))?;
         let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// The first package that `package` depends on whose name begins with `prefix`.
+    /// The first dependency of `package` whose name begins with `prefix`.
     pub fn dependency(&self, package: &str, prefix: &str) -> Result<String> {
         let depends = self.dependencies(package)?;
         let found = depends.into_iter().find(|name| name.starts_with(prefix));
         found.with_context(|| format!("{package} depends on no {prefix}…"))
     }
 
-    /// The packages that installing `package` would bring to this host, itself among them.
+    /// The packages that installing `package` would add to this host, itself included.
     pub fn would_install(&self, package: &str) -> Result<Vec<String>> {
         let args = ["--simulate", "--no-install-recommends", "install", package];
         let plan = self.log.run(&mut self.command("apt-get", &args))?;
@@ -121,7 +121,7 @@ impl<'a> Apt<'a> {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// How many bytes a download of these packages is.
+    /// Download size of these packages in bytes.
     pub fn size(&self, packages: &[String]) -> Result<u64> {
         let mut command = self.command("apt-get", &["download", "--print-uris"]);
         let uris = self.log.run(command.args(packages))?;
@@ -129,12 +129,12 @@ impl<'a> Apt<'a> {
         Ok(uris.lines().filter_map(|line| line.split(' ').nth(2)?.parse::<u64>().ok()).sum())
     }
 
-    /// Downloads packages, without what they depend on.
+    /// Downloads packages without their dependencies.
     pub fn download(&self, packages: &[String]) -> Result<()> {
         self.log.run(self.command("apt-get", &["download"]).args(packages)).map(drop)
     }
 
-    /// Unpacks all that was downloaded into `root`, which is there only when it is complete.
+    /// Unpacks all downloaded packages into `root`, which appears only once complete.
     pub fn unpack(&self, root: &Path) -> Result<()> {
         let partial = root.with_extension("partial");
         remove(&partial)?;
@@ -148,14 +148,16 @@ impl<'a> Apt<'a> {
             };
             let unpackings: Vec<_> =
                 entries.iter().map(|entry| scope.spawn(move || unpack(entry.path()))).collect();
-            unpackings.into_iter().try_for_each(|unpacking| unpacking.join().expect("it does not panic"))
+            unpackings
+                .into_iter()
+                .try_for_each(|unpacking| unpacking.join().expect("the thread does not panic"))
         })?;
         Ok(fs::rename(partial, root)?)
     }
 
-    /// Installs packages on the host, by the host's own apt; nothing that is there is removed for them.
+    /// Installs packages with the host's own apt, without removing any.
     pub fn install(&self, packages: &[String]) -> Result<()> {
-        // It fails where one source does; if it was one that matters, so will the next step.
+        // An unrelated source may fail; if it matters, the next step fails.
         let _ = self.log.run(Command::new("apt-get").args(["-q", "update"]));
         let mut install = Command::new("apt-get");
         install
@@ -165,15 +167,15 @@ impl<'a> Apt<'a> {
         self.log.run(&mut install).map(drop)
     }
 
-    /// Removes all that was downloaded.
+    /// Removes all downloads.
     pub fn clean(self) -> Result<()> {
         remove(&self.directory)
     }
 }
 
-/// The addresses of the archives that the host takes its packages from.
+/// The archive addresses of the host's apt sources.
 ///
-/// Where the host has no lists, as in a container's image, they are fetched into `directory` meanwhile.
+/// If the host has no lists, as in a container image, they are fetched into `directory`.
 pub fn archives_of_host(directory: PathBuf, log: &Log) -> Result<Vec<String>> {
     let archives = |mut apt: Command| -> Result<Vec<String>> {
         let targets = apt.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
@@ -190,7 +192,7 @@ pub fn archives_of_host(directory: PathBuf, log: &Log) -> Result<Vec<String>> {
     Ok(fetched)
 }
 
-/// The directory of this architecture's libraries in `lib`: `x86_64-linux-gnu` or such.
+/// This architecture's library directory in `lib`, such as `x86_64-linux-gnu`.
 pub fn libraries(lib: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(lib).with_context(|| format!("could not read {}", lib.display()))?;
     let is_ours = |path: &PathBuf| {
@@ -203,7 +205,7 @@ pub fn libraries(lib: &Path) -> Result<PathBuf> {
         .with_context(|| format!("no libraries for {ARCH} in {}", lib.display()))
 }
 
-/// Removes a directory, which need not exist.
+/// Removes a directory if it exists.
 fn remove(directory: &Path) -> Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

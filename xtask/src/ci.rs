@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: all that must hold before a change goes in.
+//! `cargo xtask ci`: every check that a change must pass.
 
 use std::{
     path::Path,
@@ -14,10 +14,10 @@ use crate::{
     workspace,
 };
 
-/// The steps that were taken: name, time, and whether it went well.
+/// The completed steps: name, duration, success.
 type Steps = Vec<(&'static str, Duration, bool)>;
 
-/// Takes every step, even after one that failed, and closes with a table of them.
+/// Runs every step, even after a failure, and prints a summary.
 pub fn ci() -> Result<()> {
     let mut steps = Steps::new();
     let toolchain = step(&mut steps, "set-up", setup::toolchain)?;
@@ -27,11 +27,11 @@ pub fn ci() -> Result<()> {
         ("clippy, kernel side", clippy_of_kernel_side(&toolchain)),
         ("tests", cargo("xtask", &["test"])),
         ("documentation", documentation()),
-        // The one that is quickest to fetch; all of them are for `cargo xtask matrix` on demand.
+        // The fastest one to fetch; `cargo xtask matrix` runs all of them on demand.
         ("kernel 6.1", cargo("xtask", &["matrix", "6.1"])),
     ];
     for (name, mut command) in checks {
-        // A failure is in the table, and what was wrong stands above it.
+        // The summary shows the failure; its details precede it.
         let _ = step(&mut steps, name, || {
             eprintln!("$ {}", shown(&command));
             let status = command.status().with_context(|| format!("could not run {command:?}"))?;
@@ -48,8 +48,8 @@ fn cargo(subcommand: &str, args: &[&str]) -> Command {
     cargo
 }
 
-/// Clippy as the kernel side is really compiled: for the BPF target, by that toolchain's own clippy.
-/// The host's cannot: its `core` is for the host, and it cannot read the other compiler's.
+/// Clippy for the BPF target, with the BPF toolchain's own clippy.
+/// The host's clippy cannot check it: it cannot read the other compiler's `core`.
 fn clippy_of_kernel_side(toolchain: &Toolchain) -> Command {
     let target = bpf_target(if cfg!(target_endian = "big") { "big" } else { "little" });
     let build_dir = Toolchain::directory(&workspace::target_dir()).join("build");
@@ -64,19 +64,19 @@ fn documentation() -> Command {
     doc
 }
 
-/// A command as one would type it.
+/// A command as typed.
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// Names a step, does it, times it and notes how it went.
+/// Runs a step with its name and duration printed, and records the result.
 fn step<T>(steps: &mut Steps, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("\n=== {name}");
-    let begun = Instant::now();
+    let started = Instant::now();
     let result = work();
-    let took = begun.elapsed();
+    let took = started.elapsed();
     match &result {
         Ok(_) => eprintln!("=== {name}: {:.1} s", took.as_secs_f64()),
         Err(error) => eprintln!("=== {name}: failed after {:.1} s: {error:#}", took.as_secs_f64()),
@@ -85,7 +85,7 @@ fn step<T>(steps: &mut Steps, name: &'static str, work: impl FnOnce() -> Result<
     result
 }
 
-/// Prints the table; an error if a step failed.
+/// Prints the summary; fails if a step failed.
 fn summarize(steps: &Steps) -> Result<()> {
     eprintln!("\n{:<22}{:>9}", "step", "time");
     for (name, took, good) in steps {

@@ -1,5 +1,5 @@
-//! Steps that take a while: each is named before it begins and timed when it ends, and what its tools
-//! say goes to a file that is shown where one of them fails.
+//! Long-running steps: each is named when it starts and timed when it ends; the output of its tools
+//! goes to a log file, whose end is shown on failure.
 
 use std::{
     fs::{self, File},
@@ -11,35 +11,35 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// How many of a failed tool's last lines are shown.
+/// Lines of a failed tool's output to show.
 const LINES_SHOWN: usize = 25;
 
-/// The log of one set-up.
+/// The log file of one set-up.
 pub struct Log {
     path: PathBuf,
 }
 
 impl Log {
-    /// Begins a new log, in place of an older one.
+    /// Starts a new log, replacing an older one.
     pub fn create(path: PathBuf) -> Result<Self> {
         File::create(&path).with_context(|| format!("could not write {}", path.display()))?;
         Ok(Self { path })
     }
 
-    /// Says `what`, does it, and says how long it took.
+    /// Prints `what`, runs the step, and prints its duration.
     pub fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         eprint!("  {what} … ");
         let _ = io::stderr().flush();
-        let begun = Instant::now();
+        let started = Instant::now();
         let result = work();
         let outcome = if result.is_ok() { "" } else { "failed after " };
-        eprintln!("{outcome}{:.1} s", begun.elapsed().as_secs_f64());
+        eprintln!("{outcome}{:.1} s", started.elapsed().as_secs_f64());
         result
     }
 
-    /// Runs a tool, keeps what it says, and gives its standard output.
+    /// Runs a tool, logs its output, and returns its standard output.
     ///
-    /// Its messages are in English and it never asks: it has no standard input.
+    /// Its messages are in English and it cannot prompt: it has no standard input.
     pub fn run(&self, command: &mut Command) -> Result<String> {
         let output = command
             .env("LC_ALL", "C.UTF-8")
@@ -51,12 +51,12 @@ impl Log {
         let mut log = fs::OpenOptions::new().append(true).open(&self.path)?;
         writeln!(log, "$ {command:?}\n{stdout}{stderr}({})\n", output.status)?;
         if !output.status.success() {
-            let said: Vec<&str> = stdout.lines().chain(stderr.lines()).collect();
+            let output_lines: Vec<&str> = stdout.lines().chain(stderr.lines()).collect();
             bail!(
-                "{} failed ({}); it said:\n{}\nAll of it is in {}",
+                "{} failed ({}):\n{}\nThe full log is {}",
                 command.get_program().display(),
                 output.status,
-                said[said.len().saturating_sub(LINES_SHOWN)..].join("\n"),
+                output_lines[output_lines.len().saturating_sub(LINES_SHOWN)..].join("\n"),
                 self.path.display()
             );
         }

@@ -1,4 +1,4 @@
-//! The project's chores: what one types, and which file does it.
+//! Development tasks: the command line, and the file behind each task.
 
 mod apt;
 mod bench;
@@ -19,72 +19,72 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 
-/// The project's chores.
+/// Development tasks of probe.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
-enum Chore {
-    /// Find or provide the toolchain that compiles the kernel side.
+enum Task {
+    /// Find or provide the toolchain that compiles the BPF programs.
     Setup,
-    /// Build probe and run its scenarios, through sudo where one is not root.
+    /// Build probe and run its scenarios, with sudo if necessary.
     #[command(disable_help_flag = true)]
     Run {
         /// Passed on to `probe run`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Run all tests, through sudo where one is not root.
+    /// Run all tests, with sudo if necessary.
     Test {
-        /// Leave out, as ignored, the tests that need root.
+        /// Skip the tests that need root (they count as ignored).
         #[arg(long)]
         unprivileged: bool,
-        /// Passed on to the test programs: a filter, --nocapture…
+        /// Passed on to the test programs, such as a filter or --nocapture.
         #[arg(last = true)]
         args: Vec<OsString>,
     },
-    /// Measure what probe and other tracers cost the host, and how that grows.
+    /// Measure the cost of probe and other tracers, and how it grows.
     Bench(bench::Args),
-    /// The load of a measurement, in a process of its own.
+    /// The load generator process of a measurement.
     #[command(name = bench::LOAD, hide = true)]
     BenchLoad,
-    /// A kernel program that counts and does nothing else, in a process of its own.
+    /// The counting process of a measurement.
     #[command(name = bench::FLOOR, hide = true)]
     BenchFloor,
-    /// Connections of that load which stay open.
+    /// A process that holds connections of the load open.
     #[command(name = bench::HOLD, hide = true)]
     BenchHold {
-        /// How many.
+        /// Number of connections.
         connections: u64,
     },
     /// Run a probe command on Debian's kernels, each in a virtual machine.
     Vm {
-        /// Which kernels: 5.10, 6.1, 6.12 or sid; all where none is named.
+        /// Kernels: 5.10, 6.1, 6.12 or sid [default: all].
         kernels: Vec<String>,
         #[command(flatten)]
         options: vm::machine::Options,
-        /// What follows `probe`; `doctor` where nothing does. Files in its working directory come
-        /// from target/vm/KERNEL/files and go back there.
+        /// Arguments for `probe` [default: doctor]. Its working directory is copied
+        /// from target/vm/KERNEL/files and back.
         #[arg(last = true)]
         command: Vec<OsString>,
     },
-    /// Audit Debian's kernels and the host's, and hold them against what is written down of them in tests/profiles.
+    /// Audit Debian's kernels and the host's, and compare them with the profiles in tests/profiles.
     Matrix(matrix::Matrix),
-    /// Check format, lints, tests and documentation.
+    /// Check format, lints, tests, documentation and one more kernel.
     Ci,
 }
 
 fn main() -> ExitCode {
     let success = |()| ExitCode::SUCCESS;
-    let done = match Chore::parse() {
-        Chore::Setup => setup::setup().map(success),
-        Chore::Run { args } => run::run(&args).map(|never| match never {}),
-        Chore::Test { unprivileged, args } => test::test(unprivileged, &args).map(success),
-        Chore::Bench(args) => bench::bench(&args).map(success),
-        Chore::BenchLoad => bench::generate().map(success),
-        Chore::BenchFloor => bench::count_transitions().map(success),
-        Chore::BenchHold { connections } => bench::keep(connections).map(success),
-        Chore::Vm { kernels, options, command } => vm::vm(&kernels, &command, &options),
-        Chore::Matrix(matrix) => matrix::matrix(&matrix).map(success),
-        Chore::Ci => ci::ci().map(success),
+    let done = match Task::parse() {
+        Task::Setup => setup::setup().map(success),
+        Task::Run { args } => run::run(&args).map(|never| match never {}),
+        Task::Test { unprivileged, args } => test::test(unprivileged, &args).map(success),
+        Task::Bench(args) => bench::bench(&args).map(success),
+        Task::BenchLoad => bench::generate().map(success),
+        Task::BenchFloor => bench::count_transitions().map(success),
+        Task::BenchHold { connections } => bench::keep(connections).map(success),
+        Task::Vm { kernels, options, command } => vm::vm(&kernels, &command, &options),
+        Task::Matrix(matrix) => matrix::matrix(&matrix).map(success),
+        Task::Ci => ci::ci().map(success),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -1,7 +1,7 @@
-//! `cargo xtask matrix`: what the TCP of several kernels does, held against what is written down of them.
+//! `cargo xtask matrix`: audits the TCP of several kernels and compares each with its saved profile.
 //!
-//! - [`profile`]: what an audit kept of one kernel
-//! - [`page`]: several kernels side by side
+//! - [`profile`]: the saved audit of one kernel
+//! - [`page`]: the kernels compared, as a page
 
 mod page;
 mod profile;
@@ -26,28 +26,28 @@ use crate::{
     workspace,
 };
 
-/// The files of an audit, in the directory that it runs in.
+/// The files that an audit writes to its working directory.
 const FILES: [&str; 2] = ["profile.json", "page.html"];
 
-/// What an audit is asked.
+/// The audit's command line.
 const AUDIT: [&str; 5] = ["audit", "--save", FILES[0], "--html", FILES[1]];
 
 /// The page's name, among the profiles.
 const PAGE: &str = "README.md";
 
-/// How the matrix is run.
+/// Options of the matrix.
 #[derive(clap::Args)]
 pub struct Matrix {
-    /// Which kernels: 5.10, 6.1, 6.12 or sid; all of them, and the host's, where none is named
+    /// Kernels: 5.10, 6.1, 6.12 or sid [default: all of them and the host's]
     kernels: Vec<String>,
-    /// Write down what the kernels do now, in place of holding it against what was written down
+    /// Save the results as the new profiles before comparing
     #[arg(long)]
     bless: bool,
     #[command(flatten)]
     options: Options,
 }
 
-/// Audits the kernels, and compares.
+/// Audits the kernels and compares the results with the saved profiles.
 pub fn matrix(matrix: &Matrix) -> Result<()> {
     let out = workspace::target_dir().join("matrix");
     fs::create_dir_all(&out).with_context(|| format!("could not make {}", out.display()))?;
@@ -61,9 +61,9 @@ pub fn matrix(matrix: &Matrix) -> Result<()> {
     if matrix.kernels.is_empty() {
         names.push(audit_here(&emulation.programs, &out)?);
     }
-    let kept = kept();
+    let saved = saved_profiles();
     if matrix.bless {
-        fs::create_dir_all(&kept)?;
+        fs::create_dir_all(&saved)?;
         for name in &names {
             let seen = of(&out, name, profile::EXTENSION);
             let profile = Profile::read(&seen)?;
@@ -71,41 +71,41 @@ pub fn matrix(matrix: &Matrix) -> Result<()> {
                 profile.behaviours.iter().filter(|one| one.status == profile::FAILED).collect();
             ensure!(
                 failed.is_empty(),
-                "of {name} the audit failed in part: see {}",
+                "some behaviours of {name} could not be audited: see {}",
                 of(&out, name, "txt").display()
             );
-            fs::copy(seen, of(&kept, name, profile::EXTENSION))?;
+            fs::copy(seen, of(&saved, name, profile::EXTENSION))?;
         }
-        fs::write(kept.join(PAGE), page::of(&Profile::all(&kept)?))?;
-        eprintln!("Written down in {}.", kept.display());
+        fs::write(saved.join(PAGE), page::of(&Profile::all(&saved)?))?;
+        eprintln!("Saved in {}.", saved.display());
     }
     let seen = names.iter().map(|name| Profile::read(&of(&out, name, profile::EXTENSION)));
     fs::write(out.join(PAGE), page::of(&seen.collect::<Result<Vec<_>>>()?))?;
-    eprintln!("\nThe profiles, the pages and {PAGE} are in {}.", out.display());
-    hold(&emulation.programs, &names, &out, &kept)
+    eprintln!("\nThe profiles, the HTML pages and {PAGE} are in {}.", out.display());
+    compare(&emulation.programs, &names, &out, &saved)
 }
 
-/// Where what the kernels do is written down.
-fn kept() -> PathBuf {
+/// The directory of the saved profiles.
+fn saved_profiles() -> PathBuf {
     workspace::root().join("tests/profiles")
 }
 
-/// A kernel's file of that kind: a version is no file name's extension.
+/// A kernel's file of this kind. `with_extension` would cut the version at its dot.
 fn of(directory: &Path, name: &str, kind: &str) -> PathBuf {
     directory.join(format!("{name}.{kind}"))
 }
 
-/// Audits a kernel in its machine, with its profile, its page and its table in `out`.
+/// Audits a kernel in its machine; profile, page and table go to `out`.
 fn audit_in(machine: &Machine, options: &Options, out: &Path) -> Result<()> {
     let name = machine.kernel.name;
     let table = of(out, name, "txt");
     let mut text = File::create(&table).with_context(|| format!("could not write {}", table.display()))?;
-    let ended = machine.run(&AUDIT.map(Into::into), options, &mut text)?;
-    eprintln!("=== {ended}");
-    finish(name, ended.code.into(), &machine.files(), &table, out)
+    let outcome = machine.run(&AUDIT.map(Into::into), options, &mut text)?;
+    eprintln!("=== {outcome}");
+    finish(name, outcome.code.into(), &machine.files(), &table, out)
 }
 
-/// Audits the host's kernel; returns what it is called.
+/// Audits the host's kernel and returns its name.
 fn audit_here(programs: &Programs, out: &Path) -> Result<String> {
     let name = host_version()?;
     eprintln!("=== the host's kernel, {name}");
@@ -117,15 +117,15 @@ fn audit_here(programs: &Programs, out: &Path) -> Result<String> {
     Ok(name)
 }
 
-/// Shows how an audit went, and puts its files in their place.
+/// Prints an audit's summary and moves its files to `out`.
 fn finish(name: &str, code: i32, files: &Path, table: &Path, out: &Path) -> Result<()> {
     ensure!(
         matches!(code, 0 | 1),
-        "the audit of {name} ended with exit code {code}: see {}",
+        "the audit of {name} failed with exit code {code}: see {}",
         table.display()
     );
     let text = fs::read_to_string(table)?;
-    // The last line says how long it took.
+    // The line before the last, which has the duration.
     if let Some(sum) = text.trim_end().lines().rev().nth(1) {
         eprintln!("{sum}");
     }
@@ -136,35 +136,35 @@ fn finish(name: &str, code: i32, files: &Path, table: &Path, out: &Path) -> Resu
     Ok(())
 }
 
-/// What the running kernel is called: the first two numbers of its release.
+/// The running kernel's name: the first two numbers of its release.
 fn host_version() -> Result<String> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     Ok(release.split('.').take(2).collect::<Vec<_>>().join("."))
 }
 
-/// Holds each kernel against what is written down of it, and shows in what it differs.
-fn hold(programs: &Programs, names: &[String], out: &Path, kept: &Path) -> Result<()> {
+/// Compares each kernel with its saved profile and prints the differences.
+fn compare(programs: &Programs, names: &[String], out: &Path, saved: &Path) -> Result<()> {
     let mut differing = Vec::new();
     for name in names {
-        let written = of(kept, name, profile::EXTENSION);
+        let written = of(saved, name, profile::EXTENSION);
         if !written.exists() {
-            eprintln!("{name}: nothing is written down of it; `cargo xtask matrix --bless` does that");
+            eprintln!("{name}: no saved profile; create one with `cargo xtask matrix --bless`");
             continue;
         }
         let mut diff = Command::new(&programs.probe);
         diff.args(["diff", "--behaviours"]).args([&written, &of(out, name, profile::EXTENSION)]);
         let output = diff.output().context("could not run probe")?;
         match output.status.code() {
-            Some(0) => eprintln!("{name}: as written down"),
+            Some(0) => eprintln!("{name}: matches its profile"),
             Some(1) => {
-                eprintln!("{name}: not as written down in {} (A)", written.display());
+                eprintln!("{name}: differs from {} (A)", written.display());
                 io::stderr().write_all(&output.stdout)?;
                 differing.push(name.as_str());
             }
             _ => bail!("probe diff failed: {}", String::from_utf8_lossy(&output.stderr).trim()),
         }
     }
-    ensure!(differing.is_empty(), "not as written down: {}", differing.join(", "));
+    ensure!(differing.is_empty(), "these kernels differ from their profiles: {}", differing.join(", "));
     Ok(())
 }
 
@@ -173,9 +173,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_of_the_profiles() {
-        let written = fs::read_to_string(kept().join(PAGE)).expect("there is a page");
-        let page = page::of(&Profile::all(&kept()).expect("there are profiles"));
-        assert!(written == page, "`cargo xtask matrix --bless` writes it anew");
+    fn the_page_matches_the_profiles() {
+        let written = fs::read_to_string(saved_profiles().join(PAGE)).expect("the page exists");
+        let page = page::of(&Profile::all(&saved_profiles()).expect("there are saved profiles"));
+        assert!(written == page, "run `cargo xtask matrix --bless`");
     }
 }

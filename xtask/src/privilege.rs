@@ -1,5 +1,5 @@
-//! Root, which probe needs to read the kernel's events: whether one is it, and how cargo starts a
-//! program as it.
+//! Root privileges, which probe needs to read the kernel's events: detecting them, and running programs
+//! with them.
 
 use std::{env, fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
@@ -7,15 +7,15 @@ use anyhow::{Result, bail};
 
 use crate::workspace;
 
-/// Whether this process runs as root: its directory in /proc belongs to its effective user.
+/// Whether this process runs as root: /proc/self belongs to its effective user.
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|of_self| of_self.uid() == 0)
 }
 
-/// Lets `cargo run` or `cargo test` compile as the user and start what it compiled as root.
+/// Makes `cargo run` or `cargo test` compile as the user and run the result as root.
 ///
 /// # Errors
-/// One is not root and there is no sudo.
+/// This is not root and there is no sudo.
 pub fn run_as_root(cargo: &mut Command) -> Result<()> {
     if is_root() {
         return Ok(());
@@ -29,10 +29,10 @@ pub fn run_as_root(cargo: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// A program, started as root.
+/// A command that runs as root.
 ///
 /// # Errors
-/// One is not root and there is no sudo.
+/// This is not root and there is no sudo.
 pub fn as_root(program: &Path) -> Result<Command> {
     if is_root() {
         return Ok(Command::new(program));
@@ -42,10 +42,10 @@ pub fn as_root(program: &Path) -> Result<Command> {
     Ok(sudo)
 }
 
-/// sudo, where there is one.
+/// sudo, if installed.
 fn sudo() -> Result<Command> {
     if !Command::new("sudo").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        bail!("this needs root, and there is no sudo on this host: run it as root");
+        bail!("this needs root and sudo is not installed: run it as root");
     }
     Ok(Command::new("sudo"))
 }

@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 
 use crate::{privilege, setup, workspace};
 
-/// Becomes `probe run ARGS`.
+/// Executes `probe run ARGS`.
 ///
-/// It does not start a child: cargo takes the place of this process, and probe (or sudo) that of
-/// cargo. So signals reach probe itself, and its exit code is the command's.
+/// It execs instead of spawning: cargo replaces this process, and probe (or sudo) replaces
+/// cargo, so that signals reach probe itself and its exit code is the command's.
 pub fn run(args: &[OsString]) -> Result<Infallible> {
     let mut cargo = workspace::cargo("run");
     privilege::run_as_root(&mut cargo)?;

@@ -1,8 +1,8 @@
-//! `cargo xtask setup`: finds a toolchain for the BPF target, or provides one.
+//! `cargo xtask setup`: finds or provides a toolchain for the BPF target.
 //!
-//! In this order: the one that an earlier run found; rustup's nightly; Debian's packages, unpacked below
-//! cargo's target directory so that nothing on the host changes; the same packages, installed. Where
-//! none of these works the error says what to install.
+//! It tries, in this order: the toolchain that an earlier run found; rustup's nightly; Debian's packages, unpacked
+//! below cargo's target directory so that the host is unchanged; the same packages, installed. If
+//! none works, the error says what to install.
 
 mod debian;
 mod linker;
@@ -21,14 +21,14 @@ use crate::{
 /// The oldest rustc that compiles the workspace: `rust-version` in its Cargo.toml.
 const OLDEST_RUSTC: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// Sets up what is missing and says what there is.
+/// Sets up the toolchain and prints its versions.
 pub fn setup() -> Result<()> {
     let toolchain = toolchain()?;
     eprintln!("The BPF toolchain is set up: {}.", versions(&toolchain)?);
     Ok(())
 }
 
-/// The toolchain that an earlier run wrote down; or else one that is found or provided now, and written down.
+/// The toolchain that an earlier run saved, otherwise one found or provided now, which is saved.
 pub fn toolchain() -> Result<Toolchain> {
     let target_dir = workspace::target_dir();
     let file = Toolchain::file(&target_dir);
@@ -37,22 +37,22 @@ pub fn toolchain() -> Result<Toolchain> {
         return Ok(toolchain);
     }
     let directory = Toolchain::directory(&target_dir);
-    fs::create_dir_all(&directory).with_context(|| format!("could not make {}", directory.display()))?;
+    fs::create_dir_all(&directory).with_context(|| format!("could not create {}", directory.display()))?;
     eprintln!("Setting up the BPF toolchain in {}", directory.display());
     let log = Log::create(directory.join("setup.log"))?;
-    let begun = Instant::now();
+    let started = Instant::now();
     let toolchain = provide(&directory, &log)?;
     versions(&toolchain)?;
     fs::write(&file, toolchain.to_string()).with_context(|| format!("could not write {}", file.display()))?;
-    eprintln!("  all of it took {:.1} s", begun.elapsed().as_secs_f64());
+    eprintln!("  set-up took {:.1} s", started.elapsed().as_secs_f64());
     Ok(toolchain)
 }
 
-/// Tries every way in turn; where one is closed it says so and goes on.
+/// Tries each source in turn and prints why one is unusable.
 fn provide(directory: &Path, log: &Log) -> Result<Toolchain> {
     let no_nightly = match nightly::find() {
         Ok(()) => return Ok(Toolchain::Nightly),
-        Err(lacks) => lacks,
+        Err(missing) => missing,
     };
     eprintln!("  rustup's nightly: {}", no_nightly.reasons());
     let no_debian = match debian::provide(directory, log) {
@@ -60,7 +60,7 @@ fn provide(directory: &Path, log: &Log) -> Result<Toolchain> {
         Err(error) => error,
     };
     bail!(
-        "there is no toolchain for the BPF side of probe, and none could be provided.\n\
+        "no toolchain for the BPF programs was found, and none could be provided.\n\
          - rustup's nightly: {}.\n\
          - Debian's packages: {no_debian:#}.\n\
          What to install:\n{}\
@@ -70,12 +70,12 @@ fn provide(directory: &Path, log: &Log) -> Result<Toolchain> {
     )
 }
 
-/// Asks both tools for their versions, which also shows that they run on this host.
+/// The versions of compiler and linker, which also checks that they run on this host.
 fn versions(toolchain: &Toolchain) -> Result<String> {
     match toolchain {
         Toolchain::Nightly => match nightly::find() {
             Ok(()) => Ok(format!("rustup's nightly and {}", version(&mut Command::new("bpf-linker"))?)),
-            Err(lacks) => bail!("{}", lacks.reasons()),
+            Err(missing) => bail!("{}", missing.reasons()),
         },
         Toolchain::Debian { rustc, libraries, linker } => {
             let with_libraries = with_libraries(libraries);
@@ -114,7 +114,7 @@ mod tests {
     use super::{Toolchain, new_enough};
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_saved_toolchain_round_trips() {
         let debian = Toolchain::Debian {
             rustc: "/a b/rustc".into(),
             libraries: "/lib".into(),

@@ -1,6 +1,6 @@
-//! The repository's rules, as tests: what each part of the code may name, and how files look.
+//! Repository rules as tests: what each part of the code may use, and how files start.
 //!
-//! A new rule is one line in a table.
+//! To add a rule, add a line to a table.
 
 mod code;
 
@@ -11,17 +11,17 @@ use std::{
 
 use crate::workspace;
 
-/// Words that belong to some parts of the tree alone.
+/// Words that only some parts of the tree may use.
 struct Reserved {
     words: &'static [&'static str],
-    /// Where the rule holds.
+    /// Where the rule applies.
     within: &'static [&'static str],
-    /// Where, in there, the words belong.
+    /// The exceptions within.
     except: &'static [&'static str],
     because: &'static str,
 }
 
-/// The parts that compute on what they are given, and nothing else.
+/// The pure parts: no I/O, no clock, not async.
 const PURE: &[&str] = &["probe/src/model", "probe/src/track", "probe/src/detect"];
 
 #[rustfmt::skip]
@@ -35,7 +35,7 @@ const RESERVED: &[Reserved] = &[
     Reserved { words: &["sleep"], within: &["tests"], except: &[], because: "a test waits for an event, with a deadline" },
 ];
 
-/// What each module of probe may use of the others: only what lies below it.
+/// The other modules that each module of probe may use: only those below it.
 const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("track", &["model"]),
@@ -57,13 +57,13 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// A Rust file of the repository.
 struct Source {
-    /// Its path from the root.
+    /// Its path relative to the root.
     path: String,
     text: String,
 }
 
 impl Source {
-    /// Whether the file is `part`, or is in it: `a/b` holds `a/b.rs` and `a/b/c.rs`.
+    /// Whether the file belongs to `part`: `a/b` contains `a/b.rs` and `a/b/c.rs`.
     fn is_in(&self, part: &str) -> bool {
         self.path
             .strip_prefix(part)
@@ -72,29 +72,29 @@ impl Source {
 }
 
 #[test]
-fn files_say_what_they_own() {
-    let silent = sources().into_iter().filter(|source| !source.text.starts_with("//!"));
-    report(silent.map(|source| format!("{} does not begin with `//!`", source.path)));
+fn files_begin_with_module_docs() {
+    let undocumented = sources().into_iter().filter(|source| !source.text.starts_with("//!"));
+    report(undocumented.map(|source| format!("{} does not begin with `//!`", source.path)));
 }
 
 #[test]
-fn words_stay_where_they_belong() {
+fn reserved_words_stay_in_their_parts() {
     report(sources().iter().flat_map(misplaced_words));
 }
 
 #[test]
-fn modules_use_only_what_is_below_them() {
+fn modules_use_only_lower_layers() {
     report(sources().iter().flat_map(misplaced_uses));
 }
 
 fn misplaced_words(source: &Source) -> Vec<String> {
-    let holds = |rule: &&Reserved| {
+    let applies = |rule: &&Reserved| {
         rule.within.iter().any(|part| source.is_in(part))
             && !rule.except.iter().any(|part| source.is_in(part))
     };
     let code = code::code_of(&source.text);
     let mut misplaced = Vec::new();
-    for rule in RESERVED.iter().filter(holds) {
+    for rule in RESERVED.iter().filter(applies) {
         let found = code::words(&code).filter(|(_, word)| rule.words.contains(word));
         misplaced
             .extend(found.map(|(line, word)| format!("{}:{line}: `{word}`: {}", source.path, rule.because)));
@@ -122,7 +122,7 @@ fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
     for part in ["probe", "probe-ebpf", "tests", "xtask"] {
         visit(&root.join(part), &mut |path| {
-            let text = fs::read_to_string(path).expect("a source file is UTF-8");
+            let text = fs::read_to_string(path).expect("source files are UTF-8");
             let path = path.strip_prefix(&root).expect("it is in the workspace");
             sources.push(Source { path: path.to_str().expect("paths are UTF-8").to_owned(), text });
         });
@@ -144,7 +144,7 @@ fn visit(directory: &Path, found: &mut impl FnMut(&Path)) {
     }
 }
 
-/// Fails with every violation, one a line.
+/// Fails with all violations, one per line.
 #[track_caller]
 fn report(violations: impl Iterator<Item = String>) {
     let violations: Vec<String> = violations.collect();

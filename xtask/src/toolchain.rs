@@ -1,6 +1,6 @@
-//! How the kernel side is compiled: the toolchain that `cargo xtask setup` found, and the command that uses it.
+//! The toolchain that compiles the BPF programs, as found by `cargo xtask setup`, and its command line.
 //!
-//! Two programs hold this file: xtask, which writes the choice down, and `probe/build.rs`, which reads it.
+//! Compiled into two programs: xtask, which saves the choice, and `probe/build.rs`, which reads it.
 
 use std::{
     env,
@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-/// The directory below cargo's target directory that holds all that set-up makes.
+/// The directory below cargo's target directory that holds everything set-up creates.
 const DIRECTORY: &str = "bpf-toolchain";
 
 /// A toolchain for the BPF target.
@@ -22,7 +22,7 @@ pub enum Toolchain {
     Debian {
         /// The compiler.
         rustc: PathBuf,
-        /// What the compiler and the linker load at run time: LLVM, and the compiler's own library.
+        /// Libraries that compiler and linker load at run time: LLVM and the compiler's own.
         libraries: PathBuf,
         /// bpf-linker, built against that LLVM.
         linker: PathBuf,
@@ -30,17 +30,17 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// Where set-up keeps its files, given cargo's target directory.
+    /// The set-up directory, given cargo's target directory.
     pub fn directory(target_dir: &Path) -> PathBuf {
         target_dir.join(DIRECTORY)
     }
 
-    /// The file that the choice is written to.
+    /// The file that holds the choice.
     pub fn file(target_dir: &Path) -> PathBuf {
         Self::directory(target_dir).join("toolchain")
     }
 
-    /// Reads the text that [`Display`](fmt::Display) writes; `None` for anything else.
+    /// Parses what [`Display`](fmt::Display) writes; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let value = |key: &str| {
             text.lines().filter_map(|line| line.split_once(" = ")).find(|(k, _)| *k == key).map(|(_, v)| v)
@@ -56,7 +56,7 @@ impl Toolchain {
         }
     }
 
-    /// `cargo SUBCOMMAND` on the kernel's program, for a kernel of the architecture `arch` (rustc's
+    /// `cargo SUBCOMMAND` on the BPF programs, for a kernel of architecture `arch` (rustc's
     /// name for it).
     pub fn cargo(&self, subcommand: &str, arch: &str, target: &str, target_dir: &Path) -> Command {
         let mut cargo = match self {
@@ -75,7 +75,7 @@ impl Toolchain {
                     .arg(subcommand)
                     .env("RUSTC", rustc)
                     .env("LD_LIBRARY_PATH", with_libraries(libraries))
-                    // BPF's inline assembly is not stable yet.
+                    // Inline assembly for BPF is unstable.
                     .env("RUSTC_BOOTSTRAP", "1")
                     .env(linker_variable(target), linker);
                 cargo
@@ -86,13 +86,13 @@ impl Toolchain {
             .args(["--target", target])
             .arg("--target-dir")
             .arg(target_dir)
-            // The kernel takes a program with debug information for all of its functions, or for none:
-            // so at the same level in every crate. `bpf_target_arch` is aya's.
+            // The kernel requires debug information for all functions of a program or for none:
+            // hence the same level in every crate. `bpf_target_arch` is aya's.
             .env(
                 "CARGO_ENCODED_RUSTFLAGS",
                 format!("--cfg=bpf_target_arch=\"{arch}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf"),
             )
-            // Set by an outer `cargo clippy` to the host's clippy.
+            // An outer `cargo clippy` sets it to the host's clippy.
             .env_remove("RUSTC_WORKSPACE_WRAPPER");
         cargo
     }
@@ -118,7 +118,7 @@ pub fn bpf_target(endian: &str) -> &'static str {
     if endian == "big" { "bpfeb-unknown-none" } else { "bpfel-unknown-none" }
 }
 
-/// LD_LIBRARY_PATH with `libraries` before what it holds already.
+/// LD_LIBRARY_PATH with `libraries` first.
 pub fn with_libraries(libraries: &Path) -> OsString {
     let mut path = libraries.as_os_str().to_owned();
     if let Some(rest) = env::var_os("LD_LIBRARY_PATH").filter(|rest| !rest.is_empty()) {
@@ -128,7 +128,7 @@ pub fn with_libraries(libraries: &Path) -> OsString {
     path
 }
 
-/// The variable in which cargo looks for a target's linker.
+/// The environment variable of a target's linker.
 fn linker_variable(target: &str) -> String {
     format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"))
 }

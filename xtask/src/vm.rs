@@ -1,17 +1,17 @@
-//! `cargo xtask vm`: runs a probe command on other kernels than the host's.
+//! `cargo xtask vm`: runs a probe command on other kernels, in virtual machines.
 //!
-//! - [`kernel`]: which kernels there are, fetched and kept below cargo's target directory
-//! - [`qemu`]: the emulator, the host's or a fetched one
-//! - [`programs`]: what runs in there, built to need nothing else
-//! - [`initramfs`]: what a machine begins with
-//! - [`machine`]: one machine, from its start to its end
-//! - [`agreed`]: what host and guest agree on
+//! - [`kernel`]: the available kernels, fetched and cached below cargo's target directory
+//! - [`qemu`]: the emulator, installed on the host or fetched
+//! - [`programs`]: the statically linked programs that run in the guest
+//! - [`initramfs`]: the guest's initial file system
+//! - [`machine`]: one virtual machine, from start to exit
+//! - [`protocol`]: paths and ports shared by host and guest
 
-pub mod agreed;
 mod initramfs;
 pub mod kernel;
 pub mod machine;
 pub mod programs;
+pub mod protocol;
 mod qemu;
 
 use std::{
@@ -35,19 +35,19 @@ use self::{
 };
 use crate::{log::Log, setup, workspace};
 
-/// All that machines are started with.
+/// Everything needed to start the machines.
 pub struct Emulation {
     directory: PathBuf,
-    /// Held meanwhile: two runs would overwrite each other's files.
+    /// Held while in use: two runs would overwrite each other's files.
     _lock: Flock<File>,
     qemu: Qemu,
-    /// The programs, which run on the host as well.
+    /// The programs, which also run on the host.
     pub programs: Programs,
     kernels: Vec<Kernel>,
 }
 
 impl Emulation {
-    /// Provides what these kernels need, as far as it is not there from an earlier time: emulator, programs, kernels.
+    /// Provides emulator, programs and kernels; what an earlier run fetched is reused.
     pub fn provide(names: &[String]) -> Result<Self> {
         let chosen = kernel::chosen(names)?;
         setup::toolchain()?;
@@ -61,7 +61,7 @@ impl Emulation {
         Ok(Self { qemu, programs: programs::build()?, kernels, directory, _lock: lock })
     }
 
-    /// A machine for each of the kernels.
+    /// One machine per kernel.
     pub fn machines(&self) -> impl Iterator<Item = Machine<'_>> {
         self.kernels.iter().map(|kernel| Machine {
             kernel,
@@ -72,7 +72,7 @@ impl Emulation {
     }
 }
 
-/// Waits until no other run holds the file.
+/// Locks the file, waiting for other runs.
 fn lock(path: &Path) -> Result<Flock<File>> {
     let file = File::create(path).with_context(|| format!("could not write {}", path.display()))?;
     let (file, error) = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -82,21 +82,21 @@ fn lock(path: &Path) -> Result<Flock<File>> {
     if error != Errno::EWOULDBLOCK {
         return Err(error).with_context(|| format!("could not lock {}", path.display()));
     }
-    eprintln!("waiting for another run that uses {}", path.display());
+    eprintln!("waiting for another run that holds {}", path.display());
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
 }
 
-/// Runs a probe command on these kernels, one after the other; its exit code is the first that is not 0.
+/// Runs a probe command on these kernels one after the other. The exit code is the first that is not 0.
 pub fn vm(kernels: &[String], command: &[OsString], options: &Options) -> Result<ExitCode> {
     let emulation = Emulation::provide(kernels)?;
     let command = if command.is_empty() { &["doctor".into()] } else { command };
     let mut code = 0;
     for machine in emulation.machines() {
         eprintln!("=== {machine}");
-        let ended = machine.run(command, options, &mut std::io::stdout())?;
-        eprintln!("=== {ended}");
+        let outcome = machine.run(command, options, &mut std::io::stdout())?;
+        eprintln!("=== {outcome}");
         if code == 0 {
-            code = ended.code;
+            code = outcome.code;
         }
     }
     Ok(code.into())

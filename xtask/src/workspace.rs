@@ -1,4 +1,4 @@
-//! Where things are: the workspace, cargo's target directory, cargo itself.
+//! Paths of the workspace and cargo's target directory, and cargo itself.
 
 use std::{
     env,
@@ -10,11 +10,11 @@ use anyhow::{Context as _, Result};
 
 /// The workspace's root directory.
 ///
-/// Asked of the running cargo first: with one target directory for two checkouts, xtask may have been
+/// Taken from the running cargo if possible: with a target directory shared by two checkouts, xtask may have been
 /// compiled in the other one.
 pub fn root() -> PathBuf {
     let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&xtask).parent().expect("xtask lies in the workspace").to_owned()
+    Path::new(&xtask).parent().expect("xtask is in the workspace").to_owned()
 }
 
 /// Cargo's target directory: CARGO_TARGET_DIR, or else `target` in the workspace.
@@ -25,7 +25,7 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// `cargo SUBCOMMAND`, in the workspace, by the cargo that runs xtask.
+/// `cargo SUBCOMMAND` in the workspace, with the cargo that runs xtask.
 pub fn cargo(subcommand: &str) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg(subcommand).current_dir(root()).env("CARGO_TARGET_DIR", target_dir());
@@ -40,7 +40,7 @@ pub fn host() -> Result<String> {
     Ok(host.context("`cargo --version --verbose` names no host")?.to_owned())
 }
 
-/// The variable in which cargo looks for a setting of one target.
+/// The environment variable of a per-target cargo setting.
 pub fn variable_of_target(target: &str, setting: &str) -> String {
     format!("CARGO_TARGET_{}_{setting}", target.to_uppercase().replace('-', "_"))
 }

@@ -1,4 +1,4 @@
-//! `probe audit`, `probe diff`
+//! `probe audit` and `probe diff`.
 
 use std::path::PathBuf;
 
@@ -7,28 +7,38 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use super::Format;
+use super::format::Format;
 use crate::model::BehaviourGroup;
 
 /// `probe audit`
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  sudo probe audit
+        run all behaviours
+  sudo probe audit --group close
+        run one group
+  sudo probe audit open/simultaneous
+        run one behaviour
+  sudo probe audit --save $(uname -r).json --html audit.html
+        save a profile for `probe diff`, and a report")]
 pub struct AuditArgs {
-    /// Behaviours by their ids, such as open/simultaneous; none means all
+    /// Behaviours to run, by id, such as open/simultaneous; all if none is given
     #[arg(value_name = "BEHAVIOUR")]
     pub behaviours: Vec<String>,
-    /// Name the behaviours and what happens in each, and play none
+    /// List the behaviours with a description, and run none
     #[arg(long)]
     pub list: bool,
-    /// All behaviours of a group
+    /// Run all behaviours of a group
     #[arg(long, value_name = "GROUP", value_delimiter = ',', value_parser = group())]
     pub group: Vec<BehaviourGroup>,
-    /// The form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// Keep what this kernel does there, for `probe diff`
+    /// Save what this kernel does as a profile, for `probe diff`
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// Write the report there as one HTML page, with the state diagram and the packets of each behaviour
+    /// Write an HTML report with the state diagram and the packets of each behaviour
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 }
@@ -40,15 +50,23 @@ fn group() -> impl TypedValueParser<Value = BehaviourGroup> {
 
 /// `probe diff`
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  probe diff 5.15.json 6.8.json
+        everything in which the two kernels differ
+  probe diff --behaviours 5.15.json 6.8.json
+        only what they do differently
+  ssh server cat profile.json | probe diff - profile.json
+        a remote profile and a local one")]
 pub struct DiffArgs {
-    /// A profile, as `probe audit --save` writes it; `-` is stdin
+    /// Profile written by `probe audit --save`, or `-` for stdin
     pub a: PathBuf,
-    /// The one to hold against it
+    /// Profile to compare it with, or `-` for stdin
     pub b: PathBuf,
-    /// Only what the kernels do, not what is known of them: releases, options, sysctls
+    /// Compare only behaviours, not releases, build options and sysctls
     #[arg(long)]
     pub behaviours: bool,
-    /// The form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }

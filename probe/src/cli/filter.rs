@@ -1,4 +1,4 @@
-//! Which sockets are meant, as it is typed.
+//! The filter flags of `trace` and `replay`.
 
 use std::ffi::OsString;
 
@@ -11,38 +11,38 @@ use ipnet::IpNet;
 use super::value;
 use crate::model::{Family, Name, PortRange, Protocol};
 
-/// Which sockets are meant.
+/// Which sockets to match. Values of one flag are alternatives; different flags must all match.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Filters")]
 pub struct FilterArgs {
-    /// Sockets of this process, by its id on the host
-    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    /// Sockets owned by this process (thread group id in the initial pid namespace)
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = value::pid)]
     pub pid: Vec<u32>,
-    /// Sockets of processes of this name, as `ps -o comm` has it
+    /// Sockets owned by processes with this name, as shown by `ps -o comm`
     #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(value::comm))]
     pub comm: Vec<Name>,
-    /// This port at either end, or one of a range such as 8000-8999
+    /// Local or remote port, or a range such as 8000-8999
     #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = value::ports)]
     pub port: Vec<PortRange>,
-    /// This port at this host's end
+    /// Local port or range
     #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = value::ports)]
     pub local_port: Vec<PortRange>,
-    /// This port at the other end
+    /// Remote port or range
     #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = value::ports)]
     pub remote_port: Vec<PortRange>,
-    /// This address at either end, or one of a network such as 10.0.0.0/8
+    /// Local or remote address, or a network such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = value::network)]
     pub addr: Vec<IpNet>,
-    /// This network namespace, by a path, its inode number, or the id of a process in it
+    /// Network namespace: a path, an inode number, or the pid of a process in it; `replay` takes only inode numbers
     #[arg(long, value_name = "NETNS")]
     pub netns: Vec<OsString>,
-    /// Sockets of processes in this cgroup or below, by its path or its id
+    /// Sockets of processes in this cgroup (v2) or below it: a path or an id
     #[arg(long, value_name = "CGROUP")]
     pub cgroup: Vec<OsString>,
-    /// IPv4 or IPv6; a v4-mapped connection is an IPv6 socket's
+    /// Address family of the socket; a v4-mapped connection belongs to an IPv6 socket
     #[arg(long, value_name = "FAMILY", value_delimiter = ',', value_parser = family())]
     pub family: Vec<Family>,
-    /// TCP with MPTCP's subflows, or the MPTCP sockets above them
+    /// TCP sockets, MPTCP subflows included, or MPTCP connection sockets
     #[arg(long, value_name = "PROTOCOL", value_delimiter = ',', value_parser = protocol())]
     pub protocol: Vec<Protocol>,
 }

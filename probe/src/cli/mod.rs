@@ -1,9 +1,10 @@
-//! The command line: what can be typed. What it means is resolved in [`cmd`](crate::cmd).
+//! The command line: commands, flags and their help. [`cmd`](crate::cmd) carries them out.
 //!
-//! One definition gives the parser, the help, the completions and the manual page.
+//! The parser, the help, the completions and the manual page are made from this one definition.
 
 mod audit;
 mod filter;
+mod format;
 mod rendezvous;
 mod run;
 mod show;
@@ -16,49 +17,58 @@ use clap_complete::Shell;
 pub use self::{
     audit::{AuditArgs, DiffArgs},
     filter::FilterArgs,
+    format::Format,
     rendezvous::RendezvousArgs,
     run::{NetnsChoice, RunArgs, WireChoice},
     show::{ShowArgs, TimeChoice},
     trace::{ReplayArgs, TraceArgs},
 };
 
-/// TCP connection lifecycles, as the kernel itself reports them.
+/// Trace, reproduce and audit TCP connection lifecycles on Linux, as the kernel reports them
 #[derive(Debug, Parser)]
 #[command(
     name = "probe",
     version,
     arg_required_else_help = true,
     propagate_version = true,
-    after_long_help = EXIT_CODES
+    after_long_help = AFTER_HELP
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
-    /// What every command takes.
+    /// Flags of every command.
     #[command(flatten)]
     pub common: Common,
 }
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Examples:
+  sudo probe doctor
+        what this host supports, and what is missing
+  sudo probe trace --port 443
+        every state transition of the sockets on port 443
+  sudo probe run
+        reproduce the three scenarios and check this kernel
+
 Exit codes:
   0    everything went as expected
   1    it ran, and something was not as expected
   2    wrong usage, or input that cannot be read
-  3    this host cannot do it
-  130  stopped by Ctrl-C where that is not the normal end
-  any  that of the command, of `probe trace -- COMMAND`";
+  3    this host cannot do it; one line says what is missing
+  130  interrupted by Ctrl-C where that is not the normal end
+  any  the exit status of COMMAND, for `probe trace -- COMMAND`";
 
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
-    /// Say more on stderr; twice, and the kernel side speaks too
+    /// Log more to stderr; -vv also logs what the BPF programs report
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
-    /// Take this kernel interface and no other
+    /// Use this tracepoint interface and no other
     #[arg(long, value_enum, global = true, hide = true)]
     pub backend: Option<BackendChoice>,
-    /// Do without the kernel's type information, as on a host that has none
+    /// Ignore the kernel's BTF, as on a host without it
     #[arg(long, global = true, hide = true)]
     pub no_btf: bool,
 }
@@ -66,42 +76,57 @@ pub struct Common {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Drive the connection scenarios and check them against the kernel's own report
+    /// Run TCP scenarios and check what the kernel does
+    ///
+    /// Each scenario opens real connections in network namespaces of its own and compares the transitions that the
+    /// kernel reports with the expected ones: shared-port (two sockets bound to one port), simultaneous-open (two SYNs
+    /// cross) and self-connect (a socket connects to itself).
     Run(RunArgs),
-    /// Follow every TCP socket of this host: transitions, owners, causes, findings
+    /// Trace the TCP sockets of this host: transitions, causes, owners, findings
+    ///
+    /// Prints every state transition with its cause and the process that owns the socket, and a finding where something
+    /// looks wrong. Without filters it covers every network namespace. Ctrl-C stops it. Repeat a filter, or separate
+    /// values by commas, to match any of them; filters of different kinds must all match.
     Trace(Box<TraceArgs>),
-    /// Open a connection with another host simultaneously, at an agreed time
+    /// Open a TCP connection to another host simultaneously, at an agreed time
+    ///
+    /// Both hosts run this command, each with its own --local and the other as --peer, and connect at the same moment.
+    /// Their clocks must agree to within the delay of the path, so run NTP or PTP on both.
     Rendezvous(RendezvousArgs),
-    /// Show a recording again, without a kernel and without root
+    /// Show a recording made with --record; needs no root
+    ///
+    /// Runs everything but the kernel side again: filters, findings and output formats may differ from those of the
+    /// trace that made the recording.
     Replay(Box<ReplayArgs>),
-    /// Bring about what TCP does, and hold this kernel against it
+    /// Test how this kernel's TCP behaves and compare it with the expected behaviour
+    ///
+    /// Runs behaviours in network namespaces of their own: what a segment, call or timer does to a socket in a given
+    /// state. Each is compared with what the RFCs and the Linux sources specify. Exits with 1 if any differs.
     Audit(AuditArgs),
-    /// Say in what two kernels differ, by what was kept of their audits; without root
+    /// Compare two kernels by the profiles of their audits; needs no root
+    ///
+    /// Exits with 1 if they differ.
     Diff(DiffArgs),
-    /// Say what this host allows, what each lack costs, and which hazards are there
+    /// Check what this host supports, what each missing facility costs, and which port hazards it has
+    ///
+    /// Tries out everything that probe builds on, changes no setting and leaves nothing behind. Exits with 3 if this
+    /// host cannot be traced.
     Doctor(DoctorArgs),
-    /// Print the JSON Schema of the output
+    /// Print the JSON Schema of the JSON output
+    #[command(after_long_help = "Example:\n  probe schema > probe.schema.json")]
     Schema,
-    /// Print the completions of a shell
+    /// Print a shell completion script
     Completions(CompletionsArgs),
-    /// Print the manual page, for man(1): `probe man | man -l -`
+    /// Print the manual page in roff format
+    #[command(after_long_help = "Example:\n  probe man | man -l -")]
     Man,
 }
 
-/// A form of output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For a terminal
-    Table,
-    /// One object a line, as it happens
-    Json,
-}
-
-/// A kernel interface.
+/// A tracepoint interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum BackendChoice {
-    /// The BTF tracepoint
+    /// The BTF-enabled tracepoint
     TpBtf,
     /// The classic tracepoint
     Tracepoint,
@@ -109,16 +134,26 @@ pub enum BackendChoice {
 
 /// `probe doctor`
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  sudo probe doctor
+        facilities, sysctls and hazards, with remedies
+  sudo probe doctor --format json | jq 'select(.status == \"unavailable\")'
+        only what is missing")]
 pub struct DoctorArgs {
-    /// The form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
 
 /// `probe completions`
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  probe completions bash > /etc/bash_completion.d/probe
+  probe completions fish > ~/.config/fish/completions/probe.fish")]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell to complete for
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: Shell,
 }
@@ -130,7 +165,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_holds_together() {
+    fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let after = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Example") && after.contains("probe "), "{}: {after}", command.get_name());
+        }
     }
 }

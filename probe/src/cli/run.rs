@@ -4,21 +4,21 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{Format, value};
+use super::{format::Format, value};
 
-/// Where a scenario's sockets live.
+/// Which network namespace the scenarios' sockets are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NetnsChoice {
-    /// In network namespaces of their own
+    /// New namespaces, which vanish with the run
     Private,
-    /// Among the host's own, where a port may be taken and sysctls stay as they are
+    /// The namespace that probe runs in, where ports may be in use and sysctls are not changed
     Host,
 }
 
-/// What carries a simultaneous open.
+/// What connects the two sockets of a simultaneous open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WireChoice {
-    /// An emulated link between two namespaces
+    /// An emulated link between two namespaces, which delays each packet
     Tun,
     /// The loopback device, where two threads race until their SYNs cross
     Loopback,
@@ -26,38 +26,46 @@ pub enum WireChoice {
 
 /// `probe run`
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  sudo probe run
+        run all scenarios
+  sudo probe run simultaneous-open --delay 100ms --pcap open.pcapng
+        capture two SYNs that cross, for Wireshark
+  sudo probe run self-connect --repeat 10 --format json
+        run one scenario ten times")]
 pub struct RunArgs {
-    /// shared-port, simultaneous-open, self-connect; none means all
+    /// Scenarios to run: shared-port, simultaneous-open, self-connect; all if none is given
     #[arg(value_name = "SCENARIO")]
     pub scenarios: Vec<String>,
-    /// Name the scenarios and what each shows, and run none
+    /// List the scenarios with a description, and run none
     #[arg(long)]
     pub list: bool,
-    /// The form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// What carries the simultaneous open
+    /// What connects the two sockets of simultaneous-open
     #[arg(long, value_enum, default_value_t = WireChoice::Tun)]
     pub wire: WireChoice,
-    /// How long a packet is under way on the emulated link, each way
-    #[arg(long, default_value = "40ms", value_parser = delay)]
+    /// One-way delay of the emulated link, at most 3s
+    #[arg(long, value_name = "DURATION", default_value = "40ms", value_parser = delay)]
     pub delay: Duration,
-    /// Use IPv6
+    /// Use IPv6 instead of IPv4
     #[arg(long)]
     pub ipv6: bool,
-    /// Run everything so often
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Run each scenario N times
+    #[arg(long, value_name = "N", default_value = "1", value_parser = value::positive::<u32>)]
     pub repeat: u32,
-    /// Write the emulated link's packets there as pcapng, each state change a comment on its packet
+    /// Write the packets of the emulated link as pcapng, with each transition as a packet comment
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
-    /// Keep what the kernel reported there, for `probe replay`
+    /// Record the kernel's reports, for `probe replay`
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// Where the scenarios' sockets live
+    /// Which network namespace the sockets are in
     #[arg(long, value_enum, default_value_t = NetnsChoice::Private)]
     pub netns: NetnsChoice,
-    /// Expect something wrong of each scenario, to see its check fail
+    /// Give each scenario one wrong expectation, so that its check fails
     #[arg(long, hide = true)]
     pub sabotage: bool,
 }
@@ -65,13 +73,16 @@ pub struct RunArgs {
 /// The longest delay of the emulated link. The longest handshake takes three times that, and since Linux
 /// 6.5 a connect gives up after 11 s: 6 retries (`tcp_syn_retries`), the first of them a second apart
 /// (`tcp_syn_linear_timeouts`).
-const LONGEST_DELAY: Duration = Duration::from_secs(3);
+const MAX_DELAY: Duration = Duration::from_secs(3);
 
-/// A delay of the emulated link.
+/// Parses a delay of the emulated link.
 fn delay(text: &str) -> Result<Duration, String> {
     let delay = value::duration(text)?;
-    if delay > LONGEST_DELAY {
-        return Err(format!("the link delays by at most {} s each way: take less", LONGEST_DELAY.as_secs()));
+    if delay > MAX_DELAY {
+        return Err(format!(
+            "the emulated link delays each way by at most {}s, e.g. 40ms",
+            MAX_DELAY.as_secs()
+        ));
     }
     Ok(delay)
 }
@@ -81,12 +92,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delay_is_one_that_a_run_can_wait_for() {
+    fn a_delay_has_an_upper_limit() {
         assert_eq!(delay("0s"), Ok(Duration::ZERO));
-        assert_eq!(delay("3s"), Ok(LONGEST_DELAY));
+        assert_eq!(delay("3s"), Ok(MAX_DELAY));
         for long in ["3s 1ns", "99999999h", "9000000000000000000s"] {
-            let refusal = delay(long).unwrap_err();
-            assert_eq!(refusal, "the link delays by at most 3 s each way: take less");
+            let error = delay(long).unwrap_err();
+            assert_eq!(error, "the emulated link delays each way by at most 3s, e.g. 40ms");
         }
         assert!(delay("-1s").is_err());
     }

@@ -4,45 +4,51 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{FilterArgs, ShowArgs, value};
+use super::{filter::FilterArgs, show::ShowArgs, value};
 
-const EXAMPLES: &str = "\
-Filters can be repeated: those of one kind widen what is shown, those of different kinds narrow it.
-
+const TRACE_EXAMPLES: &str = "\
 Examples:
-  probe trace --port 5432
-        everything that happens to sockets of that port
-  probe trace --connections --cgroup /system.slice/nginx.service
-        each finished connection of a service
-  probe trace --only connect-failed,bind-failed --time absolute
-        what fails on this host, and why
-  probe trace --only self-connect --fail-on self-connect -- cargo test
-        did anything connect to itself while the tests ran?
-  probe trace --output trace.jsonl --format json -- COMMAND
-        the trace apart from what the command prints
-  probe trace --record FILE --quiet
-        for a busy host: first record, then look with `probe replay FILE`";
+  sudo probe trace --port 5432
+        every transition of the sockets on port 5432
+  sudo probe trace --connections --cgroup /system.slice/nginx.service
+        one line per closed connection of a service
+  sudo probe trace --only connect-failed,bind-failed --time absolute
+        connects and binds that fail on this host, and why
+  sudo probe trace --only self-connect --fail-on self-connect -- cargo test
+        fail if a socket connects to itself during the tests
+  sudo probe trace --output trace.jsonl --format json -- COMMAND
+        keep the trace apart from what COMMAND prints
+  sudo probe trace --record FILE --quiet
+        on a busy host: record first, then use `probe replay FILE`";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  probe replay FILE
+        show the whole recording
+  probe replay FILE --only stuck --stuck-after 5s
+        look for sockets stuck for 5 seconds or more
+  probe replay FILE --connections --format json --port 443
+        closed connections on port 443 as JSON";
 
 /// `probe trace`
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = TRACE_EXAMPLES)]
 pub struct TraceArgs {
-    /// Which sockets.
+    /// Which sockets to trace.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// What is shown of them.
+    /// What to print.
     #[command(flatten)]
     pub show: ShowArgs,
-    /// Write there instead of to stdout, which a COMMAND writes to as well
+    /// Write to this file instead of stdout, which COMMAND also writes to
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
-    /// Keep what the kernel reported there, for `probe replay`
+    /// Record the kernel's reports, for `probe replay`
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub record: Option<PathBuf>,
-    /// Show only when it begins and ends, and what is lost
+    /// Print only when the trace starts and ends, and what was lost
     ///
-    /// Reports then go into the recording as they come, and are not looked at before they are replayed: the trace that
-    /// costs the host least.
+    /// Reports go into the recording unprocessed, which costs the traced host the least; `probe replay` processes them.
     #[arg(
         long,
         short,
@@ -51,38 +57,39 @@ pub struct TraceArgs {
         help_heading = "Output"
     )]
     pub quiet: bool,
-    /// Stop after so long
+    /// Stop after this time
     ///
-    /// A COMMAND that still runs then is left to end by itself, untraced, and its exit status is passed on.
-    #[arg(long, value_name = "DURATION", value_parser = value::span, help_heading = "When to stop")]
+    /// A COMMAND that still runs then is left running, untraced; probe waits for it and passes its exit status on.
+    #[arg(long, value_name = "DURATION", value_parser = value::positive_duration, help_heading = "Limits")]
     pub duration: Option<Duration>,
-    /// Stop after so many lines: transitions, connections with --connections, findings with --only
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "When to stop")]
+    /// Stop after N lines: transitions, connections with --connections, or findings with --only
+    #[arg(long, value_name = "N", value_parser = value::positive::<u64>, help_heading = "Limits")]
     pub count: Option<u64>,
-    /// Run this and trace it with all its descendants; the trace ends with it, and with its exit status
+    /// Run this command and trace it and its descendants; exit with its exit status
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "pid", help_heading = "Arguments")]
     pub command: Vec<OsString>,
-    /// Leave out the sockets that are there already: they are met when something happens to them
-    #[arg(long, help_heading = "How to look")]
+    /// Do not list the existing sockets at start; each appears with its first transition
+    #[arg(long, help_heading = "Collection")]
     pub no_snapshot: bool,
-    /// Ask after each connection's end what stayed of it: TIME_WAIT or an orphan's FIN_WAIT2, and until when
-    #[arg(long, help_heading = "How to look")]
+    /// Look up, after each connection, how long TIME_WAIT or an orphan's FIN_WAIT2 lasts
+    #[arg(long, help_heading = "Collection")]
     pub time_wait: bool,
-    /// The room for reports that were not read yet, such as 64KiB or 4MiB; what finds none is counted as lost
-    #[arg(long, value_name = "BYTES", value_parser = value::ring_size, help_heading = "How to look")]
+    /// Total size of the per-CPU ring buffers, such as 64KiB; reports that do not fit are lost and counted [default: 4MiB]
+    #[arg(long, value_name = "BYTES", value_parser = value::ring_size, help_heading = "Collection")]
     pub ring_size: Option<u32>,
 }
 
 /// `probe replay`
 #[derive(Args, Debug)]
+#[command(after_long_help = REPLAY_EXAMPLES)]
 pub struct ReplayArgs {
-    /// A recording, as `--record` makes them
+    /// Recording to show, made with --record
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Which sockets.
+    /// Which sockets to show.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// What is shown of them.
+    /// What to print.
     #[command(flatten)]
     pub show: ShowArgs,
 }
@@ -107,25 +114,25 @@ mod tests {
         }
     }
 
-    /// Every word that the refusal must have; its exit code is that of wrong usage.
+    /// Expects an error with exit code 2 that contains each of `words`.
     #[track_caller]
-    fn refused(line: &str, words: &[&str]) {
-        let refusal = parse(line).unwrap_err();
-        assert_eq!(refusal.exit_code(), 2, "{refusal}");
+    fn rejected(line: &str, words: &[&str]) {
+        let error = parse(line).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
         for word in words {
-            assert!(refusal.to_string().contains(word), "no `{word}` in: {refusal}");
+            assert!(error.to_string().contains(word), "no `{word}` in: {error}");
         }
     }
 
     #[test]
-    fn everything_has_a_default() {
+    fn every_flag_is_optional() {
         let args = trace("");
         assert!(args.command.is_empty() && args.show.only.is_empty() && args.ring_size.is_none());
         assert!(args.filter.port.is_empty() && args.duration.is_none() && !args.show.connections);
     }
 
     #[test]
-    fn lists_and_repetitions_are_the_same() {
+    fn a_list_equals_repeated_flags() {
         let list = trace("--only self-connect,stuck --port 80,443 --pid 1,2");
         let repeated = trace("--only self-connect --only stuck --port 80 --port 443 --pid 1 --pid 2");
         assert_eq!(list.show.only, [FindingKind::SelfConnect, FindingKind::Stuck]);
@@ -135,38 +142,38 @@ mod tests {
     }
 
     #[test]
-    fn a_command_has_flags_of_its_own() {
+    fn flags_after_two_dashes_belong_to_the_command() {
         let args = trace("--port 80 -- ls --port 90 -l");
         assert_eq!(args.command, ["ls", "--port", "90", "-l"]);
         assert_eq!(args.filter.port, [80..=80]);
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
-        refused("trace --count 0", &["--count"]);
-        refused("trace --duration 0s", &["no time at all"]);
-        refused("trace --pid 1 -- ls", &["--pid", "COMMAND"]);
-        refused("trace --connections --only stuck", &["--connections", "--only"]);
-        refused("trace --quiet", &["--record"]);
-        refused("trace --quiet --record FILE --fail-on stuck", &["--quiet", "--fail-on"]);
-        refused("trace ls", &["unexpected argument", "ls"]);
+    fn invalid_and_conflicting_flags_are_errors() {
+        rejected("trace --count 0", &["--count"]);
+        rejected("trace --duration 0s", &["longer than 0s"]);
+        rejected("trace --pid 1 -- ls", &["--pid", "COMMAND"]);
+        rejected("trace --connections --only stuck", &["--connections", "--only"]);
+        rejected("trace --quiet", &["--record"]);
+        rejected("trace --quiet --record FILE --fail-on stuck", &["--quiet", "--fail-on"]);
+        rejected("trace ls", &["unexpected argument", "ls"]);
     }
 
     #[test]
-    fn a_kind_that_there_is_not_is_answered_with_those_that_there_are() {
+    fn an_unknown_finding_kind_lists_the_known_ones() {
         for flag in ["--only", "--fail-on"] {
             let all = FindingKind::ALL.map(FindingKind::name);
-            refused(&format!("trace {flag} self-connected"), &[&all[..], &["self-connected"]].concat());
-            refused(&format!("replay FILE {flag} stuck,"), &all);
+            rejected(&format!("trace {flag} self-connected"), &[&all[..], &["self-connected"]].concat());
+            rejected(&format!("replay FILE {flag} stuck,"), &all);
         }
     }
 
     #[test]
-    fn a_replay_takes_the_flags_of_output_and_filters() {
+    fn replay_accepts_filter_and_output_flags() {
         assert!(
             parse("replay FILE --only stuck --time delta --stuck-after 5s --port 80 --fail-on stuck").is_ok()
         );
         assert!(parse("replay FILE --connections --format json --netns 4026531840").is_ok());
-        refused("replay FILE --ring-size 4096", &["--ring-size"]);
+        rejected("replay FILE --ring-size 4096", &["--ring-size"]);
     }
 }

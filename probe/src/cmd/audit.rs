@@ -1,4 +1,4 @@
-//! `probe audit`: what this kernel's TCP really does.
+//! `probe audit`: tests this kernel's TCP behaviours.
 
 use std::io::{self, Write};
 
@@ -18,69 +18,68 @@ use crate::{
     source::live::LiveOptions,
 };
 
-/// So many at once: most of them wait most of the time.
-const AT_ONCE: usize = 16;
+/// Behaviours that run concurrently; most of them wait most of the time.
+const CONCURRENCY: usize = 16;
 
-/// Plays what was asked for.
+/// Runs the selected behaviours and reports and saves their results.
 pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
-    let chosen = chosen(args)?;
+    let selected = selected(args)?;
     if args.list {
-        return list(&chosen);
+        return list(&selected);
     }
     let files = Files::create(args)?;
     let mut live = live::attach(&LiveOptions { namespaces: true, ..live::options(common) })?;
     let namespaces = live.namespaces().map_err(Failure::host)?;
-    let mut report = Report::new(args.format, &chosen);
-    let mut auditor = Auditor::new(chosen, AT_ONCE, namespaces);
-    let played = live::unless_interrupted(async {
-        let run = auditor.run(&mut live, |event| report.take(event)).await;
+    let mut report = Report::new(args.format, &selected);
+    let mut auditor = Auditor::new(selected, CONCURRENCY, namespaces);
+    let outcome_of_run = live::unless_interrupted(async {
+        let run = auditor.run(&mut live, |event| report.add(event)).await;
         outcome(run, |()| Exit::Expected)
     })
     .await;
-    // Whatever became of it, what was done is told and kept.
+    // Even a failed or interrupted run closes the stream and saves its results.
     let end = auditor.end(live.attach_time());
-    let closed = outcome(report.take(Output::End(end.clone())), |()| Exit::Expected);
-    let exit = played.and_then(|exit| closed.map(|_| exit))?;
-    let judged = report.verdict();
+    let closed = outcome(report.add(Output::End(end.clone())), |()| Exit::Expected);
+    let exit = outcome_of_run.and_then(|exit| closed.map(|_| exit))?;
+    let verdict = report.verdict();
     files.write(report, &end).map_err(Failure::unexpected)?;
-    Ok(if exit == Exit::Expected { judged } else { exit })
+    Ok(if exit == Exit::Expected { verdict } else { exit })
 }
 
-/// What was asked for by id or by group, in the catalogue's order; all where nothing was.
-fn chosen(args: &AuditArgs) -> Result<Vec<&'static Behaviour>, Failure> {
+/// The behaviours selected by id or group, in the catalogue's order; all if neither is given.
+fn selected(args: &AuditArgs) -> Result<Vec<&'static Behaviour>, Failure> {
     if let Some(unknown) = args.behaviours.iter().find(|id| catalogue::by_id(id).is_none()) {
         let nearest = nearest(unknown);
         return Err(Failure::usage(format!(
-            "there is no behaviour `{unknown}`; the nearest {} {}, and `probe audit --list` names them all",
-            if nearest.len() == 1 { "is" } else { "are" },
-            nearest.join(" and ")
+            "unknown behaviour `{unknown}`: did you mean {}? `probe audit --list` lists all",
+            nearest.join(" or ")
         )));
     }
     let all = args.behaviours.is_empty() && args.group.is_empty();
-    let is_meant = |behaviour: &&Behaviour| {
+    let is_selected = |behaviour: &&Behaviour| {
         all || args.group.contains(&behaviour.group()) || args.behaviours.iter().any(|id| id == behaviour.id)
     };
-    let chosen: Vec<_> = catalogue::all().filter(is_meant).collect();
-    if chosen.is_empty() {
-        return Err(Failure::usage("there is no behaviour in that group"));
+    let selected: Vec<_> = catalogue::all().filter(is_selected).collect();
+    if selected.is_empty() {
+        return Err(Failure::usage("this group has no behaviours; `probe audit --list` lists all"));
     }
-    Ok(chosen)
+    Ok(selected)
 }
 
-/// The id that is most like this one, whole or without its group; more than one where they are equally so.
+/// The ids most similar to this one, compared with and without their group; several if they are equally similar.
 fn nearest(unknown: &str) -> Vec<&'static str> {
-    let likeness = |id: &str| {
+    let similarity = |id: &str| {
         let short = id.split('/').next_back().unwrap_or(id);
         strsim::jaro_winkler(unknown, id).max(strsim::jaro_winkler(unknown, short))
     };
     let ids = || catalogue::all().map(|behaviour| behaviour.id);
-    let best = ids().map(likeness).fold(0.0, f64::max);
-    ids().filter(|id| likeness(id) >= best).collect()
+    let best = ids().map(similarity).fold(0.0, f64::max);
+    ids().filter(|id| similarity(id) >= best).collect()
 }
 
-/// Names the behaviours by group.
-fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
-    let listed: Vec<Listed> = chosen
+/// Lists the behaviours by group.
+fn list(selected: &[&'static Behaviour]) -> Result<Exit, Failure> {
+    let listed: Vec<Listed> = selected
         .iter()
         .map(|behaviour| Listed {
             id: behaviour.id,
@@ -93,49 +92,49 @@ fn list(chosen: &[&'static Behaviour]) -> Result<Exit, Failure> {
     outcome(written.map_err(SessionError::Output), |()| Exit::Expected)
 }
 
-/// What is shown, and what is kept for the files.
+/// Prints events as they arrive and collects the results for the files.
 struct Report {
     render: Box<dyn Render>,
-    shown: BlockWriter,
-    /// The ids, in the catalogue's order.
+    out: BlockWriter,
+    /// The selected ids, in the catalogue's order.
     plan: Vec<String>,
     kernel: Option<(Host, Backend)>,
     results: Vec<BehaviourResult>,
 }
 
 impl Report {
-    fn new(format: Format, chosen: &[&'static Behaviour]) -> Self {
-        let plan: Vec<String> = chosen.iter().map(|behaviour| behaviour.id.to_owned()).collect();
+    fn new(format: Format, selected: &[&'static Behaviour]) -> Self {
+        let plan: Vec<String> = selected.iter().map(|behaviour| behaviour.id.to_owned()).collect();
         let render: Box<dyn Render> = match format {
             Format::Json => Box::new(Json::new(View::default())),
             Format::Table => Box::new(AuditTable::new(output::style(), plan.clone())),
         };
-        let shown = BlockWriter::new(output::unbuffered());
-        Self { render, shown, plan, kernel: None, results: Vec::new() }
+        let out = BlockWriter::new(output::unbuffered());
+        Self { render, out, plan, kernel: None, results: Vec::new() }
     }
 
-    fn take(&mut self, event: Output) -> Result<(), SessionError> {
-        let shown = self.show(&event).map_err(SessionError::Output);
+    fn add(&mut self, event: Output) -> Result<(), SessionError> {
+        let printed = self.print(&event).map_err(SessionError::Output);
         match event {
             Output::Ready { host, backend, .. } => self.kernel = Some((host, backend)),
             Output::Behaviour(result) => self.results.push(*result),
             _ => {}
         }
-        shown
+        printed
     }
 
-    fn show(&mut self, event: &Output) -> io::Result<()> {
-        let Self { render, shown, .. } = self;
-        shown.add(|text| render.render(event, text))?;
-        shown.flush()
+    fn print(&mut self, event: &Output) -> io::Result<()> {
+        let Self { render, out, .. } = self;
+        out.add(|text| render.render(event, text))?;
+        out.flush()
     }
 
-    /// The exit code of what was done: what this host cannot show is no failure.
+    /// The exit code by the results: a behaviour that this host does not support is not a failure.
     fn verdict(&self) -> Exit {
-        let is_bad = |result: &BehaviourResult| {
+        let is_failure = |result: &BehaviourResult| {
             matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
         };
-        if self.results.iter().any(is_bad) { Exit::Unexpected } else { Exit::Expected }
+        if self.results.iter().any(is_failure) { Exit::Unexpected } else { Exit::Expected }
     }
 
     /// The results in the catalogue's order.
@@ -145,7 +144,7 @@ impl Report {
     }
 }
 
-/// The files that were asked for.
+/// The files of --save and --html.
 struct Files {
     save: Option<NamedFile>,
     html: Option<NamedFile>,
@@ -158,21 +157,21 @@ impl Files {
         if let (Some(save), Some(html)) = (&save, &html)
             && save.is_same(html)
         {
-            return Err(Failure::usage("--save and --html name the same file: each needs one of its own"));
+            return Err(Failure::usage("--save and --html name the same file: give each its own"));
         }
         let files = Self { save, html };
         let named = [("--save", &files.save), ("--html", &files.html)];
-        let over = named.into_iter().find(|(_, file)| file.as_ref().is_some_and(NamedFile::is_stdout));
-        match over {
+        let clash = named.into_iter().find(|(_, file)| file.as_ref().is_some_and(NamedFile::is_stdout));
+        match clash {
             Some((flag, _)) => Err(Failure::usage(format!(
-                "{flag} names the file that stdout goes to: it needs one of its own"
+                "{flag} names the file that stdout is redirected to: give it another"
             ))),
             None => Ok(files),
         }
     }
 
     fn write(self, report: Report, end: &End) -> io::Result<()> {
-        // An audit that was stopped before it began has nothing to keep.
+        // An audit interrupted before it started has nothing to save.
         let Some((host, backend)) = report.kernel.clone() else { return Ok(()) };
         if self.save.is_none() && self.html.is_none() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! `probe completions`: from the same definition as the parser.
+//! `probe completions`: shell completions, generated from the parser's definition.
 
 use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::cli::Cli;
 
-/// Prints the completions of a shell.
+/// Prints the completion script of a shell.
 pub fn completions(shell: Shell) -> Result<Exit, Failure> {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();
@@ -25,13 +25,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_learns_of_every_command() {
+    fn every_shells_script_has_commands_and_flags() {
         for shell in Shell::value_variants() {
             let mut script = Vec::new();
             generate(*shell, &mut Cli::command(), "probe", &mut script);
             let script = String::from_utf8(script).unwrap();
             for word in ["rendezvous", "doctor", "fail-on"] {
-                assert!(script.contains(word), "{shell} does not know {word}");
+                assert!(script.contains(word), "no {word} for {shell}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `probe diff`: in what two kernels differ.
+//! `probe diff`: compares two kernels by their profiles.
 
 use std::{
     fmt::Display,
@@ -19,7 +19,7 @@ use crate::{
     session::SessionError,
 };
 
-/// Holds two profiles against each other.
+/// Compares two profiles and prints the differences.
 pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let (a, b) = (read(&args.a)?, read(&args.b)?);
     let mut differences = profile::compare(&a, &b);
@@ -35,7 +35,7 @@ pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     outcome(written.map_err(SessionError::Output), |()| exit)
 }
 
-/// The profile in that file, or in what comes on stdin where it is called `-`.
+/// Reads a profile from a file, or from stdin for `-`.
 fn read(path: &Path) -> Result<Profile, Failure> {
     let at = |error: &dyn Display| Failure::usage(format!("{}: {error}", path.display()));
     if path == Path::new("-") {

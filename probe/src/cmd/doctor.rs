@@ -1,4 +1,4 @@
-//! `probe doctor`: what this host gives, and what on it is likely to go wrong.
+//! `probe doctor`: what this host supports, and its port hazards.
 
 use super::{
     exit::{Exit, Failure},
@@ -10,7 +10,7 @@ use crate::{
     session::SessionError,
 };
 
-/// Tries everything and shows it. The exit code says whether this host can be traced; hazards do not
+/// Tries out every facility and prints the results. The exit code says whether this host can be traced; hazards do not
 /// change it.
 pub async fn doctor(args: &DoctorArgs, common: &Common) -> Result<Exit, Failure> {
     let diagnosis = doctor::examine(&live::options(common)).await;

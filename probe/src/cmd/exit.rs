@@ -1,29 +1,29 @@
-//! How the process ends: what each exit code means, and the one line that goes with it.
+//! Exit codes, and the error message that goes with each.
 
 use std::{fmt, process::ExitCode};
 
 use crate::model::Verdict;
 
-/// The exit codes that scripts rely on.
+/// How the process exits. Scripts rely on the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Everything went as expected: 0.
     Expected,
-    /// It ran, and something was not as expected: 1.
+    /// It ran, and something was not as expected: 1. I/O errors during a run are included.
     Unexpected,
     /// Wrong usage, or input that cannot be read: 2.
     Usage,
     /// This host cannot do it: 3.
     Host,
-    /// Stopped by Ctrl-C where that is not the normal end: 130.
+    /// Interrupted by Ctrl-C where that is not the normal end: 130.
     Interrupted,
-    /// Whatever the command that was traced ended with, as a shell has it.
+    /// The exit status of the traced command, as a shell reports it.
     Command(u8),
 }
 
 impl Exit {
-    /// The worst verdict counts: a check that failed, then a scenario that was broken off, then one that
-    /// this host cannot run.
+    /// The exit of several verdicts. The worst counts: a failed check, then an interrupted scenario, then one that this
+    /// host does not support.
     pub fn of(verdicts: &[Verdict]) -> Self {
         if verdicts.contains(&Verdict::Failed) {
             Self::Unexpected
@@ -50,12 +50,12 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An end before its time: the code, and the line for stderr.
+/// An error that ends the command: the exit code, and the message for stderr.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// What happened, and what remedies it.
+    /// What happened, and the remedy.
     pub message: String,
 }
 
@@ -65,12 +65,12 @@ impl Failure {
         Self { exit: Exit::Usage, message: message.to_string() }
     }
 
-    /// Something that this host lacks.
+    /// Something that this host does not support.
     pub fn host(message: impl fmt::Display) -> Self {
         Self { exit: Exit::Host, message: message.to_string() }
     }
 
-    /// It ran, and broke.
+    /// An error while running.
     pub fn unexpected(message: impl fmt::Display) -> Self {
         Self { exit: Exit::Unexpected, message: message.to_string() }
     }

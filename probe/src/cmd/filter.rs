@@ -1,4 +1,4 @@
-//! Which sockets are meant: names of namespaces and cgroups become what the kernel knows them by.
+//! Makes the filter of a trace or a replay from its flags: resolves names of namespaces and cgroups to the kernel's ids.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -28,7 +28,7 @@ pub fn of_host(args: &FilterArgs) -> Result<Filter, Failure> {
     })
 }
 
-/// The filter of a recording, for which this host need not be the one that it was made on.
+/// The filter of a recording, which may come from another host: names are not resolved here.
 pub fn of_recording(args: &FilterArgs) -> Result<Filter, Failure> {
     Ok(Filter {
         netns: args.netns.iter().map(|name| recorded_netns(name)).collect::<Result<_, _>>()?,
@@ -37,7 +37,7 @@ pub fn of_recording(args: &FilterArgs) -> Result<Filter, Failure> {
     })
 }
 
-/// What means the same everywhere.
+/// The values that need no resolving.
 fn of_values(args: &FilterArgs) -> Filter {
     Filter {
         pids: args.pid.clone(),
@@ -55,13 +55,14 @@ fn of_values(args: &FilterArgs) -> Filter {
 fn recorded_netns(name: &OsStr) -> Result<u32, Failure> {
     name.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
         Failure::usage(format!(
-            "--netns {}: a recording knows namespaces by their inode numbers, as its output has them: give one",
+            "--netns `{}`: recordings identify network namespaces by inode number, as in the JSON field `netns`; \
+             give that number, e.g. 4026531840",
             name.display()
         ))
     })
 }
 
-/// No cgroup has the id 0.
+/// Stands for an unknown id: no cgroup has the id 0.
 const NO_ID: u64 = 0;
 
 fn recorded_cgroup(name: &OsStr) -> Cgroup {
@@ -75,26 +76,26 @@ fn recorded_cgroup(name: &OsStr) -> Cgroup {
 mod tests {
     use super::*;
 
-    fn named(netns: &str, cgroup: &str) -> FilterArgs {
+    fn args(netns: &str, cgroup: &str) -> FilterArgs {
         FilterArgs { netns: vec![netns.into()], cgroup: vec![cgroup.into()], ..FilterArgs::default() }
     }
 
     #[test]
-    fn a_recording_has_numbers_and_paths_of_its_own() {
-        let filter = of_recording(&named("4026531840", "/docker/1")).unwrap();
+    fn a_recordings_filter_is_not_resolved_on_this_host() {
+        let filter = of_recording(&args("4026531840", "/docker/1")).unwrap();
         assert_eq!(filter.netns, [4_026_531_840]);
         assert_eq!(filter.cgroups, [Cgroup { id: NO_ID, path: Some(Name::from_bytes(b"/docker/1")) }]);
-        let filter = of_recording(&named("4026531840", "4711")).unwrap();
+        let filter = of_recording(&args("4026531840", "4711")).unwrap();
         assert_eq!(filter.cgroups, [Cgroup { id: 4711, path: None }]);
-        let failure = of_recording(&named("/proc/1/ns/net", "/")).unwrap_err();
+        let failure = of_recording(&args("/proc/1/ns/net", "/")).unwrap_err();
         assert_eq!(failure.exit, super::super::Exit::Usage);
         assert!(failure.message.contains("inode number"), "{}", failure.message);
     }
 
     #[test]
-    fn what_is_not_there_cannot_be_meant() {
-        let none = FilterArgs { netns: vec!["/no/such/file".into()], ..FilterArgs::default() };
-        let failure = of_host(&none).unwrap_err();
+    fn a_namespace_that_does_not_exist_is_a_usage_error() {
+        let missing = FilterArgs { netns: vec!["/no/such/file".into()], ..FilterArgs::default() };
+        let failure = of_host(&missing).unwrap_err();
         assert_eq!(failure.exit, super::super::Exit::Usage);
         assert!(failure.message.starts_with("--netns: "), "{}", failure.message);
     }

@@ -1,4 +1,4 @@
-//! The running kernel as the commands want it, and the signals that end a run.
+//! Attaching to the running kernel, and the signals that end a command.
 
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
@@ -11,7 +11,7 @@ use crate::{
     source::live::{Live, LiveOptions},
 };
 
-/// What the flags of every command ask for.
+/// The options set by the flags of every command.
 pub fn options(common: &Common) -> LiveOptions {
     LiveOptions {
         backend: common.backend.map(|choice| match choice {
@@ -24,12 +24,12 @@ pub fn options(common: &Common) -> LiveOptions {
     }
 }
 
-/// Attaches to the kernel.
+/// Loads and attaches the BPF programs.
 pub fn attach(options: &LiveOptions) -> Result<Live, Failure> {
     Live::attach(options, host::facts()).map_err(Failure::host)
 }
 
-/// The signals with which a process is asked to end.
+/// SIGINT, SIGTERM and SIGHUP, which end a command.
 pub struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
@@ -37,9 +37,11 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes them from now on: before the first line is written, since whoever reads it may send one at once.
+    /// Handles them from now on. To be called before the first line is printed, since its reader may send one at once.
     pub fn listen() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::unexpected(format!("signals: {error}")));
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::unexpected(format!("cannot handle signals: {error}")))
+        };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
@@ -47,7 +49,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::SIGINT,
@@ -57,7 +59,7 @@ impl Signals {
     }
 }
 
-/// Follows `work` to its end, or to Ctrl-C where that comes first.
+/// Runs `work` until it ends or a signal arrives.
 pub async fn unless_interrupted(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
     tokio::select! {

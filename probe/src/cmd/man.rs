@@ -1,4 +1,4 @@
-//! `probe man`: one page for the whole tool, from the same definition as the parser.
+//! `probe man`: one manual page for all commands, generated from the parser's definition.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ pub fn man() -> Result<Exit, Failure> {
     output::print(&page().map_err(Failure::unexpected)?)
 }
 
-/// The page in roff: the tool's own sections, then one for each command.
+/// Renders the page in roff: the sections of probe itself, then one per command.
 fn page() -> io::Result<Vec<u8>> {
     let mut tool = Cli::command();
     tool.build();
@@ -30,22 +30,21 @@ fn page() -> io::Result<Vec<u8>> {
     for command in tool.get_subcommands().filter(|command| command.get_name() != "help") {
         section(command, &mut page)?;
     }
-    let mut codes = Vec::new();
-    man.render_extra_section(&mut codes)?;
-    rename(&codes, |_| ".SH \"EXIT STATUS\"".to_owned(), &mut page)?;
+    let mut extra = Vec::new();
+    man.render_extra_section(&mut extra)?;
+    rename(&extra, |_| ".SH \"EXAMPLES AND EXIT STATUS\"".to_owned(), &mut page)?;
     Ok(page)
 }
 
-/// A command: its sections become subsections of one that has its name.
+/// Renders a command as one section, with its own sections as subsections.
 fn section(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let mut text = Vec::new();
-    let of_the_tool = |argument: Arg| {
-        let everywhere =
-            ["help", "version"].contains(&argument.get_id().as_str()) || argument.is_global_set();
-        let hide = everywhere || argument.is_hide_set();
+    let hide_global = |argument: Arg| {
+        let global = ["help", "version"].contains(&argument.get_id().as_str()) || argument.is_global_set();
+        let hide = global || argument.is_hide_set();
         argument.hide(hide)
     };
-    let command = command.clone().mut_args(of_the_tool);
+    let command = command.clone().mut_args(hide_global);
     let man = Man::new(command.clone());
     man.render_synopsis_section(&mut text)?;
     man.render_description_section(&mut text)?;
@@ -57,10 +56,10 @@ fn section(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     }
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     writeln!(page, ".SH \"{}\"", name.to_uppercase())?;
-    rename(&text, |heading| format!(".SS {}", heading.replace("EXTRA", "NOTES")), page)
+    rename(&text, |heading| format!(".SS {}", heading.replace("EXTRA", "EXAMPLES")), page)
 }
 
-/// Gives the sections of a text new headings.
+/// Replaces the section headings of a roff text.
 fn rename(text: &[u8], heading: impl Fn(&str) -> String, page: &mut Vec<u8>) -> io::Result<()> {
     String::from_utf8_lossy(text).lines().try_for_each(|line| match line.strip_prefix(".SH ") {
         Some(old) => writeln!(page, "{}", heading(old)),
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_and_flag_has_its_place() {
+    fn the_page_has_every_command_and_flag_but_hidden_ones() {
         let page = String::from_utf8(page().unwrap()).unwrap();
         for command in Cli::command().get_subcommands() {
             let heading = format!(".SH \"PROBE {}\"", command.get_name().to_uppercase());
@@ -82,7 +81,7 @@ mod tests {
         for flag in ["local\\-port", "fail\\-on", "ring\\-size", "payload"] {
             assert!(page.contains(flag), "no {flag}");
         }
-        assert!(!page.contains("sabotage"), "that is for tests");
+        assert!(!page.contains("sabotage"), "a hidden flag is in the page");
         assert!(page.starts_with(".ie") || page.starts_with(".TH"), "{}", page.lines().next().unwrap());
     }
 }

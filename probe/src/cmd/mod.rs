@@ -1,5 +1,4 @@
-//! The commands: what was typed becomes what is done, and what came of it an exit code. The only place
-//! that prints.
+//! The commands: each carries out its flags and returns an exit code. Only this module and `main` print.
 
 mod audit;
 mod completions;
@@ -25,10 +24,10 @@ use crate::{
     session::SessionError,
 };
 
-/// Carries out a command line.
+/// Runs the command of a command line.
 ///
 /// # Errors
-/// [`Failure`] has the exit code and the line for stderr.
+/// [`Failure`] has the exit code and the message for stderr.
 pub async fn execute(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Run(args) => run::run(&args, &cli.common).await,
@@ -44,11 +43,10 @@ pub async fn execute(cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
-/// What a session's end means for the process. A reader of stdout that has seen enough
-/// (`probe … | head`) is no failure.
-fn outcome<T>(result: Result<T, SessionError>, otherwise: impl FnOnce(T) -> Exit) -> Result<Exit, Failure> {
+/// Turns the result of a session into an exit. A closed pipe on stdout (`probe … | head`) is not a failure.
+fn outcome<T>(result: Result<T, SessionError>, exit: impl FnOnce(T) -> Exit) -> Result<Exit, Failure> {
     match result {
-        Ok(value) => Ok(otherwise(value)),
+        Ok(value) => Ok(exit(value)),
         Err(SessionError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Ok(Exit::Expected)
         }

@@ -1,4 +1,4 @@
-//! Where results go: stdout in the form that was asked for, and the files beside it.
+//! Where results go: stdout in the chosen format, and the files named by flags.
 
 use std::{
     fs::{File, Metadata},
@@ -17,33 +17,33 @@ use crate::{
     session::{BLOCK_SIZE, SessionError},
 };
 
-/// The width of a table that goes to no terminal: nobody folds its lines.
+/// The width of a table that is not written to a terminal.
 const PIPED_WIDTH: u16 = 140;
 
-/// The form of the output, and what of the stream it has.
+/// The output format, and which part of the stream it shows.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
-    /// For people or for programs.
+pub struct Layout {
+    /// Table or JSON.
     pub format: Format,
-    /// Which events.
+    /// Which events are shown.
     pub view: View,
     /// How a table shows times.
     pub time: TimeFormat,
 }
 
-impl Look {
-    /// Everything, in that form.
-    pub fn whole(format: Format) -> Self {
+impl Layout {
+    /// All events in this format.
+    pub fn all(format: Format) -> Self {
         Self { format, view: View::default(), time: TimeFormat::default() }
     }
 
-    /// A renderer for stdout as it is.
-    pub fn on_stdout(self) -> Box<dyn Render> {
+    /// A renderer for stdout, by whether it is a terminal.
+    pub fn for_stdout(self) -> Box<dyn Render> {
         self.renderer(style())
     }
 
     /// A renderer for a file.
-    pub fn in_file(self) -> Box<dyn Render> {
+    pub fn for_file(self) -> Box<dyn Render> {
         self.renderer(Style { width: columns().unwrap_or(PIPED_WIDTH).into(), colour: false })
     }
 
@@ -55,20 +55,20 @@ impl Look {
     }
 }
 
-/// Colour for a terminal alone, unless <https://no-color.org> asks for none; the terminal's width.
+/// The style for stdout: colour only on a terminal and unless NO_COLOR is set (<https://no-color.org>), and its width.
 pub fn style() -> Style {
     let terminal = io::stdout().is_terminal();
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let window = || terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0);
-    Style { width: columns().or_else(window).unwrap_or(PIPED_WIDTH).into(), colour: terminal && !refused }
+    Style { width: columns().or_else(window).unwrap_or(PIPED_WIDTH).into(), colour: terminal && !no_color }
 }
 
-/// The width that the environment asks for.
+/// The width set by COLUMNS.
 fn columns() -> Option<u16> {
     std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
-/// Stdout, as it is. Not by way of the standard library's, which would look for the ends of lines once more.
+/// Stdout without a buffer. Not std's, which is line-buffered and would scan everything for newlines.
 pub fn unbuffered() -> Box<dyn Write> {
     match io::stdout().as_fd().try_clone_to_owned() {
         Ok(stdout) => Box::new(File::from(stdout)),
@@ -76,51 +76,50 @@ pub fn unbuffered() -> Box<dyn Write> {
     }
 }
 
-/// Stdout for whoever writes word by word, and flushes it at the end.
+/// Buffered stdout; the caller flushes it.
 pub fn stdout() -> Box<dyn Write> {
     buffered(unbuffered())
 }
 
-/// A place to be written to word by word.
+/// Adds a buffer to a writer.
 pub fn buffered(out: impl Write + 'static) -> Box<dyn Write> {
     Box::new(BufWriter::with_capacity(BLOCK_SIZE, out))
 }
 
-/// Prints a document. A reader that has seen enough is no failure.
+/// Prints a document to stdout. A closed pipe is not a failure.
 pub fn print(document: &[u8]) -> Result<Exit, Failure> {
     let mut out = io::stdout();
     let printed = out.write_all(document).and_then(|()| out.flush()).map_err(SessionError::Output);
     outcome(printed, |()| Exit::Expected)
 }
 
-/// A file that was named on the command line. Its errors name it, too.
+/// A file named by a flag. Its I/O errors include the path.
 pub struct NamedFile {
     file: File,
     path: PathBuf,
 }
 
 impl NamedFile {
-    /// Creates the file, before anything else is done: a run that cannot keep what it finds is better
-    /// not begun.
+    /// Creates the file. To be called before the run starts, so that one whose results cannot be saved does not start.
     pub fn create(path: &Path) -> Result<Self, Failure> {
         match File::create(path) {
             Ok(file) => Ok(Self { file, path: path.to_owned() }),
-            Err(error) => Err(Failure::usage(format!("cannot write {}: {error}", path.display()))),
+            Err(error) => Err(Failure::usage(format!("cannot create {}: {error}", path.display()))),
         }
     }
 
-    /// Whether both write over each other: not where they are devices.
+    /// Whether both are the same regular file, so that they would overwrite each other.
     pub fn is_same(&self, other: &Self) -> bool {
         same_file(self.file.metadata(), other.file.metadata())
     }
 
-    /// Whether stdout goes to the same file.
+    /// Whether stdout is redirected to the same file.
     pub fn is_stdout(&self) -> bool {
         let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
         same_file(self.file.metadata(), stdout)
     }
 
-    fn named(&self, error: io::Error) -> io::Error {
+    fn with_path(&self, error: io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
     }
 }
@@ -134,10 +133,10 @@ fn same_file(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
 
 impl Write for NamedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes).map_err(|error| self.named(error))
+        self.file.write(bytes).map_err(|error| self.with_path(error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush().map_err(|error| self.named(error))
+        self.file.flush().map_err(|error| self.with_path(error))
     }
 }

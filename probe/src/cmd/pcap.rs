@@ -1,20 +1,20 @@
-//! `--pcap FILE`: what crossed the emulated link, for Wireshark.
+//! `--pcap FILE`: the packets of the emulated link, for Wireshark.
 
 use std::io::BufWriter;
 
 use super::{exit::Failure, output::NamedFile};
 use crate::{os::clock, render::Pcapng, session::Performed};
 
-/// The file, in the making.
+/// The pcapng file being written.
 pub struct Pcap(Pcapng<BufWriter<NamedFile>>);
 
 impl Pcap {
-    /// Begins the file.
+    /// Writes the file's header.
     pub fn new(file: NamedFile) -> Result<Self, Failure> {
         Pcapng::new(BufWriter::new(file), clock::calendar()).map(Self).map_err(unwritable)
     }
 
-    /// Adds the wires of one scenario, with its state changes as comments.
+    /// Adds the packets of one scenario, with its transitions as packet comments.
     pub fn add(&mut self, performed: &Performed) -> Result<(), Failure> {
         performed.story.captures().iter().try_for_each(|capture| {
             self.0.wire(capture.netns, &capture.packets, &performed.transitions).map_err(unwritable)

@@ -1,4 +1,4 @@
-//! `probe replay`: everything downstream of the kernel again, from a recording.
+//! `probe replay`: processes a recording as a live trace is processed.
 
 use std::{fs::File, io::BufReader};
 
@@ -12,8 +12,7 @@ use crate::{
     source::recording::Recording,
 };
 
-/// Shows a recording as the run that made it was shown. The exit code is that of its
-/// verdicts, and of `--fail-on`.
+/// Shows a recording. The exit code follows its scenarios' verdicts and `--fail-on`.
 pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
     show::check(&args.show)?;
     let filter = filter::of_recording(&args.filter)?;
@@ -26,14 +25,14 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
         kinds: args.show.only.clone(),
         ..Selection::default()
     };
-    let mut session = Session::new(Scope::All, show::look(&args.show).on_stdout(), output::unbuffered())
+    let mut session = Session::new(Scope::All, show::layout(&args.show).for_stdout(), output::unbuffered())
         .selecting(selection)
-        .detecting(show::options(&args.show));
+        .detecting(show::detection(&args.show));
     let ticks = if args.show.stuck_after.is_some() { Ticks::Filled } else { Ticks::Recorded };
-    let played = match session.replay(&mut source, ticks).await {
+    let replayed = match session.replay(&mut source, ticks).await {
         Err(SessionError::Source(error)) => return Err(at(&error)),
-        played => played,
+        replayed => replayed,
     };
-    let exit = outcome(played, |_| Exit::of(session.verdicts()))?;
-    Ok(show::judge(&session, &args.show, exit))
+    let exit = outcome(replayed, |_| Exit::of(session.verdicts()))?;
+    Ok(show::exit(&session, &args.show, exit))
 }

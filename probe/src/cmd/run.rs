@@ -1,4 +1,4 @@
-//! `probe run`: the scenarios, held against the kernel's own report.
+//! `probe run`: runs scenarios and checks the transitions that the kernel reports.
 
 use std::{
     io::{BufWriter, Write},
@@ -8,7 +8,7 @@ use std::{
 use super::{
     exit::{Exit, Failure},
     live, outcome,
-    output::{self, Look, NamedFile},
+    output::{self, Layout, NamedFile},
     pcap::Pcap,
 };
 use crate::{
@@ -20,25 +20,25 @@ use crate::{
     source::live::Live,
 };
 
-/// Runs what was asked for, as often as was asked for.
+/// Runs the selected scenarios `--repeat` times.
 pub async fn run(args: &RunArgs, common: &Common) -> Result<Exit, Failure> {
-    let scenarios = chosen(&args.scenarios)?;
+    let scenarios = selected(&args.scenarios)?;
     if args.list {
         return list(&scenarios);
     }
     let files = Files::create(args, &scenarios)?;
     let mut live = live::attach(&live::options(common))?;
     let mut session =
-        Session::new(Scope::own(live.pid()), Look::whole(args.format).on_stdout(), output::unbuffered())
+        Session::new(Scope::own(live.pid()), Layout::all(args.format).for_stdout(), output::unbuffered())
             .recording(files.recording);
     let mut run = Run { scenarios, options: options(args), repeat: args.repeat, pcap: files.pcap };
-    let played = live::unless_interrupted(run.play(&mut session, &mut live)).await;
-    // Whatever became of it, the stream is closed.
+    let result = live::unless_interrupted(run.all(&mut session, &mut live)).await;
+    // Even a failed or interrupted run closes the stream.
     let closed = outcome(session.finish(Some(live.attach_time())), |_| Exit::Expected);
-    played.and_then(|exit| closed.map(|_| exit))
+    result.and_then(|exit| closed.map(|_| exit))
 }
 
-/// What is to be run.
+/// The scenarios to run, and how.
 struct Run {
     scenarios: Vec<Arc<dyn Scenario>>,
     options: Options,
@@ -47,7 +47,7 @@ struct Run {
 }
 
 impl Run {
-    async fn play(&mut self, session: &mut Session, live: &mut Live) -> Result<Exit, Failure> {
+    async fn all(&mut self, session: &mut Session, live: &mut Live) -> Result<Exit, Failure> {
         for _ in 0..self.repeat {
             for scenario in &self.scenarios {
                 let performance =
@@ -62,20 +62,20 @@ impl Run {
     }
 }
 
-/// The scenarios of those names; all of them where none is named.
-fn chosen(names: &[String]) -> Result<Vec<Arc<dyn Scenario>>, Failure> {
+/// The scenarios with these names; all if none is given.
+fn selected(names: &[String]) -> Result<Vec<Arc<dyn Scenario>>, Failure> {
     if names.is_empty() {
         return Ok(scenario::all().to_vec());
     }
     let known = || scenario::all().map(|scenario| scenario.name()).join(", ");
     let find = |name: &String| {
         scenario::by_name(name)
-            .ok_or_else(|| Failure::usage(format!("there is no scenario `{name}`; there are {}", known())))
+            .ok_or_else(|| Failure::usage(format!("unknown scenario `{name}`: expected one of {}", known())))
     };
     names.iter().map(find).collect()
 }
 
-/// Names the scenarios and what each shows.
+/// Lists the scenarios with a description.
 fn list(scenarios: &[Arc<dyn Scenario>]) -> Result<Exit, Failure> {
     let mut out = output::stdout();
     let written = scenarios
@@ -101,7 +101,7 @@ fn options(args: &RunArgs) -> Options {
     }
 }
 
-/// The files that were asked for.
+/// The files of --record and --pcap.
 struct Files {
     recording: Option<Writer<Box<dyn Write>>>,
     pcap: Option<Pcap>,
@@ -109,10 +109,10 @@ struct Files {
 
 impl Files {
     fn create(args: &RunArgs, scenarios: &[Arc<dyn Scenario>]) -> Result<Self, Failure> {
-        let wired = |scenario: &Arc<dyn Scenario>| scenario.name() == "simultaneous-open";
-        if args.pcap.is_some() && (args.wire != WireChoice::Tun || !scenarios.iter().any(wired)) {
+        let uses_link = |scenario: &Arc<dyn Scenario>| scenario.name() == "simultaneous-open";
+        if args.pcap.is_some() && (args.wire != WireChoice::Tun || !scenarios.iter().any(uses_link)) {
             return Err(Failure::usage(
-                "--pcap writes what crosses the emulated link, which only simultaneous-open with --wire tun uses",
+                "--pcap captures the emulated link, which only simultaneous-open with --wire tun uses",
             ));
         }
         let record = args.record.as_deref().map(NamedFile::create).transpose()?;
@@ -120,7 +120,7 @@ impl Files {
         if let (Some(record), Some(pcap)) = (&record, &pcap)
             && record.is_same(pcap)
         {
-            return Err(Failure::usage("--record and --pcap name the same file: each needs one of its own"));
+            return Err(Failure::usage("--record and --pcap name the same file: give each its own"));
         }
         let writer = |file| Writer::new(Box::new(BufWriter::new(file)) as Box<dyn Write>);
         Ok(Self {

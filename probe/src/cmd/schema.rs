@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{record, session::SessionError};
 
-/// Prints the schema that every line of `--format json` holds to.
+/// Prints the schema of every line of `--format json`.
 pub fn schema() -> Result<Exit, Failure> {
     let mut out = output::stdout();
     let written = writeln!(out, "{:#}", record::schema()).and_then(|()| out.flush());

@@ -1,8 +1,8 @@
-//! What is shown, from the flags that `trace` and `replay` share.
+//! Evaluates the output flags that `trace` and `replay` share.
 
 use super::{
     exit::{Exit, Failure},
-    output::Look,
+    output::Layout,
 };
 use crate::{
     cli::{ShowArgs, TimeChoice},
@@ -11,18 +11,18 @@ use crate::{
     session::Session,
 };
 
-/// Refuses what contradicts itself.
+/// Rejects contradictory flags.
 pub fn check(args: &ShowArgs) -> Result<(), Failure> {
     let hidden = args.fail_on.iter().find(|kind| !args.only.is_empty() && !args.only.contains(kind));
     hidden.map_or(Ok(()), |kind| {
         Err(Failure::usage(format!(
-            "--only hides what --fail-on {0} asks for: name {0} in both",
+            "--fail-on {0} needs findings that --only hides: add {0} to --only",
             kind.name()
         )))
     })
 }
 
-/// The part of the stream that is shown.
+/// The part of the stream to show.
 pub fn view(args: &ShowArgs) -> View {
     if args.connections {
         View::Connections
@@ -33,9 +33,9 @@ pub fn view(args: &ShowArgs) -> View {
     }
 }
 
-/// How it looks.
-pub fn look(args: &ShowArgs) -> Look {
-    Look {
+/// The layout of the output.
+pub fn layout(args: &ShowArgs) -> Layout {
+    Layout {
         format: args.format,
         view: view(args),
         time: match args.time {
@@ -46,13 +46,13 @@ pub fn look(args: &ShowArgs) -> Look {
     }
 }
 
-/// How the detectors look.
-pub fn options(args: &ShowArgs) -> detect::Options {
+/// The detectors' options.
+pub fn detection(args: &ShowArgs) -> detect::Options {
     let default = detect::Options::default();
     detect::Options { stuck_after: args.stuck_after.unwrap_or(default.stuck_after), ..default }
 }
 
-/// The exit code, unless a finding is there that must not be.
-pub fn judge(session: &Session, args: &ShowArgs, otherwise: Exit) -> Exit {
+/// The exit code: 1 if there was a finding that `--fail-on` names, else `otherwise`.
+pub fn exit(session: &Session, args: &ShowArgs, otherwise: Exit) -> Exit {
     if session.has_found(&args.fail_on) { Exit::Unexpected } else { otherwise }
 }

@@ -1,4 +1,4 @@
-//! `probe trace`: what happens to the sockets of this host, as it happens.
+//! `probe trace`: traces the sockets of this host, or of a command.
 
 use std::{io::Write, thread, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     detect,
     model::Filter,
     os::{
-        child::{CommandError, Running},
+        child::{ChildProcess, CommandError},
         memory,
     },
     record::Writer,
@@ -23,38 +23,38 @@ use crate::{
     source::live::{Live, LiveOptions},
 };
 
-/// How long the last packets of a command's connections may take, once it has ended.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to follow a command's connections to their close after it has exited.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Traces until it is enough. The exit code is that of `--fail-on`, and of the command, if there was one.
+/// Traces until a signal, a limit or the command's exit. The exit code is the command's, unless `--fail-on` makes it 1.
 pub async fn trace(args: &TraceArgs, common: &Common) -> Result<Exit, Failure> {
     show::check(&args.show)?;
     let filter = Filter { descendants: !args.command.is_empty(), ..filter::of_host(&args.filter)? };
     let files = Files::create(args)?;
     let mut signals = Signals::listen()?;
-    // There may be hundreds of thousands of sockets.
-    memory::keep_large_apart();
-    // Where the host's namespaces are is found out while the kernel verifies the programs.
+    // A snapshot may list hundreds of thousands of sockets.
+    memory::mmap_large_blocks();
+    // The namespaces are searched while the kernel verifies the programs.
     let (existing, remains) = (!args.no_snapshot, args.time_wait);
-    let asked = thread::spawn(move || LiveHost::new(existing, remains));
+    let queries = thread::spawn(move || LiveHost::new(existing, remains));
     let live = live::attach(&LiveOptions {
         ring_bytes: args.ring_size,
         filter: filter.clone(),
-        summaries: takes_summaries(args),
+        summaries: uses_summaries(args),
         binds: true,
         resets: true,
         ..live::options(common)
     })?;
-    let asked = asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    let mut session = session(args, filter, live.pid(), asked, files);
+    let queries = queries.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let mut session = session(args, filter, live.pid(), queries, files);
     let exit = match args.command.is_empty() {
         true => host(&mut session, live, args, &mut signals).await?,
         false => command(&mut session, live, args, &mut signals).await?,
     };
-    Ok(show::judge(&session, &args.show, exit))
+    Ok(show::exit(&session, &args.show, exit))
 }
 
-/// Traces the host until somebody ends it.
+/// Traces the host until a signal or a limit.
 async fn host(
     session: &mut Session,
     mut live: Live,
@@ -68,8 +68,8 @@ async fn host(
     outcome(close(session, &live, followed), |()| Exit::Expected)
 }
 
-/// Traces a command until it ends. It runs to its end and passes its exit status on, whatever becomes of the
-/// trace.
+/// Traces a command until it exits. The command runs to its end and its exit status is passed on, even if the trace
+/// fails or stops first.
 async fn command(
     session: &mut Session,
     mut live: Live,
@@ -77,7 +77,7 @@ async fn command(
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
     let ready = session.ready(&mut live).await;
-    let started = Running::start(&args.command).map_err(not_run);
+    let started = ChildProcess::start(&args.command).map_err(not_started);
     let (followed, started) = match (ready, started) {
         (Ok(()), Ok(mut running)) => {
             let followed = follow(session, &mut live, args, &mut running, signals).await;
@@ -87,48 +87,48 @@ async fn command(
     };
     let closed = close(session, &live, followed);
     drop(live);
-    let code = to_its_end(&mut started?, signals).await?;
+    let code = wait_for_exit(&mut started?, signals).await?;
     outcome(closed, |()| Exit::Expected).map(|_| Exit::Command(code))
 }
 
-/// Follows a command until it is enough, and its connections to their ends.
+/// Traces a command until it exits or a limit is reached, and then its connections until they close.
 async fn follow(
     session: &mut Session,
     live: &mut Live,
     args: &TraceArgs,
-    running: &mut Running,
+    running: &mut ChildProcess,
     signals: &mut Signals,
 ) -> Result<(), SessionError> {
-    match session.follow(live, args.duration, to_its_end(running, signals)).await? {
-        Ending::Asked(_) => session.settle_closing(live, PATIENCE).await,
+    match session.follow(live, args.duration, wait_for_exit(running, signals)).await? {
+        Ending::Asked(_) => session.settle_closing(live, CLOSE_TIMEOUT).await,
         Ending::Time | Ending::Lines | Ending::Source => Ok(()),
     }
 }
 
-/// Waits for the command's exit status. The signals that would end the trace are the command's now.
-async fn to_its_end(running: &mut Running, signals: &mut Signals) -> Result<u8, Failure> {
+/// Waits for the command's exit status. Signals that would end the trace are forwarded to the command.
+async fn wait_for_exit(running: &mut ChildProcess, signals: &mut Signals) -> Result<u8, Failure> {
     loop {
         tokio::select! {
-            status = running.ended() => return status.map_err(Failure::unexpected),
-            signal = signals.next() => running.pass_on(signal),
+            status = running.exit_status() => return status.map_err(Failure::unexpected),
+            signal = signals.next() => running.forward(signal),
         }
     }
 }
 
-/// Closes the stream, whatever became of it.
+/// Closes the stream, even after an error.
 fn close(session: &mut Session, live: &Live, followed: Result<(), SessionError>) -> Result<(), SessionError> {
     let closed = session.finish(Some(live.attach_time()));
     followed.and(closed.map(drop))
 }
 
-/// Whether the kernel side need not report each transition. What a command leaves half closed is seen from
-/// its transitions, and it is followed to its end.
-fn takes_summaries(args: &TraceArgs) -> bool {
+/// Whether the kernel side may report whole connections instead of each transition. A command's half-closed connections
+/// are found by their transitions and followed to their close, so a command needs transitions.
+fn uses_summaries(args: &TraceArgs) -> bool {
     let needed = args.show.fail_on.iter().any(|kind| kind.needs_transitions());
     args.show.connections && args.command.is_empty() && !needed
 }
 
-fn session(args: &TraceArgs, filter: Filter, own: u32, asked: LiveHost, files: Files) -> Session {
+fn session(args: &TraceArgs, filter: Filter, own: u32, queries: LiveHost, files: Files) -> Session {
     let pids = if filter.descendants { vec![own] } else { filter.pids };
     let selection = Selection {
         filter: Filter::default(),
@@ -136,10 +136,10 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, asked: LiveHost, files: F
         kinds: args.show.only.clone(),
         lines: args.count,
     };
-    let look = show::look(&args.show);
+    let layout = show::layout(&args.show);
     let (render, out) = match files.output {
-        Some(file) => (look.in_file(), Box::new(file) as Box<dyn Write>),
-        None => (look.on_stdout(), output::unbuffered()),
+        Some(file) => (layout.for_file(), Box::new(file) as Box<dyn Write>),
+        None => (layout.for_stdout(), output::unbuffered()),
     };
     let session = Session::new(Scope::All, render, out);
     let session = if args.quiet { session.unseen() } else { session };
@@ -147,12 +147,12 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, asked: LiveHost, files: F
         .recording(files.recording)
         .about(Filter { pids, ..filter })
         .selecting(selection)
-        .detecting(detect::Options { summaries: takes_summaries(args), ..show::options(&args.show) })
-        .asking(Box::new(asked))
+        .detecting(detect::Options { summaries: uses_summaries(args), ..show::detection(&args.show) })
+        .asking(Box::new(queries))
 }
 
-/// What a shell's exit status says of a command that does not run.
-fn not_run(error: CommandError) -> Failure {
+/// The exit status by which a shell reports a command that does not run.
+fn not_started(error: CommandError) -> Failure {
     let code = match error {
         CommandError::NotFound(_) => 127,
         CommandError::NotExecutable { .. } => 126,
@@ -160,7 +160,7 @@ fn not_run(error: CommandError) -> Failure {
     Failure { exit: Exit::Command(code), message: error.to_string() }
 }
 
-/// The files that were asked for.
+/// The files of --output and --record.
 struct Files {
     output: Option<NamedFile>,
     recording: Option<Writer<Box<dyn Write>>>,
@@ -177,7 +177,7 @@ impl Files {
             };
             if let Some(other) = other {
                 return Err(Failure::usage(format!(
-                    "--record and {other} are the same file: each needs one of its own"
+                    "--record and {other} are the same file: give each its own"
                 )));
             }
         }

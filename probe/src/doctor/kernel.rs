@@ -1,4 +1,4 @@
-//! What the programs in the kernel need: type information, tracepoints, and that they attach.
+//! What the BPF programs need: type information, tracepoints, and to be accepted and attached.
 
 use std::{fs, io, path::Path, time::Duration};
 
@@ -15,14 +15,14 @@ const fn subject(name: &'static str, costs: &'static str) -> Subject {
     Subject { group: FacilityGroup::Kernel, name, costs }
 }
 
-/// Everything of the kernel side; and, where neither backend attaches, why.
+/// The facilities of the kernel side and, if neither backend attaches, the reason.
 pub async fn facilities(options: &LiveOptions, host: &Host) -> (Vec<Facility>, Option<String>) {
-    let tracefs = Tracefs::look();
+    let tracefs = Tracefs::find();
     let mut facilities = vec![types(options), tracefs.facility()];
     facilities.extend(TRACEPOINTS.iter().map(|tracepoint| tracefs.tracepoint(tracepoint)));
 
     let mut attached = Vec::new();
-    let mut refused = Vec::new();
+    let mut failures = Vec::new();
     for backend in [Backend::TpBtf, Backend::Tracepoint] {
         if options.backend.is_some_and(|only| only != backend) {
             continue;
@@ -34,48 +34,48 @@ pub async fn facilities(options: &LiveOptions, host: &Host) -> (Vec<Facility>, O
                 facilities.push(subject.ok(observed(time, &unavailable)));
             }
             Err(error) => {
-                facilities.push(refusal(subject, &error));
-                refused.push(error);
+                facilities.push(failure(subject, &error));
+                failures.push(error);
             }
         }
     }
     facilities.extend(parts(&attached));
-    (facilities, attached.is_empty().then(|| because(&refused)))
+    (facilities, attached.is_empty().then(|| summary(&failures)))
 }
 
 fn types(options: &LiveOptions) -> Facility {
     let subject = subject(
         "type information (BTF)",
-        "the BTF tracepoint; with the classic one: counters, causes and namespaces",
+        "the BTF tracepoint; with the classic tracepoint: segment counters, causes and network namespaces",
     );
     if options.without_btf {
-        return subject.unknown("left aside, as was asked for");
+        return subject.unknown("not used, because of --no-btf");
     }
     match Types::of_kernel() {
-        Ok(types) if !types.suffice => subject.failed("it lacks the fields of struct sock"),
-        Ok(types) if types.lacks.is_empty() => subject.ok("every field is there"),
-        Ok(types) => subject.ok(format!("not in it: {}", types.lacks.join("; "))),
+        Ok(types) if !types.suffice => subject.failed("it does not describe the fields of struct sock"),
+        Ok(types) if types.lacks.is_empty() => subject.ok("all fields found"),
+        Ok(types) => subject.ok(format!("fields not found: {}", types.lacks.join("; "))),
         Err(error) => subject.failed(error),
     }
 }
 
-/// Where tracefs is mounted, by custom.
+/// The usual mount points of tracefs.
 const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
-/// The directory of all tracepoints.
+/// Where tracefs, which describes the tracepoints, is mounted.
 enum Tracefs {
     At(&'static str),
-    /// Somewhere out of this user's sight, maybe.
-    Closed(&'static str),
+    /// Not readable for this user.
+    Unreadable(&'static str),
     NotMounted,
 }
 
-/// A tracepoint, by its directory below `events`.
+/// A tracepoint, and its directory below `events`.
 struct Tracepoint {
     name: &'static str,
     directory: &'static str,
     costs: &'static str,
-    /// What this kernel would have to be.
+    /// The kernel that has it.
     needs: &'static str,
 }
 
@@ -83,60 +83,61 @@ const TRACEPOINTS: [Tracepoint; 5] = [
     Tracepoint {
         name: "sock:inet_sock_set_state",
         directory: "sock/inet_sock_set_state",
-        costs: "everything: it is where transitions come from",
+        costs: "everything: it reports the transitions",
         needs: "Linux 4.16",
     },
     Tracepoint {
         name: "tcp:tcp_send_reset",
         directory: "tcp/tcp_send_reset",
-        costs: "the objects of type reset; RST sent, as a cause",
+        costs: "reset objects; `RST sent` as a cause",
         needs: "Linux 4.15",
     },
     Tracepoint {
         name: "tcp:tcp_receive_reset",
         directory: "tcp/tcp_receive_reset",
-        costs: "RST received, as a cause that is certain",
+        costs: "`RST received` as a certain cause",
         needs: "Linux 4.15",
     },
     Tracepoint {
         name: "syscalls:sys_exit_bind",
         directory: "syscalls/sys_exit_bind",
-        costs: "findings of kind bind-failed",
+        costs: "bind-failed findings",
         needs: "a kernel with CONFIG_FTRACE_SYSCALLS",
     },
     Tracepoint {
         name: "sched:sched_process_fork",
         directory: "sched/sched_process_fork",
-        costs: "the descendants of the command in probe trace -- COMMAND",
+        costs: "tracing the descendants of COMMAND in probe trace -- COMMAND",
         needs: "a kernel with CONFIG_EVENT_TRACING",
     },
 ];
 
 impl Tracefs {
-    fn look() -> Self {
-        let mut closed = None;
+    fn find() -> Self {
+        let mut unreadable = None;
         for mount in MOUNTS {
             match fs::read_dir(Path::new(mount).join("events")) {
                 Ok(_) => return Self::At(mount),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    closed.get_or_insert(mount);
+                    unreadable.get_or_insert(mount);
                 }
                 Err(_) => {}
             }
         }
-        closed.map_or(Self::NotMounted, Self::Closed)
+        unreadable.map_or(Self::NotMounted, Self::Unreadable)
     }
 
     fn facility(&self) -> Facility {
-        let subject =
-            subject("tracefs", "the classic tracepoint, and the tracepoints of bind and fork below");
+        let subject = subject("tracefs", "the classic tracepoint, and those of bind and fork below");
         match self {
-            Self::At(mount) => subject.ok(format!("at {mount}")),
-            Self::Closed(mount) => Facility {
+            Self::At(mount) => subject.ok(format!("mounted at {mount}")),
+            Self::Unreadable(mount) => Facility {
                 remedy: Some("run as root".to_owned()),
-                ..subject.unknown(format!("{mount} may not be read"))
+                ..subject.unknown(format!("{mount} is not readable for this user"))
             },
-            Self::NotMounted => subject.lacking("not mounted", "mount -t tracefs nodev /sys/kernel/tracing"),
+            Self::NotMounted => {
+                subject.unavailable("not mounted", "mount -t tracefs nodev /sys/kernel/tracing")
+            }
         }
     }
 
@@ -146,14 +147,14 @@ impl Tracefs {
             Self::At(mount) => {
                 let format = Path::new(mount).join("events").join(tracepoint.directory).join("format");
                 match fs::read(format) {
-                    Ok(_) => subject.ok("there"),
+                    Ok(_) => subject.ok("present"),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        subject.lacking("this kernel has none", tracepoint.needs)
+                        subject.unavailable("this kernel does not have it", tracepoint.needs)
                     }
                     Err(error) => subject.unknown(error.to_string()),
                 }
             }
-            Self::Closed(_) => subject.unknown("tracefs may not be read"),
+            Self::Unreadable(_) => subject.unknown("tracefs is not readable for this user"),
             Self::NotMounted => subject.unknown("tracefs is not mounted"),
         }
     }
@@ -163,19 +164,21 @@ fn backend_subject(backend: Backend) -> Subject {
     match backend {
         Backend::TpBtf => subject(
             "BTF tracepoint",
-            "cookies, exact owners of accepted sockets, the call behind a transition, trace --connections",
+            "socket cookies, exact owners of accepted sockets, the system call behind a transition, efficient trace --connections",
         ),
-        Backend::Tracepoint => subject("classic tracepoint", "what stands in where BTF is missing"),
+        Backend::Tracepoint => {
+            subject("classic tracepoint", "the fallback where the BTF tracepoint is unavailable")
+        }
     }
 }
 
-/// What attaching gave.
+/// A successful attach.
 struct Attached {
     time: Duration,
     unavailable: Vec<String>,
 }
 
-/// Attaches, and detaches again.
+/// Attaches, reads what is available at once and detaches.
 async fn attach(options: LiveOptions, host: &Host) -> Result<Attached, LiveError> {
     let mut live = Live::attach(&options, host.clone())?;
     let mut events = Vec::new();
@@ -188,45 +191,45 @@ async fn attach(options: LiveOptions, host: &Host) -> Result<Attached, LiveError
 }
 
 fn observed(time: Duration, unavailable: &[String]) -> String {
-    let took = format!("attached in {} ms", time.as_millis().max(1));
-    [took].into_iter().chain(unavailable.iter().cloned()).collect::<Vec<_>>().join("; ")
+    let time = format!("attached in {} ms", time.as_millis().max(1));
+    [time].into_iter().chain(unavailable.iter().cloned()).collect::<Vec<_>>().join("; ")
 }
 
-fn refusal(subject: Subject, error: &LiveError) -> Facility {
+fn failure(subject: Subject, error: &LiveError) -> Facility {
     match error {
-        LiveError::NoPrivilege => subject.lacking(
+        LiveError::NoPrivilege => subject.unavailable(
             "loading BPF programs is not permitted",
             "run as root, or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN",
         ),
-        LiveError::TooOld(_) => subject.lacking(error.to_string(), "Linux 5.12"),
+        LiveError::TooOld(_) => subject.unavailable(error.to_string(), "Linux 5.12"),
         other => subject.failed(other),
     }
 }
 
-/// What comes with a backend that attached: its programs were accepted with all that they call, and its
-/// ring has brought this process's own report (or attaching would have failed).
+/// What an attached backend proves: the verifier accepted its programs with all helpers that they call, and its ring
+/// buffer delivered the report of this process's own socket (else attaching would have failed).
 fn parts(attached: &[Backend]) -> [Facility; 2] {
-    let ring = subject("ring buffer", "everything: it is how reports come here");
+    let ring = subject("ring buffer", "everything: it delivers the reports");
     let storage =
         subject("socket storage", "exact owners of accepted sockets, generations, trace --connections");
-    let untried = "no backend that uses it could be attached";
+    let untried = "no backend that uses it attached";
     [
         match attached {
             [] => ring.unknown(untried),
-            _ => ring.ok("a socket opened to see was reported"),
+            _ => ring.ok("delivered the report of a test socket"),
         },
         if attached.contains(&Backend::TpBtf) {
-            storage.ok("the BTF tracepoint's program uses it")
+            storage.ok("used by the attached BTF programs")
         } else {
             storage.unknown(untried)
         },
     ]
 }
 
-/// Why nothing attached, in one line with its remedy.
-fn because(refused: &[LiveError]) -> String {
-    let privilege = refused.iter().find(|error| matches!(error, LiveError::NoPrivilege));
-    match (privilege, refused) {
+/// Why no backend attached, in one line with the remedy.
+fn summary(failures: &[LiveError]) -> String {
+    let privilege = failures.iter().find(|error| matches!(error, LiveError::NoPrivilege));
+    match (privilege, failures) {
         (Some(error), _) | (None, [error]) => error.to_string(),
         (None, errors) => {
             let all: Vec<_> = errors.iter().map(ToString::to_string).collect();

@@ -1,12 +1,11 @@
-//! What this host gives to the tool, tried rather than guessed from version numbers, and what on it is
-//! likely to go wrong.
+//! What this host supports, tried out rather than inferred from version numbers, and its port hazards.
 //!
-//! - `host`: the machine, and what this process may do on it
-//! - `kernel`: what the programs in the kernel need
-//! - `user`: what the tool asks of the kernel besides
-//! - `sysctls`: the settings that decide what is seen
-//! - `hazards`: what may go wrong with the ports of each network namespace
-//! - `namespace`, `ports`: how a namespace deals with ports, and lists of them
+//! - `host`: the machine, and the privileges of this process
+//! - `kernel`: what the BPF programs need
+//! - `user`: what user space needs from the kernel: socket lists, namespaces, devices, cgroups
+//! - `sysctls`: the settings that decide what a trace shows
+//! - `hazards`: listeners in the ephemeral range, self-connected sockets, port exhaustion
+//! - `namespace`, `ports`: the port settings of a network namespace, and port lists
 
 mod hazards;
 mod host;
@@ -22,7 +21,7 @@ use crate::{
     source::live::LiveOptions,
 };
 
-/// Tries everything. Nothing that it makes is left behind, and no setting is changed.
+/// Tries out every facility and looks for hazards. Changes no setting and leaves nothing behind.
 ///
 /// With a backend in `options`, the other one is not tried. Needs a tokio runtime, as
 /// [`Live`](crate::source::live::Live) does.
@@ -38,32 +37,32 @@ pub async fn examine(options: &LiveOptions) -> Diagnosis {
     Diagnosis { facilities, hazards: hazards::hazards(&sockets, &namespace::ports(&namespaces)), refusal }
 }
 
-/// A facility before it is tried.
+/// A facility that has not been tried yet.
 #[derive(Clone, Copy)]
 struct Subject {
     group: FacilityGroup,
     name: &'static str,
-    /// What depends on it.
+    /// What is unavailable without it.
     costs: &'static str,
 }
 
 impl Subject {
-    /// It works; this was seen of it.
+    /// It works, as observed.
     fn ok(self, observed: impl Into<String>) -> Facility {
         self.found(FacilityStatus::Ok, observed.into(), None)
     }
 
-    /// It does not work, for this reason, and that would remedy it.
-    fn lacking(self, observed: impl Into<String>, remedy: impl Into<String>) -> Facility {
+    /// It does not work, for the observed reason; `remedy` would provide it.
+    fn unavailable(self, observed: impl Into<String>, remedy: impl Into<String>) -> Facility {
         self.found(FacilityStatus::Unavailable, observed.into(), Some(remedy.into()))
     }
 
-    /// It does not work, and the reason says what there is to say.
+    /// It does not work; the error includes the remedy, if there is one.
     fn failed(self, error: impl ToString) -> Facility {
         self.found(FacilityStatus::Unavailable, error.to_string(), None)
     }
 
-    /// It could not be tried, for this reason.
+    /// It could not be tried, for the observed reason.
     fn unknown(self, observed: impl Into<String>) -> Facility {
         self.found(FacilityStatus::Unknown, observed.into(), None)
     }

@@ -1,4 +1,4 @@
-//! How each network namespace deals with ports, and how a person gets into it.
+//! The port settings of each network namespace, and the command that enters it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,60 +15,60 @@ use crate::{
     },
 };
 
-/// How a network namespace deals with ports.
+/// The port settings of a network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ports {
     /// `ip_local_port_range`
     pub range: PortRange,
     /// `ip_local_reserved_ports`
     pub reserved: Vec<PortRange>,
-    /// What to put before a command so that it acts there: empty for this process's own namespace.
-    pub within: String,
+    /// The prefix that runs a command in the namespace, such as `ip netns exec blue `; empty for this process's own.
+    pub enter: String,
 }
 
 impl Ports {
-    /// Whether the kernel may choose this port there, and for which call.
+    /// Which call makes the kernel choose this port; `None` if none does.
     pub fn reach(&self, port: u16) -> Option<PortReach> {
-        PortReach::of(port, &self.range).filter(|_| !ports::holds(&self.reserved, port))
+        PortReach::of(port, &self.range).filter(|_| !ports::contains(&self.reserved, port))
     }
 
-    /// How many ports there are for it to choose from.
-    pub fn choice(&self) -> usize {
+    /// How many ports the kernel may choose.
+    pub fn available(&self) -> usize {
         self.range.clone().filter(|port| self.reach(*port).is_some()).count()
     }
 
-    /// The command that reserves these ports too.
+    /// The command that reserves these ports in addition to those already reserved.
     pub fn reserve(&self, more: &BTreeSet<u16>) -> String {
         let list = ports::merge(&self.reserved, more.iter().copied());
-        format!("{}sysctl -w net.ipv4.ip_local_reserved_ports={}", self.within, ports::text(&list))
+        format!("{}sysctl -w net.ipv4.ip_local_reserved_ports={}", self.enter, ports::text(&list))
     }
 }
 
-/// The ports of every namespace that can be entered, by inode number.
+/// The port settings of every namespace that can be entered, by inode number.
 pub fn ports(namespaces: &Namespaces) -> BTreeMap<u32, Ports> {
     let own = Namespace::host().ok().map(|namespace| namespace.inode());
     let ports = |namespace: Namespace| {
         let inode = namespace.inode();
-        let within = if own == Some(inode) { String::new() } else { within(namespaces.way(inode)?) };
+        let enter = if own == Some(inode) { String::new() } else { enter_command(namespaces.path(inode)?) };
         let (range, reserved) = namespace.enter(settings).ok()??;
-        Some((inode, Ports { range, reserved, within }))
+        Some((inode, Ports { range, reserved, enter }))
     };
     namespaces.iter().filter_map(ports).collect()
 }
 
-/// Of the calling thread's namespace; `None` where /proc/sys does not tell.
+/// The settings of the calling thread's namespace; `None` if /proc/sys cannot be read.
 fn settings() -> Option<(PortRange, Vec<PortRange>)> {
     Some((IP_LOCAL_PORT_RANGE.read().ok()??, IP_LOCAL_RESERVED_PORTS.read().ok()??))
 }
 
-/// What to put before a command, given a path to the namespace: by its name for `ip netns`, by a process, or
-/// by the path.
-fn within(way: &Path) -> String {
-    let parts: Vec<_> = way.components().filter_map(normal).collect();
+/// The prefix that runs a command in the namespace at this path: by its `ip netns` name, by a process in it, or by the
+/// path.
+fn enter_command(path: &Path) -> String {
+    let parts: Vec<_> = path.components().filter_map(normal).collect();
     match parts.as_slice() {
         ["run", "netns", name] if is_plain(name) => format!("ip netns exec {name} "),
         ["proc", pid, "ns", "net"] => format!("nsenter -t {pid} -n "),
-        _ => format!("nsenter --net={} ", quoted(&way.to_string_lossy())),
+        _ => format!("nsenter --net={} ", quoted(&path.to_string_lossy())),
     }
 }
 
@@ -79,13 +79,13 @@ fn normal(component: Component<'_>) -> Option<&str> {
     }
 }
 
-/// Whether a shell and its commands take the text for a name.
+/// Whether a shell takes the text literally, and a command does not take it for a flag.
 fn is_plain(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
     !text.starts_with('-') && text.chars().all(plain)
 }
 
-/// As a shell takes it.
+/// Quotes the text for a shell.
 fn quoted(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
@@ -95,12 +95,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(way: &str, expected: &str) {
-        assert_eq!(within(Path::new(way)), expected);
+    fn check(path: &str, expected: &str) {
+        assert_eq!(enter_command(Path::new(path)), expected);
     }
 
     #[test]
-    fn each_way_in_has_its_command() {
+    fn a_path_becomes_the_shortest_command_that_enters() {
         check("/run/netns/blue", "ip netns exec blue ");
         check("/run/netns/cni-1b_2.x", "ip netns exec cni-1b_2.x ");
         check("/proc/4711/ns/net", "nsenter -t 4711 -n ");
@@ -109,17 +109,17 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_name_runs_nothing() {
+    fn shell_metacharacters_are_quoted() {
         check("/run/netns/a;reboot", "nsenter --net='/run/netns/a;reboot' ");
         check("/run/netns/$(x)'", r"nsenter --net='/run/netns/$(x)'\''' ");
         check("/run/netns/-x", "nsenter --net=/run/netns/-x ");
     }
 
     #[test]
-    fn the_own_namespace_needs_no_way_in() {
+    fn the_own_namespace_needs_no_command() {
         let ports = ports(&Namespaces::reachable());
         let own = ports.get(&Namespace::host().unwrap().inode()).unwrap();
-        assert_eq!(own.within, "");
+        assert_eq!(own.enter, "");
         assert!(own.range.start() <= own.range.end());
     }
 }

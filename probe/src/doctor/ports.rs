@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::PortRange;
 
-/// The list with these ports besides: in order, and what touches drawn together, as the kernel writes it.
+/// The list with these ports added: sorted, and adjacent ranges joined, as the kernel formats it.
 pub fn merge(list: &[PortRange], ports: impl IntoIterator<Item = u16>) -> Vec<PortRange> {
     let all: BTreeSet<u16> = list.iter().cloned().flatten().chain(ports).collect();
     let mut merged: Vec<PortRange> = Vec::new();
@@ -17,7 +17,7 @@ pub fn merge(list: &[PortRange], ports: impl IntoIterator<Item = u16>) -> Vec<Po
     merged
 }
 
-/// As it is typed: `8080,9148,10000-10100`.
+/// Formats a list for sysctl: `8080,9148,10000-10100`.
 pub fn text(list: &[PortRange]) -> String {
     let items = list.iter().map(|range| {
         if range.start() == range.end() {
@@ -29,8 +29,8 @@ pub fn text(list: &[PortRange]) -> String {
     items.collect::<Vec<_>>().join(",")
 }
 
-/// Whether the port is in the list.
-pub fn holds(list: &[PortRange], port: u16) -> bool {
+/// Whether the list contains the port.
+pub fn contains(list: &[PortRange], port: u16) -> bool {
     list.iter().any(|range| range.contains(&port))
 }
 
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_list_stays() {
+    fn ports_in_the_list_are_kept() {
         let list = [8080..=8080, 9148..=9148, 10000..=10100];
         check(&list, &[], "8080,9148,10000-10100");
         check(&list, &[50051], "8080,9148,10000-10100,50051");
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_touches_is_drawn_together() {
+    fn adjacent_ranges_are_joined() {
         check(&[10000..=10100], &[10101, 9999], "9999-10101");
         check(&[1..=2, 4..=5], &[3], "1-5");
         check(&[65535..=65535], &[0, 65534], "0,65534-65535");
@@ -64,16 +64,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_port_is_there_once_and_no_other(
+        fn the_merged_list_has_each_port_once_and_no_other(
             list in prop::collection::vec((0_u16..2000, 0_u16..50).prop_map(|(at, more)| at..=at + more), 0..8),
             ports in prop::collection::vec(0_u16..2100, 0..20),
         ) {
             let merged = merge(&list, ports.iter().copied());
             for port in 0..2200 {
-                let places = merged.iter().filter(|range| range.contains(&port)).count();
-                prop_assert_eq!(places, usize::from(holds(&list, port) || ports.contains(&port)));
+                let ranges = merged.iter().filter(|range| range.contains(&port)).count();
+                prop_assert_eq!(ranges, usize::from(contains(&list, port) || ports.contains(&port)));
             }
-            // A port that nobody has lies between two of them.
+            // At least one missing port lies between two ranges.
             for pair in merged.windows(2) {
                 prop_assert!(*pair[0].end() + 1 < *pair[1].start());
             }

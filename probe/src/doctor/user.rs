@@ -1,4 +1,4 @@
-//! What the tool asks of the kernel besides: lists of sockets, namespaces, devices, cgroups.
+//! What user space needs from the kernel: socket lists, network namespaces, devices, cgroups.
 
 use std::{
     io,
@@ -25,9 +25,9 @@ const fn subject(name: &'static str, costs: &'static str) -> Subject {
     Subject { group: FacilityGroup::User, name, costs }
 }
 
-/// Everything of the user side, and the sockets that were seen by the way.
+/// The facilities of the user side, and the sockets of the snapshot taken to try them.
 pub fn facilities(namespaces: &Namespaces) -> (Vec<Facility>, Vec<DiagEntry>) {
-    // Before the sockets that are opened to see.
+    // Taken before test sockets are opened.
     let snapshot = snapshot::take();
     let [private, tun] = private();
     let facilities =
@@ -35,16 +35,18 @@ pub fn facilities(namespaces: &Namespaces) -> (Vec<Facility>, Vec<DiagEntry>) {
     (facilities, snapshot.sockets)
 }
 
-/// A port of the kernel's choice, where nobody else comes by.
+/// A port chosen by the kernel, on loopback.
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 fn tcp() -> Facility {
     let subject = subject(
         "sock_diag for TCP",
-        "sockets older than the trace, --time-wait, holders of ports, hazards; the lists of run",
+        "existing sockets, --time-wait, port holders, hazards; the socket lists of run",
     );
     match SockDiag::open().and_then(|mut diag| diag.all(Protocol::Tcp)) {
-        Ok(sockets) => subject.ok(format!("{} in this network namespace", counted(sockets.len()))),
+        Ok(sockets) => {
+            subject.ok(format!("{} in this network namespace", counted(sockets.len(), "socket", "sockets")))
+        }
         Err(error) => subject.failed(error),
     }
 }
@@ -52,7 +54,7 @@ fn tcp() -> Facility {
 fn bound() -> Facility {
     let subject = subject(
         "sock_diag, bound only",
-        "of a bind that failed: the holder of the port, where it has bound the port and done no more",
+        "the holder of a port in bind-failed findings, if its socket is bound but neither listens nor is connected",
     );
     let bind =
         || Tcp::bound(LOOPBACK).and_then(|socket| Ok((socket.cookie()?, socket.local()?.port(), socket)));
@@ -62,34 +64,33 @@ fn bound() -> Facility {
     };
     match SockDiag::open().and_then(|mut diag| diag.with_local_port(port)) {
         Ok(sockets) if sockets.iter().any(|socket| socket.cookie == cookie) => {
-            subject.ok("a socket bound to see was listed")
+            subject.ok("listed a test socket")
         }
-        Ok(_) => subject.lacking("a socket bound to see was not listed", "Linux 6.8"),
+        Ok(_) => subject.unavailable("did not list a test socket", "Linux 6.8"),
         Err(error) => subject.unknown(error.to_string()),
     }
 }
 
 fn mptcp() -> Facility {
-    let subject =
-        subject("sock_diag for MPTCP", "MPTCP sockets older than the trace; their subflows are seen");
+    let subject = subject("sock_diag for MPTCP", "existing MPTCP sockets; their subflows are listed as TCP");
     let (_open, port) = match listen_mptcp() {
         Ok(listening) => listening,
-        // Switched off (net.mptcp.enabled), or not built in.
-        Err(error) => return subject.ok(format!("not needed, there is no MPTCP here: {error}")),
+        // Disabled by net.mptcp.enabled, or built without CONFIG_MPTCP.
+        Err(error) => return subject.ok(format!("not needed, because MPTCP is unavailable here: {error}")),
     };
     match SockDiag::open().and_then(|mut diag| diag.all(Protocol::Mptcp)) {
         Ok(sockets) if sockets.iter().any(|socket| socket.ends.local.port_or_zero() == port) => {
-            subject.ok("a listener opened to see was listed")
+            subject.ok("listed a test listener")
         }
-        Ok(_) => subject.lacking(
-            "a listener opened to see was not listed",
+        Ok(_) => subject.unavailable(
+            "did not list a test listener",
             "a kernel with CONFIG_INET_MPTCP_DIAG, or modprobe mptcp_diag",
         ),
         Err(error) => subject.failed(error),
     }
 }
 
-/// A listener, and its port.
+/// Opens an MPTCP listener; returns it and its port.
 fn listen_mptcp() -> io::Result<(Socket, u16)> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(socket2::Protocol::MPTCP))?;
     socket.bind(&LOOPBACK.into())?;
@@ -101,20 +102,25 @@ fn listen_mptcp() -> io::Result<(Socket, u16)> {
 fn reachable(namespaces: &Namespaces) -> Facility {
     let subject = subject(
         "network namespaces",
-        "of those that cannot be seen: sockets older than the trace, holders of ports, --time-wait, hazards",
+        "in namespaces that cannot be entered: existing sockets, port holders, --time-wait, hazards",
     );
     let enter = |namespace: &Namespace| namespace.enter(|| ()).is_ok();
     let (entered, closed): (Vec<_>, Vec<_>) = namespaces.iter().partition(enter);
-    let seen = format!("{} reachable", entered.len());
+    let reachable = format!("{} can be entered", counted(entered.len(), "namespace", "namespaces"));
     match (closed.len(), namespaces.hidden()) {
-        (0, 0) => subject.ok(seen),
+        (0, 0) => subject.ok(reachable),
         (closed, hidden) => {
-            let closed = (closed > 0).then(|| format!("{closed} may not be entered"));
-            let hidden = (hidden > 0).then(|| format!("processes and threads out of sight: {hidden}"));
-            let parts: Vec<_> = [Some(seen), closed, hidden].into_iter().flatten().collect();
-            subject.lacking(
+            let closed = (closed > 0).then(|| format!("{closed} cannot be entered"));
+            let hidden = (hidden > 0).then(|| {
+                format!(
+                    "reading the namespace of {} is not permitted",
+                    counted(hidden, "process or thread", "processes and threads")
+                )
+            });
+            let parts: Vec<_> = [Some(reachable), closed, hidden].into_iter().flatten().collect();
+            subject.unavailable(
                 parts.join("; "),
-                "run as root (CAP_SYS_PTRACE, CAP_SYS_ADMIN), outside of containers and sandboxes",
+                "run as root (CAP_SYS_PTRACE and CAP_SYS_ADMIN), outside containers and sandboxes",
             )
         }
     }
@@ -123,49 +129,53 @@ fn reachable(namespaces: &Namespaces) -> Facility {
 fn existing(snapshot: &Snapshot) -> Facility {
     let subject = subject(
         "sockets and their owners",
-        "what a trace knows of sockets older than itself, and who holds a port that bind cannot have",
+        "existing sockets and their owners in a trace; the holder of a port in bind-failed findings",
     );
-    let seen = counted(snapshot.sockets.len());
+    let listed = counted(snapshot.sockets.len(), "socket", "sockets");
     if snapshot.unavailable.is_empty() {
-        subject.ok(format!("{seen} in all of them, their owners looked for in all of /proc"))
+        subject.ok(format!("{listed} in all network namespaces; owners searched in all of /proc"))
     } else {
         subject.found(
             FacilityStatus::Unavailable,
-            format!("{seen}; not seen: {}", snapshot.unavailable.join("; ")),
+            format!("{listed}; {}", snapshot.unavailable.join("; ")),
             None,
         )
     }
 }
 
 fn cgroup() -> Facility {
-    let subject = subject("cgroup v2", "owners' cgroups and containers, --cgroup");
+    let subject = subject("cgroup v2", "the cgroups and containers of owners; --cgroup");
     match Cgroups::new().of_process(process::id()).and_then(|own| own.path) {
         Some(path) => subject.ok(format!("this process is in {path}")),
-        None => subject.lacking(
-            "this process's cgroup is in no hierarchy that is mounted here",
+        None => subject.unavailable(
+            "the cgroup of this process is in no mounted hierarchy",
             "mount -t cgroup2 none /sys/fs/cgroup",
         ),
     }
 }
 
-/// A network namespace, and what is made in it; both are gone again at once.
+/// Creates a network namespace and a TUN device in it; both vanish at once.
 fn private() -> [Facility; 2] {
-    let namespace = subject("private namespace", "run, but for --netns host");
-    let device =
-        subject("TUN device", "simultaneous-open over the emulated link: run, but for --wire loopback");
+    let namespace = subject("private namespace", "audit, and run without --netns host");
+    let device = subject(
+        "TUN device",
+        "the emulated link: audit, and simultaneous-open of run without --wire loopback",
+    );
     match Namespace::private() {
         Ok(inside) => {
             let tun = match inside.enter(|| Tun::open("probe%d").map(drop)) {
-                Ok(Ok(())) => device.ok("made in the private namespace"),
+                Ok(Ok(())) => device.ok("created in the private namespace"),
                 Ok(Err(error)) => device.failed(error),
                 Err(error) => device.unknown(error.to_string()),
             };
-            [namespace.ok("made, and entered"), tun]
+            [namespace.ok("created and entered"), tun]
         }
-        Err(error) => [namespace.failed(error), device.unknown("there is no namespace to make it in")],
+        Err(error) => {
+            [namespace.failed(error), device.unknown("there is no private namespace to create it in")]
+        }
     }
 }
 
-fn counted(sockets: usize) -> String {
-    if sockets == 1 { "1 socket".to_owned() } else { format!("{sockets} sockets") }
+fn counted(count: usize, singular: &str, plural: &str) -> String {
+    format!("{count} {}", if count == 1 { singular } else { plural })
 }

@@ -1,8 +1,8 @@
-//! What the kernel counts of TCP in a namespace: the names are those of `nstat`, without the part before them.
+//! The kernel's TCP counters of a network namespace, by their `nstat` names without the `Tcp` or `TcpExt` prefix.
 
 use std::{collections::HashMap, fs, io};
 
-/// RFC 4022's counters, and Linux's own.
+/// The files below /proc/net and the line prefixes: RFC 4022's counters, and Linux's own.
 const FILES: [(&str, &str); 2] = [("snmp", "Tcp:"), ("netstat", "TcpExt:")];
 
 /// The counters at one moment.
@@ -10,15 +10,14 @@ const FILES: [(&str, &str); 2] = [("snmp", "Tcp:"), ("netstat", "TcpExt:")];
 pub struct Counters(HashMap<String, u64>);
 
 impl Counters {
-    /// How far this counter, such as `TCPChallengeACK`, has risen since; `None` where this kernel has none of that
-    /// name.
+    /// The increase of a counter, such as `TCPChallengeACK`, since `before`; `None` if this kernel does not have it.
     #[must_use]
     pub fn since(&self, before: &Self, name: &str) -> Option<u64> {
         Some(self.0.get(name)?.wrapping_sub(*before.0.get(name)?))
     }
 }
 
-/// Reads those of the calling thread's namespace.
+/// Reads the counters of the calling thread's namespace.
 ///
 /// # Errors
 /// /proc is not mounted.
@@ -31,8 +30,8 @@ pub fn read() -> io::Result<Counters> {
     Ok(Counters(counters))
 }
 
-/// Each counter of the table of that prefix: a line of names, and one of numbers. A number may be negative, which
-/// none that is counted is.
+/// Parses the table with this prefix: a line of names and a line of numbers. Negative numbers are limits, not counters,
+/// and are skipped.
 fn parse(text: &str, prefix: &str) -> impl Iterator<Item = (String, u64)> {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
     let (names, numbers) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
@@ -51,7 +50,7 @@ mod tests {
     };
 
     #[test]
-    fn names_and_numbers_are_put_together() {
+    fn names_and_numbers_are_paired() {
         let text = "Ip: Forwarding\nIp: 1\nTcp: RtoMin MaxConn OutSegs\nTcp: 200 -1 7\n";
         let all: Vec<_> = parse(text, "Tcp:").collect();
         assert_eq!(all, [("RtoMin".to_owned(), 200), ("OutSegs".to_owned(), 7)]);
@@ -60,7 +59,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn a_refused_connect_counts() {
+    fn a_refused_connect_is_counted() {
         let check = || {
             let before = read().unwrap();
             let refused = Tcp::new(Family::Ipv4).unwrap().begin_connect("127.0.0.1:1314".parse().unwrap());

@@ -1,4 +1,4 @@
-//! Ending a socket from outside, as `ss -K` does: SOCK_DESTROY.
+//! Closing a socket from outside, as `ss -K` does: SOCK_DESTROY.
 
 use std::io;
 
@@ -8,10 +8,10 @@ use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use super::{inet_diag::Request, netlink};
 use crate::model::{Endpoints, Family};
 
-/// The type of the request (include/uapi/linux/sock_diag.h); its body is that of a question.
+/// The message type (include/uapi/linux/sock_diag.h); its body is that of a query.
 const SOCK_DESTROY: u16 = 21;
 
-/// The request.
+/// The message.
 struct Destroy(Request);
 
 impl NetlinkSerializable for Destroy {
@@ -32,15 +32,15 @@ impl NetlinkDeserializable for Destroy {
     type Error = DecodeError;
 
     fn deserialize(_: &NetlinkHeader, _: &[u8]) -> Result<Self, DecodeError> {
-        Err("SOCK_DESTROY is answered by an acknowledgement alone".into())
+        Err("the kernel answers SOCK_DESTROY with an acknowledgement only".into())
     }
 }
 
-/// Ends the TCP socket with these ends in the calling thread's namespace (`tcp_abort`): a connection by a RST, and
-/// with ECONNABORTED for who holds it; a listener with its whole queue.
+/// Closes the TCP socket with these endpoints in the calling thread's namespace (`tcp_abort`): a connection with a RST to
+/// the peer and ECONNABORTED for its owner, a listener with its accept queue.
 ///
 /// # Errors
-/// EOPNOTSUPP: this kernel was built without CONFIG_INET_DIAG_DESTROY. ENOENT: there is no such socket. EPERM: this needs
+/// EOPNOTSUPP: this kernel was built without CONFIG_INET_DIAG_DESTROY. ENOENT: no such socket. EPERM: needs
 /// CAP_NET_ADMIN.
 pub fn destroy(family: Family, ends: Endpoints) -> io::Result<()> {
     netlink::change(NETLINK_SOCK_DIAG, Destroy(Request::one(family, ends)))
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn a_connection_is_destroyed_once() {
+    fn a_connection_can_be_destroyed_once() {
         let check = || {
             let soon = Instant::now() + Duration::from_secs(5);
             let listener = Tcp::listening("127.0.0.1:1314".parse().unwrap()).unwrap();
@@ -67,13 +67,13 @@ mod tests {
             let ends =
                 Endpoints { local: client.local().unwrap().into(), remote: client.remote().unwrap().into() };
             match destroy(Family::Ipv4, ends) {
-                // Built without.
-                Err(refused) if Errno::of(&refused) == Some(Errno::EOPNOTSUPP) => return,
-                destroyed => destroyed.unwrap(),
+                // The kernel was built without CONFIG_INET_DIAG_DESTROY.
+                Err(error) if Errno::of(&error) == Some(Errno::EOPNOTSUPP) => return,
+                result => result.unwrap(),
             }
             assert_eq!(client.read_exact(1, soon), Err(SocketError::Errno(Errno::ECONNABORTED)));
-            let gone = destroy(Family::Ipv4, ends).unwrap_err();
-            assert_eq!(gone.raw_os_error(), Some(nix::libc::ENOENT));
+            let error = destroy(Family::Ipv4, ends).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(nix::libc::ENOENT));
         };
         Namespace::private().unwrap().enter(check).unwrap();
     }

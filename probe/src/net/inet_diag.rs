@@ -1,7 +1,7 @@
-//! The messages of sock_diag for TCP and MPTCP, as include/uapi/linux/inet_diag.h lays them out.
+//! The sock_diag messages for TCP and MPTCP, laid out as in include/uapi/linux/inet_diag.h.
 //!
-//! netlink-packet-sock-diag has them too, but for what is asked here: it drops the time that a TIME_WAIT
-//! has left, and knows neither sockets that are only bound nor protocols past 255.
+//! The crate netlink-packet-sock-diag does not suffice: it drops the remaining time of a TIME_WAIT and supports neither
+//! bound-only sockets nor protocol numbers above 255.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -16,21 +16,21 @@ use zerocopy::{
 
 use crate::model::{Endpoint, Endpoints, Family, Protocol, State};
 
-/// The type of requests and answers alike (include/uapi/linux/sock_diag.h).
+/// The message type of requests and answers (include/uapi/linux/sock_diag.h).
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-/// The attribute of a request with the protocol, whose field in the header is too narrow for MPTCP's.
+/// The request attribute with the protocol number, since the header's field is too narrow for MPTCP's.
 const INET_DIAG_REQ_PROTOCOL: u16 = 3;
-/// The attribute of an answer with `struct tcp_info`, for which a bit in the request asks.
+/// The answer attribute with `struct tcp_info`, requested by a bit.
 const INET_DIAG_INFO: u16 = 2;
-/// The attribute of an answer with the id of the cgroup that the socket was made in, since Linux 5.8.
+/// The answer attribute with the id of the cgroup that the socket was created in, since Linux 5.8.
 const INET_DIAG_CGROUP_ID: u16 = 21;
-/// No cookie is asked for (`INET_DIAG_NOCOOKIE`, twice).
+/// Matches any cookie (`INET_DIAG_NOCOOKIE`, twice).
 const NO_COOKIE: [u8; 8] = [0xff; 8];
 /// `idiag_timer` of a mini-socket (`inet_twsk_diag_fill`).
 const TIMER_OF_MINI_SOCKET: u8 = 3;
-/// The state that Linux 6.8 is asked for sockets by that are bound and in no other table.
+/// The pseudo-state of sockets that are bound and in no other table, since Linux 6.8.
 const BOUND_INACTIVE: u8 = 13;
-/// Where `tcpi_segs_in` begins in `struct tcp_info` (include/uapi/linux/tcp.h), since Linux 4.2.
+/// The offset of `tcpi_segs_in` in `struct tcp_info` (include/uapi/linux/tcp.h), since Linux 4.2.
 const SEGS_IN: usize = 140;
 
 /// `struct inet_diag_sockid`.
@@ -57,7 +57,7 @@ struct RequestHeader {
     id: Id,
 }
 
-/// `struct nlattr` with a number in it.
+/// `struct nlattr` with a 32-bit number.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct NumberAttribute {
@@ -82,7 +82,7 @@ struct AnswerHeader {
     inode: U32<NativeEndian>,
 }
 
-/// Which sockets are asked for.
+/// A query for sockets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     header: RequestHeader,
@@ -90,7 +90,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// All sockets of one protocol and family, with [`Answer::segs_in`] where asked.
+    /// All sockets of a protocol and family, with [`Answer::segs_in`] if requested.
     pub(super) fn all(protocol: Protocol, family: Family, segs_in: bool) -> Self {
         let number = match protocol {
             Protocol::Tcp => libc::IPPROTO_TCP,
@@ -99,8 +99,8 @@ impl Request {
         let number = u32::try_from(number).expect("protocol numbers are positive");
         let header = RequestHeader {
             family: family_number(family),
-            // 0 where it does not fit: no kernel has sock_diag for that, and one that does not know the
-            // attribute says so instead of listing something else.
+            // 0 for a number that does not fit: no kernel has sock_diag for protocol 0, so one that does not know the
+            // attribute returns an error instead of listing another protocol.
             protocol: u8::try_from(number).unwrap_or(0),
             extensions: if segs_in { 1 << (INET_DIAG_INFO - 1) } else { 0 },
             pad: 0,
@@ -112,14 +112,14 @@ impl Request {
         Self { header, protocol: NumberAttribute { length, kind, value: U32::new(number) } }
     }
 
-    /// Of those, the ones with this local port. (The kernel may answer with more: `inet_diag_dump_icsk` does
-    /// not compare the port of sockets that are only bound.)
+    /// Restricts the query to this local port. (The kernel may return more: `inet_diag_dump_icsk` does not compare the
+    /// port of bound-only sockets.)
     pub(super) fn with_local_port(mut self, port: u16) -> Self {
         self.header.id.local_port = U16::new(port);
         self
     }
 
-    /// The one TCP socket with these ends, or else the listener that a segment to them would reach.
+    /// The TCP socket with these endpoints, or else the listener that a segment to them would reach.
     pub(super) fn one(family: Family, ends: Endpoints) -> Self {
         let mut request = Self::all(Protocol::Tcp, family, false);
         request.header.id = Id::new(ends);
@@ -143,30 +143,30 @@ impl NetlinkSerializable for Request {
     }
 }
 
-/// One socket.
+/// A socket, as the kernel describes it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     header: AnswerHeader,
-    /// `tcpi_segs_in`, where it was asked for and this is a full socket.
+    /// `tcpi_segs_in`, if it was requested and this is a full socket.
     pub(super) segs_in: Option<u32>,
-    /// The id of the cgroup that the socket was made in; a mini-socket has none.
+    /// The id of the cgroup that the socket was created in; a mini-socket has none.
     pub(super) cgroup: Option<u64>,
 }
 
 impl Answer {
-    /// Its address family.
+    /// The address family.
     pub(super) fn family(&self) -> Family {
         if self.header.family == family_number(Family::Ipv4) { Family::Ipv4 } else { Family::Ipv6 }
     }
 
-    /// Both ends.
+    /// The local and the remote endpoint.
     pub(super) fn ends(&self) -> Endpoints {
         let id = &self.header.id;
-        let end = |bytes, port: U16<BigEndian>| Endpoint::new(address(self.family(), bytes), port.get());
-        Endpoints { local: end(id.local, id.local_port), remote: end(id.remote, id.remote_port) }
+        let endpoint = |bytes, port: U16<BigEndian>| Endpoint::new(address(self.family(), bytes), port.get());
+        Endpoints { local: endpoint(id.local, id.local_port), remote: endpoint(id.remote, id.remote_port) }
     }
 
-    /// Its state; `None` for one that no kernel of today has.
+    /// The state; `None` for an unknown one.
     pub(super) fn state(&self) -> Option<State> {
         match self.header.state {
             BOUND_INACTIVE => Some(State::Close),
@@ -174,22 +174,22 @@ impl Answer {
         }
     }
 
-    /// How long a mini-socket has left, in milliseconds; `None` for any other.
+    /// The remaining time of a mini-socket in milliseconds; `None` for a full socket.
     pub(super) fn expires_ms(&self) -> Option<u32> {
         (self.header.timer == TIMER_OF_MINI_SOCKET).then(|| self.header.expires_ms.get())
     }
 
-    /// Its SO_COOKIE.
+    /// The socket cookie (SO_COOKIE).
     pub(super) fn cookie(&self) -> u64 {
         u64::from_ne_bytes(self.header.id.cookie)
     }
 
-    /// The user who made it.
+    /// The uid of the socket's creator.
     pub(super) fn uid(&self) -> u32 {
         self.header.uid.get()
     }
 
-    /// Its inode number on sockfs; 0 for one that no process holds.
+    /// The inode number on sockfs; 0 if no process holds the socket.
     pub(super) fn inode(&self) -> u32 {
         self.header.inode.get()
     }
@@ -246,7 +246,7 @@ fn unspecified(family: Family) -> Endpoint {
     Endpoint::new(address(family, [0; 16]), 0)
 }
 
-/// An address in the kernel's four words, of which IPv4 takes the first.
+/// An address from the kernel's four words, of which IPv4 uses the first.
 fn address(family: Family, bytes: [u8; 16]) -> IpAddr {
     match family {
         Family::Ipv4 => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
@@ -273,14 +273,14 @@ mod tests {
     use crate::net::netlink::Channel;
 
     #[test]
-    fn the_layouts_are_the_kernels() {
+    fn layouts_have_the_kernels_sizes() {
         assert_eq!(size_of::<Id>(), 48);
         assert_eq!(size_of::<RequestHeader>(), 56);
         assert_eq!(size_of::<AnswerHeader>(), 72);
     }
 
     #[test]
-    fn a_request_names_ends_and_protocol() {
+    fn a_request_has_endpoints_and_protocol() {
         let ends = Endpoints {
             local: Endpoint::new([127, 0, 0, 1].into(), 1314),
             remote: Endpoint::new([127, 0, 0, 2].into(), 80),
@@ -306,14 +306,14 @@ mod tests {
         let mut request = Request::all(Protocol::Mptcp, Family::Ipv4, false);
         request.protocol.value = U32::new(4711);
         let mut channel = Channel::open(NETLINK_SOCK_DIAG).unwrap();
-        let refused = channel.dump(request, |answer: Answer| panic!("{answer:?}")).unwrap_err();
-        assert_eq!(refused.raw_os_error(), Some(libc::ENOENT));
-        // The next question gets its own answers.
+        let error = channel.dump(request, |answer: Answer| panic!("{answer:?}")).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+        // The next query gets its own answers.
         channel.dump(Request::all(Protocol::Tcp, Family::Ipv4, false), |_: Answer| {}).unwrap();
     }
 
     #[test]
-    fn half_an_answer_is_an_error() {
+    fn a_truncated_answer_is_an_error() {
         let header = NetlinkHeader::default();
         assert!(Answer::deserialize(&header, &[0; 71]).is_err());
         let answer = Answer::deserialize(&header, &[0; 72]).unwrap();

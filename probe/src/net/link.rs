@@ -1,4 +1,4 @@
-//! Network devices of the calling thread's namespace, through rtnetlink.
+//! Network devices of the calling thread's namespace, via rtnetlink.
 
 use std::{
     io,
@@ -19,20 +19,20 @@ use nix::{
     net::if_::{InterfaceFlags, if_nametoindex},
 };
 
-use super::netlink::{self, Watch};
+use super::netlink::{self, Subscription};
 
-/// `RTNLGRP_IPV6_ROUTE`: the kernel announces changes of IPv6's routes to it.
+/// `RTNLGRP_IPV6_ROUTE`, the multicast group for changes of IPv6 routes.
 const IPV6_ROUTES: u32 = 11;
-/// What the kernel may take to make a route, which it does within a millisecond.
-const ROUTE_TIME: Duration = Duration::from_secs(5);
+/// How long to wait for the kernel to add a route, which usually takes less than a millisecond.
+const ROUTE_TIMEOUT: Duration = Duration::from_secs(5);
 
-const GIVING: &str = "giving an address to";
+const ADDING_ADDRESS: &str = "adding an address to";
 
-/// A change to a device that the kernel refused.
+/// An operation on a device that the kernel rejected.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} device {device}: {cause}{}", remedy(cause))]
 pub struct LinkError {
-    /// What was to be done.
+    /// The operation, such as `bringing up`.
     action: &'static str,
     /// The device's name.
     device: String,
@@ -40,7 +40,7 @@ pub struct LinkError {
     cause: io::Error,
 }
 
-/// A device, by name and index. It is not opened: the device may go while this stays.
+/// A device, by name and index. It is not opened, so it may be removed while this value exists.
 #[derive(Clone, Debug)]
 pub struct Device {
     name: String,
@@ -48,10 +48,10 @@ pub struct Device {
 }
 
 impl Device {
-    /// The device of that name.
+    /// Looks up the device with this name.
     ///
     /// # Errors
-    /// There is none.
+    /// No such device.
     pub fn named(name: &str) -> Result<Self, LinkError> {
         let index = if_nametoindex(name).map_err(|errno| LinkError {
             action: "looking up",
@@ -61,20 +61,20 @@ impl Device {
         Ok(Self { name: name.to_owned(), index })
     }
 
-    /// Whether it is up.
+    /// Whether the device is up.
     ///
     /// # Errors
     /// The kernel does not list its devices.
     pub fn is_up(&self) -> Result<bool, LinkError> {
-        let listed = getifaddrs().map_err(|errno| self.error("asking for the state of", errno.into()))?;
+        let listed = getifaddrs().map_err(|errno| self.error("reading the state of", errno.into()))?;
         let up = |flags: InterfaceFlags| flags.contains(InterfaceFlags::IFF_UP);
         Ok(listed.into_iter().any(|entry| entry.interface_name == self.name && up(entry.flags)))
     }
 
-    /// Brings it up.
+    /// Brings the device up.
     ///
     /// # Errors
-    /// The kernel refused.
+    /// EPERM without CAP_NET_ADMIN.
     pub fn up(&self) -> Result<(), LinkError> {
         let mut message = self.message();
         message.header.flags = LinkFlags::Up;
@@ -82,32 +82,32 @@ impl Device {
         self.change("bringing up", RouteNetlinkMessage::SetLink(message))
     }
 
-    /// Takes it down. Routes through it go; its addresses stay.
+    /// Takes the device down. The kernel removes its routes and keeps its addresses.
     ///
     /// # Errors
-    /// The kernel refused.
+    /// EPERM without CAP_NET_ADMIN.
     pub fn down(&self) -> Result<(), LinkError> {
         let mut message = self.message();
         message.header.change_mask = LinkFlags::Up;
         self.change("taking down", RouteNetlinkMessage::SetLink(message))
     }
 
-    /// Sets how many packets may wait for the device to send them (`txqueuelen`).
+    /// Sets the length of the transmit queue in packets (`txqueuelen`).
     ///
     /// # Errors
-    /// The kernel refused.
-    pub fn queue(&self, packets: u32) -> Result<(), LinkError> {
+    /// EPERM without CAP_NET_ADMIN.
+    pub fn queue_length(&self, packets: u32) -> Result<(), LinkError> {
         let mut message = self.message();
         message.attributes.push(LinkAttribute::TxQueueLen(packets));
-        self.change("setting the queue of", RouteNetlinkMessage::SetLink(message))
+        self.change("setting the queue length of", RouteNetlinkMessage::SetLink(message))
     }
 
-    /// Gives it an address, and with it a route to its prefix. Packets to the address are taken when this
-    /// returns; for IPv6, duplicate address detection (RFC 4862 §5.4) is left out.
+    /// Adds an address, and with it a route to its prefix. When this returns, the host accepts packets to the address.
+    /// Duplicate address detection (RFC 4862 §5.4) is skipped for IPv6.
     ///
     /// # Errors
-    /// The kernel refused: the address is there already, or the family is turned off.
-    pub fn address(&self, address: IpAddr, prefix: u8) -> Result<(), LinkError> {
+    /// EEXIST, EPERM without CAP_NET_ADMIN, or the address family is disabled.
+    pub fn add_address(&self, address: IpAddr, prefix: u8) -> Result<(), LinkError> {
         let mut message = AddressMessage::default();
         message.header.index = self.index;
         message.header.prefix_len = prefix;
@@ -119,16 +119,16 @@ impl Device {
             message.header.flags = AddressHeaderFlags::Nodad;
         }
         message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
-        let give = || self.change(GIVING, RouteNetlinkMessage::NewAddress(message));
+        let add = || self.change(ADDING_ADDRESS, RouteNetlinkMessage::NewAddress(message));
         if address.is_ipv4() {
-            return give();
+            return add();
         }
-        // An IPv6 address can be bound at once, but it is a workqueue that makes the route which takes its
-        // packets in (addrconf_dad_work), and until then they are dropped.
-        let failed = |cause| self.error(GIVING, cause);
-        let routes = Watch::of(NETLINK_ROUTE, IPV6_ROUTES).map_err(failed)?;
-        give()?;
-        routes.wait(Instant::now() + ROUTE_TIME, |message| is_local_route(message, address)).map_err(failed)
+        // An IPv6 address can be bound at once, but a workqueue adds its local route (addrconf_dad_work), and the kernel
+        // drops packets to it until then.
+        let error = |cause| self.error(ADDING_ADDRESS, cause);
+        let routes = Subscription::of(NETLINK_ROUTE, IPV6_ROUTES).map_err(error)?;
+        add()?;
+        routes.wait(Instant::now() + ROUTE_TIMEOUT, |message| is_local_route(message, address)).map_err(error)
     }
 
     fn message(&self) -> LinkMessage {
@@ -146,20 +146,22 @@ impl Device {
     }
 }
 
-/// Whether this announces the route by which the host takes packets to `address` for its own.
+/// Whether this announces the local route, by which the host accepts packets to `address`.
 fn is_local_route(message: &RouteNetlinkMessage, address: IpAddr) -> bool {
     let RouteNetlinkMessage::NewRoute(route) = message else { return false };
     let destination = RouteAttribute::Destination(address.into());
     route.header.kind == RouteType::Local && route.attributes.contains(&destination)
 }
 
-/// What would make the kernel agree, to be read after its answer.
+/// The remedy for the kernel's error, to be appended to it.
 fn remedy(cause: &io::Error) -> &'static str {
     match cause.raw_os_error() {
         Some(libc::EPERM) => "; this needs CAP_NET_ADMIN in its network namespace",
-        Some(libc::EACCES) => "; IPv6 is turned off here: set sysctl net.ipv6.conf.all.disable_ipv6 to 0",
+        Some(libc::EACCES) => {
+            "; IPv6 is disabled in this network namespace: set sysctl net.ipv6.conf.all.disable_ipv6 to 0"
+        }
         Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP) => {
-            "; this kernel runs without IPv6: boot it without ipv6.disable=1"
+            "; this kernel runs without IPv6: boot without ipv6.disable=1"
         }
         _ => "",
     }
@@ -174,16 +176,16 @@ mod tests {
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn an_address_can_be_used_at_once() {
+    fn an_added_address_can_be_used_at_once() {
         let check = || {
             let device = Device::named("lo").unwrap();
             for (address, prefix) in [("10.13.14.1", 24), ("fd13:14::1", 64)] {
                 let address: IpAddr = address.parse().unwrap();
                 assert!(TcpListener::bind((address, 0)).is_err());
-                device.address(address, prefix).unwrap();
+                device.add_address(address, prefix).unwrap();
                 let listener = TcpListener::bind((address, 0)).unwrap();
                 TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                assert!(device.address(address, prefix).is_err());
+                assert!(device.add_address(address, prefix).is_err());
             }
         };
         Namespace::private().unwrap().enter(check).unwrap();
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn a_device_is_up_once_it_was_brought_up() {
+    fn a_device_is_up_after_up() {
         let check = || {
             let tun = Tun::open("probe%d").unwrap();
             assert!(!tun.device().is_up().unwrap());
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_device_and_cure() {
+    fn an_error_has_the_device_and_the_remedy() {
         let error = Device::named("probe-none").unwrap_err().to_string();
         assert_eq!(error, "looking up device probe-none: No such device (os error 19)");
         let cause = io::Error::from_raw_os_error(libc::EPERM);

@@ -1,6 +1,6 @@
 //! Linux networking: namespaces, devices, TCP sockets, netlink, sysctls and TCP counters.
 //!
-//! With [`os`](crate::os), this is where Linux is called; the `unsafe` code that some calls need stays in here.
+//! Wraps the system calls that the modules above use, and the `unsafe` code that some need; see also [`os`](crate::os).
 //!
 //! A network namespace belongs to a *thread*: everything here that opens a socket, reads a sysctl or
 //! queries netlink acts on the namespace of the calling thread. [`Namespace::enter`] runs a closure in

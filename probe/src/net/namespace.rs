@@ -1,4 +1,4 @@
-//! Network namespaces that vanish with their last user.
+//! Network namespaces without a name, which vanish with their last user.
 
 use std::{
     fs::File,
@@ -22,47 +22,46 @@ use nix::{
 use super::link::{Device, LinkError};
 
 /// The namespace of the calling thread.
-const OF_THREAD: &str = "/proc/thread-self/ns/net";
-/// The namespace of the process's first thread, which never moves.
-const OF_PROCESS: &str = "/proc/self/ns/net";
+const THREAD_NETNS: &str = "/proc/thread-self/ns/net";
+/// The namespace of the process's main thread, which never changes.
+const PROCESS_NETNS: &str = "/proc/self/ns/net";
 
-/// Why there is no namespace, or no way into it.
+/// Why a network namespace cannot be created or entered.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceError {
     /// `EPERM` from unshare(2).
     #[error("creating a network namespace is not permitted: run as root, or with CAP_SYS_ADMIN")]
     NotPermitted,
     /// `EINVAL` or `ENOSYS` from unshare(2).
-    #[error("this kernel has no network namespaces: it was built without CONFIG_NET_NS")]
+    #[error("this kernel was built without network namespaces (CONFIG_NET_NS)")]
     Unsupported,
     /// `ENOSPC` from unshare(2).
-    #[error("this user has all the network namespaces it may have: raise sysctl user.max_net_namespaces")]
+    #[error("this user has reached its limit of network namespaces: raise sysctl user.max_net_namespaces")]
     TooMany,
     /// setns(2) failed.
     #[error("entering a network namespace: {0}; this needs root, or CAP_SYS_ADMIN")]
     Entering(io::Error),
-    /// /proc gave no descriptor.
-    #[error("opening {path}: {cause}; a network namespace needs /proc mounted")]
+    /// The file in /proc cannot be opened.
+    #[error("opening {path}: {cause}; is /proc mounted?")]
     Opening {
         /// The file.
         path: &'static str,
         /// What open(2) returned.
         cause: io::Error,
     },
-    /// No thread to enter it with.
+    /// No thread could be started to enter it.
     #[error("starting a thread: {0}")]
     Thread(io::Error),
-    /// Its loopback device stays down.
+    /// Its loopback device cannot be brought up.
     #[error(transparent)]
     Loopback(#[from] LinkError),
 }
 
 /// A network namespace, held by a descriptor.
 ///
-/// It has no name in the file system: it is there as long as this value (or a clone), a thread inside,
-/// or a socket or device opened inside. So nothing is left of it however the process ends. (A closed
-/// connection counts as a user until the kernel has ended it: one whose FIN nobody answers any more
-/// keeps its namespace, unseen, for as long as `tcp_orphan_retries` says.)
+/// It has no name in the file system: it exists as long as this value or a clone, a thread inside, or a socket or device
+/// opened inside. So nothing is left of it however the process ends. (A closed connection keeps it alive until the kernel
+/// has finished it: an orphan whose FIN is never acknowledged does so for as long as `tcp_orphan_retries` allows.)
 #[derive(Clone, Debug)]
 pub struct Namespace {
     file: Arc<File>,
@@ -70,12 +69,12 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A new namespace with the kernel's default sysctls and its loopback device up.
+    /// Creates a namespace with the kernel's default sysctls and its loopback device up.
     ///
     /// # Errors
     /// [`NamespaceError`] says what is missing.
     pub fn private() -> Result<Self, NamespaceError> {
-        // unshare(2) moves the calling thread, so a thread of its own does it and ends.
+        // unshare(2) moves the calling thread, so a temporary one calls it.
         on_a_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
                 Errno::EPERM => NamespaceError::NotPermitted,
@@ -83,7 +82,7 @@ impl Namespace {
                 _ => NamespaceError::Unsupported,
             })?;
             Device::named("lo")?.up()?;
-            Self::open(OF_THREAD)
+            Self::open(THREAD_NETNS)
         })
     }
 
@@ -92,19 +91,19 @@ impl Namespace {
     /// # Errors
     /// /proc is not mounted.
     pub fn host() -> Result<Self, NamespaceError> {
-        Self::open(OF_PROCESS)
+        Self::open(PROCESS_NETNS)
     }
 
-    /// The namespace that a file stands for: /proc/PID/ns/net, or the mount point of one. `None` for a file
-    /// that is no network namespace.
+    /// Opens the namespace that a file refers to: /proc/PID/ns/net, or a mount point of one. `None` if the file is not a
+    /// network namespace.
     ///
     /// # Errors
     /// open(2)'s.
     pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
-        // Whatever file it is, opening it must not block.
+        // The file may be anything, e.g. a FIFO or a terminal; opening it must not block.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = File::options().read(true).custom_flags(flags).open(path)?;
-        // The question is for nsfs alone: another file may take the same number for a command.
+        // NS_GET_NSTYPE only on nsfs: another driver may take the same number for a command.
         if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC || !is_network(&file) {
             return Ok(None);
         }
@@ -112,28 +111,28 @@ impl Namespace {
         Ok(Some(Self { file: Arc::new(file), inode }))
     }
 
-    /// Its inode number on nsfs: what the kernel's reports call `netns`.
+    /// The inode number on nsfs, which is `netns` in the kernel's reports.
     #[must_use]
     pub fn inode(&self) -> u32 {
         self.inode
     }
 
-    /// Runs `visit` inside, on a thread of its own that may borrow from this one, and returns what it
-    /// returns. What it opens (sockets, child processes, TUN devices) stays inside.
+    /// Runs `visit` inside the namespace, on a scoped thread, and returns its result. Sockets, child processes and TUN
+    /// devices that it creates stay inside.
     ///
     /// # Errors
     /// The namespace cannot be entered.
     ///
     /// # Panics
-    /// With `visit`'s own panic.
+    /// If `visit` panics.
     pub fn enter<T: Send>(&self, visit: impl FnOnce() -> T + Send) -> Result<T, NamespaceError> {
         on_a_thread(|| {
-            self.move_in()?;
+            self.join()?;
             Ok(visit())
         })
     }
 
-    /// Starts `visit` inside, on a thread of its own that goes on after this returns.
+    /// Starts a thread inside the namespace that runs `visit`, and returns at once.
     ///
     /// # Errors
     /// The namespace cannot be entered.
@@ -141,14 +140,14 @@ impl Namespace {
         &self,
         visit: impl FnOnce() -> T + Send + 'static,
     ) -> Result<thread::JoinHandle<T>, NamespaceError> {
-        // A thread starts in the namespace of the one that starts it.
+        // A thread starts in the namespace of its parent thread.
         self.enter(|| thread::Builder::new().spawn(visit))?.map_err(NamespaceError::Thread)
     }
 
-    /// Moves the calling thread in for the rest of its life.
-    fn move_in(&self) -> Result<(), NamespaceError> {
-        // setns(2) asks for CAP_SYS_ADMIN even where nothing would change.
-        if Self::open(OF_THREAD)?.inode == self.inode {
+    /// Moves the calling thread into the namespace for good.
+    fn join(&self) -> Result<(), NamespaceError> {
+        // setns(2) requires CAP_SYS_ADMIN even if it changes nothing.
+        if Self::open(THREAD_NETNS)?.inode == self.inode {
             return Ok(());
         }
         setns(self, CloneFlags::CLONE_NEWNET).map_err(|errno| NamespaceError::Entering(errno.into()))
@@ -169,24 +168,24 @@ impl AsFd for Namespace {
 }
 
 fn inode_of(file: &File) -> io::Result<u32> {
-    Ok(u32::try_from(file.metadata()?.ino()).expect("proc_alloc_inum hands out 32 bits"))
+    Ok(u32::try_from(file.metadata()?.ino()).expect("namespace inode numbers have 32 bits (proc_alloc_inum)"))
 }
 
 /// Whether a file on nsfs is a network namespace.
 #[expect(unsafe_code, reason = "nix has no NS_GET_NSTYPE")]
 fn is_network(file: &File) -> bool {
-    // SAFETY: the call takes no argument, and changes nothing.
+    // SAFETY: the ioctl takes no argument and changes nothing.
     let kind = unsafe { libc::ioctl(file.as_raw_fd(), libc::NS_GET_NSTYPE) };
     kind == libc::CLONE_NEWNET
 }
 
-/// The inode in what /proc/PID/ns/net points to: `net:[4026532008]`.
+/// The inode number in the target of a /proc/PID/ns/net link: `net:[4026532008]`.
 pub(super) fn inode_in(name: &str) -> Option<u32> {
     name.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// Runs `work` on a thread of its own and waits for it. The thread has its maker's name, so that the
-/// kernel reports the tool's as the owner of what it opens.
+/// Runs `work` on a scoped thread and waits for it. The thread inherits the name of the calling thread, so that the kernel
+/// reports that as the owner of sockets opened there.
 fn on_a_thread<T: Send>(
     work: impl FnOnce() -> Result<T, NamespaceError> + Send,
 ) -> Result<T, NamespaceError> {
@@ -203,15 +202,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_own_namespace_needs_no_privilege() {
+    fn entering_the_own_namespace_needs_no_privilege() {
         let host = Namespace::host().unwrap();
-        assert_eq!(host.enter(|| Namespace::open(OF_THREAD).unwrap().inode()).unwrap(), host.inode());
+        assert_eq!(host.enter(|| Namespace::open(THREAD_NETNS).unwrap().inode()).unwrap(), host.inode());
     }
 
     #[test]
-    fn a_file_is_a_namespace_by_what_the_kernel_calls_it() {
+    fn a_file_is_a_network_namespace_by_its_nstype() {
         let host = Namespace::host().unwrap();
-        assert_eq!(Namespace::at(Path::new(OF_PROCESS)).unwrap().unwrap().inode(), host.inode());
+        assert_eq!(Namespace::at(Path::new(PROCESS_NETNS)).unwrap().unwrap().inode(), host.inode());
         for other in ["/proc/self/ns/uts", "/proc/self/comm", "/", "/dev/null"] {
             assert!(Namespace::at(Path::new(other)).unwrap().is_none(), "{other}");
         }
@@ -224,7 +223,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn two_namespaces_share_no_port() {
+    fn two_namespaces_do_not_share_ports() {
         let [a, b] = [(); 2].map(|()| Namespace::private().unwrap());
         assert_ne!(a.inode(), b.inode());
         let listen = || TcpListener::bind("127.0.0.1:1314");
@@ -236,9 +235,9 @@ mod tests {
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn a_spawned_thread_and_its_threads_are_inside() {
+    fn a_spawned_thread_and_its_children_are_inside() {
         let inside = Namespace::private().unwrap();
-        let here = || Namespace::open(OF_THREAD).unwrap().inode();
+        let here = || Namespace::open(THREAD_NETNS).unwrap().inode();
         let seen =
             inside.spawn(move || (here(), thread::spawn(here).join().unwrap())).unwrap().join().unwrap();
         assert_eq!(seen, (inside.inode(), inside.inode()));

@@ -1,4 +1,4 @@
-//! Every network namespace that can be reached from here, by its inode number.
+//! The network namespaces that this process can reach, by inode number.
 
 mod argument;
 
@@ -13,79 +13,80 @@ pub use self::argument::{NetnsError, resolve};
 use super::{Namespace, namespace::inode_in};
 use crate::os::{mounts, process};
 
-/// The least time between two looks for a namespace that is not known.
-const PAUSE: Duration = Duration::from_millis(100);
-/// The part of the time that may go by looking: one in so many.
-const SHARE: u32 = 20;
-/// How many ways to one namespace are remembered, for when one of them goes.
-const WAYS: usize = 4;
+/// The minimum time between two searches for an unknown namespace.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+/// At most one part in this many of the time is spent on searches.
+const SEARCH_SHARE: u32 = 20;
+/// Paths stored per namespace, in case some of them vanish.
+const MAX_PATHS: usize = 4;
 
-/// The network namespaces that a process or thread in this /proc is in, or that are mounted somewhere in this
-/// mount namespace (as `ip netns` and container runtimes do).
+/// The network namespaces of all processes and threads in this /proc, and those mounted in this mount namespace (by
+/// `ip netns` or a container runtime).
 ///
-/// One that is kept by nothing but an open descriptor or a socket is not among them: finding those would mean
-/// to look at every descriptor of every process. Only the ways there are remembered: holding a namespace open
-/// would keep it, and all devices in it, alive after its container is gone.
+/// Namespaces held only by an open descriptor or a socket are missing: finding them would take a search of every
+/// descriptor of every process. Only paths are stored: an open namespace would stay alive, with all its devices, after
+/// its container has exited.
 #[derive(Debug)]
 pub struct Namespaces {
-    ways: BTreeMap<u32, Vec<PathBuf>>,
+    paths: BTreeMap<u32, Vec<PathBuf>>,
     hidden: usize,
-    looked: Instant,
+    /// The end and the duration of the last search.
+    searched: Instant,
     took: Duration,
 }
 
 impl Namespaces {
-    /// Looks for them. Threads are looked at too, since each may be in a namespace of its own; it is a matter of
-    /// microseconds a thread.
+    /// Searches for all namespaces. Threads are included, since each may be in a different one; a thread takes
+    /// microseconds.
     #[must_use]
     pub fn reachable() -> Self {
         let mut namespaces =
-            Self { ways: BTreeMap::new(), hidden: 0, looked: Instant::now(), took: Duration::ZERO };
-        namespaces.look();
+            Self { paths: BTreeMap::new(), hidden: 0, searched: Instant::now(), took: Duration::ZERO };
+        namespaces.search();
         namespaces
     }
 
-    /// The namespace with this inode number. One that is not known is looked for again, unless that has just
-    /// been done: at most one twentieth of the time goes by looking.
+    /// Opens the namespace with this inode number. An unknown one causes a new search, at a limited rate: at most one
+    /// twentieth of the time is spent on searches.
     pub fn get(&mut self, inode: u32) -> Option<Namespace> {
         self.open(inode).or_else(|| {
-            if self.looked.elapsed() < PAUSE.max(self.took * SHARE) {
+            if self.searched.elapsed() < MIN_INTERVAL.max(self.took * SEARCH_SHARE) {
                 return None;
             }
-            self.look();
+            self.search();
             self.open(inode)
         })
     }
 
-    /// All of them, those left out that are gone meanwhile.
+    /// Opens all namespaces, without those that have vanished.
     pub fn iter(&self) -> impl Iterator<Item = Namespace> {
-        self.ways.keys().filter_map(|inode| self.open(*inode))
+        self.paths.keys().filter_map(|inode| self.open(*inode))
     }
 
-    /// How many processes and threads there were whose namespace could not be seen: that takes CAP_SYS_PTRACE,
-    /// and a security module that allows it.
+    /// How many processes and threads did not let this process read their namespace: that needs CAP_SYS_PTRACE and a
+    /// security module that allows it.
     #[must_use]
     pub fn hidden(&self) -> usize {
         self.hidden
     }
 
-    /// A path that leads there, for a person to type. Where it is mounted, that is it: mounts outlive processes.
+    /// A path of the namespace for use in commands; a mount point if there is one, since mounts outlive processes.
     #[must_use]
-    pub fn way(&self, inode: u32) -> Option<&Path> {
-        self.ways.get(&inode)?.first().map(PathBuf::as_path)
+    pub fn path(&self, inode: u32) -> Option<&Path> {
+        self.paths.get(&inode)?.first().map(PathBuf::as_path)
     }
 
     fn open(&self, inode: u32) -> Option<Namespace> {
-        let at = |way: &PathBuf| Namespace::at(way).ok().flatten();
-        // A process may have gone elsewhere, and its number to another one.
-        self.ways.get(&inode)?.iter().filter_map(at).find(|namespace| namespace.inode() == inode)
+        let open = |path: &PathBuf| Namespace::at(path).ok().flatten();
+        // A process may have changed its namespace, or its pid may have been reused.
+        self.paths.get(&inode)?.iter().filter_map(open).find(|namespace| namespace.inode() == inode)
     }
 
-    fn look(&mut self) {
-        let begin = Instant::now();
-        self.ways.clear();
+    fn search(&mut self) {
+        let start = Instant::now();
+        self.paths.clear();
         self.hidden = 0;
-        // Mounts outlive processes, so they come first.
+        // Mounts come first, since they outlive processes.
         for mount in mounts::of_type("nsfs") {
             if let Some(inode) = mount.root.to_str().and_then(inode_in) {
                 self.add(inode, mount.point);
@@ -103,20 +104,20 @@ impl Namespaces {
                 }
             }
         }
-        self.looked = Instant::now();
-        self.took = self.looked - begin;
+        self.searched = Instant::now();
+        self.took = self.searched - start;
     }
 
-    /// Remembers where this way leads; false where nobody can tell.
-    fn visit(&mut self, way: PathBuf) -> bool {
-        match fs::read_link(&way) {
+    /// Adds the namespace at this path; false if it cannot be read.
+    fn visit(&mut self, path: PathBuf) -> bool {
+        match fs::read_link(&path) {
             Ok(name) => {
                 if let Some(inode) = name.to_str().and_then(inode_in) {
-                    self.add(inode, way);
+                    self.add(inode, path);
                 }
                 true
             }
-            // Any other error means that it has ended.
+            // Any other error means that the process or thread has exited.
             Err(cause) => {
                 self.hidden += usize::from(cause.kind() == io::ErrorKind::PermissionDenied);
                 false
@@ -124,10 +125,10 @@ impl Namespaces {
         }
     }
 
-    fn add(&mut self, inode: u32, way: PathBuf) {
-        let ways = self.ways.entry(inode).or_default();
-        if ways.len() < WAYS {
-            ways.push(way);
+    fn add(&mut self, inode: u32, path: PathBuf) {
+        let paths = self.paths.entry(inode).or_default();
+        if paths.len() < MAX_PATHS {
+            paths.push(path);
         }
     }
 }
@@ -147,13 +148,13 @@ mod tests {
 
     use super::*;
 
-    /// A cat(1) inside, which ends when its input does.
+    /// Starts cat(1) inside, which exits when its stdin closes.
     fn child_in(namespace: &Namespace) -> Child {
         let start = || Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
         namespace.enter(start).unwrap().unwrap()
     }
 
-    fn end(mut child: Child) {
+    fn stop(mut child: Child) {
         drop(child.stdin.take());
         child.wait().unwrap();
     }
@@ -174,14 +175,14 @@ mod tests {
         let child = child_in(&inside);
         let mut namespaces = Namespaces::reachable();
         assert_eq!(namespaces.get(inside.inode()).unwrap().inode(), inside.inode());
-        end(child);
+        stop(child);
         assert!(namespaces.get(inside.inode()).is_none());
         assert!(Namespaces::reachable().get(inside.inode()).is_none());
     }
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn a_thread_may_be_elsewhere() {
+    fn a_threads_namespace_is_reachable() {
         let inside = Namespace::private().unwrap();
         let found = inside.enter(|| Namespaces::reachable().get(inside.inode()).is_some()).unwrap();
         assert!(found);
@@ -189,34 +190,34 @@ mod tests {
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn one_that_came_later_is_looked_for_but_not_over_and_over() {
+    fn a_new_namespace_is_found_by_a_rate_limited_search() {
         let inside = Namespace::private().unwrap();
         let mut namespaces = Namespaces::reachable();
-        let (entered, is_inside) = mpsc::channel();
-        let (leave, left) = mpsc::channel::<()>();
+        let (sender, entered) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
         let spawned = inside.spawn(move || {
-            entered.send(()).unwrap();
-            left.recv().unwrap_err();
+            sender.send(()).unwrap();
+            released.recv().unwrap_err();
         });
-        is_inside.recv().unwrap();
+        entered.recv().unwrap();
         namespaces.took = Duration::from_secs(3600);
         assert!(namespaces.get(inside.inode()).is_none());
         namespaces.took = Duration::ZERO;
-        namespaces.looked -= PAUSE;
+        namespaces.searched -= MIN_INTERVAL;
         assert!(namespaces.get(inside.inode()).is_some());
-        drop(leave);
+        drop(release);
         spawned.unwrap().join().unwrap();
     }
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn a_mounted_namespace_needs_nobody_in_it() {
+    fn a_mounted_namespace_without_processes_is_reachable() {
         let inside = Namespace::private().unwrap();
-        let place = tempfile::NamedTempFile::new().unwrap();
-        let (wanted, point) = (inside.inode(), place.path().to_owned());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (inode, point) = (inside.inode(), file.path().to_owned());
         let check = move || {
-            // A mount namespace of this thread's own takes the mount with it. One thread of several may
-            // leave the others' (CLONE_FS is shared with them until then).
+            // A private mount namespace of this thread removes the mount with it. A thread of a multithreaded process can
+            // unshare it only together with CLONE_FS.
             unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).unwrap();
             mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
                 .unwrap();
@@ -226,9 +227,9 @@ mod tests {
             );
             mount(Some(source.as_str()), &point, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
             drop(inside);
-            Namespaces::reachable().get(wanted).map(|namespace| namespace.inode())
+            Namespaces::reachable().get(inode).map(|namespace| namespace.inode())
         };
-        assert_eq!(thread::spawn(check).join().unwrap(), Some(wanted));
-        assert!(Namespaces::reachable().get(wanted).is_none());
+        assert_eq!(thread::spawn(check).join().unwrap(), Some(inode));
+        assert!(Namespaces::reachable().get(inode).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Asking the kernel over netlink, and listening to it: what `link` and `sock_diag` have in common.
+//! Netlink requests and multicast groups, for `link`, `sock_diag` and `destroy`.
 
 use std::{io, os::fd::AsFd, time::Instant};
 
@@ -11,79 +11,77 @@ use nix::{libc, poll::PollFlags};
 
 use super::ready::wait_ready;
 
-/// Room for the biggest piece of a dump. The kernel makes its pieces as large as the receiver's buffer has
-/// been, up to this (`netlink_dump`), so it also decides how many system calls a dump takes.
-const BLOCK_SIZE: usize = 32 * 1024;
+/// The receive buffer. The kernel fills the datagrams of a dump up to the size of the receiver's buffer, at most this
+/// (`netlink_dump`), so it decides how many system calls a dump takes.
+const BUFFER_SIZE: usize = 32 * 1024;
 
-/// Asks the kernel to do something and waits until it has.
+/// Sends a request that changes something and waits for its acknowledgement.
 ///
 /// # Errors
-/// What the kernel answered, or what the socket returned.
+/// The kernel's answer, or an error of the socket.
 pub(super) fn change<M: NetlinkSerializable + NetlinkDeserializable>(
     protocol: isize,
     message: M,
 ) -> io::Result<()> {
-    Channel::open(protocol)?.ask(NLM_F_ACK, message, |_: M| {})
+    Channel::open(protocol)?.request(NLM_F_ACK, message, |_: M| {})
 }
 
-/// A socket for questions to the kernel, which answers for the namespace where it was opened, whichever
-/// thread asks.
+/// A netlink socket for requests. The kernel answers for the namespace where the socket was opened, whichever thread
+/// sends the request.
 pub(super) struct Channel {
     socket: Socket,
-    /// The number of the last request, by which its answers are told from those to an earlier one that was
-    /// given up.
+    /// The sequence number of the last request, which distinguishes its answers from those to an abandoned one.
     sequence: u32,
     buffer: Vec<u8>,
 }
 
 impl Channel {
-    /// Opens one in the calling thread's namespace.
+    /// Opens a socket in the calling thread's namespace.
     ///
     /// # Errors
-    /// What the socket returned.
+    /// socket(2)'s.
     pub(super) fn open(protocol: isize) -> io::Result<Self> {
-        Ok(Self { socket: Socket::new(protocol)?, sequence: 0, buffer: Vec::with_capacity(BLOCK_SIZE) })
+        Ok(Self { socket: Socket::new(protocol)?, sequence: 0, buffer: Vec::with_capacity(BUFFER_SIZE) })
     }
 
-    /// Asks for everything of a kind.
+    /// Sends a dump request and calls `each` with every answer.
     ///
     /// # Errors
-    /// What the kernel answered, or what the socket returned.
+    /// The kernel's answer, or an error of the socket.
     pub(super) fn dump<Q: NetlinkSerializable, A: NetlinkDeserializable>(
         &mut self,
-        question: Q,
+        query: Q,
         each: impl FnMut(A),
     ) -> io::Result<()> {
-        self.ask(NLM_F_DUMP, question, each)
+        self.request(NLM_F_DUMP, query, each)
     }
 
-    /// Asks for one thing.
+    /// Sends a request with at most one answer.
     ///
     /// # Errors
-    /// What the kernel answered, or what the socket returned.
+    /// The kernel's answer, or an error of the socket.
     pub(super) fn get<Q: NetlinkSerializable, A: NetlinkDeserializable>(
         &mut self,
-        question: Q,
+        query: Q,
     ) -> io::Result<Option<A>> {
         let mut answer = None;
-        // The acknowledgement comes after the answer, and says that there is no more.
-        self.ask(NLM_F_ACK, question, |given| answer = Some(given))?;
+        // The acknowledgement follows the answer and ends the request.
+        self.request(NLM_F_ACK, query, |received| answer = Some(received))?;
         Ok(answer)
     }
 
-    /// Sends one message and takes the answers up to the last one. The kernel answers while it takes the
-    /// message, so no receive waits for anything but the CPU.
-    fn ask<Q: NetlinkSerializable, A: NetlinkDeserializable>(
+    /// Sends one message and reads all answers. The kernel answers within send(2), so that no recv(2) blocks.
+    fn request<Q: NetlinkSerializable, A: NetlinkDeserializable>(
         &mut self,
         flags: u16,
-        question: Q,
+        query: Q,
         mut each: impl FnMut(A),
     ) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
         header.sequence_number = self.sequence;
-        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
+        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(query));
         request.finalize();
         let mut bytes = vec![0; request.buffer_len()];
         request.serialize(&mut bytes);
@@ -98,7 +96,7 @@ impl Channel {
                 match message.payload {
                     NetlinkPayload::InnerMessage(answer) => each(answer),
                     NetlinkPayload::Error(error) if error.code.is_some() => end = Some(Err(error.to_io())),
-                    // What ended a dump early stands in its last message.
+                    // The last message of a dump has the error that ended it early.
                     NetlinkPayload::Done(done) if done.code < 0 => {
                         end = Some(Err(io::Error::from_raw_os_error(-done.code)));
                     }
@@ -111,14 +109,14 @@ impl Channel {
     }
 }
 
-/// An ear for what the kernel announces to a multicast group.
-pub(super) struct Watch(Socket);
+/// A subscription to a netlink multicast group.
+pub(super) struct Subscription(Socket);
 
-impl Watch {
-    /// Begins to listen to one group.
+impl Subscription {
+    /// Joins a group.
     ///
     /// # Errors
-    /// What the socket returned.
+    /// Those of the socket.
     pub(super) fn of(protocol: isize, group: u32) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
@@ -126,23 +124,23 @@ impl Watch {
         Ok(Self(socket))
     }
 
-    /// Waits until the kernel has announced, since the watch began, what `awaited` asks for.
+    /// Waits for a notification that `is_match` accepts, sent since the subscription was made.
     ///
     /// # Errors
-    /// It has not by the deadline, or what the socket returned.
+    /// TimedOut after the deadline, or an error of the socket.
     pub(super) fn wait<M: NetlinkDeserializable>(
         &self,
         deadline: Instant,
-        mut awaited: impl FnMut(&M) -> bool,
+        mut is_match: impl FnMut(&M) -> bool,
     ) -> io::Result<()> {
-        let mut buffer = Vec::with_capacity(BLOCK_SIZE);
+        let mut buffer = Vec::with_capacity(BUFFER_SIZE);
         while wait_ready(self.0.as_fd(), PollFlags::POLLIN, deadline)? {
-            let mut heard = false;
+            let mut found = false;
             receive(&self.0, &mut buffer, |message: NetlinkMessage<M>| {
-                heard |=
-                    matches!(message.payload, NetlinkPayload::InnerMessage(message) if awaited(&message));
+                found |=
+                    matches!(message.payload, NetlinkPayload::InnerMessage(message) if is_match(&message));
             })?;
-            if heard {
+            if found {
                 return Ok(());
             }
         }
@@ -150,7 +148,7 @@ impl Watch {
     }
 }
 
-/// Takes the messages of the next datagram.
+/// Reads the next datagram and calls `each` with its messages.
 fn receive<M: NetlinkDeserializable>(
     socket: &Socket,
     buffer: &mut Vec<u8>,

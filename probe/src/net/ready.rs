@@ -8,7 +8,7 @@ use nix::{
     sys::time::TimeSpec,
 };
 
-/// Waits until `fd` has one of `events` (an error or a hang-up counts too); false once the deadline is past.
+/// Waits until `fd` is ready for one of `events`, or has an error or a hang-up; false after the deadline.
 ///
 /// # Errors
 /// ppoll(2)'s.

@@ -1,4 +1,4 @@
-//! The sockets of the whole host at one moment, for a trace to begin with.
+//! A snapshot of the host's sockets, taken when a trace starts.
 
 use std::{collections::BTreeMap, fs, path::Path, thread};
 
@@ -15,113 +15,117 @@ use crate::{
 /// The inode number of the initial pid namespace (`PROC_PID_INIT_INO`).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// What it takes to look at another's process.
-const REFUSED: &str = "this needs CAP_SYS_PTRACE, and a security module that allows it";
+/// What reading another process's namespaces and descriptors needs.
+const NEEDED: &str = "needs CAP_SYS_PTRACE, and a security module that allows it";
 
-/// What was there.
+/// The existing sockets.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// When all sockets had been listed. The owners were looked up meanwhile.
+    /// When the last socket was listed. Owners were looked up at the same time.
     pub at: Mono,
-    /// Every TCP and MPTCP socket in every namespace that could be reached. One that moved between the kernel's
-    /// tables meanwhile may be there twice; the later one holds.
+    /// Every TCP and MPTCP socket in every reachable namespace. A socket that moved between the kernel's tables meanwhile
+    /// may be listed twice; the later entry is right.
     ///
-    /// The pids of the owners are those of this process's /proc. The kernel's reports give those of the initial
-    /// pid namespace, which are others where this process runs in a pid namespace of its own; then `off` says so.
+    /// The pids of owners are those of this process's /proc. The kernel's reports have those of the initial pid namespace,
+    /// which differ if this process runs in another one; `unavailable` then says so.
     pub sockets: Vec<DiagEntry>,
-    /// What could not be seen, in plain words.
+    /// What is missing from the list, and why, as sentences.
     pub unavailable: Vec<String>,
 }
 
-/// Lists all sockets of all reachable namespaces, with their owners and these owners' cgroups.
+/// Lists the sockets of all reachable namespaces with their owners and the owners' cgroups.
 #[must_use]
 pub fn take() -> Snapshot {
     let namespaces = Namespaces::reachable();
-    let mut off = Off::default();
-    // With very many sockets, each of the two takes its time. Whose a socket is that is opened meanwhile, its reports say.
-    let (listed, at, owners) = thread::scope(|scope| {
+    let mut unavailable = Unavailable::default();
+    // With many sockets both searches take long, so they run in parallel. The owner of a socket opened meanwhile comes with
+    // its own reports.
+    let (found, at, owners) = thread::scope(|scope| {
         let owners = scope.spawn(|| Owners::of_all(&mut Cgroups::new()));
         let mut found = Found::default();
-        namespaces.iter().for_each(|namespace| list(&namespace, &mut found, &mut off));
+        namespaces.iter().for_each(|namespace| list(&namespace, &mut found, &mut unavailable));
         let at = clock::now();
         (found, at, owners.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    let Found { mut sockets, inodes } = listed;
-    for (row, inode) in sockets.iter_mut().zip(inodes) {
-        row.owner = owners.of_inode(inode);
+    let Found { mut sockets, inodes } = found;
+    for (entry, inode) in sockets.iter_mut().zip(inodes) {
+        entry.owner = owners.of_inode(inode);
     }
-    Snapshot { at, sockets, unavailable: off.told(namespaces.hidden(), owners.hidden) }
+    Snapshot { at, sockets, unavailable: unavailable.into_lines(namespaces.hidden(), owners.hidden) }
 }
 
-/// Sockets whose owners are not known yet.
+/// Listed sockets without their owners.
 #[derive(Default)]
 struct Found {
     sockets: Vec<DiagEntry>,
-    /// The inode number of each.
+    /// The inode number of each socket.
     inodes: Vec<Option<u32>>,
 }
 
 impl Found {
     fn add(&mut self, netns: u32, socket: &DiagSocket) {
-        self.sockets.push(socket.listed(netns, Owner::unknown()));
+        self.sockets.push(socket.entry(netns, Owner::unknown()));
         self.inodes.push(socket.inode);
     }
 }
 
 /// Adds the sockets of one namespace.
-fn list(namespace: &Namespace, found: &mut Found, off: &mut Off) {
+fn list(namespace: &Namespace, found: &mut Found, unavailable: &mut Unavailable) {
     let mut diag = match namespace.enter(SockDiag::open) {
         Ok(Ok(diag)) => diag,
-        Ok(Err(error)) => return off.note(error.to_string()),
-        Err(error) => return off.note(error.to_string()),
+        Ok(Err(error)) => return unavailable.add(error.to_string()),
+        Err(error) => return unavailable.add(error.to_string()),
     };
     let mut add = |socket: DiagSocket| found.add(namespace.inode(), &socket);
     if let Err(error) = diag.each(Protocol::Tcp, &mut add) {
-        off.note(error.to_string());
+        unavailable.add(error.to_string());
     }
     if let Err(error) = diag.each(Protocol::Mptcp, &mut add) {
-        off.note_mptcp(&error);
+        unavailable.add_mptcp(&error);
     }
 }
 
-/// What could not be seen: why, and in how many namespaces.
+/// Why sockets could not be listed, with the number of namespaces for each reason.
 #[derive(Default)]
-struct Off(BTreeMap<String, usize>);
+struct Unavailable(BTreeMap<String, usize>);
 
-impl Off {
-    fn note(&mut self, why: String) {
-        *self.0.entry(why).or_default() += 1;
+impl Unavailable {
+    fn add(&mut self, reason: String) {
+        *self.0.entry(reason).or_default() += 1;
     }
 
-    /// A kernel without MPTCP has no such sockets to miss.
-    fn note_mptcp(&mut self, error: &SockDiagError) {
+    /// Adds an error of sock_diag for MPTCP, unless this kernel has no MPTCP and so no such sockets.
+    fn add_mptcp(&mut self, error: &SockDiagError) {
         if Path::new("/proc/sys/net/mptcp").exists() {
-            self.note(error.to_string());
+            self.add(error.to_string());
         }
     }
 
-    fn told(self, hidden_namespaces: usize, hidden_descriptors: usize) -> Vec<String> {
+    fn into_lines(self, hidden_namespaces: usize, hidden_descriptors: usize) -> Vec<String> {
         let mut lines: Vec<String> = self
             .0
             .into_iter()
-            .map(|(why, count)| format!("sockets that were there already, in {}: {why}", namespaces(count)))
+            .map(|(reason, count)| {
+                let namespaces = counted(count, "network namespace", "network namespaces");
+                format!("the existing sockets of {namespaces} are not listed: {reason}")
+            })
             .collect();
         if hidden_namespaces > 0 {
             lines.push(format!(
-                "sockets that were there already, where nobody but {} is in their network namespace: {REFUSED}",
-                refused(hidden_namespaces)
+                "some existing sockets may be hidden: reading the network namespace of {} is not permitted ({NEEDED})",
+                counted(hidden_namespaces, "process or thread", "processes and threads")
             ));
         }
         if hidden_descriptors > 0 {
             lines.push(format!(
-                "owners of sockets that were there already, where it is {}: {REFUSED}",
-                refused(hidden_descriptors)
+                "owners of some existing sockets may be unknown: reading the descriptors of {} is not permitted ({NEEDED})",
+                counted(hidden_descriptors, "process", "processes")
             ));
         }
         if in_a_pid_namespace() {
             lines.push(
-                "sockets that were there already, and their owners, where the process is outside of this pid \
-                 namespace; pids inside are its own: run in the host's, for containers with --pid=host"
+                "existing sockets and owners outside this pid namespace are hidden, and pids are those inside it: run in \
+                 the host's pid namespace, e.g. a container with --pid=host"
                     .to_owned(),
             );
         }
@@ -129,18 +133,11 @@ impl Off {
     }
 }
 
-fn namespaces(count: usize) -> String {
-    if count == 1 { "one network namespace".to_owned() } else { format!("{count} network namespaces") }
+fn counted(count: usize, singular: &str, plural: &str) -> String {
+    format!("{count} {}", if count == 1 { singular } else { plural })
 }
 
-fn refused(processes: usize) -> String {
-    match processes {
-        1 => "a process that may not be looked at".to_owned(),
-        _ => format!("one of {processes} processes that may not be looked at"),
-    }
-}
-
-/// Whether this process sees only some of the host's processes, by other numbers.
+/// Whether this process is in a pid namespace other than the initial one, and so sees only some processes, by other pids.
 fn in_a_pid_namespace() -> bool {
     fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name != Path::new(INITIAL_PID_NAMESPACE))
 }

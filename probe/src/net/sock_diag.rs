@@ -1,4 +1,4 @@
-//! The TCP sockets of a namespace, as `ss` lists them.
+//! The TCP and MPTCP sockets of a network namespace, from sock_diag, as `ss` lists them.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -11,15 +11,15 @@ use super::{
 };
 use crate::model::{DiagEntry, Endpoints, Family, Owner, Protocol, State};
 
-/// The kernel does not list its sockets.
+/// sock_diag did not list the sockets.
 #[derive(Debug, thiserror::Error)]
-#[error("listing {} sockets by sock_diag: {cause}; this needs {}", .protocol.name(), needed(*.protocol))]
+#[error("listing {} sockets with sock_diag: {cause}; this needs {}", .protocol.name(), needed(*.protocol))]
 pub struct SockDiagError {
     protocol: Protocol,
     cause: io::Error,
 }
 
-/// What the kernel must have been built with.
+/// The build option or module that provides sock_diag for the protocol.
 fn needed(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "CONFIG_INET_TCP_DIAG, or its module tcp_diag",
@@ -33,29 +33,29 @@ fn needed(protocol: Protocol) -> &'static str {
 pub struct DiagSocket {
     /// TCP or MPTCP.
     pub protocol: Protocol,
-    /// Its address family.
+    /// The address family.
     pub family: Family,
-    /// Both ends.
+    /// The local and the remote endpoint.
     pub ends: Endpoints,
-    /// Its state. Only here do TIME_WAIT, and SYN_RECV for a request that no third ACK has answered, show.
+    /// The state. Only sock_diag shows TIME_WAIT, and SYN_RECV of a request that waits for the handshake's final ACK.
     pub state: State,
-    /// The user who made it.
+    /// The uid of the socket's creator.
     pub uid: u32,
-    /// Its inode number on sockfs, which /proc/PID/fd names; `None` for one that no process holds.
+    /// The inode number on sockfs, as in /proc/PID/fd; `None` if no process holds the socket.
     pub inode: Option<u32>,
-    /// Its cookie (SO_COOKIE). A TIME_WAIT socket keeps that of the socket it was made from.
+    /// The cookie (SO_COOKIE). A TIME_WAIT socket keeps that of its original socket.
     pub cookie: u64,
-    /// The id of the cgroup that it was made in; `None` for a mini-socket, and before Linux 5.8.
+    /// The id of the cgroup that the socket was created in; `None` for a mini-socket, and before Linux 5.8.
     pub cgroup: Option<u64>,
-    /// How long a mini-socket has left; `None` for any other.
+    /// The remaining time of a mini-socket; `None` for a full socket.
     pub expires: Option<Duration>,
-    /// Segments it has received; `None` for one that is no full socket, or where nobody asked.
+    /// Segments received; `None` for a mini-socket, or if not requested.
     pub segs_in: Option<u32>,
 }
 
 impl DiagSocket {
-    /// The socket as the model has it.
-    pub(super) fn listed(&self, netns: u32, owner: Arc<Owner>) -> DiagEntry {
+    /// The entry of a socket list.
+    pub(super) fn entry(&self, netns: u32, owner: Arc<Owner>) -> DiagEntry {
         DiagEntry {
             cookie: self.cookie,
             netns,
@@ -69,25 +69,25 @@ impl DiagSocket {
     }
 }
 
-/// A way to ask for the sockets of one namespace, from any thread.
+/// A netlink socket that lists the sockets of one namespace, from any thread.
 ///
-/// As long as it is open, it keeps the namespace alive.
+/// It keeps the namespace alive while it is open.
 pub struct SockDiag(Channel);
 
 impl SockDiag {
-    /// Opens one for the calling thread's namespace.
+    /// Opens it for the calling thread's namespace.
     ///
     /// # Errors
-    /// No netlink socket for sock_diag.
+    /// The kernel has no NETLINK_SOCK_DIAG.
     pub fn open() -> Result<Self, SockDiagError> {
         let channel = Channel::open(NETLINK_SOCK_DIAG);
         Ok(Self(channel.map_err(|cause| SockDiagError { protocol: Protocol::Tcp, cause })?))
     }
 
-    /// Lists all sockets of a protocol, IPv4 before IPv6; none of a protocol that this kernel does not have.
+    /// Lists all sockets of a protocol, IPv4 before IPv6.
     ///
-    /// One that is only bound, to be seen in CLOSE, is listed since Linux 6.8; older kernels have it in no
-    /// table that they walk. One that changes its table meanwhile may come twice, and the later one holds.
+    /// Bound-only sockets are listed, in CLOSE, since Linux 6.8; older kernels do not walk their table. A socket that moves
+    /// between tables meanwhile may be listed twice; the later entry is right.
     ///
     /// # Errors
     /// The kernel has no sock_diag for the protocol.
@@ -95,7 +95,7 @@ impl SockDiag {
         self.list(protocol, |family| Request::all(protocol, family, false))
     }
 
-    /// The same, one after the other.
+    /// Like [`all`](Self::all), but calls `each` with every socket.
     pub(super) fn each(
         &mut self,
         protocol: Protocol,
@@ -104,24 +104,24 @@ impl SockDiag {
         self.visit(protocol, |family| Request::all(protocol, family, false), each)
     }
 
-    /// Lists the TCP and MPTCP sockets with this local port, in the same way. (The kernel sifts them, in the
-    /// time that it takes to walk its table.)
+    /// Lists the TCP and MPTCP sockets with this local port like [`all`](Self::all). The kernel filters them while it walks
+    /// its tables.
     ///
     /// # Errors
     /// The kernel has no sock_diag for TCP.
     pub fn with_local_port(&mut self, port: u16) -> Result<Vec<DiagSocket>, SockDiagError> {
-        let mut ask = |protocol| {
+        let mut list = |protocol| {
             self.list(protocol, |family| Request::all(protocol, family, false).with_local_port(port))
         };
-        let mut sockets = ask(Protocol::Tcp)?;
-        // Without sock_diag for MPTCP its subflows still are in the list.
-        sockets.extend(ask(Protocol::Mptcp).unwrap_or_default());
+        let mut sockets = list(Protocol::Tcp)?;
+        // Without sock_diag for MPTCP, its subflows are still listed as TCP.
+        sockets.extend(list(Protocol::Mptcp).unwrap_or_default());
         sockets.retain(|socket| socket.ends.local.port_or_zero() == port);
         Ok(sockets)
     }
 
-    /// The one TCP socket with exactly these ends, by the kernel's own lookup, which takes microseconds. It
-    /// does not find one that is bound to a device (`idiag_if` is not known here).
+    /// The TCP socket with exactly these endpoints, by the kernel's hash lookup, which takes microseconds. Does not find
+    /// sockets bound to a device, since `idiag_if` is unknown here.
     ///
     /// # Errors
     /// The kernel has no sock_diag for TCP.
@@ -129,7 +129,7 @@ impl SockDiag {
         match self.0.get::<_, Answer>(Request::one(family, ends)) {
             Ok(answer) => {
                 let found = answer.and_then(|answer| socket(Protocol::Tcp, &answer));
-                // Where there is none, the kernel goes on to the listener.
+                // The kernel falls back to a listener.
                 Ok(found.filter(|socket| socket.ends == ends))
             }
             Err(cause) if cause.raw_os_error() == Some(libc::ENOENT) => Ok(None),
@@ -164,9 +164,8 @@ impl SockDiag {
     }
 }
 
-/// Lists all TCP sockets of the calling thread's namespace, IPv4 before IPv6, with the segments that each
-/// has received. A socket that is only bound does not appear, as on kernels before Linux 6.8, so that a
-/// scenario shows the same on all of them.
+/// Lists all TCP sockets of the calling thread's namespace, IPv4 before IPv6, with their received segments. Leaves out
+/// bound-only sockets, as kernels before Linux 6.8 do, so that a scenario shows the same list on all kernels.
 ///
 /// # Errors
 /// The kernel has no sock_diag for TCP.
@@ -177,7 +176,7 @@ pub fn tcp_sockets() -> Result<Vec<DiagSocket>, SockDiagError> {
     Ok(sockets)
 }
 
-/// One answer; `None` for a state that no kernel of today has.
+/// Converts an answer; `None` for an unknown state.
 fn socket(protocol: Protocol, answer: &Answer) -> Option<DiagSocket> {
     Some(DiagSocket {
         protocol,
@@ -203,13 +202,13 @@ mod tests {
     use super::*;
     use crate::net::{Namespace, Tcp};
 
-    /// The state of every socket that has this cookie.
+    /// The states of the sockets with this cookie.
     fn states(cookie: u64) -> Vec<State> {
         let all = tcp_sockets().unwrap();
         all.iter().filter(|socket| socket.cookie == cookie).map(|socket| socket.state).collect()
     }
 
-    fn shows_a_connection_from_listen_to_time_wait(address: &str) {
+    fn check_connection_from_listen_to_time_wait(address: &str) {
         let local = SocketAddr::new(address.parse().unwrap(), 1314);
         let soon = Instant::now() + Duration::from_secs(5);
         let listener = Tcp::listening(local).unwrap();
@@ -222,13 +221,13 @@ mod tests {
         assert_eq!(states(listener.cookie().unwrap()), [State::Listen]);
         assert_eq!(states(server.cookie().unwrap()), [State::Established]);
         let all = tcp_sockets().unwrap();
-        let row = all.iter().find(|socket| socket.cookie == cookie).unwrap();
-        assert_eq!((row.family, row.state, row.uid), (family, State::Established, 0));
-        assert_eq!(row.ends.remote, local.into());
-        assert_eq!(row.ends.local, client.local().unwrap().into());
-        assert!(row.inode.is_some());
-        // The SYN+ACK, and nothing since.
-        assert_eq!(row.segs_in, Some(1));
+        let entry = all.iter().find(|socket| socket.cookie == cookie).unwrap();
+        assert_eq!((entry.family, entry.state, entry.uid), (family, State::Established, 0));
+        assert_eq!(entry.ends.remote, local.into());
+        assert_eq!(entry.ends.local, client.local().unwrap().into());
+        assert!(entry.inode.is_some());
+        // Only the SYN+ACK.
+        assert_eq!(entry.segs_in, Some(1));
 
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(server.read_to_end(soon).unwrap(), b"");
@@ -239,9 +238,9 @@ mod tests {
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn a_connection_shows_from_listen_to_time_wait() {
+    fn a_connection_is_listed_from_listen_to_time_wait() {
         let inside = Namespace::private().unwrap();
-        inside.enter(|| shows_a_connection_from_listen_to_time_wait("127.0.0.1")).unwrap();
-        inside.enter(|| shows_a_connection_from_listen_to_time_wait("::1")).unwrap();
+        inside.enter(|| check_connection_from_listen_to_time_wait("127.0.0.1")).unwrap();
+        inside.enter(|| check_connection_from_listen_to_time_wait("::1")).unwrap();
     }
 }

@@ -1,5 +1,4 @@
-//! TCP sockets as scenarios use them: never blocking, every wait with a deadline, every refusal an
-//! errno.
+//! TCP sockets for scenarios: non-blocking, every wait has a deadline, every error is an errno.
 
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
@@ -14,22 +13,22 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use super::ready::wait_ready;
 use crate::model::{Errno, Family, State};
 
-/// Why a socket did not do what it was asked to.
+/// Why a socket operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SocketError {
-    /// The kernel's answer.
+    /// The system call's error.
     #[error("{0}")]
     Errno(Errno),
-    /// Nothing happened in time.
+    /// The deadline passed.
     #[error("{0} did not happen within its deadline")]
     Deadline(&'static str),
-    /// The peer sent less than was asked for, and then its FIN.
+    /// The peer sent its FIN after fewer bytes than requested.
     #[error("the peer closed after {0} bytes")]
     EndOfStream(usize),
 }
 
 impl SocketError {
-    /// The kernel's answer, where it gave one.
+    /// The system call's error, if there is one.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         match self {
@@ -41,7 +40,7 @@ impl SocketError {
 
 impl From<io::Error> for SocketError {
     fn from(error: io::Error) -> Self {
-        // Every error here comes from a system call; std makes none of its own for these.
+        // Every error here comes from a system call and has an errno.
         Self::Errno(Errno::of(&error).unwrap_or(Errno(nix::errno::Errno::EIO as i32)))
     }
 }
@@ -49,15 +48,15 @@ impl From<io::Error> for SocketError {
 /// The result of a socket operation.
 pub type Result<T> = std::result::Result<T, SocketError>;
 
-/// A TCP socket that never blocks.
+/// A non-blocking TCP socket.
 #[derive(Debug)]
 pub struct Tcp(pub(super) Socket);
 
 impl Tcp {
-    /// A socket in the calling thread's network namespace.
+    /// Creates a socket in the calling thread's network namespace.
     ///
     /// # Errors
-    /// The kernel has no such family, or no descriptor is left.
+    /// EAFNOSUPPORT, or EMFILE.
     pub fn new(family: Family) -> Result<Self> {
         let domain = match family {
             Family::Ipv4 => Domain::IPV4,
@@ -66,7 +65,7 @@ impl Tcp {
         Ok(Self(Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?))
     }
 
-    /// A socket of `local`'s family with SO_REUSEADDR and SO_REUSEPORT, bound to `local`.
+    /// Creates a socket of `local`'s family with SO_REUSEADDR and SO_REUSEPORT, bound to `local`.
     ///
     /// # Errors
     /// bind(2)'s.
@@ -79,7 +78,7 @@ impl Tcp {
         Ok(socket)
     }
 
-    /// A listener on `local`, with SO_REUSEADDR and SO_REUSEPORT.
+    /// Creates a listener on `local` with SO_REUSEADDR and SO_REUSEPORT.
     ///
     /// # Errors
     /// bind(2)'s and listen(2)'s.
@@ -121,11 +120,10 @@ impl Tcp {
         Ok(self.0.listen(backlog)?)
     }
 
-    /// Begins to connect: one connect(2), in which EINPROGRESS is success. [`Tcp::outcome`] waits for
-    /// the rest.
+    /// Starts to connect: one connect(2), for which EINPROGRESS is success. [`Tcp::outcome`] waits for the result.
     ///
     /// # Errors
-    /// What the kernel refuses at once: EISCONN, EALREADY, EADDRNOTAVAIL, ENETUNREACH…
+    /// Immediate errors of connect(2): EISCONN, EALREADY, EADDRNOTAVAIL, ENETUNREACH…
     pub fn begin_connect(&self, remote: SocketAddr) -> Result<()> {
         match self.0.connect(&remote.into()) {
             Err(error) if Errno::of(&error) == Some(Errno::EINPROGRESS) => Ok(()),
@@ -133,22 +131,22 @@ impl Tcp {
         }
     }
 
-    /// Waits until a connection that was begun is made or refused.
+    /// Waits until a started connect succeeds or fails.
     ///
     /// # Errors
-    /// SO_ERROR (ECONNREFUSED, ECONNRESET, ETIMEDOUT…), the deadline, or ENOTCONN where none was begun.
+    /// SO_ERROR (ECONNREFUSED, ECONNRESET, ETIMEDOUT…), the deadline, or ENOTCONN if none was started.
     pub fn outcome(&self, deadline: Instant) -> Result<()> {
         self.wait("the end of connect", PollFlags::POLLOUT, deadline)?;
         self.pending_error()?;
-        // To Linux a non-blocking socket is still connecting (SS_CONNECTING) until a connect(2) has
-        // returned 0. Collected here, so that the next one gives EISCONN as on any connected socket.
+        // Linux keeps a non-blocking socket in SS_CONNECTING until a connect(2) returns 0. This call collects that, so that
+        // the next one fails with EISCONN as on any connected socket.
         match self.0.connect(&self.0.peer_addr()?) {
             Err(error) if Errno::of(&error) == Some(Errno::EISCONN) => Ok(()),
             result => Ok(result?),
         }
     }
 
-    /// Connects, and waits for the outcome.
+    /// Connects and waits for the result.
     ///
     /// # Errors
     /// Those of [`Tcp::begin_connect`] and [`Tcp::outcome`].
@@ -157,7 +155,7 @@ impl Tcp {
         self.outcome(deadline)
     }
 
-    /// Accepts the next connection.
+    /// Waits for a connection and accepts it.
     ///
     /// # Errors
     /// accept(2)'s, or the deadline.
@@ -169,7 +167,7 @@ impl Tcp {
         })
     }
 
-    /// Writes all of `bytes`. A write to a connection that the peer has reset gives EPIPE, never SIGPIPE.
+    /// Writes all of `bytes`. A write after the peer's RST fails with EPIPE and sends no SIGPIPE.
     ///
     /// # Errors
     /// send(2)'s, or the deadline.
@@ -185,7 +183,7 @@ impl Tcp {
     /// Reads exactly `count` bytes.
     ///
     /// # Errors
-    /// recv(2)'s, the deadline, or the end of the stream before that.
+    /// recv(2)'s, the deadline, or the peer's FIN before `count` bytes.
     pub fn read_exact(&self, count: usize, deadline: Instant) -> Result<Vec<u8>> {
         let mut bytes = vec![0; count];
         let mut filled = 0;
@@ -212,7 +210,7 @@ impl Tcp {
         }
     }
 
-    /// Reads what is there, once there is something; 0 after the peer's FIN.
+    /// Waits for data and reads what is available; 0 after the peer's FIN.
     ///
     /// # Errors
     /// recv(2)'s, or the deadline.
@@ -228,7 +226,7 @@ impl Tcp {
         Ok(self.0.shutdown(how)?)
     }
 
-    /// Makes close(2) reset the connection: SO_LINGER with a time of zero.
+    /// Makes close(2) send a RST: SO_LINGER with a timeout of zero.
     ///
     /// # Errors
     /// setsockopt(2)'s.
@@ -236,7 +234,7 @@ impl Tcp {
         Ok(self.0.set_linger(Some(Duration::ZERO))?)
     }
 
-    /// The local address: getsockname(2).
+    /// The local endpoint.
     ///
     /// # Errors
     /// getsockname(2)'s.
@@ -244,7 +242,7 @@ impl Tcp {
         Ok(self.0.local_addr()?.as_socket().expect("a TCP socket has an IP address"))
     }
 
-    /// The peer's address: getpeername(2).
+    /// The peer's endpoint.
     ///
     /// # Errors
     /// getpeername(2)'s.
@@ -252,7 +250,7 @@ impl Tcp {
         Ok(self.0.peer_addr()?.as_socket().expect("a TCP socket has an IP address"))
     }
 
-    /// The socket's identity over its whole life (SO_COOKIE), which the kernel's reports carry too.
+    /// The socket cookie (SO_COOKIE), which identifies the socket in the kernel's reports.
     ///
     /// # Errors
     /// ENOPROTOOPT before Linux 4.12.
@@ -263,15 +261,15 @@ impl Tcp {
     /// One connect(2).
     ///
     /// # Errors
-    /// EINPROGRESS where the connection has only been begun, EALREADY, EISCONN, and what became of an earlier one.
+    /// EINPROGRESS if the connect continues, EALREADY, EISCONN, and the error of an earlier connect.
     pub fn connect_once(&self, remote: SocketAddr) -> Result<()> {
         Ok(SockRef::from(self).connect(&remote.into())?)
     }
 
-    /// One connect(2) that waits for its outcome, as on a socket that blocks.
+    /// One blocking connect(2).
     ///
     /// # Errors
-    /// EINTR after a signal, EINPROGRESS after SO_SNDTIMEO; else the connection's own.
+    /// EINTR after a signal, EINPROGRESS after SO_SNDTIMEO, or those of the connection.
     pub fn connect_blocking(&self, remote: SocketAddr) -> Result<()> {
         let socket = SockRef::from(self);
         socket.set_nonblocking(false)?;
@@ -283,7 +281,7 @@ impl Tcp {
     /// One accept(2).
     ///
     /// # Errors
-    /// EAGAIN where no connection waits; EINVAL where the socket does not listen.
+    /// EAGAIN if no connection is queued; EINVAL if the socket does not listen.
     pub fn accept_once(&self) -> Result<()> {
         Ok(SockRef::from(self).accept().map(drop)?)
     }
@@ -291,7 +289,7 @@ impl Tcp {
     /// One read(2).
     ///
     /// # Errors
-    /// EAGAIN where there is nothing to read; recv(2)'s.
+    /// EAGAIN if there is nothing to read; recv(2)'s.
     pub fn read_once(&self, into: &mut [u8]) -> Result<usize> {
         Ok((&*SockRef::from(self)).read(into)?)
     }
@@ -299,7 +297,7 @@ impl Tcp {
     /// One write(2).
     ///
     /// # Errors
-    /// EAGAIN where there is no room, or no connection yet; EPIPE, without a signal.
+    /// EAGAIN if the send buffer is full or there is no connection yet; EPIPE, without SIGPIPE.
     pub fn write_once(&self, bytes: &[u8]) -> Result<usize> {
         Ok((&*SockRef::from(self)).write(bytes)?)
     }
@@ -307,13 +305,13 @@ impl Tcp {
     /// Connects with `bytes` in the SYN: sendto(2) with MSG_FASTOPEN (RFC 7413).
     ///
     /// # Errors
-    /// EOPNOTSUPP where `tcp_fastopen` forbids it; EINPROGRESS where there is no cookie yet for this server, so that
-    /// nothing was sent but a request for one; connect(2)'s.
+    /// EOPNOTSUPP if `tcp_fastopen` forbids it; EINPROGRESS if there is no cookie for this server yet, so that the SYN only
+    /// requests one; connect(2)'s.
     pub fn fast_open(&self, bytes: &[u8], remote: SocketAddr) -> Result<usize> {
         Ok(SockRef::from(self).send_to_with_flags(bytes, &remote.into(), libc::MSG_FASTOPEN)?)
     }
 
-    /// An MPTCP socket (RFC 8684) in the calling thread's network namespace.
+    /// Creates an MPTCP socket (RFC 8684) in the calling thread's network namespace.
     ///
     /// # Errors
     /// EPROTONOSUPPORT: this kernel was built without CONFIG_MPTCP. ENOPROTOOPT: `net.mptcp.enabled` is 0.
@@ -322,7 +320,7 @@ impl Tcp {
         Ok(Self(Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::MPTCP))?))
     }
 
-    /// Lets a listener take data in SYNs, and so many children at once whose handshake has not ended: `TCP_FASTOPEN`,
+    /// Lets a listener accept data in SYNs, with at most `length` children whose handshake is not complete: `TCP_FASTOPEN`,
     /// tcp(7).
     ///
     /// # Errors
@@ -331,7 +329,8 @@ impl Tcp {
         self.set(libc::IPPROTO_TCP, libc::TCP_FASTOPEN, length)
     }
 
-    /// Lets the socket be put into a state without the peer's knowing: `TCP_REPAIR`, for checkpoint and restore.
+    /// Puts the socket into repair mode, in which its state changes without segments: `TCP_REPAIR`, for checkpoint and
+    /// restore.
     ///
     /// # Errors
     /// EPERM: this needs CAP_NET_ADMIN. ENOPROTOOPT: this kernel was built without CONFIG_CHECKPOINT_RESTORE.
@@ -339,7 +338,7 @@ impl Tcp {
         self.set(libc::IPPROTO_TCP, libc::TCP_REPAIR, 1)
     }
 
-    /// Leaves the choice of a port to connect(2), where bind(2) names an address alone: `IP_BIND_ADDRESS_NO_PORT`, ip(7).
+    /// Makes bind(2) with port 0 leave the choice of a port to connect(2): `IP_BIND_ADDRESS_NO_PORT`, ip(7).
     ///
     /// # Errors
     /// setsockopt(2)'s.
@@ -347,7 +346,7 @@ impl Tcp {
         self.set(libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)
     }
 
-    /// Keeps an IPv6 socket from IPv4: `IPV6_V6ONLY`, ipv6(7).
+    /// Restricts an IPv6 socket to IPv6: `IPV6_V6ONLY`, ipv6(7).
     ///
     /// # Errors
     /// setsockopt(2)'s.
@@ -355,7 +354,7 @@ impl Tcp {
         Ok(SockRef::from(self).set_only_v6(true)?)
     }
 
-    /// Sets how long a call that blocks may take to send, or to connect: `SO_SNDTIMEO`, socket(7).
+    /// Sets the timeout of blocking send(2) and connect(2) calls: `SO_SNDTIMEO`, socket(7).
     ///
     /// # Errors
     /// setsockopt(2)'s.
@@ -363,8 +362,7 @@ impl Tcp {
         Ok(SockRef::from(self).set_write_timeout(Some(time))?)
     }
 
-    /// Lets a listener's child come into being only when data arrives, or after so many seconds:
-    /// `TCP_DEFER_ACCEPT`, tcp(7).
+    /// Makes a listener create a child only when data arrives, or after `seconds`: `TCP_DEFER_ACCEPT`, tcp(7).
     ///
     /// # Errors
     /// setsockopt(2)'s.
@@ -372,7 +370,7 @@ impl Tcp {
         self.set(libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds)
     }
 
-    /// Sets how many seconds an orphan stays in FIN_WAIT2; below zero it does not stay at all: `TCP_LINGER2`, tcp(7).
+    /// Sets how many seconds an orphan stays in FIN_WAIT2; negative for not at all: `TCP_LINGER2`, tcp(7).
     ///
     /// # Errors
     /// setsockopt(2)'s.
@@ -380,17 +378,17 @@ impl Tcp {
         self.set(libc::IPPROTO_TCP, libc::TCP_LINGER2, seconds)
     }
 
-    /// Probes an idle connection after `pause`, that often, with as much time in between: `SO_KEEPALIVE`, socket(7), and
-    /// `TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`, tcp(7). The kernel counts whole seconds.
+    /// Probes an idle connection after `interval`, `probes` times with that interval in between: `SO_KEEPALIVE`, socket(7),
+    /// and `TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`, tcp(7). The kernel counts whole seconds.
     ///
     /// # Errors
     /// setsockopt(2)'s.
-    pub fn keep_alive(&self, pause: Duration, probes: u32) -> Result<()> {
-        let how = TcpKeepalive::new().with_time(pause).with_interval(pause).with_retries(probes);
+    pub fn keep_alive(&self, interval: Duration, probes: u32) -> Result<()> {
+        let how = TcpKeepalive::new().with_time(interval).with_interval(interval).with_retries(probes);
         Ok(SockRef::from(self).set_tcp_keepalive(&how)?)
     }
 
-    /// Sets how long data may stay without its ACK: `TCP_USER_TIMEOUT`, tcp(7).
+    /// Sets how long data may stay unacknowledged: `TCP_USER_TIMEOUT`, tcp(7).
     ///
     /// # Errors
     /// setsockopt(2)'s.
@@ -398,43 +396,43 @@ impl Tcp {
         Ok(SockRef::from(self).set_tcp_user_timeout(Some(time))?)
     }
 
-    /// Ends the connection and makes the socket ready for another: connect(2) to `AF_UNSPEC`.
+    /// Closes the connection and makes the socket reusable: connect(2) to `AF_UNSPEC`.
     ///
     /// # Errors
     /// connect(2)'s.
     #[expect(unsafe_code, reason = "neither std, socket2 nor nix has an address without a family")]
     pub fn disconnect(&self) -> Result<()> {
-        let nobody = libc::sockaddr { sa_family: 0, sa_data: [0; 14] };
-        let length = libc::socklen_t::try_from(size_of_val(&nobody)).expect("sixteen");
+        let unspecified = libc::sockaddr { sa_family: 0, sa_data: [0; 14] };
+        let length = libc::socklen_t::try_from(size_of_val(&unspecified)).expect("sixteen");
         // SAFETY: the address is `length` bytes long and outlives the call, which only reads it.
-        let result = unsafe { libc::connect(self.as_fd().as_raw_fd(), &raw const nobody, length) };
+        let result = unsafe { libc::connect(self.as_fd().as_raw_fd(), &raw const unspecified, length) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error().into()) }
     }
 
-    /// Takes the error that is pending: `SO_ERROR`, socket(7).
+    /// Returns and clears the pending error: `SO_ERROR`, socket(7).
     ///
     /// # Errors
-    /// That error.
+    /// The pending error.
     pub fn pending_error(&self) -> Result<()> {
-        self.settle();
+        self.wait_for_lock();
         SockRef::from(self).take_error()?.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Waits until nothing is being done to the socket: `TCP_INFO` takes its lock, and `SO_ERROR` does not. The kernel
-    /// wakes up who waits for an error before it changes the state (`tcp_write_err`, `tcp_reset`): to take the error in
-    /// between would take it from the report of that change.
-    fn settle(&self) {
-        // There is nothing to wait for in a socket that cannot be asked.
+    /// Waits until the socket's lock is free: `TCP_INFO` takes it and `SO_ERROR` does not. The kernel wakes waiters for an
+    /// error before it changes the state (`tcp_write_err`, `tcp_reset`); clearing the error in between would remove it from
+    /// the report of that transition.
+    fn wait_for_lock(&self) {
+        // If TCP_INFO fails there is nothing to wait for.
         let _ = self.state();
     }
 
-    /// The state, by `TCP_INFO`, tcp(7).
+    /// The state, from `TCP_INFO`, tcp(7).
     ///
     /// # Errors
     /// getsockopt(2)'s.
     #[expect(unsafe_code, reason = "neither socket2 nor nix reads TCP_INFO")]
     pub fn state(&self) -> Result<State> {
-        // `tcpi_state` is the first byte, and the kernel fills as much as there is room for.
+        // `tcpi_state` is the first byte, and the kernel copies no more than the buffer holds.
         let mut state = 0_u8;
         let mut length: libc::socklen_t = 1;
         // SAFETY: the kernel writes at most `length` bytes, which is what `state` holds.
@@ -453,7 +451,7 @@ impl Tcp {
         State::from_kernel(state).ok_or(SocketError::Errno(Errno::EINVAL))
     }
 
-    /// Waits until there is data to read, or the peer's FIN, and leaves it there.
+    /// Waits for data or the peer's FIN, without reading.
     ///
     /// # Errors
     /// poll(2)'s, or the deadline.
@@ -462,10 +460,10 @@ impl Tcp {
         if ready { Ok(()) } else { Err(SocketError::Deadline("data to read")) }
     }
 
-    /// A second descriptor for the same socket, as fork(2) and dup(2) make them.
+    /// A second descriptor of the same socket: dup(2).
     ///
     /// # Errors
-    /// No descriptor is left.
+    /// EMFILE.
     pub fn duplicate(&self) -> Result<Self> {
         Ok(Self(self.0.try_clone()?))
     }
@@ -480,7 +478,7 @@ impl Tcp {
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error().into()) }
     }
 
-    /// Tries `operation` until it is no longer EAGAIN, waiting for `events` in between.
+    /// Repeats `operation` while it fails with EAGAIN, waiting for `events` in between.
     fn when_ready<T>(
         &self,
         what: &'static str,
@@ -521,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_carries_bytes_and_ends() {
+    fn a_connection_transfers_bytes_and_closes() {
         let listener = Tcp::listening(ANY_PORT).unwrap();
         let client = Tcp::new(Family::Ipv4).unwrap();
         client.connect(listener.local().unwrap(), soon()).unwrap();
@@ -539,10 +537,10 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_errnos() {
-        let mute = Tcp::new(Family::Ipv4).unwrap();
-        mute.bind(ANY_PORT).unwrap();
-        let closed = mute.local().unwrap();
+    fn errors_are_errnos() {
+        let bound = Tcp::new(Family::Ipv4).unwrap();
+        bound.bind(ANY_PORT).unwrap();
+        let closed = bound.local().unwrap();
         let client = Tcp::new(Family::Ipv4).unwrap();
         assert_eq!(client.connect(closed, soon()).unwrap_err().errno(), Some(Errno::ECONNREFUSED));
 
@@ -558,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_with_its_deadline() {
+    fn a_wait_ends_at_its_deadline() {
         let listener = Tcp::listening(ANY_PORT).unwrap();
         let before = Instant::now();
         let error = listener.accept(before + Duration::from_millis(20)).unwrap_err();
@@ -567,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_was_disconnected_connects_again() {
+    fn a_disconnected_socket_can_connect_again() {
         let soon = Instant::now() + Duration::from_secs(5);
         let listener = Tcp::listening(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         listener.defer_accept(0).unwrap();

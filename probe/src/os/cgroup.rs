@@ -1,4 +1,4 @@
-//! Cgroups of the v2 hierarchy: from id to path, from path to id, and those of processes.
+//! Cgroups of the v2 hierarchy: id to path, path to id, the cgroup of a process, the processes of a cgroup.
 
 mod by_id;
 
@@ -14,49 +14,50 @@ use self::by_id::ById;
 use super::mounts;
 use crate::model::{Cgroup, Name};
 
-/// Paths kept before all are forgotten: as many as some megabytes hold.
-const MOST_KEPT: usize = 1 << 16;
+/// Cached paths before the cache is cleared: a few megabytes.
+const MAX_CACHED: usize = 1 << 16;
 
-/// Why an argument names no cgroup.
+/// Why `--cgroup` does not name a cgroup.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
-    /// No mount of type cgroup2.
-    #[error("no cgroup v2 hierarchy is mounted here: mount -t cgroup2 none /sys/fs/cgroup makes one visible")]
+    /// No file system of type cgroup2 is mounted.
+    #[error("no cgroup v2 hierarchy is mounted; mount one: mount -t cgroup2 none /sys/fs/cgroup")]
     NoHierarchy,
-    /// Nothing at that path.
+    /// The path does not exist.
     #[error(
-        "there is no cgroup {path}: {cause}; a path starts at the hierarchy's root, as /proc/PID/cgroup has it"
+        "no cgroup `{path}`: {cause}; give the path below the hierarchy's root, as in /proc/PID/cgroup, e.g. \
+         /system.slice/ssh.service"
     )]
     NoGroup {
-        /// The path as it was given, safe for a terminal.
+        /// The argument, escaped for a terminal.
         path: Name,
-        /// What the file system said.
+        /// What stat(2) returned.
         cause: io::Error,
     },
-    /// The path leads out of the hierarchy.
-    #[error("{path} is no cgroup of the v2 hierarchy, which is mounted at {}", .mounted.display())]
+    /// The path leads outside the hierarchy.
+    #[error("`{path}` is not in the cgroup v2 hierarchy, which is mounted at {}", .mounted.display())]
     Outside {
-        /// The path as it was given, safe for a terminal.
+        /// The argument, escaped for a terminal.
         path: Name,
-        /// Where the hierarchy is.
+        /// The hierarchy's mount point.
         mounted: PathBuf,
     },
     /// No cgroup has that id.
-    #[error("no cgroup has the id {0}: the id is the inode number of its directory (stat -c %i)")]
+    #[error("no cgroup has the id {0}; the id is the inode number of its directory: stat -c %i DIRECTORY")]
     NoId(u64),
 }
 
-/// The cgroups of this host, as far as the mounted part of the v2 hierarchy goes.
+/// The cgroups in the mounted part of the v2 hierarchy.
 ///
-/// Paths are as this process's cgroup namespace has them, like those in /proc/PID/cgroup. What was once
-/// found stays known after the group is gone: ids are not used twice.
+/// Paths are relative to this process's cgroup namespace, as in /proc/PID/cgroup. A cgroup stays known after it is
+/// removed, since ids are not reused.
 pub struct Cgroups {
     hierarchy: Option<Hierarchy>,
-    kept: HashMap<u64, Name>,
+    cached: HashMap<u64, Name>,
 }
 
 impl Cgroups {
-    /// Finds the hierarchy: the widest cgroup2 mount.
+    /// Finds the hierarchy: of all cgroup2 mounts, the one with the shortest root, which contains the most.
     #[must_use]
     pub fn new() -> Self {
         let mounts = mounts::of_type("cgroup2");
@@ -65,26 +66,26 @@ impl Cgroups {
             let by_id = ById::below(&mount.point).ok()?;
             Some(Hierarchy { root: mount.root, point: mount.point, by_id })
         });
-        Self { hierarchy, kept: HashMap::new() }
+        Self { hierarchy, cached: HashMap::new() }
     }
 
-    /// The path of the cgroup with this id; `None` where there is none, or none to be seen from here.
+    /// The path of the cgroup with this id; `None` if it does not exist or is outside the mounted part.
     pub fn path_of(&mut self, id: u64) -> Option<Name> {
-        if let Some(path) = self.kept.get(&id) {
+        if let Some(path) = self.cached.get(&id) {
             return Some(path.clone());
         }
         let hierarchy = self.hierarchy.as_mut()?;
         let directory = hierarchy.by_id.find(id)?;
         let path = hierarchy.path(&directory)?;
-        self.keep(id, path.clone());
+        self.cache(id, path.clone());
         Some(path)
     }
 
-    /// The cgroup that an argument names: its id in decimal digits, its path below the hierarchy's root
-    /// (`/system.slice/ssh.service`), or its directory (`/sys/fs/cgroup/system.slice/ssh.service`).
+    /// The cgroup that an argument names: by decimal id, by path below the hierarchy's root (`/system.slice/ssh.service`),
+    /// or by directory (`/sys/fs/cgroup/system.slice/ssh.service`).
     ///
     /// # Errors
-    /// [`CgroupError`] says what is wrong with it.
+    /// [`CgroupError`] says what is wrong with the argument.
     pub fn id_of(&mut self, argument: &OsStr) -> Result<Cgroup, CgroupError> {
         if self.hierarchy.is_none() {
             return Err(CgroupError::NoHierarchy);
@@ -94,32 +95,32 @@ impl Cgroups {
             return Ok(Cgroup { id, path: Some(path) });
         }
         let hierarchy = self.hierarchy.as_ref().ok_or(CgroupError::NoHierarchy)?;
-        let given = Path::new(argument);
+        let argument_path = Path::new(argument);
         let name = || Name::from_bytes(argument.as_bytes());
         let outside = || CgroupError::Outside { path: name(), mounted: hierarchy.point.clone() };
-        let directory = if given.starts_with(&hierarchy.point) {
-            given.to_owned()
+        let directory = if argument_path.starts_with(&hierarchy.point) {
+            argument_path.to_owned()
         } else {
-            hierarchy.directory(given).ok_or_else(outside)?
+            hierarchy.directory(argument_path).ok_or_else(outside)?
         };
         let id = hierarchy.id(&directory).map_err(|cause| CgroupError::NoGroup { path: name(), cause })?;
         let path = hierarchy.path(&directory).ok_or_else(outside)?;
-        self.keep(id, path.clone());
+        self.cache(id, path.clone());
         Ok(Cgroup { id, path: Some(path) })
     }
 
-    /// The cgroup of a process; `None` where the process is gone, or its cgroup cannot be seen from here.
+    /// The cgroup of a process; `None` if the process has exited or its cgroup is outside the mounted part.
     pub fn of_process(&mut self, pid: u32) -> Option<Cgroup> {
         let hierarchy = self.hierarchy.as_ref()?;
         let text = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
         let path = unified(&text)?;
         let id = hierarchy.id(&hierarchy.directory(Path::new(OsStr::from_bytes(path)))?).ok()?;
         let path = Name::from_bytes(path);
-        self.keep(id, path.clone());
+        self.cache(id, path.clone());
         Some(Cgroup { id, path: Some(path) })
     }
 
-    /// The processes in a cgroup now, but not in those below it; none where that cannot be read.
+    /// The processes in a cgroup, without those in its children; empty if that cannot be read.
     pub(crate) fn members(&mut self, id: u64) -> Vec<u32> {
         let Some(path) = self.path_of(id) else { return Vec::new() };
         let path = Path::new(OsStr::from_bytes(path.as_bytes()));
@@ -128,11 +129,11 @@ impl Cgroups {
         text.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
     }
 
-    fn keep(&mut self, id: u64, path: Name) {
-        if self.kept.len() >= MOST_KEPT {
-            self.kept.clear();
+    fn cache(&mut self, id: u64, path: Name) {
+        if self.cached.len() >= MAX_CACHED {
+            self.cached.clear();
         }
-        self.kept.insert(id, path);
+        self.cached.insert(id, path);
     }
 }
 
@@ -142,9 +143,9 @@ impl Default for Cgroups {
     }
 }
 
-/// Where the hierarchy is mounted.
+/// A mount of the hierarchy.
 struct Hierarchy {
-    /// Which cgroup is mounted: `/` but in some containers.
+    /// The cgroup that is mounted: `/`, except in some containers.
     root: PathBuf,
     point: PathBuf,
     by_id: ById,
@@ -154,13 +155,13 @@ impl Hierarchy {
     /// The path of the cgroup with this directory.
     fn path(&self, directory: &Path) -> Option<Name> {
         let below = directory.strip_prefix(&self.point).ok()?;
-        // Joining nothing would leave a slash at the end.
+        // Joining an empty path would append a slash.
         let path = if below.as_os_str().is_empty() { self.root.clone() } else { self.root.join(below) };
         Some(Name::from_bytes(path.as_os_str().as_bytes()))
     }
 
-    /// The directory of the cgroup with this path; `None` for one outside of what is mounted. (Cgroups
-    /// outside of this process's cgroup namespace read `/../…`, which would lead out of the file system.)
+    /// The directory of the cgroup with this path; `None` if it is outside the mounted part. (A cgroup outside this
+    /// process's cgroup namespace reads `/../…`, which would lead out of the file system.)
     fn directory(&self, path: &Path) -> Option<PathBuf> {
         let path = Path::new("/").join(path);
         let below = path.strip_prefix(&self.root).ok()?;
@@ -171,7 +172,7 @@ impl Hierarchy {
     /// The id of the cgroup with this directory.
     fn id(&self, directory: &Path) -> io::Result<u64> {
         let metadata = fs::metadata(directory)?;
-        // Files of a cgroup have inode numbers too.
+        // The files of a cgroup have inode numbers, too.
         if metadata.is_dir() && metadata.dev() == fs::metadata(&self.point)?.dev() {
             Ok(metadata.ino())
         } else {
@@ -180,8 +181,8 @@ impl Hierarchy {
     }
 }
 
-/// The path of the v2 hierarchy in /proc/PID/cgroup, as it is: the kernel takes no group with a newline in
-/// its name (`cgroup_mkdir`), and escapes nothing.
+/// The path in the v2 line of /proc/PID/cgroup. It is unescaped: the kernel rejects newlines in names (`cgroup_mkdir`)
+/// and escapes nothing.
 fn unified(cgroup: &[u8]) -> Option<&[u8]> {
     cgroup.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))
 }

@@ -1,4 +1,4 @@
-//! A command that is run in this process's place: with its streams, its directory and its environment.
+//! A command run as a child process, with this process's standard streams, directory and environment.
 
 use std::{
     ffi::OsString,
@@ -20,31 +20,31 @@ use nix::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-/// Why a command does not run.
+/// Why a command could not be started.
 #[derive(Debug, Error)]
 pub enum CommandError {
-    /// There is none of that name.
-    #[error("there is no command `{0}`: give its path, or put its directory on PATH")]
+    /// No such file, or none on PATH.
+    #[error("command `{0}` not found: give its path, or add its directory to PATH")]
     NotFound(String),
-    /// It is there, and cannot be executed.
+    /// The file cannot be executed.
     #[error("cannot run `{command}`: {cause}")]
     NotExecutable {
-        /// Its name.
+        /// The command's name.
         command: String,
-        /// The system's word.
+        /// What execve(2) returned.
         cause: io::Error,
     },
 }
 
-/// A command that runs.
-pub struct Running {
+/// A started command.
+pub struct ChildProcess {
     process: Child,
-    /// Told by a thread that waits for the end without reaping, so that the process id stays the child's.
-    ended: oneshot::Receiver<()>,
+    /// Sent by a thread that waits for the exit without reaping, so that the process id is not reused.
+    exited: oneshot::Receiver<()>,
     status: Option<ExitStatus>,
 }
 
-impl Running {
+impl ChildProcess {
     /// Starts the command: a name, then its arguments.
     ///
     /// # Errors
@@ -61,27 +61,27 @@ impl Running {
                 _ => CommandError::NotExecutable { command, cause },
             }
         })?;
-        let (tell, ended) = oneshot::channel();
+        let (sender, exited) = oneshot::channel();
         let pid = id(&process);
         thread::spawn(move || {
             while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
-            // Nobody listens any more where the trace broke off.
-            let _ = tell.send(());
+            // The receiver is gone if the trace failed.
+            let _ = sender.send(());
         });
-        Ok(Self { process, ended, status: None })
+        Ok(Self { process, exited, status: None })
     }
 
-    /// Waits for its end: what a shell calls its exit status, 128 and the signal's number where it died of
-    /// one. It may be dropped while it waits, and asked again.
+    /// Waits for the exit and returns the status as a shell reports it: 128 plus the signal's number if a signal killed
+    /// the process. Cancel safe; may be called again.
     ///
     /// # Errors
     /// wait(2)'s.
-    pub async fn ended(&mut self) -> io::Result<u8> {
+    pub async fn exit_status(&mut self) -> io::Result<u8> {
         let status = match self.status {
             Some(status) => status,
             None => {
-                // The thread cannot go before it has spoken.
-                let _ = (&mut self.ended).await;
+                // The thread always sends before it ends.
+                let _ = (&mut self.exited).await;
                 *self.status.insert(self.process.wait()?)
             }
         };
@@ -89,11 +89,11 @@ impl Running {
         Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
     }
 
-    /// Passes a signal on that this process was sent, unless the terminal has sent it to both.
-    pub fn pass_on(&self, signal: Signal) {
-        let typed = signal == Signal::SIGINT && in_foreground();
-        if self.status.is_none() && !typed {
-            // One that has ended by itself needs no signal.
+    /// Forwards a signal that this process received, unless the terminal sent it to both.
+    pub fn forward(&self, signal: Signal) {
+        let from_terminal = signal == Signal::SIGINT && in_foreground();
+        if self.status.is_none() && !from_terminal {
+            // It fails if the process has exited.
             let _ = signal::kill(id(&self.process), signal);
         }
     }
@@ -103,7 +103,7 @@ fn id(process: &Child) -> Pid {
     Pid::from_raw(process.id().cast_signed())
 }
 
-/// Whether what is typed on the terminal, Ctrl-C too, goes to this process and its children.
+/// Whether Ctrl-C on the terminal signals this process's group, and so its children, too.
 fn in_foreground() -> bool {
     File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
 }
@@ -112,38 +112,38 @@ fn in_foreground() -> bool {
 mod tests {
     use super::*;
 
-    fn start(command: &[&str]) -> Result<Running, CommandError> {
-        Running::start(&command.iter().map(OsString::from).collect::<Vec<_>>())
+    fn start(command: &[&str]) -> Result<ChildProcess, CommandError> {
+        ChildProcess::start(&command.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     async fn exits(script: &str) -> u8 {
-        start(&["sh", "-c", script]).unwrap().ended().await.unwrap()
+        start(&["sh", "-c", script]).unwrap().exit_status().await.unwrap()
     }
 
     #[tokio::test]
-    async fn the_status_is_what_a_shell_says() {
+    async fn the_exit_status_is_as_a_shell_reports_it() {
         assert_eq!(exits("exit 0").await, 0);
         assert_eq!(exits("exit 41").await, 41);
         assert_eq!(exits("kill -TERM $$").await, 128 + 15);
     }
 
     #[tokio::test]
-    async fn the_end_can_be_asked_for_again() {
+    async fn the_exit_status_can_be_read_again() {
         let mut running = start(&["sh", "-c", "exit 3"]).unwrap();
-        assert_eq!(running.ended().await.unwrap(), 3);
-        assert_eq!(running.ended().await.unwrap(), 3);
-        running.pass_on(Signal::SIGKILL);
+        assert_eq!(running.exit_status().await.unwrap(), 3);
+        assert_eq!(running.exit_status().await.unwrap(), 3);
+        running.forward(Signal::SIGKILL);
     }
 
     #[tokio::test]
-    async fn a_signal_is_passed_on() {
+    async fn a_signal_is_forwarded() {
         let mut running = start(&["sleep", "60"]).unwrap();
-        running.pass_on(Signal::SIGTERM);
-        assert_eq!(running.ended().await.unwrap(), 128 + 15);
+        running.forward(Signal::SIGTERM);
+        assert_eq!(running.exit_status().await.unwrap(), 128 + 15);
     }
 
     #[test]
-    fn what_cannot_run_says_why() {
+    fn a_command_that_cannot_run_is_an_error() {
         assert!(matches!(start(&["/no/such/command"]), Err(CommandError::NotFound(_))));
         assert!(matches!(start(&["/proc/version"]), Err(CommandError::NotExecutable { .. })));
     }

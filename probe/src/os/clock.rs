@@ -1,5 +1,4 @@
-//! The two clocks: the monotonic one that the kernel stamps its reports with, and the calendar's,
-//! which two hosts can agree on.
+//! CLOCK_MONOTONIC, by which the kernel timestamps its reports, and CLOCK_REALTIME, on which two hosts can agree.
 
 use std::{hint, io, mem::MaybeUninit, time::Duration};
 
@@ -14,13 +13,12 @@ use crate::model::{Clock, Mono};
 
 const NS_PER_S: i128 = 1_000_000_000;
 
-/// Readings taken to find the offset between the clocks. The best one counts, and a pre-empted one
-/// in ten is not unusual.
+/// Readings taken to find the offset between the clocks. The tightest one counts; one in ten may be preempted.
 const READINGS: usize = 16;
 
-/// How long before its moment [`wait_until`] stops sleeping and watches the clock instead: more than
-/// the default timer slack (50 µs, prctl(2)) and an idle CPU's way back take.
-const WATCH_NS: i128 = 300_000;
+/// How long before its target [`wait_until`] stops sleeping and spins: more than the default timer slack (50 µs,
+/// prctl(2)) plus the wake-up latency of an idle CPU.
+const SPIN_NS: i128 = 300_000;
 
 /// CLOCK_MONOTONIC now.
 #[must_use]
@@ -34,8 +32,8 @@ pub fn unix_now() -> i128 {
     read(ClockId::CLOCK_REALTIME)
 }
 
-/// How the monotonic clock maps to the calendar now: the calendar's clock read between two readings
-/// of the monotonic one, as close together as several tries got them, taken as read in their middle.
+/// The current offset of CLOCK_REALTIME from CLOCK_MONOTONIC: the realtime clock read between two readings of the
+/// monotonic one, taken as read at their midpoint, in the tightest of several tries.
 #[must_use]
 pub fn calendar() -> Clock {
     let reading = || {
@@ -49,12 +47,11 @@ pub fn calendar() -> Clock {
     Clock { realtime_offset_ns }
 }
 
-/// Waits until CLOCK_REALTIME reads at least `unix_ns`, and returns how far past it the clock is then:
-/// a few microseconds, or the whole way for a moment that was past already. Setting the clock
-/// meanwhile moves the end along.
+/// Waits until CLOCK_REALTIME reads at least `unix_ns`, and returns how far past it the clock is then: a few
+/// microseconds, or more if the time was in the past. If the clock is set meanwhile, the wait adapts.
 #[must_use]
 pub fn wait_until(unix_ns: i128) -> Duration {
-    let sleep_until = unix_ns - WATCH_NS;
+    let sleep_until = unix_ns - SPIN_NS;
     while unix_now() < sleep_until {
         match clock_nanosleep(
             ClockId::CLOCK_REALTIME,
@@ -62,7 +59,7 @@ pub fn wait_until(unix_ns: i128) -> Duration {
             &timespec(sleep_until),
         ) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => unreachable!("clock_nanosleep(2) refuses only malformed times: {errno}"),
+            Err(errno) => unreachable!("clock_nanosleep(2) rejects only malformed times: {errno}"),
         }
     }
     loop {
@@ -74,25 +71,24 @@ pub fn wait_until(unix_ns: i128) -> Duration {
     }
 }
 
-/// What the kernel knows of how well CLOCK_REALTIME is kept: adjtimex(2), as the NTP daemon feeds it.
+/// How well CLOCK_REALTIME is synchronised, as the NTP or PTP daemon has told the kernel (adjtimex(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Discipline {
-    /// Whether something keeps the clock (STA_UNSYNC is off).
+    /// Whether a daemon synchronises the clock (STA_UNSYNC is clear).
     pub synchronised: bool,
-    /// What is still to be corrected, in nanoseconds; positive where the clock is behind.
+    /// The correction still to be applied, in nanoseconds; positive if the clock is behind.
     pub offset_ns: i64,
-    /// The likely error.
+    /// The estimated error.
     pub estimated_error: Duration,
-    /// The bound of the error, growing by 500 µs a second since the last correction (RFC 5905's root
-    /// distance).
+    /// The error bound, which grows by 500 µs per second since the last correction (RFC 5905's root distance).
     pub maximum_error: Duration,
 }
 
 impl Discipline {
-    /// The discipline of the clock now. Reading it needs no privilege.
+    /// Reads the current state, which needs no privilege.
     ///
     /// # Errors
-    /// A sandbox that forbids adjtimex(2) even for reading (EPERM).
+    /// EPERM in a sandbox that forbids adjtimex(2) even for reading.
     pub fn read() -> io::Result<Self> {
         let timex = adjtimex()?;
         let micros = |count| Duration::from_micros(u64::try_from(count).unwrap_or(0));
@@ -112,12 +108,12 @@ fn adjtimex() -> io::Result<libc::timex> {
     // SAFETY: the pointer is to a whole timex. Its `modes` is 0, so the kernel changes nothing and fills
     // in the rest; all bits zero is a valid timex, so it is initialised either way.
     let (state, timex) = unsafe { (libc::adjtimex(timex.as_mut_ptr()), timex.assume_init()) };
-    // The other values tell leap seconds, or repeat STA_UNSYNC.
+    // The other values announce leap seconds or repeat STA_UNSYNC.
     if state == -1 { Err(io::Error::last_os_error()) } else { Ok(timex) }
 }
 
 fn read(clock: ClockId) -> i128 {
-    let time = clock_gettime(clock).expect("every Linux has these two clocks");
+    let time = clock_gettime(clock).expect("Linux always has these two clocks");
     i128::from(time.tv_sec()) * NS_PER_S + i128::from(time.tv_nsec())
 }
 
@@ -131,25 +127,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_calendar_fits_both_clocks() {
+    fn the_offset_maps_monotonic_to_realtime() {
         let clock = calendar();
         let (before, at, after) = (unix_now(), now(), unix_now());
-        // Half a millisecond is far more than the reading's error and far less than a wrong clock's.
+        // Half a millisecond is far above the error of a reading and far below a wrong offset.
         assert!(clock.unix_ns(at) >= before - 500_000, "{} {before}", clock.unix_ns(at));
         assert!(clock.unix_ns(at) <= after + 500_000, "{} {after}", clock.unix_ns(at));
     }
 
     #[test]
     fn a_wait_never_ends_early() {
-        let moment = unix_now() + 5_000_000;
-        let late = wait_until(moment);
+        let target = unix_now() + 5_000_000;
+        let late = wait_until(target);
         let after = unix_now();
-        assert!(after >= moment);
-        assert!(late <= Duration::from_nanos(u64::try_from(after - moment).unwrap()));
+        assert!(after >= target);
+        assert!(late <= Duration::from_nanos(u64::try_from(after - target).unwrap()));
     }
 
     #[test]
-    fn a_moment_that_is_past_is_that_late() {
+    fn a_time_in_the_past_returns_how_late_it_is() {
         assert!(wait_until(unix_now() - NS_PER_S) >= Duration::from_secs(1));
         assert!(wait_until(-NS_PER_S) > Duration::from_secs(1_000_000));
     }

@@ -1,4 +1,4 @@
-//! On which CPU a thread runs.
+//! The CPU affinity of threads.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use nix::{
     unistd::Pid,
 };
 
-/// The calling thread, to the calls of sched(7).
+/// The calling thread, for sched(7) calls.
 const THIS_THREAD: Pid = Pid::from_raw(0);
 
 /// The CPUs that the calling thread may run on, by number.
@@ -19,11 +19,11 @@ pub fn allowed() -> io::Result<Vec<usize>> {
     Ok((0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).is_ok_and(|set| set)).collect())
 }
 
-/// Keeps the calling thread on one CPU from here on.
+/// Pins the calling thread to one CPU.
 ///
 /// # Errors
-/// sched_setaffinity(2)'s: it is none of the [`allowed`] ones.
-pub fn stay_on(cpu: usize) -> io::Result<()> {
+/// sched_setaffinity(2)'s: the CPU is not among the [`allowed`] ones.
+pub fn pin_to(cpu: usize) -> io::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     Ok(sched_setaffinity(THIS_THREAD, &set)?)
@@ -36,15 +36,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_stays_where_it_is_told() {
+    fn a_thread_can_be_pinned() {
         let before = allowed().unwrap();
         let last = *before.last().unwrap();
         let after = thread::spawn(move || {
-            stay_on(last).unwrap();
+            pin_to(last).unwrap();
             allowed().unwrap()
         });
         assert_eq!(after.join().unwrap(), [last]);
         assert_eq!(allowed().unwrap(), before);
-        assert!(stay_on(CpuSet::count()).is_err());
+        assert!(pin_to(CpuSet::count()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Interrupting a system call that waits, by a signal.
+//! Interrupting a blocking system call with a signal.
 
 use std::{
     sync::mpsc::{RecvTimeoutError, channel},
@@ -11,51 +11,51 @@ use nix::{
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
 };
 
-/// Ignored by default (signal(7)), so that a handler for it changes nothing for anybody else.
+/// Ignored by default (signal(7)), so that a handler for it affects nothing else.
 const SIGNAL: Signal = Signal::SIGURG;
-/// How long a signal may take before another is sent: the first may have come before the call began to wait.
-const PAUSE: Duration = Duration::from_millis(5);
+/// The interval between signals: one may arrive before the call blocks.
+const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Runs `call` on a thread of its own, `begun` meanwhile on this one, and once that returns interrupts `call` until it
-/// returns too. Returns what both returned.
+/// Runs `call` on another thread and `meanwhile` on this one; when `meanwhile` has returned, interrupts `call` until it
+/// returns. Returns both results.
 ///
 /// # Errors
 /// sigaction(2)'s.
 ///
 /// # Panics
-/// With `call`'s own panic.
+/// If `call` panics.
 pub fn interrupted<T: Send, B>(
     call: impl FnOnce() -> T + Send,
-    begun: impl FnOnce() -> B,
+    meanwhile: impl FnOnce() -> B,
 ) -> nix::Result<(T, B)> {
     handle()?;
-    let (say, heard) = channel();
+    let (sender, receiver) = channel();
     thread::scope(|scope| {
         let worker = scope.spawn(move || {
             // The receiver outlives this thread.
-            say.send(own_id()).ok();
+            sender.send(own_id()).ok();
             let result = call();
-            drop(say);
+            drop(sender);
             result
         });
-        let thread = heard.recv().ok();
-        let begun = begun();
+        let thread = receiver.recv().ok();
+        let result = meanwhile();
         while let Some(thread) = thread
-            && heard.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout)
+            && receiver.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout)
         {
             send(thread);
         }
-        Ok((worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), begun))
+        Ok((worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), result))
     })
 }
 
-extern "C" fn nothing(_: libc::c_int) {}
+extern "C" fn no_op(_: libc::c_int) {}
 
-/// Has a handler for the signal, without SA_RESTART, so that calls give EINTR.
-#[expect(unsafe_code, reason = "a handler may do few things: this one does none")]
+/// Installs a handler without SA_RESTART, so that interrupted calls return EINTR.
+#[expect(unsafe_code, reason = "a signal handler must be async-signal-safe; this one does nothing")]
 fn handle() -> nix::Result<()> {
-    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler does nothing, which is safe at any moment.
+    let action = SigAction::new(SigHandler::Handler(no_op), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing, which is async-signal-safe.
     unsafe { sigaction(SIGNAL, &action) }.map(drop)
 }
 
@@ -65,11 +65,11 @@ fn own_id() -> libc::pthread_t {
     unsafe { libc::pthread_self() }
 }
 
-/// Sends it to a thread that has not been joined.
+/// Sends the signal to a thread that has not been joined.
 #[expect(unsafe_code, reason = "std has no way to signal a thread")]
 fn send(thread: libc::pthread_t) {
-    // SAFETY: the thread is joined after the last call only, so that its id is valid even if it has ended; the signal has
-    // a handler. It fails only for a thread that has ended.
+    // SAFETY: the thread is joined only after the last call, so its id is valid even if it has ended, and the signal has a
+    // handler. The call fails only for a thread that has ended.
     unsafe { libc::pthread_kill(thread, SIGNAL as libc::c_int) };
 }
 
@@ -82,16 +82,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_that_waits_forever_returns() {
-        let (quiet, mut other) = UnixStream::pair().unwrap();
-        let (read, began) = interrupted(|| read(&quiet, &mut [0]), || 7).unwrap();
-        assert_eq!((read, began), (Err(Errno::EINTR), 7));
-        drop(quiet);
+    fn a_call_that_blocks_forever_is_interrupted() {
+        let (idle, mut other) = UnixStream::pair().unwrap();
+        let (read, result) = interrupted(|| read(&idle, &mut [0]), || 7).unwrap();
+        assert_eq!((read, result), (Err(Errno::EINTR), 7));
+        drop(idle);
         assert_eq!(other.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]
-    fn a_call_that_has_returned_is_left_alone() {
+    fn a_call_that_has_returned_is_not_interrupted() {
         assert_eq!(interrupted(|| 1, || 2), Ok((1, 2)));
     }
 }

@@ -1,26 +1,25 @@
-//! The memory of this process.
+//! How this process's allocator uses memory.
 
-/// Tables of this size and more are taken from the system, and given back to it, one by one.
+/// Blocks of this size and more are mapped and unmapped one by one.
 #[cfg(target_env = "gnu")]
-const LARGE: nix::libc::c_int = 1 << 20;
+const MMAP_THRESHOLD: nix::libc::c_int = 1 << 20;
 
-/// Keeps large blocks out of the allocator's own. It would begin to keep them when the first is let go, and a table that has
-/// grown in there leaves the room of all its smaller selves behind.
-pub fn keep_large_apart() {
+/// Makes the allocator mmap(2) large blocks for good. Otherwise glibc raises its threshold when the first such block is
+/// freed, and a growing table leaves the space of all its earlier sizes behind in the heap.
+pub fn mmap_large_blocks() {
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "nix does not have this call")]
-    // SAFETY: it takes no pointer, and may be called at any time.
+    // SAFETY: the call takes no pointer and may be made at any time.
     unsafe {
-        nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, LARGE);
+        nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     }
 }
 
-/// Gives memory that is free back to the system. The allocator would keep what a start takes, for more of the same that
-/// never comes.
-pub fn give_back() {
+/// Returns free heap memory to the system. The allocator would keep what the start needed, which is never needed again.
+pub fn trim() {
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "nix does not have this call")]
-    // SAFETY: it takes no pointer, and may be called at any time.
+    // SAFETY: the call takes no pointer and may be made at any time.
     unsafe {
         nix::libc::malloc_trim(0);
     }

@@ -1,7 +1,7 @@
 //! The operating system around the network: capabilities, cgroups, clocks, CPUs, the kernel's release and configuration,
 //! memory, mounts, processes, signals and users.
 //!
-//! With [`net`](crate::net), this is where Linux is called; nothing above makes a system call of its own.
+//! Wraps the system calls and /proc files that the modules above use; those about the network are in [`net`](crate::net).
 
 pub mod capability;
 pub mod cgroup;

@@ -1,23 +1,23 @@
-//! What is mounted where, by /proc/thread-self/mountinfo.
+//! Mounts, from /proc/thread-self/mountinfo.
 
 use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt, path::PathBuf};
 
 /// A mount in the mount namespace of the calling thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
-    /// What of the file system is mounted: `/` for all of it, `net:[4026532008]` for a namespace.
+    /// The mounted part of the file system: `/` for all of it, `net:[4026532008]` for a namespace.
     pub(crate) root: PathBuf,
-    /// Where.
+    /// The mount point.
     pub(crate) point: PathBuf,
 }
 
-/// The mounts of a type of file system, in the order in which they were made; none without /proc.
+/// The mounts of a file system type, oldest first; empty without /proc.
 pub(crate) fn of_type(name: &str) -> Vec<Mount> {
     parse(&fs::read("/proc/thread-self/mountinfo").unwrap_or_default(), name)
 }
 
-/// The lines are of proc_pid_mountinfo(5)'s form: two ids, the device, root, mount point, options, any number
-/// of optional fields, a hyphen, and the type.
+/// Parses lines of proc_pid_mountinfo(5): two ids, the device, root, mount point, options, any number of optional
+/// fields, a hyphen, and the type.
 fn parse(mountinfo: &[u8], name: &str) -> Vec<Mount> {
     let mount = |line: &[u8]| {
         let mut fields = line.split(|byte| *byte == b' ');
@@ -29,7 +29,7 @@ fn parse(mountinfo: &[u8], name: &str) -> Vec<Mount> {
     mountinfo.split(|byte| *byte == b'\n').filter_map(mount).collect()
 }
 
-/// The kernel writes white space and backslashes as three octal digits after a backslash (`mangle_path`).
+/// Undoes the kernel's escapes: a backslash and three octal digits for white space and backslashes (`mangle_path`).
 fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_is_found_behind_any_number_of_optional_fields() {
+    fn the_type_follows_any_number_of_optional_fields() {
         let text = b"22 27 0:21 / /proc rw,relatime - proc proc rw\n\
             41 31 0:38 / /sys/fs/cgroup rw shared:9 master:1 - cgroup2 cgroup2 rw,nsdelegate\n\
             50 27 0:4 net:[4026532008] /run/netns/blue rw shared:2 - nsfs nsfs rw\n\
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_sees_its_proc() {
+    fn proc_is_mounted() {
         assert!(of_type("proc").iter().any(|mount| mount.point == *"/proc"));
     }
 }

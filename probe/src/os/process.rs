@@ -1,4 +1,4 @@
-//! Processes, and the sockets that they hold, by /proc.
+//! Processes and the sockets that they hold, from /proc.
 
 use std::{
     collections::HashMap,
@@ -15,19 +15,19 @@ use nix::{errno::Errno, fcntl::readlinkat};
 
 use crate::model::{Name, Task};
 
-/// How many threads look through /proc at most: more would only wait for each other there.
-const MOST_HELPERS: usize = 4;
+/// The most threads that search /proc; more would only contend for its locks.
+const MAX_WORKERS: usize = 4;
 
-/// How often the threads of a process are listed at most.
-const MOST_LISTS: usize = 20;
+/// The most times that the threads of a process are listed.
+const MAX_LISTINGS: usize = 20;
 
-/// How many links a directory in /proc has beside those of its threads.
+/// The links of /proc/PID/task that are not threads.
 const OTHER_LINKS: u64 = 2;
 
-/// Finds the holders of all sockets that processes in this /proc hold, by the sockets' inode numbers.
+/// The holders of all sockets, by the sockets' inode numbers.
 ///
-/// Of several holders (a descriptor inherited over fork(2)) it names the one with the lowest pid.
-/// Processes that end meanwhile, or whose descriptors this user may not see, are left out.
+/// Of several holders (a descriptor inherited over fork(2)), the one with the lowest pid. Processes that exit meanwhile
+/// are left out, as are those whose descriptors this user may not read.
 #[must_use]
 pub fn socket_holders() -> HashMap<u32, Task> {
     let mut holders = HashMap::new();
@@ -42,18 +42,17 @@ pub fn socket_holders() -> HashMap<u32, Task> {
     holders
 }
 
-/// The ids of all processes, lowest first.
+/// The ids of all processes, in ascending order.
 pub(crate) fn pids() -> Vec<u32> {
     let mut pids: Vec<u32> = entries(Path::new("/proc")).filter_map(|name| name.parse().ok()).collect();
     pids.sort_unstable();
     pids
 }
 
-/// Shows the inode numbers of the sockets that each of these processes holds, until told to stop; those that
-/// hold none are passed over. Returns how many processes' descriptors this user may not see.
+/// Calls `visit` with each of these processes that holds sockets and the sockets' inode numbers, until it breaks. Returns
+/// how many processes' descriptors this user may not read.
 ///
-/// A descriptor's number is not enough, so each is read as a link; stat(2) would ask the file system behind
-/// it, and that of a dead server never answers.
+/// Each descriptor is read as a link: stat(2) would query its file system, and one of a dead NFS server never answers.
 pub(crate) fn visit_sockets(pids: &[u32], mut visit: impl FnMut(u32, &[u32]) -> ControlFlow<()>) -> usize {
     let mut hidden = 0;
     for pid in pids {
@@ -70,14 +69,14 @@ pub(crate) fn visit_sockets(pids: &[u32], mut visit: impl FnMut(u32, &[u32]) -> 
     hidden
 }
 
-/// The inode numbers of the sockets that each of these processes holds, in the order of the ids, and how many
-/// processes' descriptors this user may not see.
+/// Each of these processes that holds sockets with the sockets' inode numbers, in order of process id, and how many
+/// processes' descriptors this user may not read.
 ///
-/// A process may hold a hundred thousand, each of them a call: so that CPUs that are idle help.
+/// A process may hold a hundred thousand sockets and each takes a system call, so several threads share the work.
 pub(crate) fn all_sockets(pids: &[u32]) -> (Vec<(u32, Vec<u32>)>, usize) {
-    let helpers = thread::available_parallelism().map_or(1, usize::from).min(MOST_HELPERS);
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
     let next = AtomicUsize::new(0);
-    let look = || {
+    let search = || {
         let mut held = Vec::new();
         let mut hidden = 0;
         while let Some(pid) = pids.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -89,35 +88,35 @@ pub(crate) fn all_sockets(pids: &[u32]) -> (Vec<(u32, Vec<u32>)>, usize) {
         (held, hidden)
     };
     let (mut held, hidden) = thread::scope(|scope| {
-        let helping: Vec<_> = (1..helpers).map(|_| scope.spawn(look)).collect();
-        helping.into_iter().fold(look(), |(mut held, hidden), helper| {
-            let (more, and_more) = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(search)).collect();
+        others.into_iter().fold(search(), |(mut held, hidden), worker| {
+            let (more, more_hidden) = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             held.extend(more);
-            (held, hidden + and_more)
+            (held, hidden + more_hidden)
         })
     });
     held.sort_unstable_by_key(|(pid, _)| *pid);
     (held, hidden)
 }
 
-/// The inode numbers of the sockets in a directory of descriptors. Links are read from the open directory,
-/// which spares most of the way to each.
+/// The inode numbers of the sockets in a directory of descriptors. Links are read relative to the open directory, which
+/// saves most of the path lookup.
 fn sockets(descriptors: &Path) -> io::Result<Vec<u32>> {
     let directory = File::open(descriptors)?;
     let mut sockets = Vec::new();
     for entry in fs::read_dir(descriptors)? {
         match readlinkat(&directory, entry?.file_name().as_os_str()) {
             Ok(target) => sockets.extend(target.to_str().and_then(socket_inode)),
-            // Listing them takes less than reading them does.
+            // Listing descriptors needs less privilege than reading them.
             Err(Errno::EACCES) => return Err(Errno::EACCES.into()),
-            // It has been closed.
+            // It was closed meanwhile.
             Err(_) => {}
         }
     }
     Ok(sockets)
 }
 
-/// The process with this id, `None` once it has ended.
+/// The process with this id; `None` if it has exited.
 pub(crate) fn task(pid: u32) -> Option<Task> {
     let process = directory(pid);
     let comm = fs::read(process.join("comm")).ok()?;
@@ -126,31 +125,31 @@ pub(crate) fn task(pid: u32) -> Option<Task> {
     Some(Task { pid, uid, comm: Name::from_bytes(comm.strip_suffix(b"\n").unwrap_or(&comm)) })
 }
 
-/// The ids of a process's threads, by the directory of them in /proc.
+/// The ids of a process's threads, from its directory /proc/PID/task.
 ///
-/// The kernel's walk from one thread to the next ends early at one that has just ended (`next_tid`). So they are listed
-/// until the same are there twice, and as many as the number of links says (`proc_task_getattr`).
+/// The kernel's walk over the threads stops early at one that has just exited (`next_tid`). So they are listed until two
+/// listings agree with each other and with the directory's link count (`proc_task_getattr`).
 pub(crate) fn threads(directory: &Path) -> Vec<u32> {
     let list = || -> Vec<u32> { entries(directory).filter_map(|name| name.parse().ok()).collect() };
-    let number =
+    let count =
         || fs::metadata(directory).map_or(0, |directory| directory.nlink().saturating_sub(OTHER_LINKS));
     let mut threads = list();
-    for _ in 1..MOST_LISTS {
-        let is_all = threads.len() as u64 == number();
-        // Nothing ends where there is one alone.
-        if is_all && threads.len() <= 1 {
+    for _ in 1..MAX_LISTINGS {
+        let is_complete = threads.len() as u64 == count();
+        // A single thread cannot interrupt the walk.
+        if is_complete && threads.len() <= 1 {
             break;
         }
         let before = std::mem::replace(&mut threads, list());
-        if is_all && threads == before {
+        if is_complete && threads == before {
             break;
         }
     }
     threads
 }
 
-/// The names in a directory, none where it cannot be read.
-pub(crate) fn entries(directory: &Path) -> impl Iterator<Item = String> {
+/// The names in a directory; none if it cannot be read.
+fn entries(directory: &Path) -> impl Iterator<Item = String> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
 }
@@ -159,12 +158,12 @@ fn directory(pid: u32) -> PathBuf {
     Path::new("/proc").join(pid.to_string())
 }
 
-/// The inode in what /proc/PID/fd/N points to: `socket:[4711]`.
+/// The inode number in the target of a /proc/PID/fd link: `socket:[4711]`.
 fn socket_inode(target: &str) -> Option<u32> {
     target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// The first number of the line `Uid:` in /proc/PID/status, as `bpf_get_current_uid_gid` has it.
+/// The real uid in /proc/PID/status: the first number of the line `Uid:`, as `bpf_get_current_uid_gid` returns it.
 fn real_uid(status: &str) -> Option<u32> {
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_whitespace().next()?.parse().ok()
@@ -182,11 +181,11 @@ mod tests {
     use super::*;
     use crate::os::testing::eventually;
 
-    /// How many threads end while they are listed.
-    const BESIDE: usize = 20;
+    /// Threads that exit while the threads are listed.
+    const EXITING: usize = 20;
 
     #[test]
-    fn this_process_holds_its_socket() {
+    fn this_process_holds_its_own_socket() {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap();
         let inode = socket_inode(link.to_str().unwrap()).unwrap();
@@ -196,45 +195,45 @@ mod tests {
         assert!(!holder.comm.is_empty());
 
         drop(socket);
-        eventually("nobody holds it", || !socket_holders().contains_key(&inode));
+        eventually("no process holds the socket", || !socket_holders().contains_key(&inode));
     }
 
     #[test]
-    fn a_thread_is_listed_although_others_end() {
+    fn a_thread_is_listed_while_others_exit() {
         let process = Path::new("/proc/self/task");
         for _ in 0..200 {
-            let go = Barrier::new(BESIDE + 2);
-            let (leave, left) = mpsc::channel::<()>();
-            let (tell, told) = mpsc::channel();
+            let go = Barrier::new(EXITING + 2);
+            let (release, released) = mpsc::channel::<()>();
+            let (sender, receiver) = mpsc::channel();
             thread::scope(|scope| {
-                // Before it in the list.
-                (0..BESIDE).for_each(|_| drop(scope.spawn(|| go.wait())));
+                // These come before the remaining thread in the list.
+                (0..EXITING).for_each(|_| drop(scope.spawn(|| go.wait())));
                 scope.spawn({
                     let go = &go;
                     move || {
-                        tell.send(nix::unistd::gettid().as_raw().unsigned_abs()).unwrap();
+                        sender.send(nix::unistd::gettid().as_raw().unsigned_abs()).unwrap();
                         go.wait();
-                        left.recv().unwrap_err();
+                        released.recv().unwrap_err();
                     }
                 });
-                let stays = told.recv().unwrap();
+                let remaining = receiver.recv().unwrap();
                 go.wait();
-                let is_listed = (0..10).all(|_| threads(process).contains(&stays));
-                drop(leave);
+                let is_listed = (0..10).all(|_| threads(process).contains(&remaining));
+                drop(release);
                 assert!(is_listed);
             });
         }
     }
 
     #[test]
-    fn only_sockets_count() {
+    fn only_socket_links_have_an_inode() {
         assert_eq!(socket_inode("socket:[4711]"), Some(4711));
         assert_eq!(socket_inode("pipe:[4711]"), None);
         assert_eq!(socket_inode("/tmp/socket:[x]"), None);
     }
 
     #[test]
-    fn the_real_user_is_the_first() {
+    fn the_real_uid_is_the_first_number() {
         assert_eq!(real_uid("Name:\tsu\nUid:\t1000\t0\t0\t0\nGid:\t1\t2\t3\t4\n"), Some(1000));
         assert_eq!(real_uid("Name:\tsu\n"), None);
     }

@@ -1,17 +1,17 @@
-//! What tests here have in common.
+//! Helpers of tests.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-/// Looks again and again until something is so, and fails where it is not by the deadline.
+/// Polls a condition until it holds; panics with `what` after a deadline.
 ///
-/// For whatever follows from closing a descriptor: a child process that another test starts at this moment
-/// holds it too until it executes its program, and neither it nor the kernel says when that is.
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+/// For effects of closing a descriptor: a child process that another test is starting holds a copy until it calls
+/// execve(2), and nothing announces that.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(5);
-    while !is_so() {
+    while !condition() {
         assert!(Instant::now() < deadline, "{what}");
         thread::yield_now();
     }

@@ -194,12 +194,12 @@ fn remedies(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Resul
 /// The last line: how much there is of what.
 fn sums(diagnosis: &Diagnosis, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let with = |status| diagnosis.facilities.iter().filter(|facility| facility.status == status).count();
-    let (lacking, unknown) = (with(FacilityStatus::Unavailable), with(FacilityStatus::Unknown));
+    let (unavailable, unknown) = (with(FacilityStatus::Unavailable), with(FacilityStatus::Unknown));
     let mut sums = vec![format!("{} ok", with(FacilityStatus::Ok))];
-    sums.extend((lacking > 0).then(|| format!("{lacking} lacking")));
+    sums.extend((unavailable > 0).then(|| format!("{unavailable} unavailable")));
     sums.extend((unknown > 0).then(|| format!("{unknown} unknown")));
     sums.push(words::count(diagnosis.hazards.len() as u64, "hazard", "hazards"));
-    let tone = match (&diagnosis.refusal, lacking + unknown + diagnosis.hazards.len()) {
+    let tone = match (&diagnosis.refusal, unavailable + unknown + diagnosis.hazards.len()) {
         (Some(_), _) => Tone::Bad,
         (None, 0) => Tone::Good,
         (None, _) => Tone::Remarkable,

@@ -28,7 +28,7 @@ impl From<NamespaceError> for StepError {
 
 impl From<SysctlError> for StepError {
     fn from(error: SysctlError) -> Self {
-        if error.is_refusal() {
+        if error.is_permission() {
             return Self::Unsupported(error.to_string());
         }
         Self::Failed { step: "using a sysctl".to_owned(), cause: error.to_string() }

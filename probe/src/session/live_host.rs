@@ -45,7 +45,7 @@ impl HostQueries for LiveHost {
 
     fn remains(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
         let netns = connection.netns.filter(|_| self.remains)?;
-        let found = self.lookup.remains(netns, connection.ends, connection.family);
+        let found = self.lookup.mini_socket(netns, connection.ends, connection.family);
         let at = clock::now();
         // An end that has been taken by another connection in the meantime has a full socket.
         let found = found.filter(|(state, _)| matches!(state, State::TimeWait | State::FinWait2));
@@ -61,10 +61,10 @@ impl HostQueries for LiveHost {
     }
 
     fn rest(&mut self) {
-        self.lookup.tidy();
+        self.lookup.close_idle();
         // The list of what was there has been read by now.
         if std::mem::take(&mut self.has_listed) {
-            memory::give_back();
+            memory::trim();
         }
     }
 }

@@ -9,8 +9,8 @@ mod summary;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use probe_ebpf::{
-    BindRecord, CalledRecord, ClosedRecord, FLAGS_UNKNOWN, KIND_BIND, KIND_CALLED, KIND_CLOSED, KIND_OPENED,
-    KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_FITS, OWNER_LISTENER, OpenedRecord,
+    BindRecord, ClosedRecord, FLAGS_UNKNOWN, InCallRecord, KIND_BIND, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED,
+    KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES, OpenedRecord,
     RST_WATCHED, RecordHeader, ResetRecord, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED,
     SummaryRecord, TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
 };
@@ -57,8 +57,8 @@ pub fn decode(
             let record = TransitionRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             Ok(Input::Report(report(&record, Sense::of(&record)?, Beside::default(), backend)))
         }
-        KIND_CALLED => {
-            let record = CalledRecord::read_from_bytes(bytes).map_err(|_| layout())?;
+        KIND_IN_CALL => {
+            let record = InCallRecord::read_from_bytes(bytes).map_err(|_| layout())?;
             let beside = Beside { task: task(&record.task), ..Beside::default() };
             Ok(Input::Report(report(&record.transition, Sense::of(&record.transition)?, beside, backend)))
         }
@@ -154,7 +154,7 @@ fn report(record: &TransitionRecord, sense: Sense, beside: Beside, backend: Back
         rst_received: has(RST_WATCHED).then_some(has(SOCKET_RST_RECEIVED)),
         syscall: (record.syscall != UNKNOWN_U32).then_some(record.syscall),
         task,
-        owner_matches: has(OWNER_FITS).then_some(true),
+        owner_matches: has(OWNER_MATCHES).then_some(true),
         opened,
         counters,
     }

@@ -145,9 +145,9 @@ impl Link {
     fn plug_in(&self, side: Side) -> Result<Tun, WireError> {
         let tun = Tun::open("wire%d")?;
         let device = tun.device();
-        device.queue(QUEUE)?;
+        device.queue_length(QUEUE)?;
         device.up()?;
-        device.address(self.address(side), self.prefix())?;
+        device.add_address(self.address(side), self.prefix())?;
         Ok(tun)
     }
 }

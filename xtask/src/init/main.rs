@@ -1,8 +1,8 @@
-//! The first process of a test kernel: it sets the machine up, runs one command, hands back what that wrote, and turns
-//! the machine off. What goes wrong before is told on the console.
+//! The guest's init: sets the machine up, runs one command, hands its results to the host, and powers off.
+//! Errors before that go to the console.
 
-#[path = "../vm/agreed.rs"]
-mod agreed;
+#[path = "../vm/protocol.rs"]
+mod protocol;
 
 use std::{
     ffi::OsStr,
@@ -20,7 +20,7 @@ use nix::{
     sys::reboot::{RebootMode, reboot},
 };
 
-/// What is mounted where, and of which type.
+/// Mount points with their file system types.
 const MOUNTS: &[(&str, &str)] = &[
     ("/proc", "proc"),
     ("/sys", "sysfs"),
@@ -45,8 +45,8 @@ fn main() {
         eprintln!("init: {error:#}");
     }
     let Err(error) = reboot(RebootMode::RB_POWER_OFF);
-    // The kernel panics where its first process ends, which ends the machine as well.
-    eprintln!("init: the machine cannot be turned off: {error}");
+    // The kernel panics when init exits, which stops the machine as well.
+    eprintln!("init: could not power off: {error}");
 }
 
 fn run() -> Result<()> {
@@ -57,20 +57,20 @@ fn run() -> Result<()> {
             .with_context(|| format!("mounting {at}"))?;
     }
     load_modules()?;
-    fs::write("/sys/class/net/lo/flags", LOOPBACK_UP).context("bringing the loopback device up")?;
-    let mut status = port(agreed::STATUS)?;
-    writeln!(status, "{}", agreed::BEGUN)?;
+    fs::write("/sys/class/net/lo/flags", LOOPBACK_UP).context("bringing up the loopback device")?;
+    let mut status = port(protocol::STATUS)?;
+    writeln!(status, "{}", protocol::STARTED)?;
     let code = run_command()?;
-    let mut archive = tar::Builder::new(port(agreed::ARCHIVE)?);
-    archive.append_dir_all(".", agreed::FILES)?;
+    let mut archive = tar::Builder::new(port(protocol::ARCHIVE)?);
+    archive.append_dir_all(".", protocol::FILES)?;
     archive.finish().context("handing the files back")?;
     writeln!(status, "{code}").context("handing the exit code back")
 }
 
-/// Loads the modules in the order of their names.
+/// Loads the modules in name order.
 fn load_modules() -> Result<()> {
     let mut modules: Vec<_> =
-        fs::read_dir(agreed::MODULES)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        fs::read_dir(protocol::MODULES)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     modules.sort();
     for path in modules {
         let flags = match path.extension() {
@@ -83,23 +83,23 @@ fn load_modules() -> Result<()> {
     Ok(())
 }
 
-/// Runs the command, and returns its exit code, which is a shell's where a signal ended it.
+/// Runs the command and returns its exit code; 128 + the signal number if a signal killed it.
 fn run_command() -> Result<i32> {
-    let words = fs::read(agreed::COMMAND)?;
+    let words = fs::read(protocol::COMMAND)?;
     let words = words.strip_suffix(b"\0").context("there is no command")?;
     let mut words = words.split(|byte| *byte == 0).map(OsStr::from_bytes);
     let program = words.next().unwrap_or_default();
     let mut command = Command::new(program);
-    command.args(words).current_dir(agreed::FILES).env("PATH", "/bin").env("HOME", agreed::FILES);
-    command.stdin(Stdio::null()).stdout(port(agreed::STDOUT)?).stderr(port(agreed::STDERR)?);
+    command.args(words).current_dir(protocol::FILES).env("PATH", "/bin").env("HOME", protocol::FILES);
+    command.stdin(Stdio::null()).stdout(port(protocol::STDOUT)?).stderr(port(protocol::STDERR)?);
     let status = command.status().with_context(|| format!("running {}", program.display()))?;
     Ok(status.code().unwrap_or(128 + status.signal().unwrap_or_default()))
 }
 
-/// Opens a port of the machine by its name.
+/// Opens a virtio port by name.
 fn port(name: &str) -> Result<File> {
     let ports = Path::new("/sys/class/virtio-ports");
-    for entry in fs::read_dir(ports).context("looking for the ports")? {
+    for entry in fs::read_dir(ports).context("listing the virtio ports")? {
         let device = entry?.file_name();
         if fs::read_to_string(ports.join(&device).join("name"))?.trim_end() == name {
             let device = Path::new("/dev").join(device);

@@ -1,68 +1,68 @@
-//! What an audit kept of one kernel, as `probe audit --save` writes it.
+//! A saved audit of one kernel, as `probe audit --save` writes it.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// What the names of profiles' files end with.
+/// The file extension of profiles.
 pub const EXTENSION: &str = "json";
 
-/// The statuses that the matrix looks at.
+/// The statuses that the matrix distinguishes.
 pub const AS_EXPECTED: &str = "as-expected";
 pub const FAILED: &str = "failed";
 
-/// Names with their values.
+/// Values by name.
 pub type Values = BTreeMap<String, Option<String>>;
 
-/// What one kernel does.
+/// One kernel's profile.
 #[derive(Deserialize)]
 pub struct Profile {
-    /// What the kernel is called here: its file's name.
+    /// The kernel's name here: its file name.
     #[serde(skip)]
     pub name: String,
     /// `uname -r`
     pub kernel: String,
-    /// What the behaviours were observed by.
+    /// The backend that observed the behaviours.
     pub backend: String,
-    /// The options that it was built with.
+    /// Its build options.
     pub config: Option<Values>,
-    /// The sysctls that matter, as a new network namespace has them.
+    /// The relevant sysctls, as in a new network namespace.
     pub sysctls: Values,
-    /// What it does, ordered by id.
+    /// Its behaviours, ordered by id.
     pub behaviours: Vec<Behaviour>,
 }
 
-/// What is kept of one behaviour.
+/// The saved result of one behaviour.
 #[derive(Deserialize)]
 pub struct Behaviour {
     /// The slug.
     pub id: String,
     /// One sentence.
     pub description: String,
-    /// As the audit names it.
+    /// The status, as the audit names it.
     pub status: String,
-    /// Why it is otherwise than the catalogue's entry says.
+    /// The reason of a known variant.
     pub variant: Option<String>,
-    /// Why it could not be seen.
+    /// Why it is unsupported or failed.
     pub reason: Option<String>,
-    /// Each socket's path.
+    /// The state path of each socket.
     paths: BTreeMap<String, String>,
-    /// What was stated.
+    /// The observed facts.
     facts: BTreeMap<String, String>,
 }
 
 impl Profile {
-    /// Reads one.
+    /// Reads a profile.
     pub fn read(file: &Path) -> Result<Self> {
         let text = fs::read(file).with_context(|| format!("could not read {}", file.display()))?;
         let profile: Self =
-            serde_json::from_slice(&text).with_context(|| format!("{} is no profile", file.display()))?;
+            serde_json::from_slice(&text).with_context(|| format!("{} is not a profile", file.display()))?;
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name, ..profile })
     }
 
-    /// Reads all that lie in a directory, the oldest kernel first.
+    /// Reads all profiles of a directory, oldest kernel first.
     pub fn all(directory: &Path) -> Result<Vec<Self>> {
         let mut profiles = Vec::new();
         for entry in
@@ -77,26 +77,26 @@ impl Profile {
         Ok(profiles)
     }
 
-    /// The numbers that its release begins with.
+    /// The leading numbers of its release.
     pub fn version(&self) -> Vec<u32> {
         self.kernel.split(['.', '-', '+']).map_while(|number| number.parse().ok()).collect()
     }
 
-    /// What is kept of a behaviour.
+    /// The saved result of a behaviour.
     pub fn behaviour(&self, id: &str) -> Option<&Behaviour> {
         self.behaviours.iter().find(|behaviour| behaviour.id == id)
     }
 }
 
 impl Behaviour {
-    /// Whether two kernels do the same.
+    /// Whether both kernels behave the same.
     pub fn is_as(&self, other: &Self) -> bool {
         let all =
             |one: &Self| (one.status.clone(), one.variant.clone(), one.paths.clone(), one.facts.clone());
         all(self) == all(other)
     }
 
-    /// What was seen here and not there: each path and fact, in words.
+    /// The paths and facts observed here and not there, as text.
     pub fn beside(&self, other: &Self) -> Vec<String> {
         let seen = |one: &Self| -> Vec<(String, String)> {
             let paths = one.paths.iter().map(|(label, path)| (label.clone(), path.replace(' ', " → ")));

@@ -1,7 +1,7 @@
 //! Debian's packages: a rustc with `core` compiled for BPF, its LLVM and its clippy.
 //!
-//! The packages have no scripts that matter here, so unpacking them anywhere is enough; only what they
-//! load at run time has to be found, through LD_LIBRARY_PATH.
+//! The packages need no maintainer scripts here, so unpacking them anywhere is enough; what they
+//! load at run time is found through LD_LIBRARY_PATH.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,25 +18,25 @@ use crate::{
     toolchain::{Toolchain, with_libraries},
 };
 
-/// The source packages that have a BPF `core`, newest first: stable suites carry a recent rustc for
-/// web browsers beside their own. They differ in this part of their packages' names.
+/// The source packages with a BPF `core`, newest first: stable suites carry a recent rustc for
+/// web browsers besides their own. Their package names differ in this part.
 const FLAVOURS: [&str; 2] = ["-web", ""];
 
-/// What apt has.
+/// What apt offers.
 struct Offer {
     /// rustc's version.
     rustc: String,
     /// LLVM's major version.
     llvm: u32,
-    /// All packages that are needed.
+    /// All required packages.
     packages: Vec<String>,
 }
 
-/// Provides the toolchain below `directory`; where that fails and one is root, by installing it.
+/// Provides the toolchain below `directory`, or installs it if unpacking fails and this is root.
 pub fn provide(directory: &Path, log: &Log) -> Result<Toolchain> {
     let root = directory.join("root");
     let compiler = match compiler(&root) {
-        // An earlier run came this far.
+        // An earlier run got this far.
         Ok(compiler) => compiler,
         Err(_) => fetch(directory, &root, log)?,
     };
@@ -46,15 +46,15 @@ pub fn provide(directory: &Path, log: &Log) -> Result<Toolchain> {
     Ok(Toolchain::Debian { rustc, libraries, linker })
 }
 
-/// Gets the packages, unpacked in `root` or else installed.
+/// Downloads the packages and unpacks them in `root`, or else installs them.
 fn fetch(directory: &Path, root: &Path, log: &Log) -> Result<Compiler> {
-    ensure!(version(&mut Command::new("apt-get")).is_ok(), "there is no apt-get on this host");
+    ensure!(version(&mut Command::new("apt-get")).is_ok(), "this host has no apt-get");
     let apt = Apt::new(directory.join("apt"), log)?;
-    // One of the host's other sources may fail; what counts is whether the packages are known now.
+    // An unrelated apt source may fail; what matters is whether apt knows the packages afterwards.
     let updated = log.step("fetching apt's lists", || Ok(apt.update()))?;
     let offer = offer(&apt).map_err(|error| match updated {
         Ok(()) => error,
-        Err(cause) => cause.context("its lists could not be fetched").context(error),
+        Err(cause) => cause.context("apt's lists could not be fetched").context(error),
     })?;
     let megabytes = apt.size(&offer.packages)? / 1_000_000;
     let what = format!("downloading rustc {} and LLVM {} ({megabytes} MB)", offer.rustc, offer.llvm);
@@ -62,7 +62,7 @@ fn fetch(directory: &Path, root: &Path, log: &Log) -> Result<Compiler> {
     let unpacked = log.step("unpacking", || apt.unpack(root).and_then(|()| compiler(root)));
     let compiler = match unpacked {
         Err(error) if privilege::is_root() => {
-            eprintln!("  unpacked, they do not work here: {error:#}");
+            eprintln!("  the unpacked toolchain does not run here: {error:#}");
             log.step("installing them instead", || apt.install(&offer.packages))?;
             compiler(Path::new("/"))
         }
@@ -72,7 +72,7 @@ fn fetch(directory: &Path, root: &Path, log: &Log) -> Result<Compiler> {
     Ok(compiler)
 }
 
-/// Asks apt which packages there are, and whether they are new enough.
+/// Asks apt for the packages and checks that they are new enough.
 fn offer(apt: &Apt) -> Result<Offer> {
     let mut lack =
         "apt knows no rustc with a core for BPF (libstd-rust-web-dev-bpf, libstd-rust-dev-bpf)".into();
@@ -81,18 +81,17 @@ fn offer(apt: &Apt) -> Result<Offer> {
         let compiler = format!("rustc{flavour}");
         let (Some(_), Some(rustc)) = (apt.candidate(&bpf_core)?, apt.candidate(&compiler)?) else { continue };
         if !new_enough(&rustc) {
-            lack = format!(
-                "apt has {compiler} {rustc}, which is too old: {OLDEST_RUSTC} is the oldest that will do"
-            );
+            lack =
+                format!("apt has {compiler} {rustc}, which is too old: {OLDEST_RUSTC} or later is required");
             continue;
         }
         let std = format!("libstd-rust{flavour}-dev");
         let shared = apt.dependency(&std, "libstd-rust")?;
         let libllvm = apt.dependency(&shared, "libllvm")?;
         let llvm = libllvm.trim_start_matches("libllvm").trim_end_matches("t64").parse::<u32>();
-        let llvm = llvm.with_context(|| format!("{libllvm} names no version of LLVM"))?;
+        let llvm = llvm.with_context(|| format!("{libllvm} has no LLVM version in its name"))?;
         linker::check_llvm(llvm)?;
-        // The libraries that LLVM loads and this host lacks. glibc goes with the host's own loader.
+        // The libraries that LLVM loads and this host lacks. glibc must match the host's dynamic loader.
         let loaded = apt.would_install(&libllvm).unwrap_or_default();
         let mut packages = vec![compiler, std, bpf_core, shared, format!("rust{flavour}-clippy"), libllvm];
         packages.extend(loaded.into_iter().filter(|name| name != "libc6"));
@@ -103,7 +102,7 @@ fn offer(apt: &Apt) -> Result<Offer> {
     bail!("{lack}")
 }
 
-/// A compiler that was seen to run.
+/// A compiler that is known to run.
 struct Compiler {
     rustc: PathBuf,
     libraries: PathBuf,
@@ -111,7 +110,7 @@ struct Compiler {
     llvm: u32,
 }
 
-/// The compiler whose packages lie in `root`.
+/// The compiler whose packages are unpacked in `root`.
 fn compiler(root: &Path) -> Result<Compiler> {
     let rustc = root.join("usr/bin/rustc");
     let libraries = apt::libraries(&root.join("usr/lib"))?;

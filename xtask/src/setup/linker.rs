@@ -1,4 +1,4 @@
-//! bpf-linker, compiled against the LLVM that the compiler uses.
+//! bpf-linker, built against the compiler's LLVM.
 
 use std::{
     fs, io,
@@ -11,23 +11,23 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{log::Log, toolchain::with_libraries, workspace};
 
-/// The release that is built.
+/// The release to build.
 pub const VERSION: &str = "0.13.0";
-/// The major versions of LLVM that this release knows.
+/// The LLVM major versions that this release supports.
 const LLVM: RangeInclusive<u32> = 21..=23;
 
 /// Whether bpf-linker can be built against this LLVM.
 pub fn check_llvm(major: u32) -> Result<()> {
     ensure!(
         LLVM.contains(&major),
-        "rustc there uses LLVM {major}, and bpf-linker {VERSION} knows {} to {}",
+        "that rustc uses LLVM {major}, but bpf-linker {VERSION} supports {} to {}",
         LLVM.start(),
         LLVM.end()
     );
     Ok(())
 }
 
-/// Builds bpf-linker in `directory` against the libLLVM in `libraries`; gives the program's path.
+/// Builds bpf-linker in `directory` against the libLLVM in `libraries`; returns the program's path.
 pub fn build(directory: &Path, libraries: &Path, llvm: u32, log: &Log) -> Result<PathBuf> {
     let prefix = llvm_prefix(&directory.join("llvm"), libraries, llvm)?;
     let build_dir = directory.join("target");
@@ -41,7 +41,7 @@ pub fn build(directory: &Path, libraries: &Path, llvm: u32, log: &Log) -> Result
         .arg(&build_dir)
         .env("LLVM_PREFIX", prefix)
         .env("LD_LIBRARY_PATH", with_libraries(libraries))
-        // LLVM does the work: optimising the rest would take three times as long to build.
+        // LLVM does the work; optimising the rest would triple the build time.
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "false");
     for flags in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
@@ -52,8 +52,8 @@ pub fn build(directory: &Path, libraries: &Path, llvm: u32, log: &Log) -> Result
     Ok(directory.join("bin/bpf-linker"))
 }
 
-/// bpf-linker's build looks for `lib/libLLVM.so`, a link that only LLVM's development package has;
-/// that package is large, and nothing else of it is needed.
+/// bpf-linker's build looks for `lib/libLLVM.so`, a symlink that only LLVM's development package has;
+/// that package is large and not needed otherwise.
 fn llvm_prefix(prefix: &Path, libraries: &Path, llvm: u32) -> Result<PathBuf> {
     let name = format!("libLLVM.so.{llvm}.");
     let library = fs::read_dir(libraries)?

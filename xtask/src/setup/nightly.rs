@@ -1,26 +1,26 @@
-//! rustup's nightly: usable where its library sources and bpf-linker are really there.
+//! rustup's nightly: usable if its library sources and bpf-linker are installed.
 
 use std::{path::Path, process::Command};
 
 use super::{new_enough, version};
 
-/// What is missing for the use of rustup's nightly.
-pub struct Lacks {
-    /// The nightly itself, or part of it: what is wrong, and the command that remedies it.
+/// What is missing to use rustup's nightly.
+pub struct Missing {
+    /// What is wrong with the nightly, and the command that fixes it.
     nightly: Option<(String, &'static str)>,
-    /// Whether there is a bpf-linker.
+    /// Whether bpf-linker is missing.
     linker: bool,
 }
 
-impl Lacks {
-    /// What is missing, in one phrase.
+impl Missing {
+    /// The reasons in one phrase.
     pub fn reasons(&self) -> String {
         let nightly = self.nightly.as_ref().map(|(reason, _)| reason.as_str());
         let linker = self.linker.then_some("bpf-linker is not on PATH");
         nightly.into_iter().chain(linker).collect::<Vec<_>>().join("; ")
     }
 
-    /// The commands that provide what is missing, one a line.
+    /// The commands that install what is missing, one per line.
     pub fn remedy(&self) -> String {
         let nightly = self.nightly.as_ref().map(|(_, remedy)| *remedy);
         let linker = self.linker.then_some(
@@ -30,14 +30,14 @@ impl Lacks {
     }
 }
 
-/// Looks for a nightly that can compile `core`, and for bpf-linker.
-pub fn find() -> Result<(), Lacks> {
+/// Checks for a nightly that can compile `core`, and for bpf-linker.
+pub fn find() -> Result<(), Missing> {
     let lacks =
-        Lacks { nightly: lacking_nightly(), linker: version(&mut Command::new("bpf-linker")).is_err() };
+        Missing { nightly: lacking_nightly(), linker: version(&mut Command::new("bpf-linker")).is_err() };
     if lacks.nightly.is_none() && !lacks.linker { Ok(()) } else { Err(lacks) }
 }
 
-/// What is wrong with the nightly, and the command that remedies it.
+/// What is wrong with the nightly, and the command that fixes it.
 fn lacking_nightly() -> Option<(String, &'static str)> {
     const INSTALL: &str = "rustup toolchain install nightly --component rust-src";
     if version(&mut Command::new("rustup")).is_err() {
@@ -54,15 +54,15 @@ fn lacking_nightly() -> Option<(String, &'static str)> {
     if !new_enough(number) {
         return Some((format!("nightly {number} is too old"), "rustup update nightly"));
     }
-    // rustup may list the component without these files being there.
+    // rustup may list the component although its files are missing.
     if !Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs").exists() {
         let remedy = "rustup component add rust-src --toolchain nightly";
-        return Some((format!("nightly {number} is without rust-src"), remedy));
+        return Some((format!("nightly {number} lacks rust-src"), remedy));
     }
     None
 }
 
-/// What the nightly's rustc prints; `None` where there is none. rustup is kept from fetching one.
+/// The nightly rustc's output; `None` if there is none. Keeps rustup from downloading one.
 fn rustc(args: &[&str]) -> Option<String> {
     let mut rustup = Command::new("rustup");
     rustup.args(["run", "nightly", "rustc"]).args(args).env("RUSTUP_AUTO_INSTALL", "0");

@@ -1,6 +1,6 @@
-//! Just enough of Rust's grammar to tell code from comments and literals.
+//! Just enough Rust lexing to separate code from comments and literals.
 
-/// The code of a source file: comments and what literals hold are left out, line breaks stay.
+/// A source file without comments and the contents of literals; line breaks remain.
 pub fn code_of(source: &str) -> String {
     let mut code = String::new();
     let mut rest = source;
@@ -24,12 +24,12 @@ pub fn code_of(source: &str) -> String {
     code
 }
 
-/// The words of code, each with its line number from 1.
+/// The words of code with their line numbers, from 1.
 pub fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(code.lines()).flat_map(|(line, text)| text.split(|c| !is_word(c)).map(move |word| (line, word)))
 }
 
-/// The crate's own top-level modules that code names: what follows `crate::`, also in a `use` group.
+/// The crate's top-level modules that code uses: what follows `crate::`, including in a `use` group.
 pub fn modules_named(code: &str) -> Vec<&str> {
     let mut modules = Vec::new();
     for (at, path) in code.match_indices("crate::") {
@@ -42,7 +42,7 @@ pub fn modules_named(code: &str) -> Vec<&str> {
     modules
 }
 
-/// The first word of each item of a `use` group, from behind its opening brace to its closing one.
+/// The first word of each item of a `use` group, given the text after its opening brace.
 fn first_words(group: &str) -> Vec<&str> {
     let mut words = vec![leading_word(group.trim_start())];
     let mut depth = 0;
@@ -67,7 +67,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The length of the block comment, which may hold others, that the text begins with.
+/// The length of the (possibly nested) block comment at the start of the text.
 fn block_comment(text: &str) -> usize {
     let mut depth = 0;
     for (at, _) in text.char_indices() {
@@ -83,7 +83,7 @@ fn block_comment(text: &str) -> usize {
     text.len()
 }
 
-/// The length of the string literal that the text begins with.
+/// The length of the string literal at the start of the text.
 fn string(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -97,7 +97,7 @@ fn string(text: &str) -> usize {
     text.len()
 }
 
-/// The length of the raw string that the text begins with; 0 where it does not.
+/// The length of the raw string at the start of the text; 0 if there is none.
 fn raw_string(text: &str) -> usize {
     let hashes = text[1..].len() - text[1..].trim_start_matches('#').len();
     let open = 1 + hashes;
@@ -108,7 +108,7 @@ fn raw_string(text: &str) -> usize {
     text[open + 1..].find(&close).map_or(text.len(), |at| open + 1 + at + close.len())
 }
 
-/// The length of the character literal that the text begins with; 0 for a lifetime.
+/// The length of the character literal at the start of the text; 0 for a lifetime.
 fn character(text: &str) -> usize {
     let mut chars = text.char_indices().skip(1);
     match (chars.next(), chars.next()) {
@@ -131,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_left_out() {
+    fn comments_are_removed() {
         check("a // b\nc", "a \nc");
         check("/// doc\nfn f() {}", "\nfn f() {}");
         check("a /* b /* c */\n d */ e", "a \n e");
     }
 
     #[test]
-    fn literals_are_left_out() {
+    fn literals_are_removed() {
         check(r#"f("unsafe \" x", b"y") + 1"#, "f(, b) + 1");
         check("f(r#\"a \"b\" c\"#, r\"d\")", "f(, )");
         check(r"match c { '\'' => 1, '\u{41}' => 2, '/' => 3 }", "match c {  => 1,  => 2,  => 3 }");

@@ -1,4 +1,4 @@
-//! What a machine begins with: the programs, the modules, the command and the files for it, as a cpio archive.
+//! The guest's initramfs: programs, modules, the command and its files, as a cpio archive.
 
 use std::{
     ffi::OsString,
@@ -11,10 +11,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use cpio::newc::{self, ModeFileType};
 
-use super::{agreed, kernel::Kernel, programs::Programs};
+use super::{kernel::Kernel, programs::Programs, protocol};
 
-/// The modules that are needed where they are not built in, each after those that it needs: the ports to the host,
-/// then what probe asks for.
+/// Modules to load unless built in, each after its dependencies: the virtio ports, then
+/// what probe uses.
 const MODULES: &[&str] = &[
     "virtio_ring",
     "virtio",
@@ -28,7 +28,7 @@ const MODULES: &[&str] = &[
     "tun",
 ];
 
-/// Writes the archive. `words` is the command, `files` a directory of what it finds in its working directory.
+/// Writes the archive. `words` is the command, `files` the content of its working directory.
 pub fn write(
     to: &Path,
     kernel: &Kernel,
@@ -37,7 +37,7 @@ pub fn write(
     files: &Path,
 ) -> Result<()> {
     let mut archive = Archive { out: BufWriter::new(File::create(to)?) };
-    for directory in ["bin", "boot", "dev", agreed::MODULES, agreed::FILES] {
+    for directory in ["bin", "boot", "dev", protocol::MODULES, protocol::FILES] {
         archive.directory(directory)?;
     }
     archive.file("init", &programs.init)?;
@@ -46,16 +46,16 @@ pub fn write(
     for (number, name) in MODULES.iter().enumerate() {
         if let Some(module) = kernel.module(name)? {
             let file = module.file_name().unwrap_or_default().to_string_lossy();
-            archive.file(&format!("{}/{number:02}-{file}", agreed::MODULES), &module)?;
+            archive.file(&format!("{}/{number:02}-{file}", protocol::MODULES), &module)?;
         }
     }
     let command: Vec<u8> = words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
-    archive.entry(agreed::COMMAND, ModeFileType::Regular, &mut command.as_slice(), command.len())?;
-    archive.tree(agreed::FILES, files)?;
+    archive.entry(protocol::COMMAND, ModeFileType::Regular, &mut command.as_slice(), command.len())?;
+    archive.tree(protocol::FILES, files)?;
     archive.finish().with_context(|| format!("could not write {}", to.display()))
 }
 
-/// An archive that is being written.
+/// An archive being written.
 struct Archive {
     out: BufWriter<File>,
 }
@@ -71,7 +71,7 @@ impl Archive {
         self.entry(path, ModeFileType::Regular, &mut file, length)
     }
 
-    /// All that lies in a directory.
+    /// Everything in a directory, recursively.
     fn tree(&mut self, path: &str, from: &Path) -> Result<()> {
         for entry in fs::read_dir(from)? {
             let entry = entry?;
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::vm::kernel;
 
-    /// Every file of an archive, with its content.
+    /// Every file of an archive with its content.
     fn read(archive: &Path) -> Vec<(String, String)> {
         let mut file = File::open(archive).unwrap();
         let mut all = Vec::new();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_finds_all_that_it_needs() {
+    fn the_archive_has_everything_the_guest_needs() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         let kernel = kernel::tests::unpacked(&at("kernel"), false);

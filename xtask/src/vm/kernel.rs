@@ -1,4 +1,4 @@
-//! The kernels that probe is tried on: Debian's, for virtual machines, each the newest of its suite.
+//! The kernels for the virtual machines: Debian's cloud kernels, the newest of each suite.
 
 use std::{
     fs,
@@ -12,17 +12,17 @@ use crate::{
     log::Log,
 };
 
-/// Where a kernel comes from.
+/// A kernel's source.
 pub struct Source {
-    /// What it is called here.
+    /// Its name on the command line.
     pub name: &'static str,
-    /// The suite that has it.
+    /// The Debian suite.
     suite: &'static str,
-    /// The package that depends on the newest one.
+    /// The metapackage that depends on the newest image.
     package: &'static str,
 }
 
-/// All of them, oldest first.
+/// All kernels, oldest first.
 pub const SOURCES: &[Source] = &[
     Source { name: "5.10", suite: "bullseye-security", package: "linux-image-cloud-amd64" },
     Source { name: "6.1", suite: "bookworm-security", package: "linux-image-cloud-amd64" },
@@ -30,10 +30,10 @@ pub const SOURCES: &[Source] = &[
     Source { name: "sid", suite: "sid", package: "linux-image-cloud-amd64" },
 ];
 
-/// How the suites of security updates are called; they have an archive of their own.
+/// Suffix of the security suites, which have their own archive.
 const SECURITY: &str = "-security";
 
-/// A kernel that was fetched.
+/// A fetched kernel.
 pub struct Kernel {
     /// As in [`Source`].
     pub name: &'static str,
@@ -41,13 +41,13 @@ pub struct Kernel {
     pub release: String,
     /// The file to boot.
     pub image: PathBuf,
-    /// The options that it was built with, as text.
+    /// Its build configuration, as text.
     pub config: PathBuf,
-    /// Where its modules lie.
+    /// Its module directory.
     modules: PathBuf,
 }
 
-/// The kernels of these names; all where none is named.
+/// The kernels with these names; all if there are none.
 pub fn chosen(names: &[String]) -> Result<Vec<&'static Source>> {
     if names.is_empty() {
         return Ok(SOURCES.iter().collect());
@@ -55,21 +55,20 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static Source>> {
     let by_name = |name: &String| {
         SOURCES.iter().find(|source| source.name == name).with_context(|| {
             let all: Vec<_> = SOURCES.iter().map(|source| source.name).collect();
-            format!("there is no kernel `{name}` here; there are {}", all.join(", "))
+            format!("unknown kernel `{name}`: choose from {}", all.join(", "))
         })
     };
     names.iter().map(by_name).collect()
 }
 
 impl Source {
-    /// The kernel, which is fetched unless it was before.
+    /// The kernel, fetched on first use.
     pub fn provide(&self, directory: &Path, log: &Log) -> Result<Kernel> {
-        ensure!(cfg!(target_arch = "x86_64"), "the kernels are for x86_64 machines, and so are the programs");
+        ensure!(cfg!(target_arch = "x86_64"), "the kernels and programs are built for x86_64");
         let root = directory.join(self.name).join("kernel");
         if !root.exists() {
-            self.fetch(directory, &root, log).with_context(|| {
-                format!("could not fetch the kernel {}, which needs the network", self.name)
-            })?;
+            self.fetch(directory, &root, log)
+                .with_context(|| format!("could not fetch kernel {} (this needs the network)", self.name))?;
         }
         Kernel::unpacked(self.name, &root)
     }
@@ -84,7 +83,7 @@ impl Source {
             Ok(apt)
         })?;
         let image = apt.dependency(self.package, "linux-image-")?;
-        // The newest kernels come in parts.
+        // Since 7.2 an image is split into several packages.
         let parts = apt.dependencies(&image)?;
         let mut packages: Vec<_> = parts.into_iter().filter(|part| part.ends_with("-cloud-amd64")).collect();
         packages.push(image.clone());
@@ -95,10 +94,10 @@ impl Source {
     }
 }
 
-/// The address of the archive that has this suite, from those that the host takes its packages from.
+/// The address of the archive with this suite, among those that the host's apt uses.
 fn archive(directory: &Path, suite: &str, log: &Log) -> Result<String> {
     let archives = apt::archives_of_host(directory.to_owned(), log)?;
-    // Told by their names, since other vendors' have neither these suites nor these kernels.
+    // Matched by name: other vendors' archives have neither these suites nor these kernels.
     let named = |name: &str| archives.iter().find(|uri| uri.ends_with(name)).cloned();
     let main = named("/debian");
     let found = if suite.ends_with(SECURITY) {
@@ -106,26 +105,27 @@ fn archive(directory: &Path, suite: &str, log: &Log) -> Result<String> {
     } else {
         main
     };
-    found.context("apt on this host takes nothing from Debian, which has the kernels")
+    found.context("this host's apt uses no Debian archive, where the kernels are")
 }
 
 impl Kernel {
-    /// The kernel whose packages lie in `root`.
+    /// The kernel whose packages are unpacked in `root`.
     fn unpacked(name: &'static str, root: &Path) -> Result<Self> {
         let modules = [root.join("lib/modules"), root.join("usr/lib/modules")];
         let modules = modules.iter().find_map(|all| Some(fs::read_dir(all).ok()?.next()?.ok()?.path()));
-        let modules = modules.with_context(|| format!("{} holds no kernel", root.display()))?;
+        let modules = modules.with_context(|| format!("there is no kernel in {}", root.display()))?;
         let release = modules.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let either = |in_boot: &str, beside: &str| {
-            let places = [root.join("boot").join(format!("{in_boot}-{release}")), modules.join(beside)];
-            let found = places.into_iter().find(|place| place.exists());
-            found.with_context(|| format!("the kernel {name} has no {beside} in {}", root.display()))
+        let either = |in_boot: &str, name_in_modules: &str| {
+            let candidates =
+                [root.join("boot").join(format!("{in_boot}-{release}")), modules.join(name_in_modules)];
+            let found = candidates.into_iter().find(|path| path.exists());
+            found.with_context(|| format!("the kernel {name} has no {name_in_modules} in {}", root.display()))
         };
         let (image, config) = (either("vmlinuz", "vmlinuz")?, either("config", "config")?);
         Ok(Self { name, image, config, modules, release })
     }
 
-    /// A module, perhaps compressed; `None` where it is built in, or this kernel has none of that name.
+    /// A module, possibly compressed; `None` if it is built in or does not exist.
     pub fn module(&self, name: &str) -> Result<Option<PathBuf>> {
         find(&self.modules.join("kernel"), &|file| {
             file.strip_prefix(name).is_some_and(|rest| rest == ".ko" || rest.starts_with(".ko."))
@@ -133,16 +133,16 @@ impl Kernel {
     }
 }
 
-/// The first file below a directory whose name fits.
-fn find(directory: &Path, fits: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>> {
+/// The first file below a directory whose name matches.
+fn find(directory: &Path, matches: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>> {
     for entry in fs::read_dir(directory).with_context(|| format!("could not read {}", directory.display()))? {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
-            if let Some(found) = find(&path, fits)? {
+            if let Some(found) = find(&path, matches)? {
                 return Ok(Some(found));
             }
-        } else if fits(&entry.file_name().to_string_lossy()) {
+        } else if matches(&entry.file_name().to_string_lossy()) {
             return Ok(Some(path));
         }
     }
@@ -153,7 +153,7 @@ fn find(directory: &Path, fits: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>
 pub mod tests {
     use super::*;
 
-    /// A kernel as its packages unpack it, in one layout or the other.
+    /// An unpacked kernel in one of the two layouts.
     pub fn unpacked(root: &Path, in_boot: bool) -> Kernel {
         let release = "9.9.9-cloud-amd64";
         let modules = root.join(if in_boot { "lib/modules" } else { "usr/lib/modules" }).join(release);
@@ -190,10 +190,10 @@ pub mod tests {
     }
 
     #[test]
-    fn a_kernel_that_is_not_there_is_told_with_those_that_are() {
+    fn an_unknown_kernel_is_rejected_with_the_known_ones() {
         let names = |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
-        let error = chosen(&names(&["6.1", "4.19"])).err().expect("it is not there");
-        assert_eq!(error.to_string(), "there is no kernel `4.19` here; there are 5.10, 6.1, 6.12, sid");
+        let error = chosen(&names(&["6.1", "4.19"])).err().expect("it is unknown");
+        assert_eq!(error.to_string(), "unknown kernel `4.19`: choose from 5.10, 6.1, 6.12, sid");
         let two: Vec<_> = chosen(&names(&["sid", "6.1"])).unwrap().iter().map(|source| source.name).collect();
         assert_eq!(two, ["sid", "6.1"]);
         assert_eq!(chosen(&[]).unwrap().len(), SOURCES.len());

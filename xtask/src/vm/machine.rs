@@ -1,4 +1,4 @@
-//! One machine, from its start to its end.
+//! One virtual machine, from start to exit.
 
 use std::{
     ffi::OsString,
@@ -13,42 +13,42 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{agreed, initramfs, kernel::Kernel, programs::Programs, qemu::Qemu};
+use super::{initramfs, kernel::Kernel, programs::Programs, protocol, qemu::Qemu};
 
-/// How many of the console's last lines are shown where a machine did not come to its end.
+/// Console lines to show when a machine fails.
 const LINES_SHOWN: usize = 30;
 
-/// How often the machine is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+/// Polling interval.
+const POLL: Duration = Duration::from_millis(20);
 
-/// How machines are run.
+/// Options for running machines.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Seconds until a machine is given up
+    /// Kill a machine after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub deadline: u64,
-    /// Let the host's processor run the machine, which is faster; a host that is a machine itself may hang
+    /// Use KVM, which is faster; nested virtualisation may hang
     #[arg(long)]
     pub kvm: bool,
 }
 
-/// A machine that can be started.
+/// A virtual machine that can be started.
 pub struct Machine<'a> {
     /// Its kernel.
     pub kernel: &'a Kernel,
     pub(super) qemu: &'a Qemu,
     pub(super) programs: &'a Programs,
-    /// Where its files lie on the host.
+    /// Its directory on the host.
     pub(super) directory: PathBuf,
 }
 
-/// How a command ended.
-pub struct Ended {
+/// The outcome of a command.
+pub struct Outcome {
     /// Its exit code.
     pub code: u8,
-    /// From the machine's start to the command's.
+    /// Time from the machine's start to the command's.
     pub boot: Duration,
-    /// From there to the machine's end.
+    /// Time from there to the machine's exit.
     pub command: Duration,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for Machine<'_> {
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [boot, command] = [self.boot, self.command].map(|time| time.as_secs_f64());
         write!(f, "exit code {}; {boot:.1} s to boot, {command:.1} s for the command", self.code)
@@ -66,19 +66,19 @@ impl fmt::Display for Ended {
 }
 
 impl Machine<'_> {
-    /// The command's working directory: what lies in here goes into the machine, and comes back.
+    /// The command's working directory: copied into the guest, and back afterwards.
     pub fn files(&self) -> PathBuf {
         self.directory.join("files")
     }
 
-    /// Runs a probe command in the machine. Its output goes to `stdout` and to this process's standard error as it
-    /// comes; the files that it leaves in its working directory are in [`files`](Self::files) afterwards.
+    /// Runs a probe command in the machine. Its output goes to `stdout` and to this process's standard error as it is
+    /// written; its working directory is in [`files`](Self::files) afterwards.
     pub fn run(
         &self,
         command: &[OsString],
         options: &Options,
         stdout: &mut (impl Write + Send),
-    ) -> Result<Ended> {
+    ) -> Result<Outcome> {
         let at = |name: &str| self.directory.join(name);
         let (initramfs, archive, status, console) =
             (at("initramfs"), at("archive.tar"), at("status"), at("console.log"));
@@ -91,18 +91,18 @@ impl Machine<'_> {
         initramfs::write(&initramfs, self.kernel, self.programs, &words, &self.files())?;
         let mut qemu = self.hardware(options, &initramfs, &console)?;
         let ports = [
-            // QEMU's own messages are on the same standard error.
-            (agreed::STDOUT, Path::new("/dev/stdout")),
-            (agreed::STDERR, Path::new("/dev/stderr")),
-            (agreed::ARCHIVE, &archive),
-            (agreed::STATUS, &status),
+            // QEMU's own messages share this standard error.
+            (protocol::STDOUT, Path::new("/dev/stdout")),
+            (protocol::STDERR, Path::new("/dev/stderr")),
+            (protocol::ARCHIVE, &archive),
+            (protocol::STATUS, &status),
         ];
         for (port, file) in ports {
-            let chardev = format!("file,id={port},append=on,path={}", doubled(file));
+            let chardev = format!("file,id={port},append=on,path={}", escaped(file));
             qemu.args(["-chardev", &chardev]);
             qemu.args(["-device", &format!("virtserialport,name={port},chardev={port}")]);
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut child = qemu
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -114,31 +114,34 @@ impl Machine<'_> {
         let exit = thread::scope(|scope| {
             scope.spawn(|| out.as_mut().map(|out| io::copy(out, stdout)));
             scope.spawn(|| err.as_mut().map(|err| io::copy(err, &mut io::stderr())));
-            let deadline = begun + Duration::from_secs(options.deadline);
+            let deadline = started + Duration::from_secs(options.deadline);
             wait(&mut child, deadline, || {
                 if boot.is_none()
-                    && fs::read_to_string(&status).is_ok_and(|told| told.starts_with(agreed::BEGUN))
+                    && fs::read_to_string(&status).is_ok_and(|text| text.starts_with(protocol::STARTED))
                 {
-                    boot = Some(begun.elapsed());
+                    boot = Some(started.elapsed());
                 }
             })
         })?;
-        let took = begun.elapsed();
-        let told = fs::read_to_string(&status)?;
-        let code = told.lines().nth(1).and_then(|code| code.parse().ok());
+        let took = started.elapsed();
+        let report = fs::read_to_string(&status)?;
+        let code = report.lines().nth(1).and_then(|code| code.parse().ok());
         let (Some(code), Some(exit)) = (code, exit) else {
             let text = fs::read(&console)?;
-            bail!("{self}: {}", why(exit, options.deadline, boot.is_some(), &String::from_utf8_lossy(&text)));
+            bail!(
+                "{self}: {}",
+                failure(exit, options.deadline, boot.is_some(), &String::from_utf8_lossy(&text))
+            );
         };
         ensure!(exit.success(), "the emulator failed: {exit}");
         tar::Archive::new(File::open(&archive)?)
             .unpack(self.files())
             .with_context(|| format!("could not unpack {}", archive.display()))?;
         let boot = boot.unwrap_or(took);
-        Ok(Ended { code, boot, command: took.saturating_sub(boot) })
+        Ok(Outcome { code, boot, command: took.saturating_sub(boot) })
     }
 
-    /// The machine without its ports.
+    /// The machine's hardware except its ports.
     fn hardware(&self, options: &Options, initramfs: &Path, console: &Path) -> Result<Command> {
         let mut qemu = self.qemu.command()?;
         let (accelerator, cpu) = if options.kvm { ("kvm", "host") } else { ("tcg,thread=multi", "max") };
@@ -148,38 +151,38 @@ impl Machine<'_> {
             .arg(&self.kernel.image)
             .arg("-initrd")
             .arg(initramfs)
-            // A kernel that panics restarts at once, which ends the emulator.
+            // A panicking kernel reboots at once, which makes the emulator exit (-no-reboot).
             .args(["-append", "console=ttyS0 quiet panic=-1"])
-            .args(["-chardev", &format!("file,id=console,path={}", doubled(console))])
+            .args(["-chardev", &format!("file,id=console,path={}", escaped(console))])
             .args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);
         Ok(qemu)
     }
 }
 
-/// Why there is no exit code: by what became of the emulator, whether the command had begun, and the console.
-fn why(exit: Option<ExitStatus>, deadline: u64, has_begun: bool, console: &str) -> String {
+/// Why there is no exit code, from the emulator's exit, whether the command had started, and the console.
+fn failure(exit: Option<ExitStatus>, deadline: u64, has_started: bool, console: &str) -> String {
     let lines: Vec<&str> = console.lines().collect();
     let panicked = lines.iter().any(|line| line.contains("Kernel panic"));
     let how = match exit {
-        None => format!("it was given up after {deadline} s"),
+        None => format!("it was killed after {deadline} s"),
         Some(_) if panicked => "it panicked".to_owned(),
-        Some(exit) => format!("it ended without an exit code ({exit})"),
+        Some(exit) => format!("it exited without an exit code of the command ({exit})"),
     };
-    let when = if has_begun { "while the command ran" } else { "before the command began" };
+    let when = if has_started { "while the command ran" } else { "before the command started" };
     let last = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
-    let said = if last.is_empty() { " nothing".to_owned() } else { format!("\n{}", last.join("\n")) };
-    format!("{how}, {when}. Its console said at last:{said}")
+    let shown = if last.is_empty() { " none".to_owned() } else { format!("\n{}", last.join("\n")) };
+    format!("{how}, {when}. Last lines of its console:{shown}")
 }
 
-/// A path as QEMU's options take it, where a comma ends a value unless it is doubled.
-fn doubled(path: &Path) -> String {
+/// A path in QEMU option syntax, where commas are doubled.
+fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// Waits for the emulator's end, looking at it again and again; `None` where it was ended at the deadline.
-fn wait(child: &mut Child, deadline: Instant, mut look: impl FnMut()) -> Result<Option<ExitStatus>> {
+/// Waits until the emulator exits, calling `poll` repeatedly; `None` if it was killed at the deadline.
+fn wait(child: &mut Child, deadline: Instant, mut poll: impl FnMut()) -> Result<Option<ExitStatus>> {
     loop {
-        look();
+        poll();
         if let Some(exit) = child.try_wait()? {
             return Ok(Some(exit));
         }
@@ -188,7 +191,7 @@ fn wait(child: &mut Child, deadline: Instant, mut look: impl FnMut()) -> Result<
             child.wait()?;
             return Ok(None);
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL);
     }
 }
 
@@ -199,23 +202,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_became_of_a_machine_is_said_with_the_consoles_last_lines() {
+    fn a_failure_names_the_reason_and_the_consoles_last_lines() {
         let exited = Some(ExitStatus::from_raw(0));
-        let late = why(None, 9, true, "");
-        assert_eq!(
-            late,
-            "it was given up after 9 s, while the command ran. Its console said at last: nothing"
-        );
+        let late = failure(None, 9, true, "");
+        assert_eq!(late, "it was killed after 9 s, while the command ran. Last lines of its console: none");
         let long: String = (0..100).map(|number| format!("line {number}\n")).collect();
-        let ended = why(exited, 9, false, &long);
-        assert!(ended.starts_with("it ended without an exit code (exit status: 0), before"), "{ended}");
+        let ended = failure(exited, 9, false, &long);
+        assert!(
+            ended.starts_with("it exited without an exit code of the command (exit status: 0), before"),
+            "{ended}"
+        );
         assert!(ended.contains("line 99") && ended.contains("line 70") && !ended.contains("line 69"));
-        let panicked = why(exited, 9, false, "[    1.0] Kernel panic - not syncing: no init\n");
-        assert!(panicked.starts_with("it panicked, before the command began."), "{panicked}");
+        let panicked = failure(exited, 9, false, "[    1.0] Kernel panic - not syncing: no init\n");
+        assert!(panicked.starts_with("it panicked, before the command started."), "{panicked}");
     }
 
     #[test]
-    fn a_comma_in_a_path_ends_no_option() {
-        assert_eq!(doubled(Path::new("/a,b/c")), "/a,,b/c");
+    fn commas_in_paths_are_doubled() {
+        assert_eq!(escaped(Path::new("/a,b/c")), "/a,,b/c");
     }
 }

@@ -1,4 +1,4 @@
-//! The emulator: the host's, or Debian's, unpacked below cargo's target directory so that nothing on the host changes.
+//! The emulator: installed on the host, or Debian's, unpacked below cargo's target directory.
 
 use std::{
     env,
@@ -14,10 +14,10 @@ use crate::{
     toolchain::with_libraries,
 };
 
-/// The program.
+/// The program's name.
 const PROGRAM: &str = "qemu-system-x86_64";
 
-/// Its package.
+/// Its Debian package.
 const PACKAGE: &str = "qemu-system-x86";
 
 /// The emulator.
@@ -29,23 +29,23 @@ pub enum Qemu {
 }
 
 impl Qemu {
-    /// The host's emulator, or else one that is fetched, unless it was before.
+    /// The host's emulator, otherwise one fetched on first use.
     pub fn provide(directory: &Path, log: &Log) -> Result<Self> {
-        if Self::Host.command().and_then(|command| runs(command, log)).is_ok() {
+        if Self::Host.command().and_then(|command| check(command, log)).is_ok() {
             return Ok(Self::Host);
         }
         let root = directory.join("qemu");
         let qemu = Self::Unpacked(root.clone());
         if !root.exists() {
             fetch(directory, &root, log).with_context(|| {
-                format!("there is no {PROGRAM} on this host, and it could not be fetched: install {PACKAGE}")
+                format!("{PROGRAM} is not installed and could not be fetched: install {PACKAGE}")
             })?;
         }
-        runs(qemu.command()?, log)?;
+        check(qemu.command()?, log)?;
         Ok(qemu)
     }
 
-    /// The program, with what it needs to find its libraries and its firmware.
+    /// The command, with the paths of its libraries and firmware.
     pub fn command(&self) -> Result<Command> {
         let root = match self {
             Self::Host => return Ok(Command::new(PROGRAM)),
@@ -53,7 +53,7 @@ impl Qemu {
         };
         let libraries = [root.join("usr/lib"), root.join("lib")];
         let libraries: Vec<_> = libraries.iter().filter_map(|lib| apt::libraries(lib).ok()).collect();
-        let modules = libraries.first().context("the emulator lacks its libraries")?.join("qemu");
+        let modules = libraries.first().context("the unpacked emulator has no libraries")?.join("qemu");
         let mut command = Command::new(root.join("usr/bin").join(PROGRAM));
         command
             .env("LD_LIBRARY_PATH", with_libraries(Path::new(&env::join_paths(libraries)?)))
@@ -65,15 +65,15 @@ impl Qemu {
     }
 }
 
-/// Makes sure that the emulator runs on this host.
-fn runs(mut command: Command, log: &Log) -> Result<()> {
+/// Checks that the emulator runs on this host.
+fn check(mut command: Command, log: &Log) -> Result<()> {
     log.run(command.arg("--version")).map(drop)
 }
 
-/// The package with the libraries that this host lacks, by the host's own sources.
+/// Fetches the package and the libraries that this host lacks, from the host's apt sources.
 fn fetch(directory: &Path, root: &Path, log: &Log) -> Result<()> {
     let apt = Apt::new(directory.join("apt"), log)?;
-    // One of the host's other sources may fail; what counts is whether the package is known now.
+    // An unrelated apt source may fail; what matters is whether apt knows the package afterwards.
     let updated = log.step("fetching apt's lists", || Ok(apt.update()))?;
     let packages = apt.would_install(PACKAGE).or_else(|error| updated.and(Err(error)))?;
     ensure!(packages.iter().any(|name| name == PACKAGE), "apt would not install {PACKAGE}");

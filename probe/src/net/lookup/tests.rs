@@ -1,4 +1,4 @@
-//! Questions about real sockets, in namespaces of their own.
+//! Queries about real sockets in private namespaces.
 
 use std::{
     net::{Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6},
@@ -20,7 +20,7 @@ fn address(text: &str) -> SocketAddr {
     SocketAddr::new(text.parse().unwrap(), PORT)
 }
 
-/// Runs a check in a namespace of its own, with its number.
+/// Runs a check in a private namespace, with its inode number.
 fn inside(check: impl FnOnce(u32) + Send) {
     let namespace = Namespace::private().unwrap();
     namespace.enter(|| check(namespace.inode())).unwrap();
@@ -30,7 +30,7 @@ fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(5)
 }
 
-/// A client and the socket accepted for it, on a port of the listener's.
+/// A listener, a client connected to it, and the accepted socket.
 fn connected(local: SocketAddr) -> (Tcp, Tcp, Tcp) {
     let listener = Tcp::listening(local).unwrap();
     let client = Tcp::new(if local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }).unwrap();
@@ -39,12 +39,12 @@ fn connected(local: SocketAddr) -> (Tcp, Tcp, Tcp) {
     (listener, client, server)
 }
 
-/// Both ends of a connection, as this one of its sockets has them.
+/// The endpoints of a connection, as this socket has them.
 fn ends(socket: &Tcp, peer: SocketAddr) -> Endpoints {
     Endpoints { local: socket.local().unwrap().into(), remote: peer.into() }
 }
 
-/// Whether the kernel lists sockets that are only bound.
+/// Whether the kernel lists bound-only sockets.
 fn lists_bound_sockets() -> bool {
     let name = uname().unwrap();
     let release = name.release().to_str().unwrap();
@@ -61,7 +61,7 @@ fn found(lookup: &mut Lookup, netns: u32) -> Vec<(State, u64)> {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn whoever_has_a_port_is_found() {
+fn the_holders_of_a_port_are_found() {
     inside(|netns| {
         let mut lookup = Lookup::new();
         assert_eq!(lookup.holders(netns, PORT), []);
@@ -69,8 +69,8 @@ fn whoever_has_a_port_is_found() {
         let other = Tcp::bound("127.0.0.1:1315".parse().unwrap()).unwrap();
         let bound = Tcp::bound(address("127.0.0.2")).unwrap();
         let bound_cookie = bound.cookie().unwrap();
-        let wanted = if lists_bound_sockets() { vec![(State::Close, bound_cookie)] } else { vec![] };
-        assert_eq!(found(&mut lookup, netns), wanted);
+        let expected = if lists_bound_sockets() { vec![(State::Close, bound_cookie)] } else { vec![] };
+        assert_eq!(found(&mut lookup, netns), expected);
         drop((bound, other));
         eventually("the port is free", || lookup.holders(netns, PORT).is_empty());
 
@@ -86,7 +86,7 @@ fn whoever_has_a_port_is_found() {
             assert_eq!(socket.owner.task.as_ref().unwrap().pid, process::id());
         }
 
-        // The server's end is the first to close, so the TIME_WAIT is on its port.
+        // The server closes first, so the TIME_WAIT is on its port.
         server.shutdown(Shutdown::Write).unwrap();
         client.read_to_end(deadline()).unwrap();
         drop((client, listener));
@@ -101,55 +101,55 @@ fn whoever_has_a_port_is_found() {
     });
 }
 
-fn check_remains(netns: u32, local: SocketAddr) {
+fn check_mini_socket(netns: u32, local: SocketAddr) {
     let mut lookup = Lookup::new();
     let (listener, client, server) = connected(local);
     let family = if local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
     let ends = ends(&client, local);
-    assert_eq!(lookup.remains(netns, ends, family), None, "a connection that lives");
+    assert_eq!(lookup.mini_socket(netns, ends, family), None, "the connection is open");
 
     client.shutdown(Shutdown::Write).unwrap();
     server.read_to_end(deadline()).unwrap();
-    // Data brings the ACK of the FIN along, which by itself may be late.
+    // The ACK of the FIN, which may be delayed, comes with data at the latest.
     server.write_all(b"x", deadline()).unwrap();
     client.read_exact(1, deadline()).unwrap();
     drop(client);
-    eventually("an orphan", || lookup.remains(netns, ends, family).is_some());
-    let (state, left) = lookup.remains(netns, ends, family).unwrap();
+    eventually("an orphan", || lookup.mini_socket(netns, ends, family).is_some());
+    let (state, left) = lookup.mini_socket(netns, ends, family).unwrap();
     assert_eq!(state, State::FinWait2);
     assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
 
     drop(server);
-    let state = |lookup: &mut Lookup| lookup.remains(netns, ends, family).unwrap().0;
-    eventually("both ends are closed", || state(&mut lookup) == State::TimeWait);
-    let (_, left) = lookup.remains(netns, ends, family).unwrap();
+    let state = |lookup: &mut Lookup| lookup.mini_socket(netns, ends, family).unwrap().0;
+    eventually("both sockets are closed", || state(&mut lookup) == State::TimeWait);
+    let (_, left) = lookup.mini_socket(netns, ends, family).unwrap();
     assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
-    assert_eq!(lookup.remains(netns, ends.reversed(), family), None, "its listener is no answer");
+    assert_eq!(lookup.mini_socket(netns, ends.reversed(), family), None, "the listener is not a match");
     drop(listener);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn what_stays_of_a_connection_is_told_with_its_end() {
+fn a_closed_connection_leaves_a_mini_socket_with_its_remaining_time() {
     for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-        inside(|netns| check_remains(netns, address(local)));
+        inside(|netns| check_mini_socket(netns, address(local)));
     }
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_link_local_connection_is_found_although_it_is_bound_to_a_device() {
+fn a_link_local_mini_socket_is_found() {
     inside(|netns| {
         let local: Ipv6Addr = "fe80::1".parse().unwrap();
-        Device::named("lo").unwrap().address(local.into(), 64).unwrap();
+        Device::named("lo").unwrap().add_address(local.into(), 64).unwrap();
         let loopback = 1;
-        check_remains(netns, SocketAddrV6::new(local, PORT, 0, loopback).into());
+        check_mini_socket(netns, SocketAddrV6::new(local, PORT, 0, loopback).into());
     });
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn after_a_reset_nothing_stays() {
+fn a_reset_leaves_no_mini_socket() {
     inside(|netns| {
         let (_listener, client, server) = connected(address("127.0.0.1"));
         let ends = ends(&client, address("127.0.0.1"));
@@ -157,32 +157,32 @@ fn after_a_reset_nothing_stays() {
         drop((client, server));
         let mut lookup = Lookup::new();
         eventually("only the listener is left", || lookup.holders(netns, PORT).len() == 1);
-        assert_eq!(lookup.remains(netns, ends, Family::Ipv4), None);
+        assert_eq!(lookup.mini_socket(netns, ends, Family::Ipv4), None);
     });
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_namespace_is_let_go_after_a_while() {
+fn an_idle_namespaces_socket_is_closed() {
     inside(|netns| {
         let mut lookup = Lookup::new();
         let home = lookup.home.unwrap();
         assert_eq!((lookup.holders(netns, PORT), lookup.holders(home, 0)), (vec![], vec![]));
-        lookup.tidy();
+        lookup.close_idle();
         assert!(lookup.open.contains_key(&netns));
         for open in lookup.open.values_mut() {
-            open.used -= READY_FOR;
+            open.last_used -= IDLE_TIMEOUT;
         }
-        lookup.tidy();
+        lookup.close_idle();
         assert_eq!(lookup.open.into_keys().collect::<Vec<_>>(), [home]);
     });
 }
 
 #[test]
-fn of_a_namespace_that_is_gone_nothing_is_known() {
+fn an_unknown_namespace_has_no_sockets() {
     let mut lookup = Lookup::new();
     let at = |port| Endpoint::new([127, 0, 0, 1].into(), port);
     let ends = Endpoints { local: at(PORT), remote: at(80) };
     assert_eq!(lookup.holders(1, PORT), []);
-    assert_eq!(lookup.remains(1, ends, Family::Ipv4), None);
+    assert_eq!(lookup.mini_socket(1, ends, Family::Ipv4), None);
 }

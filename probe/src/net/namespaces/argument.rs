@@ -1,4 +1,4 @@
-//! What `--netns` takes: a process, an inode number, or a file.
+//! Resolves the value of `--netns`: a process, an inode number, or a file.
 
 use std::{
     ffi::OsStr,
@@ -12,60 +12,61 @@ use crate::{
     net::{Namespace, namespace::inode_in},
 };
 
-/// The highest number that a process can have (`PID_MAX_LIMIT`). Those of namespaces begin far above it, at
-/// 0xEFFFFFF0 (`PROC_DYNAMIC_FIRST` and the few below it), so no number can mean both.
-const HIGHEST_PID: u64 = 1 << 22;
+/// The highest process id (`PID_MAX_LIMIT`). Inode numbers of namespaces start far above it, at 0xEFFFFFF0
+/// (`PROC_DYNAMIC_FIRST` and the few below it), so a number is never ambiguous.
+const MAX_PID: u64 = 1 << 22;
 
-/// Why an argument names no network namespace.
+/// Why a value does not name a network namespace.
 #[derive(Debug, thiserror::Error)]
 pub enum NetnsError {
-    /// The number is a process id, and no process has it.
-    #[error("there is no process {0}, whose network namespace could be meant; lsns -t net lists all of them")]
+    /// The number is in the range of process ids, and no process has it.
+    #[error("no process {0}; `lsns -t net` lists network namespaces with their processes")]
     NoProcess(u64),
-    /// The process's namespace may not be looked at.
-    #[error("the network namespace of process {pid} cannot be seen: {cause}; this needs CAP_SYS_PTRACE")]
+    /// The process's namespace may not be read.
+    #[error("the network namespace of process {pid} cannot be read: {cause}; this needs CAP_SYS_PTRACE")]
     Hidden {
         /// The process.
         pid: u64,
         /// What open(2) returned.
         cause: io::Error,
     },
-    /// Too large for an inode number of a namespace.
-    #[error("{0} is neither a process id nor the inode number of a namespace, which has 32 bits")]
+    /// Too large for the inode number of a namespace.
+    #[error(
+        "{0} is neither a process id nor the inode number of a namespace, which has 32 bits, e.g. 4026531840"
+    )]
     TooLarge(u64),
-    /// No such file, or none that may be opened.
-    #[error("opening {path}: {cause}; what ip netns calls NAME is /run/netns/NAME")]
+    /// The file does not exist or cannot be opened.
+    #[error("opening `{path}`: {cause}; a namespace NAME of `ip netns` is /run/netns/NAME")]
     Opening {
-        /// The file, safe for a terminal.
+        /// The path, escaped for a terminal.
         path: Name,
         /// What open(2) returned.
         cause: io::Error,
     },
-    /// The file is something else.
+    /// The file is not a network namespace.
     #[error(
-        "{path} is no network namespace: /proc/PID/ns/net is one, and so is what ip netns has mounted in /run/netns"
+        "`{path}` is not a network namespace; give e.g. /proc/PID/ns/net, or /run/netns/NAME for one of `ip netns`"
     )]
     OtherFile {
-        /// The file, safe for a terminal.
+        /// The path, escaped for a terminal.
         path: Name,
     },
 }
 
-/// The inode number of the namespace that an argument names: a process by its id, a namespace by its inode
-/// number (`4026532008`, or `net:[4026532008]` as the kernel writes it), or a file. A file whose name is a
-/// number is `./4711`.
+/// The inode number of the namespace that a value names: by process id, by inode number (`4026532008`, or
+/// `net:[4026532008]` as the kernel formats it), or by file. A file whose name is a number needs a path: `./4711`.
 ///
-/// An inode number is taken at its word: the namespace may be out of reach, or still to come.
+/// An inode number is not checked: the namespace may be unreachable or not exist yet.
 ///
 /// # Errors
-/// [`NetnsError`] says what is wrong with it.
+/// [`NetnsError`] says what is wrong with the value.
 pub fn resolve(argument: &OsStr) -> Result<u32, NetnsError> {
     let text = argument.to_str();
     if let Some(inode) = text.and_then(inode_in) {
         return Ok(inode);
     }
     match text.and_then(|text| text.parse::<u64>().ok()) {
-        Some(pid) if pid <= HIGHEST_PID => of_process(pid),
+        Some(pid) if pid <= MAX_PID => of_process(pid),
         Some(number) => u32::try_from(number).map_err(|_| NetnsError::TooLarge(number)),
         None => of_file(argument),
     }
@@ -78,7 +79,7 @@ fn of_process(pid: u64) -> Result<u32, NetnsError> {
         Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
             Err(NetnsError::Hidden { pid, cause })
         }
-        // A zombie is in no namespace any more.
+        // A zombie has no namespace any more.
         Ok(None) | Err(_) => Err(NetnsError::NoProcess(pid)),
     }
 }
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_name_the_own_namespace_leads_there() {
+    fn every_form_resolves_to_the_own_namespace() {
         let host = Namespace::host().unwrap().inode();
         for argument in [
             std::process::id().to_string(),
@@ -113,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn what_names_none_is_told_why() {
-        assert!(error("4194304").starts_with("there is no process 4194304"));
-        assert!(error("0").starts_with("there is no process 0"));
+    fn an_invalid_value_is_an_error_with_the_reason() {
+        assert!(error("4194304").starts_with("no process 4194304"));
+        assert!(error("0").starts_with("no process 0"));
         assert!(error("4294967296").contains("has 32 bits"));
-        assert!(error("/no/such\x1bfile").starts_with("opening /no/such\\u{1b}file: No such file"));
+        assert!(error("/no/such\x1bfile").starts_with("opening `/no/such\\u{1b}file`: No such file"));
         assert!(error("blue").contains("/run/netns/NAME"));
-        assert!(error("/proc/self/ns/uts").starts_with("/proc/self/ns/uts is no network namespace"));
-        assert!(error("/dev/null").starts_with("/dev/null is no network namespace"));
+        assert!(error("/proc/self/ns/uts").starts_with("`/proc/self/ns/uts` is not a network namespace"));
+        assert!(error("/dev/null").starts_with("`/dev/null` is not a network namespace"));
     }
 }

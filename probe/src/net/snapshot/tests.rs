@@ -1,4 +1,4 @@
-//! Snapshots of sockets whose holder, state and namespace are known.
+//! Snapshots of sockets with known owner, state and namespace.
 
 use std::{
     net::TcpListener,
@@ -15,23 +15,23 @@ use crate::{
     os::testing::eventually,
 };
 
-/// A cat(1) that holds this socket and does nothing with it, until its input ends.
+/// Starts cat(1), which holds this socket unused until its stdin closes.
 fn holder(socket: OwnedFd) -> Child {
     Command::new("cat").stdin(Stdio::piped()).stdout(socket).spawn().unwrap()
 }
 
-fn end(mut child: Child) {
+fn stop(mut child: Child) {
     drop(child.stdin.take());
     child.wait().unwrap();
 }
 
-fn of(snapshot: &Snapshot, netns: u32) -> Vec<&DiagEntry> {
+fn sockets_of(snapshot: &Snapshot, netns: u32) -> Vec<&DiagEntry> {
     snapshot.sockets.iter().filter(|socket| socket.netns == netns).collect()
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_child_in_another_namespace_is_found_with_its_socket() {
+fn a_socket_of_a_process_in_another_namespace_is_listed() {
     let inside = Namespace::private().unwrap();
     let start = || {
         let listener = TcpListener::bind("127.0.0.1:1314").unwrap();
@@ -42,7 +42,7 @@ fn a_child_in_another_namespace_is_found_with_its_socket() {
     let snapshot = take();
     assert!(before <= snapshot.at && snapshot.at <= clock::now());
 
-    let sockets = of(&snapshot, inside.inode());
+    let sockets = sockets_of(&snapshot, inside.inode());
     let [first, second] = sockets.as_slice() else { panic!("{sockets:?}") };
     assert_eq!((first.state, first.ends.local.port_or_zero()), (State::Listen, 1314));
     assert_eq!((first.owner.known, first.protocol), (Known::Inferred, Protocol::Tcp));
@@ -52,13 +52,13 @@ fn a_child_in_another_namespace_is_found_with_its_socket() {
     assert_eq!(second.owner.task.as_ref().unwrap().pid, std::process::id());
     assert_eq!(second.ends.local.port_or_zero(), 1315);
     drop(own);
-    end(child);
-    eventually("both are gone", || of(&take(), inside.inode()).is_empty());
+    stop(child);
+    eventually("both sockets are closed", || sockets_of(&take(), inside.inode()).is_empty());
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn what_nobody_holds_has_no_owner() {
+fn a_time_wait_socket_has_no_owner() {
     let inside = Namespace::private().unwrap();
     let check = || {
         let soon = std::time::Instant::now() + std::time::Duration::from_secs(5);
@@ -68,11 +68,11 @@ fn what_nobody_holds_has_no_owner() {
         let cookie = socket.cookie().unwrap();
         drop(socket);
         let mut snapshot = take();
-        eventually("it is closed", || {
+        eventually("the socket is closed", || {
             snapshot = take();
-            of(&snapshot, inside.inode()).iter().all(|socket| socket.expires.is_some())
+            sockets_of(&snapshot, inside.inode()).iter().all(|socket| socket.expires.is_some())
         });
-        let [socket] = of(&snapshot, inside.inode())[..] else { panic!("{snapshot:?}") };
+        let [socket] = sockets_of(&snapshot, inside.inode())[..] else { panic!("{snapshot:?}") };
         assert_eq!((socket.state, socket.cookie), (State::TimeWait, cookie));
         assert_eq!(*socket.owner, Owner::UNKNOWN);
         assert!(socket.expires.is_some());
@@ -82,10 +82,10 @@ fn what_nobody_holds_has_no_owner() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn mptcps_own_sockets_are_listed_beside_their_subflows() {
+fn mptcp_sockets_are_listed_in_addition_to_their_subflows() {
     let inside = Namespace::private().unwrap();
     let check = || {
-        // A kernel without it refuses, and has none to list.
+        // A kernel without MPTCP has no such sockets to list.
         let Ok(socket) = Socket::new(Domain::IPV4, Type::STREAM, Some(socket2::Protocol::MPTCP)) else {
             return;
         };
@@ -93,7 +93,7 @@ fn mptcps_own_sockets_are_listed_beside_their_subflows() {
         socket.bind(&SockAddr::from(local)).unwrap();
         socket.listen(1).unwrap();
         let snapshot = take();
-        let sockets = of(&snapshot, inside.inode());
+        let sockets = sockets_of(&snapshot, inside.inode());
         let protocols: Vec<_> = sockets.iter().map(|socket| (socket.protocol, socket.state)).collect();
         assert_eq!(protocols, [(Protocol::Tcp, State::Listen), (Protocol::Mptcp, State::Listen)]);
         assert_eq!(sockets[1].cookie, socket.cookie().unwrap());
@@ -105,17 +105,22 @@ fn mptcps_own_sockets_are_listed_beside_their_subflows() {
 }
 
 #[test]
-fn what_could_not_be_seen_is_said() {
-    let mut off = Off::default();
-    for why in ["no tcp_diag", "no way in", "no tcp_diag"] {
-        off.note(why.to_owned());
+fn missing_sockets_and_owners_are_reported_with_the_reason() {
+    let mut unavailable = Unavailable::default();
+    for reason in ["no tcp_diag", "no permission", "no tcp_diag"] {
+        unavailable.add(reason.to_owned());
     }
-    let lines = off.told(0, 2);
-    assert_eq!(lines[0], "sockets that were there already, in 2 network namespaces: no tcp_diag");
-    assert_eq!(lines[1], "sockets that were there already, in one network namespace: no way in");
+    let lines = unavailable.into_lines(1, 2);
+    assert_eq!(lines[0], "the existing sockets of 1 network namespace are not listed: no permission");
+    assert_eq!(lines[1], "the existing sockets of 2 network namespaces are not listed: no tcp_diag");
     assert_eq!(
         lines[2],
-        "owners of sockets that were there already, where it is one of 2 processes that may not be looked at: this \
-         needs CAP_SYS_PTRACE, and a security module that allows it"
+        "some existing sockets may be hidden: reading the network namespace of 1 process or thread is not permitted \
+         (needs CAP_SYS_PTRACE, and a security module that allows it)"
+    );
+    assert_eq!(
+        lines[3],
+        "owners of some existing sockets may be unknown: reading the descriptors of 2 processes is not permitted (needs \
+         CAP_SYS_PTRACE, and a security module that allows it)"
     );
 }

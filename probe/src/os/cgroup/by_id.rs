@@ -1,4 +1,4 @@
-//! From a cgroup's id to its directory.
+//! Finds a cgroup's directory by its id.
 
 use std::{
     collections::HashMap,
@@ -18,29 +18,29 @@ use std::{
 
 use nix::{errno::Errno, libc};
 
-/// `FILEID_KERNFS`: the file handle is the node's id, as it is since Linux 5.5.
+/// `FILEID_KERNFS`: the file handle is the kernfs node's id, since Linux 5.5.
 const FILEID_KERNFS: i32 = 0xfe;
-/// What the kernel adds to the name of a directory that is gone.
+/// The suffix that the kernel appends to the path of a removed directory.
 const DELETED: &[u8] = b" (deleted)";
-/// The least time between two walks.
-const PAUSE: Duration = Duration::from_millis(200);
-/// The part of the time that may go by walking: one in so many.
-const SHARE: u32 = 20;
-/// With more groups remembered than this, those that are gone are forgotten.
-const MOST_WALKED: usize = 1 << 16;
+/// The minimum time between two walks.
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// At most one part in this many of the time is spent on walks.
+const WALK_SHARE: u32 = 20;
+/// Above this many entries, a walk starts from an empty map, which drops removed cgroups.
+const MAX_WALKED: usize = 1 << 16;
 
 /// The directories of a mounted hierarchy.
 pub(super) struct ById {
     mount: File,
     point: PathBuf,
-    /// Where the kernel opens no handles, what a walk found; entries stay after their group is gone.
+    /// The results of walks, used where the kernel opens no handles; entries stay after their cgroup is removed.
     walked: HashMap<u64, PathBuf>,
-    /// When the last walk ended, and how long it took.
+    /// The end and the duration of the last walk.
     last_walk: Option<(Instant, Duration)>,
 }
 
 impl ById {
-    /// Those of the hierarchy that is mounted there.
+    /// The directories of the hierarchy mounted at `point`.
     ///
     /// # Errors
     /// The mount point cannot be opened.
@@ -49,13 +49,13 @@ impl ById {
         Ok(Self { mount, point: point.to_owned(), walked: HashMap::new(), last_walk: None })
     }
 
-    /// The directory of the group with this id: by its file handle, in two system calls; where the kernel
-    /// opens none (this needs CAP_DAC_READ_SEARCH, and Linux 5.5), by a walk over all groups, which is done
-    /// again for an unknown id, but not over and over.
+    /// The directory of the cgroup with this id: by file handle, with two system calls; where the kernel opens no handle
+    /// (that needs CAP_DAC_READ_SEARCH and Linux 5.5), by a walk over all cgroups. An unknown id causes a new walk, at a
+    /// limited rate.
     pub(super) fn find(&mut self, id: u64) -> Option<PathBuf> {
         match self.open(id) {
             Ok(directory) => target(&directory),
-            // The kernel's word that there is no such group.
+            // No cgroup has this id.
             Err(Errno::ESTALE) => None,
             Err(_) => self.find_by_walk(id),
         }
@@ -73,47 +73,48 @@ impl ById {
         let mut handle = Handle { bytes: 8, kind: FILEID_KERNFS, id };
         let mount = self.mount.as_fd().as_raw_fd();
         let flags = libc::O_PATH | libc::O_CLOEXEC;
-        // SAFETY: the pointer is to a handle that has as many bytes behind its head as it says, and the kernel
+        // SAFETY: the pointer is to a handle followed by as many bytes as its header says, and the kernel
         // only reads them.
         let descriptor = unsafe { libc::open_by_handle_at(mount, (&raw mut handle).cast(), flags) };
         let descriptor = Errno::result(descriptor)?;
-        // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
+        // SAFETY: the kernel has just returned this descriptor, and nothing else owns it.
         Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
     }
 
     fn find_by_walk(&mut self, id: u64) -> Option<PathBuf> {
-        let rested = self.last_walk.is_none_or(|(end, took)| end.elapsed() >= PAUSE.max(took * SHARE));
-        if rested && !self.walked.contains_key(&id) {
+        let may_walk =
+            self.last_walk.is_none_or(|(end, took)| end.elapsed() >= MIN_INTERVAL.max(took * WALK_SHARE));
+        if may_walk && !self.walked.contains_key(&id) {
             self.walk();
         }
         self.walked.get(&id).cloned()
     }
 
     fn walk(&mut self) {
-        let begin = Instant::now();
-        if self.walked.len() > MOST_WALKED {
+        let start = Instant::now();
+        if self.walked.len() > MAX_WALKED {
             self.walked.clear();
         }
         if let Ok(root) = self.mount.metadata() {
             self.walked.insert(root.ino(), self.point.clone());
         }
-        let mut ahead = vec![self.point.clone()];
-        while let Some(directory) = ahead.pop() {
+        let mut pending = vec![self.point.clone()];
+        while let Some(directory) = pending.pop() {
             for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     self.walked.insert(entry.ino(), entry.path());
-                    ahead.push(entry.path());
+                    pending.push(entry.path());
                 }
             }
         }
-        self.last_walk = Some((Instant::now(), begin.elapsed()));
+        self.last_walk = Some((Instant::now(), start.elapsed()));
     }
 }
 
-/// Where an open directory is.
+/// The path of an open directory.
 fn target(directory: &OwnedFd) -> Option<PathBuf> {
     let path = fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd())).ok()?;
-    // Gone since it was opened; or somebody called it so.
+    // It was removed after it was opened, unless its name really ends like that.
     match path.as_os_str().as_bytes().strip_suffix(DELETED) {
         Some(name) if !path.exists() => Some(OsStr::from_bytes(name).into()),
         _ => Some(path),
@@ -127,12 +128,12 @@ mod tests {
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn the_handle_and_the_walk_agree() {
+    fn handles_and_walks_find_the_same_directories() {
         let mount = mounts::of_type("cgroup2").remove(0);
         let mut by_id = ById::below(&mount.point).unwrap();
         by_id.walk();
         for (id, path) in by_id.walked.clone() {
-            // Another test may have removed it meanwhile.
+            // Another test may have removed it since.
             if let Ok(directory) = by_id.open(id) {
                 assert_eq!(target(&directory), Some(path));
             }

@@ -36,7 +36,7 @@ impl Gate {
     fn pass_on<T>(&self, cpu: Option<&usize>, call: impl FnOnce() -> T) -> T {
         if let Some(cpu) = cpu {
             // A thread that may not, and shares the other's CPU, lowers the odds and no more.
-            cpu::stay_on(*cpu).ok();
+            cpu::pin_to(*cpu).ok();
         }
         self.pass();
         call()

@@ -1,7 +1,7 @@
 //! What a recording needs to know of a record while it is made, without decoding it.
 
 use probe_ebpf::{
-    KIND_BIND, KIND_CALLED, KIND_CLOSED, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
+    KIND_BIND, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
     OWNER_LISTENER, OpenedRecord, RecordHeader, SummaryRecord, TransitionRecord,
 };
 use zerocopy::FromBytes as _;
@@ -41,7 +41,7 @@ pub fn cgroup(header: &RecordHeader, record: &[u8]) -> Option<u64> {
 /// The socket, by the address of its structure in the kernel, and the state that it enters; `None` if the record is not
 /// of a transition.
 pub fn entered(header: &RecordHeader, record: &[u8]) -> Option<(u64, State)> {
-    if !matches!(header.kind, KIND_TRANSITION | KIND_CALLED | KIND_OPENED | KIND_CLOSED) {
+    if !matches!(header.kind, KIND_TRANSITION | KIND_IN_CALL | KIND_OPENED | KIND_CLOSED) {
         return None;
     }
     let (transition, _) = TransitionRecord::read_from_prefix(record).ok()?;

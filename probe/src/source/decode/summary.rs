@@ -25,7 +25,7 @@ pub fn decode(record: &SummaryRecord, backend: Backend) -> Result<Summary, Decod
         established: time(record.established_ns),
         first_port: NonZeroU16::new(record.first_port),
         path,
-        path_is_complete: record.path_length <= PATH_STATES.into() && record.broken == 0,
+        path_is_complete: record.path_length <= PATH_STATES.into() && record.has_gap == 0,
     })
 }
 

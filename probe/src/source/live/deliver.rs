@@ -2,19 +2,19 @@
 
 use std::{io, ops::ControlFlow};
 
-use super::{Live, record_stream::Item, ring::Look};
+use super::{Live, record_stream::Item, ring::Poll};
 use crate::source::{RawRecord, RecordSink, raw_record::Decoder};
 
 impl Live {
     /// Delivers what is in the rings now: a batch at most.
-    pub(super) fn deliver_batch(&mut self, sink: &mut impl RecordSink) -> io::Result<Look> {
+    pub(super) fn deliver_batch(&mut self, sink: &mut impl RecordSink) -> io::Result<Poll> {
         if self.deliver_pending(sink).is_break() {
-            return Ok(Look::default());
+            return Ok(Poll::default());
         }
         let Self { record_stream, decoder, .. } = self;
-        let look = record_stream.poll(|item| deliver(item, sink, decoder));
+        let poll = record_stream.poll(|item| deliver(item, sink, decoder));
         self.flush_log();
-        look
+        poll
     }
 
     /// Delivers everything that has been recorded by now.

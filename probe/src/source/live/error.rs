@@ -39,7 +39,7 @@ pub enum LiveError {
     /// The classic tracepoint.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// Asked for.
+    /// FilterFlags for.
     #[error("the kernel's type information was to be left aside")]
     LeftAside,
     /// The kernel's types lack what the BTF tracepoint needs.

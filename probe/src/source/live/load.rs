@@ -16,7 +16,7 @@ use super::{
     format::{FORK, FREE, Format, FormatError, TRANSITION},
     loader, misses,
     resets::{self, Resets},
-    ring::Size,
+    ring::RingSize,
     select::{self, Selection},
     table,
 };
@@ -87,7 +87,7 @@ pub struct Loaded {
     /// The names of the reasons for resets.
     pub reasons: Reasons,
     /// How large the rings are.
-    pub rings: Size,
+    pub rings: RingSize,
 }
 
 /// Attaches the best program that this kernel takes.
@@ -96,7 +96,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
     if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
         debug!("RLIMIT_MEMLOCK stays: {error}");
     }
-    let rings = Size::of(options.ring_bytes).map_err(LiveError::Ring)?;
+    let rings = RingSize::of(options.ring_bytes).map_err(LiveError::Ring)?;
     let loaded = match options.backend {
         Some(Backend::TpBtf) => load_btf(options, rings),
         Some(Backend::Tracepoint) => load_classic(options, rings, None),
@@ -109,7 +109,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
                 .map_err(|classic| LiveError::Backends(format!("{error}; and the fallback: {classic}")))
         }),
     };
-    memory::give_back();
+    memory::trim();
     loaded.map_err(|error| match error {
         LiveError::Format(FormatError::NotPermitted) => LiveError::NoPrivilege,
         error if is_permission(&error) => LiveError::NoPrivilege,
@@ -117,7 +117,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
     })
 }
 
-fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
+fn load_btf(options: &LiveOptions, rings: RingSize) -> Result<Loaded, LiveError> {
     let btf = types_of_kernel(options)?;
     let mut fields = Fields::none();
     fields.add_types(&btf);
@@ -158,7 +158,7 @@ fn load_btf(options: &LiveOptions, rings: Size) -> Result<Loaded, LiveError> {
 /// some milliseconds, and ten megabytes.
 fn typed_loader() -> EbpfLoader<'static> {
     let mut loader = loader::new();
-    loader.map_max_entries("BY_ADDRESS", 1);
+    loader.map_max_entries("ADDRESS_STATES", 1);
     loader
 }
 
@@ -171,7 +171,7 @@ fn types_of_tracepoints(btf: Btf) -> Result<aya::Btf, LiveError> {
 /// `instead_of` is why the better backend failed.
 fn load_classic(
     options: &LiveOptions,
-    rings: Size,
+    rings: RingSize,
     instead_of: Option<&LiveError>,
 ) -> Result<Loaded, LiveError> {
     // Type information is welcome here but not needed.
@@ -216,7 +216,7 @@ fn load_object(
     options: &LiveOptions,
     fields: &mut Fields,
     watches_resets: bool,
-    rings: Size,
+    rings: RingSize,
 ) -> Result<Ebpf, LiveError> {
     let watches_resets = u8::from(watches_resets);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
@@ -227,7 +227,7 @@ fn load_object(
         fields.add_descent(&Format::of_kernel(&FORK)?, &Format::of_kernel(&FREE)?);
     }
     let mut loader: EbpfLoader<'_> = loader;
-    loader.override_global("FIELDS", fields.table(), true);
+    loader.override_global("FIELD_OFFSETS", fields.table(), true);
     loader.override_global("WATCHES_RESETS", &watches_resets, true);
     loader.override_global(aya_log::LEVEL, &log_level, true);
     let summaries = u8::from(options.summaries);
@@ -243,8 +243,8 @@ fn load_object(
     // Until the reader has found itself.
     select::open(&mut ebpf, true)?;
     if options.filter.descendants {
-        attach_classic(&mut ebpf, "descend", &FORK)?;
-        attach_classic(&mut ebpf, "forget", &FREE)?;
+        attach_classic(&mut ebpf, "process_forked", &FORK)?;
+        attach_classic(&mut ebpf, "process_freed", &FREE)?;
     }
     Ok(ebpf)
 }

@@ -1,44 +1,45 @@
-//! Records for which a ring had no room, told where they are missing.
+//! Records that found no room in their ring.
 //!
-//! The kernel side counts them, and every record says how many there had been before it. So the loss is told right
-//! before the first record after it: between two reports that follow each other in the stream, none is missing.
+//! The BPF programs count them, and every record contains the count before it. So the loss is reported right before the
+//! first record that follows it: none is missing between two adjacent records without a loss between them.
 
 use probe_ebpf::RecordHeader;
 
 use crate::model::Input;
 
-/// So many records are missing.
+/// A number of lost records or events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     pub count: u64,
-    /// Where they went missing: one of the stream's words for that.
-    pub place: &'static str,
+    /// The stage at which they were lost, as in [`Event::Lost`].
+    pub stage: &'static str,
 }
 
 impl From<Gap> for Input {
     fn from(gap: Gap) -> Self {
-        Self::Lost { count: gap.count, stage: gap.place.into() }
+        Self::Lost { count: gap.count, stage: gap.stage.into() }
     }
 }
 
-/// How much has been told of the kernel side's count, which wraps.
+/// The part of the count that was reported. The count wraps.
 #[derive(Default)]
 pub struct Losses(u32);
 
 impl Losses {
-    /// What is missing before this record.
+    /// The records lost before this one that were not reported yet.
     pub fn before(&mut self, record: &RecordHeader) -> Option<Gap> {
         self.up_to(record.lost)
     }
 
-    /// What is new. A record that waited for its place while others were lost has an older count than the one before.
+    /// The records lost up to this count that were not reported yet. A record that was reserved before others were lost
+    /// may be read after records with a higher count.
     pub fn up_to(&mut self, count: u32) -> Option<Gap> {
         let new = count.wrapping_sub(self.0);
         if new == 0 || new > u32::MAX / 2 {
             return None;
         }
         self.0 = count;
-        Some(Gap { count: new.into(), place: "ring" })
+        Some(Gap { count: new.into(), stage: "ring" })
     }
 }
 
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_loss_is_told_once() {
+    fn each_loss_is_reported_once() {
         let mut losses = Losses::default();
         let mut new = |count: u32| losses.up_to(count).map_or(0, |gap| gap.count);
         assert_eq!(

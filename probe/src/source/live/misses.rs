@@ -56,7 +56,7 @@ pub struct Misses {
 impl Misses {
     /// Of the program of this name, which is loaded.
     pub fn of(ebpf: &mut Ebpf, program: &str) -> Result<Self, LiveError> {
-        let nested = ebpf.take_map("NESTED").ok_or(LiveError::NoPart("NESTED"))?;
+        let nested = ebpf.take_map("NESTED_EVENTS").ok_or(LiveError::NoPart("NESTED_EVENTS"))?;
         let failed = |error| LiveError::Ring(io::Error::other(error));
         let nested = PerCpuArray::try_from(nested).map_err(failed)?;
         let info = info(ebpf, program);
@@ -72,7 +72,7 @@ impl Misses {
         if settles {
             missed += self.new_ones()?;
         }
-        Ok((missed > 0).then_some(Gap { count: missed, place: "kernel" }))
+        Ok((missed > 0).then_some(Gap { count: missed, stage: "kernel" }))
     }
 
     fn nested(&self) -> io::Result<i64> {

@@ -37,7 +37,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use log::{Log, info};
-use probe_ebpf::rings::AWAKE;
+use probe_ebpf::ring_layout::NO_WAKEUP;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::sleep_until,
@@ -48,7 +48,7 @@ pub use self::{error::LiveError, load::LiveOptions, select::Namespaces};
 use self::{
     misses::Misses,
     record_stream::{BATCH, RecordStream},
-    ring::{Look, Ring},
+    ring::{Poll, Rings},
 };
 use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
 use crate::model::{Host, Input};
@@ -91,12 +91,12 @@ enum Pace {
 }
 
 impl Pace {
-    fn after(self, look: Look) -> Self {
-        match (self, look) {
+    fn after(self, poll: Poll) -> Self {
+        match (self, poll) {
             // The next one is too young to be told yet.
-            (_, Look { number: 0, next: Some(_), .. } | Look { number: BATCH.., .. }) => Self::Behind,
-            (Self::Idle | Self::Quiet, Look { number: 0, .. }) => Self::Quiet,
-            (_, Look { number: 0, .. }) => Self::Idle,
+            (_, Poll { delivered: 0, next: Some(_), .. } | Poll { delivered: BATCH.., .. }) => Self::Behind,
+            (Self::Idle | Self::Quiet, Poll { delivered: 0, .. }) => Self::Quiet,
+            (_, Poll { delivered: 0, .. }) => Self::Idle,
             _ => Self::Lively,
         }
     }
@@ -142,7 +142,7 @@ impl Live {
             .transpose()
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let misses = Misses::of(&mut ebpf, load::transition(backend))?;
-        let record_stream = RecordStream::new(Ring::of(&ebpf, rings)?, misses);
+        let record_stream = RecordStream::new(Rings::of(&ebpf, rings)?, misses);
         let mut live = Self {
             ebpf,
             decoder: Decoder::new(backend, reasons),
@@ -217,8 +217,8 @@ impl Live {
         self.attach
     }
 
-    fn looked_and_saw(&mut self, look: Look) {
-        self.pace = self.pace.after(look);
+    fn looked_and_saw(&mut self, poll: Poll) {
+        self.pace = self.pace.after(poll);
         self.looked = Instant::now();
     }
 
@@ -235,12 +235,12 @@ impl Live {
                 tokio::task::yield_now().await;
                 return Ok(());
             }
-            Pace::Lively if has_time => (self.record_stream.ring.part(FULL), UNWATCHED),
-            Pace::Lively => (self.record_stream.ring.part(FULL), self.pause),
+            Pace::Lively if has_time => (self.record_stream.rings.fraction(FULL), UNWATCHED),
+            Pace::Lively => (self.record_stream.rings.fraction(FULL), self.pause),
             Pace::Idle => (0, UNSEEN),
             Pace::Quiet => (0, QUIET),
         };
-        self.record_stream.ring.wake_at(wake_at);
+        self.record_stream.rings.wake_at(wake_at);
         tokio::select! {
             () = sleep_until((self.looked + pause).into()) => {}
             guard = self.waker.readable_mut() => {
@@ -250,7 +250,7 @@ impl Live {
                 while waker.next().is_some() {}
             }
         }
-        self.record_stream.ring.wake_at(AWAKE);
+        self.record_stream.rings.wake_at(NO_WAKEUP);
         Ok(())
     }
 }
@@ -268,8 +268,8 @@ impl Source for Live {
         if self.pending.is_empty() {
             self.wait(sink.tolerates_delay()).await?;
         }
-        let look = self.deliver_batch(sink)?;
-        self.looked_and_saw(look);
+        let poll = self.deliver_batch(sink)?;
+        self.looked_and_saw(poll);
         Ok(Flow::More)
     }
 

@@ -1,41 +1,52 @@
-//! The kernel side's rings, one for each CPU, read as one: in the order of time.
+//! The per-CPU ring buffers, read as one stream in the order of time.
 //!
-//! The transitions of one socket may come from several CPUs, and must stay in their order. They happen under the socket's
-//! lock, each recorded before the lock is given away. So when all rings have been looked into after a moment, what was
-//! recorded up to then is there, together with all that came before it on its socket: up to that moment, less what two
-//! CPUs' clocks may differ by, records are taken. The others wait for the next look.
+//! The transitions of one socket may come from several CPUs, and must stay in order. They happen under the socket's lock,
+//! and each is recorded before its CPU releases the lock. So once all rings have been polled after some moment, everything
+//! recorded up to that moment has been seen, together with everything that preceded it on its socket. Records up to that
+//! moment, less the possible difference between two CPUs' clocks, are delivered. Later ones wait for the next poll.
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, binary_heap::PeekMut},
     io,
+    mem::offset_of,
     ops::ControlFlow,
-    slice,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::Ordering,
 };
 
 use aya::{Ebpf, EbpfLoader, maps::Map, util::online_cpus};
-use probe_ebpf::RecordHeader;
-use probe_ebpf::rings::{CHUNK, Cursor, Mark, RING_BYTES, STRIDE, Shared, place};
+use probe_ebpf::{
+    RecordHeader,
+    ring_layout::{
+        CHUNK_SIZE, CHUNK_STRIDE, Cursor, DEFAULT_RING_BYTES, MAX_RECORD, Mark, RingControl, locate,
+    },
+};
+use thiserror::Error;
 
-use super::{LiveError, mapped::Mapped};
+use super::{error::LiveError, mapped::SharedMemory};
 use crate::{model::Mono, os::clock, source::decode::peek};
 
-/// By how much the time of a record may be off between CPUs: `bpf_ktime_get_ns` reads the clock without a lock, while
-/// it may be adjusted (`ktime_get_mono_fast_ns`).
+/// The possible difference in nanoseconds between the clocks of two CPUs: `bpf_ktime_get_ns` reads the clock without a
+/// lock, while the kernel may adjust it (`ktime_get_mono_fast_ns`).
 const SKEW_NS: u64 = 10_000;
 
-/// How large the rings are.
+/// The minimum size of each ring in bytes, unless another size is requested: one ring alone holds the burst of its CPU.
+const MIN_RING_BYTES: u32 = 512 << 10;
+
+/// The size of the rings.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
-    /// How many there are.
+pub struct RingSize {
+    /// The number of rings: one for each CPU.
     rings: u32,
-    /// How many chunks each of them has.
+    /// The number of chunks in each ring.
     chunks: u32,
 }
 
-impl Size {
-    /// Of rings for all CPUs that there are, which share so many bytes.
+impl RingSize {
+    /// The size of rings for all CPUs of this host that share `bytes`.
+    ///
+    /// # Errors
+    /// The list of CPUs cannot be read.
     pub fn of(bytes: Option<u32>) -> io::Result<Self> {
         let cpus = online_cpus()
             .map_err(|(file, error)| io::Error::new(error.kind(), format!("{file}: {error}")))?;
@@ -43,166 +54,313 @@ impl Size {
     }
 
     fn shared(bytes: Option<u32>, rings: u32) -> Self {
-        let least = if bytes.is_some() { CHUNK } else { LEAST };
-        let each = (bytes.unwrap_or(RING_BYTES) / rings).max(least);
-        Self { rings, chunks: (each / CHUNK).next_power_of_two() }
+        let min = if bytes.is_some() { CHUNK_SIZE } else { MIN_RING_BYTES };
+        let each = (bytes.unwrap_or(DEFAULT_RING_BYTES) / rings).max(min);
+        Self { rings, chunks: (each / CHUNK_SIZE).next_power_of_two() }
     }
 
-    /// Tells the kernel side.
+    /// Sets the size in the object that is to be loaded.
     pub fn prepare<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
-        loader.override_global("CHUNKS", &self.chunks, true);
-        loader.map_max_entries("CURSORS", self.rings);
-        loader.map_max_entries("CHUNKS_OF_RINGS", self.rings * self.chunks);
+        loader.override_global("RING_CHUNKS", &self.chunks, true);
+        loader.map_max_entries("RING_CURSORS", self.rings);
+        loader.map_max_entries("RING_MEMORY", self.rings * self.chunks);
     }
 
-    /// How many bytes each ring has.
+    /// The size of each ring in bytes.
     fn each(self) -> u64 {
-        u64::from(self.chunks) * u64::from(CHUNK)
+        u64::from(self.chunks) * u64::from(CHUNK_SIZE)
     }
 }
 
-/// The least that each ring has, unless another size is asked for: a CPU's burst finds room in its own alone.
-const LEAST: u32 = 512 << 10;
+/// A ring holds what no BPF program writes. Where its next record begins is unknown, so that nothing more can be read.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error(
+    "the ring buffer of CPU {cpu} is corrupt: the record at position {position} claims {length} bytes, \
+     but a record has {MIN_LENGTH} to {MAX_RECORD}, in multiples of 8; \
+     restart the trace, and report a bug with `uname -a` if this happens again"
+)]
+pub struct CorruptRing {
+    cpu: usize,
+    position: u64,
+    length: usize,
+}
+
+/// The length in bytes of the shortest record with its mark.
+const MIN_LENGTH: usize = size_of::<Mark>() + size_of::<RecordHeader>();
+
+/// The length in a mark, if a record can have it.
+fn checked(length: usize) -> Option<usize> {
+    let is_valid =
+        (MIN_LENGTH..=MAX_RECORD as usize).contains(&length) && length.is_multiple_of(size_of::<Mark>());
+    is_valid.then_some(length)
+}
 
 /// The rings of a loaded object.
-pub struct Ring {
-    shared: Mapped,
-    cursors: Mapped,
-    chunks: Mapped,
-    size: Size,
-    /// Up to where each has been read.
+pub struct Rings {
+    control: SharedMemory,
+    cursors: SharedMemory,
+    memory: SharedMemory,
+    size: RingSize,
+    /// By ring: the position up to which it has been read.
     positions: Vec<u64>,
-    /// The header of each one's next record, where there is one.
+    /// By ring: the header of its next record, if there is one.
     headers: Vec<RecordHeader>,
-    /// The time of each one's next record, where there is one.
+    /// The time of each ring's next record, if there is one.
     next: BinaryHeap<Reverse<(Mono, usize)>>,
 }
 
-/// What came of a look.
+/// The result of a poll.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Look {
-    /// How many records were taken.
-    pub number: usize,
-    /// The time of the first one that was not.
+pub struct Poll {
+    /// How many records were delivered.
+    pub delivered: usize,
+    /// The time of the first record that was not.
     pub next: Option<Mono>,
-    /// Whether who takes them has had enough.
-    pub is_enough: bool,
+    /// Whether the receiver stopped the poll.
+    pub is_stopped: bool,
 }
 
-impl Ring {
-    /// Of the object that was loaded with this size.
-    pub fn of(ebpf: &Ebpf, size: Size) -> Result<Self, LiveError> {
+impl Rings {
+    /// The rings of an object that was loaded with this size.
+    ///
+    /// # Errors
+    /// The object lacks a map, or the kernel refuses to map its memory.
+    pub fn of(ebpf: &Ebpf, size: RingSize) -> Result<Self, LiveError> {
+        let [control, cursors, memory] = Self::lengths(size);
+        Ok(Self::new(
+            map(ebpf, "RING_CONTROL", control)?,
+            map(ebpf, "RING_CURSORS", cursors)?,
+            map(ebpf, "RING_MEMORY", memory)?,
+            size,
+        ))
+    }
+
+    /// The sizes in bytes of the three maps.
+    fn lengths(size: RingSize) -> [usize; 3] {
         let number = size.rings as usize;
-        Ok(Self {
-            shared: map(ebpf, "SHARED", size_of::<Shared>())?,
-            cursors: map(ebpf, "CURSORS", number * size_of::<Cursor>())?,
-            chunks: map(ebpf, "CHUNKS_OF_RINGS", number * size.chunks as usize * STRIDE as usize)?,
+        [
+            size_of::<RingControl>(),
+            number * size_of::<Cursor>(),
+            number * size.chunks as usize * CHUNK_STRIDE as usize,
+        ]
+    }
+
+    fn new(control: SharedMemory, cursors: SharedMemory, memory: SharedMemory, size: RingSize) -> Self {
+        let number = size.rings as usize;
+        Self {
+            control,
+            cursors,
+            memory,
             size,
             positions: vec![0; number],
             headers: vec![RecordHeader { kind: 0, cpu: 0, lost: 0, mono_ns: 0 }; number],
             next: BinaryHeap::with_capacity(number),
-        })
+        }
     }
 
-    /// How many records have found no room so far; it wraps.
+    /// How many records have found no room so far. The count wraps.
     pub fn lost(&self) -> u32 {
-        let lost = self.shared.at::<u8>(std::mem::offset_of!(Shared, lost));
-        word(lost.cast()).load(Ordering::Acquire) as u32
+        self.control.word(offset_of!(RingControl, lost)).load(Ordering::Acquire) as u32
     }
 
-    /// How many bytes of a ring must wait for the reader to be woken.
+    /// Sets how many unread bytes in a ring wake the reader.
     pub fn wake_at(&self, bytes: u64) {
-        word(self.shared.at(std::mem::offset_of!(Shared, wake_at))).store(bytes, Ordering::Release);
+        self.control.word(offset_of!(RingControl, wake_at)).store(bytes, Ordering::Release);
     }
 
-    /// A part of the size of each ring.
-    pub fn part(&self, of: u64) -> u64 {
+    /// The size in bytes of this fraction of a ring.
+    pub fn fraction(&self, of: u64) -> u64 {
         self.size.each() / of
     }
 
-    /// Whether there is nothing to take.
+    /// Whether there is no record to read.
     pub fn is_empty(&self) -> bool {
-        (0..self.positions.len()).all(|ring| self.record(ring).is_none())
+        (0..self.positions.len()).all(|ring| matches!(self.record(ring), Ok(None)))
     }
 
-    /// Takes what there is, in the order of time, but so many records at most.
-    pub fn take(
+    /// Delivers the records that the rings hold, in the order of time, at most `max` of them.
+    ///
+    /// # Errors
+    /// A ring is corrupt. The records before the bad one have been delivered.
+    pub fn poll(
         &mut self,
-        most: usize,
+        max: usize,
         mut each: impl FnMut(RecordHeader, &[u8]) -> ControlFlow<()>,
-    ) -> Look {
-        // Before the first ring is looked into.
+    ) -> Result<Poll, CorruptRing> {
+        // Read before the first ring is.
         let until = Mono(clock::now().0.saturating_sub(SKEW_NS));
         let mut next = std::mem::take(&mut self.next);
         next.clear();
-        next.extend(
-            (0..self.positions.len()).filter_map(|ring| Some(Reverse((self.time_of_next(ring)?, ring)))),
-        );
-        let mut look = Look::default();
+        let mut poll = Poll::default();
+        let polled = self.poll_into(&mut poll, &mut next, until, max, &mut each);
+        self.next = next;
+        if poll.delivered > 0 {
+            self.release();
+        }
+        polled.map(|()| poll)
+    }
+
+    fn poll_into(
+        &mut self,
+        poll: &mut Poll,
+        next: &mut BinaryHeap<Reverse<(Mono, usize)>>,
+        until: Mono,
+        max: usize,
+        each: &mut impl FnMut(RecordHeader, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), CorruptRing> {
+        for ring in 0..self.positions.len() {
+            next.extend(self.time_of_next(ring)?.map(|time| Reverse((time, ring))));
+        }
         while let Some(mut first) = next.peek_mut() {
             let Reverse((time, ring)) = *first;
-            if time > until || look.number == most || look.is_enough {
-                look.next = Some(time);
+            if time > until || poll.delivered == max || poll.is_stopped {
+                poll.next = Some(time);
                 break;
             }
-            let Some(record) = self.record(ring) else { break };
-            look.is_enough = each(self.headers[ring], record).is_break();
-            look.number += 1;
+            let Some(record) = self.record(ring)? else { break };
+            poll.is_stopped = each(self.headers[ring], record).is_break();
+            poll.delivered += 1;
             self.positions[ring] += (size_of::<Mark>() + record.len()) as u64;
-            match self.time_of_next(ring) {
+            match self.time_of_next(ring)? {
                 Some(time) => first.0.0 = time,
                 None => drop(PeekMut::pop(first)),
             }
         }
-        self.next = next;
-        if look.number > 0 {
-            self.give_back();
-        }
-        look
+        Ok(())
     }
 
-    /// Lets the kernel side have the room of what was taken.
-    fn give_back(&self) {
+    /// Returns the room of the delivered records to the writers.
+    fn release(&self) {
         for (ring, position) in self.positions.iter().enumerate() {
-            let taken = ring * size_of::<Cursor>() + std::mem::offset_of!(Cursor, taken);
-            word(self.cursors.at(taken)).store(*position, Ordering::Release);
+            let consumed = ring * size_of::<Cursor>() + offset_of!(Cursor, consumed);
+            self.cursors.word(consumed).store(*position, Ordering::Release);
         }
     }
 
     /// Parses the header of a ring's next record and returns its time.
-    fn time_of_next(&mut self, ring: usize) -> Option<Mono> {
-        let header = peek::header(self.record(ring)?).ok()?;
+    fn time_of_next(&mut self, ring: usize) -> Result<Option<Mono>, CorruptRing> {
+        // `record` returns no record that is shorter than a header.
+        let Some(Ok(header)) = self.record(ring)?.map(peek::header) else { return Ok(None) };
         self.headers[ring] = header;
-        Some(Mono(header.mono_ns))
+        Ok(Some(Mono(header.mono_ns)))
     }
 
-    /// The next record of a ring.
-    fn record(&self, ring: usize) -> Option<&[u8]> {
+    /// A ring's next record.
+    fn record(&self, ring: usize) -> Result<Option<&[u8]>, CorruptRing> {
         let position = self.positions[ring];
-        let (chunk, at) = place(position, self.size.chunks);
+        let (chunk, at) = locate(position, self.size.chunks);
         let chunk = ring * self.size.chunks as usize + chunk as usize;
-        let offset = chunk * STRIDE as usize + at as usize;
-        let mark = Mark(word(self.chunks.at(offset)).load(Ordering::Acquire));
-        let length = usize::from(mark.length_at(position)?).checked_sub(size_of::<Mark>())?;
-        let start: *mut u8 = self.chunks.at(offset + size_of::<Mark>());
-        #[expect(unsafe_code, reason = "the record lies in memory that is shared with the kernel")]
-        // SAFETY: the mark says that the record has been written, and nobody writes there again before its room is given
-        // back; it ends within the room behind its chunk.
-        Some(unsafe { slice::from_raw_parts(start, length) })
+        let offset = chunk * CHUNK_STRIDE as usize + at as usize;
+        let mark = Mark(self.memory.word(offset).load(Ordering::Acquire));
+        let Some(length) = mark.length_at(position).map(usize::from) else { return Ok(None) };
+        // The length comes from memory that another process may write: it is checked against the longest record, and the
+        // record against the mapping.
+        let bytes = checked(length)
+            .and_then(|length| self.memory.bytes(offset + size_of::<Mark>(), length - size_of::<Mark>()));
+        let Some(bytes) = bytes else { return Err(CorruptRing { cpu: ring, position, length }) };
+        #[expect(unsafe_code, reason = "the record is in memory shared with the kernel")]
+        // SAFETY: within the mapping, which lives as long as `self`. The mark says that the record is complete, and no
+        // program writes there before `release` returns its room, for which `self` must be borrowed again.
+        Ok(Some(unsafe { &*bytes }))
     }
 }
 
-/// Maps the array of this name, so much of it.
-fn map(ebpf: &Ebpf, name: &'static str, length: usize) -> Result<Mapped, LiveError> {
+/// Maps the first `length` bytes of the array of this name.
+fn map(ebpf: &Ebpf, name: &'static str, length: usize) -> Result<SharedMemory, LiveError> {
     let Some(Map::Array(map)) = ebpf.map(name) else { return Err(LiveError::NoPart(name)) };
-    Mapped::shared(map.fd(), length).map_err(LiveError::Ring)
+    SharedMemory::map(map.fd(), length).map_err(LiveError::Ring)
 }
 
-/// A word that the kernel side may write as well.
-fn word<'a>(at: *mut u64) -> &'a AtomicU64 {
-    #[expect(unsafe_code, reason = "the word lies in memory that is shared with the kernel")]
-    // SAFETY: an aligned word of a mapping, which is as long as its owner; callers use it on the spot.
-    unsafe {
-        AtomicU64::from_ptr(at)
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::unix::fs::FileExt as _};
+
+    use probe_ebpf::{KIND_TRANSITION, TransitionRecord};
+    use zerocopy::{FromZeros as _, IntoBytes as _};
+
+    use super::*;
+
+    const SIZE: RingSize = RingSize { rings: 2, chunks: 2 };
+    const LENGTH: usize = size_of::<Mark>() + size_of::<TransitionRecord>();
+
+    /// Rings in ordinary memory, and the file that holds their chunks.
+    fn rings() -> (Rings, File) {
+        let [(control, _), (cursors, _), (memory, file)] = Rings::lengths(SIZE).map(|length| {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(length as u64).unwrap();
+            (SharedMemory::map(&file, length).unwrap(), file)
+        });
+        (Rings::new(control, cursors, memory, SIZE), file)
+    }
+
+    /// Writes a record of this time to a ring, with a mark of this length.
+    fn write(file: &File, ring: u64, position: u64, mono_ns: u64, length: u16) {
+        let mut record = TransitionRecord::new_zeroed();
+        record.header = RecordHeader { kind: KIND_TRANSITION, cpu: ring as u16, lost: 0, mono_ns };
+        let (chunk, at) = locate(position, SIZE.chunks);
+        let chunk = ring * u64::from(SIZE.chunks) + u64::from(chunk);
+        let offset = chunk * u64::from(CHUNK_STRIDE) + u64::from(at);
+        file.write_all_at(record.as_bytes(), offset + size_of::<Mark>() as u64).unwrap();
+        file.write_all_at(&Mark::new(position, length).0.to_ne_bytes(), offset).unwrap();
+    }
+
+    fn poll(rings: &mut Rings) -> (Vec<u64>, Result<Poll, CorruptRing>) {
+        let mut times = Vec::new();
+        let poll = rings.poll(usize::MAX, |header, record| {
+            assert_eq!(record.len(), size_of::<TransitionRecord>());
+            times.push(header.mono_ns);
+            ControlFlow::Continue(())
+        });
+        (times, poll)
+    }
+
+    #[test]
+    fn records_of_several_rings_are_delivered_in_the_order_of_time() {
+        let (mut rings, file) = rings();
+        for (ring, index, time) in [(0, 0, 10), (1, 0, 20), (0, 1, 30)] {
+            write(&file, ring, index * LENGTH as u64, time, LENGTH as u16);
+        }
+        let (times, result) = poll(&mut rings);
+        assert_eq!(times, [10, 20, 30]);
+        assert_eq!(result, Ok(Poll { delivered: 3, ..Poll::default() }));
+        assert_eq!(poll(&mut rings), (vec![], Ok(Poll::default())));
+        let consumed = |ring: usize| {
+            let offset = ring * size_of::<Cursor>() + offset_of!(Cursor, consumed);
+            rings.cursors.word(offset).load(Ordering::Relaxed)
+        };
+        assert_eq!([consumed(0), consumed(1)], [2 * LENGTH as u64, LENGTH as u64]);
+    }
+
+    #[test]
+    fn a_forged_length_is_an_error_after_the_records_before_it() {
+        for length in [1, 8, 16, 23, 25, 31, 257, 264, 4096, u16::MAX] {
+            let (mut rings, file) = rings();
+            write(&file, 1, 0, 10, LENGTH as u16);
+            write(&file, 1, LENGTH as u64, 20, length);
+            assert!(!rings.is_empty());
+            let (times, result) = poll(&mut rings);
+            let corrupt = CorruptRing { cpu: 1, position: LENGTH as u64, length: length.into() };
+            assert_eq!((times, result), (vec![10], Err(corrupt)), "{length}");
+            // It stays an error, and the ring is not taken for empty.
+            assert!(poll(&mut rings).1.is_err() && !rings.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_longest_record_fits_behind_the_last_position_of_a_ring() {
+        let (mut rings, file) = rings();
+        let last = u64::from(SIZE.chunks * CHUNK_SIZE) - size_of::<Mark>() as u64;
+        rings.positions[1] = last;
+        write(&file, 1, last, 10, MAX_RECORD as u16);
+        let record = rings.record(1).unwrap().unwrap();
+        assert_eq!(record.len(), MAX_RECORD as usize - size_of::<Mark>());
+    }
+
+    #[test]
+    fn a_mark_of_an_earlier_round_is_no_record() {
+        let (mut rings, file) = rings();
+        write(&file, 0, 0, 10, LENGTH as u16);
+        rings.positions[0] = u64::from(SIZE.chunks * CHUNK_SIZE);
+        assert_eq!(rings.record(0), Ok(None));
     }
 }

@@ -13,7 +13,7 @@ use aya::{
     },
 };
 use ipnet::IpNet;
-use probe_ebpf::{Asked, COMM_LEN, PORT_SETS, PORT_WORDS, PortSet};
+use probe_ebpf::{COMM_LEN, FilterFlags, PORT_SETS, PORT_WORDS, PortSet};
 
 use super::error::LiveError;
 use crate::model::{Family, Filter, PortRange, Protocol};
@@ -26,7 +26,7 @@ const MOST_DESCENDANTS: usize = 1 << 15;
 
 /// What goes in before the programs are loaded.
 pub struct Selection {
-    /// Bits of [`Asked`].
+    /// Bits of [`FilterFlags`].
     asked: u32,
     /// How many namespaces there must be room for, beside those that the filter names.
     to_come: usize,
@@ -36,18 +36,18 @@ impl Selection {
     /// `namespaces`: whether they are named later ([`Namespaces`]).
     pub fn of(filter: &Filter, namespaces: bool) -> Self {
         let bits = [
-            (!filter.pids.is_empty() || filter.descendants, Asked::PIDS),
-            (!filter.comms.is_empty(), Asked::COMMS),
-            (!filter.cgroups.is_empty(), Asked::CGROUPS),
-            (!filter.ports.is_empty(), Asked::PORTS),
-            (!filter.local_ports.is_empty(), Asked::LOCAL_PORTS),
-            (!filter.remote_ports.is_empty(), Asked::REMOTE_PORTS),
-            (!filter.networks.is_empty(), Asked::NETWORKS),
-            (!filter.netns.is_empty() || namespaces, Asked::NAMESPACES),
-            (filter.families.contains(&Family::Ipv4), Asked::IPV4),
-            (filter.families.contains(&Family::Ipv6), Asked::IPV6),
-            (filter.protocols.contains(&Protocol::Tcp), Asked::TCP),
-            (filter.protocols.contains(&Protocol::Mptcp), Asked::MPTCP),
+            (!filter.pids.is_empty() || filter.descendants, FilterFlags::PIDS),
+            (!filter.comms.is_empty(), FilterFlags::COMMS),
+            (!filter.cgroups.is_empty(), FilterFlags::CGROUPS),
+            (!filter.ports.is_empty(), FilterFlags::PORTS),
+            (!filter.local_ports.is_empty(), FilterFlags::LOCAL_PORTS),
+            (!filter.remote_ports.is_empty(), FilterFlags::REMOTE_PORTS),
+            (!filter.networks.is_empty(), FilterFlags::NETWORKS),
+            (!filter.netns.is_empty() || namespaces, FilterFlags::NAMESPACES),
+            (filter.families.contains(&Family::Ipv4), FilterFlags::IPV4),
+            (filter.families.contains(&Family::Ipv6), FilterFlags::IPV6),
+            (filter.protocols.contains(&Protocol::Tcp), FilterFlags::TCP),
+            (filter.protocols.contains(&Protocol::Mptcp), FilterFlags::MPTCP),
         ];
         let asked = bits.into_iter().filter(|(asked, _)| *asked).map(|(_, bit)| bit).sum();
         Self { asked, to_come: if namespaces { MOST_NAMESPACES } else { 0 } }
@@ -60,7 +60,7 @@ impl Selection {
 
     /// Sets the constant, and makes room in the maps.
     pub fn prepare<'a>(&'a self, filter: &Filter, loader: &mut EbpfLoader<'a>) {
-        loader.override_global("ASKED", &self.asked, true);
+        loader.override_global("FILTER_FLAGS", &self.asked, true);
         let descendants = if filter.descendants { MOST_DESCENDANTS } else { 0 };
         for (map, entries) in [
             ("PIDS", filter.pids.len() + descendants),
@@ -129,7 +129,7 @@ pub fn add_process(ebpf: &mut Ebpf, pid: u32) -> Result<(), LiveError> {
 
 /// Whether everything passes, whatever is asked for.
 pub fn open(ebpf: &mut Ebpf, everything: bool) -> Result<(), LiveError> {
-    let mut switch = Array::try_from(map(ebpf, "EVERYTHING")?).map_err(refused)?;
+    let mut switch = Array::try_from(map(ebpf, "PASS_ALL")?).map_err(refused)?;
     switch.set(0, u32::from(everything), 0).map_err(refused)
 }
 
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_what_the_filter_names() {
         assert_eq!(Selection::of(&Filter::default(), false).asked, 0);
-        assert_eq!(Selection::of(&Filter::default(), true).asked, Asked::NAMESPACES);
+        assert_eq!(Selection::of(&Filter::default(), true).asked, FilterFlags::NAMESPACES);
         let command = Filter { descendants: true, families: vec![Family::Ipv6], ..Filter::default() };
-        assert_eq!(Selection::of(&command, false).asked, Asked::PIDS | Asked::IPV6);
+        assert_eq!(Selection::of(&command, false).asked, FilterFlags::PIDS | FilterFlags::IPV6);
     }
 }

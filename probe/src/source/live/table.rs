@@ -35,9 +35,9 @@ impl Size {
 
     /// Tells the kernel side.
     pub fn prepare<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
-        loader.override_global("SET_BITS", &self.bits, true);
+        loader.override_global("TABLE_SET_BITS", &self.bits, true);
         loader.map_max_entries("TAGS", self.sets);
-        loader.map_max_entries("PLACES", self.sets * TABLE_WAYS);
+        loader.map_max_entries("SLOTS", self.sets * TABLE_WAYS);
     }
 }
 

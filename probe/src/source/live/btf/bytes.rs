@@ -6,12 +6,12 @@ use std::{
     ops::Deref,
 };
 
-use crate::source::live::mapped::Mapped;
+use crate::source::live::mapped::ConstantMemory;
 
 /// Type information as bytes.
 pub enum Bytes {
     /// The kernel's own, mapped.
-    Mapped(Mapped),
+    Mapped(ConstantMemory),
     /// A copy.
     Read(Vec<u8>),
 }
@@ -21,7 +21,7 @@ impl Bytes {
     /// takes a hundred times as long: it comes page by page, into memory that has to be found first.
     pub fn of(mut file: File) -> io::Result<Self> {
         let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        if let Ok(mapped) = Mapped::readable(&file, length) {
+        if let Ok(mapped) = ConstantMemory::map(&file, length) {
             return Ok(Self::Mapped(mapped));
         }
         let mut bytes = Vec::new();
@@ -37,7 +37,7 @@ impl Deref for Bytes {
         match self {
             #[expect(unsafe_code, reason = "the bytes lie in memory that the kernel has made readable")]
             // SAFETY: they are there as long as the mapping, and the types of a running kernel do not change.
-            Self::Mapped(mapped) => unsafe { &*mapped.all() },
+            Self::Mapped(mapped) => unsafe { &*mapped.bytes() },
             Self::Read(bytes) => bytes,
         }
     }

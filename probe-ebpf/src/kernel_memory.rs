@@ -1,37 +1,37 @@
-//! Two ways to read kernel memory: by a plain load where the verifier knows the type, by a helper
-//! where it does not; and what an address is.
+//! Two ways to read kernel memory: by a plain load where the verifier knows the type, and by a helper where it does
+//! not. And kernel addresses as numbers.
 
 use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel};
 use probe_ebpf::Field;
 
-use crate::fields;
+use crate::offsets;
 
 /// A way to read kernel memory.
 pub trait Access {
-    /// Whether a read is a plain load, and so cheaper than a helper that gives the same.
+    /// Whether a read is a plain load, and so cheaper than a helper that returns the same.
     const IS_CHEAP: bool;
 
-    /// The current `struct task_struct`, in the form that this way can read.
+    /// The current `struct task_struct`, as a pointer that this way can read.
     fn current_task() -> *const u8;
 
-    /// The same task in the form that helpers take.
+    /// The same task as a pointer that helpers accept.
     fn typed_task(current: *const u8) -> *const u8;
 
-    /// Reads a `T` at `base + offset`; `None` where the memory is not there.
+    /// Reads a `T` at `base + offset`, or `None` where the memory is not mapped.
     ///
     /// # Safety
     /// `base` is an object of the type that `offset` was looked up in.
     unsafe fn at<T: Copy>(base: *const u8, offset: usize) -> Option<T>;
 
-    /// Reads a field of the object at `base`; `None` where this kernel has no such field.
+    /// Reads a field of the object at `base`, or `None` where this kernel lacks the field.
     ///
     /// # Safety
     /// `base` is an object of the type that `field` belongs to.
     #[inline(always)]
     unsafe fn field<T: Copy>(base: *const u8, field: Field) -> Option<T> {
-        let offset = fields::offset(field)?;
+        let offset = offsets::offset(field)?;
         // SAFETY: the caller's promise.
         unsafe { Self::at(base, offset) }
     }
@@ -54,7 +54,7 @@ pub trait Access {
     }
 }
 
-/// Plain loads through a pointer whose BTF type the verifier tracks. A fault reads as zero.
+/// Plain loads through a pointer whose BTF type the verifier tracks. A load that faults returns zero.
 pub struct Direct;
 
 impl Access for Direct {
@@ -62,7 +62,7 @@ impl Access for Direct {
 
     #[inline(always)]
     fn current_task() -> *const u8 {
-        // SAFETY: takes nothing. Linux 5.11, and the BTF tracepoint's program needs 5.12.
+        // SAFETY: the helper takes no argument. It needs Linux 5.11, and the program on the BTF tracepoint 5.12.
         unsafe { bpf_get_current_task_btf().cast() }
     }
 
@@ -73,13 +73,13 @@ impl Access for Direct {
 
     #[inline(always)]
     unsafe fn at<T: Copy>(base: *const u8, offset: usize) -> Option<T> {
-        // SAFETY: the verifier checks the access against the pointer's type. Volatile, so that no two
-        // loads are merged into one that crosses fields.
+        // SAFETY: the verifier checks the access against the pointer's type. Volatile, so that the compiler does not
+        // merge two loads into one that crosses fields.
         Some(unsafe { base.add(offset).cast::<T>().read_volatile() })
     }
 }
 
-/// Reads by `bpf_probe_read_kernel`, for pointers that the verifier knows nothing of.
+/// Reads by `bpf_probe_read_kernel`, for pointers whose type the verifier does not know.
 pub struct Probed;
 
 impl Access for Probed {
@@ -87,7 +87,7 @@ impl Access for Probed {
 
     #[inline(always)]
     fn current_task() -> *const u8 {
-        // SAFETY: takes nothing.
+        // SAFETY: the helper takes no argument.
         unsafe { bpf_get_current_task() as *const u8 }
     }
 
@@ -107,16 +107,16 @@ impl Access for Probed {
                 base.wrapping_add(offset).cast(),
             )
         };
-        // SAFETY: filled on success.
+        // SAFETY: the helper filled it, since it returned 0.
         (status == 0).then(|| unsafe { value.assume_init() })
     }
 }
 
-/// An address as a number. The verifier takes what a pointer is negated to for one.
+/// An address as a number. The verifier treats a pointer that was negated as a scalar.
 #[inline(always)]
 pub fn number(address: *const u8) -> u64 {
     let mut number = address as u64;
-    // SAFETY: changes a register, and back.
+    // SAFETY: negates a register twice.
     unsafe { asm!("{0} = -{0}", "{0} = -{0}", inout(reg) number) };
     number
 }
