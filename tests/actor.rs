@@ -1,7 +1,7 @@
-//! Processes that do with sockets what a test tells them, one call at a time.
+//! Processes that execute socket calls for a test, one command at a time.
 //!
-//! An actor is this test binary once more, started to play [`role`] alone. Its orders come over a Unix socket,
-//! each answered when it is done; with the socket it ends, so none outlives its test. What it can be told is
+//! An actor is this test binary, re-executed to run [`role`] alone. Commands arrive on a Unix socket,
+//! each answered when done; the actor exits when the socket closes, so none outlives its test. The commands are
 //! in `play`.
 
 mod message;
@@ -18,19 +18,19 @@ use probe::net::Namespace;
 
 use self::message::Message;
 
-/// Says to this binary that it is to play, and what its stderr holds.
+/// Set to make this binary an actor; names the socket inherited as stderr.
 const ROLE: &str = "PROBE_TEST_ACTOR";
 
-/// A process that does as it is told.
+/// A process that executes commands.
 pub struct Actor {
     pid: u32,
     orders: OwnedFd,
-    /// `None` for the child of another actor.
+    /// `None` for a child of another actor.
     process: Option<Child>,
 }
 
 impl Actor {
-    /// A process of this name in the namespace of the calling thread.
+    /// A process with this name in the calling thread's namespace.
     pub fn here(name: &str) -> Self {
         let (process, orders) = start(Stdio::inherit(), "");
         let actor = Self { pid: process.id(), orders, process: Some(process) };
@@ -38,79 +38,79 @@ impl Actor {
         actor
     }
 
-    /// A process of this name in a namespace.
+    /// A process with this name in a namespace.
     pub fn inside(namespace: &Namespace, name: &str) -> Self {
         namespace.enter(|| Self::here(name)).unwrap()
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Takes another name, of any bytes.
+    /// Changes its name (comm) to arbitrary bytes.
     pub fn is_called(&self, name: impl AsRef<[u8]>) {
         self.carries_out([b"comm ", name.as_ref()].concat());
     }
 
-    /// Has it carry out an order that must succeed, and returns what it answers.
+    /// Executes a command that must succeed, and returns its answer.
     #[track_caller]
     pub fn does(&self, order: &str) -> String {
         self.tries(order).unwrap_or_else(|refusal| panic!("{order}: {refusal}"))
     }
 
-    /// The same of an order that is answered with an address.
+    /// The same for a command that answers with an address.
     #[track_caller]
     pub fn at(&self, order: &str) -> SocketAddr {
         self.does(order).parse().unwrap()
     }
 
-    /// Has it try to carry out an order; a refusal is the name of its error number.
+    /// Executes a command that may fail; the error is the name of the errno.
     pub fn tries(&self, order: &str) -> Result<String, String> {
         self.begins(order);
         self.ends()
     }
 
-    /// Gives it an order that may take its time.
+    /// Starts a command that may block.
     pub fn begins(&self, order: &str) {
         Message::of(order).send(&self.orders).unwrap();
     }
 
-    /// Waits for the answer to the order that it has begun.
+    /// Waits for the answer to a started command.
     pub fn ends(&self) -> Result<String, String> {
         self.answer().text()
     }
 
-    /// Hands out a copy of a descriptor.
+    /// Returns a duplicate of a descriptor.
     pub fn gives(&self, socket: &str) -> OwnedFd {
         self.begins(&format!("give {socket}"));
-        self.answer().descriptor.expect("a descriptor was asked for")
+        self.answer().descriptor.expect("the answer has a descriptor")
     }
 
-    /// Takes a descriptor over, by this name.
+    /// Takes over a descriptor under this name.
     pub fn takes(&self, socket: &str, descriptor: OwnedFd) {
         self.carries_out(Message { descriptor: Some(descriptor), ..Message::of(format!("take {socket}")) });
     }
 
-    /// Has it start a child of its own, which inherits that socket under the same name.
+    /// Forks a child that inherits that socket under the same name.
     pub fn starts(&self, name: &str, inherits: &str) -> Self {
         self.begins(&format!("start {inherits}"));
         let answer = self.answer();
-        let orders = answer.descriptor.expect("a child comes with its socket");
+        let orders = answer.descriptor.expect("the answer has the child's socket");
         let pid = String::from_utf8(answer.bytes).unwrap();
         let child = Self { pid: pid.parse().unwrap(), orders, process: None };
         child.is_called(name);
         child
     }
 
-    /// Has it end, with all sockets that it still has open, and waits until that is done.
+    /// Makes it exit with its remaining sockets open, and waits for it.
     pub fn exits(mut self) {
         self.begins("exit");
-        let process = self.process.as_mut().expect("nobody but its parent can wait for a process");
+        let process = self.process.as_mut().expect("only a direct child can be waited for");
         assert!(process.wait().unwrap().success());
     }
 
-    /// Has it become another program, as if: what it has open is closed on exec(2).
+    /// Executes another program (itself, in fact): its sockets are closed on exec(2).
     pub fn becomes(&self, name: &str) {
         self.begins("exec");
         self.is_called(name);
@@ -123,7 +123,7 @@ impl Actor {
     }
 
     fn answer(&self) -> Message {
-        Message::receive(&self.orders).expect("the actor lives")
+        Message::receive(&self.orders).expect("the actor is running")
     }
 }
 
@@ -131,15 +131,15 @@ impl Drop for Actor {
     fn drop(&mut self) {
         let _ = Message::of("exit").send(&self.orders);
         if let Some(process) = &mut self.process {
-            // It ends whatever it was at, but for a call that waits for another actor.
+            // It finishes its current command, unless that waits for another actor.
             let _ = process.kill();
             let _ = process.wait();
         }
     }
 }
 
-/// Starts this binary as an actor, and returns it with the socket that its orders go into. Its stderr is the
-/// socket that it inherits under this name, if that is one.
+/// Starts this binary as an actor and returns it with its command socket. Its stderr is the
+/// socket that it inherits under this name, if any.
 fn start(stderr: Stdio, inherits: &str) -> (Child, OwnedFd) {
     let (ours, its) = message::pair();
     let process = Command::new(env::current_exe().unwrap())
@@ -153,7 +153,7 @@ fn start(stderr: Stdio, inherits: &str) -> (Child, OwnedFd) {
     (process, ours)
 }
 
-/// What an actor does in place of tests. Nothing where nobody asked for one.
+/// The actor's main function. Does nothing in an ordinary test run.
 #[test]
 fn role() {
     if let Ok(inherits) = env::var(ROLE) {

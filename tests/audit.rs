@@ -1,5 +1,5 @@
-//! `probe audit` and `probe diff`: that behaviours are brought about on this kernel and told as the contract has
-//! it, that what is kept of an audit is the same each time, and that what is not asked for rightly is refused.
+//! `probe audit` and `probe diff`: behaviours are triggered on this kernel and reported according to the
+//! contract, profiles are reproducible, and wrong usage is rejected.
 
 use std::{fs, path::Path};
 
@@ -14,7 +14,7 @@ use crate::{
     support::{Objects, Outcome, Probe, number, text},
 };
 
-/// Behaviours that take no time, with and without a wire.
+/// Behaviours that take little time, with and without a wire.
 const QUICK: &str = "open/ordinary open/simultaneous open/refused";
 
 #[track_caller]
@@ -33,7 +33,7 @@ fn ids(objects: &Objects) -> Vec<&str> {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_group_is_as_expected_on_either_backend() {
+fn a_group_is_as_expected_on_both_backends() {
     for backend in ["tp_btf", "tracepoint"] {
         let arguments = format!("audit --group open --format json --backend {backend}");
         let outcome = Probe::new(&arguments).run().exits(0).silently();
@@ -53,7 +53,8 @@ fn a_group_is_as_expected_on_either_backend() {
         }
         let end = objects.one("end");
         assert_eq!(number(&end["checks_passed"]), as_expected);
-        // Another tracer's program on the same CPU may cost a report, which is then waited for in another try.
+        // Another tracer's program on the same CPU may make the kernel skip a report; the behaviour then runs
+        // again.
         assert_eq!(number(&end["checks_failed"]), 0);
         assert!(as_expected >= 3 && number(&end["transitions"]) >= as_expected, "{end}");
     }
@@ -61,28 +62,31 @@ fn a_group_is_as_expected_on_either_backend() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn behaviours_are_chosen_by_their_ids() {
+fn behaviours_are_selected_by_id() {
     let outcome = Probe::new(&format!("audit {QUICK} --format json")).run().exits(0).silently();
     let objects = objects(&outcome);
     assert_eq!(ids(&objects), ["open/ordinary", "open/refused", "open/simultaneous"]);
     let refused = objects.of("behaviour").find(|behaviour| behaviour["id"] == "open/refused");
-    let refused = refused.expect("it was asked for");
+    let refused = refused.expect("it was selected");
     assert_eq!(refused["facts"][0]["observed"], "ECONNREFUSED");
     assert_eq!(refused["paths"][0]["observed"], serde_json::json!(["CLOSE", "SYN_SENT", "CLOSE"]));
     assert_eq!(refused["needs"], serde_json::json!([]));
-    let crossing = objects.of("behaviour").find(|behaviour| behaviour["id"] == "open/simultaneous");
-    assert_eq!(crossing.expect("it was asked for")["needs"], serde_json::json!(["wire", "crossing SYNs"]));
+    let simultaneous = objects.of("behaviour").find(|behaviour| behaviour["id"] == "open/simultaneous");
+    assert_eq!(
+        simultaneous.expect("it was selected")["needs"],
+        serde_json::json!(["wire", "simultaneous open"])
+    );
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn the_table_is_in_the_catalogues_order() {
+fn the_table_is_in_the_order_of_the_catalogue() {
     let outcome = Probe::new(&format!("audit {QUICK}")).run().exits(0).silently();
-    let places: Vec<_> =
+    let positions: Vec<_> =
         ["open: ", "open/ordinary", "open/simultaneous", "open/refused", "3 as expected", "attached in"]
             .map(|word| outcome.stdout.find(word))
             .to_vec();
-    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{outcome}");
+    assert!(positions.is_sorted() && positions.iter().all(Option::is_some), "{outcome}");
 }
 
 #[test]
@@ -94,12 +98,12 @@ fn the_catalogue_is_listed_without_privilege() {
     }
     let one = Probe::new("audit --list open/refused").run().exits(0).silently();
     assert_eq!(one.stdout.lines().count(), 2, "{one}");
-    let needy = Probe::new("audit --list open/timeout").run().exits(0).silently();
-    assert!(needy.stdout.ends_with("(needs wire, net.ipv4.tcp_syn_retries)\n"), "{needy}");
+    let with_needs = Probe::new("audit --list open/timeout").run().exits(0).silently();
+    assert!(with_needs.stdout.ends_with("(needs wire, net.ipv4.tcp_syn_retries)\n"), "{with_needs}");
 }
 
 #[test]
-fn what_is_unknown_is_refused_with_what_was_meant() {
+fn an_unknown_behaviour_is_rejected_with_the_nearest_id() {
     for (typed, meant) in [("open/simultanous", "open/simultaneous"), ("refused", "open/refused")] {
         let words = [typed, "did you mean", meant, "--list"];
         assert_eq!(Probe::new("audit").arg(typed).run().exits(2).saying(&words).stdout, "");
@@ -112,7 +116,7 @@ fn what_is_unknown_is_refused_with_what_was_meant() {
 }
 
 #[test]
-fn without_privilege_one_line_names_the_cure() {
+fn without_privilege_one_line_names_the_remedy() {
     for arguments in ["audit", "audit --format json"] {
         let outcome = unprivileged(arguments).exits(3).saying(&["not permitted", "run as root"]);
         assert_eq!(outcome.stdout, "");
@@ -121,7 +125,7 @@ fn without_privilege_one_line_names_the_cure() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn what_this_host_cannot_show_is_no_failure() {
+fn an_unsupported_behaviour_is_not_a_failure() {
     let arguments = format!("audit {QUICK} --format json");
     let outcome = without(&["/dev/net"], &arguments).exits(0).silently();
     let objects = objects(&outcome);
@@ -132,17 +136,17 @@ fn what_this_host_cannot_show_is_no_failure() {
     assert!(text(&unsupported[0]["reason"]).contains("modprobe tun"), "{outcome}");
 }
 
-/// Reports that do not tell their namespaces could be anybody's.
+/// Reports without a namespace could come from any process.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn without_type_information_nothing_is_said_of_the_kernel() {
+fn without_btf_the_audit_is_refused() {
     let outcome = Probe::new("audit open/refused --no-btf").run().exits(3);
     assert_eq!(outcome.saying(&["cannot be traced", "namespace", "BTF"]).stdout, "");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn ctrl_c_ends_with_what_was_done() {
+fn a_signal_ends_the_audit_with_the_results_so_far() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("page.html");
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
@@ -150,9 +154,9 @@ fn ctrl_c_ends_with_what_was_done() {
         running.wait_for("behaviour", |object| object["type"] == "behaviour");
         running.signal(signal);
         let outcome = running.finish();
-        // The last behaviour may end before the signal comes.
+        // The last behaviour may finish before the signal arrives.
         let objects = objects(&outcome);
-        assert_eq!(objects.last().expect("there are some")["type"], "end");
+        assert_eq!(objects.last().expect("at least one object")["type"], "end");
         if objects.of("behaviour").count() < number_listed() {
             outcome.exits(130).silently();
         }
@@ -162,11 +166,11 @@ fn ctrl_c_ends_with_what_was_done() {
 
 fn number_listed() -> usize {
     let listed = Probe::new("audit --list").run().exits(0);
-    // Under the first column is what did not fit on a line.
+    // Continuation lines are indented deeper.
     listed.stdout.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")).count()
 }
 
-/// An audit of what is quick, kept in a file.
+/// Saves the profile of the quick behaviours.
 #[track_caller]
 fn save(file: &Path, more: &str) {
     Probe::new(&format!("audit {QUICK} {more} --save")).arg(file).run().exits(0).silently();
@@ -176,11 +180,11 @@ fn diff(a: &Path, b: &Path, format: &str) -> Outcome {
     Probe::new(&format!("diff --format {format}")).arg(a).arg(b).run()
 }
 
-/// All of them, whole and at once, so that they are in each other's way: what came of a behaviour may depend neither on
-/// the load nor on the backend.
+/// Ten whole audits at the same time, so that they compete for the CPUs: results may depend neither on the
+/// load nor on the backend.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn ten_audits_of_one_kernel_give_no_difference() {
+fn ten_concurrent_audits_of_one_kernel_have_no_difference() {
     let directory = TempDir::new().unwrap();
     let audits: Vec<_> = (0..10)
         .map(|number| {
@@ -208,13 +212,14 @@ fn ten_audits_of_one_kernel_give_no_difference() {
     assert_eq!(diff(first, &files[2], "json").exits(0).silently().stdout, "");
     let objects = diff(first, other, "json").exits(1).silently().objects();
     schema::hold(&objects);
+    contract::hold_each(objects.iter());
     assert_eq!(objects.one("difference")["subject"], "backend");
     assert_eq!(diff(first, other, "json --behaviours").exits(0).silently().stdout, "");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn what_differs_is_told_with_both_sides() {
+fn a_difference_is_reported_with_both_values() {
     let directory = TempDir::new().unwrap();
     let (one, other) = (directory.path().join("one"), directory.path().join("other"));
     save(&one, "");
@@ -222,6 +227,7 @@ fn what_differs_is_told_with_both_sides() {
     fs::write(&other, changed).unwrap();
     let differences = diff(&one, &other, "json").exits(1).silently().objects();
     schema::hold(&differences);
+    contract::hold_each(differences.iter());
     let difference = differences.one("difference");
     assert_eq!(difference["name"], "open/refused");
     assert!(text(&difference["a"]).ends_with("ECONNREFUSED"), "{difference}");
@@ -236,7 +242,7 @@ fn what_differs_is_told_with_both_sides() {
 }
 
 #[test]
-fn what_is_no_profile_is_refused() {
+fn a_file_that_is_not_a_profile_is_rejected() {
     let directory = TempDir::new().unwrap();
     let file = |name: &str, text: &str| {
         let path = directory.path().join(name);
@@ -258,7 +264,7 @@ fn what_is_no_profile_is_refused() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn the_page_has_diagram_and_packets() {
+fn the_page_has_diagrams_and_packets() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("page.html");
     Probe::new(&format!("audit {QUICK} --html")).arg(&file).run().exits(0).silently();
@@ -281,9 +287,9 @@ fn the_page_has_diagram_and_packets() {
         .saying(&["same file"]);
 }
 
-/// What the README shows is an entry of the catalogue, word for word, and a short one.
+/// The README's example is an entry of the catalogue, verbatim, and a short one.
 #[test]
-fn the_readme_shows_a_behaviour_as_it_is() {
+fn the_readme_shows_a_behaviour_verbatim() {
     let file = |path: &str| {
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
             .unwrap_or_else(|error| panic!("{path}: {error}"))

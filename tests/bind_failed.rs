@@ -1,4 +1,4 @@
-//! Calls of bind(2) and listen(2) that fail, and who it is that has the port.
+//! Failed calls of bind(2) and listen(2), and the holder of the port.
 
 use crate::{
     actor::Actor,
@@ -7,17 +7,17 @@ use crate::{
     tracing::{BACKENDS, Stage},
 };
 
-/// Has a process not get a port that another has by then, with a trace that looks on from the beginning or comes in
-/// between, and holds what is found against these words. `HOLDER` is the other's name with its process id.
+/// Makes a process fail to bind a port that another holds, with the trace started before the holder or between
+/// both, and checks that the finding contains these words. `HOLDER` stands for the holder's name with its process id.
 #[track_caller]
-fn held(words: &[&str], hold: impl Fn(&Actor), fail: impl Fn(&Actor)) {
+fn check(words: &[&str], acquire: impl Fn(&Actor), fail: impl Fn(&Actor)) {
     for backend in BACKENDS {
-        for was_there in [false, true] {
+        for preexisting in [false, true] {
             let inside = probe::net::Namespace::private().unwrap();
             let flags = format!("--backend {backend} --only bind-failed");
-            let early = (!was_there).then(|| Stage::of(inside.clone(), &flags));
+            let early = (!preexisting).then(|| Stage::of(inside.clone(), &flags));
             let [holder, late] = ["holder", "late"].map(|name| Actor::inside(&inside, name));
-            hold(&holder);
+            acquire(&holder);
             let mut stage = early.unwrap_or_else(|| Stage::of(inside, &flags));
             fail(&late);
             stage.wait_for("finding", 1);
@@ -29,8 +29,8 @@ fn held(words: &[&str], hold: impl Fn(&Actor), fail: impl Fn(&Actor)) {
             }
             says(message, &[&format!("late[{}]", late.pid())]);
             let finding = objects.one("finding");
-            assert_eq!(number(&finding["local"]["port"]), 7000, "{backend} {was_there}: {finding}");
-            assert_eq!(finding["owner"]["known"], "exact", "{backend} {was_there}: {finding}");
+            assert_eq!(number(&finding["local"]["port"]), 7000, "{backend} {preexisting}: {finding}");
+            assert_eq!(finding["owner"]["known"], "exact", "{backend} {preexisting}: {finding}");
         }
     }
 }
@@ -42,8 +42,8 @@ fn cannot_bind(late: &Actor) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_listener_has_it() {
-    held(
+fn the_holder_is_a_listener() {
+    check(
         &["127.0.0.1:7000", "EADDRINUSE", "HOLDER listens on 127.0.0.1:7000"],
         |holder| {
             holder.does("listen l 127.0.0.1:7000");
@@ -54,8 +54,8 @@ fn a_listener_has_it() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_listener_at_every_address_has_it() {
-    held(
+fn the_holder_is_a_wildcard_listener() {
+    check(
         &["EADDRINUSE", "HOLDER listens on 0.0.0.0:7000"],
         |holder| {
             holder.does("listen l 0.0.0.0:7000");
@@ -66,8 +66,8 @@ fn a_listener_at_every_address_has_it() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_connection_has_it() {
-    held(
+fn the_holder_has_a_connection() {
+    check(
         &["EADDRINUSE", "a connection of HOLDER", "127.0.0.1:7001"],
         |holder| {
             holder.does("listen l 127.0.0.1:7001");
@@ -80,8 +80,8 @@ fn a_connection_has_it() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_socket_that_is_only_bound_has_it() {
-    held(
+fn the_holder_has_only_bound_it() {
+    check(
         &["EADDRINUSE", "HOLDER has bound 127.0.0.1:7000"],
         |holder| {
             holder.does("bind c 127.0.0.1:7000");
@@ -92,8 +92,8 @@ fn a_socket_that_is_only_bound_has_it() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_client_that_connected_to_itself_has_it() {
-    held(
+fn the_holder_is_connected_to_itself() {
+    check(
         &["EADDRINUSE", "HOLDER, which connected to itself"],
         |holder| {
             holder.does("bind c 127.0.0.1:7000");
@@ -103,10 +103,10 @@ fn a_client_that_connected_to_itself_has_it() {
     );
 }
 
-/// Who left a TIME_WAIT, only a trace that was there knows.
+/// Only a trace that was running knows who left a TIME_WAIT.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_time_wait_has_it() {
+fn a_time_wait_holds_the_port() {
     for backend in BACKENDS {
         let mut stage = Stage::with(&format!("--backend {backend} --only bind-failed"));
         let [holder, late] = ["holder", "late"].map(|name| stage.actor(name));
@@ -127,11 +127,11 @@ fn a_time_wait_has_it() {
     }
 }
 
-/// Both could bind; the one that listens first has the port. That it was a listen(2) which ended the other's
-/// listening, the classic tracepoint does not tell.
+/// Both can bind; the first to listen gets the port. The classic tracepoint does not show that listen(2) caused
+/// the transition.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn another_listens_first() {
+fn listen_fails_when_another_listens_first() {
     let mut stage = Stage::with("--backend tp_btf");
     let [holder, late] = ["holder", "late"].map(|name| stage.actor(name));
     late.does("bind l 127.0.0.1:7000 reuseaddr");
@@ -145,7 +145,7 @@ fn another_listens_first() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn other_errors() {
+fn bind_fails_with_other_errors() {
     for backend in BACKENDS {
         for (address, errno, words) in [
             ("192.0.2.1:7000", "EADDRNOTAVAIL", ["192.0.2.1:7000", "no interface"]),
@@ -166,10 +166,10 @@ fn other_errors() {
     }
 }
 
-/// A bind(2) that succeeds, one of another protocol, and one that is none of TCP's affairs.
+/// A successful bind(2), one of another protocol, and one of a non-TCP socket.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn what_is_none() {
+fn unrelated_binds_are_no_findings() {
     for backend in BACKENDS {
         let stage = Stage::with(&format!("--backend {backend}"));
         let client = stage.actor("client");

@@ -1,4 +1,4 @@
-//! The cgroups of owners: their paths, the containers that they name, and what becomes of them.
+//! The cgroups of owners: their paths, the containers that they name, and removed cgroups.
 
 use std::{
     fs,
@@ -16,14 +16,14 @@ use crate::{
     tracing::{BACKENDS, Stage},
 };
 
-/// A cgroup below the root of version 2's hierarchy. It goes with this value, once nobody is in it.
+/// A cgroup v2 below the root. Dropping it removes it once it is empty.
 pub struct Group {
     directory: PathBuf,
     name: String,
 }
 
 impl Group {
-    /// A new one; the name has that in it, and something of the test's own.
+    /// A new cgroup; its name contains `name` and a suffix of the test's own.
     pub fn new(name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("probe-{}-{}-{name}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -36,7 +36,7 @@ impl Group {
         Self { directory, name }
     }
 
-    /// One below it.
+    /// A child cgroup.
     pub fn below(&self, name: &str) -> Self {
         Self::called(format!("{}/{name}", self.name))
     }
@@ -51,7 +51,7 @@ impl Group {
         format!("/{}", self.name)
     }
 
-    /// Puts a process into it.
+    /// Moves a process into it.
     pub fn takes(&self, actor: &Actor) {
         fs::write(self.directory.join("cgroup.procs"), actor.pid().to_string()).unwrap();
     }
@@ -60,23 +60,23 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let removed = fs::remove_dir(&self.directory);
-        // A test that has failed may have left somebody in it.
+        // A failed test may have left a process in it.
         assert!(removed.is_ok() || panicking(), "{}: {removed:?}", self.name);
     }
 }
 
-/// Where cgroups of version 2 are.
+/// The mount point of cgroup v2.
 fn root() -> PathBuf {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let place = mounts.lines().find_map(|mount| {
         let (place, kind) = mount.split_once(" - ")?;
         kind.starts_with("cgroup2 ").then(|| place.split(' ').nth(4))?
     });
-    Path::new(place.expect("a hierarchy of cgroups of version 2")).to_owned()
+    Path::new(place.expect("cgroup v2 is mounted")).to_owned()
 }
 
-/// A client in a group connects to a server outside; the server closes first, after `meanwhile`. The group that this
-/// returns stays until the end.
+/// A client in a cgroup connects to a server outside; the server closes first, after `meanwhile`. The cgroup that
+/// `meanwhile` returns connections until the end.
 fn connection_from(
     group: Group,
     flags: &str,
@@ -107,7 +107,7 @@ fn a_path_outlives_its_cgroup() {
         let group = slice.below("service");
         let (id, path) = (group.id().to_string(), group.path());
         let objects = connection_from(group, &format!("--backend {backend}"), |stage, client, group| {
-            // Its name is looked up when it is first told of.
+            // Its path is looked up at the first report.
             stage.running.wait_for_state("SYN_SENT");
             client.exits();
             drop(group);

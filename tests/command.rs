@@ -7,7 +7,7 @@ use probe::net::{Namespace, sysctl::IP_LOCAL_PORT_RANGE};
 
 use crate::{
     actor::Actor,
-    place::place,
+    quickack_netns::quickack_netns,
     support::{Objects, Outcome, PROGRAM, Probe, number},
     tracing::{self, BACKENDS},
 };
@@ -21,7 +21,7 @@ struct ServerNamespace {
 
 impl ServerNamespace {
     fn new() -> Self {
-        let inside = place();
+        let inside = quickack_netns();
         let server = Actor::inside(&inside, "server");
         let address = server.at("listen l 127.0.0.1:0");
         Self { inside, _server: server, address }
@@ -51,7 +51,7 @@ fn only_the_command_and_its_descendants_are_traced() {
         let script = format!("{connect}; (({connect}; :); bash -c '{connect}; exec bash -c :') & wait");
         let outcome = server.trace(&format!("--backend {backend}"), &script).exits(0).silently();
         stranger.does("abort c");
-        let objects = tracing::held(outcome.objects());
+        let objects = tracing::checked(outcome.objects());
         let clients: Vec<_> = objects.of("connection").filter(|one| one["open"] == "active").collect();
         assert_eq!(clients.len(), 3, "{backend}: {outcome}");
         for client in clients {
@@ -97,7 +97,7 @@ fn fail_on_makes_the_exit_status_1() {
     for view in ["", "--only self-connect,stuck", "--connections"] {
         let flags = format!("{view} --fail-on self-connect");
         let outcome = trace(&flags, &connect).exits(1).silently();
-        let objects = tracing::held(outcome.objects());
+        let objects = tracing::checked(outcome.objects());
         assert_eq!(objects.one("finding")["kind"], "self-connect");
         assert_eq!(number(&objects.one("end")["findings"]), 1);
         trace(&format!("{view} --fail-on stuck"), &connect).exits(0).silently();
@@ -117,7 +117,7 @@ fn with_output_stdout_has_only_the_commands_output() {
     let probe = probe.arg(format!("echo one; {}; echo two", server.connect()));
     let outcome = server.inside.enter(|| probe.run()).unwrap().exits(0).silently();
     assert_eq!(outcome.stdout, "one\ntwo\n");
-    let objects = tracing::held(Objects::parse(&fs::read_to_string(file).unwrap()));
+    let objects = tracing::checked(Objects::parse(&fs::read_to_string(file).unwrap()));
     assert_eq!(objects.of("connection").count(), 1);
 }
 
@@ -148,6 +148,6 @@ fn a_traced_trace_still_reports_its_commands_connections() {
         server.connect()
     );
     let outcome = server.trace("", &script).exits(0).silently();
-    let objects = tracing::held(outcome.objects());
+    let objects = tracing::checked(outcome.objects());
     assert!(objects.of("connection").any(|one| one["owner"]["comm"] == "bash"), "{outcome}");
 }

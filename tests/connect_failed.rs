@@ -1,4 +1,4 @@
-//! Connects that come to nothing: by whom or what, and whose they were.
+//! Failed connects: their causes and owners.
 
 use std::{
     fs,
@@ -15,11 +15,11 @@ use crate::{
     tracing::{BACKENDS, Stage, undisturbed},
 };
 
-/// Every view in which a failure shows.
+/// The modes in which a failure is reported.
 const VIEWS: [&str; 3] = ["", "--connections", "--only connect-failed"];
 
-/// Has a client fail in a namespace of each view's own, before the eyes of both backends, and holds what is found
-/// against these words. Returns the remedies.
+/// Makes a client fail in a new namespace per mode, observed by both backends, and checks that the finding contains
+/// these words. Returns the remedies.
 #[track_caller]
 fn found(
     namespace: impl Fn() -> Namespace + Sync,
@@ -32,13 +32,13 @@ fn found(
             BACKENDS.map(|backend| Stage::of(inside.clone(), &format!("--backend {backend} {view}")));
         let client = stages[0].actor("client");
         fail(&stages[0], &client);
-        // It has happened by the time that the call returns.
+        // The transitions precede the call's return.
         let traces = stages.map(Stage::end);
-        let told = |kind| traces.iter().filter(|objects| objects.of(kind).count() > 0).count();
-        // A kernel may keep an event from programs of every kind, and counts that nowhere: seen of timers that went off
-        // while a thread of the host's first process was on the CPU. Two programs at two interfaces would not miss the
-        // same event by themselves; if one of them heard of it, the other has to know.
-        if told("finding") == 0 || told("lost") > 0 {
+        let reported = |kind| traces.iter().filter(|objects| objects.of(kind).count() > 0).count();
+        // A kernel may hide an event from all BPF programs without counting it: seen for timers that fired
+        // while a thread of pid 1 was on the CPU. Two programs on two tracepoints do not miss the
+        // same event independently: if one saw it, the other must have, too.
+        if reported("finding") == 0 || reported("lost") > 0 {
             return None;
         }
         let remedies = traces.each_ref().map(|objects| {
@@ -49,7 +49,7 @@ fn found(
         });
         Some(remedies)
     };
-    // What happens in an interrupt, as that a timer goes off, can be lost on a host that is busy with other tests.
+    // Events in interrupts, such as timers, can be lost on a host that is busy with other tests.
     let find = |view| undisturbed(|| try_to_find(view));
     thread::scope(|scope| {
         let finders = VIEWS.map(|view| scope.spawn(move || find(view)));
@@ -68,7 +68,7 @@ fn fails_with(client: &Actor, order: &str, errno: &str) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn nobody_listens() {
+fn the_port_is_closed() {
     found(anywhere, &["to 127.0.0.1:9", "RST"], |_, client| {
         fails_with(client, "connect c 127.0.0.1:9", "ECONNREFUSED");
     });
@@ -79,10 +79,10 @@ fn nobody_listens() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn nobody_answers() {
+fn the_syn_is_not_answered() {
     let impatient = || {
         let inside = anywhere();
-        // One second for the first SYN, and two for the second.
+        // One second after the first SYN, and two after the second.
         inside.enter(|| fs::write("/proc/sys/net/ipv4/tcp_syn_retries", "1").unwrap()).unwrap();
         inside
     };
@@ -94,7 +94,7 @@ fn nobody_answers() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn no_port_is_left() {
+fn no_local_port_is_free() {
     let narrow = || namespace_with_ports(40_001..=40_001);
     let remedies =
         found(narrow, &["no local port is free", "EADDRNOTAVAIL", "40001-40001"], |stage, client| {
@@ -110,7 +110,7 @@ fn no_port_is_left() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn the_connection_is_there_already() {
+fn the_four_tuple_is_in_use() {
     let words = ["EADDRNOTAVAIL", "from 127.0.0.1:7000 to 127.0.0.1:5000", "has the same 4-tuple"];
     found(anywhere, &words, |stage, client| {
         let server = stage.actor("server");
@@ -123,10 +123,10 @@ fn the_connection_is_there_already() {
     });
 }
 
-/// Where every transition is reported, it is known whose.
+/// With every transition reported, the holder is known.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn the_connection_of_somebody_else_is_there_already() {
+fn the_four_tuple_is_in_use_by_a_named_holder() {
     for backend in BACKENDS {
         for was_there in [false, true] {
             let inside = anywhere();
@@ -149,12 +149,12 @@ fn the_connection_of_somebody_else_is_there_already() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn somebody_destroys_it() {
+fn the_socket_is_destroyed() {
     found(anywhere, &["sock_diag"], |stage, client| {
         let deaf = DeafListener::inside(&stage.inside);
         client.does("bind c 127.0.0.1:7000");
         client.begins(&format!("connect c {}", deaf.local));
-        // Until the SYN is out, there is no such socket.
+        // The socket cannot be found before its SYN is sent.
         while !destroys(&stage.inside, "127.0.0.1:7000".parse().unwrap(), deaf.local) {
             thread::yield_now();
         }
@@ -162,10 +162,10 @@ fn somebody_destroys_it() {
     });
 }
 
-/// One that its owner gives up is none that failed.
+/// A connect abandoned by its owner is not a failure.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn its_owner_gives_it_up() {
+fn an_abandoned_connect_is_no_failure() {
     for backend in BACKENDS {
         for view in VIEWS {
             let stage = Stage::with(&format!("--backend {backend} {view}"));
@@ -178,7 +178,7 @@ fn its_owner_gives_it_up() {
     }
 }
 
-/// Asks the kernel to destroy an IPv4 connection, as `ss -K` does. Whether there is one.
+/// Destroys an IPv4 connection as `ss -K` does. Returns whether it existed.
 fn destroys(inside: &Namespace, local: SocketAddr, remote: SocketAddr) -> bool {
     const SOCK_DESTROY: u16 = 21;
     const REQUEST_AND_ACK: u16 = 1 | 4;

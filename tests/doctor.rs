@@ -13,6 +13,7 @@ use probe::net::{
 use serde_json::Value;
 
 use crate::{
+    contract,
     failures::{unprivileged, without},
     schema,
     support::{Objects, Outcome, Probe, number, text},
@@ -23,6 +24,7 @@ use crate::{
 fn objects(outcome: &Outcome) -> Objects {
     let objects = outcome.objects();
     schema::hold(&objects);
+    contract::hold_each(objects.iter());
     let known = |object: &Value| ["facility", "hazard"].contains(&text(&object["type"]));
     assert!(objects.iter().all(known), "{outcome}");
     objects
@@ -69,7 +71,9 @@ fn a_complete_host_has_every_facility() {
         assert!(objects.of("facility").any(|facility| facility["group"] == group), "{group}");
     }
     let table = Probe::new("doctor").run().exits(0).silently();
-    for heading in ["host", "kernel side", "user side", "sysctls of this network namespace", "hazards"] {
+    for heading in
+        ["host", "BPF programs", "other kernel interfaces", "sysctls of this network namespace", "hazards"]
+    {
         assert!(table.stdout.lines().any(|line| line.starts_with(heading)), "{heading}: {table}");
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets that are older than the trace: known, and never taken for new.
+//! Pre-existing sockets: recognised, and never taken for new ones.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     actor::Actor,
-    place::place,
+    quickack_netns::quickack_netns,
     support::{Objects, Running, number, text},
     tracing::{self, BACKENDS},
 };
@@ -24,7 +24,7 @@ struct Old {
 
 impl Old {
     fn sockets() -> Self {
-        let inside = place();
+        let inside = quickack_netns();
         let [server, client] = ["server", "client"].map(|name| Actor::inside(&inside, name));
         let there = server.at("listen l 127.0.0.1:0");
         let [open, half_closed] = ["open", "half-closed"].map(|name| {
@@ -37,12 +37,12 @@ impl Old {
         Self { inside, server, client, there, open, half_closed }
     }
 
-    /// A trace that begins now.
+    /// Starts a trace.
     fn trace(&self, flags: &str) -> Running {
         tracing::begin(flags, &[&self.inside])
     }
 
-    /// Whose these are, as the snapshot says.
+    /// The owner according to the snapshot.
     fn owner(actor: &Actor, comm: &str, known: &str) -> Value {
         json!([actor.pid(), comm, known])
     }
@@ -53,7 +53,7 @@ fn owner(object: &Value) -> Value {
     json!([owner["pid"], owner["comm"], owner["known"]])
 }
 
-/// The connection between these ports.
+/// The only connection between these ports.
 fn connection(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> &Value {
     let ports = json!([local.port(), remote.port()]);
     let mut found = objects
@@ -71,7 +71,7 @@ fn end(mut running: Running, connections: usize) -> Objects {
     tracing::end(running)
 }
 
-/// Nothing is known of how it began; all else is.
+/// How it was opened is unknown; everything else is known.
 #[track_caller]
 fn is_old(connection: &Value, path: &[&str]) {
     assert_eq!(connection["open"], "preexisting", "{connection}");
@@ -85,7 +85,7 @@ fn is_old(connection: &Value, path: &[&str]) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn connections_end_as_what_they_are() {
+fn preexisting_connections_are_reported_at_close() {
     for view in ["", "--connections"] {
         for backend in BACKENDS {
             let old = Old::sockets();
@@ -96,7 +96,7 @@ fn connections_end_as_what_they_are() {
             old.client.does("close open");
             old.client.does("close half-closed");
             let objects = end(running, 4);
-            // A listener, and two ends of each connection.
+            // A listener, and two endpoints per connection.
             assert!(number(&objects.one("ready")["existing"]) >= 5, "{}", objects.one("ready"));
 
             let Old { there, open, half_closed, server, client, .. } = &old;
@@ -104,20 +104,20 @@ fn connections_end_as_what_they_are() {
                 [(*there, *open), (*open, *there), (*there, *half_closed), (*half_closed, *there)];
             let [server_open, client_open, server_half, client_half] =
                 both_ends.map(|(local, remote)| connection(&objects, local, remote));
-            // One that is reported once, at its end, has left but one state since.
+            // A connection reported only at close has left one state since the start.
             let seen = |path: &'static [&str]| if view.is_empty() { path } else { &path[path.len() - 2..] };
             is_old(server_open, seen(&["ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"]));
             is_old(client_open, seen(&["ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSE"]));
             is_old(server_half, seen(&["CLOSE_WAIT", "LAST_ACK", "CLOSE"]));
             is_old(client_half, seen(&["FIN_WAIT2", "CLOSE"]));
-            // Who closes them shows in the transition that the call makes.
-            let known = if view.is_empty() { "exact" } else { "seen" };
+            // The transition caused by close(2) names the owner.
+            let known = if view.is_empty() { "exact" } else { "inferred" };
             for end in [server_open, server_half] {
                 assert_eq!(owner(end), Old::owner(server, "server", known), "{backend}: {end}");
             }
             assert_eq!(owner(client_open), Old::owner(client, "client", known), "{backend}");
-            // It ended by the server's FIN, before the client closed it.
-            assert_eq!(owner(client_half), Old::owner(client, "client", "seen"), "{backend}");
+            // The server's FIN preceded the client's close.
+            assert_eq!(owner(client_half), Old::owner(client, "client", "inferred"), "{backend}");
             for transition in objects.of("transition") {
                 assert!(!["CLOSE", "LISTEN"].contains(&text(&transition["old"])), "{transition}");
             }
@@ -125,10 +125,10 @@ fn connections_end_as_what_they_are() {
     }
 }
 
-/// The owner is the holder's, though the events run in the peer's call.
+/// The owner is the holder, although the events run in the peer's call.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn events_that_the_peer_causes_are_not_the_peers() {
+fn events_caused_by_the_peer_keep_the_owner() {
     for backend in BACKENDS {
         let old = Old::sockets();
         let running = old.trace(&format!("--backend {backend}"));
@@ -136,21 +136,21 @@ fn events_that_the_peer_causes_are_not_the_peers() {
         let objects = end(running, 2);
         let reset = connection(&objects, old.there, old.open);
         is_old(reset, &["ESTABLISHED", "CLOSE"]);
-        assert_eq!(owner(reset), Old::owner(&old.server, "server", "seen"), "{backend}: {reset}");
+        assert_eq!(owner(reset), Old::owner(&old.server, "server", "inferred"), "{backend}: {reset}");
         assert_eq!(reset["close"]["detail"], "RST received", "{backend}: {reset}");
     }
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_child_of_an_old_listener_is_the_listeners() {
+fn a_child_belongs_to_its_preexisting_listener() {
     for view in ["", "--connections"] {
         for backend in BACKENDS {
             let old = Old::sockets();
             let running = old.trace(&format!("--backend {backend} {view}"));
             let late = Actor::inside(&old.inside, "late");
             let here = late.at(&format!("connect c {}", old.there));
-            // Nobody accepts it.
+            // It is never accepted.
             late.does("abort c");
             let objects = end(running, 2);
             let child = connection(&objects, old.there, here);
@@ -165,10 +165,10 @@ fn a_child_of_an_old_listener_is_the_listeners() {
     }
 }
 
-/// The end of a listener is no connection's.
+/// Closing a listener is not the end of a connection.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn an_old_listener_closes() {
+fn a_preexisting_listener_closes() {
     for backend in BACKENDS {
         let old = Old::sockets();
         let running = old.trace(&format!("--backend {backend}"));
@@ -181,10 +181,10 @@ fn an_old_listener_closes() {
     }
 }
 
-/// Unseen until something happens to them; then met as what they are.
+/// Without a snapshot, sockets are unknown until their first event and then recognised as pre-existing.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn nobody_looks_without_a_snapshot() {
+fn no_snapshot_means_no_existing_sockets() {
     for backend in BACKENDS {
         let old = Old::sockets();
         let running = old.trace(&format!("--no-snapshot --backend {backend}"));
@@ -201,10 +201,10 @@ fn nobody_looks_without_a_snapshot() {
     }
 }
 
-/// Whose an old socket is that only ever had events of its peer's making, nobody knows then.
+/// Without a snapshot, the owner of a socket whose events all ran in the peer's calls is unknown.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn no_bystander_is_named_without_a_snapshot() {
+fn no_bystander_becomes_the_owner_without_a_snapshot() {
     for view in ["", "--connections"] {
         for backend in BACKENDS {
             let old = Old::sockets();

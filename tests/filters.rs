@@ -1,5 +1,5 @@
-//! What `probe trace` is asked to show: of one workload, each filter shows the lives that it names, whole, and no
-//! others. A trace without filters says which lives there are.
+//! Filters of `probe trace`: each shows exactly the matching connections of a workload, completely. An unfiltered
+//! trace defines the set of all connections.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -16,10 +16,10 @@ use crate::{
     tracing::{self, BACKENDS},
 };
 
-/// The only port that the kernel can choose in the second namespace.
+/// The only ephemeral port in the second namespace.
 const ONLY_PORT: u16 = 47_000;
 
-/// Two namespaces, and who is in them.
+/// Two namespaces and their processes.
 struct Stage {
     here: Namespace,
     there: Namespace,
@@ -40,8 +40,8 @@ impl Stage {
         Self { here, there, server, client, far, group }
     }
 
-    /// Connections over both families, from ports of all kinds, and refusals.
-    fn play(&self) {
+    /// Connections over both families, from bound and ephemeral ports, and failed connects.
+    fn run(&self) {
         let Self { server, client, far, .. } = self;
         for (name, address) in [("a", "127.0.0.1:5001"), ("b", "[::1]:5002"), ("c", "127.0.0.2:5003")] {
             server.does(&format!("listen {name} {address}"));
@@ -61,7 +61,7 @@ impl Stage {
 
         far.does("listen a 127.0.0.1:5001");
         far.does("connect first 127.0.0.1:5001");
-        // There is no second port: the kernel refuses before it has chosen one.
+        // No second port: the kernel fails the connect before it chooses one.
         assert_eq!(far.tries("connect second 127.0.0.1:5001"), Err("EADDRNOTAVAIL".to_owned()));
         far.does("abort first");
         far.does("close a");
@@ -70,7 +70,7 @@ impl Stage {
         }
     }
 
-    /// The ends that [`Stage::play`] leads to.
+    /// The number of closes that [`Stage::run`] causes.
     const CONNECTIONS: usize = 13;
 
     fn trace(&self, flags: &str) -> Running {
@@ -79,38 +79,38 @@ impl Stage {
     }
 }
 
-/// What a filter asks of a life: its last transition.
+/// The expected filter decision, given a connection's last transition.
 type Wanted = fn(&Stage, &Value) -> bool;
 
-fn local_port(life: &Value) -> Option<u64> {
-    life["local"]["port"].as_u64()
+fn local_port(connection: &Value) -> Option<u64> {
+    connection["local"]["port"].as_u64()
 }
 
-fn remote_port(life: &Value) -> Option<u64> {
-    life["remote"]["port"].as_u64()
+fn remote_port(connection: &Value) -> Option<u64> {
+    connection["remote"]["port"].as_u64()
 }
 
-fn has_port(life: &Value, port: u64) -> bool {
-    // A port that was never chosen may be any.
-    local_port(life).is_none_or(|local| local == port) || remote_port(life) == Some(port)
+fn has_port(connection: &Value, port: u64) -> bool {
+    // A port that was never chosen matches every filter.
+    local_port(connection).is_none_or(|local| local == port) || remote_port(connection) == Some(port)
 }
 
-fn has_addr(life: &Value, addr: &str) -> bool {
-    [&life["local"], &life["remote"]].iter().any(|end| end["addr"] == addr)
+fn has_addr(connection: &Value, addr: &str) -> bool {
+    [&connection["local"], &connection["remote"]].iter().any(|end| end["addr"] == addr)
 }
 
-fn is_of(life: &Value, actor: &Actor) -> bool {
-    life["owner"]["pid"] == actor.pid()
+fn is_of(connection: &Value, actor: &Actor) -> bool {
+    connection["owner"]["pid"] == actor.pid()
 }
 
-/// What every view tells of a connection.
+/// What both modes report of a connection.
 fn in_one_line(connection: &Value) -> String {
     let [local, remote] = [&connection["local"], &connection["remote"]];
     format!("{local} to {remote}: {} of {}", connection["path"], connection["owner"]["pid"])
 }
 
-/// Plays once while all of these filters and none are being traced, in both views.
-fn each_shows_its_own(backend: &str, cases: &[(&str, Wanted)]) {
+/// Runs the workload once under all of these filters and without one, in both modes.
+fn check_filters(backend: &str, cases: &[(&str, Wanted)]) {
     let stage = Stage::new();
     let trace = |case: &str| {
         let flags = case
@@ -127,25 +127,30 @@ fn each_shows_its_own(backend: &str, cases: &[(&str, Wanted)]) {
         .iter()
         .map(|(case, wanted)| (*case, wanted, trace(case), trace(&format!("{case} --connections"))))
         .collect();
-    stage.play();
+    stage.run();
     for _ in 0..Stage::CONNECTIONS {
         everything.wait_for("connection", |object| object["type"] == "connection");
     }
     let everything = tracing::end(everything);
-    let all = tracing::lives(&everything);
+    let all = tracing::connections(&everything);
     for (case, wanted, transitions, connections) in filtered {
         let case = format!("{backend} {case}");
-        let fits = |life: &&Vec<&Value>| wanted(&stage, life[life.len() - 1]);
-        let expected: BTreeSet<_> = all.iter().filter(fits).map(|life| told(life)).collect();
+        let matches = |connection: &&Vec<&Value>| wanted(&stage, connection[connection.len() - 1]);
+        let expected: BTreeSet<_> =
+            all.iter().filter(matches).map(|connection| reported(connection)).collect();
         assert!(!expected.is_empty() && expected.len() < all.len(), "{case} chooses some: {expected:#?}");
         let transitions = tracing::end(transitions);
-        the_same(&case, &expected, &tracing::lives(&transitions).iter().map(|life| told(life)).collect());
+        the_same(
+            &case,
+            &expected,
+            &tracing::connections(&transitions).iter().map(|connection| reported(connection)).collect(),
+        );
         let totals = transitions.one("end");
         for (count, kind) in [("transitions", "transition"), ("connections", "connection")] {
             assert_eq!(number(&totals[count]), transitions.of(kind).count() as u64, "{case}");
         }
-        let fits = |connection: &&Value| wanted(&stage, connection);
-        let expected = everything.of("connection").filter(fits).map(in_one_line).collect();
+        let matches = |connection: &&Value| wanted(&stage, connection);
+        let expected = everything.of("connection").filter(matches).map(in_one_line).collect();
         let connections = tracing::end(connections);
         the_same(&case, &expected, &connections.of("connection").map(in_one_line).collect());
     }
@@ -158,12 +163,12 @@ fn the_same<T: Ord + std::fmt::Debug>(case: &str, expected: &BTreeSet<T>, shown:
     assert!(missing.is_empty() && extra.is_empty(), "{case}: missing {missing:#?}, extra {extra:#?}");
 }
 
-/// What every trace tells of a life, their numbering and their times aside.
-fn told(life: &[&Value]) -> (String, String) {
-    let (first, last) = (life[0], life[life.len() - 1]);
-    // By their addresses, sockets are counted by each trace for itself.
+/// What every trace reports of a connection, except numbering and times.
+fn reported(connection: &[&Value]) -> (String, String) {
+    let (first, last) = (connection[0], connection[connection.len() - 1]);
+    // On the classic tracepoint, each trace counts generations by itself.
     let who = format!("{}, {} to {}", first["socket"], last["local"], last["remote"]);
-    let how: Vec<_> = life
+    let how: Vec<_> = connection
         .iter()
         .map(|one| format!("{} by {}, {}", text(&one["new"]), one["cause"], one["owner"]))
         .collect();
@@ -171,75 +176,81 @@ fn told(life: &[&Value]) -> (String, String) {
 }
 
 const PORTS: &[(&str, Wanted)] = &[
-    ("--port 5001", |_, life| has_port(life, 5001)),
-    ("--port 5002-5003,5009", |_, life| [5002, 5003, 5009].into_iter().any(|port| has_port(life, port))),
-    ("--local-port 5001", |_, life| local_port(life).is_none_or(|port| port == 5001)),
-    ("--local-port 47000", |_, life| local_port(life).is_none_or(|port| port == 47000)),
-    ("--remote-port 5009", |_, life| remote_port(life) == Some(5009)),
-    ("--local-port 5004 --remote-port 5001", |_, life| {
-        local_port(life).is_none_or(|port| port == 5004) && remote_port(life) == Some(5001)
+    ("--port 5001", |_, connection| has_port(connection, 5001)),
+    ("--port 5002-5003,5009", |_, connection| {
+        [5002, 5003, 5009].into_iter().any(|port| has_port(connection, port))
+    }),
+    ("--local-port 5001", |_, connection| local_port(connection).is_none_or(|port| port == 5001)),
+    ("--local-port 47000", |_, connection| local_port(connection).is_none_or(|port| port == 47000)),
+    ("--remote-port 5009", |_, connection| remote_port(connection) == Some(5009)),
+    ("--local-port 5004 --remote-port 5001", |_, connection| {
+        local_port(connection).is_none_or(|port| port == 5004) && remote_port(connection) == Some(5001)
     }),
 ];
 
 const PLACES: &[(&str, Wanted)] = &[
-    ("--addr 127.0.0.2", |_, life| has_addr(life, "127.0.0.2")),
-    ("--addr ::1/128 --addr 127.0.0.2/31", |_, life| has_addr(life, "::1") || has_addr(life, "127.0.0.2")),
-    ("--family 6", |_, life| life["family"] == "ipv6"),
-    ("--family 4 --port 5002-5003", |_, life| {
-        life["family"] == "ipv4" && (has_port(life, 5002) || has_port(life, 5003))
+    ("--addr 127.0.0.2", |_, connection| has_addr(connection, "127.0.0.2")),
+    ("--addr ::1/128 --addr 127.0.0.2/31", |_, connection| {
+        has_addr(connection, "::1") || has_addr(connection, "127.0.0.2")
     }),
-    ("--netns THERE", |stage, life| life["netns"] == stage.there.inode()),
-    ("--netns THERE-BY-PID", |stage, life| life["netns"] == stage.there.inode()),
-    ("--netns THERE-BY-PATH --port 5001", |stage, life| life["netns"] == stage.there.inode()),
+    ("--family 6", |_, connection| connection["family"] == "ipv6"),
+    ("--family 4 --port 5002-5003", |_, connection| {
+        connection["family"] == "ipv4" && (has_port(connection, 5002) || has_port(connection, 5003))
+    }),
+    ("--netns THERE", |stage, connection| connection["netns"] == stage.there.inode()),
+    ("--netns THERE-BY-PID", |stage, connection| connection["netns"] == stage.there.inode()),
+    ("--netns THERE-BY-PATH --port 5001", |stage, connection| connection["netns"] == stage.there.inode()),
 ];
 
 const OWNERS: &[(&str, Wanted)] = &[
-    ("--pid CLIENT", |stage, life| is_of(life, &stage.client)),
-    ("--comm server", |stage, life| is_of(life, &stage.server)),
-    ("--comm client --comm far --port 5001", |stage, life| {
-        (is_of(life, &stage.client) || is_of(life, &stage.far)) && has_port(life, 5001)
+    ("--pid CLIENT", |stage, connection| is_of(connection, &stage.client)),
+    ("--comm server", |stage, connection| is_of(connection, &stage.server)),
+    ("--comm client --comm far --port 5001", |stage, connection| {
+        (is_of(connection, &stage.client) || is_of(connection, &stage.far)) && has_port(connection, 5001)
     }),
-    ("--cgroup GROUP", |stage, life| is_of(life, &stage.client)),
-    ("--cgroup GROUP-ID --family 6", |stage, life| is_of(life, &stage.client) && life["family"] == "ipv6"),
+    ("--cgroup GROUP", |stage, connection| is_of(connection, &stage.client)),
+    ("--cgroup GROUP-ID --family 6", |stage, connection| {
+        is_of(connection, &stage.client) && connection["family"] == "ipv6"
+    }),
 ];
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn ports_on_the_btf_tracepoint() {
-    each_shows_its_own("tp_btf", PORTS);
+    check_filters("tp_btf", PORTS);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn places_on_the_btf_tracepoint() {
-    each_shows_its_own("tp_btf", PLACES);
+fn namespaces_and_addresses_on_the_btf_tracepoint() {
+    check_filters("tp_btf", PLACES);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn owners_on_the_btf_tracepoint() {
-    each_shows_its_own("tp_btf", OWNERS);
+    check_filters("tp_btf", OWNERS);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn ports_on_the_classic_tracepoint() {
-    each_shows_its_own("tracepoint", PORTS);
+    check_filters("tracepoint", PORTS);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn places_on_the_classic_tracepoint() {
-    each_shows_its_own("tracepoint", PLACES);
+fn namespaces_and_addresses_on_the_classic_tracepoint() {
+    check_filters("tracepoint", PLACES);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn owners_on_the_classic_tracepoint() {
-    each_shows_its_own("tracepoint", OWNERS);
+    check_filters("tracepoint", OWNERS);
 }
 
-/// The MPTCP socket and its subflow live one life each.
+/// The MPTCP socket and its subflow are one connection each.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn mptcp_and_its_subflows() {
@@ -247,7 +258,7 @@ fn mptcp_and_its_subflows() {
         let inside = Namespace::private().unwrap();
         let mptcp = || Socket::new(Domain::IPV4, Type::STREAM, Some(socket2::Protocol::MPTCP));
         let Ok(server) = inside.enter(mptcp).unwrap() else {
-            // This kernel has no MPTCP, so nothing to tell apart.
+            // This kernel has no MPTCP.
             return;
         };
         let traces = ["tcp", "mptcp"].map(|protocol| {
@@ -263,7 +274,7 @@ fn mptcp_and_its_subflows() {
             running.signal(Signal::SIGINT);
             let objects = running.finish().exits(0).silently().objects();
             contract::hold(&objects);
-            // On 6.18 a child has its listener's cookie.
+            // On 6.18 an accepted MPTCP socket has its listener's cookie.
             let others: Vec<_> = objects.of("transition").filter(|one| one["protocol"] != protocol).collect();
             assert!(others.is_empty(), "{backend} {protocol}: {others:?}");
         }

@@ -1,5 +1,5 @@
-//! What `probe trace` finds on a host: sockets that connect to themselves or share a port, connections that
-//! open or close from both ends at once, sockets that are stuck.
+//! Findings of `probe trace`: self-connects, shared ports, simultaneous opens and
+//! closes, stuck sockets.
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +21,7 @@ use crate::{
     tracing::{self, BACKENDS, Stage},
 };
 
-/// The explanation and the remedy of the only finding of a kind, which is about this process.
+/// Message and remedy of the only finding of a kind, which must be about this process.
 #[track_caller]
 pub fn only<'a>(objects: &'a Objects, kind: &str, actor: &Actor) -> (&'a str, Option<&'a str>) {
     let found: Vec<_> = objects.of("finding").filter(|finding| finding["kind"] == kind).collect();
@@ -30,7 +30,7 @@ pub fn only<'a>(objects: &'a Objects, kind: &str, actor: &Actor) -> (&'a str, Op
     (text(&found[0]["message"]), found[0]["remedy"].as_str())
 }
 
-/// Holds a text against words that it must have.
+/// Asserts that a text contains these words.
 #[track_caller]
 pub fn says(text: &str, words: &[&str]) {
     for word in words {
@@ -38,14 +38,14 @@ pub fn says(text: &str, words: &[&str]) {
     }
 }
 
-/// A server is down, its client tries again and again, and the kernel picks the port that it connects to.
+/// A client retries while its server is down, until the kernel picks the destination port as its source port.
 struct Hammer {
     stage: Stage,
     client: Actor,
 }
 
 impl Hammer {
-    /// The server's port: the first that the kernel may pick, so that connect(2) does.
+    /// The server's port: the first of the ephemeral range, with the parity that connect(2) prefers.
     const PORT: u16 = 40_000;
     const TRIES: u32 = 200;
 
@@ -54,7 +54,7 @@ impl Hammer {
         Self { client: stage.actor("client"), stage }
     }
 
-    /// Whether one of many tries is connected to itself.
+    /// Whether one of many attempts connects to itself.
     fn hits(&self) -> bool {
         (0..Self::TRIES).any(|_| {
             let outcome = self.client.tries(&format!("connect c 127.0.0.1:{}", Self::PORT));
@@ -64,7 +64,7 @@ impl Hammer {
     }
 }
 
-/// A namespace in which the kernel picks from these ports.
+/// A namespace with this ephemeral port range.
 pub fn namespace_with_ports(ports: std::ops::RangeInclusive<u16>) -> Namespace {
     let inside = Namespace::private().unwrap();
     inside.enter(|| IP_LOCAL_PORT_RANGE.write(&ports).unwrap()).unwrap();
@@ -73,7 +73,7 @@ pub fn namespace_with_ports(ports: std::ops::RangeInclusive<u16>) -> Namespace {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_self_connect_in_the_wild_and_its_cure() {
+fn an_accidental_self_connect_and_its_remedy() {
     for backend in BACKENDS {
         for view in ["", "--connections", "--only self-connect"] {
             let hammer = Hammer::on(&format!("--backend {backend} {view}"));
@@ -84,7 +84,7 @@ fn a_self_connect_in_the_wild_and_its_cure() {
             let (message, remedy) = only(&objects, "self-connect", &client);
             says(message, &["client[", "connected to itself", "127.0.0.1:40000", "40000-40009"]);
 
-            // As an engineer would who reads it.
+            // Apply the remedy as printed.
             let (_, line) = remedy.unwrap().split_once("sysctl -w ").unwrap();
             let (name, value) = line.split_whitespace().next().unwrap().split_once('=').unwrap();
             assert_eq!((name, value), ("net.ipv4.ip_local_reserved_ports", "40000"));
@@ -100,10 +100,10 @@ fn a_self_connect_in_the_wild_and_its_cure() {
     }
 }
 
-/// Two connections from one local port are told when there are two, with those that they are.
+/// Port sharing is reported at the second connection, with both as evidence.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_port_that_several_connections_share() {
+fn several_connections_share_a_port() {
     for backend in BACKENDS {
         let stage = Stage::with(&format!("--backend {backend}"));
         let [server, client] = ["server", "client"].map(|name| stage.actor(name));
@@ -118,10 +118,10 @@ fn a_port_that_several_connections_share() {
     }
 }
 
-/// Both ends send their SYNs, and later their FINs, before the other's is there.
+/// The SYNs cross, and later the FINs.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn both_ends_at_once() {
+fn simultaneous_open_and_close() {
     const DELAY: Duration = Duration::from_millis(200);
     for (backend, family) in [("tp_btf", Family::Ipv4), ("tracepoint", Family::Ipv6)] {
         let places = [(); 2].map(|()| Namespace::private().unwrap());
@@ -130,11 +130,11 @@ fn both_ends_at_once() {
         let mut running = tracing::begin(&format!("--backend {backend}"), &[&places[0], &places[1]]);
         let deadline = Instant::now() + PATIENCE;
         let ends = [(Side::A, &places[0]), (Side::B, &places[1])].map(|(side, place)| {
-            let socket = place.enter(|| Tcp::bound(link.at(side, 1314))).unwrap().unwrap();
+            let socket = place.enter(|| Tcp::bound(link.endpoint(side, 1314))).unwrap().unwrap();
             (side, socket)
         });
         for (side, socket) in &ends {
-            socket.begin_connect(link.at(side.peer(), 1314)).unwrap();
+            socket.begin_connect(link.endpoint(side.peer(), 1314)).unwrap();
         }
         for (_, socket) in &ends {
             socket.outcome(deadline).unwrap();
@@ -156,16 +156,16 @@ fn both_ends_at_once() {
     }
 }
 
-/// One that nobody answers, one that its owner does not close, one whose peer does not: those too that were
-/// there before.
+/// An unanswered SYN, a CLOSE_WAIT and a FIN_WAIT2, opened before or after the
+/// trace started.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn sockets_that_are_stuck() {
+fn stuck_sockets_are_found() {
     for backend in BACKENDS {
-        for were_there in [false, true] {
+        for preexisting in [false, true] {
             let inside = Namespace::private().unwrap();
             let flags = format!("--backend {backend} --only stuck --stuck-after 200ms");
-            let early = (!were_there).then(|| Stage::of(inside.clone(), &flags));
+            let early = (!preexisting).then(|| Stage::of(inside.clone(), &flags));
             let [server, client] = ["server", "client"].map(|name| Actor::inside(&inside, name));
             let there = server.at("listen l 127.0.0.1:0");
             client.does(&format!("connect c {there}"));
@@ -182,25 +182,25 @@ fn sockets_that_are_stuck() {
                     let state = ["SYN_SENT", "CLOSE_WAIT", "FIN_WAIT2"]
                         .into_iter()
                         .find(|state| text(&finding["message"]).contains(state))
-                        .unwrap_or_else(|| panic!("{finding} names no state"));
+                        .unwrap_or_else(|| panic!("{finding} has no state"));
                     (state, finding["owner"]["pid"].as_u64().unwrap())
                 })
                 .collect();
             let [server, client] = [server.pid().into(), client.pid().into()];
             let expected = [("SYN_SENT", client), ("CLOSE_WAIT", server), ("FIN_WAIT2", client)];
-            assert_eq!(stuck, BTreeSet::from(expected), "{backend}, there before: {were_there}");
+            assert_eq!(stuck, BTreeSet::from(expected), "{backend}, preexisting: {preexisting}");
         }
     }
 }
 
-/// A listener whose queue is full, so that it answers no SYN.
+/// A listener with a full accept queue, which drops SYNs.
 pub struct DeafListener {
     pub local: std::net::SocketAddr,
     _sockets: [Tcp; 2],
 }
 
 impl DeafListener {
-    /// One in a namespace.
+    /// Creates one in a namespace.
     pub fn inside(inside: &Namespace) -> Self {
         let listen = || {
             let listener = Tcp::bound("127.0.0.3:0".parse().unwrap()).unwrap();
@@ -214,10 +214,10 @@ impl DeafListener {
     }
 }
 
-/// What is asked for is shown and nothing else; what is not shown still counts.
+/// `--only` shows the selected kinds and nothing else.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn findings_alone() {
+fn only_selects_findings() {
     for (flags, kinds, code) in [
         ("--only self-connect", &["self-connect"][..], 0),
         ("--only self-connect --fail-on self-connect", &["self-connect"], 1),
@@ -232,12 +232,12 @@ fn findings_alone() {
         let Hammer { stage, .. } = {
             let hammer = Hammer::on(flags);
             assert!(hammer.hits());
-            // What was refused before may be none.
+            // Refusals before this one may have been the self-connect.
             hammer.client.tries("connect closed 127.0.0.9:1").unwrap_err();
             hammer
         };
         stage.running.signal(Signal::SIGTERM);
-        let objects = tracing::held(stage.running.finish().exits(code).silently().objects());
+        let objects = tracing::checked(stage.running.finish().exits(code).silently().objects());
         let shown: BTreeSet<_> = objects.of("finding").map(|finding| text(&finding["kind"])).collect();
         assert_eq!(shown, kinds.iter().copied().collect(), "{flags}");
         let others = |object: &&Value| !["ready", "finding", "end"].contains(&text(&object["type"]));

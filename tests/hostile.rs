@@ -62,7 +62,7 @@ fn a_table_escapes_hostile_names() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn json_keeps_hostile_names() {
     for view in ["", "--connections", "--only connect-failed,bind-failed"] {
-        let objects = tracing::held(trace(&NAMES, &format!("--format json {view}")).objects());
+        let objects = tracing::checked(trace(&NAMES, &format!("--format json {view}")).objects());
         assert_eq!(names(&objects), expected(), "{view}");
         let owners = || objects.iter().filter_map(|object| object.get("owner"));
         let paths: BTreeSet<_> = owners().filter_map(|owner| owner["cgroup_path"].as_str()).collect();

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     coherence, contract,
-    remains::Remains,
+    kernel_objects::KernelObjects,
     support::{Outcome, Probe, Running},
 };
 
@@ -85,14 +85,14 @@ fn an_interrupted_table_has_its_closing_line() {
 fn nothing_remains_after(signal: Signal, arguments: &str, state: &str) {
     let mut running = Probe::new(arguments).start();
     wait_for_both(state, &mut running);
-    let remains = Remains::of(running.pid());
+    let objects = KernelObjects::held_by(running.pid());
     running.signal(signal);
     let outcome = running.finish();
     match signal {
         Signal::SIGKILL => drop(outcome.dies_of(signal)),
         _ => assert_interrupted(outcome),
     }
-    remains.vanish();
+    objects.wait_until_gone();
 }
 
 #[test]

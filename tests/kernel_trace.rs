@@ -1,6 +1,6 @@
-//! A second witness: the kernel's own trace of `sock:inet_sock_set_state`, taken while the tool runs.
+//! An independent reference: the kernel's own trace of `sock:inet_sock_set_state` while the tool runs.
 //!
-//! Its text leaves out the socket's address, so it is read as the ring's pages, which tracefs describes
+//! The text format omits the socket's address, so the raw ring buffer pages are read, whose format tracefs describes
 //! in `events/header_page` and `events/header_event`. Times are CLOCK_MONOTONIC's, as the tool's are.
 
 use std::{
@@ -23,13 +23,13 @@ use crate::support::PATIENCE;
 
 const EVENT: &str = "events/sock/inet_sock_set_state";
 
-/// For each CPU: it records the whole host, where other tests make connections as fast as they can.
+/// Buffer size per CPU: it records the whole host, where other tests open connections at full speed.
 const BUFFER_KIB: &str = "16384";
 
-/// What each CPU's `stats` count of losses.
+/// The loss counters in each CPU's `stats`.
 const LOSSES: [&str; 3] = ["overrun", "commit overrun", "dropped events"];
 
-/// The kernel's record of one state change.
+/// One state change as the kernel recorded it.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// CLOCK_MONOTONIC
@@ -38,35 +38,35 @@ pub struct Change {
     pub skaddr: u64,
     pub old: State,
     pub new: State,
-    /// Local and remote; 0 where the kernel has cleared a port.
+    /// Local and remote; a port is 0 once the kernel has cleared it.
     pub ports: [u16; 2],
     pub addresses: [IpAddr; 2],
-    /// The thread on the CPU.
+    /// The current thread.
     thread: u32,
 }
 
 impl Change {
-    /// Whether a thread of the host's first process was on the CPU: a kernel was seen that tells no BPF program of what happens in
+    /// Whether a thread of pid 1 was on the CPU: one kernel build runs no BPF program in
     /// an interrupt then (`probe/src/source/live/misses.rs`).
-    pub fn may_be_kept_back(&self) -> bool {
+    pub fn may_be_hidden_from_bpf(&self) -> bool {
         Path::new(&format!("/proc/1/task/{}", self.thread)).exists()
     }
 }
 
-/// How the names of the buffers begin; the process's id follows.
+/// Prefix of the instances' names; the process id follows.
 const NAME: &str = "probe-test-";
 
-/// A buffer of the kernel's that records every state change on the host. It goes with this value.
+/// A tracefs instance that records every state change on the host. Dropping it removes the instance.
 pub struct Trace {
     instance: PathBuf,
     layout: Layout,
-    /// The pages of each CPU.
+    /// The raw pages of each CPU.
     pages: Vec<File>,
     changes: Vec<Change>,
 }
 
 impl Trace {
-    /// Begins to record.
+    /// Starts recording.
     pub fn begin() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let tracefs = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"].into_iter().map(Path::new);
@@ -82,7 +82,7 @@ impl Trace {
         trace.pages = trace.cpus().map(|cpu| open(&cpu.join("trace_pipe_raw"))).collect();
         trace.set("trace_clock", "mono");
         trace.set("buffer_size_kb", BUFFER_KIB);
-        // Whoever waits for pages is woken by the first event in them.
+        // The first event in a page wakes the waiting reader.
         trace.set("buffer_percent", "0");
         trace.set(&format!("{EVENT}/enable"), "1");
         trace
@@ -97,7 +97,7 @@ impl Trace {
         fs::write(self.instance.join(file), value).unwrap();
     }
 
-    /// Waits until what was recorded is enough.
+    /// Waits until the recorded changes satisfy `enough`.
     #[track_caller]
     pub fn wait(&mut self, what: &str, enough: impl Fn(&[Change]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -109,11 +109,11 @@ impl Trace {
             let left = PollTimeout::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
             let mut pages: Vec<_> =
                 self.pages.iter().map(|pages| PollFd::new(pages.as_fd(), PollFlags::POLLIN)).collect();
-            assert!(poll(&mut pages, left).unwrap() > 0, "the kernel has recorded no {what}");
+            assert!(poll(&mut pages, left).unwrap() > 0, "the kernel recorded no {what}");
         }
     }
 
-    /// Everything recorded so far, in the order in which it happened; `None` where the host did more meanwhile than
+    /// All recorded changes in time order; `None` if the host made more of them than
     /// the buffer holds.
     pub fn end(mut self) -> Option<Vec<Change>> {
         self.set("tracing_on", "0");
@@ -126,7 +126,7 @@ impl Trace {
     }
 
     fn read(&mut self) {
-        // Larger than any page of the ring's; each read returns one.
+        // Larger than any ring buffer page; each read returns one page.
         let mut page = vec![0; 1 << 16];
         for pages in &mut self.pages {
             loop {
@@ -148,26 +148,26 @@ fn open(pages: &Path) -> File {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // An open file keeps the instance from going.
+        // An open file keeps the instance alive.
         self.pages.clear();
-        // What a failed test leaves would be found by the next look into tracefs; nothing more can be done.
+        // A leftover instance is removed by the next test (`remove_orphans`).
         let _ = fs::remove_dir(&self.instance);
     }
 }
 
-/// Removes what tests left that were killed: it would go on recording, and make each transition on the host dearer.
+/// Removes instances of killed tests: they would go on recording and slow every transition.
 fn remove_orphans(instances: &Path) {
     for instance in fs::read_dir(instances).unwrap().flatten() {
         let name = instance.file_name().to_string_lossy().into_owned();
         let owner = name.strip_prefix(NAME).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         if owner.is_some_and(|owner| !Path::new(&format!("/proc/{owner}")).exists()) {
-            // Another test may be faster.
+            // A concurrent test may have removed it.
             let _ = fs::remove_dir(instance.path());
         }
     }
 }
 
-/// Where the fields are in a record of the event.
+/// The field offsets of the event.
 struct Layout {
     id: u16,
     fields: Vec<(String, usize)>,
@@ -191,9 +191,9 @@ impl Layout {
         field.unwrap_or_else(|| panic!("the event has no field {name}")).1
     }
 
-    /// Takes the changes out of a page: its time, the length of what is in it, and then events.
+    /// Parses a page: time stamp, length of the data, events.
     fn changes_of(&self, page: &[u8], changes: &mut Vec<Change>) {
-        /// The upper bits tell of events that were lost before.
+        /// The upper bits flag lost events.
         const LENGTH: u64 = (1 << 20) - 1;
         const PADDING: u32 = 29;
         const TIME_EXTEND: u32 = 30;
@@ -215,7 +215,7 @@ impl Layout {
             };
             match kind {
                 TIME_EXTEND => time += delta + (u64::from(word()) << 27),
-                // What came in while an interrupt wrote has its whole time (rb_add_time_stamp in kernel/trace/ring_buffer.c).
+                // An event written during an interrupt carries an absolute time stamp (rb_add_time_stamp in kernel/trace/ring_buffer.c).
                 TIME_STAMP => time = delta + (u64::from(word()) << 27),
                 _ => time += delta,
             }
@@ -226,7 +226,7 @@ impl Layout {
         }
     }
 
-    /// `None` for SCTP.
+    /// `None` for other protocols (SCTP).
     fn change(&self, at: u64, event: &[u8]) -> Option<Change> {
         const SCTP: u16 = 132;
         const AF_INET: u16 = 2;
@@ -242,7 +242,7 @@ impl Layout {
                 Ipv6Addr::from(bytes(event, self.at(v6))).into()
             }
         };
-        // One byte before Linux 5.6; the next one is the first of an address then.
+        // One byte before Linux 5.6, followed by the first byte of an address.
         (short("protocol") != SCTP).then_some(Change {
             at,
             skaddr: u64::from_ne_bytes(bytes(event, self.at("skaddr"))),

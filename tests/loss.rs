@@ -1,6 +1,6 @@
-//! A ring that is too small: what it could not take is counted and told, and nothing is made up in its place.
+//! A ring buffer that is too small: lost events are counted and reported, and nothing is invented in their place.
 //!
-//! The tool is stopped while the burst comes, so that the ring is full for certain.
+//! The tool is stopped (SIGSTOP) during the burst, so that the ring buffer certainly overflows.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -10,11 +10,11 @@ use crate::{
     tracing::{BACKENDS, Stage, undisturbed},
 };
 
-/// Connects that are refused, each with two transitions. The ring takes some hundred reports.
+/// Refused connects, each with two transitions. The ring buffer holds a few hundred records.
 const BURST: u64 = 1000;
 
-/// A connection before, a burst, and a connection after it.
-fn around_a_burst(flags: &str) -> Objects {
+/// A connection, a burst, and another connection.
+fn burst_between_connections(flags: &str) -> Objects {
     let mut stage = Stage::with(&format!("{flags} --no-snapshot --ring-size 64KiB"));
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     let connect = |port: u16| {
@@ -39,10 +39,10 @@ fn around_a_burst(flags: &str) -> Objects {
     stage.end()
 }
 
-/// The same, of which the kernel has passed over nothing: that may have been anybody's, and so what this is about.
-fn around_a_burst_alone(flags: &str) -> Objects {
+/// The same without events skipped by the kernel, which could be those under test.
+fn undisturbed_burst(flags: &str) -> Objects {
     let is_alone = |objects: &Objects| objects.of("lost").all(|lost| lost["stage"] == "ring");
-    undisturbed(|| Some(around_a_burst(flags)).filter(is_alone))
+    undisturbed(|| Some(burst_between_connections(flags)).filter(is_alone))
 }
 
 fn between(objects: &Objects, local: u16, remote: u16) -> &Value {
@@ -57,43 +57,43 @@ fn between(objects: &Objects, local: u16, remote: u16) -> &Value {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn what_is_lost_is_counted() {
+fn losses_are_counted() {
     for backend in BACKENDS {
-        let objects = around_a_burst(&format!("--backend {backend}"));
+        let objects = burst_between_connections(&format!("--backend {backend}"));
         let lost = |place: &str| -> u64 {
             let here = objects.of("lost").filter(|lost| lost["stage"] == place);
             here.map(|lost| number(&lost["count"])).sum()
         };
-        let told = objects.of("transition").count() as u64;
-        let known = told + lost("ring");
-        // Beside the burst: a listener, and five changes at each of four ends.
+        let reported = objects.of("transition").count() as u64;
+        let known = reported + lost("ring");
+        // Besides the burst: a listener, and five changes at each of four endpoints.
         let happened = 2 * BURST + 1 + 4 * 5;
-        // What the kernel has passed over may have been anybody's.
+        // The skipped events may belong to any socket on the host.
         assert!(
             known <= happened && happened <= known + lost("kernel"),
-            "{backend}: {told} told of {happened}, lost: {:?}",
+            "{backend}: {reported} of {happened} reported, lost: {:?}",
             objects.of("lost").collect::<Vec<_>>()
         );
-        assert!(told < BURST, "{backend}: {told} told");
+        assert!(reported < BURST, "{backend}: {reported} reported");
         assert_eq!(objects.of("finding").filter(|one| one["kind"] == "illegal-transition").count(), 0);
     }
 }
 
-/// What was open across the gap may have a hole; what came after it has none.
+/// A connection open across the gap may be incomplete; one after it is complete.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn connections_say_whether_they_are_whole() {
+fn connections_say_whether_they_are_complete() {
     const CLIENTS: [&str; 6] = ["CLOSE", "SYN_SENT", "ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"];
     const SERVERS: [&str; 6] = ["LISTEN", "SYN_RECV", "ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSE"];
     for backend in BACKENDS {
         for view in ["", "--connections"] {
-            let objects = around_a_burst_alone(&format!("--backend {backend} {view}"));
+            let objects = undisturbed_burst(&format!("--backend {backend} {view}"));
             for (port, is_whole) in [(7001, view == "--connections"), (7002, true)] {
                 for (connection, path) in
                     [(between(&objects, port, 7000), CLIENTS), (between(&objects, 7000, port), SERVERS)]
                 {
                     assert_eq!(connection["path"], json!(path), "{backend} {view}: {connection}");
-                    // The kernel side has kept the record itself, or the reader has missed nothing of it.
+                    // The kernel side holds the state history, or the reader missed none of its transitions.
                     assert!(
                         connection["complete"] == is_whole || port == 7001,
                         "{backend} {view}: {connection}"
@@ -112,7 +112,7 @@ fn connections_say_whether_they_are_whole() {
     }
 }
 
-/// A ring that is large enough for all of it.
+/// A ring buffer that is large enough for the burst.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn a_larger_ring_loses_nothing() {

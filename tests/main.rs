@@ -1,24 +1,24 @@
-//! The integration tests: the tool as its users run it, and the parts of it that need a kernel.
+//! Integration tests: the tool as users run it, and its parts that need a kernel.
 //!
-//! - `support`, `objects`: starting the tool, and what came of it
-//! - `contract`, `coherence`: what its JSON must be, object by object and as a stream
-//! - `schema`: the same, against the schema that the tool prints
+//! - `support`, `objects`: running the tool and reading its output
+//! - `contract`, `coherence`: the rules of its JSON, per object and per stream
+//! - `schema`: the JSON against the schema that the tool prints
 //! - `run`, `pcap`: the scenarios on the running kernel
-//! - `kernel_trace`, `witness`: the same, as the kernel's own trace has it
-//! - `actor`, `workload`, `tracing`: what happens on a host, and `probe trace` on it
-//! - `trace_truth`: what that tells, against the kernel's own trace
-//! - `owners`, `cgroups`, `existing`: whose sockets they are, those too that were there before
-//! - `filters`, `command`: which sockets are shown
-//! - `findings`, `connect_failed`, `bind_failed`: what is found among them
-//! - `audit`: what TCP does, on this kernel and beside another's
-//! - `time_wait`: what stays of connections
-//! - `round_trip`, `unseen`: traces recorded, and seen again, or for the first time
-//! - `stops`, `loss`, `hostile`, `usage`: what can come in the way of a trace
-//! - `rendezvous`: two processes that meet
-//! - `interrupted`, `remains`: runs that are cut short, and what is left of them
-//! - `failures`: checks, hosts and command lines that are wrong
-//! - `doctor`: what is said of hosts, and what remedies them
-//! - `replay`, `broken`: recordings, whole and otherwise
+//! - `kernel_trace`, `witness`: the scenarios compared with the kernel's own trace
+//! - `actor`, `workload`, `tracing`: processes that use sockets, and `probe trace` observing them
+//! - `trace_truth`: `probe trace` compared with the kernel's own trace
+//! - `owners`, `cgroups`, `existing`: socket owners, including those of pre-existing sockets
+//! - `filters`, `command`: selecting sockets
+//! - `findings`, `connect_failed`, `bind_failed`: findings
+//! - `audit`: this kernel's TCP, alone and compared with another's
+//! - `time_wait`: TIME_WAIT and FIN_WAIT2 after close
+//! - `round_trip`, `unseen`: recording and replaying traces
+//! - `stops`, `loss`, `hostile`, `usage`: stopping, losses, hostile names, wrong usage
+//! - `rendezvous`: two processes that open simultaneously
+//! - `interrupted`, `kernel_objects`: interrupted runs leave nothing in the kernel
+//! - `failures`: failing checks, unsuitable hosts, wrong command lines
+//! - `doctor`: facilities and hazards, with their remedies applied
+//! - `replay`, `broken`: complete and damaged recordings
 //! - `wire`: the emulated link
 
 mod actor;
@@ -37,13 +37,13 @@ mod filters;
 mod findings;
 mod hostile;
 mod interrupted;
+mod kernel_objects;
 mod kernel_trace;
 mod loss;
 mod objects;
 mod owners;
 mod pcap;
-mod place;
-mod remains;
+mod quickack_netns;
 mod rendezvous;
 mod replay;
 mod round_trip;

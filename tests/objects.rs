@@ -4,28 +4,28 @@ use std::ops::Deref;
 
 use serde_json::Value;
 
-/// The object that a line holds.
+/// Parses a line.
 #[track_caller]
 pub fn parse(line: &str) -> Value {
-    serde_json::from_str(line).unwrap_or_else(|error| panic!("no object: {error}: {line}"))
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("not JSON: {error}: {line}"))
 }
 
-/// A stream of objects.
+/// The objects of an output.
 pub struct Objects(Vec<Value>);
 
 impl Objects {
-    /// Those of an output, one a line.
+    /// Parses an output of one object per line.
     #[track_caller]
     pub fn parse(output: &str) -> Self {
         Self(output.lines().map(parse).collect())
     }
 
-    /// Those of a type, in their order.
+    /// The objects of a type, in order.
     pub fn of(&self, kind: &str) -> impl Iterator<Item = &Value> + Clone {
         self.0.iter().filter(move |object| object["type"] == kind)
     }
 
-    /// The only one of its type.
+    /// The only object of a type.
     #[track_caller]
     pub fn one(&self, kind: &str) -> &Value {
         let all: Vec<_> = self.of(kind).collect();
@@ -48,14 +48,14 @@ impl Deref for Objects {
     }
 }
 
-/// The text of a value that is one.
+/// A value's string.
 #[track_caller]
 pub fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string"))
 }
 
-/// The number of a value that is one.
+/// A value's number.
 #[track_caller]
 pub fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_u64().unwrap_or_else(|| panic!("{value} is not a number"))
 }

@@ -1,4 +1,4 @@
-//! Whose sockets they are, where several processes have to do with them: the right one, or honestly nobody.
+//! Owners of sockets that several processes use: the right one, or unknown.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     tracing::{self, BACKENDS, Stage},
 };
 
-/// Waits for the ends of so many connections, and then of the trace.
+/// Waits until this number of connections has closed, then stops the trace.
 fn end(mut stage: Stage, connections: usize) -> Objects {
     stage.wait_for("connection", connections);
     stage.end()
@@ -22,31 +22,31 @@ fn stage(backend: &str) -> Stage {
 }
 
 /// The transitions of the only socket with this local and remote port.
-fn life(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> Vec<&Value> {
-    let between = |life: &Vec<&Value>| {
-        let last = life[life.len() - 1];
+fn connection(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> Vec<&Value> {
+    let between = |connection: &Vec<&Value>| {
+        let last = connection[connection.len() - 1];
         last["local"]["port"] == local.port() && last["remote"]["port"] == remote.port()
     };
-    let mut lives = tracing::lives(objects).into_iter().filter(between);
-    let life = lives.next().unwrap_or_else(|| panic!("no socket from {local} to {remote}"));
-    assert!(lives.next().is_none(), "one socket from {local} to {remote}");
-    life
+    let mut connections = tracing::connections(objects).into_iter().filter(between);
+    let connection = connections.next().unwrap_or_else(|| panic!("no socket from {local} to {remote}"));
+    assert!(connections.next().is_none(), "one socket from {local} to {remote}");
+    connection
 }
 
-/// An owner's process, name, and how it is known.
+/// An owner's pid, name, and how it is known.
 fn whose(object: &Value) -> (u64, &str, &str) {
     let owner = &object["owner"];
     (number(&owner["pid"]), text(&owner["comm"]), text(&owner["known"]))
 }
 
-/// Each transition's owner, runs of one in a row as one.
-fn owners<'a>(life: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
-    let mut owners: Vec<_> = life.iter().map(|transition| whose(transition)).collect();
+/// The owners of consecutive transitions, without repetitions.
+fn owners<'a>(connection: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
+    let mut owners: Vec<_> = connection.iter().map(|transition| whose(transition)).collect();
     owners.dedup();
     owners
 }
 
-/// The parent listens; its children accept, answer and close.
+/// The parent listens; its children accept, write and close.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_server_that_forks_first() {
@@ -72,14 +72,14 @@ fn of_a_server_that_forks_first() {
         for (name, pid, local) in connections {
             let listeners = (pids[0], "parent", "listener");
             let its_own = (u64::from(pid), name, "exact");
-            assert_eq!(owners(&life(&objects, server, local)), [listeners, its_own], "{backend}");
+            assert_eq!(owners(&connection(&objects, server, local)), [listeners, its_own], "{backend}");
             let clients = (pids[1], "client", "exact");
-            assert_eq!(owners(&life(&objects, local, server)), [clients], "{backend}");
+            assert_eq!(owners(&connection(&objects, local, server)), [clients], "{backend}");
         }
     }
 }
 
-/// The client closes first, so that the child of the listener is closed in answer.
+/// The client closes first, so that the accepted socket closes passively.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_server_whose_client_closes_first() {
@@ -94,14 +94,14 @@ fn of_a_server_whose_client_closes_first() {
         server.does("close s");
         let pid = u64::from(server.pid());
         let objects = end(stage, 2);
-        let life = life(&objects, there, here);
-        assert_eq!(owners(&life), [(pid, "server", "listener"), (pid, "server", "exact")], "{backend}");
-        let exact: Vec<_> = life.iter().filter(|one| one["owner"]["known"] == "exact").collect();
+        let connection = connection(&objects, there, here);
+        assert_eq!(owners(&connection), [(pid, "server", "listener"), (pid, "server", "exact")], "{backend}");
+        let exact: Vec<_> = connection.iter().filter(|one| one["owner"]["known"] == "exact").collect();
         assert_eq!(exact[0]["new"], "LAST_ACK", "{backend}");
     }
 }
 
-/// Processes that listen on one port: each connection is the one's whose listener got it.
+/// Several listeners with SO_REUSEPORT: each connection belongs to the process whose listener received it.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_group_that_shares_a_port() {
@@ -123,21 +123,21 @@ fn of_a_group_that_shares_a_port() {
         let mut accepted: Vec<(SocketAddr, u32)> = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         while accepted.len() < CONNECTIONS {
-            assert!(Instant::now() < deadline, "{} were accepted", accepted.len());
+            assert!(Instant::now() < deadline, "{} accepted", accepted.len());
             for member in group {
                 let peers = member.does("accept-all l");
                 let peers = peers.split_whitespace().skip(1).map(|peer| peer.parse().unwrap());
                 accepted.extend(peers.map(|peer| (peer, member.pid())));
             }
         }
-        // The listeners' children end without a call of theirs.
+        // The accepted sockets close without a call of their owners.
         for number in 0..CONNECTIONS {
             client.does(&format!("abort c{number}"));
         }
         let objects = end(stage, 2 * CONNECTIONS);
         for (here, pid) in accepted {
-            for transition in life(&objects, there, here) {
-                // By the port alone, nobody knows which of the three it is.
+            for transition in connection(&objects, there, here) {
+                // The port alone does not identify which of the three it is.
                 let honest = backend == "tracepoint" && transition["owner"]["known"] == "unknown";
                 let right = || {
                     let (owner, _, known) = whose(transition);
@@ -149,7 +149,7 @@ fn of_a_group_that_shares_a_port() {
     }
 }
 
-/// It is gone before anybody can look it up.
+/// The process has exited before it can be looked up.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_client_that_exits_at_once() {
@@ -164,11 +164,15 @@ fn of_a_client_that_exits_at_once() {
         server.does("accept s l");
         server.does("close s");
         let objects = end(stage, 2);
-        assert_eq!(owners(&life(&objects, here, there)), [(pid, "hasty \u{2764}", "exact")], "{backend}");
+        assert_eq!(
+            owners(&connection(&objects, here, there)),
+            [(pid, "hasty \u{2764}", "exact")],
+            "{backend}"
+        );
     }
 }
 
-/// One connects, another closes: it stays the connection of the one who made it.
+/// One process connects, another closes: the connection belongs to the one that connected.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_client_that_passes_its_descriptor_on() {
@@ -185,11 +189,11 @@ fn of_a_client_that_passes_its_descriptor_on() {
         server.does("read-to-end s");
         server.does("close s");
         let objects = end(stage, 2);
-        assert_eq!(owners(&life(&objects, here, there)), [(pid, "giver", "exact")], "{backend}");
+        assert_eq!(owners(&connection(&objects, here, there)), [(pid, "giver", "exact")], "{backend}");
     }
 }
 
-/// One listens and accepts, another gets the connection: it is the listener's until that other's own call.
+/// One process listens and accepts, another receives the connection: it belongs to the listener until the other's
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_server_that_passes_its_descriptor_on() {
@@ -206,14 +210,18 @@ fn of_a_server_that_passes_its_descriptor_on() {
         taker.does("close s");
         let pids = [&giver, &taker].map(|actor| u64::from(actor.pid()));
         let objects = end(stage, 2);
-        let life = life(&objects, there, here);
-        assert_eq!(owners(&life), [(pids[0], "giver", "listener"), (pids[1], "taker", "exact")], "{backend}");
-        let by_taker = life.iter().find(|one| one["owner"]["comm"] == "taker").unwrap();
+        let connection = connection(&objects, there, here);
+        assert_eq!(
+            owners(&connection),
+            [(pids[0], "giver", "listener"), (pids[1], "taker", "exact")],
+            "{backend}"
+        );
+        let by_taker = connection.iter().find(|one| one["owner"]["comm"] == "taker").unwrap();
         assert_eq!(by_taker["new"], "LAST_ACK", "{backend}");
     }
 }
 
-/// The sockets that exec(2) closes are the process's, whatever it is called by then.
+/// Sockets closed by exec(2) belong to the process, whatever its name is then.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_process_that_becomes_another_program() {
@@ -228,13 +236,13 @@ fn of_a_process_that_becomes_another_program() {
         server.does("close s");
         let pid = u64::from(client.pid());
         let objects = end(stage, 2);
-        let owners = owners(&life(&objects, here, there));
+        let owners = owners(&connection(&objects, here, there));
         assert_eq!(owners[0], (pid, "before", "exact"), "{backend}");
         assert!(owners.iter().all(|(owner, _, known)| (*owner, *known) == (pid, "exact")), "{owners:?}");
     }
 }
 
-/// The listener's owner is the one who called listen(2), with the user that it was then.
+/// The listener's owner is the process that called listen(2), with its user id at that time.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn of_a_process_that_gives_up_its_privilege() {
@@ -250,28 +258,31 @@ fn of_a_process_that_gives_up_its_privilege() {
         client.does("close c");
         server.does("close s");
         let objects = end(stage, 2);
-        assert!(life(&objects, here, there).iter().all(|one| one["owner"]["uid"] == NOBODY), "{backend}");
-        let child = life(&objects, there, here);
+        assert!(
+            connection(&objects, here, there).iter().all(|one| one["owner"]["uid"] == NOBODY),
+            "{backend}"
+        );
+        let child = connection(&objects, there, here);
         assert_eq!(child[0]["owner"]["uid"], 0, "{backend}: {}", child[0]);
         assert_eq!(child[child.len() - 1]["owner"]["uid"], NOBODY, "{backend}");
     }
 }
 
-/// More listeners than the kernel side has places for: those without one have what is remembered of them in storage, of which
+/// More listeners than the kernel side's table has slots: the others use socket storage, of which
 /// each child gets a copy.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_more_listeners_than_there_are_places_for() {
+fn of_more_listeners_than_the_table_has_slots() {
     const LISTENERS: usize = (TABLE_SETS * TABLE_WAYS + 500) as usize;
     let room = LISTENERS as u64 + 1000;
     setrlimit(Resource::RLIMIT_NOFILE, room, room).unwrap();
     let stage = stage("tp_btf");
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     let listeners: Vec<_> = (0..LISTENERS).map(|n| server.at(&format!("listen l{n} 127.0.0.1:0"))).collect();
-    // Some that came first, and all that came last.
-    let asked: Vec<_> = (0..100).chain(LISTENERS - 200..LISTENERS).collect();
+    // Some of the first, and all of the last.
+    let sampled: Vec<_> = (0..100).chain(LISTENERS - 200..LISTENERS).collect();
     let mut connections = Vec::new();
-    for n in &asked {
+    for n in &sampled {
         let local = client.at(&format!("connect c {}", listeners[*n]));
         server.does(&format!("accept s l{n}"));
         client.does("close c");
@@ -280,9 +291,9 @@ fn of_more_listeners_than_there_are_places_for() {
         connections.push((listeners[*n], local));
     }
     let owner = (u64::from(server.pid()), "server", "listener");
-    let objects = end(stage, 2 * asked.len());
+    let objects = end(stage, 2 * sampled.len());
     for (listener, local) in connections {
-        let life = life(&objects, listener, local);
-        assert_eq!(whose(life[0]), owner, "{}", life[0]);
+        let connection = connection(&objects, listener, local);
+        assert_eq!(whose(connection[0]), owner, "{}", connection[0]);
     }
 }

@@ -1,4 +1,4 @@
-//! `probe run --pcap`: what crossed the wire, as any reader of pcapng finds it.
+//! `probe run --pcap`: the packets on the emulated link, as any pcapng reader sees them.
 
 use std::{fs, path::Path};
 
@@ -10,11 +10,11 @@ use pcap_file::pcapng::{
 
 use crate::support::{Objects, Probe, text};
 
-/// A TCP segment of the file's, and what stands beside it.
+/// A TCP segment of the file with its comments.
 #[derive(Debug)]
 struct Found {
     interface: String,
-    /// Such as `SYN+ACK`, of the bits that matter here.
+    /// The relevant flags, such as `SYN+ACK`.
     flags: String,
     comments: Vec<String>,
 }
@@ -30,14 +30,14 @@ fn read(path: &Path) -> Vec<Found> {
                     InterfaceDescriptionOption::IfName(name) => Some(name.to_string()),
                     _ => None,
                 });
-                interfaces.push(name.expect("an interface has a name"));
+                interfaces.push(name.expect("interfaces have names"));
             }
             Block::EnhancedPacket(packet) => {
                 let comment = |option: &EnhancedPacketOption<'_>| match option {
                     EnhancedPacketOption::Comment(comment) => Some(comment.to_string()),
                     _ => None,
                 };
-                // IPv6 says hello by ICMP first.
+                // IPv6 starts with ICMPv6.
                 let Some(flags) = flags(&packet.data) else { continue };
                 let interface = interfaces[packet.interface_id as usize].clone();
                 found.push(Found {
@@ -46,7 +46,7 @@ fn read(path: &Path) -> Vec<Found> {
                     comments: packet.options.iter().filter_map(comment).collect(),
                 });
             }
-            block => panic!("neither interface nor packet: {block:?}"),
+            block => panic!("unexpected block: {block:?}"),
         }
     }
     found
@@ -61,7 +61,7 @@ fn flags(packet: &[u8]) -> Option<String> {
     Some(names.join("+"))
 }
 
-/// The wires that a run of `simultaneous-open` laid, and what was on its stdout.
+/// The capture of a run of `simultaneous-open`, and its output.
 fn captured(flags: &str) -> (Vec<Found>, Objects) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("wire.pcapng");
@@ -79,7 +79,7 @@ fn the_crossing_is_in_the_file(flags: &str) {
     assert!(handshake[2..].contains(&("wire1-a", "SYN+ACK")), "{handshake:?}");
     assert!(handshake[2..].contains(&("wire1-b", "SYN+ACK")), "{handshake:?}");
 
-    // Each SYN came of one end's connect, and took the other end on.
+    // Each SYN was caused by one endpoint's connect and advanced the other.
     for (found, own, peer) in [(&found[0], "a", "b"), (&found[1], "b", "a")] {
         let opened = format!("{own}: CLOSE → SYN_SENT (connect)");
         let answered = format!("{peer}: SYN_SENT → SYN_RECV (SYN received)");
@@ -91,12 +91,12 @@ fn the_crossing_is_in_the_file(flags: &str) {
         assert!(comment.starts_with(&format!("{peer}: SYN_RECV → ESTABLISHED (")), "{found:?}");
     }
     let lost: Vec<_> =
-        found.iter().filter(|found| found.comments.contains(&"lost on the wire".to_owned())).collect();
+        found.iter().filter(|found| found.comments.contains(&"dropped by the link".to_owned())).collect();
     assert!(!lost.is_empty() && lost.iter().all(|lost| lost.interface == "wire3-b" && lost.flags == "SYN"));
     every_change_is_a_comment_once(&found, &objects);
 }
 
-/// All of this scenario's sockets use a wire.
+/// All sockets of this scenario use the emulated link.
 fn every_change_is_a_comment_once(found: &[Found], objects: &Objects) {
     let mut comments: Vec<_> = found
         .iter()
@@ -122,7 +122,7 @@ fn the_crossing_over_ipv6() {
     the_crossing_is_in_the_file("--ipv6 --delay 5ms");
 }
 
-/// One file for all of them, each with interfaces of its own.
+/// One file for all rounds, each with its own interfaces.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn every_round_has_its_wires() {

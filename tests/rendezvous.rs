@@ -1,4 +1,4 @@
-//! `probe rendezvous`: two processes, each in a network of its own, with a wire between them.
+//! `probe rendezvous`: two processes, each in its own network namespace, with a wire between them.
 
 use std::{
     net::TcpListener,
@@ -19,12 +19,12 @@ use crate::support::{Objects, PATIENCE, Probe, Running, text};
 const DELAY: Duration = Duration::from_millis(40);
 const PORT: u16 = 1314;
 
-/// Time for a process to start in, on a machine that is busy with other things.
-const START: Duration = Duration::from_secs(3);
+/// How long a process may take to start on a busy machine.
+const START_TIME: Duration = Duration::from_secs(3);
 
-const SIMULTANEOUS: &str = "simultaneous here: CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED";
+const SIMULTANEOUS: &str = "simultaneous open: CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED";
 
-/// Two hosts with a wire between them.
+/// Two network namespaces with a wire between them.
 struct Hosts {
     namespaces: [Namespace; 2],
     link: Link,
@@ -39,26 +39,27 @@ impl Hosts {
         Self { namespaces, link, wire }
     }
 
-    /// The tool at one side, to meet the other.
+    /// Starts `probe rendezvous` on one side.
     fn start(&self, side: Side, flags: &str) -> Running {
-        let [local, peer] = [side, side.peer()].map(|side| self.link.at(side, PORT));
+        let [local, peer] = [side, side.peer()].map(|side| self.link.endpoint(side, PORT));
         let probe = Probe::new(&format!("rendezvous --local {local} --peer {peer} --format json {flags}"));
         self.namespaces[side as usize].enter(|| probe.start()).unwrap()
     }
 
-    /// Both ends, each with its flags, until both have ended well.
+    /// Runs both sides, each with its flags, and expects both to exit with 0.
     #[track_caller]
     fn meet(&self, flags: [&str; 2]) -> [Objects; 2] {
         let [a, b] = flags;
-        [self.start(Side::A, a), self.start(Side::B, b)].map(|end| end.finish().exits(0).silently().objects())
+        [self.start(Side::A, a), self.start(Side::B, b)]
+            .map(|side| side.finish().exits(0).silently().objects())
     }
 }
 
 fn soon() -> Timestamp {
-    Timestamp::now() + START
+    Timestamp::now() + START_TIME
 }
 
-/// What a check of that name observed.
+/// The observed value of the check with this name.
 #[track_caller]
 fn observed<'a>(objects: &'a Objects, name: &str) -> &'a str {
     let mut checks = objects.of("check").filter(|check| check["name"] == name);
@@ -69,26 +70,26 @@ fn notes(objects: &Objects) -> Vec<&str> {
     objects.of("note").map(|note| text(&note["text"])).collect()
 }
 
-/// The ends of connections that the peer's host refused.
+/// The number of connects that the peer's host refused.
 fn refusals(objects: &Objects) -> usize {
     let refused = |end: &&Value| end["old"] == "SYN_SENT" && end["cause"]["errno"] == "ECONNREFUSED";
     objects.of("transition").filter(refused).count()
 }
 
 #[track_caller]
-fn two_ends_meet(family: Family, flags: &str) {
+fn two_hosts_meet(family: Family, flags: &str) {
     let hosts = Hosts::new(family);
     let agreed = format!("--at {} --window 20s {flags}", soon());
-    let ends = hosts.meet([&format!("{agreed} --payload ping"), &format!("{agreed} --payload pong")]);
-    for (objects, heard) in ends.iter().zip(["pong", "ping"]) {
+    let sides = hosts.meet([&format!("{agreed} --payload ping"), &format!("{agreed} --payload pong")]);
+    for (objects, received) in sides.iter().zip(["pong", "ping"]) {
         assert_eq!(objects.verdicts(), [("rendezvous", "passed")]);
         assert_eq!(observed(objects, "connects"), "success");
-        assert_eq!(observed(objects, "what this kernel saw"), SIMULTANEOUS);
-        assert_eq!(observed(objects, "payload received"), heard);
+        assert_eq!(observed(objects, "as this kernel saw it"), SIMULTANEOUS);
+        assert_eq!(observed(objects, "payload received"), received);
         let found = |kind: &str| objects.of("finding").filter(|finding| finding["kind"] == kind).count();
         assert_eq!(found("simultaneous-open"), 1);
     }
-    // Nobody who listens sends a SYN and a SYN+ACK.
+    // A listener does not send both a SYN and a SYN+ACK.
     let packets = hosts.wire.packets();
     for side in Side::BOTH {
         let answers = |segment: &Segment| segment.is_syn_ack();
@@ -101,25 +102,25 @@ fn two_ends_meet(family: Family, flags: &str) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn two_ends_meet_over_ipv4() {
-    two_ends_meet(Family::Ipv4, "");
+fn two_hosts_meet_over_ipv4() {
+    two_hosts_meet(Family::Ipv4, "");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn two_ends_meet_over_ipv6() {
-    two_ends_meet(Family::Ipv6, "");
+fn two_hosts_meet_over_ipv6() {
+    two_hosts_meet(Family::Ipv6, "");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn two_ends_meet_on_a_kernel_that_tells_less() {
-    two_ends_meet(Family::Ipv4, "--backend tracepoint");
+fn two_hosts_meet_on_the_tracepoint_backend() {
+    two_hosts_meet(Family::Ipv4, "--backend tracepoint");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn the_clock_comes_first() {
+fn the_first_note_is_about_the_clock() {
     let hosts = Hosts::new(Family::Ipv4);
     let objects = hosts.start(Side::A, "--in 0s --window 0s").finish().exits(1).objects();
     let kinds: Vec<_> = objects.iter().map(|object| text(&object["type"])).collect();
@@ -129,7 +130,7 @@ fn the_clock_comes_first() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn an_early_end_tries_until_the_late_one_comes() {
+fn an_early_host_connects_until_the_late_one_does() {
     let hosts = Hosts::new(Family::Ipv4);
     let early = soon();
     let late = early + Duration::from_millis(500);
@@ -137,41 +138,41 @@ fn an_early_end_tries_until_the_late_one_comes() {
     let [a, b] = hosts.meet([&at(early), &at(late)]);
     assert!(refusals(&a) >= 1, "{:?}", notes(&a));
     for objects in [&a, &b] {
-        assert_eq!(observed(objects, "what this kernel saw"), SIMULTANEOUS);
+        assert_eq!(observed(objects, "as this kernel saw it"), SIMULTANEOUS);
         assert_eq!(observed(objects, "payload received"), "I love you.");
     }
     let refused = a.of("transition").filter(|transition| transition["new"] == "SYN_SENT");
     assert!(refused.clone().all(|transition| transition["local"]["port"] == PORT), "always the same port");
-    assert_eq!(observed(&a, "tries before that"), "CLOSE → SYN_SENT → CLOSE");
+    assert_eq!(observed(&a, "earlier attempts"), "CLOSE → SYN_SENT → CLOSE");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn an_end_alone_is_refused() {
+fn a_host_without_a_peer_is_refused() {
     let hosts = Hosts::new(Family::Ipv4);
     let objects = hosts.start(Side::A, "--in 0s --window 3s").finish().exits(1).silently().objects();
     assert_eq!(objects.verdicts(), [("rendezvous", "failed")]);
     assert_eq!(observed(&objects, "connects"), "ECONNREFUSED");
-    assert_eq!(observed(&objects, "what this kernel saw"), "refused: CLOSE → SYN_SENT → CLOSE");
-    assert!((2..=38).contains(&refusals(&objects)), "a round trip is 80 ms: {:?}", notes(&objects));
+    assert_eq!(observed(&objects, "as this kernel saw it"), "refused: CLOSE → SYN_SENT → CLOSE");
+    assert!((2..=38).contains(&refusals(&objects)), "a round trip takes 80ms: {:?}", notes(&objects));
     assert!(notes(&objects).last().unwrap().contains("--window"), "{:?}", notes(&objects));
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn an_end_without_an_answer_times_out() {
+fn a_host_whose_syns_are_dropped_times_out() {
     let hosts = Hosts::new(Family::Ipv6);
-    hosts.wire.add(Rule::drop(Segment::is_syn));
+    hosts.wire.add_rule(Rule::drop(Segment::is_syn));
     let objects = hosts.start(Side::B, "--in 0s --window 0s").finish().exits(1).silently().objects();
-    assert_eq!(observed(&objects, "what this kernel saw"), "timed out: CLOSE → SYN_SENT → CLOSE");
+    assert_eq!(observed(&objects, "as this kernel saw it"), "timed out: CLOSE → SYN_SENT → CLOSE");
     assert!(notes(&objects).last().unwrap().contains("firewall"), "{:?}", notes(&objects));
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn to_an_end_that_meets_a_listener_it_is_ordinary() {
+fn connecting_to_a_listener_is_an_active_open() {
     let hosts = Hosts::new(Family::Ipv4);
-    let at = hosts.link.at(Side::B, PORT);
+    let at = hosts.link.endpoint(Side::B, PORT);
     let listener = hosts.namespaces[Side::B as usize].enter(|| Tcp::listening(at)).unwrap().unwrap();
     let end = hosts.start(Side::A, "--in 0s");
     let deadline = Instant::now() + PATIENCE;
@@ -180,40 +181,40 @@ fn to_an_end_that_meets_a_listener_it_is_ordinary() {
     server.write_all(b"Who are you?", deadline).unwrap();
     drop(server);
     let objects = end.finish().exits(0).silently().objects();
-    assert!(observed(&objects, "what this kernel saw").starts_with("ordinary here"));
+    assert!(observed(&objects, "as this kernel saw it").starts_with("active open"));
     assert_eq!(observed(&objects, "payload received"), "Who are you?");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn two_ends_can_meet_again_at_once() {
+fn two_hosts_can_meet_twice_in_a_row() {
     let hosts = Hosts::new(Family::Ipv4);
-    // The first meeting leaves its TIME_WAIT at one end at least.
+    // The first connection leaves a TIME_WAIT on at least one side.
     for _ in 0..2 {
         let agreed = format!("--at {} --window 20s", soon());
         for objects in hosts.meet([&agreed, &agreed]) {
-            assert_eq!(observed(&objects, "what this kernel saw"), SIMULTANEOUS);
+            assert_eq!(observed(&objects, "as this kernel saw it"), SIMULTANEOUS);
         }
     }
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_connection_between_the_two_ends_is_in_the_way() {
+fn an_existing_connection_with_the_same_4_tuple_is_reported() {
     let hosts = Hosts::new(Family::Ipv4);
-    let [a, b] = Side::BOTH.map(|side| hosts.link.at(side, PORT));
+    let [a, b] = Side::BOTH.map(|side| hosts.link.endpoint(side, PORT));
     let _listener = hosts.namespaces[Side::B as usize].enter(|| Tcp::listening(b)).unwrap().unwrap();
     let connection = hosts.namespaces[Side::A as usize].enter(|| Tcp::bound(a)).unwrap().unwrap();
     connection.connect(b, Instant::now() + PATIENCE).unwrap();
     let objects = hosts.start(Side::A, "--in 0s").finish().exits(1).silently().objects();
     assert_eq!(observed(&objects, "connects"), "EADDRNOTAVAIL");
-    assert_eq!(observed(&objects, "what this kernel saw"), "EADDRNOTAVAIL: CLOSE → SYN_SENT → CLOSE");
+    assert_eq!(observed(&objects, "as this kernel saw it"), "EADDRNOTAVAIL: CLOSE → SYN_SENT → CLOSE");
     assert!(notes(&objects).last().unwrap().contains("another port"), "{:?}", notes(&objects));
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn waiting_can_be_interrupted() {
+fn a_signal_interrupts_the_wait() {
     let hosts = Hosts::new(Family::Ipv4);
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut end = hosts.start(Side::A, "--in 1h");
@@ -230,7 +231,7 @@ fn is_wrong_usage(flags: &str, words: &[&str]) {
 }
 
 #[test]
-fn what_cannot_be_a_meeting_is_wrong_usage() {
+fn an_impossible_plan_is_wrong_usage() {
     let ends = "--local 127.0.0.1:1314 --peer 127.0.0.2:1314";
     is_wrong_usage(ends, &["--at <RFC3339>", "--in <DURATION>"]);
     is_wrong_usage(&format!("{ends} --in 1s --at 2099-01-01T00:00:00Z"), &["cannot be used with"]);
@@ -243,7 +244,7 @@ fn what_cannot_be_a_meeting_is_wrong_usage() {
 }
 
 #[test]
-fn a_port_that_is_taken_comes_with_who_took_it() {
+fn the_holder_of_a_port_in_use_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let local = listener.local_addr().unwrap();
     let taken = Probe::new(&format!("rendezvous --local {local} --peer 127.0.0.2:1314 --in 1s")).run();

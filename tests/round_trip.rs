@@ -6,7 +6,7 @@ use crate::{
     actor::Actor,
     cgroups::Group,
     findings::DeafListener,
-    place::place,
+    quickack_netns::quickack_netns,
     support::{Outcome, Probe},
     tracing::{self, BACKENDS, Stage, undisturbed},
 };
@@ -52,7 +52,7 @@ impl Recorded {
 
     fn once(flags: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let inside = place();
+        let inside = quickack_netns();
         // A listener and a connection that are there already.
         let old = Actor::inside(&inside, "old");
         old.does("listen l 127.0.0.1:7777");
@@ -109,7 +109,7 @@ fn a_trace_is_replayed_as_it_was() {
     for backend in BACKENDS {
         for view in ["", "--time-wait", "--connections", "--connections --time-wait"] {
             let recorded = Recorded::with(&format!("--backend {backend} {view}"));
-            let objects = tracing::held(recorded.live.objects());
+            let objects = tracing::checked(recorded.live.objects());
             assert!(objects.of("connection").count() >= 9, "{}", recorded.live);
             let again = replay(&view.replace("--time-wait", ""), &recorded.file());
             the_same(&recorded.live, &again, &format!("{backend} {view}"));
@@ -123,7 +123,7 @@ fn a_trace_is_replayed_as_it_was() {
 fn views_and_filters_can_be_chosen_later() {
     for backend in BACKENDS {
         let recorded = Recorded::with(&format!("--backend {backend}"));
-        let all = tracing::held(recorded.live.objects());
+        let all = tracing::checked(recorded.live.objects());
         for (flags, kind, fits) in [
             ("--connections", "connection", ""),
             ("--only self-connect", "finding", "self-connect"),
@@ -138,7 +138,7 @@ fn views_and_filters_can_be_chosen_later() {
                 one["owner"]["cgroup_path"].as_str().filter(|path| path.contains("recorded"))
             });
             let flags = flags.replace("GROUP", cgroup.unwrap());
-            let again = tracing::held(replay(&flags, &recorded.file()).objects());
+            let again = tracing::checked(replay(&flags, &recorded.file()).objects());
             let wanted = |object: &&serde_json::Value| object.to_string().contains(fits);
             let expected: Vec<_> = all.of(kind).filter(wanted).collect();
             let shown: Vec<_> = again.of(kind).collect();

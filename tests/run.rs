@@ -1,4 +1,4 @@
-//! `probe run` on the running kernel: every scenario, over each backend and address family.
+//! `probe run` on the running kernel: every scenario, with each backend and address family.
 
 use std::{collections::HashSet, fs, path::Path};
 
@@ -12,8 +12,8 @@ use crate::{
 
 const SCENARIOS: [&str; 3] = ["shared-port", "simultaneous-open", "self-connect"];
 
-/// What the kernel must have been seen to do: values that a check of the scenario expected and observed.
-const SEEN: [(&str, &[&str]); 3] = [
+/// Values that a check of the scenario must have expected and observed.
+const REQUIRED: [(&str, &[&str]); 3] = [
     (
         "shared-port",
         &[
@@ -50,7 +50,7 @@ const SEEN: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// The output of a run that must pass, held against the contract and against itself.
+/// The output of a run that must pass, checked against the contract and for coherence.
 #[track_caller]
 fn passing(arguments: &str) -> (u32, Objects) {
     let running = Probe::new(arguments).start();
@@ -76,21 +76,22 @@ fn every_scenario(flags: &str) {
         assert_eq!(transition["protocol"], "tcp", "{transition}");
     }
     all_belong_to(pid, &objects);
-    for (scenario, values) in SEEN {
+    for (scenario, values) in REQUIRED {
         for value in values {
-            let seen = |check: &Value| {
+            let has_value = |check: &Value| {
                 check["scenario"] == scenario && check["expected"] == *value && check["observed"] == *value
             };
-            assert!(objects.of("check").any(seen), "{scenario} has no check of {value}");
+            assert!(objects.of("check").any(has_value), "{scenario} has no check of {value}");
         }
     }
-    let cured = |check: &Value| check["name"] == "remedy: refused" && check["expected"] == check["observed"];
-    assert!(objects.of("check").any(cured), "a reserved port is never taken");
+    let remedied =
+        |check: &Value| check["name"] == "remedy: refused" && check["expected"] == check["observed"];
+    assert!(objects.of("check").any(remedied), "a reserved port is never chosen");
     findings(&objects, !flags.contains("--no-btf"));
     shared_port_lists_its_sockets(&objects, pid);
 }
 
-/// Every socket is the process's, which the kernel calls by this id where it is not in a container.
+/// Every socket belongs to the process. In the initial pid namespace, the kernel reports its own pid.
 fn all_belong_to(pid: u32, objects: &Objects) {
     const INITIAL: &str = "pid:[4026531836]";
     let owners = owners(objects);
@@ -104,8 +105,8 @@ fn owners(objects: &Objects) -> HashSet<u64> {
     objects.of("transition").map(|transition| number(&transition["owner"]["pid"])).collect()
 }
 
-/// Exactly those that the scenarios bring about. Without type information no namespaces are known, and
-/// without these nobody shares a port for certain.
+/// The findings are exactly those that the scenarios trigger. Without BTF no namespace is known, so port
+/// sharing cannot be established.
 fn findings(objects: &Objects, with_namespaces: bool) {
     let found: Vec<&str> = objects.of("finding").map(|finding| text(&finding["kind"])).collect();
     let mut expected = vec!["port-sharing"; usize::from(with_namespaces)];
@@ -131,15 +132,15 @@ fn findings(objects: &Objects, with_namespaces: bool) {
     }
 }
 
-/// The state changes that a finding rests on.
+/// The transitions that are the evidence of a finding.
 fn edges<'a>(finding: &Value, objects: &'a Objects) -> Vec<(&'a str, &'a str)> {
     let evidence = finding["evidence"].as_array().expect("the contract holds");
     let of_seq = |seq: &Value| objects.of("transition").find(|one| one["seq"] == *seq);
-    let pieces = evidence.iter().filter_map(of_seq);
-    pieces.map(|piece| (text(&piece["old"]), text(&piece["new"]))).collect()
+    let transitions = evidence.iter().filter_map(of_seq);
+    transitions.map(|transition| (text(&transition["old"]), text(&transition["new"]))).collect()
 }
 
-/// Two connections from one port, as `ss` would list them.
+/// The listing has two connections from one local port, as `ss` would list them.
 fn shared_port_lists_its_sockets(objects: &Objects, pid: u32) {
     let list = objects.of("sockets").next().expect("the first scenario lists its sockets");
     let rows = list["sockets"].as_array().expect("the contract holds");
@@ -172,7 +173,7 @@ every_scenario_on! {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn times_are_those_of_this_machines_clocks() {
+fn transitions_have_the_time_of_this_machines_clock() {
     let (_, objects) = passing("run self-connect --format json");
     let transition = objects.of("transition").next().expect("a transition");
     let now = jiff::Timestamp::now().as_nanosecond();
@@ -182,19 +183,19 @@ fn times_are_those_of_this_machines_clocks() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn the_syns_cross_on_the_loopback_device_or_it_is_said_that_they_do_not() {
+fn the_syns_cross_on_the_loopback_device_or_the_run_is_unsupported() {
     let outcome = Probe::new("run simultaneous-open --wire loopback --format json").run().silently();
     let objects = outcome.objects();
     contract::hold(&objects);
     coherence::hold(&objects);
     let verdict = objects.verdicts();
     if verdict == [("simultaneous-open", "passed")] {
-        assert!(text(&objects.one("note")["text"]).contains("crossed on the loopback device at try"));
+        assert!(text(&objects.one("note")["text"]).contains("crossed on the loopback device in attempt"));
         let found: Vec<_> = objects.of("finding").map(|finding| text(&finding["kind"])).collect();
         assert_eq!(found, ["simultaneous-open"; 2]);
         outcome.exits(0);
     } else {
-        // One CPU, or others that keep both of them busy.
+        // The machine has one CPU, or other processes keep its CPUs busy.
         assert_eq!(verdict, [("simultaneous-open", "unsupported")]);
         let end = objects.of("scenario").last().expect("an end");
         assert!(text(&end["reason"]).contains("never crossed"), "{end}");
@@ -204,7 +205,7 @@ fn the_syns_cross_on_the_loopback_device_or_it_is_said_that_they_do_not() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn repeating_goes_through_everything_again() {
+fn repeat_runs_every_scenario_again() {
     let (_, objects) = passing("run shared-port simultaneous-open --delay 5ms --repeat 2 --format json");
     let verdicts = [("shared-port", "passed"), ("simultaneous-open", "passed")];
     assert_eq!(objects.verdicts(), [verdicts, verdicts].concat());
@@ -215,7 +216,7 @@ fn repeating_goes_through_everything_again() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn runs_at_the_same_time_never_meet() {
+fn concurrent_runs_do_not_affect_each_other() {
     let runs: Vec<_> = (0..3).map(|_| Probe::new("run --format json").start()).collect();
     for run in runs {
         let pid = run.pid();
@@ -227,10 +228,10 @@ fn runs_at_the_same_time_never_meet() {
     }
 }
 
-/// There the process has another id than the one that the kernel reports.
+/// In a pid namespace the process's own pid differs from the one that the kernel reports.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn in_a_container_the_process_knows_itself() {
+fn in_a_pid_namespace_the_process_finds_its_own_sockets() {
     let contained = Probe::of("unshare", "--pid --fork --kill-child --mount-proc").arg(PROGRAM);
     let run = ["run", "shared-port", "self-connect", "--format", "json"];
     let objects = run.into_iter().fold(contained, Probe::arg).run().exits(0).silently().objects();
@@ -240,10 +241,10 @@ fn in_a_container_the_process_knows_itself() {
     assert_eq!(owners(&objects).len(), 1);
 }
 
-/// A host of the test's own: `--netns host` is about the namespace that the tool is started in.
+/// `--netns host` means the namespace that the tool is started in, so the test provides its own.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn on_a_host_it_is_the_hosts_ports() {
+fn netns_host_uses_the_ports_of_the_host() {
     let host = Namespace::private().unwrap();
     let run = |arguments| host.enter(|| Probe::new(arguments).run()).unwrap().silently();
 
@@ -256,26 +257,26 @@ fn on_a_host_it_is_the_hosts_ports() {
         assert_eq!(transition["netns"], host.inode(), "{transition}");
     }
 
-    // The self-connect has left its port in TIME_WAIT, and no flag of a socket's own helps.
+    // The self-connect has left its port in TIME_WAIT, which no socket option overrides.
     let objects = run("run self-connect --netns host --format json").exits(3).objects();
     contract::hold(&objects);
     assert_eq!(objects.verdicts(), [("self-connect", "unsupported")]);
     let reason = text(&objects.of("scenario").last().expect("an end")["reason"]);
-    assert!(reason.contains("127.0.0.1:1314") && reason.contains("leave out --netns host"), "{reason}");
+    assert!(reason.contains("127.0.0.1:1314") && reason.contains("omit --netns host"), "{reason}");
 
-    // In namespaces of its own nothing is in the way.
+    // In private namespaces the port is free.
     run("run self-connect --format json").exits(0);
 }
 
-/// Three seconds for everything, and in a release build 300 ms to attach. A machine that is busy with
-/// other things may have another try.
+/// All scenarios take less than 3s, and attaching less than 300ms in a release build. On a busy machine a run
+/// may be repeated.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn it_is_quick() {
-    const TRIES: usize = 5;
+fn all_scenarios_run_within_the_time_limit() {
+    const ATTEMPTS: usize = 5;
     let attach_limit = if cfg!(debug_assertions) { 3_000_000_000 } else { 300_000_000 };
     let mut times = Vec::new();
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPTS {
         let (_, objects) = passing("run --format json");
         let end = objects.one("end");
         let (duration, attach) = (number(&end["duration_ns"]), number(&end["attach_ns"]));
@@ -284,5 +285,5 @@ fn it_is_quick() {
         }
         times.push((duration, attach));
     }
-    panic!("everything, and attaching, took so many nanoseconds: {times:?}");
+    panic!("(all scenarios, attaching) in ns: {times:?}");
 }

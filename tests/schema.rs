@@ -1,5 +1,4 @@
-//! The JSON output as `probe schema` describes it: every object of real streams, held against the schema that
-//! the tool itself prints.
+//! The JSON output and the schema that `probe schema` prints: every object of real streams is valid.
 
 use std::sync::LazyLock;
 
@@ -17,16 +16,16 @@ static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
     jsonschema::options()
         .should_validate_formats(true)
         .build(&SCHEMA)
-        .expect("a schema, and all that it refers to is in it")
+        .expect("a schema without external references")
 });
 
-/// Holds every object of a stream against the schema.
+/// Validates every object of a stream.
 #[track_caller]
 pub fn hold(objects: &Objects) {
     assert!(!objects.is_empty());
     for object in objects.iter() {
-        if let Err(breach) = VALIDATOR.validate(object) {
-            panic!("{breach}, at `{}` of {object}", breach.instance_path);
+        if let Err(error) = VALIDATOR.validate(object) {
+            panic!("{error}, at `{}` of {object}", error.instance_path);
         }
     }
 }
@@ -36,15 +35,15 @@ fn replay(name: &str) -> Outcome {
 }
 
 #[test]
-fn it_is_printed_as_a_schema_of_draft_2020_12() {
+fn the_schema_is_valid_in_draft_2020_12() {
     assert_eq!(SCHEMA["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    jsonschema::meta::validate(&SCHEMA).expect("the draft's own schema takes it");
+    jsonschema::meta::validate(&SCHEMA).expect("valid in its draft");
     let text = Probe::new("schema").run().stdout;
-    assert!(text.starts_with("{\n  \"") && text.ends_with("\n}\n"), "it is for people, too");
+    assert!(text.starts_with("{\n  \"") && text.ends_with("\n}\n"), "the schema is indented for people");
 }
 
 #[test]
-fn recordings_of_either_backend_hold_to_it() {
+fn replays_of_both_backends_are_valid() {
     for name in [
         "shared-port-tp_btf-ipv4",
         "shared-port-tracepoint-ipv6",
@@ -59,7 +58,7 @@ fn recordings_of_either_backend_hold_to_it() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn live_runs_hold_to_it() {
+fn live_runs_are_valid() {
     for backend in ["tp_btf", "tracepoint"] {
         let run = format!("run --format json --delay 5ms --backend {backend}");
         let outcome = Probe::new(&run).run().exits(0);
@@ -73,14 +72,14 @@ fn live_runs_hold_to_it() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_run_that_fails_holds_to_it() {
+fn a_failing_run_is_valid() {
     let outcome = Probe::new("run --format json --delay 5ms --sabotage").run().exits(1);
     hold(&outcome.objects());
 }
 
-/// A transition as it is, and then changed: the one is valid, the other is not.
+/// Checks that a transition is valid, and invalid once changed.
 #[track_caller]
-fn refused(transition: &Value, change: impl FnOnce(&mut Value)) {
+fn rejects(transition: &Value, change: impl FnOnce(&mut Value)) {
     assert!(VALIDATOR.is_valid(transition));
     let mut changed = transition.clone();
     change(&mut changed);
@@ -88,17 +87,17 @@ fn refused(transition: &Value, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
-fn it_can_be_broken() {
+fn invalid_objects_are_rejected() {
     let objects = replay("self-connect-tp_btf-ipv4.jsonl").objects();
-    let transition = objects.of("transition").next().expect("there are some");
+    let transition = objects.of("transition").next().expect("a transition");
     for (field, value) in transition.as_object().expect("an object") {
         let without = |object: &mut Value| object.as_object_mut().and_then(|object| object.remove(field));
-        refused(transition, |object| assert!(without(object).is_some()));
-        refused(transition, |object| {
+        rejects(transition, |object| assert!(without(object).is_some()));
+        rejects(transition, |object| {
             without(object);
             object[format!("{field}s")] = value.clone();
         });
-        refused(transition, |object| object[field] = json!([]));
+        rejects(transition, |object| object[field] = json!([]));
     }
     for (pointer, wrong) in [
         ("/v", json!(2)),
@@ -112,9 +111,9 @@ fn it_can_be_broken() {
         ("/cause/kind", json!("accident")),
         ("/owner/known", json!("surely")),
     ] {
-        refused(transition, |object| *object.pointer_mut(pointer).expect("it is there") = wrong);
+        rejects(transition, |object| *object.pointer_mut(pointer).expect("such a field") = wrong);
     }
     for inside in ["", "/local", "/cause", "/owner"] {
-        refused(transition, |object| object.pointer_mut(inside).expect("it is there")["more"] = Value::Null);
+        rejects(transition, |object| object.pointer_mut(inside).expect("such a field")["more"] = Value::Null);
     }
 }

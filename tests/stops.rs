@@ -24,7 +24,7 @@ fn a_trace_ends_after_its_duration() {
     const DURATION: Duration = Duration::from_millis(300);
     for view in ["", "--connections", "--only stuck"] {
         let stage = Stage::with(&format!("--duration {DURATION:?} {view}"));
-        let objects = tracing::held(stage.running.finish().exits(0).silently().objects());
+        let objects = tracing::checked(stage.running.finish().exits(0).silently().objects());
         let lasted = Duration::from_nanos(number(&objects.one("end")["duration_ns"]));
         assert!(lasted >= DURATION, "{lasted:?}");
     }
@@ -40,7 +40,7 @@ fn a_trace_ends_after_count_lines() {
             let stage = Stage::with(&format!("--backend {backend} --count 5 {view}"));
             let client = stage.actor("client");
             refusals(&client, 20);
-            let objects = tracing::held(stage.running.finish().exits(0).silently().objects());
+            let objects = tracing::checked(stage.running.finish().exits(0).silently().objects());
             assert_eq!(objects.of(kind).count(), 5, "{backend} {view}");
         }
     }
@@ -58,7 +58,7 @@ fn a_signal_drains_and_ends_the_trace() {
                 let client = stage.actor("client");
                 refusals(&client, count);
                 stage.running.signal(signal);
-                let objects = tracing::held(stage.running.finish().exits(0).silently().objects());
+                let objects = tracing::checked(stage.running.finish().exits(0).silently().objects());
                 let end = objects.one("end");
                 assert_eq!(number(&end["transitions"]), 2 * count, "{backend}: {end}");
                 assert_eq!(number(&end["connections"]), count, "{backend}: {end}");

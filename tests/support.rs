@@ -1,4 +1,4 @@
-//! The tool as its users have it: started with arguments, read line by line, held to a deadline.
+//! Runs the tool as users do: with arguments, reading line by line, with a deadline.
 
 use std::{
     ffi::OsStr,
@@ -21,28 +21,28 @@ use serde_json::Value;
 use crate::objects;
 pub use crate::objects::{Objects, number, text};
 
-/// How long anything may take on a machine that is busy with other things.
+/// Deadline for anything on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The tool that cargo built.
+/// The binary that cargo built.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_probe");
 
-/// A file that belongs to the tests.
+/// A file in `tests/fixtures`.
 pub fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
 }
 
-/// A run of the tool that has not started yet.
+/// A command line of the tool.
 pub struct Probe(Command);
 
 impl Probe {
-    /// The tool with these arguments, blanks between them, in an environment that says nothing of
-    /// widths and colours.
+    /// The tool with these space-separated arguments, in an environment without variables for
+    /// width and colour.
     pub fn new(arguments: &str) -> Self {
         Self::of(PROGRAM, arguments)
     }
 
-    /// The same of another program: the tool by another path, or one that starts the tool.
+    /// Another program: the tool under another path, or one that starts it.
     pub fn of(program: impl AsRef<OsStr>, arguments: &str) -> Self {
         let mut command = Command::new(program);
         command.args(arguments.split_whitespace());
@@ -53,31 +53,31 @@ impl Probe {
         Self(command)
     }
 
-    /// One more argument, blanks included.
+    /// Adds one argument, spaces included.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.0.arg(argument);
         self
     }
 
-    /// A variable of the environment.
+    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self
     }
 
-    /// Sends what it writes elsewhere.
+    /// Redirects stdout.
     pub fn stdout(mut self, elsewhere: impl Into<Stdio>) -> Self {
         self.0.stdout(elsewhere);
         self
     }
 
-    /// Gives it something to read.
+    /// Redirects stdin.
     pub fn stdin(mut self, from: impl Into<Stdio>) -> Self {
         self.0.stdin(from);
         self
     }
 
-    /// Changes the command in a way of the test's own.
+    /// Modifies the command.
     pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
         change(&mut self.0);
         self
@@ -89,10 +89,10 @@ impl Probe {
         let command = format!("{:?}", self.0);
         // The command still holds what was to be the child's stdout, and a pipe ends with its last holder.
         drop(self.0);
-        let (tell, said) = mpsc::channel();
+        let (sender, said) = mpsc::channel();
         let pid = child.id();
-        listen(&mut child, &tell);
-        thread::spawn(move || tell.send(Said::Ended(child.wait().expect("a child can be waited for"))));
+        listen(&mut child, &sender);
+        thread::spawn(move || sender.send(Output::Ended(child.wait().expect("a child can be waited for"))));
         let outcome = Outcome { command, ..Outcome::default() };
         Running { pid, said, deadline: Instant::now() + PATIENCE, outcome }
     }
@@ -103,51 +103,51 @@ impl Probe {
     }
 }
 
-/// What comes from a running process.
-enum Said {
+/// Output of a running process.
+enum Output {
     Line(String),
     Errors(String),
     Ended(ExitStatus),
 }
 
-fn listen(child: &mut Child, tell: &Sender<Said>) {
+fn listen(child: &mut Child, sender: &Sender<Output>) {
     if let Some(stdout) = child.stdout.take() {
-        let tell = tell.clone();
+        let sender = sender.clone();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
-                let line = line.expect("the tool writes UTF-8");
-                // Nobody listens to the rest of a test that has failed.
-                if tell.send(Said::Line(line)).is_err() {
+                let line = line.expect("the output is UTF-8");
+                // The receiver is gone if the test has failed.
+                if sender.send(Output::Line(line)).is_err() {
                     break;
                 }
             }
         });
     }
     if let Some(mut stderr) = child.stderr.take() {
-        let tell = tell.clone();
+        let sender = sender.clone();
         thread::spawn(move || {
             let mut text = String::new();
-            stderr.read_to_string(&mut text).expect("the tool writes UTF-8");
-            tell.send(Said::Errors(text))
+            stderr.read_to_string(&mut text).expect("the output is UTF-8");
+            sender.send(Output::Errors(text))
         });
     }
 }
 
-/// A run of the tool under way. Dropping it kills the process.
+/// A running process. Dropping it kills the process.
 pub struct Running {
     pid: u32,
-    said: Receiver<Said>,
+    said: Receiver<Output>,
     deadline: Instant,
     outcome: Outcome,
 }
 
 impl Running {
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Waits for a line on stdout that is as `wanted` asks. What came before it is kept for the end.
+    /// Waits for a line on stdout that satisfies `wanted`. Earlier lines remain in the outcome.
     #[track_caller]
     pub fn wait_for_line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
         let mut seen = self.outcome.stdout.len();
@@ -158,10 +158,10 @@ impl Running {
             }
             seen = self.outcome.stdout.len();
         }
-        panic!("no {what} came from {}", self.outcome);
+        panic!("no {what} in the output of {}", self.outcome);
     }
 
-    /// Waits for an object on stdout that is as `wanted` asks.
+    /// Waits for an object on stdout that satisfies `wanted`.
     #[track_caller]
     pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) {
         self.wait_for_line(what, |line| wanted(&objects::parse(line)));
@@ -175,26 +175,26 @@ impl Running {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        signal::kill(self.id(), signal).expect("the process is there");
+        signal::kill(self.id(), signal).expect("the process exists");
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     #[track_caller]
     pub fn finish(mut self) -> Outcome {
         while self.next() {}
         std::mem::take(&mut self.outcome)
     }
 
-    /// Takes in the next of what it says; `false` when all is said.
+    /// Reads the next output; `false` at end of output.
     #[track_caller]
     fn next(&mut self) -> bool {
         let left = self.deadline.saturating_duration_since(Instant::now());
         match self.said.recv_timeout(left) {
-            Ok(Said::Line(line)) => self.outcome.stdout.extend([line.as_str(), "\n"]),
-            Ok(Said::Errors(text)) => self.outcome.stderr = text,
-            Ok(Said::Ended(status)) => self.outcome.status = Some(status),
+            Ok(Output::Line(line)) => self.outcome.stdout.extend([line.as_str(), "\n"]),
+            Ok(Output::Errors(text)) => self.outcome.stderr = text,
+            Ok(Output::Ended(status)) => self.outcome.status = Some(status),
             Err(RecvTimeoutError::Disconnected) => return false,
-            Err(RecvTimeoutError::Timeout) => panic!("this does not end: {}", self.outcome),
+            Err(RecvTimeoutError::Timeout) => panic!("timed out: {}", self.outcome),
         }
         true
     }
@@ -206,59 +206,59 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let ended = || self.said.try_iter().any(|said| matches!(said, Said::Ended(_)));
-        // In `finish`, the outcome is taken and everything is said.
+        let ended = || self.said.try_iter().any(|said| matches!(said, Output::Ended(_)));
+        // After `finish` the outcome is taken and the output complete.
         if self.outcome.status.is_none() && !self.outcome.command.is_empty() && !ended() {
             let _ = signal::kill(self.id(), Signal::SIGKILL);
         }
     }
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Default)]
 pub struct Outcome {
     command: String,
     status: Option<ExitStatus>,
-    /// Everything it wrote there, where it was not sent elsewhere.
+    /// Its stdout, unless redirected.
     pub stdout: String,
-    /// Everything it wrote there.
+    /// Its stderr.
     pub stderr: String,
 }
 
 impl Outcome {
-    /// Holds the exit code against the one expected.
+    /// Asserts the exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.status.and_then(|status| status.code()), Some(code), "{self}");
         self
     }
 
-    /// Holds the end against one by this signal.
+    /// Asserts that this signal killed it.
     #[track_caller]
     pub fn dies_of(self, signal: Signal) -> Self {
         assert_eq!(self.status.and_then(|status| status.signal()), Some(signal as i32), "{self}");
         self
     }
 
-    /// Expects nothing on stderr.
+    /// Asserts that stderr is empty.
     #[track_caller]
     pub fn silently(self) -> Self {
         assert_eq!(self.stderr, "", "{self}");
         self
     }
 
-    /// Expects one line on stderr, which names all of `words`.
+    /// Asserts one line on stderr that contains all of `words`.
     #[track_caller]
     pub fn saying(self, words: &[&str]) -> Self {
-        assert_eq!(self.stderr.lines().count(), 1, "one line: {self}");
+        assert_eq!(self.stderr.lines().count(), 1, "expected one line: {self}");
         self.naming(words)
     }
 
-    /// Expects all of `words` on stderr, however many lines there are.
+    /// Asserts that stderr contains all of `words`.
     #[track_caller]
     pub fn naming(self, words: &[&str]) -> Self {
         for word in words {
-            assert!(self.stderr.contains(word), "no `{word}` from {self}");
+            assert!(self.stderr.contains(word), "no `{word}` in the output of {self}");
         }
         for trace in ["panicked", "RUST_BACKTRACE", "stack backtrace"] {
             assert!(!self.stderr.contains(trace), "{self}");
@@ -266,7 +266,7 @@ impl Outcome {
         self
     }
 
-    /// The objects on stdout.
+    /// The JSON objects on stdout.
     #[track_caller]
     pub fn objects(&self) -> Objects {
         Objects::parse(&self.stdout)
@@ -276,6 +276,6 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { command, status, stdout, stderr } = self;
-        write!(f, "{command}, which ended with {status:?}\nstderr:\n{stderr}\nstdout:\n{stdout}")
+        write!(f, "{command}, which exited with {status:?}\nstderr:\n{stderr}\nstdout:\n{stdout}")
     }
 }

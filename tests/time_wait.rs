@@ -1,4 +1,4 @@
-//! `--time-wait`: what stays of connections after their ends, until when, and whose they were.
+//! `--time-wait`: TIME_WAIT and FIN_WAIT2 sockets after close, their expiry and owners.
 
 use std::{collections::BTreeMap, fs};
 
@@ -10,7 +10,7 @@ use crate::{
     tracing::{BACKENDS, Stage},
 };
 
-/// The remains by the local port of their connections.
+/// The time_wait objects by local port.
 fn remains(objects: &Objects) -> BTreeMap<u64, &Value> {
     objects.of("time_wait").map(|remains| (number(&remains["local"]["port"]), remains)).collect()
 }
@@ -19,13 +19,13 @@ fn remains(objects: &Objects) -> BTreeMap<u64, &Value> {
 fn stays(remains: &Value, state: &str, seconds: std::ops::RangeInclusive<i128>) {
     assert_eq!(remains["state"], state, "{remains}");
     let left = (unix_ns(&remains["until"]) - unix_ns(&remains["time"])) / 1_000_000_000;
-    assert!(seconds.contains(&left), "{left} s are left: {remains}");
+    assert!(seconds.contains(&left), "{left} s left: {remains}");
 }
 
-/// Who closes first has the TIME_WAIT, and the last to hold the socket is named.
+/// The endpoint that closes first has the TIME_WAIT; its last owner is named.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn those_that_close_first_leave_something() {
+fn the_endpoint_that_closes_first_has_the_time_wait() {
     for backend in BACKENDS {
         for view in ["", "--connections"] {
             let mut stage = Stage::with(&format!("--backend {backend} {view} --time-wait"));
@@ -34,13 +34,13 @@ fn those_that_close_first_leave_something() {
             stage.inside.enter(orphans).unwrap();
             server.does("listen l 127.0.0.1:7000");
             for (port, orders) in [
-                // An ordinary end: the client's.
+                // The client closes first.
                 (7001, &["client close", "server close"][..]),
-                // The server's, whose port is the listener's.
+                // The server closes first; its port is the listener's.
                 (7002, &["server close", "client close"]),
-                // Nothing stays after a reset.
+                // A reset leaves nothing.
                 (7003, &["client shutdown", "server abort", "client close"]),
-                // The client lets go, and the server never closes.
+                // The client closes, and the server never does.
                 (7004, &["client close"]),
             ] {
                 client.does(&format!("bind {port} 127.0.0.1:{port}"));
@@ -59,7 +59,7 @@ fn those_that_close_first_leave_something() {
                 actor.exits();
                 json!(pid)
             });
-            // Both ends of three connections, and the ends of two.
+            // Both endpoints of three connections, and two more.
             stage.wait_for("connection", 2 * 3 + 2);
             let objects = stage.end();
             let remains = remains(&objects);
@@ -88,10 +88,10 @@ fn those_that_close_first_leave_something() {
     }
 }
 
-/// Nobody asks where it was not asked for.
+/// Without the flag, nothing is queried.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn nobody_looks_unasked() {
+fn nothing_is_queried_without_the_flag() {
     let mut stage = Stage::with("");
     let client = stage.actor("client");
     client.does("listen l 127.0.0.1:7000");

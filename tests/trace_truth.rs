@@ -1,7 +1,7 @@
-//! `probe trace` against the kernel's own trace: of a workload at random, both tell the same.
+//! `probe trace` compared with the kernel's own trace of a random workload: both report the same.
 //!
-//! Two namespaces, several processes with several threads in each. Their sockets are told from others in the
-//! kernel's record by their addresses, which no other namespace has.
+//! Two namespaces, with several processes of several threads each. Their sockets are identified in the
+//! kernel's trace by their addresses, which are unique to these namespaces.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,38 +17,38 @@ use crate::{
     kernel_trace::{Change, Trace},
     support::{Objects, number, text},
     tracing,
-    workload::Ground,
+    workload::UniqueNetns,
 };
 
-/// Ways in which sockets live, in each thread.
+/// Connections per thread.
 const ROUNDS: u64 = 25;
-/// How often a workload may be disturbed.
+/// Attempts with a disturbed workload.
 const ATTEMPTS: usize = 5;
 /// Processes in each namespace.
 const PROCESSES: u64 = 2;
 
-/// What both have to say of the same workload.
-struct Witnesses {
-    grounds: [Ground; 2],
+/// Both traces of one workload.
+struct BothTraces {
+    namespaces: [UniqueNetns; 2],
     recorded: Vec<Change>,
-    told: Objects,
+    reported: Objects,
     seed: u64,
 }
 
-impl Witnesses {
-    /// Has the kernel and the tool watch a workload of this seed.
+impl BothTraces {
+    /// Traces the workload of this seed with the kernel's trace and with probe.
     ///
-    /// `None` where others on the host did more than the kernel's trace holds, or the kernel may have kept something back.
+    /// `None` if the kernel's trace overflowed, or if the kernel may have hidden an event from BPF.
     fn watch(flags: &str, seed: u64) -> Option<Self> {
-        let grounds = [(); 2].map(|()| Ground::new());
+        let namespaces = [(); 2].map(|()| UniqueNetns::new());
         let mut trace = Trace::begin();
         let running = tracing::begin(
             &format!("--no-snapshot --ring-size 8MiB {flags}"),
-            &[&grounds[0].namespace, &grounds[1].namespace],
+            &[&namespaces[0].namespace, &namespaces[1].namespace],
         );
         let workers: Vec<Actor> = (0..PROCESSES)
-            .flat_map(|_| &grounds)
-            .map(|ground| Actor::inside(&ground.namespace, "worker"))
+            .flat_map(|_| &namespaces)
+            .map(|netns| Actor::inside(&netns.namespace, "worker"))
             .collect();
         for (worker, number) in workers.iter().zip(seed..) {
             worker.begins(&format!("work {number} {ROUNDS}"));
@@ -56,88 +56,91 @@ impl Witnesses {
         for worker in workers {
             worker.ends().unwrap();
         }
-        // The last packets of a connection may still be under way.
+        // The last segments of a connection may still be in flight.
         trace.wait("end of every socket", |changes| {
-            lives(&grounds, changes).iter().all(|life| life.last().unwrap().new == State::Close)
+            connections(&namespaces, changes)
+                .iter()
+                .all(|changes| changes.last().unwrap().new == State::Close)
         });
-        let told = tracing::end(running);
+        let reported = tracing::end(running);
         let recorded = trace.end()?;
-        let is_whole = !lives(&grounds, &recorded).into_iter().flatten().any(Change::may_be_kept_back);
-        is_whole.then_some(Self { recorded, grounds, told, seed })
+        let is_whole =
+            !connections(&namespaces, &recorded).into_iter().flatten().any(Change::may_be_hidden_from_bpf);
+        is_whole.then_some(Self { recorded, namespaces, reported, seed })
     }
 
-    /// Watches until a workload comes that nothing was lost of. The kernel does not run a program for what
-    /// happens in an interrupt of the same program: that is counted, and told as lost.
+    /// Repeats until a workload is traced without losses. The kernel does not run a program for an event in
+    /// an interrupt of the same program: that is counted and reported as lost.
     fn undisturbed(flags: &str) -> Self {
         for seed in (seed()..).take(ATTEMPTS) {
-            let Some(witnesses) = Self::watch(flags, seed) else { continue };
-            let lost = number(&witnesses.told.one("end")["lost"]);
+            let Some(traces) = Self::watch(flags, seed) else { continue };
+            let lost = number(&traces.reported.one("end")["lost"]);
             if lost == 0 {
-                return witnesses;
+                return traces;
             }
-            // What the kernel has passed over may have been anybody's.
-            let missing = witnesses.missing();
-            assert!(missing <= lost, "seed {seed}: {missing} are missing, {lost} were lost");
+            // The skipped events may belong to any socket on the host.
+            let missing = traces.missing();
+            assert!(missing <= lost, "seed {seed}: {missing} missing, {lost} reported as lost");
         }
-        panic!("something was lost of each of {ATTEMPTS} workloads");
+        panic!("events were lost in each of {ATTEMPTS} workloads");
     }
 
-    /// Holds what was recorded and what was told against each other, in whatever order.
+    /// Compares recorded with reported items, in any order.
     fn agree<'a>(
         &self,
         recorded: impl Iterator<Item = (Path<'a>, Ends)>,
-        told: impl Iterator<Item = (Path<'a>, Ends)>,
+        reported: impl Iterator<Item = (Path<'a>, Ends)>,
     ) {
         let mut counts: BTreeMap<_, i32> = BTreeMap::new();
         recorded.for_each(|one| *counts.entry(one).or_default() += 1);
-        told.for_each(|one| *counts.entry(one).or_default() -= 1);
+        reported.for_each(|one| *counts.entry(one).or_default() -= 1);
         counts.retain(|_, count| *count != 0);
         assert!(
             counts.is_empty(),
-            "seed {}: more often recorded (or told, where negative): {counts:#?}",
+            "seed {}: surplus of recorded (negative: of reported) items: {counts:#?}",
             self.seed
         );
     }
 
-    /// How many of the objects are missing that there would be if nothing were lost.
+    /// Number of objects missing from the output.
     fn missing(&self) -> u64 {
         let recorded = self.recorded();
         let transitions: usize = recorded.iter().map(Vec::len).sum();
-        let connections = recorded.iter().filter(|life| is_connection(life)).count();
-        let told = |kind| self.told.of(kind).count();
-        let missing = match told("transition") {
-            0 => connections - told("connection"),
-            told => transitions - told,
+        let connections = recorded.iter().filter(|changes| is_connection(changes)).count();
+        let reported = |kind| self.reported.of(kind).count();
+        let missing = match reported("transition") {
+            0 => connections - reported("connection"),
+            reported => transitions - reported,
         };
         missing as u64
     }
 
-    /// The lives of the workload's sockets, as the kernel recorded them.
+    /// The workload's connections as the kernel recorded them.
     fn recorded(&self) -> Vec<Vec<&Change>> {
-        let lives = lives(&self.grounds, &self.recorded);
-        assert!(lives.len() > 100, "only {} sockets", lives.len());
-        lives
+        let connections = connections(&self.namespaces, &self.recorded);
+        assert!(connections.len() > 100, "only {} sockets", connections.len());
+        connections
     }
 }
 
-/// Each socket's changes from its opening to its end, in the order of their openings. A socket belongs to the
-/// workload that ever has an address of its.
-fn lives<'a>(grounds: &[Ground], changes: &'a [Change]) -> Vec<Vec<&'a Change>> {
-    let mut lives: Vec<Vec<&Change>> = Vec::new();
+/// Each connection's changes from open to close, ordered by open. A socket belongs to the
+/// workload if it ever has one of its addresses.
+fn connections<'a>(namespaces: &[UniqueNetns], changes: &'a [Change]) -> Vec<Vec<&'a Change>> {
+    let mut connections: Vec<Vec<&Change>> = Vec::new();
     let mut places: HashMap<u64, usize> = HashMap::new();
     for change in changes {
         if opens(change) {
-            places.insert(change.skaddr, lives.len());
-            lives.push(Vec::new());
+            places.insert(change.skaddr, connections.len());
+            connections.push(Vec::new());
         }
-        // One that was open before is nobody's here.
+        // A socket that was open before is not part of the workload.
         if let Some(place) = places.get(&change.skaddr) {
-            lives[*place].push(change);
+            connections[*place].push(change);
         }
     }
-    let is_ours = |change: &&Change| grounds.iter().any(|ground| is_at(ground, change));
-    lives.retain(|life| life.iter().any(is_ours));
-    lives
+    let is_ours = |change: &&Change| namespaces.iter().any(|netns| is_at(netns, change));
+    connections.retain(|changes| changes.iter().any(is_ours));
+    connections
 }
 
 fn opens(change: &Change) -> bool {
@@ -147,24 +150,24 @@ fn opens(change: &Change) -> bool {
     )
 }
 
-fn is_at(ground: &Ground, change: &Change) -> bool {
-    change.addresses.iter().any(|address| ground.has(*address))
+fn is_at(netns: &UniqueNetns, change: &Change) -> bool {
+    change.addresses.iter().any(|address| netns.has(*address))
 }
 
-/// Both ends as last known.
+/// Both endpoints as last known.
 type Ends = [(IpAddr, u16); 2];
 
-fn ends_of(life: &[&Change]) -> Ends {
+fn ends_of(changes: &[&Change]) -> Ends {
     [0, 1].map(|end| {
         let known = |address: &IpAddr| !address.is_unspecified();
-        let mut addresses = life.iter().rev().map(|change| change.addresses[end]);
-        let port = life.iter().rev().map(|change| change.ports[end]).find(|port| *port != 0);
-        let address = addresses.find(known).or(life.first().map(|change| change.addresses[end]));
-        (address.expect("a life has changes"), port.unwrap_or(0))
+        let mut addresses = changes.iter().rev().map(|change| change.addresses[end]);
+        let port = changes.iter().rev().map(|change| change.ports[end]).find(|port| *port != 0);
+        let address = addresses.find(known).or(changes.first().map(|change| change.addresses[end]));
+        (address.expect("a connection has changes"), port.unwrap_or(0))
     })
 }
 
-fn told_ends(object: &Value) -> Ends {
+fn reported_ends(object: &Value) -> Ends {
     ["local", "remote"].map(|end| {
         let Value::Object(end) = &object[end] else { panic!("{object} has no {end}") };
         (text(&end["addr"]).parse().unwrap(), end["port"].as_u64().unwrap_or(0).try_into().unwrap())
@@ -173,64 +176,70 @@ fn told_ends(object: &Value) -> Ends {
 
 type Path<'a> = Vec<&'a str>;
 
-fn path_of(life: &[&Change]) -> Path<'static> {
-    std::iter::once(life[0].old).chain(life.iter().map(|change| change.new)).map(State::name).collect()
+fn path_of(changes: &[&Change]) -> Path<'static> {
+    std::iter::once(changes[0].old).chain(changes.iter().map(|change| change.new)).map(State::name).collect()
 }
 
 fn key(recorded: &[&Change]) -> (Path<'static>, Ends) {
     (path_of(recorded), ends_of(recorded))
 }
 
-fn told_key<'a>(told: &[&'a Value]) -> (Path<'a>, Ends) {
-    (tracing::path(told), told_ends(told[told.len() - 1]))
+fn reported_key<'a>(reported: &[&'a Value]) -> (Path<'a>, Ends) {
+    (tracing::path(reported), reported_ends(reported[reported.len() - 1]))
 }
 
-/// A seed of its own for each run, which a failure names.
+/// A new seed for each run; failures name it.
 fn seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     std::env::var("PROBE_TEST_SEED").map_or(now.subsec_nanos().into(), |seed| seed.parse().unwrap())
 }
 
-/// Every transition, none missing, none extra, each socket's in order.
+/// Every transition, none missing, none extra, in order per socket.
 fn transitions_agree(backend: &str) {
-    let witnesses = Witnesses::undisturbed(&format!("--backend {backend}"));
-    let recorded = witnesses.recorded();
-    let told = tracing::lives(&witnesses.told);
-    witnesses.agree(recorded.iter().map(|life| key(life)), told.iter().map(|life| told_key(life)));
-    for life in &told {
-        let same = recorded.iter().filter(|recorded| key(recorded) == told_key(life));
-        let at = number(&life[0]["mono_ns"]);
+    let traces = BothTraces::undisturbed(&format!("--backend {backend}"));
+    let recorded = traces.recorded();
+    let reported = tracing::connections(&traces.reported);
+    traces.agree(
+        recorded.iter().map(|changes| key(changes)),
+        reported.iter().map(|changes| reported_key(changes)),
+    );
+    for changes in &reported {
+        let same = recorded.iter().filter(|recorded| key(recorded) == reported_key(changes));
+        let at = number(&changes[0]["mono_ns"]);
         let same = same.min_by_key(|recorded| recorded[0].at.abs_diff(at)).expect("both agree");
-        for (told, recorded) in life.iter().zip(same) {
-            same_moment(told, recorded);
-            let mut grounds = witnesses.grounds.iter();
-            assert!(grounds.any(|ground| told["netns"] == ground.namespace.inode()), "{told}");
+        for (reported, recorded) in changes.iter().zip(same) {
+            same_moment(reported, recorded);
+            let mut namespaces = traces.namespaces.iter();
+            assert!(namespaces.any(|netns| reported["netns"] == netns.namespace.inode()), "{reported}");
         }
     }
 }
 
-fn same_moment(told: &Value, recorded: &Change) {
-    // Both read the same clock, one right after the other, unless an interrupt comes in between.
+fn same_moment(reported: &Value, recorded: &Change) {
+    // Both read the same clock in succession, unless an interrupt occurs in between.
     const INTERRUPT: u64 = 50_000_000;
-    let apart = number(&told["mono_ns"]).abs_diff(recorded.at);
-    assert!(apart < INTERRUPT, "{apart} ns apart: {told} and {recorded:?}");
+    let apart = number(&reported["mono_ns"]).abs_diff(recorded.at);
+    assert!(apart < INTERRUPT, "{apart} ns apart: {reported} and {recorded:?}");
 }
 
-/// One object for each connection, with the path that it went.
+/// One object per connection, with its path.
 fn connections_agree(backend: &str) {
-    let witnesses = Witnesses::undisturbed(&format!("--backend {backend} --connections"));
-    assert_eq!(witnesses.told.of("transition").count(), 0);
-    let recorded = witnesses.recorded();
-    let told = witnesses.told.of("connection").map(|connection| {
+    let traces = BothTraces::undisturbed(&format!("--backend {backend} --connections"));
+    assert_eq!(traces.reported.of("transition").count(), 0);
+    let recorded = traces.recorded();
+    let reported = traces.reported.of("connection").map(|connection| {
         assert_eq!(connection["complete"], true, "{connection}");
         let path = connection["path"].as_array().unwrap().iter().map(text).collect();
-        (path, told_ends(connection))
+        (path, reported_ends(connection))
     });
-    witnesses.agree(recorded.iter().filter(|life| is_connection(life)).map(|life| key(life)), told);
+    traces.agree(
+        recorded.iter().filter(|changes| is_connection(changes)).map(|changes| key(changes)),
+        reported,
+    );
 }
 
-fn is_connection(life: &[&Change]) -> bool {
-    life[0].new != State::Listen
+fn is_connection(changes: &[&Change]) -> bool {
+    changes[0].new != State::Listen
 }
 
 #[test]

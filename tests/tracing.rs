@@ -1,4 +1,4 @@
-//! `probe trace` under way, and the lives of sockets in what it says.
+//! Running `probe trace`, and grouping its output by socket.
 
 use std::{collections::BTreeMap, iter};
 
@@ -9,46 +9,46 @@ use serde_json::Value;
 use crate::{
     actor::Actor,
     coherence, contract,
-    place::place,
+    quickack_netns::quickack_netns,
     support::{Objects, Probe, Running, text},
 };
 
-/// What there is of the kernel's interfaces.
+/// The backends.
 pub const BACKENDS: [&str; 2] = ["tp_btf", "tracepoint"];
 
-/// How often what others on the host have disturbed is done again.
+/// Attempts when other activity on the host disturbs a test.
 const TRIES: usize = 5;
 
-/// The first of several tries that nothing was lost of. What the kernel passes over for the sake of others cannot be compared.
+/// The first of several attempts without a loss. Events that the kernel skipped because of other activity cannot be compared.
 #[track_caller]
 pub fn undisturbed<T>(try_once: impl FnMut() -> Option<T>) -> T {
-    iter::repeat_with(try_once).take(TRIES).flatten().next().expect("something was lost each time")
+    iter::repeat_with(try_once).take(TRIES).flatten().next().expect("events were lost in every attempt")
 }
 
-/// A network namespace, and a trace of it that runs inside.
+/// A network namespace and a trace of it.
 pub struct Stage {
     pub inside: Namespace,
     pub running: Running,
 }
 
 impl Stage {
-    /// A new namespace, and a trace with these flags.
+    /// A new namespace, traced with these flags.
     pub fn with(flags: &str) -> Self {
-        Self::of(place(), flags)
+        Self::of(quickack_netns(), flags)
     }
 
-    /// A trace of a namespace that was there before.
+    /// An existing namespace, traced with these flags.
     pub fn of(inside: Namespace, flags: &str) -> Self {
         let running = inside.enter(|| begin(flags, &[&inside])).unwrap();
         Self { inside, running }
     }
 
-    /// A process in there.
+    /// A process in the namespace.
     pub fn actor(&self, name: &str) -> Actor {
         Actor::inside(&self.inside, name)
     }
 
-    /// Waits for so many objects of this type.
+    /// Waits for this number of objects of a type.
     #[track_caller]
     pub fn wait_for(&mut self, kind: &str, count: usize) {
         for _ in 0..count {
@@ -56,20 +56,20 @@ impl Stage {
         }
     }
 
-    /// Ends the trace: all that has happened by now is in it.
+    /// Stops the trace; its output has everything up to now.
     #[track_caller]
     pub fn end(self) -> Objects {
         end(self.running)
     }
 }
 
-/// Starts a trace of these namespaces' sockets, as JSON, and waits until it is ready.
+/// Starts a JSON trace of these namespaces and waits until it is ready.
 #[track_caller]
 pub fn begin(flags: &str, namespaces: &[&Namespace]) -> Running {
     begin_with(trace_of(flags, namespaces))
 }
 
-/// The trace before it is started. One whose test is killed ends by itself in the end.
+/// The trace command. It has a duration, so that it ends even if its test is killed.
 pub fn trace_of(flags: &str, namespaces: &[&Namespace]) -> Probe {
     let netns: String = namespaces.iter().map(|inside| format!(" --netns {}", inside.inode())).collect();
     let duration = if flags.contains("--duration") { "" } else { "--duration 10m" };
@@ -84,45 +84,45 @@ pub fn begin_with(probe: Probe) -> Running {
     running
 }
 
-/// Ends a trace as Ctrl-C does: all that has happened by now is in it.
+/// Stops a trace with SIGINT; its output has everything up to now.
 #[track_caller]
 pub fn end(running: Running) -> Objects {
     running.signal(Signal::SIGINT);
-    held(running.finish().exits(0).silently().objects())
+    checked(running.finish().exits(0).silently().objects())
 }
 
-/// Objects that a trace has shown, held against the contract and each other.
+/// Checks a trace's objects against the contract and for coherence.
 #[track_caller]
-pub fn held(objects: Objects) -> Objects {
+pub fn checked(objects: Objects) -> Objects {
     contract::hold(&objects);
     coherence::hold_selection(&objects);
     objects
 }
 
-/// A socket's number and generation.
+/// A socket's identity and generation.
 pub type Id<'a> = (&'a str, Option<u64>);
 
-/// Of which life of which socket the object speaks.
+/// The connection that the object is about.
 pub fn id(object: &Value) -> Id<'_> {
     (text(&object["socket"]), object["generation"].as_u64())
 }
 
-/// The transitions of each life, the lives in the order of their beginnings.
-pub fn lives(objects: &Objects) -> Vec<Vec<&Value>> {
+/// The transitions of each connection, ordered by first transition.
+pub fn connections(objects: &Objects) -> Vec<Vec<&Value>> {
     let mut places = BTreeMap::new();
-    let mut lives: Vec<Vec<&Value>> = Vec::new();
+    let mut connections: Vec<Vec<&Value>> = Vec::new();
     for transition in objects.of("transition") {
-        let place = *places.entry(id(transition)).or_insert(lives.len());
-        if place == lives.len() {
-            lives.push(Vec::new());
+        let place = *places.entry(id(transition)).or_insert(connections.len());
+        if place == connections.len() {
+            connections.push(Vec::new());
         }
-        lives[place].push(transition);
+        connections[place].push(transition);
     }
-    lives
+    connections
 }
 
-/// The states of a life, the first one too.
-pub fn path<'a>(life: &[&'a Value]) -> Vec<&'a str> {
-    let first = text(&life[0]["old"]);
-    iter::once(first).chain(life.iter().map(|transition| text(&transition["new"]))).collect()
+/// The state path of a connection, initial state included.
+pub fn path<'a>(connection: &[&'a Value]) -> Vec<&'a str> {
+    let first = text(&connection[0]["old"]);
+    iter::once(first).chain(connection.iter().map(|transition| text(&transition["new"]))).collect()
 }

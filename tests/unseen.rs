@@ -42,7 +42,7 @@ impl Unseen {
         let file = self.file();
         let said = self.running.finish().exits(0).silently().objects();
         contract::hold(&said);
-        (said, tracing::held(replay(&file, view).exits(0).silently().objects()))
+        (said, tracing::checked(replay(&file, view).exits(0).silently().objects()))
     }
 }
 
@@ -153,7 +153,7 @@ fn a_command_is_followed_to_its_end() {
     server.does("read-to-end s");
     server.does("close s");
     running.finish().exits(7).silently();
-    let again = tracing::held(replay(&file, "").exits(0).silently().objects());
+    let again = tracing::checked(replay(&file, "").exits(0).silently().objects());
     let client = again.of("connection").find(|one| one["open"] == "active").expect("bash connects");
     assert_eq!((&client["owner"]["comm"], &client["complete"]), (&Value::from("bash"), &Value::from(true)));
 }

@@ -1,4 +1,4 @@
-//! The emulated link, with real kernels' stacks at both ends of it.
+//! The emulated link between two network namespaces with the kernel's TCP in both.
 
 use std::{
     net::Shutdown,
@@ -14,7 +14,7 @@ use probe::{
 const DELAY: Duration = Duration::from_millis(20);
 const PORT: u16 = 1314;
 
-/// Two hosts with a wire between them.
+/// Two network namespaces with a wire between them.
 struct Hosts {
     link: Link,
     wire: Wire,
@@ -29,43 +29,45 @@ impl Hosts {
         Self { wire: Wire::between(&a, &b, link).unwrap(), link, a, b }
     }
 
-    /// A socket of `side`'s, bound to its address and [`PORT`].
+    /// A socket bound to [`PORT`] at the address of `side`.
     fn socket(&self, side: Side) -> Tcp {
         let namespace = if side == Side::A { &self.a } else { &self.b };
-        namespace.enter(|| Tcp::bound(self.link.at(side, PORT))).unwrap().unwrap()
+        namespace.enter(|| Tcp::bound(self.link.endpoint(side, PORT))).unwrap().unwrap()
     }
 
-    /// A listener at B.
+    /// A listener on side B.
     fn listener(&self) -> Tcp {
         let listener = self.socket(Side::B);
         listener.listen(8).unwrap();
         listener
     }
 
-    /// A socket of `side`'s that has begun to connect to its peer.
+    /// A socket of `side` that has started to connect to the other side.
     fn connecting(&self, side: Side) -> Tcp {
         let socket = self.socket(side);
-        socket.begin_connect(self.link.at(side.peer(), PORT)).unwrap();
+        socket.begin_connect(self.link.endpoint(side.peer(), PORT)).unwrap();
         socket
     }
 
-    /// A connection from A to a listener at B.
+    /// A connection from side A to a listener on side B.
     fn connection(&self) -> (Tcp, Tcp) {
         let listener = self.listener();
         let client = self.connecting(Side::A);
-        client.outcome(soon()).unwrap();
-        (client, listener.accept(soon()).unwrap())
+        client.outcome(deadline()).unwrap();
+        (client, listener.accept(deadline()).unwrap())
     }
 
-    /// Waits until that many packets are as `what` asks, and returns the first of them.
-    fn wait(&self, count: usize, what: impl Fn(&Packet, &Segment) -> bool) -> Packet {
-        let fits = |packet: &&Packet| packet.segment.as_ref().is_some_and(|segment| what(packet, segment));
-        let packets = self.wire.wait_for(soon(), |packets| packets.iter().filter(fits).count() >= count);
-        packets.unwrap().iter().find(fits).unwrap().clone()
+    /// Waits until `count` packets match, and returns the first of them.
+    fn wait(&self, count: usize, matches: impl Fn(&Packet, &Segment) -> bool) -> Packet {
+        let is_match =
+            |packet: &&Packet| packet.segment.as_ref().is_some_and(|segment| matches(packet, segment));
+        let packets =
+            self.wire.wait_for(deadline(), |packets| packets.iter().filter(is_match).count() >= count);
+        packets.unwrap().iter().find(is_match).unwrap().clone()
     }
 }
 
-fn soon() -> Instant {
+fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
@@ -80,15 +82,15 @@ fn delivered(packet: &Packet) -> Option<(Mono, Mono)> {
     }
 }
 
-fn a_connection_crosses_the_wire(family: Family) {
+fn a_connection_opens_over_the_wire(family: Family) {
     let hosts = Hosts::new(family, DELAY);
     let start = Instant::now();
     let (client, server) = hosts.connection();
     assert!(start.elapsed() >= 2 * DELAY, "a handshake takes a round trip");
     for (from, to) in [(&client, &server), (&server, &client)] {
         let start = Instant::now();
-        from.write_all(b"I love you.", soon()).unwrap();
-        assert_eq!(to.read_exact(11, soon()).unwrap(), b"I love you.");
+        from.write_all(b"I love you.", deadline()).unwrap();
+        assert_eq!(to.read_exact(11, deadline()).unwrap(), b"I love you.");
         assert!(start.elapsed() >= DELAY);
     }
     let packets = hosts.wire.packets();
@@ -101,28 +103,28 @@ fn a_connection_crosses_the_wire(family: Family) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn an_ipv4_connection_crosses_the_wire() {
-    a_connection_crosses_the_wire(Family::Ipv4);
+fn an_ipv4_connection_opens_over_the_wire() {
+    a_connection_opens_over_the_wire(Family::Ipv4);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn an_ipv6_connection_crosses_the_wire() {
-    a_connection_crosses_the_wire(Family::Ipv6);
+fn an_ipv6_connection_opens_over_the_wire() {
+    a_connection_opens_over_the_wire(Family::Ipv6);
 }
 
-fn syns_that_cross_open_at_both_ends(family: Family) {
+fn crossing_syns_open_a_connection(family: Family) {
     let hosts = Hosts::new(family, Duration::ZERO);
-    let syns = hosts.wire.add(Rule::hold(Segment::is_syn));
+    let syns = hosts.wire.add_rule(Rule::hold(Segment::is_syn));
     let [a, b] = Side::BOTH.map(|side| hosts.connecting(side));
     hosts.wait(2, |packet, _| packet.fate == Fate::Held);
-    hosts.wire.lift(syns);
+    hosts.wire.remove_rule(syns);
     for socket in [&a, &b] {
-        socket.outcome(soon()).unwrap();
-        socket.write_all(b"I love you.", soon()).unwrap();
+        socket.outcome(deadline()).unwrap();
+        socket.write_all(b"I love you.", deadline()).unwrap();
     }
     for socket in [&a, &b] {
-        assert_eq!(socket.read_exact(11, soon()).unwrap(), b"I love you.");
+        assert_eq!(socket.read_exact(11, deadline()).unwrap(), b"I love you.");
     }
     let packets = hosts.wire.packets();
     assert_eq!(flags(&packets)[..4], ["SYN", "SYN", "SYN+ACK", "SYN+ACK"]);
@@ -133,21 +135,21 @@ fn syns_that_cross_open_at_both_ends(family: Family) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn ipv4_syns_that_cross_open_at_both_ends() {
-    syns_that_cross_open_at_both_ends(Family::Ipv4);
+fn crossing_ipv4_syns_open_a_connection() {
+    crossing_syns_open_a_connection(Family::Ipv4);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn ipv6_syns_that_cross_open_at_both_ends() {
-    syns_that_cross_open_at_both_ends(Family::Ipv6);
+fn crossing_ipv6_syns_open_a_connection() {
+    crossing_syns_open_a_connection(Family::Ipv6);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_lost_syn_is_sent_again() {
+fn a_dropped_syn_is_retransmitted() {
     let hosts = Hosts::new(Family::Ipv4, Duration::ZERO);
-    hosts.wire.add(Rule::drop(Segment::is_syn).once());
+    hosts.wire.add_rule(Rule::drop(Segment::is_syn).once());
     hosts.connection();
     let packets = hosts.wire.packets();
     assert_eq!(flags(&packets)[..4], ["SYN", "SYN", "SYN+ACK", "ACK"]);
@@ -157,99 +159,102 @@ fn a_lost_syn_is_sent_again() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_lost_third_ack_is_made_good_by_data() {
+fn data_completes_a_handshake_whose_third_ack_was_dropped() {
     let hosts = Hosts::new(Family::Ipv4, Duration::ZERO);
     let listener = hosts.listener();
-    hosts.wire.add(Rule::drop(Segment::is_bare_ack).sent_by(Side::A).once());
+    hosts.wire.add_rule(Rule::drop(Segment::is_bare_ack).sent_by(Side::A).once());
     let client = hosts.connecting(Side::A);
-    client.outcome(soon()).unwrap();
+    client.outcome(deadline()).unwrap();
     let lost = hosts.wait(1, |packet, _| packet.fate == Fate::Dropped);
     assert_eq!(lost.number, 2);
-    client.write_all(b"here", soon()).unwrap();
-    assert_eq!(listener.accept(soon()).unwrap().read_exact(4, soon()).unwrap(), b"here");
+    client.write_all(b"here", deadline()).unwrap();
+    assert_eq!(listener.accept(deadline()).unwrap().read_exact(4, deadline()).unwrap(), b"here");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_reset_from_nowhere_refuses_and_resets() {
+fn an_injected_rst_refuses_or_resets() {
     let hosts = Hosts::new(Family::Ipv4, Duration::ZERO);
-    let hold = hosts.wire.add(Rule::hold(Segment::is_syn).once());
+    let hold = hosts.wire.add_rule(Rule::hold(Segment::is_syn).once());
     let client = hosts.connecting(Side::A);
     let syn = hosts.wait(1, |packet, _| packet.fate == Fate::Held).segment.unwrap();
     hosts.wire.inject(Side::B, &syn.refusal(), b"");
-    assert_eq!(client.outcome(soon()), Err(SocketError::Errno(Errno::ECONNREFUSED)));
+    assert_eq!(client.outcome(deadline()), Err(SocketError::Errno(Errno::ECONNREFUSED)));
     let reset = hosts.wait(1, |packet, _| packet.origin == Origin::Injected);
     assert_eq!(reset.segment.unwrap().flags, Flags::RST.with(Flags::ACK));
-    hosts.wire.lift(hold);
+    hosts.wire.remove_rule(hold);
     drop(client);
 
     let hosts = Hosts::new(Family::Ipv6, Duration::ZERO);
     let (client, _server) = hosts.connection();
     let ack = hosts.wait(1, |_, segment| segment.is_bare_ack()).segment.unwrap();
     hosts.wire.inject(Side::B, &ack.refusal(), b"");
-    assert_eq!(client.read_exact(1, soon()), Err(SocketError::Errno(Errno::ECONNRESET)));
+    assert_eq!(client.read_exact(1, deadline()), Err(SocketError::Errno(Errno::ECONNRESET)));
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn what_comes_twice_is_read_once() {
+fn duplicated_data_is_read_once() {
     let hosts = Hosts::new(Family::Ipv4, Duration::ZERO);
     let (client, server) = hosts.connection();
-    hosts.wire.add(Rule::duplicate(Segment::has_data).once());
-    client.write_all(b"once", soon()).unwrap();
+    hosts.wire.add_rule(Rule::duplicate(Segment::has_data).once());
+    client.write_all(b"once", deadline()).unwrap();
     let copy = hosts.wait(1, |packet, _| matches!(packet.origin, Origin::Copy(_)));
     hosts.wait(1, |packet, _| packet.number == copy.number && delivered(packet).is_some());
     client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(server.read_to_end(soon()).unwrap(), b"once");
+    assert_eq!(server.read_to_end(deadline()).unwrap(), b"once");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_fin_can_overtake_the_data_before_it() {
+fn held_data_is_read_before_the_fin_that_overtook_it() {
     let hosts = Hosts::new(Family::Ipv4, Duration::ZERO);
     let (client, server) = hosts.connection();
-    let data = hosts.wire.add(Rule::hold(|segment| segment.has_data() && !segment.is_fin()));
-    client.write_all(b"late", soon()).unwrap();
+    let data = hosts.wire.add_rule(Rule::hold(|segment| segment.has_data() && !segment.is_fin()));
+    client.write_all(b"late", deadline()).unwrap();
     hosts.wait(1, |packet, _| packet.fate == Fate::Held);
     client.shutdown(Shutdown::Write).unwrap();
     hosts.wait(1, |packet, segment| segment.is_fin() && delivered(packet).is_some());
     let early = server.read_exact(1, Instant::now());
     assert!(matches!(early, Err(SocketError::Deadline(_))), "{early:?}");
-    hosts.wire.lift(data);
-    assert_eq!(server.read_to_end(soon()).unwrap(), b"late");
+    hosts.wire.remove_rule(data);
+    assert_eq!(server.read_to_end(deadline()).unwrap(), b"late");
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_wait_in_vain_tells_what_was_carried() {
+fn the_error_of_a_wait_lists_the_packets() {
     let hosts = Hosts::new(Family::Ipv4, Duration::ZERO);
-    hosts.wire.add(Rule::drop(Segment::is_syn));
+    hosts.wire.add_rule(Rule::drop(Segment::is_syn));
     let _client = hosts.connecting(Side::A);
     hosts.wait(1, |packet, _| packet.fate == Fate::Dropped);
     let error = hosts.wire.wait_for(Instant::now(), |_| false).unwrap_err();
     assert!(matches!(error, WireError::Deadline(_)));
     let text = error.to_string();
-    assert!(text.contains("1 packet, at last: a: 10.13.14.1:1314 > 10.13.14.2:1314 SYN, dropped"), "{text}");
+    assert!(
+        text.contains("1 packet, most recently a: 10.13.14.1:1314 > 10.13.14.2:1314 SYN, dropped"),
+        "{text}"
+    );
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn nothing_is_left_of_a_wire_and_its_namespaces() {
-    let deaths = deaths::watch();
+fn a_dropped_wire_leaves_no_namespace() {
+    let destruction = destruction::watch();
     let hosts = Hosts::new(Family::Ipv4, Duration::ZERO);
-    deaths.expect(&[&hosts.a, &hosts.b]);
+    destruction.expect(&[&hosts.a, &hosts.b]);
     let (client, server) = hosts.connection();
-    // An orphan that waits for the answer to its FIN is a user of its namespace as well.
+    // An orphan whose FIN is not acknowledged would keep its namespace alive.
     client.reset_on_close().unwrap();
     server.reset_on_close().unwrap();
     drop(hosts);
     drop((client, server));
-    deaths.wait();
+    destruction.wait();
 }
 
-/// Network namespaces' deaths, as the kernel announces them: a namespace that has given another one an
-/// id (RTM_NEWNSID) is told when that one is gone (RTM_DELNSID).
-mod deaths {
+/// Waiting until network namespaces are destroyed: the kernel notifies a namespace that has assigned an id to
+/// another one (RTM_NEWNSID) when that one is destroyed (RTM_DELNSID).
+mod destruction {
     use std::{
         cell::Cell,
         os::fd::{AsFd, AsRawFd, OwnedFd},
@@ -272,14 +277,14 @@ mod deaths {
     /// `RTNLGRP_NSID` (28) as a bit.
     const NSID_GROUP: u32 = 1 << 27;
 
-    /// An observer's netlink socket, and how many deaths it waits for.
-    pub struct Deaths {
+    /// A netlink socket in a namespace of its own, and how many namespaces it waits for.
+    pub struct Watch {
         socket: OwnedFd,
         expected: Cell<usize>,
     }
 
-    /// An observer in a namespace of its own.
-    pub fn watch() -> Deaths {
+    /// Subscribes to the notifications in a new namespace.
+    pub fn watch() -> Watch {
         let open = || {
             let protocol = SockProtocol::NetlinkRoute;
             let socket =
@@ -288,11 +293,11 @@ mod deaths {
             setsockopt(&socket, ReceiveTimeout, &TimeVal::new(10, 0)).unwrap();
             socket
         };
-        Deaths { socket: Namespace::private().unwrap().enter(open).unwrap(), expected: Cell::new(0) }
+        Watch { socket: Namespace::private().unwrap().enter(open).unwrap(), expected: Cell::new(0) }
     }
 
-    impl Deaths {
-        /// Gives these namespaces ids, so that their deaths will be announced.
+    impl Watch {
+        /// Assigns ids to these namespaces, so that the kernel reports their destruction.
         pub fn expect(&self, namespaces: &[&Namespace]) {
             for namespace in namespaces {
                 let mut message = NsidMessage::default();
@@ -311,22 +316,22 @@ mod deaths {
             self.expected.set(self.expected.get() + namespaces.len());
         }
 
-        /// Waits until all of them are gone.
+        /// Waits until all of them are destroyed.
         pub fn wait(self) {
             for _ in 0..self.expected.get() {
                 self.next(|message| matches!(message, RouteNetlinkMessage::DelNsId(_)));
             }
         }
 
-        fn next(&self, what: impl Fn(&RouteNetlinkMessage) -> bool) {
+        fn next(&self, matches: impl Fn(&RouteNetlinkMessage) -> bool) {
             let mut buffer = [0; 4096];
             loop {
                 let length = recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty())
-                    .expect("the kernel announces it within the socket's timeout");
+                    .expect("the kernel sends it within the socket's timeout");
                 let message = NetlinkMessage::deserialize(&buffer[..length]).unwrap();
                 match message.payload {
-                    NetlinkPayload::InnerMessage(message) if what(&message) => return,
-                    NetlinkPayload::Error(error) => panic!("the kernel gives the namespace no id: {error}"),
+                    NetlinkPayload::InnerMessage(message) if matches(&message) => return,
+                    NetlinkPayload::Error(error) => panic!("assigning an id to the namespace: {error}"),
                     _ => {}
                 }
             }

@@ -1,4 +1,4 @@
-//! The tool against the kernel's own trace: what both say of the tool's sockets is the same.
+//! The scenarios compared with the kernel's own trace: both report the same transitions.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -10,11 +10,11 @@ use crate::{
     support::{Probe, number, text},
 };
 
-/// How often others on the host may fill the kernel's trace.
+/// Attempts when other activity on the host overflows the kernel's trace.
 const ATTEMPTS: usize = 5;
 
-/// What the tool tells of one life of one socket must be what the kernel recorded of it, from the
-/// socket's first state change to its last, with nothing between them left out.
+/// The transitions that the tool reports for each connection must be those that the kernel recorded, from the
+/// socket's first state change to its last, without gaps.
 #[track_caller]
 fn the_kernels_trace_agrees(flags: &str) {
     let (objects, recorded) = (0..ATTEMPTS)
@@ -23,59 +23,64 @@ fn the_kernels_trace_agrees(flags: &str) {
             let run = Probe::new(&format!("run --format json {flags}")).run().exits(0).silently();
             Some((run.objects(), trace.end()?))
         })
-        .expect("the host leaves room in the kernel's trace");
+        .expect("the kernel's trace does not overflow");
 
-    let mut lives: BTreeMap<(&str, Option<u64>), Vec<&Value>> = BTreeMap::new();
+    let mut connections: BTreeMap<(&str, Option<u64>), Vec<&Value>> = BTreeMap::new();
     for transition in objects.of("transition") {
         let id = (text(&transition["socket"]), transition["generation"].as_u64());
-        lives.entry(id).or_default().push(transition);
+        connections.entry(id).or_default().push(transition);
     }
-    assert!(lives.len() > 20, "three scenarios have more sockets than {}", lives.len());
+    assert!(connections.len() > 20, "only {} sockets in three scenarios", connections.len());
     let by_address = objects.one("ready")["backend"] == "tracepoint";
-    for ((socket, _), life) in lives {
+    for ((socket, _), connection) in connections {
         let skaddr = by_address.then(|| socket.parse().expect("the contract holds"));
-        agree(&life, &recorded_life(&recorded, skaddr, &life));
+        agree(&connection, &recorded_connection(&recorded, skaddr, &connection));
     }
 }
 
-/// What the kernel recorded of the socket that lives this life. Where it is not named by its address, it is
-/// the one whose first change was nearest in time among those that look like it.
-fn recorded_life<'a>(recorded: &'a [Change], skaddr: Option<u64>, life: &[&Value]) -> Vec<&'a Change> {
-    let first = life[0];
+/// The kernel's record of this connection's socket. If the socket's address is unknown, it is
+/// the closest in time among those with the same states and endpoints.
+fn recorded_connection<'a>(
+    recorded: &'a [Change],
+    skaddr: Option<u64>,
+    connection: &[&Value],
+) -> Vec<&'a Change> {
+    let first = connection[0];
     let at = number(&first["mono_ns"]);
     let begins = |change: &&Change| {
         edge(change) == edge_of(first)
-            && have_the_same_ends(change, first)
+            && have_the_same_endpoints(change, first)
             && skaddr.is_none_or(|skaddr| change.skaddr == skaddr)
     };
     let beginning = recorded.iter().filter(begins).min_by_key(|change| change.at.abs_diff(at));
     let beginning = beginning.unwrap_or_else(|| panic!("the kernel's trace has no {first}"));
     let opens = matches!((beginning.old, beginning.new), (State::Close, _) | (State::Listen, State::SynRecv));
-    assert!(opens, "no socket's first change is {first}");
-    // Until it is closed, nobody else has this address.
+    assert!(opens, "{first} cannot be a socket's first change");
+    // No other socket has this address before it is closed.
     let same = |change: &&Change| change.skaddr == beginning.skaddr && change.at >= beginning.at;
     let mut recorded = recorded.iter().filter(same);
-    let mut recorded_life = Vec::new();
-    while recorded_life.last().is_none_or(|change: &&Change| change.new != State::Close) {
-        recorded_life
-            .push(recorded.next().unwrap_or_else(|| panic!("{first} is the first of an endless life")));
+    let mut recorded_connection = Vec::new();
+    while recorded_connection.last().is_none_or(|change: &&Change| change.new != State::Close) {
+        recorded_connection.push(
+            recorded.next().unwrap_or_else(|| panic!("the connection that starts with {first} never closes")),
+        );
     }
-    recorded_life
+    recorded_connection
 }
 
-fn agree(life: &[&Value], recorded: &[&Change]) {
-    let told: Vec<_> = life.iter().map(|transition| edge_of(transition)).collect();
+fn agree(connection: &[&Value], recorded: &[&Change]) {
+    let reported: Vec<_> = connection.iter().map(|transition| edge_of(transition)).collect();
     let seen: Vec<_> = recorded.iter().map(|change| edge(change)).collect();
-    assert_eq!(told, seen, "{life:?} and {recorded:?}");
-    for (transition, change) in life.iter().zip(recorded) {
-        assert!(have_the_same_ends(change, transition), "{transition} and {change:?}");
+    assert_eq!(reported, seen, "{connection:?} and {recorded:?}");
+    for (transition, change) in connection.iter().zip(recorded) {
+        assert!(have_the_same_endpoints(change, transition), "{transition} and {change:?}");
     }
 }
 
-/// As far as the kernel still has them: the tool remembers what was cleared.
-fn have_the_same_ends(change: &Change, transition: &Value) -> bool {
-    let same_port = |(told, seen): (u16, u16)| told == seen || seen == 0;
-    let same_address = |(told, seen): (IpAddr, IpAddr)| told == seen || seen.is_unspecified();
+/// Compares what the kernel has not cleared; the tool remembers the rest.
+fn have_the_same_endpoints(change: &Change, transition: &Value) -> bool {
+    let same_port = |(reported, seen): (u16, u16)| reported == seen || seen == 0;
+    let same_address = |(reported, seen): (IpAddr, IpAddr)| reported == seen || seen.is_unspecified();
     ports_of(transition).into_iter().zip(change.ports).all(same_port)
         && addresses_of(transition).into_iter().zip(change.addresses).all(same_address)
 }

@@ -1,10 +1,10 @@
-//! Connections made and ended in every way that takes no wire, at random: what a host's processes do to the
-//! kernel's sockets all day.
+//! A random workload of connections opened and closed in every way that needs no emulated link: what processes do to
+//! sockets all day.
 //!
-//! Where it runs, the addresses are that network namespace's alone ([`Ground`]), so that each of its sockets
-//! can be told from anybody else's in a record that names no namespace.
+//! Its addresses are unique to its network namespace ([`UniqueNetns`]), so that its sockets can be distinguished
+//! from all others in a trace that does not record namespaces.
 
-mod lives;
+mod kinds;
 
 use std::{
     io,
@@ -14,28 +14,28 @@ use std::{
 
 use probe::net::{Namespace, link::Device};
 
-use crate::place::place;
+use crate::quickack_netns::quickack_netns;
 
-/// How many threads a process works with.
+/// Threads per process.
 const THREADS: u64 = 3;
 
-/// A namespace to work in, with addresses that no other namespace has.
-pub struct Ground {
+/// A namespace with addresses that no other namespace has.
+pub struct UniqueNetns {
     pub namespace: Namespace,
     inode: u32,
 }
 
-impl Ground {
-    /// A new one.
+impl UniqueNetns {
+    /// Creates the namespace.
     pub fn new() -> Self {
-        let namespace = place();
-        let ground = Self { inode: namespace.inode(), namespace };
-        let give = || Device::named("lo").unwrap().add_address(address_of(ground.inode, Family::V6, 1), 128);
-        ground.namespace.enter(give).unwrap().unwrap();
-        ground
+        let namespace = quickack_netns();
+        let netns = Self { inode: namespace.inode(), namespace };
+        let give = || Device::named("lo").unwrap().add_address(address_of(netns.inode, Family::V6, 1), 128);
+        netns.namespace.enter(give).unwrap().unwrap();
+        netns
     }
 
-    /// Whether the address is one of its own.
+    /// Whether the address belongs to this namespace.
     pub fn has(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
             IpAddr::V4(address) => address.octets()[..3] == v4(self.inode, 0).octets()[..3],
@@ -48,11 +48,11 @@ impl Ground {
 enum Family {
     V4,
     V6,
-    /// IPv4 over an IPv6 socket.
+    /// IPv4-mapped addresses on an IPv6 socket.
     Mapped,
 }
 
-/// Inode numbers of namespaces count up from a round one, so that their low bits tell them apart.
+/// Namespace inode numbers are consecutive, so that their low bits are unique.
 fn v4(inode: u32, host: u8) -> Ipv4Addr {
     let [.., high, low] = inode.to_be_bytes();
     Ipv4Addr::new(127, 0x80 | high, low, host)
@@ -70,17 +70,17 @@ fn address_of(inode: u32, family: Family, host: u8) -> IpAddr {
     }
 }
 
-/// Works in the namespace of the calling thread, and returns when every socket is closed.
+/// Runs the workload in the calling thread's namespace; returns when every socket is closed.
 pub fn work(seed: u64, rounds: u64) {
     let inode = Namespace::host().unwrap().inode();
     thread::scope(|scope| {
         for number in 0..THREADS {
             scope.spawn(move || {
-                let mut chance = Chance::new(seed.wrapping_add(number << 32));
+                let mut random = Random::new(seed.wrapping_add(number << 32));
                 for round in 0..rounds {
-                    let address = address_of(inode, chance.family(), 1 + chance.below(3) as u8);
-                    if let Err(error) = lives::one(&mut chance, SocketAddr::new(address, 0)) {
-                        assert!(is_fate(&error), "round {round} of {number} from {seed}: {error}");
+                    let address = address_of(inode, random.family(), 1 + random.below(3) as u8);
+                    if let Err(error) = kinds::random(&mut random, SocketAddr::new(address, 0)) {
+                        assert!(is_contention(&error), "round {round} of {number} from {seed}: {error}");
                     }
                 }
             });
@@ -88,15 +88,15 @@ pub fn work(seed: u64, rounds: u64) {
     });
 }
 
-/// What others who work here can do to one: take its port.
-fn is_fate(error: &io::Error) -> bool {
+/// Errors that a concurrent worker can cause by taking the port.
+fn is_contention(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
 }
 
-/// Numbers that look random, the same again from the same seed (SplitMix64).
-pub struct Chance(u64);
+/// Pseudo-random numbers (SplitMix64).
+pub struct Random(u64);
 
-impl Chance {
+impl Random {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -108,12 +108,12 @@ impl Chance {
         mixed ^ mixed >> 31
     }
 
-    /// A number below that one.
+    /// A number below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
-    /// Heads or tails.
+    /// True or false.
     pub fn coin(&mut self) -> bool {
         self.below(2) == 0
     }

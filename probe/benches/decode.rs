@@ -1,11 +1,11 @@
-//! What it costs to make an event of a record from the ring, by the kind of the record.
+//! The cost of decoding a record of the ring buffer, by the kind of record.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use probe::{
     model::{Backend, Input},
-    source::decode::{DecodeError, Reasons, decode, peek},
+    source::decode::{DecodeError, ResetReasons, decode, peek},
 };
 use probe_ebpf::{
     BindRecord, ClosedRecord, KIND_BIND, KIND_CLOSED, KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION,
@@ -17,12 +17,12 @@ const TCP: u16 = 6;
 const IPV4: u16 = 2;
 const ESTABLISHED: u8 = 1;
 
-/// A record of this kind, in which nothing is unknown.
+/// A record of this kind in which every field is known.
 fn record<R: FromZeros + IntoBytes + Immutable>(kind: u16, fill: impl FnOnce(&mut R)) -> Vec<u8> {
     let mut record = R::new_zeroed();
     fill(&mut record);
     let mut bytes = record.as_bytes().to_vec();
-    // Every record begins with its header, and a header with the kind.
+    // A record begins with its header, and a header with the kind.
     bytes[..size_of_val(&kind)].copy_from_slice(&kind.to_ne_bytes());
     assert!(bytes.len() > size_of::<RecordHeader>());
     bytes
@@ -67,14 +67,14 @@ fn records() -> [(&'static str, Vec<u8>); 6] {
 }
 
 fn by_kind(criterion: &mut Criterion) {
-    let reasons = Reasons::default();
+    let reasons = ResetReasons::default();
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(1));
     for (kind, bytes) in records() {
         let decode = |bytes: &[u8]| -> Result<Input, DecodeError> {
             decode(&peek::header(bytes)?, bytes, Backend::TpBtf, &reasons)
         };
-        decode(&bytes).expect("both sides agree on it");
+        decode(&bytes).expect("a well-formed record");
         group.bench_function(kind, |bencher| {
             bencher.iter(|| decode(black_box(&bytes)));
         });

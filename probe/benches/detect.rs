@@ -1,4 +1,4 @@
-//! What it costs all detectors together to look at a transition in which there is nothing to find.
+//! The cost of one transition in all detectors together, if none finds anything.
 
 mod stream;
 
@@ -6,16 +6,16 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use probe::detect::{self, Options};
 
 fn observe(criterion: &mut Criterion) {
-    let (host, given) = stream::tracked();
-    stream::assert_ordinary(&host, &given);
+    let (host, transitions) = stream::tracked();
+    stream::assert_ordinary(&host, &transitions);
     let mut group = criterion.benchmark_group("detect");
-    group.throughput(Throughput::Elements(given.len() as u64));
+    group.throughput(Throughput::Elements(transitions.len() as u64));
     group.bench_function("transition", |bencher| {
         bencher.iter_batched(
             || detect::all(&host, &Options::default()),
             |mut detectors| {
-                for given in &given {
-                    detectors.observe(&given.context());
+                for transition in &transitions {
+                    detectors.observe(&transition.context());
                 }
                 detectors
             },

@@ -1,4 +1,4 @@
-//! What it costs each renderer of a stream to write a transition, or a connection.
+//! The cost of rendering one transition or connection, by format.
 
 mod stream;
 
@@ -8,49 +8,49 @@ use probe::{
     render::{Json, Render, Style, Table, TimeFormat, View},
 };
 
-/// How much of a file is written at once.
+/// The size of the blocks that are written to a file, in bytes.
 const BUFFER: usize = 1 << 16;
 
 const STYLE: Style = Style { width: 160, colour: true };
 
-/// The stream's beginning, all transitions, and all connections.
-fn events() -> (Output, Vec<Output>, Vec<Output>) {
-    let (host, given) = stream::tracked();
+/// The `Ready` output, all transitions, and all connections.
+fn outputs() -> (Output, Vec<Output>, Vec<Output>) {
+    let (host, tracked) = stream::tracked();
     let ready = Output::Ready { host, backend: Backend::TpBtf, unavailable: Vec::new(), existing: None };
     let (mut transitions, mut connections) = (Vec::new(), Vec::new());
-    for given in given {
-        transitions.push(Output::Transition(given.transition));
-        connections.extend(given.ended.map(|ended| Output::Connection(*ended)));
+    for tracked in tracked {
+        transitions.push(Output::Transition(tracked.transition));
+        connections.extend(tracked.ended.map(|ended| Output::Connection(*ended)));
     }
     (ready, transitions, connections)
 }
 
-fn each(criterion: &mut Criterion) {
-    let (ready, transitions, connections) = events();
-    for (view, events, unit) in
+fn render(criterion: &mut Criterion) {
+    let (ready, transitions, connections) = outputs();
+    for (view, outputs, unit) in
         [(View::Transitions, &transitions, "transition"), (View::Connections, &connections, "connection")]
     {
         let mut group = criterion.benchmark_group(format!("render/{unit}"));
-        group.throughput(Throughput::Elements(events.len() as u64));
-        for form in ["json", "table"] {
-            let begun = || {
-                let mut renderer: Box<dyn Render> = match form {
+        group.throughput(Throughput::Elements(outputs.len() as u64));
+        for format in ["json", "table"] {
+            let start = || {
+                let mut renderer: Box<dyn Render> = match format {
                     "json" => Box::new(Json::new(view)),
                     _ => Box::new(Table::new(STYLE, view, TimeFormat::Elapsed)),
                 };
                 renderer.render(&ready, &mut Vec::new()).expect("memory takes everything");
                 (renderer, Vec::with_capacity(2 * BUFFER))
             };
-            group.bench_function(form, |bencher| {
+            group.bench_function(format, |bencher| {
                 bencher.iter_batched(
-                    begun,
+                    start,
                     |(mut renderer, mut out)| {
-                        for event in events {
-                            // As a buffer in front of a file would.
+                        for output in outputs {
+                            // Empties the buffer as a write to a file would.
                             if out.len() > BUFFER {
                                 out.clear();
                             }
-                            renderer.render(event, &mut out).expect("memory takes everything");
+                            renderer.render(output, &mut out).expect("memory takes everything");
                         }
                         (renderer, out)
                     },
@@ -61,5 +61,5 @@ fn each(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, each);
+criterion_group!(benches, render);
 criterion_main!(benches);

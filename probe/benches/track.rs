@@ -1,4 +1,4 @@
-//! What it costs the tracker to make a transition of a report, and a connection of the last one.
+//! The cost of one report in the tracker, which makes a transition of it, and of the last one a connection.
 
 mod stream;
 

@@ -1,21 +1,21 @@
 //! `probe`: TCP connection lifecycles as the Linux kernel reports them.
 //!
-//! The map of the house, from the ground up; a module uses only what stands above it in this list.
-//! ARCHITECTURE.md follows one event through it.
+//! The modules from the lowest layer up; each uses only those above it in this list. ARCHITECTURE.md follows one event
+//! through them.
 //!
-//! - [`model`]: what is talked about: states, endpoints, owners, causes, events
-//! - [`track`]: reports become transitions and connections
-//! - [`detect`]: transitions become findings; a new detector goes here and needs no root to test
-//! - [`record`]: everything that is JSON: output objects and recordings
+//! - [`model`]: pure data: states, endpoints, owners, causes, the pipeline's input and output
+//! - [`track`]: turns reports into transitions and connections
+//! - [`detect`]: turns transitions into findings; a new detector goes here and needs no root to test
+//! - [`record`]: serialization: JSON output and recordings
 //! - [`os`]: the operating system around the network: cgroups, clocks, processes, the kernel
 //! - [`net`]: Linux networking: namespaces, devices, sockets, netlink, sysctls
-//! - [`wire`]: an emulated link between two namespaces
-//! - [`source`]: where events come from: the live kernel, a recording
-//! - [`doctor`]: what this host gives, and what on it may go wrong
-//! - [`scenario`]: connections to be made, and what the kernel must report of them
-//! - [`audit`]: what TCP does, as data, and held against this kernel
-//! - [`render`]: events become tables, JSON, pcapng
-//! - [`session`]: the one loop
+//! - [`wire`]: an emulated link between two network namespaces
+//! - [`source`]: where the pipeline's input comes from: the running kernel or a recording
+//! - [`doctor`]: what this host provides, and its hazards
+//! - [`scenario`]: connections to make, and what the kernel must report of them
+//! - [`audit`]: TCP behaviours as data, and how they are run on this kernel
+//! - [`render`]: tables, JSON, pcapng
+//! - [`session`]: the pipeline from a source to a renderer and a recording
 //! - [`cmd`] and [`cli`]: flags, printing, exit codes
 
 pub mod audit;

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use log::LevelFilter;
 use probe::{cli::Cli, cmd};
 
-/// One thread: a thread that enters a network namespace must not be one of a pool.
+/// The runtime has one thread: a thread that enters a network namespace must not belong to a pool.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// `-v` is the reader, `-vv` the kernel side too; RUST_LOG says it in more detail.
+/// `-v` logs the reader, `-vv` the kernel side too; RUST_LOG overrides both.
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::Warn,

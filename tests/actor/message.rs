@@ -1,4 +1,4 @@
-//! Orders and answers: bytes, and perhaps a descriptor, over a Unix socket that keeps them apart.
+//! Commands and answers: bytes with an optional descriptor, over a SOCK_SEQPACKET Unix socket.
 
 use std::{
     io::{IoSlice, IoSliceMut},
@@ -18,29 +18,29 @@ use rustix::{
 
 use crate::support::PATIENCE;
 
-/// More than any order or answer has.
+/// Longer than any command or answer.
 const LONGEST: usize = 4096;
-/// What an answer begins with that is a refusal.
+/// The first byte of an error answer.
 const REFUSED: &str = "refused: ";
 
-/// An order or an answer.
+/// A command or an answer.
 pub struct Message {
     pub bytes: Vec<u8>,
     pub descriptor: Option<OwnedFd>,
 }
 
 impl Message {
-    /// One without a descriptor.
+    /// A message without a descriptor.
     pub fn of(bytes: impl Into<Vec<u8>>) -> Self {
         Self { bytes: bytes.into(), descriptor: None }
     }
 
-    /// The answer that something could not be done.
+    /// An error answer.
     pub fn refusal(why: &str) -> Self {
         Self::of(format!("{REFUSED}{why}"))
     }
 
-    /// An answer's text, or its refusal.
+    /// An answer's text, or its error.
     pub fn text(self) -> Result<String, String> {
         let text = String::from_utf8(self.bytes).unwrap();
         match text.strip_prefix(REFUSED) {
@@ -49,19 +49,19 @@ impl Message {
         }
     }
 
-    /// Sends it; the descriptor stays open here until the message is dropped.
+    /// Sends the message; the descriptor stays open here until the message is dropped.
     pub fn send(&self, socket: &OwnedFd) -> Result<(), Errno> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let descriptors = self.descriptor.as_ref().map(|descriptor| [descriptor.as_fd()]);
         if let Some(descriptors) = &descriptors {
-            assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)), "there is room for one");
+            assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)), "there is space for one");
         }
         let flags = SendFlags::NOSIGNAL;
         retry_on_intr(|| sendmsg(socket, &[IoSlice::new(&self.bytes)], &mut control, flags)).map(drop)
     }
 
-    /// Waits for the next; `None` when the other end is gone.
+    /// Waits for the next message; `None` once the peer has closed.
     #[track_caller]
     pub fn receive(socket: &OwnedFd) -> Option<Self> {
         let mut bytes = vec![0; LONGEST];
@@ -89,7 +89,7 @@ impl From<Vec<u8>> for Message {
     }
 }
 
-/// The two ends of a socket. At the first of them, nobody waits for ever.
+/// A socket pair. The first socket has a receive timeout.
 pub fn pair() -> (OwnedFd, OwnedFd) {
     let kind = SocketType::SEQPACKET;
     let (ours, its) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();

@@ -1,4 +1,4 @@
-//! The actor's side: what its orders mean. A socket is called by a name of one word; every order is answered,
+//! The actor's side: the commands. Sockets are named by one word; every command is answered,
 //! most of them with the socket's local address.
 
 use std::{
@@ -18,7 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{ROLE, message::Message, start};
 use crate::{support::PATIENCE, workload};
 
-/// Carries out orders until there are no more. One of the sockets is inherited, if it has a name.
+/// Executes commands until the socket closes. One socket is inherited if `inherits` names it.
 pub fn play(orders: &OwnedFd, inherits: &str) {
     let mut sockets = Sockets::default();
     if !inherits.is_empty() {
@@ -41,7 +41,7 @@ fn why(error: &io::Error) -> String {
 
 fn carry_out(sockets: &mut Sockets, order: Message) -> io::Result<Message> {
     if let Some(name) = order.bytes.strip_prefix(b"comm ") {
-        // The process's: this is not its first thread.
+        // The process's name: this is not its main thread.
         fs::write("/proc/self/comm", name)?;
         return Ok(Message::of("called"));
     }
@@ -83,7 +83,7 @@ fn carry_out(sockets: &mut Sockets, order: Message) -> io::Result<Message> {
     }
 }
 
-/// Begins anew as an actor without sockets, the orders aside: all others are closed on exec.
+/// Executes this binary again as an actor; only the command socket survives exec.
 fn exec() -> io::Error {
     Command::new(env::current_exe().unwrap()).args(env::args_os().skip(1)).env(ROLE, "").exec()
 }
@@ -93,10 +93,10 @@ struct Sockets(HashMap<String, Socket>);
 
 impl Sockets {
     fn get(&self, name: &str) -> &Socket {
-        self.0.get(name).unwrap_or_else(|| panic!("there is no socket {name}"))
+        self.0.get(name).unwrap_or_else(|| panic!("no socket named {name}"))
     }
 
-    /// The socket of that name; a new one of the address's family where there is none.
+    /// The socket with that name, created in the address's family if necessary.
     fn open(&mut self, name: &str, address: SocketAddr) -> io::Result<&Socket> {
         if !self.0.contains_key(name) {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -107,7 +107,7 @@ impl Sockets {
     }
 
     fn carry_out(&mut self, words: &[&str]) -> io::Result<String> {
-        let [what, name, rest @ ..] = words else { panic!("{words:?} is no order") };
+        let [what, name, rest @ ..] = words else { panic!("unknown command {words:?}") };
         let name = *name;
         match (*what, rest) {
             ("bind", [address, options @ ..]) => {
@@ -117,7 +117,7 @@ impl Sockets {
                     match *option {
                         "reuseaddr" => socket.set_reuse_address(true)?,
                         "reuseport" => socket.set_reuse_port(true)?,
-                        other => panic!("{other} is no option"),
+                        other => panic!("unknown option {other}"),
                     }
                 }
                 socket.bind(&address.into())?;
@@ -135,8 +135,8 @@ impl Sockets {
                 let address: SocketAddr = address.parse().unwrap();
                 let socket = self.open(name, address)?;
                 socket.set_nonblocking(true)?;
-                let begun = socket.connect(&address.into()).unwrap_err();
-                assert_eq!(begun.raw_os_error(), Some(nix::libc::EINPROGRESS), "{begun}");
+                let started = socket.connect(&address.into()).unwrap_err();
+                assert_eq!(started.raw_os_error(), Some(nix::libc::EINPROGRESS), "{started}");
             }
             ("accept", [from]) => {
                 let (socket, _) = self.get(from).accept()?;
@@ -162,17 +162,17 @@ impl Sockets {
                 self.get(name).set_linger(Some(Duration::ZERO))?;
                 return self.close(name);
             }
-            _ => panic!("{words:?} is no order"),
+            _ => panic!("unknown command {words:?}"),
         }
         Ok(self.get(name).local_addr()?.as_socket().map_or_else(String::new, |local| local.to_string()))
     }
 
-    /// Accepts what waits there, and answers with the peers after a word.
+    /// Accepts all waiting connections and answers with the number and the peers.
     fn accept_all(&mut self, name: &str) -> io::Result<String> {
         let mut peers = "accepted".to_owned();
         self.get(name).set_nonblocking(true)?;
         while let Ok((socket, peer)) = self.get(name).accept() {
-            let peer = peer.as_socket().expect("a TCP socket has an IP address").to_string();
+            let peer = peer.as_socket().expect("TCP sockets have IP addresses").to_string();
             peers.extend([" ", &peer]);
             self.0.insert(peer, socket);
         }

@@ -1,6 +1,6 @@
-//! A stream to measure with: one connection, as a kernel reported both of its ends, again and again.
+//! The stream that the benchmarks use: both ends of one recorded connection, over and over.
 
-#![allow(dead_code, reason = "each benchmark uses its part of it")]
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::collections::HashSet;
 
@@ -14,39 +14,40 @@ use probe::{
     track::{Tracked, Tracker},
 };
 
-/// How many connections the stream has.
+/// The number of connections in the stream.
 pub const CONNECTIONS: u64 = 1_000;
 
-/// A recording that has such a connection in it.
+/// A recording that contains the connection.
 const RECORDING: &[u8] = include_bytes!("../../../tests/fixtures/shared-port-tp_btf-ipv4.jsonl");
-/// The ports of its ends.
+/// The ports of the connection.
 const PORTS: [u16; 2] = [12346, 80];
 
-/// The host, and the reports of [`CONNECTIONS`], one connection after the other.
+/// The host, and the reports of [`CONNECTIONS`] connections, one after the other.
 pub fn reports() -> (Host, Vec<Report>) {
-    let events = recorded();
-    let host = events.iter().find_map(|event| match event {
+    let inputs = recorded();
+    let host = inputs.iter().find_map(|input| match input {
         Input::Ready { host, .. } => Some(host.clone()),
         _ => None,
     });
-    let all: Vec<&Report> = events
+    let all: Vec<&Report> = inputs
         .iter()
-        .filter_map(|event| match event {
+        .filter_map(|input| match input {
             Input::Report(report) => Some(report),
             _ => None,
         })
         .collect();
-    let is_its = |report: &Report| {
+    let has_ports = |report: &Report| {
         let ports = [report.ends.local, report.ends.remote].map(Endpoint::port_or_zero);
         PORTS.iter().all(|port| ports.contains(port))
     };
     let sockets: HashSet<u64> =
-        all.iter().filter(|report| is_its(report)).map(|report| report.socket).collect();
-    let one: Vec<&Report> = all.into_iter().filter(|report| sockets.contains(&report.socket)).collect();
-    assert_eq!((sockets.len(), one.len()), (2, 10), "the recording has another connection than it had");
-    let (first, last) = (one[0].at.0, one[one.len() - 1].at.0);
-    let again = |number: u64| {
-        one.iter().map(move |report| Report {
+        all.iter().filter(|report| has_ports(report)).map(|report| report.socket).collect();
+    let connection: Vec<&Report> =
+        all.into_iter().filter(|report| sockets.contains(&report.socket)).collect();
+    assert_eq!((sockets.len(), connection.len()), (2, 10), "the recording has changed");
+    let (first, last) = (connection[0].at.0, connection[connection.len() - 1].at.0);
+    let repeat = |number: u64| {
+        connection.iter().map(move |report| Report {
             at: Mono(report.at.0 + number * (last - first)),
             // Cookies are given out in order, two to each connection.
             socket: report.socket + number * 1_000,
@@ -54,69 +55,69 @@ pub fn reports() -> (Host, Vec<Report>) {
             ..(*report).clone()
         })
     };
-    (host.expect("a recording begins with the host"), (0..CONNECTIONS).flat_map(again).collect())
+    (host.expect("a recording begins with the host"), (0..CONNECTIONS).flat_map(repeat).collect())
 }
 
 fn recorded() -> Vec<Input> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
-        let mut source = Recording::new(RECORDING).expect("it is a recording");
-        let mut events = Vec::new();
-        while source.deliver(&mut events).await.expect("it is whole") == Flow::More {}
-        events
+        let mut source = Recording::new(RECORDING).expect("a recording");
+        let mut inputs = Vec::new();
+        while source.deliver(&mut inputs).await.expect("a complete recording") == Flow::More {}
+        inputs
     })
 }
 
-/// No other socket is known: where nothing is shared, none is asked for.
+/// No other socket is known. Detectors look others up only if a port is shared.
 #[derive(Debug)]
-struct Alone;
+struct NoSockets;
 
-impl SocketTable for Alone {
+impl SocketTable for NoSockets {
     fn find(&self, _number: u64) -> Option<KnownSocket<'_>> {
         None
     }
 }
 
-/// What a detector is given with a transition.
-pub struct Given {
+/// A transition with its context for the detectors.
+pub struct TransitionInContext {
     pub transition: Transition,
     previous: Option<State>,
     open: Option<Open>,
     history: Option<StateHistory>,
-    /// The connection, where this was its end.
+    /// The connection, if the transition is its last.
     pub ended: Option<Box<Connection>>,
 }
 
-impl Given {
+impl TransitionInContext {
     pub fn context(&self) -> Context<'_> {
         Context {
             transition: &self.transition,
             previous: self.previous,
             open: self.open,
             history: self.history.as_ref(),
-            sockets: &Alone,
+            sockets: &NoSockets,
         }
     }
 }
 
-/// The host, and what the tracker makes of the reports.
-pub fn tracked() -> (Host, Vec<Given>) {
+/// The host, and the transitions that the tracker makes of the reports.
+pub fn tracked() -> (Host, Vec<TransitionInContext>) {
     let (host, reports) = reports();
     let mut tracker = Tracker::new(&host);
-    let given = reports.iter().map(|report| {
+    let transitions = reports.iter().map(|report| {
         let Tracked { transition, previous, ended } = tracker.observe(report);
         let (open, history) = tracker.history(transition.socket).unzip();
-        Given { previous, open: open.flatten(), history: history.cloned(), transition, ended }
+        TransitionInContext { previous, open: open.flatten(), history: history.cloned(), transition, ended }
     });
-    let given: Vec<Given> = given.collect();
-    (host, given)
+    let transitions: Vec<TransitionInContext> = transitions.collect();
+    (host, transitions)
 }
 
-/// No detector has anything to say of such connections: what is measured is the ordinary case.
-pub fn assert_ordinary(host: &Host, given: &[Given]) {
+/// Checks that no detector finds anything: the benchmark measures the ordinary case.
+pub fn assert_ordinary(host: &Host, transitions: &[TransitionInContext]) {
     let mut detectors = detect::all(host, &detect::Options::default());
-    for given in given {
-        let findings = detectors.observe(&given.context());
+    for transition in transitions {
+        let findings = detectors.observe(&transition.context());
         assert!(findings.is_empty(), "{findings:?}");
     }
 }

@@ -1,50 +1,51 @@
-//! A behaviour as data: how it is brought about, what must be seen, and where kernels differ.
+//! A behaviour as data: how to trigger it, what to expect, and where kernels are known to differ.
 
-use super::{Harness, Need};
+use super::{harness::Harness, requirement::Requirement};
 use crate::{
     model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Observation, State},
     scenario::StepError,
 };
 
-/// The path of each socket, by its label.
+/// The path of each socket, by label.
 pub type Paths = &'static [(&'static str, &'static [State])];
 
-/// What calls returned, what was read, counted or carried, by name.
+/// Observed values by name: what a call returned, what a socket read, how a counter changed, which segments
+/// were sent.
 pub type Facts = &'static [(&'static str, &'static str)];
 
 /// One entry of the catalogue.
 pub struct Behaviour {
-    /// The slug, such as `open/simultaneous`: it never changes. The part before the slash is the group.
+    /// The slug, such as `open/simultaneous`, which never changes. The part before the slash is the group.
     pub id: &'static str,
-    /// What happens, in one sentence.
+    /// What happens, in one clause.
     pub description: &'static str,
-    /// What there must be on the host, beside namespaces and sockets.
-    pub needs: &'static [Need],
-    /// Brings it about, and waits until all of it has been reported.
+    /// What the host must provide, besides network namespaces and sockets.
+    pub needs: &'static [Requirement],
+    /// Triggers the behaviour, and waits until the kernel has reported all of it.
     pub steps: fn(&mut Harness) -> Result<(), StepError>,
-    /// Each socket's path up to the end of the steps. Sockets that are not named here may not appear.
+    /// The expected path of each socket up to the end of the steps. No other socket may appear.
     pub paths: Paths,
-    /// Everything that the steps state.
+    /// The expected value of every fact that the steps observe.
     pub facts: Facts,
-    /// Where it is written: an RFC's section, a manual page.
+    /// The source: a section of an RFC, a manual page, a kernel function or commit.
     pub reference: &'static str,
-    /// Where kernels are known to differ, and by what.
+    /// Known differences of other kernels or configurations.
     pub variants: &'static [Variant],
 }
 
-/// What another kernel, or one with other sysctls, does otherwise. What is not named here is as in the entry.
+/// How another kernel, or one with other sysctls, differs from the entry. Everything else is as in the entry.
 pub struct Variant {
-    /// Which, and by what commit or sysctl.
+    /// Which kernels, and the commit or sysctl that causes the difference.
     pub cause: &'static str,
-    /// The paths that are others. An empty one is that of a socket that does not appear.
+    /// The paths that differ. An empty path means that the socket does not appear.
     pub paths: Paths,
-    /// The facts that are others.
+    /// The facts that differ.
     pub facts: Facts,
 }
 
 impl Behaviour {
-    /// What an entry need not say.
-    pub const BLANK: Self = Self {
+    /// The fields that an entry may omit.
+    pub const DEFAULT: Self = Self {
         id: "",
         description: "",
         needs: &[],
@@ -55,33 +56,33 @@ impl Behaviour {
         variants: &[],
     };
 
-    /// The part of the catalogue that it belongs to.
+    /// The group that the id starts with.
     ///
     /// # Panics
-    /// Where the id names none: a test looks at all of them.
+    /// If there is no such group; a test checks every entry.
     #[must_use]
     pub fn group(&self) -> BehaviourGroup {
         let name = self.id.split('/').next();
         BehaviourGroup::ALL
             .into_iter()
             .find(|group| Some(group.name()) == name)
-            .expect("an id begins with its group")
+            .expect("an id starts with its group")
     }
 
-    /// What must be seen.
+    /// The expected paths and facts.
     #[must_use]
     pub fn expected(&self) -> Observation {
         observation(self.paths, self.facts)
     }
 
-    /// A result that has come to nothing yet: what the entry says of itself, under this status.
+    /// A result with this status and what the entry says, without observations.
     #[must_use]
     pub fn result(&self, status: BehaviourStatus, reason: Option<String>) -> BehaviourResult {
         BehaviourResult {
             id: self.id.to_owned(),
             description: self.description.to_owned(),
             group: self.group(),
-            needs: self.needs.iter().map(Need::to_string).collect(),
+            needs: self.needs.iter().map(Requirement::to_string).collect(),
             status,
             expected: self.expected(),
             observed: Observation::default(),
@@ -96,26 +97,27 @@ impl Behaviour {
 }
 
 impl Variant {
-    /// What is seen then, in place of what the entry says.
+    /// The expected paths and facts of this variant of `behaviour`.
     #[must_use]
-    pub fn instead_of(&self, behaviour: &Behaviour) -> Observation {
+    pub fn expected(&self, behaviour: &Behaviour) -> Observation {
         let Observation { mut paths, mut facts } = observation(self.paths, self.facts);
         let entry = behaviour.expected();
-        put_over(&mut paths, entry.paths);
-        put_over(&mut facts, entry.facts);
+        complete_with(&mut paths, entry.paths);
+        complete_with(&mut facts, entry.facts);
         paths.retain(|(_, path)| !path.is_empty());
         Observation { paths, facts }
     }
 }
 
-/// Puts what is changed over the whole, which keeps its order; what is new comes last.
-fn put_over<T>(changed: &mut Vec<(String, T)>, whole: Vec<(String, T)>) {
-    let mut rest = std::mem::take(changed);
-    for (name, value) in whole {
-        let other = rest.iter().position(|(other, _)| *other == name);
-        changed.push(other.map_or((name, value), |place| rest.remove(place)));
+/// Completes the changed values with those of the entry, in the order of the entry. Values that the entry
+/// lacks come last.
+fn complete_with<T>(changed: &mut Vec<(String, T)>, entry: Vec<(String, T)>) {
+    let mut unused = std::mem::take(changed);
+    for (name, value) in entry {
+        let index = unused.iter().position(|(other, _)| *other == name);
+        changed.push(index.map_or((name, value), |index| unused.remove(index)));
     }
-    changed.extend(rest);
+    changed.extend(unused);
 }
 
 fn observation(paths: Paths, facts: Facts) -> Observation {
@@ -133,7 +135,7 @@ mod tests {
     use crate::model::testing::observation;
 
     #[test]
-    fn a_variant_says_what_is_otherwise() {
+    fn a_variant_names_only_what_differs() {
         let behaviour = Behaviour {
             paths: &[
                 ("client", &[Close, SynSent]),
@@ -141,7 +143,7 @@ mod tests {
                 ("child", &[Listen, Close]),
             ],
             facts: &[("connect", "success"), ("SYNs", "2")],
-            ..Behaviour::BLANK
+            ..Behaviour::DEFAULT
         };
         let variant = Variant {
             cause: "",
@@ -152,8 +154,8 @@ mod tests {
             &[("client", &[Close, SynSent, Close]), ("listener", &[Close, Listen])],
             &[("connect", "success"), ("SYNs", "3"), ("RSTs", "1")],
         );
-        assert_eq!(variant.instead_of(&behaviour), expected);
+        assert_eq!(variant.expected(&behaviour), expected);
         let none = Variant { cause: "", paths: &[], facts: &[] };
-        assert_eq!(none.instead_of(&behaviour), behaviour.expected());
+        assert_eq!(none.expected(&behaviour), behaviour.expected());
     }
 }

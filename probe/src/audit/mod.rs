@@ -1,34 +1,36 @@
-//! The audit: a catalogue of what TCP does, brought about and held against the kernel's own report.
+//! The audit: a catalogue of TCP behaviours, each triggered on this kernel and compared with the kernel's reports.
 //!
 //! - [`behaviour`]: an entry as data: steps, expected paths and facts, reference, known variants
-//! - [`need`]: what an entry asks of the host
-//! - [`harness`](mod@harness): where the steps play: namespaces, a wire, labelled sockets
+//! - [`requirement`]: what a behaviour requires of the host
+//! - [`harness`](mod@harness): what the steps use: network namespaces, a wire, labelled sockets
 //! - [`observer`]: what the kernel has reported so far, for steps that wait for it
-//! - [`judge`](fn@judge): what was seen, held against what must be
+//! - [`run`](fn@run): runs a behaviour once
+//! - [`evaluate`](fn@evaluate): compares what was observed with what is expected
 //! - [`catalogue`]: the entries, a file for each part of a group
 //!
-//! A new behaviour is one entry in one place, in a file of the catalogue.
+//! A new behaviour is one entry in a file of the catalogue.
 
 pub mod behaviour;
 pub mod catalogue;
+mod evaluate;
 pub mod harness;
-mod judge;
-pub mod need;
 pub mod observer;
+pub mod requirement;
 
 use std::sync::Arc;
 
 pub use behaviour::{Behaviour, Variant};
+pub use evaluate::evaluate;
 pub use harness::{Harness, RunResult};
-pub use judge::judge;
-pub use need::Need;
-pub use observer::{NetnsFilter, Observer};
+pub use observer::{NetnsFilter, Observed, Observer};
+pub use requirement::Requirement;
 
-/// Plays a behaviour once, if there is what it needs: blocks until its steps have ended, so give it a thread.
+/// Runs a behaviour once, if the host meets its requirements. Blocks until its steps have returned, so call it on a
+/// thread of its own.
 #[must_use]
-pub fn play(behaviour: &Behaviour, observer: Arc<Observer>) -> RunResult {
+pub fn run(behaviour: &Behaviour, observer: Arc<Observer>) -> RunResult {
     let mut harness = Harness::new(observer, behaviour.needs);
-    let met = behaviour.needs.iter().try_for_each(|need| need.check());
+    let met = behaviour.needs.iter().try_for_each(|requirement| requirement.check());
     let result = met.and_then(|()| (behaviour.steps)(&mut harness));
-    harness.end(result)
+    harness.finish(result)
 }

@@ -2,96 +2,115 @@
 
 use std::{
     collections::HashMap,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use crate::model::Transition;
 
-/// What lets the reports of a namespace come, or no more: a host may have far more than anybody could read.
+/// Selects the network namespaces whose reports are delivered: a host may have far more than an audit could read.
 pub trait NetnsFilter: Send + Sync {
-    /// Lets those of this one come.
+    /// Delivers the reports of a namespace from now on.
     ///
     /// # Errors
-    /// It cannot, in words.
+    /// The reason why it cannot.
     fn open(&self, netns: u32) -> Result<(), String>;
 
-    /// Lets them come no more.
+    /// Delivers them no more.
     fn shut(&self, netns: u32);
 }
 
-/// The transitions of the namespaces that behaviours play in. Fed by whoever reads the kernel's reports, on another
-/// thread.
+/// Distributes transitions to the runs of behaviours, by network namespace. The transitions come from the thread that reads
+/// the kernel's reports.
 pub struct Observer {
-    gate: Box<dyn NetnsFilter>,
-    seen: Mutex<HashMap<u32, Vec<Transition>>>,
+    filter: Box<dyn NetnsFilter>,
+    /// The runs that observe a namespace. Several namespaces may belong to one run.
+    runs: Mutex<HashMap<u32, Arc<Run>>>,
+}
+
+/// The transitions of one run, in the order in which they were reported.
+#[derive(Default)]
+struct Run {
+    transitions: Mutex<Vec<Transition>>,
     changed: Condvar,
 }
 
 impl Observer {
-    /// One that has seen nothing yet.
-    pub fn new(gate: impl NetnsFilter + 'static) -> Self {
-        Self { gate: Box::new(gate), seen: Mutex::default(), changed: Condvar::new() }
+    /// An observer that observes no namespace yet.
+    pub fn new(filter: impl NetnsFilter + 'static) -> Self {
+        Self { filter: Box::new(filter), runs: Mutex::default() }
     }
 
-    /// Takes the transitions of a namespace from now on.
-    ///
-    /// # Errors
-    /// The gate's.
-    pub fn watch(&self, netns: u32) -> Result<(), String> {
-        // Whatever is there was left by a play that broke off, in a namespace that had this number before.
-        self.lock().insert(netns, Vec::new());
-        self.gate.open(netns)
-    }
-
-    /// A transition was reported. One of a namespace that nobody plays in is passed over: `false`.
-    pub fn saw(&self, transition: &Transition) -> bool {
-        let mut all = self.lock();
-        let Some(seen) = transition.netns.and_then(|netns| all.get_mut(&netns)) else { return false };
-        seen.push(transition.clone());
-        self.changed.notify_all();
+    /// Passes a transition to the run that observes its namespace. Returns whether there is one.
+    pub fn observe(&self, transition: Transition) -> bool {
+        let runs = lock(&self.runs);
+        let Some(run) = transition.netns.and_then(|netns| runs.get(&netns)) else { return false };
+        lock(&run.transitions).push(transition);
+        run.changed.notify_all();
         true
     }
+}
 
-    /// Waits until what was reported of these namespaces is as asked for; `false` at the deadline.
-    pub fn wait(
-        &self,
-        netns: &[u32],
-        deadline: Instant,
-        mut enough: impl FnMut(&[Transition]) -> bool,
-    ) -> bool {
-        let mut seen = self.lock();
+/// The transitions of the namespaces of one run. Dropping it stops the observation.
+pub struct Observed {
+    observer: Arc<Observer>,
+    run: Arc<Run>,
+    netns: Vec<u32>,
+}
+
+impl Observed {
+    /// No transitions, until a namespace is added.
+    pub fn new(observer: Arc<Observer>) -> Self {
+        Self { observer, run: Arc::default(), netns: Vec::new() }
+    }
+
+    /// Observes a namespace from now on.
+    ///
+    /// # Errors
+    /// The filter's.
+    pub fn add(&mut self, netns: u32) -> Result<(), String> {
+        lock(&self.observer.runs).insert(netns, Arc::clone(&self.run));
+        self.netns.push(netns);
+        self.observer.filter.open(netns)
+    }
+
+    /// Waits until the transitions satisfy `enough`; returns `false` at the deadline. `enough` is called once now and
+    /// after each new transition.
+    pub fn wait(&self, deadline: Instant, mut enough: impl FnMut(&[Transition]) -> bool) -> bool {
+        let mut transitions = lock(&self.run.transitions);
         loop {
-            if enough(&of(&seen, netns)) {
+            if enough(&transitions) {
                 return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            seen = self.changed.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.run.changed.wait_timeout(transitions, left);
+            transitions = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Returns everything reported of these namespaces, in its order, and watches them no more.
-    pub fn take(&self, netns: &[u32]) -> Vec<Transition> {
-        let mut seen = self.lock();
-        let all = of(&seen, netns);
-        for netns in netns {
-            self.gate.shut(*netns);
-            seen.remove(netns);
-        }
-        all
+    /// Stops the observation and returns all transitions, in the order in which they were reported.
+    pub fn take(&mut self) -> Vec<Transition> {
+        self.stop();
+        std::mem::take(&mut lock(&self.run.transitions))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Vec<Transition>>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stop(&mut self) {
+        for netns in self.netns.drain(..) {
+            self.observer.filter.shut(netns);
+            lock(&self.observer.runs).remove(&netns);
+        }
     }
 }
 
-fn of(seen: &HashMap<u32, Vec<Transition>>, netns: &[u32]) -> Vec<Transition> {
-    let mut all: Vec<Transition> =
-        netns.iter().filter_map(|netns| seen.get(netns)).flatten().cloned().collect();
-    all.sort_by_key(|transition| transition.seq);
-    all
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

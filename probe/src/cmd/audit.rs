@@ -1,6 +1,9 @@
 //! `probe audit`: tests this kernel's TCP behaviours.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use super::{
     exit::{Exit, Failure},
@@ -8,13 +11,13 @@ use super::{
     output::{self, NamedFile},
 };
 use crate::{
-    audit::{Behaviour, Need, catalogue},
+    audit::{Behaviour, Requirement, catalogue},
     cli::{AuditArgs, Common, Format},
-    model::{Backend, BehaviourResult, BehaviourStatus, End, Host, Output, Profile},
+    model::{BehaviourResult, BehaviourStatus, Profile},
     net::host,
     record::profile,
-    render::{self, AuditTable, Json, Render, View, catalogue::Listed, html::Page},
-    session::{Auditor, BlockWriter, SessionError},
+    render::{self, AuditTable, Json, Render, View, catalogue::CatalogueEntry, html::Page},
+    session::{Auditor, Scope, Session, SessionError},
     source::live::LiveOptions,
 };
 
@@ -30,20 +33,19 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     let files = Files::create(args)?;
     let mut live = live::attach(&LiveOptions { namespaces: true, ..live::options(common) })?;
     let namespaces = live.namespaces().map_err(Failure::host)?;
-    let mut report = Report::new(args.format, &selected);
-    let mut auditor = Auditor::new(selected, CONCURRENCY, namespaces);
+    let session = Session::new(Scope::All, renderer(args.format, &selected), output::unbuffered());
+    let mut auditor = Auditor::new(session, selected.clone(), CONCURRENCY, namespaces);
     let outcome_of_run = live::unless_interrupted(async {
-        let run = auditor.run(&mut live, |event| report.add(event)).await;
+        let run = auditor.run(&mut live).await;
         outcome(run, |()| Exit::Expected)
     })
     .await;
     // Even a failed or interrupted run closes the stream and saves its results.
-    let end = auditor.end(live.attach_time());
-    let closed = outcome(report.add(Output::End(end.clone())), |()| Exit::Expected);
+    let duration = auditor.elapsed();
+    let closed = outcome(auditor.finish(live.attach_time()), |_| Exit::Expected);
     let exit = outcome_of_run.and_then(|exit| closed.map(|_| exit))?;
-    let verdict = report.verdict();
-    files.write(report, &end).map_err(Failure::unexpected)?;
-    Ok(if exit == Exit::Expected { verdict } else { exit })
+    files.write(&auditor, &selected, duration).map_err(Failure::unexpected)?;
+    Ok(if exit == Exit::Expected { verdict(auditor.results()) } else { exit })
 }
 
 /// The behaviours selected by id or group, in the catalogue's order; all if neither is given.
@@ -79,69 +81,36 @@ fn nearest(unknown: &str) -> Vec<&'static str> {
 
 /// Lists the behaviours by group.
 fn list(selected: &[&'static Behaviour]) -> Result<Exit, Failure> {
-    let listed: Vec<Listed> = selected
+    let listed: Vec<CatalogueEntry> = selected
         .iter()
-        .map(|behaviour| Listed {
+        .map(|behaviour| CatalogueEntry {
             id: behaviour.id,
             description: behaviour.description,
             group: behaviour.group(),
-            needs: behaviour.needs.iter().map(Need::to_string).collect(),
+            needs: behaviour.needs.iter().map(Requirement::to_string).collect(),
         })
         .collect();
     let written = render::catalogue::list(&listed, output::style(), &mut output::stdout());
     outcome(written.map_err(SessionError::Output), |()| Exit::Expected)
 }
 
-/// Prints events as they arrive and collects the results for the files.
-struct Report {
-    render: Box<dyn Render>,
-    out: BlockWriter,
-    /// The selected ids, in the catalogue's order.
-    plan: Vec<String>,
-    kernel: Option<(Host, Backend)>,
-    results: Vec<BehaviourResult>,
+/// The renderer for this format.
+fn renderer(format: Format, selected: &[&'static Behaviour]) -> Box<dyn Render> {
+    match format {
+        Format::Json => Box::new(Json::new(View::default())),
+        Format::Table => {
+            let plan = selected.iter().map(|behaviour| behaviour.id.to_owned());
+            Box::new(AuditTable::new(output::style(), plan))
+        }
+    }
 }
 
-impl Report {
-    fn new(format: Format, selected: &[&'static Behaviour]) -> Self {
-        let plan: Vec<String> = selected.iter().map(|behaviour| behaviour.id.to_owned()).collect();
-        let render: Box<dyn Render> = match format {
-            Format::Json => Box::new(Json::new(View::default())),
-            Format::Table => Box::new(AuditTable::new(output::style(), plan.clone())),
-        };
-        let out = BlockWriter::new(output::unbuffered());
-        Self { render, out, plan, kernel: None, results: Vec::new() }
-    }
-
-    fn add(&mut self, event: Output) -> Result<(), SessionError> {
-        let printed = self.print(&event).map_err(SessionError::Output);
-        match event {
-            Output::Ready { host, backend, .. } => self.kernel = Some((host, backend)),
-            Output::Behaviour(result) => self.results.push(*result),
-            _ => {}
-        }
-        printed
-    }
-
-    fn print(&mut self, event: &Output) -> io::Result<()> {
-        let Self { render, out, .. } = self;
-        out.add(|text| render.render(event, text))?;
-        out.flush()
-    }
-
-    /// The exit code by the results: a behaviour that this host does not support is not a failure.
-    fn verdict(&self) -> Exit {
-        let is_failure = |result: &BehaviourResult| {
-            matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
-        };
-        if self.results.iter().any(is_failure) { Exit::Unexpected } else { Exit::Expected }
-    }
-
-    /// The results in the catalogue's order.
-    fn results(mut self) -> Vec<BehaviourResult> {
-        self.results.sort_by_key(|result| self.plan.iter().position(|id| *id == result.id));
-        self.results
-    }
+/// The exit code by the results: a behaviour that this host does not support is not a failure.
+fn verdict(results: &[BehaviourResult]) -> Exit {
+    let is_failure = |result: &BehaviourResult| {
+        matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
+    };
+    if results.iter().any(is_failure) { Exit::Unexpected } else { Exit::Expected }
 }
 
 /// The files of --save and --html.
@@ -170,16 +139,18 @@ impl Files {
         }
     }
 
-    fn write(self, report: Report, end: &End) -> io::Result<()> {
+    /// Writes the results in the catalogue's order.
+    fn write(self, auditor: &Auditor, selected: &[&'static Behaviour], duration: Duration) -> io::Result<()> {
         // An audit interrupted before it started has nothing to save.
-        let Some((host, backend)) = report.kernel.clone() else { return Ok(()) };
+        let Some((host, backend)) = auditor.origin() else { return Ok(()) };
         if self.save.is_none() && self.html.is_none() {
             return Ok(());
         }
-        let facts = host::kernel_facts(backend);
-        let results = report.results();
+        let facts = host::kernel_facts(*backend);
+        let mut results = auditor.results().to_vec();
+        results.sort_by_key(|result| selected.iter().position(|behaviour| behaviour.id == result.id));
         if let Some(mut file) = self.html {
-            let page = Page { host: &host, facts: &facts, results: &results, duration: end.duration };
+            let page = Page { host, facts: &facts, results: &results, duration };
             file.write_all(page.to_string().as_bytes())?;
             file.flush()?;
         }

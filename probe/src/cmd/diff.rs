@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, BufReader},
     path::Path,
+    time::SystemTime,
 };
 
 use super::{
@@ -28,7 +29,7 @@ pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     }
     let mut out = output::stdout();
     let written = match args.format {
-        Format::Json => render::diff::json(&differences, &mut out),
+        Format::Json => render::diff::json(&differences, SystemTime::now(), &mut out),
         Format::Table => render::diff::table([&a, &b], &differences, output::style(), &mut out),
     };
     let exit = if differences.is_empty() { Exit::Expected } else { Exit::Unexpected };

@@ -1,5 +1,7 @@
 //! `probe doctor`: what this host supports, and its port hazards.
 
+use std::time::SystemTime;
+
 use super::{
     exit::{Exit, Failure},
     live, outcome, output,
@@ -16,7 +18,7 @@ pub async fn doctor(args: &DoctorArgs, common: &Common) -> Result<Exit, Failure>
     let diagnosis = doctor::examine(&live::options(common)).await;
     let mut out = output::stdout();
     let written = match args.format {
-        Format::Json => render::doctor::json(&diagnosis, &mut out),
+        Format::Json => render::doctor::json(&diagnosis, SystemTime::now(), &mut out),
         Format::Table => render::doctor::table(&diagnosis, output::style(), &mut out),
     };
     let shown = outcome(written.map_err(SessionError::Output), |()| Exit::Expected)?;

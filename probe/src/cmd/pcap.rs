@@ -3,7 +3,7 @@
 use std::io::BufWriter;
 
 use super::{exit::Failure, output::NamedFile};
-use crate::{os::clock, render::Pcapng, session::Performed};
+use crate::{os::clock, render::Pcapng, session::ScenarioResult};
 
 /// The pcapng file being written.
 pub struct Pcap(Pcapng<BufWriter<NamedFile>>);
@@ -15,9 +15,9 @@ impl Pcap {
     }
 
     /// Adds the packets of one scenario, with its transitions as packet comments.
-    pub fn add(&mut self, performed: &Performed) -> Result<(), Failure> {
-        performed.story.captures().iter().try_for_each(|capture| {
-            self.0.wire(capture.netns, &capture.packets, &performed.transitions).map_err(unwritable)
+    pub fn add(&mut self, result: &ScenarioResult) -> Result<(), Failure> {
+        result.run.captures().iter().try_for_each(|capture| {
+            self.0.wire(capture.netns, &capture.packets, &result.transitions).map_err(unwritable)
         })?;
         self.0.flush().map_err(unwritable)
     }

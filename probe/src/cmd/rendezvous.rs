@@ -15,9 +15,9 @@ use crate::{
     os::clock::Discipline,
     scenario::{
         Netns, Options,
-        rendezvous::{BindError, Plan, Rendezvous, clock, friendly, port},
+        rendezvous::{BindError, Plan, Rendezvous, clock, format_duration, port},
     },
-    session::{Performance, Performed, Scope, Session, SessionError},
+    session::{ScenarioResult, Scope, Session, SessionError},
     source::live::Live,
 };
 
@@ -31,21 +31,21 @@ pub async fn rendezvous(args: &RendezvousArgs, common: &Common) -> Result<Exit, 
         Session::new(Scope::own(live.pid()), Layout::all(args.format).for_stdout(), output::unbuffered());
     let run = live::unless_interrupted(async {
         let result = connect(plan, &mut session, &mut live).await;
-        outcome(result, |performed| Exit::of(&[performed.verdict]))
+        outcome(result, |result| Exit::of(&[result.verdict]))
     });
     let exit = run.await?;
     outcome(session.finish(Some(live.attach_time())), |_| exit)
 }
 
 /// Reports how well the clock is synchronised, on which a simultaneous open depends, and runs the scenario.
-async fn connect(plan: Plan, session: &mut Session, live: &mut Live) -> Result<Performed, SessionError> {
+async fn connect(plan: Plan, session: &mut Session, live: &mut Live) -> Result<ScenarioResult, SessionError> {
     session.ready(live).await?;
     for line in clock::report(&Discipline::read(), plan.window) {
         session.note(line)?;
     }
     let family = if plan.local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
     let options = Options { family, netns: Netns::Host, ..Options::default() };
-    session.perform(live, Performance { scenario: Arc::new(Rendezvous::new(plan)), options }).await
+    session.run_scenario(live, Arc::new(Rendezvous::new(plan)), options).await
 }
 
 /// Makes the plan from the flags.
@@ -70,7 +70,7 @@ fn start_time(args: &RendezvousArgs, now: Timestamp) -> Result<Timestamp, Failur
     match now.duration_since(at).try_into() {
         Ok(late) if now > at => Err(Failure::usage(format!(
             "--at {at} was {} ago; this host's clock reads {now:.3}: choose a time in the future, or set the clock",
-            friendly(late)
+            format_duration(late)
         ))),
         _ => Ok(at),
     }

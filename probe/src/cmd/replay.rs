@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::ReplayArgs,
-    session::{Scope, Selection, Session, SessionError, Ticks},
+    session::{Scope, Selection, Session, SessionError, TickMode},
     source::recording::Recording,
 };
 
@@ -26,9 +26,9 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
         ..Selection::default()
     };
     let mut session = Session::new(Scope::All, show::layout(&args.show).for_stdout(), output::unbuffered())
-        .selecting(selection)
-        .detecting(show::detection(&args.show));
-    let ticks = if args.show.stuck_after.is_some() { Ticks::Filled } else { Ticks::Recorded };
+        .selection(selection)
+        .detector_options(show::detection(&args.show));
+    let ticks = if args.show.stuck_after.is_some() { TickMode::Filled } else { TickMode::Recorded };
     let replayed = match session.replay(&mut source, ticks).await {
         Err(SessionError::Source(error)) => return Err(at(&error)),
         replayed => replayed,

@@ -16,7 +16,7 @@ use crate::{
     model::Family,
     record::Writer,
     scenario::{self, Netns, Options, Scenario, WireKind},
-    session::{Performance, Scope, Session, SessionError},
+    session::{Scope, Session, SessionError},
     source::live::Live,
 };
 
@@ -50,10 +50,9 @@ impl Run {
     async fn all(&mut self, session: &mut Session, live: &mut Live) -> Result<Exit, Failure> {
         for _ in 0..self.repeat {
             for scenario in &self.scenarios {
-                let performance =
-                    Performance { scenario: Arc::clone(scenario), options: self.options.clone() };
-                match session.perform(live, performance).await {
-                    Ok(performed) => self.pcap.iter_mut().try_for_each(|pcap| pcap.add(&performed))?,
+                let result = session.run_scenario(live, Arc::clone(scenario), self.options.clone());
+                match result.await {
+                    Ok(result) => self.pcap.iter_mut().try_for_each(|pcap| pcap.add(&result))?,
                     Err(error) => return outcome(Err::<(), _>(error), |()| Exit::Expected),
                 }
             }
@@ -97,7 +96,7 @@ fn options(args: &RunArgs) -> Options {
             NetnsChoice::Private => Netns::Private,
             NetnsChoice::Host => Netns::Host,
         },
-        sabotage: args.sabotage,
+        inject_failure: args.sabotage,
     }
 }
 

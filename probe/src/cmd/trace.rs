@@ -19,7 +19,7 @@ use crate::{
         memory,
     },
     record::Writer,
-    session::{Ending, LiveHost, Scope, Selection, Session, SessionError},
+    session::{LiveHost, Scope, Selection, Session, SessionError, StopReason},
     source::live::{Live, LiveOptions},
 };
 
@@ -100,8 +100,8 @@ async fn follow(
     signals: &mut Signals,
 ) -> Result<(), SessionError> {
     match session.follow(live, args.duration, wait_for_exit(running, signals)).await? {
-        Ending::Asked(_) => session.settle_closing(live, CLOSE_TIMEOUT).await,
-        Ending::Time | Ending::Lines | Ending::Source => Ok(()),
+        StopReason::Requested(_) => session.settle_closing(live, CLOSE_TIMEOUT).await,
+        StopReason::DurationElapsed | StopReason::LineLimit | StopReason::SourceEnded => Ok(()),
     }
 }
 
@@ -134,7 +134,7 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, queries: LiveHost, files:
         filter: Filter::default(),
         view: show::view(&args.show),
         kinds: args.show.only.clone(),
-        lines: args.count,
+        max_lines: args.count,
     };
     let layout = show::layout(&args.show);
     let (render, out) = match files.output {
@@ -142,13 +142,13 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, queries: LiveHost, files:
         None => (layout.for_stdout(), output::unbuffered()),
     };
     let session = Session::new(Scope::All, render, out);
-    let session = if args.quiet { session.unseen() } else { session };
+    let session = if args.quiet { session.record_only() } else { session };
     session
         .recording(files.recording)
-        .about(Filter { pids, ..filter })
-        .selecting(selection)
-        .detecting(detect::Options { summaries: uses_summaries(args), ..show::detection(&args.show) })
-        .asking(Box::new(queries))
+        .stream_filter(Filter { pids, ..filter })
+        .selection(selection)
+        .detector_options(detect::Options { summaries: uses_summaries(args), ..show::detection(&args.show) })
+        .host_queries(Box::new(queries))
 }
 
 /// The exit status by which a shell reports a command that does not run.

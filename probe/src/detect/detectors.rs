@@ -28,6 +28,12 @@ impl Detectors {
         Self { all, watching, examining }
     }
 
+    /// No detectors.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(Vec::new())
+    }
+
     /// The findings of the next transition.
     pub fn observe(&mut self, context: &Context<'_>) -> Vec<Finding> {
         let watching = match context.is_in_order() {

@@ -7,7 +7,7 @@ use crate::{
     model::{Backend, Facility, FacilityGroup, Host, Input},
     source::{
         Source as _,
-        live::{Live, LiveError, LiveOptions, Types},
+        live::{Live, LiveError, LiveOptions, TypeCheck},
     },
 };
 
@@ -51,10 +51,10 @@ fn types(options: &LiveOptions) -> Facility {
     if options.without_btf {
         return subject.unknown("not used, because of --no-btf");
     }
-    match Types::of_kernel() {
-        Ok(types) if !types.suffice => subject.failed("it does not describe the fields of struct sock"),
-        Ok(types) if types.lacks.is_empty() => subject.ok("all fields found"),
-        Ok(types) => subject.ok(format!("fields not found: {}", types.lacks.join("; "))),
+    match TypeCheck::of_kernel() {
+        Ok(types) if !types.suffices => subject.failed("it does not describe the fields of struct sock"),
+        Ok(types) if types.missing.is_empty() => subject.ok("all fields found"),
+        Ok(types) => subject.ok(format!("fields not found: {}", types.missing.join("; "))),
         Err(error) => subject.failed(error),
     }
 }
@@ -233,7 +233,7 @@ fn summary(failures: &[LiveError]) -> String {
         (Some(error), _) | (None, [error]) => error.to_string(),
         (None, errors) => {
             let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            LiveError::Backends(all.join("; and the fallback: ")).to_string()
+            LiveError::Backends(all.join("; the classic tracepoint fails too: ")).to_string()
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::Clock;
+use super::{Clock, Mono};
 
 /// The tracepoint that reports come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Host {
     pub hostname: String,
     /// Maps the monotonic clock to calendar time.
     pub clock: Clock,
+    /// When the stream became ready: every event from then on is reported.
+    pub ready_at: Mono,
     /// The inode number of the network namespace that the tracer runs in.
     pub netns: Option<u32>,
     /// `net.ipv4.ip_local_port_range` of that namespace.

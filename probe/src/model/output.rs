@@ -66,6 +66,9 @@ pub struct End {
     pub transitions: u64,
     /// Connections that ended.
     pub connections: u64,
+    /// Connections that were open at the end; `None` if this is unknown: the kernel reported connections only at their
+    /// end, reports were lost, or a filter selects the sockets.
+    pub open: Option<u64>,
     /// Findings made.
     pub findings: u64,
     /// Reports lost.

@@ -10,7 +10,8 @@ pub use self::{
     causes::{any_cause, cause, causes},
 };
 use super::{
-    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Family, Host, Known, Name, Owner, Protocol, State, Task,
+    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Family, Host, Known, Mono, Name, Owner, Protocol, State,
+    Task,
 };
 
 /// A host.
@@ -20,6 +21,7 @@ pub fn host() -> Host {
         arch: "x86_64".to_owned(),
         hostname: "test".to_owned(),
         clock: Clock { realtime_offset_ns: 0 },
+        ready_at: Mono(0),
         netns: None,
         ephemeral: Some(32768..=60999),
     }

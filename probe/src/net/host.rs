@@ -81,6 +81,7 @@ pub fn facts() -> Host {
         arch: text(|name| name.machine()),
         hostname: text(|name| name.nodename()),
         clock: clock::calendar(),
+        ready_at: clock::now(),
         netns: fs::metadata("/proc/thread-self/ns/net").ok().and_then(|own| u32::try_from(own.ino()).ok()),
         ephemeral: sysctl::IP_LOCAL_PORT_RANGE.read().ok().flatten(),
     }

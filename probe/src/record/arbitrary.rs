@@ -53,19 +53,19 @@ pub fn end() -> impl Strategy<Value = Input> {
 }
 
 fn host() -> impl Strategy<Value = Host> {
-    (any::<[String; 3]>(), any::<i128>(), any::<Option<u32>>(), option::of(any::<(u16, u16)>())).prop_map(
-        |(names, offset, netns, range)| {
+    (any::<[String; 3]>(), any::<i128>(), mono(), any::<Option<u32>>(), option::of(any::<(u16, u16)>()))
+        .prop_map(|(names, offset, ready_at, netns, range)| {
             let [kernel, arch, hostname] = names;
             Host {
                 kernel,
                 arch,
                 hostname,
                 clock: Clock { realtime_offset_ns: offset },
+                ready_at,
                 netns,
                 ephemeral: range.map(|(first, last)| first..=last),
             }
-        },
-    )
+        })
 }
 
 /// Any value that has a name.

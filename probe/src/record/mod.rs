@@ -19,7 +19,7 @@ mod writer;
 
 use std::time::Duration;
 
-pub use output::{Lines, Object};
+pub use output::{Lines, Object, StreamTime};
 pub use reader::{Entry, Position, ReadError, Reader};
 pub use schema::schema;
 pub use writer::Writer;

@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::model::{
-    Backend, BehaviourGroup, BehaviourStatus, CauseKind, FacilityGroup, FacilityStatus, Family, FindingKind,
-    HazardKind, Known, Open, Protocol, State,
+    Backend, BehaviourGroup, BehaviourStatus, CauseKind, ClosedBy, FacilityGroup, FacilityStatus, Family,
+    FindingKind, HazardKind, Known, Open, Protocol, State,
 };
 
 /// An enumeration of the model whose variants have names.
@@ -46,6 +46,7 @@ named! {
     "behaviour_group", "group of behaviours", BehaviourGroup: Open Listen Close Ports;
     "behaviour_status", "status of a behaviour", BehaviourStatus: AsExpected Differs Unsupported Failed;
     "cause_kind", "kind of cause", CauseKind: Call Segment Timer Kernel;
+    "closed_by", "way of closing a connection", ClosedBy: Local Remote Both ResetLocal ResetRemote Timeout Kernel;
     "facility_group", "group of facilities", FacilityGroup: Host Kernel User Sysctl;
     "facility_status", "status of a facility", FacilityStatus: Ok Unavailable Unknown;
     "family", "address family", Family: Ipv4 Ipv6;

@@ -1,4 +1,4 @@
-//! The JSON Schema of the output, made from the very types that write it.
+//! The JSON Schema of the output, generated from the types that write it.
 
 use schemars::{
     Schema,
@@ -11,13 +11,14 @@ use super::Object;
 
 const TITLE: &str = "The output of probe";
 
-const DESCRIPTION: &str = "One line of `--format json`: an object that says by `type` what it is, and by `v` \
-    the version of what its names mean. Within a version, objects and fields may be added; none changes its \
-    meaning or goes away. Null is what is not known. `time` is RFC 3339 in UTC with nanoseconds, `mono_ns` the \
-    same moment on CLOCK_MONOTONIC. 64-bit identities are decimal text.";
+const DESCRIPTION: &str = "One line of `--format json`: an object with its `type`, the version `v` of the field names \
+    and their meaning, and its `time`. Objects and fields may be added within a version; none is removed or changes its \
+    meaning. An unknown value is null. `time` is RFC 3339, UTC, with nanoseconds; it comes from the stream, so that a \
+    replay prints the same, and is null only before `ready` or if the host's date is out of range. `mono_ns` is the same \
+    moment on CLOCK_MONOTONIC. 64-bit identifiers are decimal strings.";
 
-/// The JSON Schema (draft 2020-12) of every object of the output. It refuses a field that it does not name, so
-/// that none can be written that is not described.
+/// The JSON Schema (draft 2020-12) of every object of the output. It rejects unknown fields, so that every field that
+/// is written is described.
 #[must_use]
 pub fn schema() -> Value {
     let mut settings = SchemaSettings::draft2020_12().for_serialize();
@@ -29,8 +30,7 @@ pub fn schema() -> Value {
     schema.to_value()
 }
 
-/// Gives each object of the `oneOf` a definition of its own under its type's name, where other schemas can
-/// refer to it.
+/// Moves each object of the `oneOf` to a definition named after its type, so that other schemas can refer to it.
 fn define_objects(schema: &mut Schema) {
     let Some(Value::Array(objects)) = schema.get_mut("oneOf").map(Value::take) else { return };
     let mut definitions = Map::new();
@@ -49,7 +49,7 @@ fn define_objects(schema: &mut Schema) {
     }
 }
 
-/// Takes the line breaks out of descriptions, which come from comments.
+/// Replaces the line breaks in descriptions, which come from doc comments, with spaces.
 #[derive(Clone, Debug)]
 struct OneLine;
 
@@ -64,7 +64,7 @@ impl Transform for OneLine {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::LazyLock;
+    use std::{sync::LazyLock, time::UNIX_EPOCH};
 
     use jsonschema::{Draft, Validator};
     use proptest::prelude::*;
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Clock, Output},
-        record::{arbitrary, named::Named},
+        record::{StreamTime, arbitrary, named::Named},
     };
 
     static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
@@ -80,7 +80,7 @@ mod tests {
         options.build(&schema()).expect("a schema")
     });
 
-    /// None, one that has no date, and one in 2023.
+    /// No clock, one whose dates are out of range, and one in 2023.
     const CLOCKS: [Option<Clock>; 3] = [
         None,
         Some(Clock { realtime_offset_ns: i128::MAX / 2 }),
@@ -88,26 +88,27 @@ mod tests {
     ];
 
     fn value(object: &Object<'_>) -> Value {
-        serde_json::to_value(object).expect("memory takes everything")
+        serde_json::to_value(object).expect("JSON")
     }
 
     fn objects(event: &Output) -> Vec<Value> {
-        CLOCKS.iter().map(|clock| value(&Object::of(event, *clock))).collect()
+        let times = CLOCKS.map(StreamTime::with_clock);
+        times.into_iter().map(|time| value(&Object::of(event, time))).collect()
     }
 
-    /// Every object of one that the output can have.
+    /// An event of the output as objects, one for each clock.
     fn any_objects() -> impl Strategy<Value = Vec<Value>> {
         prop_oneof![
-            6 => arbitrary::output().prop_map(|output| objects(&output)),
-            1 => arbitrary::facility().prop_map(|facility| vec![value(&Object::of_facility(&facility))]),
-            1 => arbitrary::hazard().prop_map(|hazard| vec![value(&Object::of_hazard(&hazard))]),
-            1 => arbitrary::difference().prop_map(|difference| vec![value(&Object::of_difference(&difference))]),
+            6 => arbitrary::output().prop_map(|event| objects(&event)),
+            1 => arbitrary::facility().prop_map(|facility| vec![value(&Object::of_facility(&facility, UNIX_EPOCH))]),
+            1 => arbitrary::hazard().prop_map(|hazard| vec![value(&Object::of_hazard(&hazard, UNIX_EPOCH))]),
+            1 => arbitrary::difference().prop_map(|difference| vec![value(&Object::of_difference(&difference, UNIX_EPOCH))]),
         ]
     }
 
     proptest! {
         #[test]
-        fn every_object_is_as_the_schema_says(objects in any_objects()) {
+        fn every_object_is_valid(objects in any_objects()) {
             for object in objects {
                 if let Err(error) = VALIDATOR.validate(&object) {
                     prop_assert!(false, "{error}: {object}");
@@ -116,7 +117,7 @@ mod tests {
         }
 
         #[test]
-        fn no_field_can_be_renamed_left_out_or_added(
+        fn a_renamed_missing_or_additional_field_is_invalid(
             objects in any_objects(),
             field in any::<prop::sample::Index>(),
         ) {
@@ -134,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn it_is_a_schema_of_the_draft_that_it_names() {
+    fn the_schema_is_valid_in_its_draft() {
         let schema = schema();
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-        jsonschema::meta::validate(&schema).expect("the draft's own schema takes it");
+        jsonschema::meta::validate(&schema).expect("valid in its draft");
     }
 
     #[test]
-    fn every_object_is_defined_under_the_name_of_its_type() {
+    fn every_object_is_defined_under_its_type() {
         let schema = schema();
         let types: Vec<_> = schema["oneOf"]
             .as_array()
@@ -157,10 +158,11 @@ mod tests {
             let properties = &schema["$defs"][kind]["properties"];
             assert_eq!(properties["type"]["const"], kind);
             assert_eq!(properties["v"]["const"], 1);
+            assert!(properties["time"].is_object(), "{kind} has no time");
         }
     }
 
-    /// Every field of every object says what it means, in the schema itself or in what it refers to.
+    /// Every field of every object has a description of one line, either its own or that of its type.
     #[test]
     fn every_field_is_described() {
         let schema = schema();
@@ -175,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn the_words_are_the_models() {
-        fn words<T: Named>(schema: &Value) {
+    fn enumerated_names_are_those_of_the_model() {
+        fn check<T: Named>(schema: &Value) {
             let names: Vec<_> = T::ALL.iter().map(|value| value.name()).collect();
             assert_eq!(schema["$defs"][T::SCHEMA_NAME]["enum"], json!(names));
         }
         let schema = schema();
-        words::<crate::model::State>(&schema);
-        words::<crate::model::FindingKind>(&schema);
+        check::<crate::model::State>(&schema);
+        check::<crate::model::FindingKind>(&schema);
         assert_eq!(<crate::model::State as Named>::ALL, crate::model::State::ALL);
         assert_eq!(<crate::model::FindingKind as Named>::ALL, crate::model::FindingKind::ALL);
     }

@@ -1,47 +1,47 @@
-//! The behaviours that an audit knows, for a terminal: what happens in each, and what it asks of the host.
+//! Lists the behaviours of the audit's catalogue, with what each requires of the host.
 
 use std::io::{self, Write};
 
 use super::{
     audit::heading,
-    style::{Style, Tone},
-    table::grid::Grid,
+    style::{Role, Style},
+    table::text_table::TextTable,
 };
 use crate::model::BehaviourGroup;
 
-/// A behaviour, before it is played.
+/// A behaviour of the catalogue.
 #[derive(Clone, Debug)]
-pub struct Listed {
-    /// The slug.
+pub struct CatalogueEntry {
+    /// The identifier.
     pub id: &'static str,
     /// What happens, in one sentence.
     pub description: &'static str,
-    /// The part of the catalogue.
+    /// The group.
     pub group: BehaviourGroup,
-    /// What it asks of the host.
+    /// The requirements on the host.
     pub needs: Vec<String>,
 }
 
-/// Writes them by group, in their order.
+/// Writes the behaviours by group, in their order.
 ///
 /// # Errors
 /// Whatever `out` returns.
-pub fn list(behaviours: &[Listed], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let widest = behaviours.iter().map(|listed| listed.id.len()).max().unwrap_or_default();
-    for (place, members) in behaviours.chunk_by(|one, next| one.group == next.group).enumerate() {
-        if place > 0 {
+pub fn list(behaviours: &[CatalogueEntry], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let widest = behaviours.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
+    for (index, members) in behaviours.chunk_by(|a, b| a.group == b.group).enumerate() {
+        if index > 0 {
             writeln!(out)?;
         }
         heading(members[0].group, style, out)?;
-        let mut grid = Grid::new(style).whole(&[0]);
-        for Listed { id, description, needs, .. } in members {
+        let mut table = TextTable::new(style).no_wrap(&[0]);
+        for CatalogueEntry { id, description, needs, .. } in members {
             let text = match needs.is_empty() {
                 true => (*description).to_owned(),
                 false => format!("{description} (needs {})", needs.join(", ")),
             };
-            grid.row([(Tone::Plain, format!("{id:widest$}")), (Tone::Plain, text)]);
+            table.row([(Role::Plain, format!("{id:widest$}")), (Role::Plain, text)]);
         }
-        grid.write(out)?;
+        table.write(out)?;
     }
     out.flush()
 }
@@ -51,29 +51,34 @@ mod tests {
     use super::*;
 
     fn shown(width: usize) -> String {
-        let listed = |id, description, group, needs: &[&str]| Listed {
+        let entry = |id, description, group, needs: &[&str]| CatalogueEntry {
             id,
             description,
             group,
             needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         };
         let behaviours = [
-            listed("open/refused", "a client connects where nobody listens", BehaviourGroup::Open, &[]),
-            listed(
+            entry(
+                "open/refused",
+                "a client connects to a port without a listener",
+                BehaviourGroup::Open,
+                &[],
+            ),
+            entry(
                 "open/timeout",
-                "nobody answers the SYN, which is sent again",
+                "the SYN is not answered and retransmitted",
                 BehaviourGroup::Open,
                 &["wire", "net.ipv4.tcp_syn_retries"],
             ),
-            listed("close/simultaneous", "two FINs cross", BehaviourGroup::Close, &["wire"]),
+            entry("close/simultaneous", "two FINs cross", BehaviourGroup::Close, &["wire"]),
         ];
         let mut out = Vec::new();
-        list(&behaviours, Style { width, colour: false }, &mut out).expect("memory takes everything");
-        String::from_utf8(out).expect("text")
+        list(&behaviours, Style { width, colour: false }, &mut out).expect("a Vec accepts every write");
+        String::from_utf8(out).expect("UTF-8")
     }
 
     #[test]
-    fn what_is_needed_follows() {
+    fn requirements_follow_the_description() {
         insta::assert_snapshot!("80", shown(80));
         insta::assert_snapshot!("140", shown(140));
     }

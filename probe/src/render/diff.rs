@@ -1,15 +1,18 @@
-//! In what two profiles differ: for a terminal, the facts and then the behaviours, both sides one above the other;
-//! for programs, an object for each.
+//! Renders the differences between two profiles: for a terminal, first facts and then behaviours, with both values one above
+//! the other; for programs, an object for each.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::SystemTime,
+};
 
 use super::{
-    audit::{pair, write_details},
-    observation::gaps,
-    style::{Style, Tone},
+    audit::{both_values, write_details},
+    comparison::mismatches,
+    style::{Role, Style},
     table::{
-        grid::{Grid, paragraph},
-        words,
+        format,
+        text_table::{TextTable, paragraph},
     },
 };
 use crate::{
@@ -17,19 +20,19 @@ use crate::{
     record::Object,
 };
 
-/// Writes the differences as JSON Lines.
+/// Writes differences that were determined at `at` as JSON Lines.
 ///
 /// # Errors
 /// Whatever `out` returns.
-pub fn json(differences: &[Difference], out: &mut dyn Write) -> io::Result<()> {
+pub fn json(differences: &[Difference], at: SystemTime, out: &mut dyn Write) -> io::Result<()> {
     for difference in differences {
-        serde_json::to_writer(&mut *out, &Object::of_difference(difference))?;
+        serde_json::to_writer(&mut *out, &Object::of_difference(difference, at))?;
         out.write_all(b"\n")?;
     }
     out.flush()
 }
 
-/// Writes the differences between these profiles as tables.
+/// Writes the differences between two profiles as tables.
 ///
 /// # Errors
 /// Whatever `out` returns.
@@ -39,51 +42,52 @@ pub fn table(
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    for (side, profile) in ["A", "B"].into_iter().zip(profiles) {
+    for (name, profile) in ["A", "B"].into_iter().zip(profiles) {
         let facts = &profile.facts;
-        let number = words::count(profile.behaviours.len() as u64, "behaviour", "behaviours");
+        let number = format::count(profile.behaviours.len() as u64, "behaviour", "behaviours");
         let title =
-            format!("{side}: Linux {} {}, {}, {number}", facts.kernel, facts.arch, facts.backend.name());
-        paragraph(style, Tone::Faint, &title).flush_left().write(out)?;
+            format!("{name}: Linux {} {}, {}, {number}", facts.kernel, facts.arch, facts.backend.name());
+        paragraph(style, Role::Dim, &title).flush_left().write(out)?;
     }
     facts(differences, style, out)?;
-    let mut tally = Tally::default();
-    let mut alone = [Vec::new(), Vec::new()];
+    let mut totals = Totals::default();
+    let mut only_in = [Vec::new(), Vec::new()];
     for difference in differences {
         let Difference::Behaviour { id, a, b, why } = difference else { continue };
         match (a.as_deref(), b.as_deref()) {
             (Some(a), Some(b)) => {
-                tally.count(a, b);
+                totals.count(a, b);
                 writeln!(out)?;
                 behaviour(id, [a, b], why, style, out)?;
             }
-            (a, _) => alone[usize::from(a.is_none())].push(id.as_str()),
+            (a, _) => only_in[usize::from(a.is_none())].push(id.as_str()),
         }
     }
-    for (side, ids) in ["A", "B"].into_iter().zip(&alone) {
+    for (name, ids) in ["A", "B"].into_iter().zip(&only_in) {
         if !ids.is_empty() {
             writeln!(out)?;
-            let title = format!("in {side} alone: {}", ids.join(", "));
-            paragraph(style, Tone::Faint, &title).flush_left().write(out)?;
+            let title = format!("only in {name}: {}", ids.join(", "));
+            paragraph(style, Role::Dim, &title).flush_left().write(out)?;
         }
     }
     writeln!(out)?;
-    let (tone, sum) = match differences.is_empty() {
-        true => (Tone::Good, "no difference".to_owned()),
-        false => tally.sum(alone.iter().map(Vec::len).sum()),
+    let (role, text) = match differences.is_empty() {
+        true => (Role::Success, "no difference".to_owned()),
+        false => totals.text(only_in.iter().map(Vec::len).sum()),
     };
-    paragraph(style, tone, &sum).flush_left().write(out)?;
+    paragraph(style, role, &text).flush_left().write(out)?;
     out.flush()
 }
 
-/// What the behaviours that both profiles have come to.
+/// The numbers of differing behaviours that both profiles have.
 #[derive(Default)]
-struct Tally {
+struct Totals {
     differing: u64,
+    /// Those that one of the audits did not complete.
     incomparable: u64,
 }
 
-impl Tally {
+impl Totals {
     fn count(&mut self, a: &ProfileEntry, b: &ProfileEntry) {
         match a.is_complete() && b.is_complete() {
             true => self.differing += 1,
@@ -91,38 +95,38 @@ impl Tally {
         }
     }
 
-    fn sum(&self, alone: usize) -> (Tone, String) {
+    fn text(&self, only_in_one: usize) -> (Role, String) {
         let mut sums = vec![match self.differing {
             0 => "no behaviour differs".to_owned(),
-            number => words::count(number, "behaviour differs", "behaviours differ"),
+            number => format::count(number, "behaviour differs", "behaviours differ"),
         }];
         sums.extend((self.incomparable > 0).then(|| format!("{} not compared", self.incomparable)));
-        sums.extend((alone > 0).then(|| format!("{alone} in one profile alone")));
-        let tone = match (self.differing, sums.len()) {
-            (1.., _) => Tone::Bad,
-            (0, 1) => Tone::Good,
-            (0, _) => Tone::Remarkable,
+        sums.extend((only_in_one > 0).then(|| format!("{only_in_one} only in one profile")));
+        let role = match (self.differing, sums.len()) {
+            (1.., _) => Role::Error,
+            (0, 1) => Role::Success,
+            (0, _) => Role::Warning,
         };
-        (tone, sums.join(" · "))
+        (role, sums.join(" · "))
     }
 }
 
 fn facts(differences: &[Difference], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style).header(["what", "name", "A", "B"]).whole(&[0, 1]);
+    let mut table = TextTable::new(style).header(["fact", "name", "A", "B"]).no_wrap(&[0, 1]);
     let mut any = false;
     for difference in differences {
         let Difference::Fact { kind, name, a, b } = difference else { continue };
         any = true;
         let value = |value: &Option<String>| match value {
-            Some(value) if value.is_empty() => (Tone::Faint, "empty".to_owned()),
-            Some(value) => (Tone::Plain, value.clone()),
-            None => (Tone::Faint, "absent".to_owned()),
+            Some(value) if value.is_empty() => (Role::Dim, "empty".to_owned()),
+            Some(value) => (Role::Plain, value.clone()),
+            None => (Role::Dim, "absent".to_owned()),
         };
-        grid.row([(Tone::Faint, kind.name().to_owned()), (Tone::Plain, name.clone()), value(a), value(b)]);
+        table.row([(Role::Dim, kind.name().to_owned()), (Role::Plain, name.clone()), value(a), value(b)]);
     }
     if any {
         writeln!(out)?;
-        grid.write(out)?;
+        table.write(out)?;
     }
     Ok(())
 }
@@ -134,22 +138,23 @@ fn behaviour(
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    paragraph(style, Tone::Heading, &format!("{id}: {}", a.description)).flush_left().write(out)?;
+    paragraph(style, Role::Heading, &format!("{id}: {}", a.description)).flush_left().write(out)?;
     let mut details = Vec::new();
     if a.status != b.status || a.reason.is_some() || b.reason.is_some() {
-        details.extend([("A", a), ("B", b)].map(|(side, kept)| (side, "", status(kept))));
+        details.extend([("A", a), ("B", b)].map(|(name, entry)| (name, "", status(entry))));
     }
     if a.is_complete() && b.is_complete() {
-        details.extend(gaps(&a.observed, &b.observed).into_iter().flat_map(|gap| pair(gap, ["A", "B"])));
+        let mismatches = mismatches(&a.observed, &b.observed);
+        details.extend(mismatches.into_iter().flat_map(|mismatch| both_values(mismatch, ["A", "B"])));
     }
-    details.extend(why.iter().map(|why| ("why", "", (Tone::Remarkable, why.clone()))));
+    details.extend(why.iter().map(|why| ("why", "", (Role::Warning, why.clone()))));
     write_details(style, &details, out)
 }
 
-fn status(kept: &ProfileEntry) -> (Tone, String) {
-    let (tone, _) = super::audit::mark(kept.status);
-    let reason = kept.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    (tone, format!("{}{reason}", kept.status.name()))
+fn status(entry: &ProfileEntry) -> (Role, String) {
+    let (role, _) = super::audit::mark(entry.status);
+    let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    (role, format!("{}{reason}", entry.status.name()))
 }
 
 #[cfg(test)]
@@ -166,35 +171,35 @@ mod tests {
         let mut out = Vec::new();
         let differences = compare(profiles[0], profiles[1]);
         table(profiles, &differences, Style { width, colour: false }, &mut out)
-            .expect("memory takes everything");
-        String::from_utf8(out).expect("text")
+            .expect("a Vec accepts every write");
+        String::from_utf8(out).expect("UTF-8")
     }
 
     #[test]
-    fn both_sides_stand_one_above_the_other() {
+    fn both_values_are_one_above_the_other() {
         let [a, b] = testing::profiles();
         insta::assert_snapshot!("80", shown([&a, &b], 80));
         insta::assert_snapshot!("140", shown([&b, &a], 140));
     }
 
     #[test]
-    fn nothing_is_said_of_what_is_the_same() {
+    fn equal_profiles_have_no_differences() {
         let [a, _] = testing::profiles();
         assert!(shown([&a, &a], 80).ends_with("\n\nno difference\n"));
         assert_eq!(compare(&a, &a), []);
     }
 
     #[test]
-    fn each_is_an_object_a_line() {
+    fn every_difference_is_an_object() {
         let [a, b] = testing::profiles();
         let mut out = Vec::new();
-        json(&compare(&a, &b), &mut out).expect("memory takes everything");
-        insta::assert_snapshot!("json", String::from_utf8(out).expect("text"));
+        json(&compare(&a, &b), std::time::UNIX_EPOCH, &mut out).expect("a Vec accepts every write");
+        insta::assert_snapshot!("json", String::from_utf8(out).expect("UTF-8"));
     }
 
     proptest::proptest! {
         #[test]
-        fn no_line_is_too_wide_and_no_control_character_gets_through(
+        fn no_line_is_too_wide_and_no_control_character_is_written(
             a in arbitrary::profile(),
             b in arbitrary::profile(),
             width in 80..200_usize,

@@ -1,13 +1,16 @@
-//! A diagnosis: for a terminal, the facilities by group and the hazards by network namespace; for
-//! programs, an object for each.
+//! Renders a diagnosis: for a terminal, facilities by group and hazards by network namespace; for programs, an object for
+//! each.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::SystemTime,
+};
 
 use super::{
-    style::{Style, Tone},
+    style::{Role, Style},
     table::{
-        grid::{Grid, INDENT, paragraph},
-        words,
+        format,
+        text_table::{INDENT, TextTable, paragraph},
     },
 };
 use crate::{
@@ -15,13 +18,14 @@ use crate::{
     record::Object,
 };
 
-/// Writes a diagnosis as JSON Lines.
+/// Writes a diagnosis that was made at `at` as JSON Lines.
 ///
 /// # Errors
 /// Whatever `out` returns.
-pub fn json(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
-    let facilities = diagnosis.facilities.iter().map(Object::of_facility);
-    for object in facilities.chain(diagnosis.hazards.iter().map(Object::of_hazard)) {
+pub fn json(diagnosis: &Diagnosis, at: SystemTime, out: &mut dyn Write) -> io::Result<()> {
+    let facilities = diagnosis.facilities.iter().map(|facility| Object::of_facility(facility, at));
+    let hazards = diagnosis.hazards.iter().map(|hazard| Object::of_hazard(hazard, at));
+    for object in facilities.chain(hazards) {
         serde_json::to_writer(&mut *out, &object)?;
         out.write_all(b"\n")?;
     }
@@ -33,9 +37,9 @@ pub fn json(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// Whatever `out` returns.
 pub fn table(diagnosis: &Diagnosis, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let tried = |facility: &&Facility| facility.group != FacilityGroup::Sysctl;
-    let names = diagnosis.facilities.iter().filter(tried).map(|facility| facility.name.chars().count());
-    let widest = names.max().unwrap_or_default();
+    let is_tested = |facility: &&Facility| facility.group != FacilityGroup::Sysctl;
+    let tested = diagnosis.facilities.iter().filter(is_tested);
+    let name_width = tested.map(|facility| facility.name.chars().count()).max().unwrap_or_default();
     for group in FacilityGroup::ALL {
         let members: Vec<_> =
             diagnosis.facilities.iter().filter(|facility| facility.group == group).collect();
@@ -44,167 +48,169 @@ pub fn table(diagnosis: &Diagnosis, style: Style, out: &mut dyn Write) -> io::Re
         }
         heading(title(group), style, out)?;
         match group {
-            FacilityGroup::Sysctl => settings(&members, style, out)?,
-            _ => facilities(&members, widest, style, out)?,
+            FacilityGroup::Sysctl => sysctls(&members, style, out)?,
+            _ => facilities(&members, name_width, style, out)?,
         }
         writeln!(out)?;
     }
     heading("hazards", style, out)?;
     hazards(&diagnosis.hazards, style, out)?;
     writeln!(out)?;
-    sums(diagnosis, style, out)?;
+    totals(diagnosis, style, out)?;
     out.flush()
 }
 
 fn title(group: FacilityGroup) -> &'static str {
     match group {
         FacilityGroup::Host => "host",
-        FacilityGroup::Kernel => "kernel side",
-        FacilityGroup::User => "user side",
-        FacilityGroup::Sysctl => "sysctls of this network namespace, net.ipv4",
+        FacilityGroup::Kernel => "BPF programs",
+        FacilityGroup::User => "other kernel interfaces",
+        FacilityGroup::Sysctl => "sysctls of this network namespace (net.ipv4 unless named otherwise)",
     }
 }
 
 fn heading(text: &str, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    paragraph(style, Tone::Heading, text).flush_left().write(out)
+    paragraph(style, Role::Heading, text).flush_left().write(out)
 }
 
-fn mark(status: FacilityStatus) -> (Tone, String) {
-    let (tone, mark) = match status {
-        FacilityStatus::Ok => (Tone::Good, "✓"),
-        FacilityStatus::Unavailable => (Tone::Bad, "✗"),
-        FacilityStatus::Unknown => (Tone::Remarkable, "–"),
+fn mark(status: FacilityStatus) -> (Role, String) {
+    let (role, mark) = match status {
+        FacilityStatus::Ok => (Role::Success, "✓"),
+        FacilityStatus::Unavailable => (Role::Error, "✗"),
+        FacilityStatus::Unknown => (Role::Warning, "–"),
     };
-    (tone, mark.to_owned())
+    (role, mark.to_owned())
 }
 
-/// What was tried: a line each; below those that do not work, what that costs and what remedies it. Names
-/// are `widest` wide, so that the groups line up.
-fn facilities(members: &[&Facility], widest: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style).whole(&[0, 1]);
+/// Writes a row for each facility; below those that are unavailable, what depends on them, and the remedy. Names are padded
+/// to `name_width`, so that the groups are aligned.
+fn facilities(members: &[&Facility], name_width: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = TextTable::new(style).no_wrap(&[0, 1]);
     for facility in members {
-        let (tone, mark) = mark(facility.status);
-        let seen = if facility.status == FacilityStatus::Ok { Tone::Plain } else { tone };
-        let name = format!("{:widest$}", facility.name);
-        grid.row([(tone, mark), (Tone::Plain, name), (seen, facility.observed.clone())]);
+        let (role, mark) = mark(facility.status);
+        let observed = if facility.status == FacilityStatus::Ok { Role::Plain } else { role };
+        let name = format!("{:name_width$}", facility.name);
+        table.row([(role, mark), (Role::Plain, name), (observed, facility.observed.clone())]);
         if facility.status == FacilityStatus::Ok {
             continue;
         }
-        let mut more = |what: &str, text: &str| {
-            let what = format!("{what:>widest$}");
-            grid.row([(Tone::Plain, String::new()), (Tone::Faint, what), (Tone::Plain, text.to_owned())]);
+        let mut more = |label: &str, text: &str| {
+            let label = format!("{label:>name_width$}");
+            table.row([(Role::Plain, String::new()), (Role::Dim, label), (Role::Plain, text.to_owned())]);
         };
-        more("costs", &facility.costs);
+        more("affects", &facility.costs);
         if let Some(remedy) = &facility.remedy {
             more("remedy", remedy);
         }
     }
-    grid.write(out)
+    table.write(out)
 }
 
-/// Where nearly all sysctls are, which the table's heading says.
-const USUAL: &str = "net.ipv4.";
+/// The prefix of most sysctls, which the heading names.
+const COMMON_PREFIX: &str = "net.ipv4.";
 
-/// Each with its value, and what that decides.
-fn settings(members: &[&Facility], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style).whole(&[0]);
-    for setting in members {
-        let tone = if setting.status == FacilityStatus::Ok { Tone::Plain } else { Tone::Remarkable };
-        grid.row([
-            (Tone::Plain, setting.name.trim_start_matches(USUAL).to_owned()),
-            (tone, setting.observed.clone()),
-            (Tone::Faint, setting.costs.clone()),
+/// Writes each sysctl with its value and what that controls.
+fn sysctls(members: &[&Facility], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = TextTable::new(style).no_wrap(&[0]);
+    for sysctl in members {
+        let role = if sysctl.status == FacilityStatus::Ok { Role::Plain } else { Role::Warning };
+        table.row([
+            (Role::Plain, sysctl.name.trim_start_matches(COMMON_PREFIX).to_owned()),
+            (role, sysctl.observed.clone()),
+            (Role::Dim, sysctl.costs.clone()),
         ]);
     }
-    grid.write(out)
+    table.write(out)
 }
 
-const LISTENERS: &str = "Listeners in the ephemeral range. While such a server is down, a client on this host that \
-                         keeps trying its port can be given the same port by the kernel and connect to itself, and \
-                         then the server cannot bind it. A port that the kernel chose for its server needs no remedy.";
+const LISTENERS: &str = "Listeners on ports in the ephemeral range. While such a server is down, the kernel can assign its \
+                         port to a client on this host that keeps trying to connect to it. The client then connects to \
+                         itself, and the server cannot bind its port. If the kernel chose the server's port, no remedy is \
+                         needed.";
 
 fn hazards(hazards: &[Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
     if hazards.is_empty() {
-        return paragraph(style, Tone::Good, "✓ none in the network namespaces that were looked at")
+        return paragraph(style, Role::Success, "✓ none in the network namespaces that were examined")
             .write(out);
     }
     let (listeners, others): (Vec<_>, Vec<_>) =
         hazards.iter().partition(|hazard| hazard.kind() == HazardKind::EphemeralListener);
     if !listeners.is_empty() {
-        paragraph(style, Tone::Plain, LISTENERS).write(out)?;
+        paragraph(style, Role::Plain, LISTENERS).write(out)?;
     }
-    for members in listeners.chunk_by(|one, next| one.netns == next.netns) {
+    for members in listeners.chunk_by(|a, b| a.netns == b.netns) {
         writeln!(out)?;
-        of_namespace(members, style, out)?;
+        listeners_of_namespace(members, style, out)?;
     }
-    for members in others.chunk_by(|one, next| (one.netns, one.kind()) == (next.netns, next.kind())) {
+    for members in others.chunk_by(|a, b| (a.netns, a.kind()) == (b.netns, b.kind())) {
         if !listeners.is_empty() || !std::ptr::eq(members[0], others[0]) {
             writeln!(out)?;
         }
-        sentences(members, style, out)?;
+        messages(members, style, out)?;
     }
     Ok(())
 }
 
-/// The listeners of one network namespace, and the command that remedies them all.
-fn of_namespace(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the listeners of one network namespace, and the command that reserves all their ports.
+fn listeners_of_namespace(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut range = String::new();
-    let mut grid = Grid::new(style).header(["port", "address", "owner", "given out by"]).right(&[0]);
+    let mut table =
+        TextTable::new(style).header(["port", "address", "owner", "assigned by"]).align_right(&[0]);
     for hazard in members {
-        let HazardFacts::EphemeralListener { range: whole, reach } = &hazard.facts else { continue };
-        range = format!(", ephemeral ports {}-{}", whole.start(), whole.end());
-        let tone = if hazard.owner == Owner::UNKNOWN { Tone::Faint } else { Tone::Plain };
-        grid.row([
-            (Tone::Remarkable, hazard.local.port_or_zero().to_string()),
-            (Tone::Plain, hazard.local.addr.to_string()),
-            (tone, hazard.owner.to_string()),
-            (Tone::Plain, reach.text().to_owned()),
+        let HazardFacts::EphemeralListener { range: ports, reach } = &hazard.facts else { continue };
+        range = format!(", ephemeral ports {}-{}", ports.start(), ports.end());
+        let role = if hazard.owner == Owner::UNKNOWN { Role::Dim } else { Role::Plain };
+        table.row([
+            (Role::Warning, hazard.local.port_or_zero().to_string()),
+            (Role::Plain, hazard.local.addr.to_string()),
+            (role, hazard.owner.to_string()),
+            (Role::Plain, reach.text().to_owned()),
         ]);
     }
-    let place = members.first().map(|hazard| format!("network namespace {}{range}", hazard.netns));
-    paragraph(style, Tone::Faint, &place.unwrap_or_default()).write(out)?;
-    grid.write(out)?;
+    let title = members.first().map(|hazard| format!("network namespace {}{range}", hazard.netns));
+    paragraph(style, Role::Dim, &title.unwrap_or_default()).write(out)?;
+    table.write(out)?;
     remedies(members, style, out)
 }
 
-/// Hazards that each are told in a sentence.
-fn sentences(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// Writes hazards that have a sentence each.
+fn messages(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
     for hazard in members {
         let owner =
             if hazard.owner == Owner::UNKNOWN { String::new() } else { format!(", {}", hazard.owner) };
         let text = format!("network namespace {}{owner}: {}", hazard.netns, hazard.message());
-        paragraph(style, Tone::Remarkable, &text).write(out)?;
+        paragraph(style, Role::Warning, &text).write(out)?;
     }
     remedies(members, style, out)
 }
 
-/// What remedies them, each once. A command is not folded, however wide: it is there to be copied.
+/// Writes each remedy once. A command is not wrapped, so that it can be copied.
 fn remedies(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut told: Vec<&str> = members.iter().filter_map(|hazard| hazard.remedy.as_deref()).collect();
-    told.dedup();
+    let mut remedies: Vec<&str> = members.iter().filter_map(|hazard| hazard.remedy.as_deref()).collect();
+    remedies.dedup();
     let is_command = members.iter().all(|hazard| hazard.kind() != HazardKind::EphemeralExhaustion);
-    for remedy in told {
+    for remedy in remedies {
         let text = format!("remedy: {remedy}");
         let width = if is_command { style.width.max(INDENT + text.chars().count()) } else { style.width };
-        paragraph(Style { width, ..style }, Tone::Good, &text).write(out)?;
+        paragraph(Style { width, ..style }, Role::Success, &text).write(out)?;
     }
     Ok(())
 }
 
-/// The last line: how much there is of what.
-fn sums(diagnosis: &Diagnosis, style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the totals.
+fn totals(diagnosis: &Diagnosis, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let with = |status| diagnosis.facilities.iter().filter(|facility| facility.status == status).count();
     let (unavailable, unknown) = (with(FacilityStatus::Unavailable), with(FacilityStatus::Unknown));
     let mut sums = vec![format!("{} ok", with(FacilityStatus::Ok))];
     sums.extend((unavailable > 0).then(|| format!("{unavailable} unavailable")));
     sums.extend((unknown > 0).then(|| format!("{unknown} unknown")));
-    sums.push(words::count(diagnosis.hazards.len() as u64, "hazard", "hazards"));
-    let tone = match (&diagnosis.refusal, unavailable + unknown + diagnosis.hazards.len()) {
-        (Some(_), _) => Tone::Bad,
-        (None, 0) => Tone::Good,
-        (None, _) => Tone::Remarkable,
+    sums.push(format::count(diagnosis.hazards.len() as u64, "hazard", "hazards"));
+    let role = match (&diagnosis.refusal, unavailable + unknown + diagnosis.hazards.len()) {
+        (Some(_), _) => Role::Error,
+        (None, 0) => Role::Success,
+        (None, _) => Role::Warning,
     };
-    paragraph(style, tone, &sums.join(" · ")).flush_left().write(out)
+    paragraph(style, role, &sums.join(" · ")).flush_left().write(out)
 }
 
 #[cfg(test)]
@@ -284,8 +290,8 @@ mod tests {
 
     fn shown(diagnosis: &Diagnosis, width: usize, colour: bool) -> String {
         let mut out = Vec::new();
-        table(diagnosis, Style { width, colour }, &mut out).expect("memory takes everything");
-        String::from_utf8(out).expect("text")
+        table(diagnosis, Style { width, colour }, &mut out).expect("a Vec accepts every write");
+        String::from_utf8(out).expect("UTF-8")
     }
 
     #[test]
@@ -299,13 +305,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_fear_is_said() {
+    fn the_absence_of_hazards_is_stated() {
         let text = shown(&Diagnosis::default(), 80, false);
         assert!(text.contains("✓ none in the network namespaces") && text.ends_with("0 hazards\n"), "{text}");
     }
 
     #[test]
-    fn only_commands_are_wider_than_the_table() {
+    fn only_commands_exceed_the_width() {
         for width in [40, 60, 80, 140] {
             for line in shown(&diagnosis(), width, false).lines() {
                 assert!(line.chars().count() <= width || line.contains("remedy: nsenter"), "{width}: {line}");
@@ -316,11 +322,11 @@ mod tests {
     }
 
     #[test]
-    fn every_object_is_as_the_schema_has_it() {
+    fn every_object_is_valid() {
         let schema = jsonschema::validator_for(&crate::record::schema()).expect("a schema");
         let mut out = Vec::new();
-        json(&diagnosis(), &mut out).expect("memory takes everything");
-        let text = String::from_utf8(out).expect("text");
+        json(&diagnosis(), std::time::UNIX_EPOCH, &mut out).expect("a Vec accepts every write");
+        let text = String::from_utf8(out).expect("UTF-8");
         insta::assert_snapshot!("doctor_json", text);
         for line in text.lines() {
             let object = serde_json::from_str(line).expect("JSON");

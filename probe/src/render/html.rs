@@ -1,35 +1,36 @@
-//! An audit as one page: what was seen by group, the state diagram that came of it, and what the wires carried.
+//! Renders an audit as one HTML page: the state diagram of all observed transitions, the behaviours by group, and their
+//! sequence diagrams.
 //!
-//! Pure: results in, text out. The page needs nothing beside itself, and no scripts; it prints, and follows the
-//! reader's choice of light or dark. Whatever text it is given is escaped.
+//! Pure: results in, text out. The page is self-contained and has no scripts; it can be printed, and follows the reader's
+//! preference for light or dark. All text is escaped.
 
 mod behaviour;
 mod diagram;
 mod sequence;
-mod transitions;
+mod transition_counts;
 
 use std::{fmt, time::Duration};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use self::transitions::Taken;
-use super::table::words;
+use self::transition_counts::TransitionCounts;
+use super::table::format;
 use crate::model::{
     BehaviourGroup, BehaviourResult, BehaviourStatus, Edge, Host, KernelFacts, TCP_EDGES, escape,
 };
 
 const STYLE: &str = include_str!("html/style.css");
 
-/// The report of an audit; as text, it is the whole document.
+/// The report of an audit; its `Display` is the whole document.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {
-    /// The machine.
+    /// The audited host.
     pub host: &'a Host,
-    /// What is known of its kernel.
+    /// Facts about its kernel.
     pub facts: &'a KernelFacts,
-    /// What came, in the order of the report.
+    /// The results, in the order of the report.
     pub results: &'a [BehaviourResult],
-    /// How long it took.
+    /// The duration of the audit.
     pub duration: Duration,
 }
 
@@ -42,7 +43,7 @@ impl fmt::Display for Page<'_> {
 impl Page<'_> {
     fn document(&self) -> Markup {
         let title = format!("TCP on Linux {}", escape(&self.facts.kernel));
-        let taken = Taken::by(self.results);
+        let counts = TransitionCounts::of(self.results);
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -60,10 +61,10 @@ impl Page<'_> {
                         (self.contents())
                     }
                     main {
-                        (self.trouble())
+                        (self.attention())
                         section #states {
                             h2 { "States" }
-                            (states(&taken))
+                            (states(&counts))
                         }
                         @for group in BehaviourGroup::ALL { (self.group(group)) }
                         section #kernel {
@@ -82,9 +83,8 @@ impl Page<'_> {
         let variants = self.results.iter().filter(|result| result.variant.is_some()).count();
         html! {
             p.lead {
-                "What this kernel's TCP did when "
-                (words::count(self.results.len() as u64, "behaviour was", "behaviours were"))
-                " brought about, by the kernel's own report."
+                (format::count(self.results.len() as u64, "behaviour", "behaviours"))
+                " of this kernel's TCP, as the kernel reported them, compared with their references."
             }
             p.figures {
                 @for (status, number) in figures {
@@ -94,7 +94,7 @@ impl Page<'_> {
                 }
                 @if variants > 0 { span.figure.variants { b { (variants) } " by a known variant" } " " }
                 span.faint {
-                    (words::span(self.duration)) " · " code { (self.facts.backend.name()) } " · "
+                    (format::duration(self.duration)) " · " code { (self.facts.backend.name()) } " · "
                     (escape(&self.host.hostname)) " · " (escape(&self.facts.arch))
                 }
             }
@@ -114,12 +114,12 @@ impl Page<'_> {
         }
     }
 
-    /// What is not as it should be, before everything else.
-    fn trouble(&self) -> Markup {
+    /// The behaviours that need attention, before everything else.
+    fn attention(&self) -> Markup {
         let bad: Vec<_> = self.results.iter().filter(|result| behaviour::is_bad(result)).collect();
         html! {
             @if !bad.is_empty() {
-                section #trouble {
+                section #attention {
                     h2 { "Not as expected" }
                     ul {
                         @for result in bad {
@@ -157,11 +157,11 @@ impl Page<'_> {
             }
         };
         html! {
-            div.beside {
+            div.columns {
                 (table("Sysctls of a new network namespace", &self.facts.sysctls))
                 @match &self.facts.config {
-                    Some(config) => (table("Options that it was built with", config)),
-                    None => p { "This kernel does not show the options that it was built with." },
+                    Some(config) => (table("Build options", config)),
+                    None => p { "This kernel does not publish its build options." },
                 }
             }
         }
@@ -179,25 +179,25 @@ impl Page<'_> {
     }
 }
 
-/// The diagram, and the same as a list.
-fn states(taken: &Taken) -> Markup {
+/// The state diagram, and a table with the same data.
+fn states(counts: &TransitionCounts) -> Markup {
     html! {
         p {
-            "Every step that " code { "inet_sock_set_state" } " reported, in the layout of RFC 9293's figure 5. A number \
-             says how often it was taken, and leads to the behaviours that took it; the thicker the line, the oftener. "
-            span.never-seen { "Dashed grey" } " is a step that Linux has and that nothing here took. TIME_WAIT has no \
-             socket that could be reported: the kernel says CLOSE, and a mini-socket stays."
+            "All transitions that " code { "inet_sock_set_state" } " reported, in the layout of figure 5 of RFC 9293. Each \
+             number counts the transitions and links to the behaviours that made them; a thicker line means more. "
+            span.unobserved { "Dashed grey" } ": Linux has this transition, but no behaviour made it. TIME_WAIT is not \
+             reported: the kernel reports CLOSE, and a mini-socket replaces the socket."
         }
-        figure { (diagram::svg(taken)) }
+        figure { (diagram::svg(counts)) }
         table.edges {
-            caption { "Every step, and which behaviours took it" }
-            thead { tr { th scope="col" { "step" } th.number scope="col" { "times" } th scope="col" { "behaviours" } } }
+            caption { "All transitions, with the behaviours that made them" }
+            thead { tr { th scope="col" { "transition" } th.number scope="col" { "count" } th scope="col" { "behaviours" } } }
             tbody {
-                @for edge in TCP_EDGES.iter().copied().chain(taken.strange()) {
-                    tr #(diagram::anchor(edge)) .never[taken.times(edge) == 0] {
+                @for edge in TCP_EDGES.iter().copied().chain(counts.illegal()) {
+                    tr #(diagram::anchor(edge)) .unobserved[counts.number(edge) == 0] {
                         th scope="row" { (edge.0) " → " (edge.1) }
-                        td.number { (taken.times(edge)) }
-                        td { (by(taken, edge)) }
+                        td.number { (counts.number(edge)) }
+                        td { (behaviours(counts, edge)) }
                     }
                 }
             }
@@ -205,17 +205,17 @@ fn states(taken: &Taken) -> Markup {
     }
 }
 
-/// So many behaviours are named at once; the names of more open.
-const FEW: usize = 4;
+/// The number of links that are shown without expanding.
+const MAX_LINKS: usize = 4;
 
-/// Links to the behaviours that took a step.
-fn by(taken: &Taken, edge: Edge) -> Markup {
-    let ids: Vec<&str> = taken.behaviours(edge).collect();
+/// Links to the behaviours with transitions along an edge.
+fn behaviours(counts: &TransitionCounts, edge: Edge) -> Markup {
+    let ids: Vec<&str> = counts.behaviours(edge).collect();
     let links = html! {
         @for id in &ids { a href={ "#" (behaviour::anchor(id)) } { code { (id) } } " " }
     };
     html! {
-        @if ids.len() <= FEW { (links) } @else {
+        @if ids.len() <= MAX_LINKS { (links) } @else {
             details { summary { (ids.len()) " behaviours" } (links) }
         }
     }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_gets_through_as_markup() {
+    fn text_is_never_markup() {
         let mut results = testing::results();
         for result in &mut results {
             result.description = "<script>alert(1)</script>".to_owned();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn it_needs_nothing_beside_itself() {
+    fn the_page_is_self_contained() {
         let text = page(&testing::results());
         for reference in ["http", "src=", "@import", "<link", "<script"] {
             assert!(!text.contains(reference), "{reference}");
@@ -264,9 +264,8 @@ mod tests {
         }
     }
 
-    /// Every link leads to a place on the page.
     #[test]
-    fn its_links_lead_somewhere() {
+    fn every_link_has_a_target_on_the_page() {
         let text = page(&testing::results());
         let links: Vec<&str> =
             text.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
@@ -277,15 +276,15 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_of_nothing_is_a_page_too() {
+    fn an_audit_without_results_is_a_valid_page() {
         assert!(page(&[]).contains("<b>0</b> as-expected"));
     }
 
     proptest::proptest! {
-        /// Whatever a text is, the page has the same elements.
+        /// The page has the same elements whatever its text is.
         #[test]
-        fn a_text_changes_nothing_but_itself(text in "[<>&\"'/a-z!\\-\u{0}-\u{1f}]{1,12}") {
-            let told = |text: &str| {
+        fn text_does_not_change_the_elements(text in "[<>&\"'/a-z!\\-\u{0}-\u{1f}]{1,12}") {
+            let with_text = |text: &str| {
                 let mut results = testing::results();
                 for result in &mut results {
                     result.description = text.to_owned();
@@ -299,7 +298,7 @@ mod tests {
                 }
                 page(&results)
             };
-            let (plain, other) = (told("plain"), told(&text));
+            let (plain, other) = (with_text("plain"), with_text(&text));
             for sign in ['<', '>', '"'] {
                 proptest::prop_assert_eq!(plain.matches(sign).count(), other.matches(sign).count(), "{}", sign);
             }

@@ -1,42 +1,37 @@
-//! JSON Lines: one object a line, written as it happens.
+//! JSON Lines: one object per line, written as it happens.
 
 use std::io;
 
 use super::{Render, View};
-use crate::{
-    model::{Clock, Output},
-    record::Lines,
-};
+use crate::{model::Output, record::Lines};
 
-/// Writes every event of the view as the object that [`record`](crate::record) makes of it.
+/// Writes the events of a view as the objects that [`record`](crate::record) defines.
 #[derive(Debug)]
 pub struct Json {
     view: View,
-    /// Known from [`Output::Ready`] on.
-    clock: Option<Clock>,
     lines: Lines,
 }
 
 impl Json {
-    /// A renderer at the beginning of a stream.
+    /// A renderer at the start of a stream.
     #[must_use]
     pub fn new(view: View) -> Self {
-        Self { view, clock: None, lines: Lines::default() }
+        let lines = if view == View::Connections { Lines::of_connections() } else { Lines::default() };
+        Self { view, lines }
     }
 }
 
 impl Render for Json {
     fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()> {
-        if let Output::Ready { host, .. } = event {
-            self.clock = Some(host.clock);
-        }
         if self.view.shows(event) {
-            self.lines.write(event, self.clock, out)?;
+            self.lines.write(event, out)?;
+        } else {
+            self.lines.observe(event);
         }
         Ok(())
     }
 
-    /// Every object is written as it comes.
+    /// Nothing is buffered.
     fn abort(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
@@ -57,34 +52,41 @@ mod tests {
         let mut json = Json::new(view);
         let mut out = Vec::new();
         for event in events {
-            json.render(&event, &mut out).expect("memory takes everything");
+            json.render(&event, &mut out).expect("a Vec accepts every write");
         }
         String::from_utf8(out).expect("text")
     }
 
     #[test]
-    fn every_kind_of_object() {
-        // The first try and its finding stand for the thousands.
+    fn every_type_of_object() {
+        // Of thousands of attempts, the first one with its finding.
         let run = testing::self_connect().into_iter().filter(|event| match event {
             Output::Transition(transition) => transition.seq < 4,
             Output::Finding(finding) => finding.evidence[0] == 1,
             _ => true,
         });
         let events =
-            [testing::ready()].into_iter().chain(run).chain(testing::trouble()).chain(testing::outside());
+            [testing::ready()].into_iter().chain(run).chain(testing::unusual()).chain(testing::outside());
         insta::assert_snapshot!("every_kind", shown(events.chain([testing::end()])));
     }
 
     #[test]
-    fn every_line_is_an_object_with_type_and_version() {
-        for line in shown(testing::trouble()).lines() {
+    fn every_line_is_an_object_with_type_version_and_time() {
+        for line in shown([testing::ready()].into_iter().chain(testing::unusual())).lines() {
             let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            assert!(object["type"].is_string() && object["v"] == 1, "{line}");
+            assert!(object["type"].is_string() && object["v"] == 1 && object["time"].is_string(), "{line}");
         }
     }
 
     #[test]
-    fn a_view_leaves_out_what_it_is_not_about() {
+    fn a_view_of_connections_has_no_number_of_transitions() {
+        let end = |view| viewed(view, [testing::ready(), testing::end()]);
+        assert!(end(View::Connections).contains(r#""transitions":null,"connections":3814,"open":null,"#));
+        assert!(end(View::Findings).contains(r#""transitions":7650,"connections":3814,"open":0,"#));
+    }
+
+    #[test]
+    fn a_view_omits_the_events_of_others() {
         let types = |view| {
             let stream =
                 [testing::ready()].into_iter().chain(testing::trace()).chain(testing::self_connect());
@@ -97,9 +99,9 @@ mod tests {
                 .collect();
             types
         };
-        let without = |left_out: &[&str]| {
+        let without = |omitted: &[&str]| {
             let mut types = types(View::Transitions);
-            types.retain(|kind| !left_out.contains(&kind.as_str()));
+            types.retain(|kind| !omitted.contains(&kind.as_str()));
             types
         };
         assert!(
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_day_is_unknown_before_the_host_is() {
+    fn the_time_is_null_before_ready() {
         let text = shown(testing::outside());
         assert!(
             text.starts_with(r#"{"type":"transition","v":1,"time":null,"mono_ns":1000000000,"#),

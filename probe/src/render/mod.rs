@@ -1,15 +1,15 @@
-//! Events for people and programs: one file per form, all behind one trait.
+//! Output for people and programs: one file for each format, behind one trait.
 //!
-//! A renderer is pure: events in, bytes out. Whether there is a terminal, how wide it is and
-//! whether it shows colours is the caller's to know ([`Style`]).
+//! A renderer is pure: outputs in, bytes out. The caller knows whether there is a terminal, how wide it is and whether it
+//! shows colours ([`Style`]).
 
 mod audit;
 pub mod catalogue;
+mod comparison;
 pub mod diff;
 pub mod doctor;
 pub mod html;
 mod json;
-mod observation;
 mod packet_correlation;
 mod pcapng;
 mod style;
@@ -29,18 +29,17 @@ pub use view::{TimeFormat, View};
 
 use crate::model::Output;
 
-/// A form in which the stream can be shown.
+/// Renders the output stream in one format.
 pub trait Render {
-    /// Takes the next event, and appends what can be shown by now. After [`Output::End`] nothing is
-    /// held back.
+    /// Takes the next output and appends the text that can be shown by now. After [`Output::End`], nothing is held back.
     ///
     /// # Errors
-    /// None that is known of, since memory takes everything: the traits for writing have it so.
-    fn render(&mut self, event: &Output, out: &mut Vec<u8>) -> io::Result<()>;
+    /// None in practice: writing to memory cannot fail, but the traits for writing return a result.
+    fn render(&mut self, output: &Output, out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Appends what was held back of a stream that broke off: no [`Output::End`] will come.
+    /// Appends what is held back of a stream that has failed: [`Output::End`] will not come.
     ///
     /// # Errors
-    /// As for [`event`](Self::event).
+    /// The same as [`render`](Self::render).
     fn abort(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
 }

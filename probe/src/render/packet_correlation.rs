@@ -1,66 +1,67 @@
-//! Which packet of a wire goes with which state change at its two sides.
+//! Assigns each transition at the two ends of a link to a packet on that link.
 //!
-//! - A change that a *segment* caused goes with the packet that was being delivered to that side at
-//!   that moment. Where none was, the segment had waited for a process that was using the socket (its
-//!   backlog), and the change goes with the last packet of the connection that was delivered before.
-//! - A change that a *call* (or the kernel on another's behalf) caused goes with the first packet of the
-//!   connection that the side sent after it and that says so: a SYN, a FIN or a RST.
-//! - A change that no packet shows (`listen`, a timer's last expiry, the close of a socket that nobody
-//!   answered), or whose cause is unknown, goes with the packet of the connection that the side sent or received nearest in time.
-//! - A change of a connection that never used the wire goes with none.
+//! - A transition caused by a *segment* is assigned to the packet that was being delivered to that end at that time. If there
+//!   was none, the segment was in the socket's backlog (a process had locked the socket), and the transition is assigned to
+//!   the last packet of the connection that was delivered before.
+//! - A transition caused by a *call* (or by the kernel on behalf of another process) is assigned to the first packet of the
+//!   connection that this end sent after it with the matching flag: SYN, FIN or RST.
+//! - A transition that sends no packet (`listen`, the last expiry of a timer, the close of a socket that got no answer), or
+//!   whose cause is unknown, is assigned to the packet of the connection that this end sent or received nearest in time.
+//! - A transition of a connection that did not use the link is not assigned.
 
 use std::cmp::Reverse;
 
 use crate::model::{CauseKind, Endpoint, Endpoints, Fate, Flags, Mono, Packet, Side, State, Transition};
 
-/// How a state change belongs to its packet.
+/// How a transition and its packet are related.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tie {
-    /// The packet caused it, or it caused the packet.
-    Cause,
-    /// It is the nearest packet; its side sent or received it at this moment.
-    Near(Mono),
+pub(super) enum Relation {
+    /// One caused the other.
+    Causal,
+    /// The packet is the nearest in time; this end sent or received it at that time.
+    Nearest(Mono),
 }
 
-/// The side of a wire between these namespaces at which a state change happened.
+/// The end of a link between these namespaces at which a transition was made.
 pub(super) fn side(netns: [u32; 2], transition: &Transition) -> Option<Side> {
     Side::BOTH.into_iter().find(|side| transition.netns == Some(netns[*side as usize]))
 }
 
-/// The packet that a state change at `side` goes with, as an index into `packets`.
-pub(super) fn packet_correlation(
+/// The packet to which a transition at `side` is assigned, as an index into `packets`.
+pub(super) fn correlate(
     side: Side,
     packets: &[Packet],
     transition: &Transition,
-) -> Option<(usize, Tie)> {
-    let seen = Seen { side, packets, transition };
-    let cause = match transition.cause.as_ref().map(|cause| cause.kind()) {
-        Some(CauseKind::Segment) => seen.arriving().or_else(|| seen.arrived_last()),
-        Some(CauseKind::Call | CauseKind::Kernel) => seen.sent_to_say_so(),
+) -> Option<(usize, Relation)> {
+    let endpoint = EndpointView { side, packets, transition };
+    let cause = match transition.cause.map(|cause| cause.kind()) {
+        Some(CauseKind::Segment) => endpoint.being_delivered().or_else(|| endpoint.last_delivered()),
+        Some(CauseKind::Call | CauseKind::Kernel) => endpoint.sent_with_flag(),
         Some(CauseKind::Timer) | None => None,
     };
-    cause.map(|index| (index, Tie::Cause)).or_else(|| seen.nearest())
+    cause.map(|index| (index, Relation::Causal)).or_else(|| endpoint.nearest())
 }
 
-/// The packets as the side of a state change saw them.
-struct Seen<'a> {
+/// The packets from the point of view of the end at which a transition was made.
+struct EndpointView<'a> {
     side: Side,
     packets: &'a [Packet],
     transition: &'a Transition,
 }
 
-impl Seen<'_> {
-    /// The packet that was being delivered at that moment. What is no TCP segment may be an ICMP message
-    /// about one.
-    fn arriving(&self) -> Option<usize> {
+impl EndpointView<'_> {
+    /// The packet that was being delivered at the time of the transition. A packet that is not TCP may be an ICMP message about
+    /// the connection.
+    fn being_delivered(&self) -> Option<usize> {
         let at = self.transition.at;
-        let arriving = self.delivered().find(|(index, (before, after))| {
+        let delivered = self.delivered().find(|(index, (before, after))| {
             *before <= at && at <= *after && (self.packets[*index].segment.is_none() || self.is_ours(*index))
         });
-        arriving.map(|(index, _)| index)
+        delivered.map(|(index, _)| index)
     }
 
-    fn arrived_last(&self) -> Option<usize> {
+    /// The last packet of the connection that was delivered before the transition.
+    fn last_delivered(&self) -> Option<usize> {
         let earlier = |(index, (_, after)): &(usize, _)| *after < self.transition.at && self.is_ours(*index);
         self.delivered()
             .filter(earlier)
@@ -68,27 +69,28 @@ impl Seen<'_> {
             .map(|(index, _)| index)
     }
 
-    fn sent_to_say_so(&self) -> Option<usize> {
-        let mark = mark(self.transition)?;
-        let says_so = |(index, packet): &(usize, &Packet)| {
+    /// The first packet of the connection that was sent after the transition with its flag.
+    fn sent_with_flag(&self) -> Option<usize> {
+        let flag = flag(self.transition)?;
+        let has_flag = |(index, packet): &(usize, &Packet)| {
             packet.sent >= self.transition.at
-                && packet.segment.is_some_and(|segment| segment.flags.contains(mark))
+                && packet.segment.is_some_and(|segment| segment.flags.contains(flag))
                 && self.is_ours(*index)
         };
-        self.from(self.side).find(says_so).map(|(index, _)| index)
+        self.from(self.side).find(has_flag).map(|(index, _)| index)
     }
 
-    fn nearest(&self) -> Option<(usize, Tie)> {
+    /// The packet of the connection that this end sent or received nearest in time.
+    fn nearest(&self) -> Option<(usize, Relation)> {
         let at = self.transition.at;
         let sent = self.from(self.side).map(|(index, packet)| (index, packet.sent));
         let received = self.delivered().map(|(index, (before, _))| (index, before));
         let ours = sent.chain(received).filter(|(index, _)| self.is_ours(*index));
-        let (index, moment) =
-            ours.min_by_key(|(index, moment)| (moment.0.abs_diff(at.0), Reverse(*index)))?;
-        Some((index, Tie::Near(moment)))
+        let (index, time) = ours.min_by_key(|(index, time)| (time.0.abs_diff(at.0), Reverse(*index)))?;
+        Some((index, Relation::Nearest(time)))
     }
 
-    /// The packets that were delivered to the side, and between which moments.
+    /// The packets that were delivered to this end, with the times before and after the delivery.
     fn delivered(&self) -> impl Iterator<Item = (usize, (Mono, Mono))> {
         self.from(self.side.peer()).filter_map(|(index, packet)| match packet.fate {
             Fate::Delivered { before, after } => Some((index, (before, after))),
@@ -100,7 +102,7 @@ impl Seen<'_> {
         self.packets.iter().enumerate().filter(move |(_, packet)| packet.from == side)
     }
 
-    /// Whether a packet is of the connection that changed its state.
+    /// Whether a packet belongs to the connection of the transition.
     fn is_ours(&self, index: usize) -> bool {
         let packet = &self.packets[index];
         packet.segment.is_some_and(|segment| {
@@ -113,26 +115,27 @@ impl Seen<'_> {
     }
 }
 
-/// The control bit of the segment that a socket sends for this change, where it sends one.
-fn mark(transition: &Transition) -> Option<Flags> {
+/// The control flag of the segment that a socket sends at a transition, if it sends one.
+fn flag(transition: &Transition) -> Option<Flags> {
     match transition.edge() {
         (_, State::SynSent) => Some(Flags::SYN),
         (_, State::FinWait1 | State::LastAck) => Some(Flags::FIN),
-        // What was never answered, and what never connected, closes without a word.
+        // A socket that got no answer or never connected sends nothing when it closes.
         (State::SynSent | State::Listen | State::Close, State::Close) => None,
         (_, State::Close) => Some(Flags::RST),
         _ => None,
     }
 }
 
-/// Whether a socket's ends are a packet's. What the kernel does not tell yet, or no more, fits anything.
+/// Whether the endpoints of a socket match those of a packet. Values that the kernel has not set yet or has cleared match
+/// anything.
 fn same_connection(socket: Endpoints, packet: Endpoints) -> bool {
-    let fits = |known: Endpoint, actual: Endpoint| {
+    let matches = |known: Endpoint, actual: Endpoint| {
         let (known, actual) = (known.canonical(), actual.canonical());
         (known.addr.is_unspecified() || known.addr == actual.addr)
             && (known.port.is_none() || known.port == actual.port)
     };
-    fits(socket.local, packet.local) && fits(socket.remote, packet.remote)
+    matches(socket.local, packet.local) && matches(socket.remote, packet.remote)
 }
 
 #[cfg(test)]
@@ -143,7 +146,7 @@ pub(super) mod tests {
         State::{Close, Established, FinWait1, Listen, SynRecv, SynSent},
     };
 
-    /// The inode numbers of the sample's namespaces.
+    /// The inode numbers of the namespaces.
     pub const NETNS: [u32; 2] = [4_026_532_001, 4_026_532_002];
     const SYN_ACK: Flags = Flags::SYN.with(Flags::ACK);
 
@@ -154,7 +157,7 @@ pub(super) mod tests {
         if side == Side::A { from_a } else { from_a.reversed() }
     }
 
-    /// A packet that is sent at a microsecond and delivered 20 µs later, within 5 µs.
+    /// A packet sent at `sent` µs and delivered 20 µs later, within 5 µs.
     fn packet(number: usize, from: Side, flags: Flags, sent: u64) -> Packet {
         let at = |endpoint: Endpoint| (endpoint.addr, endpoint.port_or_zero()).into();
         let Endpoints { local, remote } = ends(from);
@@ -169,7 +172,7 @@ pub(super) mod tests {
         Mono(micros * 1000)
     }
 
-    fn change(side: Side, (old, new): (State, State), at: u64, cause: Cause) -> Transition {
+    fn transition(side: Side, (old, new): (State, State), at: u64, cause: Cause) -> Transition {
         Transition {
             seq: 0,
             at: us(at),
@@ -189,8 +192,8 @@ pub(super) mod tests {
         }
     }
 
-    /// A simultaneous open, which B then resets, and what a wire saw of it. The kernel that sends is always
-    /// a little ahead of the wire that reads.
+    /// A simultaneous open that B then resets, with its packets. The kernel that sends is always slightly ahead of the link
+    /// that reads.
     pub fn sample() -> (Vec<Packet>, Vec<Transition>) {
         let packets = vec![
             packet(0, Side::A, Flags::SYN, 10),
@@ -199,74 +202,74 @@ pub(super) mod tests {
             packet(3, Side::A, SYN_ACK, 36),
             packet(4, Side::B, Flags::RST.with(Flags::ACK), 105),
         ];
-        let reset = change(Side::A, (Established, Close), 127, Cause::RstReceived(Errno::ECONNRESET));
+        let reset = transition(Side::A, (Established, Close), 127, Cause::RstReceived(Errno::ECONNRESET));
         let transitions = vec![
-            change(Side::A, (Close, SynSent), 8, Cause::Connect),
-            change(Side::B, (Close, SynSent), 9, Cause::Connect),
-            change(Side::B, (SynSent, SynRecv), 32, Cause::SynReceived),
-            change(Side::A, (SynSent, SynRecv), 33, Cause::SynReceived),
-            change(Side::A, (SynRecv, Established), 55, Cause::SynAckReceived),
-            change(Side::B, (SynRecv, Established), 58, Cause::SynAckReceived),
-            change(Side::B, (Established, Close), 100, Cause::Close(CloseCall::Close)),
+            transition(Side::A, (Close, SynSent), 8, Cause::Connect),
+            transition(Side::B, (Close, SynSent), 9, Cause::Connect),
+            transition(Side::B, (SynSent, SynRecv), 32, Cause::SynReceived),
+            transition(Side::A, (SynSent, SynRecv), 33, Cause::SynReceived),
+            transition(Side::A, (SynRecv, Established), 55, Cause::SynAckReceived),
+            transition(Side::B, (SynRecv, Established), 58, Cause::SynAckReceived),
+            transition(Side::B, (Established, Close), 100, Cause::Close(CloseCall::Close)),
             reset,
         ];
         (packets, transitions)
     }
 
-    fn carrier_of(transition: &Transition) -> Option<(usize, Tie)> {
+    fn packet_of(transition: &Transition) -> Option<(usize, Relation)> {
         let (packets, _) = sample();
-        packet_correlation(side(NETNS, transition)?, &packets, transition)
+        correlate(side(NETNS, transition)?, &packets, transition)
     }
 
     #[test]
-    fn each_change_of_a_simultaneous_open_has_its_packet() {
+    fn every_transition_of_a_simultaneous_open_has_its_packet() {
         let (_, transitions) = sample();
-        let carriers: Vec<_> = transitions.iter().map(carrier_of).collect();
-        let cause = |index| Some((index, Tie::Cause));
-        assert_eq!(carriers, [0, 1, 0, 1, 2, 3, 4, 4].map(cause));
+        let assigned: Vec<_> = transitions.iter().map(packet_of).collect();
+        let cause = |index| Some((index, Relation::Causal));
+        assert_eq!(assigned, [0, 1, 0, 1, 2, 3, 4, 4].map(cause));
     }
 
     #[test]
-    fn what_waited_in_the_backlog_came_with_the_last_packet() {
-        let late = change(Side::A, (SynSent, SynRecv), 53, Cause::SynReceived);
-        assert_eq!(carrier_of(&late), Some((1, Tie::Cause)));
-        let later = change(Side::A, (SynRecv, Established), 60, Cause::SynAckReceived);
-        assert_eq!(carrier_of(&later), Some((2, Tie::Cause)));
+    fn a_segment_from_the_backlog_is_the_last_packet_delivered() {
+        let late = transition(Side::A, (SynSent, SynRecv), 53, Cause::SynReceived);
+        assert_eq!(packet_of(&late), Some((1, Relation::Causal)));
+        let later = transition(Side::A, (SynRecv, Established), 60, Cause::SynAckReceived);
+        assert_eq!(packet_of(&later), Some((2, Relation::Causal)));
     }
 
     #[test]
-    fn what_no_packet_shows_goes_to_the_nearest() {
-        let mut listen = change(Side::B, (Close, Listen), 2, Cause::Listen);
+    fn a_transition_without_a_packet_is_assigned_to_the_nearest() {
+        let mut listen = transition(Side::B, (Close, Listen), 2, Cause::Listen);
         listen.ends.remote = Endpoint::new([0, 0, 0, 0].into(), 0);
-        assert_eq!(carrier_of(&listen), Some((1, Tie::Near(us(12)))));
-        let timeout = change(Side::A, (SynSent, Close), 80, Cause::SynTimeout);
-        assert_eq!(carrier_of(&timeout), Some((2, Tie::Near(us(54)))));
-        let given_up = change(Side::A, (SynSent, Close), 11, Cause::Close(CloseCall::Close));
-        assert_eq!(carrier_of(&given_up), Some((0, Tie::Near(us(10)))));
-        let unsent = change(Side::A, (Established, FinWait1), 70, Cause::Shutdown(ShutdownHow::Wr));
-        assert_eq!(carrier_of(&unsent), Some((2, Tie::Near(us(54)))));
+        assert_eq!(packet_of(&listen), Some((1, Relation::Nearest(us(12)))));
+        let timeout = transition(Side::A, (SynSent, Close), 80, Cause::SynTimeout);
+        assert_eq!(packet_of(&timeout), Some((2, Relation::Nearest(us(54)))));
+        let given_up = transition(Side::A, (SynSent, Close), 11, Cause::Close(CloseCall::Close));
+        assert_eq!(packet_of(&given_up), Some((0, Relation::Nearest(us(10)))));
+        let unsent = transition(Side::A, (Established, FinWait1), 70, Cause::Shutdown(ShutdownHow::Wr));
+        assert_eq!(packet_of(&unsent), Some((2, Relation::Nearest(us(54)))));
         let unknown = Transition { cause: None, ..sample().1.remove(6) };
-        assert_eq!(carrier_of(&unknown), Some((4, Tie::Near(us(105)))));
+        assert_eq!(packet_of(&unknown), Some((4, Relation::Nearest(us(105)))));
     }
 
     #[test]
-    fn an_icmp_message_carries_what_happens_while_it_is_delivered() {
+    fn an_icmp_message_causes_transitions_during_its_delivery() {
         let mut icmp = packet(0, Side::B, Flags::default(), 10);
         icmp.segment = None;
-        let refused = |at| change(Side::A, (SynSent, Close), at, Cause::IcmpError(Errno::EHOSTUNREACH));
-        assert_eq!(packet_correlation(Side::A, &[icmp.clone()], &refused(32)), Some((0, Tie::Cause)));
-        assert_eq!(packet_correlation(Side::A, &[icmp], &refused(40)), None);
+        let refused = |at| transition(Side::A, (SynSent, Close), at, Cause::IcmpError(Errno::EHOSTUNREACH));
+        assert_eq!(correlate(Side::A, &[icmp.clone()], &refused(32)), Some((0, Relation::Causal)));
+        assert_eq!(correlate(Side::A, &[icmp], &refused(40)), None);
     }
 
     #[test]
-    fn what_never_used_the_wire_goes_with_nothing() {
+    fn a_connection_that_did_not_use_the_link_has_no_packet() {
         let elsewhere = Transition { netns: Some(1), ..sample().1.remove(0) };
         assert_eq!(side(NETNS, &elsewhere), None);
-        let mut loopback = change(Side::A, (Close, SynSent), 8, Cause::Connect);
+        let mut loopback = transition(Side::A, (Close, SynSent), 8, Cause::Connect);
         loopback.ends.remote = Endpoint::new([127, 0, 0, 1].into(), 1314);
-        assert_eq!(carrier_of(&loopback), None);
+        assert_eq!(packet_of(&loopback), None);
         let (mut packets, transitions) = sample();
         packets.iter_mut().for_each(|packet| packet.fate = Fate::Dropped);
-        assert_eq!(packet_correlation(Side::B, &packets[..1], &transitions[2]), None);
+        assert_eq!(correlate(Side::B, &packets[..1], &transitions[2]), None);
     }
 }

@@ -1,6 +1,5 @@
-//! What a wire carried, as a pcapng file for Wireshark: each packet once, on the interface of the side
-//! that sent it, at the time at which it did; each state change a comment on the packet that it goes
-//! with, as `packet_correlation` decides.
+//! Writes the packets of emulated links to a pcapng file for Wireshark: each packet once, on the interface and at the time of
+//! its sending; each transition as a comment on the packet to which `packet_correlation` assigns it.
 
 use std::{
     borrow::Cow,
@@ -20,15 +19,15 @@ use pcap_file::{
     },
 };
 
-use super::packet_correlation::{Tie, packet_correlation, side};
+use super::packet_correlation::{Relation, correlate, side};
 use crate::model::{Cause, Clock, Fate, Mono, Origin, Packet, Side, Transition};
 
-/// `if_tsresol`: timestamps count units of 10⁻⁹ s.
+/// `if_tsresol`: timestamps are in units of 10⁻⁹ s.
 const NANOSECONDS: u8 = 9;
-/// `epb_flags`: the packet left by its interface.
+/// `epb_flags`: an outbound packet.
 const OUTBOUND: u32 = 2;
 
-/// A pcapng file in the making.
+/// Writes a pcapng file.
 pub struct Pcapng<W: Write> {
     writer: PcapNgWriter<W>,
     clock: Clock,
@@ -36,7 +35,7 @@ pub struct Pcapng<W: Write> {
 }
 
 impl<W: Write> Pcapng<W> {
-    /// Begins a file.
+    /// Starts a file.
     ///
     /// # Errors
     /// Whatever `out` returns.
@@ -53,8 +52,8 @@ impl<W: Write> Pcapng<W> {
         })
     }
 
-    /// Adds everything that one wire carried. `netns` are the inode numbers of the namespaces at its sides
-    /// A and B; of `transitions`, those that happened there to connections of this wire become comments.
+    /// Adds the packets of one link. `netns` are the inode numbers of the namespaces at its ends A and B; transitions there of
+    /// connections on this link become comments.
     ///
     /// # Errors
     /// Whatever the file's writer returns.
@@ -70,11 +69,11 @@ impl<W: Write> Pcapng<W> {
             self.interface(side, netns[side as usize])?;
         }
         let mut comments: Vec<Vec<String>> =
-            packets.iter().map(|packet| oddity(packet).into_iter().collect()).collect();
+            packets.iter().map(|packet| fate_or_origin(packet).into_iter().collect()).collect();
         for transition in transitions {
             let Some(side) = side(netns, transition) else { continue };
-            if let Some((index, tie)) = packet_correlation(side, packets, transition) {
-                comments[index].push(comment(side, transition, tie));
+            if let Some((index, relation)) = correlate(side, packets, transition) {
+                comments[index].push(comment(side, transition, relation));
             }
         }
         for (packet, comments) in packets.iter().zip(comments) {
@@ -83,7 +82,7 @@ impl<W: Write> Pcapng<W> {
         Ok(())
     }
 
-    /// Writes out what is buffered. There is no end to write: a file is whole after each wire.
+    /// Flushes the file. pcapng has no trailer: the file is complete after each link.
     ///
     /// # Errors
     /// Whatever the file's writer returns.
@@ -111,7 +110,7 @@ impl<W: Write> Pcapng<W> {
         options.extend(comments.into_iter().map(|comment| EnhancedPacketOption::Comment(comment.into())));
         let block = EnhancedPacketBlock {
             interface_id,
-            // In spite of its documentation, this crate writes nanoseconds whatever if_tsresol says.
+            // Contrary to its documentation, pcap-file writes nanoseconds regardless of if_tsresol.
             timestamp: since_1970(self.clock, packet.sent),
             original_len: u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX),
             data: Cow::Borrowed(&packet.bytes),
@@ -122,32 +121,36 @@ impl<W: Write> Pcapng<W> {
 }
 
 /// `b: SYN_SENT → SYN_RECV (SYN received)`.
-fn comment(side: Side, transition: &Transition, tie: Tie) -> String {
+fn comment(side: Side, transition: &Transition, relation: Relation) -> String {
     let Transition { old, new, cause, at, .. } = transition;
     let errno = |cause: Cause| cause.errno().map(|errno| format!(", {errno}")).unwrap_or_default();
     let cause = cause.map(|cause| format!(" ({}{})", cause.detail(), errno(cause)));
     let change = format!("{side}: {old} → {new}{}", cause.unwrap_or_default());
-    match tie {
-        Tie::Cause => change,
-        Tie::Near(packet) if *at < packet => format!("{change}, {:?} before this packet", packet.since(*at)),
-        Tie::Near(packet) => format!("{change}, {:?} after this packet", at.since(packet)),
+    match relation {
+        Relation::Causal => change,
+        Relation::Nearest(packet) if *at < packet => {
+            format!("{change}, {:?} before this packet", packet.since(*at))
+        }
+        Relation::Nearest(packet) => format!("{change}, {:?} after this packet", at.since(packet)),
     }
 }
 
-/// What the wire did to a packet beside carrying it.
-fn oddity(packet: &Packet) -> Option<String> {
+/// What the link did to a packet other than deliver it, or how the packet came to be if no end sent it.
+fn fate_or_origin(packet: &Packet) -> Option<String> {
     match (packet.origin, packet.fate) {
-        (_, Fate::Dropped) => Some("lost on the wire".to_owned()),
+        (_, Fate::Dropped) => Some("dropped by the link".to_owned()),
         (_, Fate::Held | Fate::Travelling) => Some("never delivered".to_owned()),
-        (_, Fate::Refused(errno)) => Some(format!("refused by {}'s kernel ({errno})", packet.from.peer())),
-        (Origin::Injected, _) => Some(format!("made by the wire, not by {}", packet.from)),
-        (Origin::Copy(_), _) => Some("duplicated on the wire".to_owned()),
+        (_, Fate::Refused(errno)) => {
+            Some(format!("rejected by the kernel of {} ({errno})", packet.from.peer()))
+        }
+        (Origin::Injected, _) => Some(format!("injected by the link, not sent by {}", packet.from)),
+        (Origin::Copy(_), _) => Some("duplicated by the link".to_owned()),
         (Origin::Sent, Fate::Delivered { .. }) => None,
     }
 }
 
 fn since_1970(clock: Clock, at: Mono) -> Duration {
-    // A clock from before 1970 gives times that pcapng cannot hold; it shows them as 0.
+    // pcapng cannot represent times before 1970: they become 0.
     Duration::from_nanos(u64::try_from(clock.unix_ns(at)).unwrap_or(0))
 }
 
@@ -168,11 +171,11 @@ mod tests {
         render::packet_correlation::tests::{NETNS, sample},
     };
 
-    /// What a reader finds of a packet: interface, time, data, comments.
-    type Found = (u32, Duration, Vec<u8>, Vec<String>);
+    /// A packet as read back: interface, time, data, comments.
+    type ReadPacket = (u32, Duration, Vec<u8>, Vec<String>);
 
-    /// The interfaces' names, and the packets, of a file with two equal wires in it.
-    fn read_back(packets: &[Packet]) -> (Vec<String>, Vec<Found>) {
+    /// The names of the interfaces and the packets in a file of two links with the same packets.
+    fn read_back(packets: &[Packet]) -> (Vec<String>, Vec<ReadPacket>) {
         let clock = Clock { realtime_offset_ns: 1_700_000_000_000_000_000 };
         let mut bytes = Vec::new();
         let mut file = Pcapng::new(&mut bytes, clock).unwrap();
@@ -200,14 +203,14 @@ mod tests {
                     let comments = comments.collect();
                     found.push((packet.interface_id, packet.timestamp, packet.data.to_vec(), comments));
                 }
-                block => panic!("only interfaces and packets: {block:?}"),
+                block => panic!("neither interface nor packet: {block:?}"),
             }
         }
         (names, found)
     }
 
     #[test]
-    fn every_packet_has_its_side_its_time_and_its_changes() {
+    fn every_packet_has_its_interface_time_and_transitions() {
         let (packets, _) = sample();
         let (names, found) = read_back(&packets);
         assert_eq!(names, ["wire1-a", "wire1-b", "wire2-a", "wire2-b"]);
@@ -228,11 +231,11 @@ mod tests {
                 "b: ESTABLISHED → CLOSE (close); a: ESTABLISHED → CLOSE (RST received, ECONNRESET)",
             ]
         );
-        assert_eq!(found[5].0, 2, "the second wire has interfaces of its own");
+        assert_eq!(found[5].0, 2, "the second link has interfaces of its own");
     }
 
     #[test]
-    fn what_the_wire_did_is_said() {
+    fn the_fate_and_origin_of_a_packet_are_comments() {
         let (mut packets, _) = sample();
         packets[0].fate = Fate::Dropped;
         packets[1].fate = Fate::Held;
@@ -244,14 +247,14 @@ mod tests {
         assert_eq!(
             first,
             [
-                "lost on the wire",
+                "dropped by the link",
                 "never delivered",
-                "made by the wire, not by b",
-                "duplicated on the wire",
-                "refused by a's kernel (EINVAL)",
+                "injected by the link, not sent by b",
+                "duplicated by the link",
+                "rejected by the kernel of a (EINVAL)",
             ]
         );
-        // A SYN that never arrived changed nothing over there; the change goes to the nearest packet.
+        // A SYN that was not delivered causes no transition: it is assigned to the nearest packet.
         assert_eq!(found[3].3[1], "a: SYN_SENT → SYN_RECV (SYN received), 3µs before this packet");
     }
 }

@@ -1,49 +1,49 @@
-//! How a table may look: its width, and whether it has colour.
+//! The appearance of a table: its width, and its colours.
 
 use std::io::{self, Write};
 
 use comfy_table::{Attribute, Cell, Color};
 
-/// What the caller knows of the place where a table is shown.
+/// What the caller knows about the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// In columns.
+    /// The width in columns.
     pub width: usize,
-    /// Whether colour and emphasis are wanted.
+    /// Whether to use colour and emphasis.
     pub colour: bool,
 }
 
-/// What a piece of text is, which decides its colour.
+/// The meaning of a piece of text, which determines its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub enum Role {
     Plain,
     Heading,
-    /// Of second rank.
-    Faint,
-    Good,
-    Bad,
-    Remarkable,
-    /// What came from the peer.
+    /// Of secondary importance.
+    Dim,
+    Success,
+    Error,
+    Warning,
+    /// A cause that came from the peer.
     Segment,
     Timer,
     Kernel,
 }
 
-impl Tone {
-    /// One of the sixteen that every terminal has, and its owner has chosen.
+impl Role {
+    /// One of the sixteen standard colours, which every terminal has and its user can configure.
     fn colour(self) -> Option<u8> {
         match self {
             Self::Plain | Self::Heading => None,
-            Self::Bad => Some(1),
-            Self::Good => Some(2),
-            Self::Remarkable | Self::Timer => Some(3),
+            Self::Error => Some(1),
+            Self::Success => Some(2),
+            Self::Warning | Self::Timer => Some(3),
             Self::Kernel => Some(5),
             Self::Segment => Some(6),
-            Self::Faint => Some(8),
+            Self::Dim => Some(8),
         }
     }
 
-    /// A cell in this tone.
+    /// A table cell in this role.
     pub fn cell(self, text: String) -> Cell {
         let cell = Cell::new_owned(text);
         match self.colour() {
@@ -55,16 +55,16 @@ impl Tone {
 }
 
 impl Style {
-    /// Writes text, which has to be safe for a terminal, in this tone.
-    pub fn paint(self, tone: Tone, text: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    /// Writes escaped text in the colour of its role.
+    pub fn paint(self, role: Role, text: &str, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
         let text = text.as_bytes();
         if !self.colour {
             return out.write_all(text);
         }
-        let parts: [&[u8]; 5] = match tone.colour() {
-            // Each of them has one digit.
+        let parts: [&[u8]; 5] = match role.colour() {
+            // All of the colours have one digit.
             Some(colour) => [b"\x1b[38;5;", &[b'0' + colour], b"m", text, b"\x1b[39m"],
-            None if tone == Tone::Heading => [b"\x1b[1m", b"", b"", text, b"\x1b[0m"],
+            None if role == Role::Heading => [b"\x1b[1m", b"", b"", text, b"\x1b[0m"],
             None => return out.write_all(text),
         };
         parts.into_iter().try_for_each(|part| out.write_all(part))

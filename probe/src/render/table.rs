@@ -1,59 +1,56 @@
-//! For a terminal: a section for every scenario, a line for every event outside of them, and the
-//! totals at the end.
+//! Tables for a terminal: a section for each scenario, a line for each event outside of scenarios, and totals at the end.
 //!
-//! A section is gathered until it ends, and written at once: its columns are as wide as what is in them.
-//! Nothing else is held back.
+//! A section is written when its scenario ends, because the width of a column depends on all of its rows. Everything else is
+//! written at once.
 
-mod fold;
-pub(super) mod grid;
+mod attempts;
+mod cell_writer;
+pub(super) mod format;
 mod live;
-mod parts;
-mod pen;
 mod section;
 #[cfg(test)]
 mod tests;
 mod text;
+pub(super) mod text_table;
 mod totals;
 mod transitions;
-pub(super) mod words;
 
 use std::io::{self, Write};
 
 use self::{
-    grid::paragraph,
-    live::Live,
+    live::LiveTable,
     section::{Section, heading},
+    text_table::paragraph,
     totals::Totals,
 };
 use super::{
     Render,
-    style::{Style, Tone},
+    style::{Role, Style},
     view::{TimeFormat, View},
 };
 use crate::model::{Backend, End, Host, Mono, Output, Phase};
 
-/// Writes the stream as tables.
+/// Renders a stream as tables.
 #[derive(Debug)]
 pub struct Table {
     style: Style,
     view: View,
-    live: Live,
+    live: LiveTable,
     section: Section,
     in_scenario: bool,
-    /// The scenario's first transition.
+    /// The first transition of the scenario.
     start: Option<Mono>,
     totals: Totals,
 }
 
 impl Table {
-    /// A renderer at the beginning of a stream. View and format of the times are those of what happens
-    /// outside of scenarios.
+    /// A renderer at the start of a stream. `view` and `time` apply to events outside of scenarios.
     #[must_use]
     pub fn new(style: Style, view: View, time: TimeFormat) -> Self {
         Self {
             style,
             view,
-            live: Live::new(style, view, time),
+            live: LiveTable::new(style, view, time),
             section: Section::default(),
             in_scenario: false,
             start: None,
@@ -64,14 +61,14 @@ impl Table {
     fn phase(&mut self, name: &str, phase: &Phase, out: &mut dyn Write) -> io::Result<()> {
         match phase {
             Phase::Start { summary } => {
-                self.write(out)?;
+                self.write_section(out)?;
                 self.live.interrupt();
                 self.start = None;
                 self.in_scenario = true;
                 heading(name, summary, self.style, out)?;
             }
             Phase::End { verdict } => {
-                let section = self.write(out)?;
+                let section = self.write_section(out)?;
                 section.verdict(verdict, self.style, out)?;
                 self.start = None;
                 self.in_scenario = false;
@@ -81,40 +78,49 @@ impl Table {
         Ok(())
     }
 
-    /// Writes what was gathered, and begins anew.
-    fn write(&mut self, out: &mut dyn Write) -> io::Result<Section> {
+    /// Writes the section and starts a new one.
+    fn write_section(&mut self, out: &mut dyn Write) -> io::Result<Section> {
         let section = std::mem::take(&mut self.section);
         section.write(self.start.unwrap_or_default(), self.style, out)?;
         Ok(section)
     }
 
-    /// Where this is, and what is known from the beginning.
+    /// Writes the host, the number of pre-existing sockets, and what is unavailable.
     fn ready(&mut self, event: &Output, out: &mut dyn Write) -> io::Result<()> {
         let Output::Ready { host, backend, unavailable, existing } = event else { return Ok(()) };
         self.live.ready(host);
-        greet(host, *backend, self.style, out)?;
+        write_title(host, *backend, self.style, out)?;
         if let Some(existing) = existing {
-            let sockets = words::count(*existing, "socket was", "sockets were");
-            let known = format!("{sockets} there already");
-            paragraph(self.style, Tone::Faint, &known).write(out)?;
+            let sockets = format::count(*existing, "pre-existing socket", "pre-existing sockets");
+            paragraph(self.style, Role::Dim, &sockets).write(out)?;
         }
-        unavailable
-            .iter()
-            .try_for_each(|lack| paragraph(self.style, Tone::Remarkable, &format!("– {lack}")).write(out))
+        write_unavailable(unavailable, self.style, out)
     }
 
     fn end(&mut self, end: &End, out: &mut dyn Write) -> io::Result<()> {
-        self.write(out)?;
+        self.write_section(out)?;
         self.live.end(out)?;
         self.totals.write(end, self.view, self.style, out)
     }
 }
 
-/// The first line of all: what runs where.
-pub(super) fn greet(host: &Host, backend: Backend, style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the first line of the output: the host and the backend.
+pub(super) fn write_title(
+    host: &Host,
+    backend: Backend,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let title =
         format!("probe on {}: Linux {} {}, {}", host.hostname, host.kernel, host.arch, backend.name());
-    paragraph(style, Tone::Faint, &title).flush_left().write(out)
+    paragraph(style, Role::Dim, &title).flush_left().write(out)
+}
+
+/// Writes what the host cannot provide.
+pub(super) fn write_unavailable(unavailable: &[String], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    unavailable
+        .iter()
+        .try_for_each(|reason| paragraph(style, Role::Warning, &format!("– {reason}")).write(out))
 }
 
 impl Render for Table {
@@ -129,8 +135,8 @@ impl Render for Table {
             }
             _ => {}
         }
-        let is_scenarios = matches!(event, Output::Check(_) | Output::Labels(_) | Output::Sockets(_));
-        if !self.in_scenario && !is_scenarios {
+        let is_from_scenario = matches!(event, Output::Check(_) | Output::Labels(_) | Output::Sockets(_));
+        if !self.in_scenario && !is_from_scenario {
             return self.live.render(event, out);
         }
         self.section.add(event);
@@ -138,6 +144,6 @@ impl Render for Table {
     }
 
     fn abort(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        self.write(out).map(drop)
+        self.write_section(out).map(drop)
     }
 }

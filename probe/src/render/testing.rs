@@ -1,4 +1,4 @@
-//! A hand-made stream with something of everything, for every renderer.
+//! Streams with every kind of event, for the tests of the renderers.
 
 mod trace;
 
@@ -19,11 +19,12 @@ pub fn ready() -> Output {
             arch: "x86_64".to_owned(),
             hostname: "hal".to_owned(),
             clock: Clock { realtime_offset_ns: 1_795_000_000_000_000_000 },
+            ready_at: Mono(999_000_000),
             netns: None,
             ephemeral: Some(32768..=60999),
         },
         backend: Backend::TpBtf,
-        unavailable: vec!["system call behind a transition: not before Linux 5.15".to_owned()],
+        unavailable: vec!["the system call that caused a transition (needs Linux 5.15)".to_owned()],
         existing: None,
     }
 }
@@ -41,7 +42,7 @@ pub fn owner(pid: u32, comm: &[u8], known: Known) -> Owner {
     }
 }
 
-/// A stream in the making.
+/// Builds a stream.
 #[derive(Default)]
 pub struct Stream {
     pub events: Vec<Output>,
@@ -49,44 +50,44 @@ pub struct Stream {
     now: u64,
 }
 
-/// A socket whose transitions are told.
+/// A socket of a test stream.
 #[derive(Clone)]
-pub struct Actor {
+pub struct TestSocket {
     pub number: u64,
     pub ends: Endpoints,
     pub owner: Owner,
 }
 
-impl Actor {
+impl TestSocket {
     pub fn new(number: u64, local: &str, remote: &str) -> Self {
         Self { number, ends: ends(local, remote), owner: owner(4711, b"probe", Known::Exact) }
     }
 }
 
 impl Stream {
-    pub fn then(&mut self, event: Output) -> &mut Self {
+    pub fn push(&mut self, event: Output) -> &mut Self {
         self.events.push(event);
         self
     }
 
-    /// The moment of what was told last.
+    /// The time of the last transition.
     pub fn now(&self) -> Mono {
         Mono(1_000_000_000 + self.now)
     }
 
     pub fn start(&mut self, name: &str, summary: &str) -> &mut Self {
         let phase = Phase::Start { summary: summary.to_owned() };
-        self.then(Output::Scenario { name: name.to_owned(), phase })
+        self.push(Output::Scenario { name: name.to_owned(), phase })
     }
 
     pub fn finish(&mut self, name: &str, verdict: Verdict) -> &mut Self {
-        self.then(Output::Scenario { name: name.to_owned(), phase: Phase::End { verdict } })
+        self.push(Output::Scenario { name: name.to_owned(), phase: Phase::End { verdict } })
     }
 
-    /// The actor moves, `micros` after whatever was before.
-    pub fn moves(
+    /// Adds a transition, `micros` after the one before.
+    pub fn transition(
         &mut self,
-        actor: &Actor,
+        socket: &TestSocket,
         micros: u64,
         old: State,
         new: State,
@@ -94,48 +95,48 @@ impl Stream {
     ) -> &mut Self {
         self.seq += 1;
         self.now += micros * 1_000;
-        let ipv6 = actor.ends.local.addr.is_ipv6();
-        self.then(Output::Transition(Transition {
+        let ipv6 = socket.ends.local.addr.is_ipv6();
+        self.push(Output::Transition(Transition {
             seq: self.seq,
             at: self.now(),
             cpu: 1,
-            socket: SocketId { number: actor.number, generation: 1 },
-            cookie: Some(actor.number),
+            socket: SocketId { number: socket.number, generation: 1 },
+            cookie: Some(socket.number),
             netns: Some(4026531840),
             protocol: Protocol::Tcp,
             family: if ipv6 { Family::Ipv6 } else { Family::Ipv4 },
-            ends: actor.ends,
+            ends: socket.ends,
             old,
             new,
             cause: cause.into(),
-            owner: actor.owner.clone().into(),
+            owner: socket.owner.clone().into(),
             state_duration: Some(Duration::from_micros(micros)),
             segs_out: None,
         }))
     }
 
-    pub fn finds(
+    pub fn finding(
         &mut self,
-        actor: &Actor,
+        socket: &TestSocket,
         kind: FindingKind,
         message: &str,
         remedy: Option<&str>,
     ) -> &mut Self {
-        self.then(Output::Finding(Finding {
+        self.push(Output::Finding(Finding {
             kind,
             at: self.now(),
-            socket: Some(SocketId { number: actor.number, generation: 1 }),
+            socket: Some(SocketId { number: socket.number, generation: 1 }),
             netns: Some(4026531840),
-            ends: actor.ends,
-            owner: actor.owner.clone().into(),
+            ends: socket.ends,
+            owner: socket.owner.clone().into(),
             message: message.to_owned(),
             remedy: remedy.map(str::to_owned),
             evidence: vec![self.seq - 1, self.seq],
         }))
     }
 
-    pub fn checks(&mut self, name: &str, expected: &str, observed: &str) -> &mut Self {
-        self.then(Output::Check(Check {
+    pub fn check(&mut self, name: &str, expected: &str, observed: &str) -> &mut Self {
+        self.push(Output::Check(Check {
             scenario: "self-connect".to_owned(),
             name: name.to_owned(),
             expected: expected.to_owned(),
@@ -144,30 +145,30 @@ impl Stream {
         }))
     }
 
-    pub fn labels(&mut self, labels: &[(&Actor, &str)]) -> &mut Self {
-        let label = |(actor, label): &(&Actor, &str)| {
-            (SocketId { number: actor.number, generation: 1 }, (*label).to_owned())
+    pub fn labels(&mut self, labels: &[(&TestSocket, &str)]) -> &mut Self {
+        let label = |(socket, label): &(&TestSocket, &str)| {
+            (SocketId { number: socket.number, generation: 1 }, (*label).to_owned())
         };
-        self.then(Output::Labels(labels.iter().map(label).collect()))
+        self.push(Output::Labels(labels.iter().map(label).collect()))
     }
 
-    pub fn lists(&mut self, actors: &[(&Actor, State, &str)]) -> &mut Self {
-        let rows = actors.iter().map(|(actor, state, label)| SocketRow {
+    pub fn sockets(&mut self, sockets: &[(&TestSocket, State, &str)]) -> &mut Self {
+        let rows = sockets.iter().map(|(socket, state, label)| SocketRow {
             label: (*label).to_owned(),
             state: *state,
-            ends: actor.ends,
-            owner: actor.owner.clone(),
-            cookie: actor.number,
+            ends: socket.ends,
+            owner: socket.owner.clone(),
+            cookie: socket.number,
         });
-        self.then(Output::Sockets(rows.collect()))
+        self.push(Output::Sockets(rows.collect()))
     }
 
-    /// A client that tries so often, every time from another port, and is refused.
-    pub fn hammers(&mut self, remote: &str, tries: u64) -> &mut Self {
-        for number in 0..tries {
-            let actor = Actor::new(1_000 + number, &format!("127.0.0.1:{}", 32768 + number), remote);
-            self.moves(&actor, 5, State::Close, State::SynSent, call("connect"));
-            self.moves(&actor, 30, State::SynSent, State::Close, refused());
+    /// Adds attempts to connect, each from another port, that are refused.
+    pub fn refused_attempts(&mut self, remote: &str, number: u64) -> &mut Self {
+        for index in 0..number {
+            let socket = TestSocket::new(1_000 + index, &format!("127.0.0.1:{}", 32768 + index), remote);
+            self.transition(&socket, 5, State::Close, State::SynSent, call("connect"));
+            self.transition(&socket, 30, State::SynSent, State::Close, refused());
         }
         self
     }
@@ -185,73 +186,77 @@ pub fn refused() -> Cause {
     Cause::RstReceived(Errno::ECONNREFUSED)
 }
 
-/// A self-connect on purpose and one by accident, as `probe run` would show them.
+/// A deliberate self-connect and an accidental one, as in `probe run`.
 pub fn self_connect() -> Vec<Output> {
     use State::*;
     let mut stream = Stream::default();
-    let own = Actor::new(41, "127.0.0.1:1314", "127.0.0.1:1314");
-    let accident = Actor::new(9_000, "127.0.0.1:40001", "127.0.0.1:40001");
+    let own = TestSocket::new(41, "127.0.0.1:1314", "127.0.0.1:1314");
+    let accident = TestSocket::new(9_000, "127.0.0.1:40001", "127.0.0.1:40001");
     stream
         .start("self-connect", "One socket connects to its own address and port, on purpose and by accident.")
-        .moves(&own, 0, Close, SynSent, call("connect"))
-        .moves(&own, 21, SynSent, SynRecv, segment("SYN received"))
-        .finds(
+        .transition(&own, 0, Close, SynSent, call("connect"))
+        .transition(&own, 21, SynSent, SynRecv, segment("SYN received"))
+        .finding(
             &own,
             FindingKind::SelfConnect,
             "probe[4711] connected to itself: it was bound to 127.0.0.1:1314 and connected to it; the port is outside the ephemeral range 32768-60999",
             Some("do not bind a client to the port that it connects to"),
         )
-        .moves(&own, 9, SynRecv, Established, segment("ACK of SYN received"))
-        .moves(&own, 400, Established, FinWait1, call("close"))
-        .moves(&own, 10, FinWait1, Closing, segment("FIN received"))
-        .moves(&own, 10, Closing, Close, segment("ACK of FIN received"))
-        .hammers("127.0.0.1:40001", 3_812)
-        .moves(&accident, 12, Close, SynSent, call("connect"))
-        .moves(&accident, 20, SynSent, SynRecv, segment("SYN received"))
-        .finds(
+        .transition(&own, 9, SynRecv, Established, segment("ACK of SYN received"))
+        .transition(&own, 400, Established, FinWait1, call("close"))
+        .transition(&own, 10, FinWait1, Closing, segment("FIN received"))
+        .transition(&own, 10, Closing, Close, segment("ACK of FIN received"))
+        .refused_attempts("127.0.0.1:40001", 3_812)
+        .transition(&accident, 12, Close, SynSent, call("connect"))
+        .transition(&accident, 20, SynSent, SynRecv, segment("SYN received"))
+        .finding(
             &accident,
             FindingKind::SelfConnect,
             "probe[4711] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, from the ephemeral range 32768-60999",
             Some("keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)"),
         )
-        .moves(&accident, 9, SynRecv, Established, segment("ACK of SYN received"))
-        .then(Output::Note("with nobody listening on 127.0.0.1:40001, try 3813 connected: to itself".to_owned()))
+        .transition(&accident, 9, SynRecv, Established, segment("ACK of SYN received"))
+        .push(Output::Note("with nobody listening on 127.0.0.1:40001, try 3813 connected: to itself".to_owned()))
         .labels(&[(&own, "bound"), (&accident, "accident")])
-        .lists(&[(&own, Established, "the socket")])
-        .checks("connect to its own port", "success", "success")
-        .checks("reads what it wrote", "I love you.", "I love you.")
-        .checks("it opens", "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED", "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED")
-        .checks("the server's bind meanwhile", "EADDRINUSE", "EADDRINUSE")
+        .sockets(&[(&own, Established, "the socket")])
+        .check("connect to its own port", "success", "success")
+        .check("reads what it wrote", "I love you.", "I love you.")
+        .check("it opens", "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED", "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED")
+        .check("the server's bind meanwhile", "EADDRINUSE", "EADDRINUSE")
         .finish("self-connect", Verdict::Passed);
     stream.events
 }
 
-/// Everything that is not quite known, long, hostile or wrong.
-pub fn trouble() -> Vec<Output> {
+/// Values that are unknown, long, hostile or invalid.
+pub fn unusual() -> Vec<Output> {
     use State::*;
     let mut stream = Stream::default();
     let long = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
-    let listener = Actor::new(7, "[::]:80", "[::]:0");
-    let child =
-        Actor { owner: owner(812, b"nginx", Known::Listener), ..Actor::new(8, "[2001:db8::1]:80", long) };
-    let old = Actor {
-        owner: owner(99, b"\x1b[31mevil\n", Known::Inferred),
-        ..Actor::new(9, long, "[2001:db8::1]:443")
+    let listener = TestSocket::new(7, "[::]:80", "[::]:0");
+    let child = TestSocket {
+        owner: owner(812, b"nginx", Known::Listener),
+        ..TestSocket::new(8, "[2001:db8::1]:80", long)
     };
-    let nobody =
-        Actor { owner: Owner::UNKNOWN, ..Actor::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1") };
+    let old = TestSocket {
+        owner: owner(99, b"\x1b[31mevil\n", Known::Inferred),
+        ..TestSocket::new(9, long, "[2001:db8::1]:443")
+    };
+    let unowned = TestSocket {
+        owner: Owner::UNKNOWN,
+        ..TestSocket::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1")
+    };
     stream
-        .then(Output::Lost { count: 12, stage: "ring".to_owned() })
-        .start("trouble", "What must not break a table.")
-        .moves(&listener, 0, Close, Listen, call("listen"))
-        .moves(&child, 1_000, Listen, SynRecv, segment("child created"))
-        .moves(&child, 3, SynRecv, Established, segment("ACK of SYN received"))
-        .moves(&old, 2_000_000, Established, Close, Cause::Timeout)
-        .moves(&nobody, 7, SynSent, Close, Cause::TupleInUse)
-        .moves(&nobody, 7, Established, Close, None)
-        .hammers("127.0.0.1:81", 3)
-        .checks("a name\x07 that rings", "EISCONN", "success")
-        .finish("trouble", Verdict::Failed)
+        .push(Output::Lost { count: 12, stage: "ring".to_owned() })
+        .start("unusual", "Values that must not break a table.")
+        .transition(&listener, 0, Close, Listen, call("listen"))
+        .transition(&child, 1_000, Listen, SynRecv, segment("child created"))
+        .transition(&child, 3, SynRecv, Established, segment("ACK of SYN received"))
+        .transition(&old, 2_000_000, Established, Close, Cause::Timeout)
+        .transition(&unowned, 7, SynSent, Close, Cause::TupleInUse)
+        .transition(&unowned, 7, Established, Close, None)
+        .refused_attempts("127.0.0.1:81", 3)
+        .check("a name\x07 with a bell", "EISCONN", "success")
+        .finish("unusual", Verdict::Failed)
         .start("simultaneous-open", "Two ends connect to each other at once.")
         .finish(
             "simultaneous-open",
@@ -262,15 +267,15 @@ pub fn trouble() -> Vec<Output> {
     stream.events
 }
 
-/// What happens outside of any scenario, with a connection's end.
+/// Events outside of scenarios, with a connection that ended.
 pub fn outside() -> Vec<Output> {
     use State::*;
     let mut stream = Stream::default();
-    let client = Actor::new(5, "10.0.0.1:50000", "10.0.0.2:80");
+    let client = TestSocket::new(5, "10.0.0.1:50000", "10.0.0.2:80");
     stream
-        .moves(&client, 0, Close, SynSent, call("connect"))
-        .moves(&client, 80_000, SynSent, Close, refused())
-        .then(Output::Connection(Connection {
+        .transition(&client, 0, Close, SynSent, call("connect"))
+        .transition(&client, 80_000, SynSent, Close, refused())
+        .push(Output::Connection(Connection {
             socket: SocketId { number: 5, generation: 0 },
             netns: None,
             protocol: Protocol::Tcp,
@@ -299,6 +304,7 @@ pub fn end() -> Output {
     Output::End(End {
         transitions: 7_650,
         connections: 3_814,
+        open: Some(0),
         findings: 2,
         recorded: None,
         lost: 0,

@@ -1,8 +1,8 @@
-//! What of a stream is shown, and how its times are.
+//! What of a stream is shown, and the format of its times.
 
 use crate::model::Output;
 
-/// Which events a stream is read for. Scenarios are always shown whole.
+/// The events of a stream that are shown. Scenarios are always shown completely.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
     /// Every transition, and everything else.
@@ -10,13 +10,13 @@ pub enum View {
     Transitions,
     /// Connections that ended, instead of their transitions.
     Connections,
-    /// What the detectors found, and nothing besides.
+    /// Only findings.
     Findings,
 }
 
 impl View {
-    /// Whether the event belongs to the view. What makes no sense of its own (the stream's beginning, its
-    /// end, what was lost, scenarios) always does.
+    /// Whether the view shows the event. Every view shows events about the stream itself (ready, lost, end) and about
+    /// scenarios.
     #[must_use]
     pub fn shows(self, event: &Output) -> bool {
         match event {
@@ -27,14 +27,14 @@ impl View {
     }
 }
 
-/// How a table shows the time of an event.
+/// The format in which a table shows times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeFormat {
     /// Milliseconds since the first line.
     #[default]
     Elapsed,
-    /// The time of day, in UTC.
+    /// The time of day in UTC.
     Absolute,
-    /// Milliseconds since the line before.
+    /// Milliseconds since the previous line.
     Delta,
 }

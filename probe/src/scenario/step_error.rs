@@ -1,21 +1,21 @@
-//! Why a driver did not get to its end.
+//! Why a driver did not complete.
 
 use std::fmt;
 
 use crate::net::{NamespaceError, sysctl::SysctlError};
 
-/// Why a driver did not get to its end.
+/// Why a driver did not complete.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
-    /// This host cannot play it: the cause, and what would remedy it.
+    /// This host does not support it: the cause and the remedy, in one sentence.
     #[error("{0}")]
     Unsupported(String),
-    /// A step failed that nothing was known to speak against.
+    /// A step failed for no reason known beforehand.
     #[error("{step}: {cause}")]
     Failed {
-        /// What was being done.
+        /// The step, such as `client: connecting`.
         step: String,
-        /// What came of it.
+        /// The error.
         cause: String,
     },
 }
@@ -31,16 +31,16 @@ impl From<SysctlError> for StepError {
         if error.is_permission() {
             return Self::Unsupported(error.to_string());
         }
-        Self::Failed { step: "using a sysctl".to_owned(), cause: error.to_string() }
+        Self::Failed { step: "accessing a sysctl".to_owned(), cause: error.to_string() }
     }
 }
 
-/// Says what was being done when an error came up.
+/// Adds the step to an error.
 pub trait Step<T> {
     /// Turns an error into [`StepError::Failed`] at this step.
     ///
     /// # Errors
-    /// The one that was there.
+    /// The original error, with the step.
     fn step(self, what: impl Into<String>) -> Result<T, StepError>;
 }
 

@@ -1,36 +1,36 @@
-//! What the tests here share: actors, and transitions as the session would hand them over.
+//! Helpers for the tests here: sockets, and the transitions that the session would pass on.
 
 use std::net::SocketAddr;
 
-use super::{Actor, Options, Scenario, Story, play, stage};
+use super::{LabelledSocket, Options, Scenario, ScenarioRun, labelled_socket::endpoints, run};
 use crate::model::{Cause, Family, Mono, Owner, Protocol, SocketId, State, Transition};
 
 const NETNS: u32 = 4_026_531_840;
 
-/// A socket with this cookie and these ends (`127.0.0.1:80`).
-pub(super) fn actor(cookie: u64, local: &str, remote: &str) -> Actor {
+/// A socket with this cookie and these endpoints (`127.0.0.1:80`).
+pub(super) fn socket(cookie: u64, local: &str, remote: &str) -> LabelledSocket {
     let parse = |text: &str| text.parse::<SocketAddr>().expect("an address in a test");
-    let ends = stage::ends(parse(local), parse(remote));
-    Actor { label: format!("socket {cookie}"), cookie, netns: NETNS, ends }
+    let ends = endpoints(parse(local), parse(remote));
+    LabelledSocket { label: format!("socket {cookie}"), cookie, netns: NETNS, ends }
 }
 
-/// What the kernel would report of `actor` if it went through `states`, one a nanosecond, from `at`.
-pub(super) fn life(actor: &Actor, at: u64, states: &[State]) -> Vec<Transition> {
-    states.windows(2).zip(at..).map(|(edge, at)| moved(actor, at, edge[0], edge[1])).collect()
+/// What the kernel would report if `socket` went through `states`, one transition per nanosecond from `at`.
+pub(super) fn history(socket: &LabelledSocket, at: u64, states: &[State]) -> Vec<Transition> {
+    states.windows(2).zip(at..).map(|(edge, at)| transition(socket, at, edge[0], edge[1])).collect()
 }
 
-/// One transition.
-pub(super) fn moved(actor: &Actor, at: u64, old: State, new: State) -> Transition {
+/// One transition of `socket`.
+pub(super) fn transition(socket: &LabelledSocket, at: u64, old: State, new: State) -> Transition {
     Transition {
         seq: at,
         at: Mono(at),
         cpu: 0,
-        socket: SocketId { number: actor.cookie, generation: 1 },
-        cookie: Some(actor.cookie),
-        netns: Some(actor.netns),
+        socket: SocketId { number: socket.cookie, generation: 1 },
+        cookie: Some(socket.cookie),
+        netns: Some(socket.netns),
         protocol: Protocol::Tcp,
         family: Family::Ipv4,
-        ends: actor.ends,
+        ends: socket.ends,
         old,
         new,
         cause: Some(Cause::CloseOrShutdown),
@@ -40,20 +40,19 @@ pub(super) fn moved(actor: &Actor, at: u64, old: State, new: State) -> Transitio
     }
 }
 
-/// The same as the fallback backend gives it: no cookie and no namespace, and the address of the
-/// `struct sock` instead.
+/// The same transitions as the tracepoint backend reports them: without cookie, namespace and segment counters, and
+/// identified by the address of the `struct sock`.
 pub(super) fn without_cookies(transitions: impl IntoIterator<Item = Transition>) -> Vec<Transition> {
     let strip =
         |transition: Transition| Transition { cookie: None, netns: None, segs_out: None, ..transition };
     transitions.into_iter().map(strip).collect()
 }
 
-/// Plays a scenario without a tracer: the driver must get to its end, and every call must return what
-/// was expected of it.
-pub(super) fn plays(scenario: &dyn Scenario, options: &Options) -> Story {
-    let story = play(scenario, options);
-    assert_eq!(story.trouble(), None);
-    let failed: Vec<_> = story.outcomes().into_iter().filter(|check| !check.pass).collect();
-    assert_eq!(failed, [], "of {}", scenario.name());
-    story
+/// Runs a scenario without a tracer. Asserts that the driver completes and every call returns what is expected.
+pub(super) fn run_successfully(scenario: &dyn Scenario, options: &Options) -> ScenarioRun {
+    let run = run(scenario, options);
+    assert_eq!(run.error(), None);
+    let failed: Vec<_> = run.outcome_checks().into_iter().filter(|check| !check.pass).collect();
+    assert_eq!(failed, [], "{}", scenario.name());
+    run
 }

@@ -1,5 +1,5 @@
-//! The audit's loop: behaviours play in threads, the kernel's reports go to those that wait for them, and each is judged
-//! when it has ended.
+//! Runs an audit: behaviours run in threads, the kernel's transitions go to those that wait for them, and each behaviour
+//! is evaluated when its steps have ended.
 
 use std::{
     collections::VecDeque,
@@ -10,110 +10,114 @@ use std::{
 
 use tokio::{sync::mpsc, time::sleep_until};
 
-use super::SessionError;
+use super::{Session, SessionError, event_loop::Next};
 use crate::{
     audit::{self, Behaviour, NetnsFilter, Observer, RunResult},
-    model::{BehaviourResult, BehaviourStatus, End, Input, Output},
+    model::{Backend, BehaviourResult, BehaviourStatus, End, Host, Output},
     source::{Flow, Source, live::Namespaces},
-    track::Tracker,
 };
 
-/// How long a play may take before it is given up. Its own deadlines are shorter, so that only one that hangs in a
-/// call gets here.
-const GIVE_UP: Duration = Duration::from_secs(40);
+/// How long a run may take. The deadlines of its steps are shorter, so that only a run that hangs in a call gets here.
+const TIME_LIMIT: Duration = Duration::from_secs(40);
 
-/// How often a play is tried that was not as expected, or of which reports were lost: on a host that has no time for it,
-/// once says nothing of the kernel.
-const TRIES: u32 = 3;
+/// How often a behaviour is run that differs, or that fails while reports are lost: on an overloaded host, one run says
+/// nothing about the kernel.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// Plays behaviours, so many at once.
+/// Runs behaviours, several at a time.
 pub struct Auditor {
+    session: Session,
     observer: Arc<Observer>,
-    tracker: Option<Tracker>,
-    waiting: VecDeque<Turn>,
-    playing: Vec<Turn>,
-    at_once: usize,
-    totals: End,
-    begun: Instant,
+    waiting: VecDeque<Run>,
+    running: Vec<Run>,
+    /// The number of behaviours that run at the same time.
+    concurrency: usize,
+    results: Vec<BehaviourResult>,
 }
 
-/// One behaviour's turn.
-struct Turn {
-    number: usize,
+/// A run of a behaviour.
+struct Run {
+    /// The behaviour's position in the audit.
+    index: usize,
     behaviour: &'static Behaviour,
-    /// The how-manieth try it is, from 1.
+    /// Which attempt it is, from 1.
     attempt: u32,
-    begun: Instant,
-    /// What had been lost when it began.
+    started: Instant,
+    /// The number of reports that had been lost when it started.
     lost_before: u64,
 }
 
-/// A play that has ended.
-struct Done {
-    number: usize,
+/// A run whose steps have ended.
+struct FinishedRun {
+    index: usize,
     attempt: u32,
-    /// `None` where the driver panicked.
-    played: Option<RunResult>,
+    /// `None` if the steps panicked or there was no thread for them.
+    result: Option<RunResult>,
+}
+
+/// What the loop of an audit waits for besides the source.
+enum Event {
+    Finished(FinishedRun),
+    /// The first run has reached its time limit.
+    TimeLimit,
 }
 
 impl Auditor {
-    /// An audit of these behaviours, so many at once. `gate` lets the reports of the namespaces come that they play in.
+    /// An audit of these behaviours, `concurrency` at a time. `session` shows the results. `filter` admits the reports of
+    /// the namespaces in which behaviours run.
     #[must_use]
     pub fn new(
+        session: Session,
         behaviours: Vec<&'static Behaviour>,
-        at_once: usize,
-        gate: impl NetnsFilter + 'static,
+        concurrency: usize,
+        filter: impl NetnsFilter + 'static,
     ) -> Self {
-        let begun = Instant::now();
-        let turns = behaviours.into_iter().enumerate();
+        let observer = Arc::new(Observer::new(filter));
+        let started = Instant::now();
+        let runs = behaviours.into_iter().enumerate();
         Self {
-            observer: Arc::new(Observer::new(gate)),
-            tracker: None,
-            waiting: turns
-                .map(|(number, behaviour)| Turn { number, behaviour, attempt: 1, begun, lost_before: 0 })
+            session: session.observer(Arc::clone(&observer)),
+            observer,
+            waiting: runs
+                .map(|(index, behaviour)| Run { index, behaviour, attempt: 1, started, lost_before: 0 })
                 .collect(),
-            playing: Vec::new(),
-            at_once,
-            totals: End::default(),
-            begun,
+            running: Vec::new(),
+            concurrency,
+            results: Vec::new(),
         }
     }
 
-    /// Plays them all. `tell` takes what is to be shown as it comes: where this is, each behaviour, and what was lost.
+    /// Runs all behaviours. Each result is shown as soon as it is known.
     ///
     /// # Errors
-    /// The source gave out, or `tell` did.
-    pub async fn run(
-        &mut self,
-        source: &mut impl Source,
-        mut tell: impl FnMut(Output) -> Result<(), SessionError>,
-    ) -> Result<(), SessionError> {
-        let (say, mut done) = mpsc::unbounded_channel();
-        let mut events = Vec::new();
-        while !(self.waiting.is_empty() && self.playing.is_empty()) {
-            if self.tracker.is_some() {
-                self.start(&say);
+    /// The source failed, or the output cannot be written.
+    pub async fn run(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        while !(self.waiting.is_empty() && self.running.is_empty()) {
+            if self.session.origin.is_some() {
+                self.start(&sender);
             }
-            let patience = self.playing.iter().map(|turn| turn.begun + GIVE_UP).min();
-            let patience = patience.unwrap_or_else(|| Instant::now() + GIVE_UP);
-            tokio::select! {
-                flow = source.deliver(&mut events) => {
-                    self.take(&mut events, &mut tell)?;
-                    if flow? == Flow::Ended {
-                        break;
+            let limit = self.running.iter().map(|run| run.started + TIME_LIMIT).min();
+            let limit = limit.unwrap_or_else(|| Instant::now() + TIME_LIMIT);
+            let event = async {
+                tokio::select! {
+                    Some(finished) = receiver.recv() => Event::Finished(finished),
+                    () = sleep_until(limit.into()) => Event::TimeLimit,
+                }
+            };
+            match self.session.next(source, event).await? {
+                Next::Batch(Flow::More) => {}
+                Next::Batch(Flow::Ended) => break,
+                Next::Event(Event::Finished(finished)) => {
+                    // The kernel has reported what happened before the end of the run.
+                    self.session.drain(source)?;
+                    if let Some(result) = self.evaluate(finished) {
+                        self.show(result)?;
                     }
                 }
-                Some(ended) = done.recv() => {
-                    // What happened before its end has been reported.
-                    source.drain(&mut events)?;
-                    self.take(&mut events, &mut tell)?;
-                    if let Some(result) = self.judge(ended) {
-                        tell(self.count(result))?;
-                    }
-                }
-                () = sleep_until(patience.into()) => {
-                    for result in self.give_up() {
-                        tell(self.count(result))?;
+                Next::Event(Event::TimeLimit) => {
+                    for result in self.abandon_hanging() {
+                        self.show(result)?;
                     }
                 }
             }
@@ -121,101 +125,96 @@ impl Auditor {
         Ok(())
     }
 
-    /// The closing figures, as far as it came.
+    /// Ends the stream, with the figures so far.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn finish(&mut self, attach: Duration) -> Result<End, SessionError> {
+        self.session.finish(Some(attach))
+    }
+
+    /// The time since the audit was created.
     #[must_use]
-    pub fn end(&self, attach: Duration) -> End {
-        End { duration: self.begun.elapsed(), attach: Some(attach), ..self.totals.clone() }
+    pub fn elapsed(&self) -> Duration {
+        self.session.started.elapsed()
     }
 
-    fn count(&mut self, result: BehaviourResult) -> Output {
-        match result.status {
-            BehaviourStatus::AsExpected => self.totals.checks_passed += 1,
-            BehaviourStatus::Differs => self.totals.checks_failed += 1,
-            BehaviourStatus::Unsupported | BehaviourStatus::Failed => {}
-        }
-        Output::Behaviour(Box::new(result))
+    /// The host and the backend; `None` if the audit was stopped before they were known.
+    #[must_use]
+    pub fn origin(&self) -> Option<&(Host, Backend)> {
+        self.session.origin.as_ref()
     }
 
-    /// Lets as many play as may play at once.
-    fn start(&mut self, say: &mpsc::UnboundedSender<Done>) {
-        while self.playing.len() < self.at_once
-            && let Some(turn) = self.waiting.pop_front()
+    /// The results so far, in the order in which they were known.
+    #[must_use]
+    pub fn results(&self) -> &[BehaviourResult] {
+        &self.results
+    }
+
+    fn show(&mut self, result: BehaviourResult) -> Result<(), SessionError> {
+        self.results.push(result.clone());
+        self.session.emitter.emit(&Output::Behaviour(Box::new(result)))?;
+        self.session.flush()
+    }
+
+    /// Starts as many runs as may run at the same time.
+    fn start(&mut self, sender: &mpsc::UnboundedSender<FinishedRun>) {
+        while self.running.len() < self.concurrency
+            && let Some(run) = self.waiting.pop_front()
         {
-            let Turn { number, behaviour, attempt, .. } = turn;
-            let (observer, say) = (Arc::clone(&self.observer), say.clone());
+            let Run { index, behaviour, attempt, .. } = run;
+            let (observer, sender) = (Arc::clone(&self.observer), sender.clone());
             thread::spawn(move || {
-                let player = thread::Builder::new().name(behaviour.id.to_owned());
-                let player = player.spawn(move || audit::play(behaviour, observer));
-                let played = player.ok().and_then(|player| player.join().ok());
-                // Nobody listens any more where the audit broke off.
-                let _ = say.send(Done { number, attempt, played });
+                let steps = thread::Builder::new().name(behaviour.id.to_owned());
+                let steps = steps.spawn(move || audit::run(behaviour, observer));
+                let result = steps.ok().and_then(|steps| steps.join().ok());
+                // The receiver is gone if the audit has stopped.
+                let _ = sender.send(FinishedRun { index, attempt, result });
             });
-            self.playing.push(Turn { begun: Instant::now(), lost_before: self.totals.lost, ..turn });
+            let lost_before = self.session.emitter.totals.lost;
+            self.running.push(Run { started: Instant::now(), lost_before, ..run });
         }
     }
 
-    fn take(
-        &mut self,
-        events: &mut Vec<Input>,
-        tell: &mut impl FnMut(Output) -> Result<(), SessionError>,
-    ) -> Result<(), SessionError> {
-        for event in events.drain(..) {
-            match &event {
-                Input::Ready { host, .. } => self.tracker = Some(Tracker::new(host)),
-                Input::Report(report) => {
-                    if let Some(tracker) = &mut self.tracker
-                        && self.observer.saw(&tracker.observe(report).transition)
-                    {
-                        self.totals.transitions += 1;
-                    }
-                    continue;
-                }
-                Input::Lost { count, .. } => {
-                    self.totals.lost += count;
-                    self.tracker.iter_mut().for_each(Tracker::lost);
-                }
-                _ => continue,
-            }
-            event.to_output().map_or(Ok(()), &mut *tell)?;
-        }
-        Ok(())
-    }
-
-    /// The result of a play; `None` where it is to be tried again, or was given up before.
-    fn judge(&mut self, done: Done) -> Option<BehaviourResult> {
-        let place = self
-            .playing
+    /// The result of a run; `None` if the behaviour is to run again, or the run was abandoned before.
+    fn evaluate(&mut self, finished: FinishedRun) -> Option<BehaviourResult> {
+        let position = self
+            .running
             .iter()
-            .position(|turn| (turn.number, turn.attempt) == (done.number, done.attempt))?;
-        let turn = self.playing.swap_remove(place);
-        let Some(played) = done.played else {
-            return Some(failed(turn.behaviour, "its steps panicked, or there was no thread for them"));
+            .position(|run| (run.index, run.attempt) == (finished.index, finished.attempt))?;
+        let run = self.running.swap_remove(position);
+        let Some(mut result) = finished.result else {
+            return Some(failed(run.behaviour, "its steps panicked, or no thread could be started for them"));
         };
-        let transitions = self.observer.take(&played.netns);
-        // What was lost meanwhile may be what is missing, or what was waited for.
-        let has_lost = self.totals.lost > turn.lost_before;
-        let result = audit::judge(turn.behaviour, played, transitions);
+        let transitions = result.observed.take();
+        // A missing transition may be among the lost reports.
+        let has_lost = self.session.emitter.totals.lost > run.lost_before;
+        let result = audit::evaluate(run.behaviour, result, transitions);
         let is_certain = match result.status {
             BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => true,
             BehaviourStatus::Differs => false,
             BehaviourStatus::Failed => !has_lost,
         };
-        if !is_certain && turn.attempt < TRIES {
-            self.waiting.push_back(Turn { attempt: turn.attempt + 1, ..turn });
+        if !is_certain && run.attempt < MAX_ATTEMPTS {
+            self.waiting.push_back(Run { attempt: run.attempt + 1, ..run });
             return None;
         }
         let is_doubtful = has_lost && result.status == BehaviourStatus::Differs;
-        Some(if is_doubtful { failed(turn.behaviour, "reports of the kernel's were lost") } else { result })
+        Some(if is_doubtful {
+            failed(run.behaviour, "kernel reports were lost during the run")
+        } else {
+            result
+        })
     }
 
-    fn give_up(&mut self) -> Vec<BehaviourResult> {
+    /// Abandons the runs that have reached their time limit.
+    fn abandon_hanging(&mut self) -> Vec<BehaviourResult> {
         let now = Instant::now();
-        let (hanging, playing) =
-            std::mem::take(&mut self.playing).into_iter().partition(|turn| turn.begun + GIVE_UP <= now);
-        self.playing = playing;
-        let hanging: Vec<Turn> = hanging;
-        let why = "its steps hang: they were given up";
-        hanging.into_iter().map(|turn| failed(turn.behaviour, why)).collect()
+        let reason = format!("its steps did not end within {} s", TIME_LIMIT.as_secs());
+        self.running
+            .extract_if(.., |run| run.started + TIME_LIMIT <= now)
+            .map(|run| failed(run.behaviour, &reason))
+            .collect()
     }
 }
 
@@ -229,7 +228,7 @@ impl NetnsFilter for Namespaces {
     }
 }
 
-/// The audit's own trouble.
-fn failed(behaviour: &Behaviour, why: &str) -> BehaviourResult {
-    behaviour.result(BehaviourStatus::Failed, Some(why.to_owned()))
+/// The result of a behaviour that could not be evaluated.
+fn failed(behaviour: &Behaviour, reason: &str) -> BehaviourResult {
+    behaviour.result(BehaviourStatus::Failed, Some(reason.to_owned()))
 }

@@ -1,58 +1,58 @@
-//! What is shown, on its way out.
+//! Writes the output in large, aligned blocks.
 
 use std::io::{self, Write};
 
-/// How much is written at once: larger pieces cost less a byte up to about here. In a file each begins at a multiple of its
-/// length, so that the kernel can take it as it is, in one folio: from anywhere else on, it takes a quarter more time.
+/// The size of a block, in bytes. Larger blocks cost less per byte up to about here. In a file, each starts at a multiple of
+/// its size, so that the kernel can store it in one folio: at any other offset, a write takes a quarter more time.
 pub const BLOCK_SIZE: usize = 1 << 17;
 
-/// Text that is made in memory and written in large pieces, so that nothing is gained by a buffer behind it.
+/// Gathers text in memory and writes it in blocks. A buffer behind it gains nothing.
 ///
-/// What is there when this goes is written, too: whatever broke the stream off, what was shown before it counts.
+/// Dropping it writes what is left: whatever ended the stream, what was shown before is written.
 pub struct BlockWriter {
     text: Vec<u8>,
-    /// So much of the present piece is written already.
-    begun: usize,
+    /// The number of bytes of the current block that a flush has written.
+    flushed: usize,
     out: Box<dyn Write>,
 }
 
 impl BlockWriter {
-    /// None so far, to be written there.
+    /// A writer to `out`.
     pub fn new(out: Box<dyn Write>) -> Self {
-        Self { text: Vec::new(), begun: 0, out }
+        Self { text: Vec::new(), flushed: 0, out }
     }
 
-    /// Adds what this makes.
+    /// Appends the text that `make` appends to its argument, and writes the blocks that are full.
     ///
     /// # Errors
-    /// Its own, and those of writing.
-    pub fn add(&mut self, make: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+    /// Those of `make` and of writing.
+    pub fn append(&mut self, make: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
         make(&mut self.text)?;
-        let whole = (self.begun + self.text.len()) / BLOCK_SIZE * BLOCK_SIZE;
-        if whole == 0 { Ok(()) } else { self.write(whole - self.begun) }
+        let full = (self.flushed + self.text.len()) / BLOCK_SIZE * BLOCK_SIZE;
+        if full == 0 { Ok(()) } else { self.write(full - self.flushed) }
     }
 
-    /// Writes all there is, for whoever waits for it.
+    /// Writes everything.
     ///
     /// # Errors
-    /// Those of writing. What could not be written is given up.
+    /// Those of writing. What could not be written is dropped.
     pub fn flush(&mut self) -> io::Result<()> {
         self.write(self.text.len())?;
         self.out.flush()
     }
 
-    /// Writes so much of it.
+    /// Writes the first `length` bytes.
     fn write(&mut self, length: usize) -> io::Result<()> {
         let written = self.out.write_all(&self.text[..length]);
         self.text.drain(..length);
-        self.begun = (self.begun + length) % BLOCK_SIZE;
+        self.flushed = (self.flushed + length) % BLOCK_SIZE;
         written
     }
 }
 
 impl Drop for BlockWriter {
     fn drop(&mut self) {
-        // Whoever needs to know has flushed.
+        // A caller that needs the result has flushed.
         let _ = self.flush();
     }
 }
@@ -63,14 +63,14 @@ mod tests {
 
     use super::*;
 
-    /// The lengths of the pieces that were written.
+    /// The lengths of the writes.
     #[derive(Clone, Default)]
     struct Lengths(Rc<RefCell<Vec<usize>>>);
 
     impl Write for Lengths {
-        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-            self.0.borrow_mut().push(piece.len());
-            Ok(piece.len())
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().push(bytes.len());
+            Ok(bytes.len())
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -78,39 +78,39 @@ mod tests {
         }
     }
 
-    fn line(pieces: &mut BlockWriter, length: usize) {
-        pieces.add(|text| text.write_all(&vec![b'x'; length])).unwrap();
+    fn line(writer: &mut BlockWriter, length: usize) {
+        writer.append(|text| text.write_all(&vec![b'x'; length])).unwrap();
     }
 
     #[test]
-    fn it_is_written_when_there_is_enough_or_it_is_asked_for() {
+    fn a_full_block_or_a_flush_is_written() {
         let written = Lengths::default();
-        let mut pieces = BlockWriter::new(Box::new(written.clone()));
-        line(&mut pieces, 1);
+        let mut writer = BlockWriter::new(Box::new(written.clone()));
+        line(&mut writer, 1);
         assert!(written.0.borrow().is_empty());
-        line(&mut pieces, BLOCK_SIZE);
+        line(&mut writer, BLOCK_SIZE);
         assert_eq!(*written.0.borrow(), [BLOCK_SIZE]);
-        line(&mut pieces, 2);
-        pieces.flush().unwrap();
+        line(&mut writer, 2);
+        writer.flush().unwrap();
         assert_eq!(*written.0.borrow(), [BLOCK_SIZE, 3]);
     }
 
     #[test]
-    fn after_a_flush_it_goes_on_to_where_a_piece_begins() {
+    fn blocks_stay_aligned_after_a_flush() {
         let written = Lengths::default();
-        let mut pieces = BlockWriter::new(Box::new(written.clone()));
-        line(&mut pieces, 5);
-        pieces.flush().unwrap();
-        line(&mut pieces, BLOCK_SIZE - 6);
+        let mut writer = BlockWriter::new(Box::new(written.clone()));
+        line(&mut writer, 5);
+        writer.flush().unwrap();
+        line(&mut writer, BLOCK_SIZE - 6);
         assert_eq!(*written.0.borrow(), [5]);
-        line(&mut pieces, 2 * BLOCK_SIZE);
+        line(&mut writer, 2 * BLOCK_SIZE);
         assert_eq!(*written.0.borrow(), [5, 2 * BLOCK_SIZE - 5]);
-        drop(pieces);
+        drop(writer);
         assert_eq!(*written.0.borrow(), [5, 2 * BLOCK_SIZE - 5, BLOCK_SIZE - 1]);
     }
 
     #[test]
-    fn what_is_left_when_it_breaks_off_is_written() {
+    fn dropping_the_writer_writes_what_is_left() {
         let written = Lengths::default();
         line(&mut BlockWriter::new(Box::new(written.clone())), 3);
         assert_eq!(*written.0.borrow(), [3]);

@@ -1,90 +1,99 @@
-//! The loop of a trace: what happens on the host, until somebody or something says that it is enough.
+//! The loop of a trace.
 
 use std::{future::Future, pin::pin, time::Duration};
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-use super::{Session, SessionError, host_queries::Enricher, pipeline::Keep};
+use super::{Session, SessionError, event_loop::Next, host_queries::Enricher, pipeline::RecordTick};
 use crate::{
     os::clock,
     source::{Flow, Source},
 };
 
-/// How often the detectors are told what time it is.
+/// How often the detectors get the current time.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What ended a trace.
+/// Why a trace stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending<T> {
-    /// Somebody said so.
-    Asked(T),
-    /// The time is over.
-    Time,
-    /// So many lines were shown as were asked for.
-    Lines,
-    /// The source has no more.
-    Source,
+pub enum StopReason<T> {
+    /// The caller's event occurred, with this value.
+    Requested(T),
+    /// The duration has elapsed.
+    DurationElapsed,
+    /// The selected number of lines was shown.
+    LineLimit,
+    /// The source has ended.
+    SourceEnded,
 }
 
 impl Session {
-    /// Shows what comes from the source, until `enough` says why not to go on, `duration` is over, or the
-    /// selection has its lines. What the source has by then is still shown, the lines aside.
+    /// Shows what the source delivers until `stop` is ready, `duration` has elapsed, or the selection has its number of
+    /// lines. Then shows what the source still has, up to the number of lines.
     ///
     /// # Errors
-    /// The source gave out, or the output cannot be written.
+    /// The source failed, or the output or the recording cannot be written.
     pub async fn follow<T>(
         &mut self,
         source: &mut impl Source,
         duration: Option<Duration>,
-        enough: impl Future<Output = T>,
-    ) -> Result<Ending<T>, SessionError> {
-        let mut enough = pin!(enough);
-        let mut time_over = pin!(after(duration));
+        stop: impl Future<Output = T>,
+    ) -> Result<StopReason<T>, SessionError> {
+        let mut stop = pin!(stop);
+        let mut elapsed = pin!(sleep(duration));
         let mut ticks = ticks();
-        let ending = loop {
-            if self.selector.is_full() {
-                break Ending::Lines;
+        let reason = loop {
+            if self.selector.is_exhausted() {
+                break StopReason::LineLimit;
             }
-            tokio::select! {
-                why = &mut enough => break Ending::Asked(why),
-                () = &mut time_over => break Ending::Time,
-                _ = ticks.tick() => self.tell_the_time(source, Keep::Findings)?,
-                flow = self.take(source) => if flow? == Flow::Ended {
-                    break Ending::Source;
-                },
+            // `None` is a tick.
+            let event = async {
+                tokio::select! {
+                    value = &mut stop => Some(StopReason::Requested(value)),
+                    () = &mut elapsed => Some(StopReason::DurationElapsed),
+                    _ = ticks.tick() => None,
+                }
+            };
+            match self.next(source, event).await? {
+                Next::Batch(Flow::More) => {}
+                Next::Batch(Flow::Ended) => break StopReason::SourceEnded,
+                Next::Event(None) => self.drain_and_tick(source, RecordTick::IfUseful)?,
+                Next::Event(Some(reason)) => break reason,
             }
         };
-        // From the last tick a replay knows for how long nothing happened.
-        self.tell_the_time(source, Keep::Always)?;
-        Ok(ending)
+        // A replay learns from the last tick for how long nothing happened.
+        self.drain_and_tick(source, RecordTick::Always)?;
+        Ok(reason)
     }
 
-    /// Follows the connections that are being closed to their ends, for so long at most: the last packets
-    /// still travel when the process that closed them is gone.
+    /// Follows the connections that are being closed to CLOSE, for `patience` at most: the last packets may still be in
+    /// flight after the process that closed them has exited.
     ///
     /// # Errors
-    /// The source gave out, or the output cannot be written.
+    /// The source failed, or the output or the recording cannot be written.
     pub async fn settle_closing(
         &mut self,
         source: &mut impl Source,
         patience: Duration,
     ) -> Result<(), SessionError> {
         let deadline = Instant::now() + patience;
-        while !self.closing.is_empty() && !self.selector.is_full() {
-            match timeout_at(deadline, self.take(source)).await {
-                Ok(taken) => taken?,
-                Err(_) => break,
-            };
+        while !self.emitter.closing.is_empty() && !self.selector.is_exhausted() {
+            if let Next::Event(()) = self.next(source, sleep_until(deadline)).await? {
+                break;
+            }
         }
         Ok(())
     }
 
-    /// What happened before comes before.
-    fn tell_the_time(&mut self, source: &mut impl Source, keep: Keep) -> Result<(), SessionError> {
+    /// Processes what happened before the current time, then tells the detectors the time.
+    fn drain_and_tick(
+        &mut self,
+        source: &mut impl Source,
+        recording: RecordTick,
+    ) -> Result<(), SessionError> {
         let now = clock::now();
         self.drain(source)?;
-        self.companion.iter_mut().for_each(Enricher::rest);
-        self.tick(now, keep)?;
+        self.emitter.host.iter_mut().for_each(Enricher::evict_idle);
+        self.tick(now, recording)?;
         self.flush()
     }
 }
@@ -95,9 +104,9 @@ fn ticks() -> Interval {
     ticks
 }
 
-/// Ends after that time; never, without one.
-async fn after(duration: Option<Duration>) {
-    // A deadline beyond what the clock counts to is none.
+/// Waits for that long; without a duration, forever.
+async fn sleep(duration: Option<Duration>) {
+    // A deadline that the clock cannot represent is never reached.
     match duration.and_then(|duration| Instant::now().checked_add(duration)) {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -1,5 +1,5 @@
-//! What the live host is asked beside the kernel's reports. The answers become events of the stream and are
-//! recorded, so that a replay has them too.
+//! What the live host is queried for, since the kernel's reports do not contain it. The answers are inputs of the stream
+//! and are recorded, so that a replay has them too.
 
 use foldhash::HashSet;
 
@@ -8,55 +8,56 @@ use crate::{
     net::snapshot::Snapshot,
 };
 
-/// The host whose reports come in, as far as it can be asked.
+/// Queries to the host that the reports come from.
 pub trait HostQueries {
-    /// The sockets that are there already; `None` where they are not to be looked at.
-    fn existing(&mut self) -> Option<Snapshot>;
+    /// The sockets that exist already; `None` if they are not to be listed.
+    fn existing_sockets(&mut self) -> Option<Snapshot>;
 
-    /// The cgroup of that id, with its path if it is still there.
+    /// The cgroup with this id, with its path if it still exists.
     fn cgroup(&mut self, id: u64) -> Cgroup;
 
-    /// The sockets of a namespace that have a local port.
-    fn holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry>;
+    /// The sockets of a network namespace that have a local port.
+    fn port_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry>;
 
-    /// What stayed of a connection that this end closed; `None` where that is not to be asked, or cannot be.
-    fn remains(&mut self, connection: &Connection) -> Option<TimeWaitEntry>;
+    /// The mini-socket that replaced a connection, or the fact that there is none; `None` if that is not to be queried,
+    /// or cannot be.
+    fn time_wait_entry(&mut self, connection: &Connection) -> Option<TimeWaitEntry>;
 
-    /// So much time has passed that what is kept for the next question may be let go.
-    fn rest(&mut self);
+    /// Releases what has not been used for a while. Called once a second.
+    fn evict_idle(&mut self);
 }
 
-/// With more cgroups told than this, they are told again: a host that makes a new one for every job has no
-/// end of them.
-const CGROUPS: usize = 1 << 16;
+/// The number of cgroups that are remembered as sent. Then they are sent again: a host that creates a cgroup for each job
+/// has no end of them.
+const MAX_CGROUPS: usize = 1 << 16;
 
-/// A companion, and what it has said already.
+/// Adds the host's answers to the inputs.
 pub(super) struct Enricher {
-    companion: Box<dyn HostQueries>,
-    /// The ids of the cgroups that were told.
-    told: HashSet<u64>,
-    /// The last one that was asked for: mostly, it is asked for again.
-    last: Option<u64>,
+    host: Box<dyn HostQueries>,
+    /// The ids of the cgroups that were sent.
+    sent_cgroups: HashSet<u64>,
+    /// The last id that was looked up: most often, the next one is the same.
+    last_cgroup: Option<u64>,
 }
 
 impl Enricher {
-    pub fn by(companion: Box<dyn HostQueries>) -> Self {
-        Self { companion, told: HashSet::default(), last: None }
+    pub fn new(host: Box<dyn HostQueries>) -> Self {
+        Self { host, sent_cgroups: HashSet::default(), last_cgroup: None }
     }
 
-    /// Adds to an event what the host knows of it. Returns the event that belongs after it.
-    pub fn accompany(&mut self, event: &mut Input) -> Option<Input> {
-        match event {
-            Input::Ready { unavailable, existing, .. } => self.companion.existing().map(|found| {
-                unavailable.extend(found.unavailable);
-                *existing = Some(found.sockets.len() as u64);
-                Input::Existing { at: found.at, sockets: found.sockets }
+    /// Adds the host's answers to an input. Returns the input that belongs after it.
+    pub fn enrich(&mut self, input: &mut Input) -> Option<Input> {
+        match input {
+            Input::Ready { unavailable, existing, .. } => self.host.existing_sockets().map(|snapshot| {
+                unavailable.extend(snapshot.unavailable);
+                *existing = Some(snapshot.sockets.len() as u64);
+                Input::Existing { at: snapshot.at, sockets: snapshot.sockets }
             }),
             Input::BindFailed(failure) => {
                 if failure.errno == Errno::EADDRINUSE
                     && let (Some(netns), Some(port)) = (failure.netns, failure.local.port)
                 {
-                    failure.holders = self.companion.holders(netns, port.get());
+                    failure.holders = self.host.port_holders(netns, port.get());
                     failure.retain_conflicting_holders();
                 }
                 None
@@ -65,39 +66,36 @@ impl Enricher {
         }
     }
 
-    /// What stayed of a connection that this end closed.
-    pub fn remains(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
-        self.companion.remains(connection)
+    /// The mini-socket that replaced a connection, as in [`HostQueries::time_wait_entry`].
+    pub fn time_wait_entry(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
+        self.host.time_wait_entry(connection)
     }
 
-    /// So much time has passed that what is kept for the next question may be let go.
-    pub fn rest(&mut self) {
-        self.companion.rest();
+    /// Releases what has not been used for a while.
+    pub fn evict_idle(&mut self) {
+        self.host.evict_idle();
     }
 
-    /// The cgroup of that id, unless it was told.
-    pub fn cgroup(&mut self, id: u64) -> Option<Cgroup> {
-        if self.last == Some(id) {
+    /// The cgroup with this id, unless it was sent before.
+    pub fn cgroup_if_new(&mut self, id: u64) -> Option<Cgroup> {
+        if self.last_cgroup == Some(id) {
             return None;
         }
-        self.last = Some(id);
-        if self.told.len() > CGROUPS {
-            self.told.clear();
+        self.last_cgroup = Some(id);
+        if self.sent_cgroups.len() > MAX_CGROUPS {
+            self.sent_cgroups.clear();
         }
-        self.told.insert(id).then(|| self.companion.cgroup(id))
+        self.sent_cgroups.insert(id).then(|| self.host.cgroup(id))
     }
 
-    /// The cgroup that the event names, unless it was told: that belongs before it.
-    pub fn cgroup_of(&mut self, event: &Input) -> Option<Cgroup> {
-        let report = match event {
-            Input::Report(report) => Some(report),
-            Input::Summary(summary) => Some(&summary.end),
-            _ => None,
-        };
-        let id = match event {
+    /// The cgroup that an input names, unless it was sent before. It belongs before the input.
+    pub fn new_cgroup(&mut self, input: &Input) -> Option<Cgroup> {
+        let id = match input {
+            Input::Report(report) => report.opened.as_ref()?.cgroup?,
+            Input::Summary(summary) => summary.end.opened.as_ref()?.cgroup?,
             Input::BindFailed(failure) => failure.cgroup.as_ref()?.id,
-            _ => report?.opened.as_ref()?.cgroup?,
+            _ => return None,
         };
-        self.cgroup(id)
+        self.cgroup_if_new(id)
     }
 }

@@ -1,4 +1,4 @@
-//! The host that the tool runs on, as a trace's companion.
+//! Queries to the host that the tool runs on.
 
 use super::HostQueries;
 use crate::{
@@ -10,44 +10,52 @@ use crate::{
     os::{cgroup::Cgroups, clock, memory},
 };
 
-/// This host, with what of it is to be asked.
+/// This host. Which queries it answers is chosen when it is created.
 pub struct LiveHost {
-    existing: bool,
-    remains: bool,
-    /// Whether it has been asked for them just now.
+    /// Whether existing sockets are listed.
+    lists_existing: bool,
+    /// Whether mini-sockets are looked up.
+    finds_time_wait: bool,
+    /// Whether existing sockets were listed, and their memory has not been released since.
     has_listed: bool,
     cgroups: Cgroups,
     lookup: Lookup,
 }
 
 impl LiveHost {
-    /// This host. `existing` is whether it is asked for the sockets that are there already, `remains` for
-    /// what stays of connections.
+    /// This host. `existing` lists the sockets that exist already, `time_wait` looks up the mini-sockets that replace
+    /// connections.
     #[must_use]
-    pub fn new(existing: bool, remains: bool) -> Self {
-        Self { existing, remains, has_listed: false, cgroups: Cgroups::new(), lookup: Lookup::new() }
+    pub fn new(existing: bool, time_wait: bool) -> Self {
+        Self {
+            lists_existing: existing,
+            finds_time_wait: time_wait,
+            has_listed: false,
+            cgroups: Cgroups::new(),
+            lookup: Lookup::new(),
+        }
     }
 }
 
 impl HostQueries for LiveHost {
-    fn existing(&mut self) -> Option<Snapshot> {
-        self.has_listed = self.existing;
-        self.existing.then(snapshot::take)
+    fn existing_sockets(&mut self) -> Option<Snapshot> {
+        self.has_listed = self.lists_existing;
+        self.lists_existing.then(snapshot::take)
     }
 
     fn cgroup(&mut self, id: u64) -> Cgroup {
         Cgroup { id, path: self.cgroups.path_of(id) }
     }
 
-    fn holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
+    fn port_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
         self.lookup.holders(netns, port)
     }
 
-    fn remains(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
-        let netns = connection.netns.filter(|_| self.remains)?;
+    fn time_wait_entry(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
+        let netns = connection.netns.filter(|_| self.finds_time_wait)?;
         let found = self.lookup.mini_socket(netns, connection.ends, connection.family);
         let at = clock::now();
-        // An end that has been taken by another connection in the meantime has a full socket.
+        // A full socket is of another connection, which has reused the 4-tuple meanwhile.
         let found = found.filter(|(state, _)| matches!(state, State::TimeWait | State::FinWait2));
         Some(TimeWaitEntry {
             at,
@@ -60,9 +68,9 @@ impl HostQueries for LiveHost {
         })
     }
 
-    fn rest(&mut self) {
+    fn evict_idle(&mut self) {
         self.lookup.close_idle();
-        // The list of what was there has been read by now.
+        // The list of existing sockets has been processed by now.
         if std::mem::take(&mut self.has_listed) {
             memory::trim();
         }

@@ -1,18 +1,21 @@
-//! The one loop: a source's events go through tracker and detectors to a renderer and a recording.
+//! The session: inputs from a source and from scenarios go through the analysis to a renderer and a recording.
 //!
-//! `feed` is what happens to each event. [`Session::follow`], [`replay`](Session::replay) and
-//! [`perform`](Session::perform) decide where the events come from and when to stop.
+//! `pipeline` is what happens to each input: it is dispatched, analyzed, and its outputs are emitted. `event_loop` waits
+//! for the source or for something else, whichever comes first. On it stand a trace ([`Session::follow`]), a replay
+//! ([`Session::replay`]), a scenario ([`Session::run_scenario`]) and an audit ([`Auditor`]).
 
 mod analysis;
 mod audit;
 mod block_writer;
+mod emitter;
+mod event_loop;
 mod filter;
 mod follow;
 mod host_queries;
 mod live_host;
-mod perform;
 mod pipeline;
 mod replay;
+mod scenario_run;
 mod scope;
 mod selection;
 mod session_sink;
@@ -22,211 +25,202 @@ mod testing;
 mod tests;
 
 use std::{
-    collections::BTreeSet,
     io::{self, Write},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use foldhash::HashSet;
 use thiserror::Error;
 
-use self::{analysis::Analysis, host_queries::Enricher, selection::Selector};
+use self::{analysis::Analysis, emitter::Emitter, host_queries::Enricher, selection::Selector};
 pub use self::{
-    audit::Auditor,
-    block_writer::{BLOCK_SIZE, BlockWriter},
-    follow::Ending,
-    host_queries::HostQueries,
-    live_host::LiveHost,
-    perform::{Performance, Performed},
-    replay::Ticks,
-    scope::Scope,
-    selection::Selection,
+    audit::Auditor, block_writer::BLOCK_SIZE, follow::StopReason, host_queries::HostQueries,
+    live_host::LiveHost, replay::TickMode, scenario_run::ScenarioResult, scope::Scope, selection::Selection,
 };
 use crate::{
+    audit::Observer,
     detect,
-    model::{End, Filter, FindingKind, Input, Output, Phase, SocketId, Transition, Verdict},
+    model::{Backend, End, Filter, FindingKind, Host, Input, Output, Phase, Verdict},
     record::Writer,
     render::Render,
     source::{Source, SourceError},
 };
 
-/// Why a session cannot go on.
+/// Why a session cannot continue.
 #[derive(Debug, Error)]
 pub enum SessionError {
-    /// The source has no more to give.
+    /// The source failed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The output is closed. Its reader had enough: not a failure.
+    /// The output cannot be written. If its reader closed it, that is not a failure.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
-    /// The recording cannot be written any more.
+    /// The recording cannot be written.
     #[error("cannot write the recording: {0}")]
     Recording(io::Error),
 }
 
-/// From events to what is shown of them.
+/// The pipeline from inputs to a renderer and a recording.
 pub struct Session {
     scope: Scope,
-    options: detect::Options,
-    /// Whether [`Input::Ready`] has come.
-    is_ready: bool,
-    /// From then on, since it says what host the reports are of; none where nobody looks at them.
+    detector_options: detect::Options,
+    /// The host and the backend of the reports, once [`Input::Ready`] has named them.
+    origin: Option<(Host, Backend)>,
+    /// Created at [`Input::Ready`], since it depends on the host; `None` also if records are only recorded.
     analysis: Option<Analysis>,
-    /// Until the stream has said so: which sockets it is about, where not all.
-    about: Option<Filter>,
+    /// Which sockets the stream covers, until [`Input::Ready`] has come.
+    stream_filter: Option<Filter>,
     selector: Selector,
-    /// Where the host is the one that the reports are of, and can be asked.
-    companion: Option<Enricher>,
-    render: Box<dyn Render>,
-    shown: BlockWriter,
+    /// Where an audit's transitions go, in place of the renderer.
+    observer: Option<Arc<Observer>>,
+    emitter: Emitter,
     recording: Option<Writer<Box<dyn Write>>>,
-    /// Where reports go into the recording and nowhere else: how many of them there were.
-    unseen: Option<u64>,
-    /// What has been seen since the last scenario began, for its checks.
-    transitions: Vec<Transition>,
-    /// The scenario that has begun and not ended.
-    playing: Option<String>,
-    /// Whether connections are followed to their ends, as a command's are.
-    follows_to_the_end: bool,
-    /// The connections that are on their way to CLOSE by their owner's will.
-    closing: HashSet<SocketId>,
+    /// The number of records that were recorded without being decoded; `None` if records are decoded.
+    recorded_only: Option<u64>,
+    /// Whether the kernel reports connections at their end, instead of each transition.
+    has_summaries: bool,
     verdicts: Vec<Verdict>,
-    found: BTreeSet<FindingKind>,
-    totals: End,
     started: Instant,
-    /// Room for what is concluded from one event.
-    conclusions: Vec<Output>,
+    /// The buffer for the outputs of one input.
+    outputs: Vec<Output>,
 }
 
 impl Session {
-    /// A session that shows what happens in `scope`. It writes to `out` in large pieces.
+    /// A session that shows the reports in `scope` with `render` and writes the text to `out`, in large blocks.
     #[must_use]
     pub fn new(scope: Scope, render: Box<dyn Render>, out: Box<dyn Write>) -> Self {
         Self {
             scope,
-            options: detect::Options::default(),
-            is_ready: false,
+            detector_options: detect::Options::default(),
+            origin: None,
             analysis: None,
-            about: None,
+            stream_filter: None,
             selector: Selector::new(Selection::default()),
-            companion: None,
-            render,
-            shown: BlockWriter::new(out),
+            observer: None,
+            emitter: Emitter::new(render, out),
             recording: None,
-            unseen: None,
-            transitions: Vec::new(),
-            playing: None,
-            follows_to_the_end: false,
-            closing: HashSet::default(),
+            recorded_only: None,
+            has_summaries: false,
             verdicts: Vec::new(),
-            found: BTreeSet::new(),
-            totals: End::default(),
             started: Instant::now(),
-            conclusions: Vec::new(),
+            outputs: Vec::new(),
         }
     }
 
-    /// Keeps everything that comes from the source and the scenarios in `recording` too.
+    /// Writes all inputs to `recording`, too.
     #[must_use]
     pub fn recording(mut self, recording: Option<Writer<Box<dyn Write>>>) -> Self {
         self.recording = recording;
         self
     }
 
-    /// Lets reports go into the recording and nowhere else: nobody looks at them before they are replayed.
+    /// Writes records to the recording without decoding them: a replay analyzes them.
     #[must_use]
-    pub fn unseen(mut self) -> Self {
-        self.unseen = Some(0);
+    pub fn record_only(mut self) -> Self {
+        self.recorded_only = Some(0);
         self
     }
 
-    /// Lets the stream be about these sockets. What comes from the source may be more; of that, only the
-    /// recording has it.
+    /// Limits the stream to these sockets. The source may deliver more; only the recording has it.
     #[must_use]
-    pub fn about(mut self, filter: Filter) -> Self {
-        // A command's: its connections may outlive it for a moment.
-        self.follows_to_the_end = filter.descendants;
-        self.about = Some(filter).filter(|filter| !filter.is_empty());
+    pub fn stream_filter(mut self, filter: Filter) -> Self {
+        // The descendants are a command's processes: its connections may outlive it for a moment.
+        self.emitter.tracks_closing = filter.descendants;
+        self.stream_filter = Some(filter).filter(|filter| !filter.is_empty());
         self
     }
 
-    /// Shows this of the stream, and no more.
+    /// Shows this part of the stream only.
     #[must_use]
-    pub fn selecting(mut self, selection: Selection) -> Self {
+    pub fn selection(mut self, selection: Selection) -> Self {
         self.selector = Selector::new(selection);
         self
     }
 
-    /// Lets the detectors look so.
+    /// Configures the detectors.
     #[must_use]
-    pub fn detecting(mut self, options: detect::Options) -> Self {
-        self.options = options;
+    pub fn detector_options(mut self, options: detect::Options) -> Self {
+        self.detector_options = options;
         self
     }
 
-    /// Asks the host what its reports do not say.
+    /// Queries this host for what the kernel's reports do not contain.
     #[must_use]
-    pub fn asking(mut self, companion: Box<dyn HostQueries>) -> Self {
-        self.companion = Some(Enricher::by(companion));
+    pub fn host_queries(mut self, host: Box<dyn HostQueries>) -> Self {
+        self.emitter.host = Some(Enricher::new(host));
         self
     }
 
-    /// Waits until the source is ready: what happens from then on is seen whole.
+    /// Passes transitions to `observer` in place of the renderer. Nothing is detected.
+    fn observer(mut self, observer: Arc<Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Waits until the source is ready: from then on, the stream is complete.
     ///
     /// # Errors
-    /// The source gave out, or the output cannot be written.
+    /// The source failed, or the output or the recording cannot be written.
     pub async fn ready(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
-        while !self.is_ready {
-            self.take(source).await?;
+        while self.origin.is_none() {
+            self.process_batch(source).await?;
         }
         Ok(())
     }
 
-    /// Adds a line of explanation.
+    /// Adds an explanation to the stream.
     ///
     /// # Errors
     /// The output or the recording cannot be written.
     pub fn note(&mut self, text: impl Into<String>) -> Result<(), SessionError> {
-        self.feed(Input::Note(text.into()))
+        self.process(&mut Input::Note(text.into()), None)
     }
 
-    /// How the scenarios ended, so far.
+    /// The verdicts of the scenarios that have ended.
     #[must_use]
     pub fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
     }
 
-    /// Whether a finding of one of these kinds was shown, so far.
+    /// Whether a finding of one of these kinds was shown.
     #[must_use]
     pub fn has_found(&self, kinds: &[FindingKind]) -> bool {
-        kinds.iter().any(|kind| self.found.contains(kind))
+        kinds.iter().any(|kind| self.emitter.found.contains(kind))
     }
 
-    /// Closes the stream now. A scenario that has not come to its end was interrupted.
+    /// Ends the stream now. A scenario that is still running counts as interrupted.
     ///
     /// # Errors
     /// The output or the recording cannot be written.
     pub fn finish(&mut self, attach: Option<Duration>) -> Result<End, SessionError> {
-        if let Some(name) = self.playing.take() {
-            self.feed(Input::Scenario { name, phase: Phase::End { verdict: Verdict::Interrupted } })?;
+        if let Some(scenario) = self.emitter.scenario.take() {
+            let phase = Phase::End { verdict: Verdict::Interrupted };
+            self.process(&mut Input::Scenario { name: scenario.name, phase }, None)?;
         }
         self.end(self.started.elapsed(), attach)
     }
 
+    /// The number of connections that are open; `None` if it is unknown.
+    fn open_connections(&self) -> Option<u64> {
+        let is_known = !self.has_summaries
+            && self.observer.is_none()
+            && self.emitter.totals.lost == 0
+            && !self.selector.filters_sockets();
+        self.analysis.as_ref().filter(|_| is_known).map(Analysis::open_connections)
+    }
+
     fn end(&mut self, duration: Duration, attach: Option<Duration>) -> Result<End, SessionError> {
-        let end = End { duration, attach, recorded: self.unseen, ..self.totals.clone() };
-        self.keep(&Input::End(end.clone()))?;
-        self.show(&Output::End(end.clone()))?;
+        let recorded = self.recorded_only;
+        let open = self.open_connections();
+        let end = End { duration, attach, open, recorded, ..self.emitter.totals.clone() };
+        self.record(|recording| recording.event(&Input::End(end.clone())))?;
+        self.emitter.show(&Output::End(end.clone()))?;
         self.flush()?;
         Ok(end)
     }
 
-    /// A recording that cannot be written is given up, so that the rest of the output still comes.
-    fn keep(&mut self, event: &Input) -> Result<(), SessionError> {
-        self.record(|recording| recording.event(event))
-    }
-
-    /// A recording that cannot be written is given up, so that the rest of the output still comes.
+    /// Writes to the recording, if there is one. After an error there is none, so that the rest of the output is still
+    /// written.
     fn record(
         &mut self,
         write: impl FnOnce(&mut Writer<Box<dyn Write>>) -> io::Result<()>,
@@ -238,14 +232,9 @@ impl Session {
         })
     }
 
-    fn show(&mut self, event: &Output) -> Result<(), SessionError> {
-        let Self { render, shown, .. } = self;
-        shown.add(|text| render.render(event, text)).map_err(SessionError::Output)
-    }
-
     fn flush(&mut self) -> Result<(), SessionError> {
-        // First the recording: whatever was shown can be shown again.
+        // The recording first: a replay shows again what was shown.
         self.record(Writer::flush)?;
-        self.shown.flush().map_err(SessionError::Output)
+        self.emitter.flush()
     }
 }

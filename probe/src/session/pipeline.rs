@@ -1,277 +1,190 @@
-//! What happens to each event: it is kept, conclusions are drawn from it, and what is selected of them is
-//! shown.
-
-use std::convert::Infallible;
+//! What happens to each input: it is recorded and dispatched, the analysis draws its outputs from it, and those that are
+//! selected are emitted.
 
 use super::{
     Session, SessionError,
-    analysis::{Analysis, hand_over},
+    analysis::{Analysis, ObserverSink},
+    emitter::RunningScenario,
 };
-use crate::model::{BindFailure, Connection, Input, Mono, Output, Phase, Report, State, Summary, Transition};
+use crate::model::{Input, Mono, Output, Phase};
 
-/// Which ticks are kept in a recording.
+/// Which ticks are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep {
-    /// Those that show something: a quiet day leaves a short recording. Where nobody looks, any may.
-    Findings,
-    /// Every one.
+pub(super) enum RecordTick {
+    /// Those that lead to findings, so that a quiet day leaves a short recording. If records are only recorded, every
+    /// tick may.
+    IfUseful,
+    /// Every tick.
     Always,
 }
 
 impl Session {
-    /// Takes one event from a scenario.
-    pub(super) fn feed(&mut self, mut event: Input) -> Result<(), SessionError> {
-        self.receive(&mut event)
-    }
-
-    /// Takes one event from wherever, with what the host says to it. It stays where it is, since most are large and
-    /// there are many.
-    pub(super) fn receive(&mut self, event: &mut Input) -> Result<(), SessionError> {
-        self.receive_and_keep(event, None)
-    }
-
-    /// The same. A recording keeps the record that the event is in, where there is one.
-    pub(super) fn receive_and_keep(
-        &mut self,
-        event: &mut Input,
-        record: Option<&[u8]>,
-    ) -> Result<(), SessionError> {
-        if let Input::Report(report) = event
-            && !self.scope.admits(report)
+    /// Processes an input together with what the host adds to it. `record` is the record that it was decoded from, if
+    /// the recording is to have that.
+    ///
+    /// Inputs are large and arrive by the million, hence the reference: the analysis may change the input.
+    pub(super) fn process(&mut self, input: &mut Input, record: Option<&[u8]>) -> Result<(), SessionError> {
+        if let Input::Report(report) = input
+            && !self.scope.includes(report)
         {
             return Ok(());
         }
-        let mut after = None;
-        if let Some(companion) = &mut self.companion {
-            let cgroup = companion.cgroup_of(event);
-            after = companion.accompany(event);
+        let mut addition = None;
+        if let Some(host) = &mut self.emitter.host {
+            let cgroup = host.new_cgroup(input);
+            addition = host.enrich(input);
             if let Some(cgroup) = cgroup {
-                self.take_in(&mut Input::Cgroup(cgroup), None)?;
+                self.dispatch(&mut Input::Cgroup(cgroup), None)?;
             }
         }
-        self.take_in(event, record)?;
-        if matches!(event, Input::Ready { .. })
-            && let Some(filter) = self.about.take()
+        self.dispatch(input, record)?;
+        if matches!(input, Input::Ready { .. })
+            && let Some(filter) = self.stream_filter.take()
         {
-            self.take_in(&mut Input::Filter(Box::new(filter)), None)?;
+            self.dispatch(&mut Input::Filter(Box::new(filter)), None)?;
         }
-        after.map_or(Ok(()), |mut after| self.take_in(&mut after, None))
+        addition.map_or(Ok(()), |mut addition| self.dispatch(&mut addition, None))
     }
 
-    fn take_in(&mut self, event: &mut Input, record: Option<&[u8]>) -> Result<(), SessionError> {
-        if let Input::Tick(now) = event {
-            return self.tick(*now, Keep::Findings);
+    /// Records an input and hands it to the part of the session that it concerns.
+    fn dispatch(&mut self, input: &mut Input, record: Option<&[u8]>) -> Result<(), SessionError> {
+        if let Input::Tick(now) = input {
+            return self.tick(*now, RecordTick::IfUseful);
         }
-        match record {
-            Some(record) => self.record(|recording| recording.record(record))?,
-            None => self.keep(event)?,
-        }
-        match event {
-            Input::Report(report) => self.conclude(report),
-            Input::Summary(summary) => self.sum_up(summary),
-            Input::BindFailed(failure) => self.bind_failed((**failure).clone()),
-            Input::Reset(reset) => {
-                self.draw(None, |analysis, out| out.push(Output::Reset(analysis.reset(reset.clone()))))
+        self.record(|recording| match record {
+            Some(record) => recording.record(record),
+            None => recording.event(input),
+        })?;
+        match input {
+            Input::Summary(_) => {
+                self.has_summaries = true;
+                return self.analyze(input);
             }
-            Input::TimeWaitEntry(entry) => {
-                self.draw(None, |_, out| out.push(Output::TimeWaitEntry(entry.clone())))
+            Input::Report(_) | Input::BindFailed(_) | Input::Reset(_) | Input::TimeWaitEntry(_) => {
+                return self.analyze(input);
             }
-            Input::Filter(filter) => {
-                self.selector.subject(filter);
-                Ok(())
-            }
+            Input::Filter(filter) => self.selector.set_stream_filter(filter),
             Input::Existing { at, sockets } => {
-                self.selector.expect(sockets);
+                self.selector.retain_covered(sockets);
                 self.analysis.iter_mut().for_each(|analysis| analysis.existing(*at, sockets));
-                Ok(())
             }
-            Input::Cgroup(cgroup) => {
-                self.analysis.iter_mut().for_each(|analysis| analysis.cgroup(cgroup));
-                Ok(())
-            }
-            event => {
-                self.mark(event);
-                event.to_output().map_or(Ok(()), |output| self.show(&output))
-            }
-        }
-    }
-
-    /// What an event that is shown as it is means to the session.
-    fn mark(&mut self, event: &Input) {
-        match event {
-            Input::Ready { host, .. } => {
-                self.is_ready = true;
-                self.analysis = self.unseen.is_none().then(|| Analysis::new(host, &self.options));
+            Input::Cgroup(cgroup) => self.analysis.iter_mut().for_each(|analysis| analysis.cgroup(cgroup)),
+            Input::Ready { host, backend, .. } => {
+                self.origin = Some((host.clone(), *backend));
+                self.analysis = match (self.recorded_only, &self.observer) {
+                    (Some(_), _) => None,
+                    (None, Some(_)) => Some(Analysis::without_detectors(host)),
+                    (None, None) => Some(Analysis::new(host, &self.detector_options)),
+                };
             }
             Input::Lost { count, .. } => {
-                self.totals.lost += count;
-                self.closing.clear();
+                self.emitter.totals.lost += *count;
+                self.emitter.closing.clear();
                 self.selector.lost();
                 self.analysis.iter_mut().for_each(Analysis::lost);
             }
             Input::Scenario { name, phase: Phase::Start { .. } } => {
-                self.transitions.clear();
-                self.playing = Some(name.clone());
+                let scenario = RunningScenario { name: name.clone(), transitions: Vec::new() };
+                self.emitter.scenario = Some(scenario);
             }
             Input::Scenario { phase: Phase::End { verdict }, .. } => {
-                self.playing = None;
+                self.emitter.scenario = None;
                 self.verdicts.push(verdict.clone());
             }
-            Input::Check(check) if check.pass => self.totals.checks_passed += 1,
-            Input::Check(_) => self.totals.checks_failed += 1,
-            _ => {}
+            Input::Check(check) if check.pass => self.emitter.totals.checks_passed += 1,
+            Input::Check(_) => self.emitter.totals.checks_failed += 1,
+            Input::Tick(_) | Input::Labels(_) | Input::Sockets(_) | Input::Note(_) | Input::End(_) => {}
+        }
+        input.to_output().map_or(Ok(()), |output| self.emitter.show(&output))
+    }
+
+    /// Tells the detectors the time, and records it.
+    pub(super) fn tick(&mut self, now: Mono, recording: RecordTick) -> Result<(), SessionError> {
+        let mut input = Input::Tick(now);
+        let findings = self.gather(&mut input);
+        if recording == RecordTick::Always || self.recorded_only.is_some() || !findings.is_empty() {
+            self.record(|recording| recording.event(&input))?;
+        }
+        if findings.is_empty() {
+            self.outputs = findings;
+            return Ok(());
+        }
+        // Each may be about another socket.
+        findings.into_iter().try_for_each(|finding| self.emit_selected(&mut input, vec![finding]))
+    }
+
+    /// Analyzes an input and emits the outputs that are selected. Before [`Input::Ready`] there are none.
+    fn analyze(&mut self, input: &mut Input) -> Result<(), SessionError> {
+        if self.shows_everything() {
+            if let Some(analysis) = &mut self.analysis {
+                analysis.analyze(input, &mut self.emitter)?;
+            }
+        } else {
+            let outputs = self.gather(input);
+            self.emit_selected(input, outputs)?;
+        }
+        match self.emitter.take_time_wait() {
+            Some(entry) => self.process(&mut Input::TimeWaitEntry(entry), None),
+            None => Ok(()),
         }
     }
 
-    /// Time passes.
-    pub(super) fn tick(&mut self, now: Mono, keep: Keep) -> Result<(), SessionError> {
-        let findings = self.analysis.as_mut().map(|analysis| analysis.tick(now)).unwrap_or_default();
-        if keep == Keep::Always || self.unseen.is_some() || !findings.is_empty() {
-            self.keep(&Input::Tick(now))?;
-        }
-        findings
-            .into_iter()
-            .try_for_each(|finding| self.draw(None, |_, out| out.push(Output::Finding(finding))))
-    }
-
-    /// Whether all that is concluded is shown, so that it need not be gathered first.
+    /// Whether all outputs are shown, so that they can be emitted as they come.
     fn shows_everything(&self) -> bool {
-        self.playing.is_none() && self.selector.is_open()
+        self.emitter.scenario.is_none() && self.selector.selects_everything() && self.observer.is_none()
     }
 
-    /// Draws the conclusions from a report.
-    fn conclude(&mut self, report: &Report) -> Result<(), SessionError> {
-        if !self.shows_everything() {
-            return self.draw(report.owner_matches, |analysis, out| {
-                let tracked = analysis.report(report);
-                let findings = analysis.findings(&tracked);
-                let Ok(()) = hand_over(tracked, findings, |event| -> Result<(), Infallible> {
-                    out.push(event);
-                    Ok(())
-                });
-            });
-        }
-        let Some(analysis) = &mut self.analysis else { return Ok(()) };
-        let tracked = analysis.report(report);
-        let findings = analysis.findings(&tracked);
-        hand_over(tracked, findings, |event| self.tell(&event))
+    /// Analyzes an input and gathers the outputs, in the session's buffer.
+    fn gather(&mut self, input: &mut Input) -> Vec<Output> {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        let Some(analysis) = &mut self.analysis else { return outputs };
+        let Ok(()) = match &self.observer {
+            Some(observer) => {
+                let transitions = &mut self.emitter.totals.transitions;
+                analysis.analyze(input, &mut ObserverSink { observer, transitions })
+            }
+            None => analysis.analyze(input, &mut outputs),
+        };
+        outputs
     }
 
-    /// Draws the conclusions from a connection in one record. What it shows is told before it.
-    fn sum_up(&mut self, summary: &mut Summary) -> Result<(), SessionError> {
-        if !self.shows_everything() {
-            return self.draw(summary.end.owner_matches, |analysis, out| {
-                let connection = analysis.summary(summary);
-                out.extend(analysis.shown_by(&connection).into_iter().map(Output::Finding));
-                out.push(Output::Connection(connection));
-            });
-        }
+    /// Emits those of the gathered outputs that are selected, and returns the buffer to the session.
+    fn emit_selected(&mut self, input: &mut Input, mut outputs: Vec<Output>) -> Result<(), SessionError> {
         let Some(analysis) = &mut self.analysis else { return Ok(()) };
-        let connection = analysis.summary(summary);
-        let findings = analysis.shown_by(&connection);
-        findings.into_iter().try_for_each(|finding| self.tell(&Output::Finding(finding)))?;
-        self.tell(&Output::Connection(connection))
-    }
-
-    /// Draws the conclusions from a bind(2) that failed: findings, which are selected by what is known of the failure.
-    fn bind_failed(&mut self, failure: BindFailure) -> Result<(), SessionError> {
-        let Some(analysis) = &mut self.analysis else { return Ok(()) };
-        let (failure, findings) = analysis.bind_failed(failure);
-        let mut outputs: Vec<Output> = findings.into_iter().map(Output::Finding).collect();
-        if self.playing.is_some() {
+        if self.emitter.scenario.is_some() {
             outputs.retain(|output| !is_failure(output));
         }
-        self.selector.admit_bind_failure(&failure, &mut outputs);
-        outputs.iter().try_for_each(|output| self.tell(output))
-    }
-
-    /// Draws the conclusions from a raw event, and shows those that are selected. Before the stream has said
-    /// of what host it is, there are none.
-    fn draw(
-        &mut self,
-        owner_fits: Option<bool>,
-        conclude: impl FnOnce(&mut Analysis, &mut Vec<Output>),
-    ) -> Result<(), SessionError> {
-        let Some(analysis) = &mut self.analysis else { return Ok(()) };
-        let mut events = std::mem::take(&mut self.conclusions);
-        conclude(analysis, &mut events);
-        if self.playing.is_some() {
-            events.retain(|event| !is_failure(event));
+        let owner_matches = match input {
+            Input::Report(report) => report.owner_matches,
+            Input::Summary(summary) => summary.end.owner_matches,
+            _ => None,
+        };
+        match input {
+            Input::BindFailed(failure) => self.selector.select_bind_failure(failure, &mut outputs),
+            _ => self.selector.select(&mut outputs, |output| first_seq(analysis, output), owner_matches),
         }
-        self.selector.admit(&mut events, |event| first_seq(analysis, event), owner_fits);
-        let told = events.iter().try_for_each(|event| self.tell(event));
-        events.clear();
-        self.conclusions = events;
-        told
-    }
-
-    /// Counts and shows a conclusion.
-    fn tell(&mut self, event: &Output) -> Result<(), SessionError> {
-        match event {
-            Output::Transition(transition) => {
-                self.totals.transitions += 1;
-                if self.follows_to_the_end {
-                    self.follow_to_its_end(transition);
-                }
-                // For the checks of a scenario; nothing else asks for them again.
-                if self.playing.is_some() {
-                    self.transitions.push(transition.clone());
-                }
-            }
-            Output::Finding(finding) => {
-                self.totals.findings += 1;
-                self.found.insert(finding.kind);
-            }
-            Output::Connection(_) => self.totals.connections += 1,
-            _ => {}
-        }
-        self.show(event)?;
-        match event {
-            Output::Connection(connection) if may_leave_something(connection) => self.ask_after(connection),
-            _ => Ok(()),
-        }
-    }
-
-    fn follow_to_its_end(&mut self, transition: &Transition) {
-        match transition.new {
-            State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck => {
-                self.closing.insert(transition.socket);
-            }
-            _ => {
-                self.closing.remove(&transition.socket);
-            }
-        }
-    }
-
-    /// Asks what stayed of a connection.
-    fn ask_after(&mut self, connection: &Connection) -> Result<(), SessionError> {
-        let remains = self.companion.as_mut().and_then(|companion| companion.remains(connection));
-        remains.map_or(Ok(()), |remains| self.feed(Input::TimeWaitEntry(remains)))
+        let emitted = outputs.iter().try_for_each(|output| self.emitter.emit(output));
+        outputs.clear();
+        self.outputs = outputs;
+        emitted
     }
 }
 
-/// What fails in a scenario is meant to, mostly: its checks judge that.
-fn is_failure(event: &Output) -> bool {
-    matches!(event, Output::Finding(finding) if finding.kind.is_failure())
+/// Whether the output is a finding about a failure. Scenarios provoke failures; their checks judge them.
+fn is_failure(output: &Output) -> bool {
+    matches!(output, Output::Finding(finding) if finding.kind.is_failure())
 }
 
-/// The `seq` of the first transition of the connection that this is about.
-fn first_seq(analysis: &Analysis, event: &Output) -> Option<u64> {
-    match event {
-        // A child that is reported before it has a name is in nobody's trail yet.
+/// The `seq` of the first transition of the connection that an output is about, if it was seen.
+fn first_seq(analysis: &Analysis, output: &Output) -> Option<u64> {
+    match output {
+        // The tracker has no history yet of an accepted socket whose first transition has its listener's identity.
         Output::Transition(transition) => {
             Some(analysis.first_seq(transition.socket).unwrap_or(transition.seq))
         }
         Output::Finding(finding) => analysis.first_seq(finding.socket?),
         Output::Reset(reset) => analysis.first_seq(reset.socket),
-        Output::TimeWaitEntry(remains) => analysis.first_seq(remains.socket),
+        Output::TimeWaitEntry(entry) => analysis.first_seq(entry.socket),
         _ => None,
     }
-}
-
-/// Whether a mini-socket may have taken the connection's place: where this end closed first
-/// (`tcp_time_wait`).
-fn may_leave_something(connection: &Connection) -> bool {
-    let last = connection.path.last_edge();
-    matches!(last, Some((State::FinWait1 | State::FinWait2 | State::Closing, State::Close)))
 }

@@ -1,61 +1,48 @@
-//! A recording, played to its end.
+//! Replays a recording.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
-use super::{Session, SessionError};
+use super::{Session, SessionError, session_sink::SessionSink};
 use crate::{
     model::{End, Input, Mono},
-    source::{Flow, Source},
+    source::{Flow, RawRecord, RecordSink, Source},
 };
 
-/// How time passes in a replay where nothing happens.
+/// How time passes in a replay while nothing happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ticks {
-    /// Where it led to a finding in the stream that was recorded, so that the same is found.
+pub enum TickMode {
+    /// At the recorded ticks, which led to findings in the recorded stream: a replay finds the same.
     Recorded,
-    /// In between too, since more may be found than then.
+    /// Between them as well, since other options may find more.
     Filled,
 }
 
-/// How often time passes.
+/// The interval of ticks that are filled in.
 const STEP: Duration = Duration::from_secs(1);
 
-/// How far what is filled in stays behind. What a recorded tick is about to find is left to it, so that it is
-/// found at the same moment again.
-const BEHIND: Duration = Duration::from_secs(3);
+/// How far ticks that are filled in stay behind the next input. A recorded tick then finds what it found when it was
+/// recorded, at the same time.
+const DELAY: Duration = Duration::from_secs(3);
 
-/// The steps that a pause is divided into at most: one of years is in nobody's interest.
-const STEPS: u32 = 3600;
+/// The greatest number of ticks that are filled into a pause, however long it is.
+const MAX_STEPS: u32 = 3600;
 
 impl Session {
-    /// Plays a recording, or any other source that ends, to its end, and closes the stream with the
-    /// figures that it brings along.
+    /// Replays a recording, or any other source that ends, to its end. Then closes the stream with the recorded
+    /// durations.
     ///
     /// # Errors
-    /// What was read before an error has been shown.
-    pub async fn replay(&mut self, source: &mut impl Source, ticks: Ticks) -> Result<End, SessionError> {
-        let (mut events, mut end) = (Vec::new(), None);
-        let mut last = None;
+    /// The source failed, or the output cannot be written. What was read before the error has been shown.
+    pub async fn replay(&mut self, source: &mut impl Source, ticks: TickMode) -> Result<End, SessionError> {
+        let mut replay = Replay { ticks, last_tick: None, end: None };
         loop {
-            let flow = source.deliver(&mut events).await;
-            for event in &mut events {
-                if ticks == Ticks::Filled {
-                    self.pass_time(&mut last, event)?;
-                }
-                match event {
-                    // What follows it is the source's to refuse.
-                    Input::End(recorded) => end = Some(recorded.clone()),
-                    event => self.receive(event)?,
-                }
-            }
-            events.clear();
+            let mut sink = ReplaySink { sink: SessionSink::new(self), replay: &mut replay };
+            let flow = source.deliver(&mut sink).await;
             if flow.is_err() {
-                let Self { render, shown, .. } = self;
-                shown.add(|text| render.abort(text)).map_err(SessionError::Output)?;
+                sink.sink.abort();
             }
-            self.flush()?;
-            if flow? == Flow::Ended {
-                return match end {
+            if sink.sink.finish(flow)? == Flow::Ended {
+                return match replay.end {
                     Some(End { duration, attach, .. }) => self.end(duration, attach),
                     None => self.finish(None),
                 };
@@ -63,23 +50,63 @@ impl Session {
         }
     }
 
-    /// Lets time pass from the last event to shortly before this one.
-    fn pass_time(&mut self, last: &mut Option<Mono>, event: &Input) -> Result<(), SessionError> {
-        let Some(at) = moment(event).map(|at| at.before(BEHIND)) else { return Ok(()) };
+    /// Ticks from the last input to shortly before this one.
+    fn fill_ticks(&mut self, last: &mut Option<Mono>, input: &Input) -> Result<(), SessionError> {
+        let Some(at) = time_of(input).map(|at| at.before(DELAY)) else { return Ok(()) };
         let mut now = *last.get_or_insert(at);
-        let step = STEP.max(at.since(now) / STEPS);
+        let step = STEP.max(at.since(now) / MAX_STEPS);
         while at.since(now) >= step {
             now = now.after(step);
-            self.feed(Input::Tick(now))?;
+            self.process(&mut Input::Tick(now), None)?;
             *last = Some(now);
         }
         Ok(())
     }
 }
 
-/// When that was, as the recording has it.
-fn moment(event: &Input) -> Option<Mono> {
-    match event {
+/// The state of a replay.
+struct Replay {
+    ticks: TickMode,
+    /// The last tick that was filled in.
+    last_tick: Option<Mono>,
+    /// The recorded end.
+    end: Option<End>,
+}
+
+/// A session's sink with the state of a replay.
+struct ReplaySink<'a> {
+    sink: SessionSink<'a>,
+    replay: &'a mut Replay,
+}
+
+impl RecordSink for ReplaySink<'_> {
+    fn input(&mut self, mut input: Input) -> ControlFlow<()> {
+        let Replay { ticks, last_tick, end } = &mut *self.replay;
+        self.sink.next(|session| {
+            if *ticks == TickMode::Filled {
+                session.fill_ticks(last_tick, &input)?;
+            }
+            match input {
+                // The source rejects whatever follows it.
+                Input::End(recorded) => *end = Some(recorded),
+                _ => session.process(&mut input, None)?,
+            }
+            Ok(())
+        })
+    }
+
+    fn record(&mut self, record: &RawRecord<'_>) -> ControlFlow<()> {
+        self.input(record.decode_or_lost())
+    }
+
+    fn reset_reasons(&mut self, names: &BTreeMap<u32, String>) -> ControlFlow<()> {
+        self.sink.reset_reasons(names)
+    }
+}
+
+/// When an input happened, as recorded.
+fn time_of(input: &Input) -> Option<Mono> {
+    match input {
         Input::Report(report) => Some(report.at),
         Input::Summary(summary) => Some(summary.end.at),
         Input::BindFailed(failure) => Some(failure.at),

@@ -1,23 +1,23 @@
-//! Which of the host's reports a session is about.
+//! Which of the host's reports a session processes.
 
 use foldhash::HashSet;
 
 use crate::model::{Known, Report, State};
 
-/// What a session takes in.
+/// The reports that a session processes.
 #[derive(Debug)]
 pub enum Scope {
-    /// Everything: a recording, a whole host.
+    /// All reports: a recording, or a whole host.
     All,
-    /// This process's own sockets.
-    Own(Own),
+    /// The reports of one process's sockets.
+    Own(OwnSockets),
 }
 
 impl Scope {
-    /// The process that the kernel's reports call `pid`.
+    /// The sockets of the process that has this id in the kernel's reports, which use the initial pid namespace.
     #[must_use]
     pub fn own(pid: u32) -> Self {
-        Self::Own(Own {
+        Self::Own(OwnSockets {
             pid,
             sockets: HashSet::default(),
             listeners: HashSet::default(),
@@ -25,73 +25,75 @@ impl Scope {
         })
     }
 
-    /// Whether the report is the session's business. Asked once for each, in their order.
-    pub fn admits(&mut self, report: &Report) -> bool {
+    /// Whether the session processes the report. Must be called once for each report, in their order.
+    pub fn includes(&mut self, report: &Report) -> bool {
         match self {
             Self::All => true,
-            Self::Own(own) => own.admits(report),
+            Self::Own(own) => own.include(report),
         }
     }
 }
 
-/// One process's sockets, by what the kernel says of their owners.
+/// The sockets of one process, by the owners in the reports.
 #[derive(Debug)]
-pub struct Own {
+pub struct OwnSockets {
     pid: u32,
     sockets: HashSet<u64>,
-    /// Namespace and local port of each listener: where the backend cannot tell whose child a socket
-    /// is, the port that it was accepted on has to do.
+    /// The listeners. A backend that does not know an accepted socket's owner leaves only the port that it was accepted
+    /// on.
     listeners: HashSet<NetnsPort>,
-    /// Where children have begun under their listener's name, and have not shown their own yet.
+    /// The ports of accepted sockets whose first report had their listener's identity, until the next report has their
+    /// own.
     unnamed: Vec<NetnsPort>,
 }
 
-/// Namespace and local port.
+/// A network namespace and a local port in it.
 type NetnsPort = (Option<u32>, u16);
 
-impl Own {
-    fn admits(&mut self, report: &Report) -> bool {
-        let place = (report.netns, report.ends.local.port_or_zero());
+impl OwnSockets {
+    /// Updates the sets, and returns whether the report is of an own socket.
+    fn include(&mut self, report: &Report) -> bool {
+        let port = (report.netns, report.ends.local.port_or_zero());
         if (report.old, report.new) == (State::Listen, State::Close) && self.sockets.contains(&report.socket)
         {
-            self.listeners.remove(&place);
+            self.listeners.remove(&port);
         }
         let Some(opened) = &report.opened else {
-            let may_be_a_child = report.old == State::SynRecv && !self.sockets.contains(&report.socket);
-            if may_be_a_child && let Some(at) = self.unnamed.iter().position(|unnamed| *unnamed == place) {
-                self.unnamed.remove(at);
+            let may_be_accepted = report.old == State::SynRecv && !self.sockets.contains(&report.socket);
+            if may_be_accepted && let Some(index) = self.unnamed.iter().position(|unnamed| *unnamed == port) {
+                self.unnamed.remove(index);
                 self.sockets.insert(report.socket);
             }
             return self.sockets.contains(&report.socket);
         };
-        let own = match (&opened.owner, opened.known) {
+        let is_own = match (&opened.owner, opened.known) {
             (Some(owner), Known::Exact | Known::Listener) => owner.pid == self.pid,
-            // Whoever is on the CPU is the client, or nobody: both ends of a scenario are its own.
+            // The current task is the client or a bystander. Both ends of a scenario's connection are own sockets.
             _ => {
                 report.old == State::Listen
-                    && self.listeners.contains(&place)
+                    && self.listeners.contains(&port)
                     && report.task.as_ref().is_none_or(|task| task.pid == self.pid)
             }
         };
-        if !own {
-            // The address of one of ours, given to another's socket.
+        if !is_own {
+            // Another process's socket has the address of an own socket that was freed.
             self.sockets.remove(&report.socket);
             return false;
         }
         if report.new == State::Listen {
-            self.listeners.insert(place);
+            self.listeners.insert(port);
         }
-        if is_unnamed_child(report) {
-            self.unnamed.push(place);
+        if has_listeners_identity(report) {
+            self.unnamed.push(port);
         }
         self.sockets.insert(report.socket);
         true
     }
 }
 
-/// Whether this is a child's first report, under its listener's cookie: up to Linux 6.12 at least, the kernel sets the
-/// state first, and the identity and the remote port after.
-fn is_unnamed_child(report: &Report) -> bool {
+/// Whether this is an accepted socket's first report, with its listener's cookie: up to Linux 6.12 at least, the kernel
+/// sets the state first, then the identity and the remote port.
+fn has_listeners_identity(report: &Report) -> bool {
     (report.old, report.new) == (State::Listen, State::SynRecv)
         && report.cookie == Some(report.socket)
         && report.ends.remote.port.is_none()
@@ -105,23 +107,22 @@ mod tests {
     use crate::{model::Input, session::testing::Socket};
 
     fn step(socket: &mut Socket, old: State, new: State) -> Report {
-        let Input::Report(report) = socket.step(old, new) else { unreachable!("it steps by reports") };
+        let Input::Report(report) = socket.step(old, new) else { unreachable!("every step is a report") };
         report
     }
 
     #[test]
-    fn a_child_that_begins_under_its_listeners_name_is_its_owners() {
+    fn an_accepted_socket_with_its_listeners_identity_is_included() {
         let mut scope = Scope::own(100);
         let mut listener = Socket::new(1, "127.0.0.1:80", "0.0.0.0:0");
         let opening = step(&mut listener, Close, Listen);
-        assert!(scope.admits(&opening));
+        assert!(scope.includes(&opening));
         let mut child = step(&mut listener, Listen, SynRecv);
         child.opened = opening.opened;
-        assert!(scope.admits(&child));
-        let [mut named, mut stranger] =
-            [2, 3].map(|number| Socket::new(number, "127.0.0.1:80", "127.0.0.1:9"));
-        assert!(scope.admits(&step(&mut named, SynRecv, Established)));
-        assert!(scope.admits(&step(&mut named, Established, Close)));
-        assert!(!scope.admits(&step(&mut stranger, SynRecv, Established)), "there was one child alone");
+        assert!(scope.includes(&child));
+        let [mut named, mut other] = [2, 3].map(|number| Socket::new(number, "127.0.0.1:80", "127.0.0.1:9"));
+        assert!(scope.includes(&step(&mut named, SynRecv, Established)));
+        assert!(scope.includes(&step(&mut named, Established, Close)));
+        assert!(!scope.includes(&step(&mut other, SynRecv, Established)), "only one socket was accepted");
     }
 }

@@ -1,31 +1,31 @@
-//! What of the stream is shown: of which sockets, of which kinds, and how many lines.
+//! Which part of the stream is shown: which sockets, which kinds of findings, and how many lines.
 
-use super::filter::Exact;
+use super::filter::SocketFilter;
 use crate::{
     model::{BindFailure, DiagEntry, Filter, FindingKind, Output},
     render::View,
 };
 
-/// What of the stream is shown. Everything, by default.
+/// The part of the stream that is shown. By default, everything.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Which sockets, of those that the stream is about ([`Input::Filter`](crate::model::Input::Filter)).
+    /// The sockets, of those that the stream covers ([`Input::Filter`](crate::model::Input::Filter)).
     pub filter: Filter,
     /// What the renderer shows.
     pub view: View,
-    /// The kinds of findings; none mean all.
+    /// The kinds of findings; if empty, all.
     pub kinds: Vec<FindingKind>,
-    /// So many lines: of what the view is named for.
-    pub lines: Option<u64>,
+    /// The maximum number of lines of what the view is named after; `None` for no limit.
+    pub max_lines: Option<u64>,
 }
 
-/// The selection at work on a stream.
+/// Applies a [`Selection`] to a stream.
 #[derive(Debug)]
 pub(super) struct Selector {
-    /// Which sockets the stream is about. What passes it has been passed by the kernel side too, whose word on
+    /// The sockets that the stream covers, if not all. The kernel side has applied this filter before; its decision on
     /// owners counts here.
-    subject: Option<Exact>,
-    exact: Exact,
+    stream_filter: Option<SocketFilter>,
+    filter: SocketFilter,
     view: View,
     kinds: Vec<FindingKind>,
     lines_left: Option<u64>,
@@ -33,90 +33,98 @@ pub(super) struct Selector {
 
 impl Selector {
     pub fn new(selection: Selection) -> Self {
-        let Selection { filter, view, kinds, lines } = selection;
-        Self { subject: None, exact: Exact::new(&filter), view, kinds, lines_left: lines }
+        let Selection { filter, view, kinds, max_lines } = selection;
+        Self { stream_filter: None, filter: SocketFilter::new(&filter), view, kinds, lines_left: max_lines }
     }
 
-    /// The stream is about these sockets.
-    pub fn subject(&mut self, filter: &Filter) {
-        self.subject = Some(Exact::new(filter));
+    /// Limits the selection to the sockets that the stream covers.
+    pub fn set_stream_filter(&mut self, filter: &Filter) {
+        self.stream_filter = Some(SocketFilter::new(filter));
     }
 
-    /// Leaves those of the sockets that were there already of which reports can come: of any other, nobody
-    /// would hear that it has ended.
-    pub fn expect(&self, sockets: &mut Vec<DiagEntry>) {
-        if let Some(subject) = &self.subject {
-            sockets.retain(|row| subject.may_mean(row));
+    /// Keeps those of the existing sockets that the stream may cover: of any other, the close would not be reported.
+    pub fn retain_covered(&self, sockets: &mut Vec<DiagEntry>) {
+        if let Some(filter) = &self.stream_filter {
+            sockets.retain(|row| filter.may_match(row));
         }
+    }
+
+    /// Whether a filter selects the sockets that are shown.
+    pub fn filters_sockets(&self) -> bool {
+        self.stream_filter.is_some() || !self.filter.is_empty()
     }
 
     /// Whether everything is shown.
-    pub fn is_open(&self) -> bool {
-        self.subject.is_none() && self.exact.is_open() && self.lines_left.is_none() && self.kinds.is_empty()
+    pub fn selects_everything(&self) -> bool {
+        self.stream_filter.is_none()
+            && self.filter.is_empty()
+            && self.lines_left.is_none()
+            && self.kinds.is_empty()
     }
 
-    /// Takes the next events of one socket, and leaves those in `events` that are shown now. `first_seq` tells the
-    /// `seq` of the first transition of the connection that an event is about.
-    pub fn admit(
+    /// Takes the next outputs about one socket, and leaves those in `outputs` that are shown now. `first_seq` returns the
+    /// `seq` of the first transition of an output's connection; `owner_matches` is the kernel side's decision on the
+    /// owner.
+    pub fn select(
         &mut self,
-        events: &mut Vec<Output>,
+        outputs: &mut Vec<Output>,
         first_seq: impl FnOnce(&Output) -> Option<u64>,
-        owner_fits: Option<bool>,
+        owner_matches: Option<bool>,
     ) {
-        if self.subject.is_some() || !self.exact.is_open() {
-            let first = events.first().and_then(first_seq);
-            if let Some(subject) = &mut self.subject {
-                subject.admit(events, first, owner_fits);
+        if self.stream_filter.is_some() || !self.filter.is_empty() {
+            let first_seq = outputs.first().and_then(first_seq);
+            if let Some(filter) = &mut self.stream_filter {
+                filter.select(outputs, first_seq, owner_matches);
             }
-            self.exact.admit(events, first, None);
+            self.filter.select(outputs, first_seq, None);
         }
-        self.limit(events);
-    }
-
-    /// Leaves the findings of the selected kinds, and no more lines than are left.
-    fn limit(&mut self, events: &mut Vec<Output>) {
-        if self.lines_left.is_some() || !self.kinds.is_empty() {
-            events.retain(|event| self.is_wanted(event) && self.takes_a_line(event));
-        }
-    }
-
-    /// Takes the findings that a bind(2) that failed led to, and leaves those that are shown.
-    pub fn admit_bind_failure(&mut self, failure: &BindFailure, outputs: &mut Vec<Output>) {
-        if let Some(subject) = &mut self.subject {
-            subject.admit_bind_failure(failure, outputs);
-        }
-        self.exact.admit_bind_failure(failure, outputs);
         self.limit(outputs);
     }
 
-    /// Whether as many lines were shown as were asked for.
-    pub fn is_full(&self) -> bool {
+    /// Takes the findings about a bind(2) that failed, and leaves those that are shown.
+    pub fn select_bind_failure(&mut self, failure: &BindFailure, outputs: &mut Vec<Output>) {
+        if let Some(filter) = &mut self.stream_filter {
+            filter.select_bind_failure(failure, outputs);
+        }
+        self.filter.select_bind_failure(failure, outputs);
+        self.limit(outputs);
+    }
+
+    /// Whether the maximum number of lines has been shown.
+    pub fn is_exhausted(&self) -> bool {
         self.lines_left == Some(0)
     }
 
-    /// Reports were lost.
+    /// Takes note that reports were lost.
     pub fn lost(&mut self) {
-        self.subject.iter_mut().for_each(Exact::lost);
-        self.exact.lost();
+        self.stream_filter.iter_mut().for_each(SocketFilter::lost);
+        self.filter.lost();
     }
 
-    fn is_wanted(&self, event: &Output) -> bool {
-        match event {
+    /// Drops findings of other kinds, and lines beyond the maximum.
+    fn limit(&mut self, outputs: &mut Vec<Output>) {
+        if self.lines_left.is_some() || !self.kinds.is_empty() {
+            outputs.retain(|output| self.has_selected_kind(output) && self.takes_line(output));
+        }
+    }
+
+    fn has_selected_kind(&self, output: &Output) -> bool {
+        match output {
             Output::Finding(finding) => self.kinds.is_empty() || self.kinds.contains(&finding.kind),
             _ => true,
         }
     }
 
-    fn takes_a_line(&mut self, event: &Output) -> bool {
-        let counts = match event {
+    fn takes_line(&mut self, output: &Output) -> bool {
+        let is_line = match output {
             Output::Transition(_) => self.view == View::Transitions,
             Output::Connection(_) => self.view == View::Connections,
             Output::Finding(_) => self.view == View::Findings,
             _ => false,
         };
         match &mut self.lines_left {
-            Some(0) => !counts,
-            Some(left) if counts => {
+            Some(0) => !is_line,
+            Some(left) if is_line => {
                 *left -= 1;
                 true
             }

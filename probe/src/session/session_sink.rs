@@ -1,107 +1,103 @@
-//! What comes from a source is taken in record by record, as it lies in the ring: nothing is put aside on the way. What is
-//! recorded of it are the records as they came, and between them what they do not say.
+//! The session as the sink of a source. Each record is processed as it lies in the ring buffer: nothing is queued.
+//!
+//! A recording gets the records as they came, and between them the inputs that are no records.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use super::{Session, SessionError};
 use crate::{
-    model::{Input, SocketId, State},
-    source::{Flow, RawRecord, RecordSink, Source, SourceError},
+    model::{Input, SocketId},
+    source::{RawRecord, RecordSink, SourceError},
 };
 
-impl Session {
-    /// Waits for the source's next records and events, and takes them in.
-    pub(super) async fn take(&mut self, source: &mut impl Source) -> Result<Flow, SessionError> {
-        let mut intake = SessionSink::of(self);
-        let flow = source.deliver(&mut intake).await;
-        intake.finish(flow)
-    }
-
-    /// Takes in what the source has now.
-    pub(super) fn drain(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
-        let mut intake = SessionSink::of(self);
-        let drained = source.drain(&mut intake);
-        intake.finish(drained)
-    }
-
-    /// Keeps a record that nobody looks at now, with what the host alone can say to it, and only now.
-    fn keep_unseen(&mut self, record: &RawRecord<'_>) -> Result<(), SessionError> {
-        self.unseen.iter_mut().for_each(|count| *count += 1);
-        if record.is_bind() {
-            return self.feed(record.decode_or_lost());
-        }
-        if let Some(id) = record.cgroup()
-            && let Some(cgroup) = self.companion.as_mut().and_then(|companion| companion.cgroup(id))
-        {
-            self.keep(&Input::Cgroup(cgroup))?;
-        }
-        match self.follows_to_the_end.then(|| record.entered()).flatten() {
-            Some((number, State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck)) => {
-                self.closing.insert(SocketId { number, generation: 0 });
-            }
-            Some((number, State::Close)) => {
-                self.closing.remove(&SocketId { number, generation: 0 });
-            }
-            _ => {}
-        }
-        self.record(|recording| recording.record(record.bytes()))
-    }
-}
-
-/// Takes what comes from a source into a session.
-struct SessionSink<'a> {
+/// Processes what a source delivers in a session.
+pub(super) struct SessionSink<'a> {
     session: &'a mut Session,
-    /// Why no more is taken in.
-    failed: Option<SessionError>,
+    /// Why nothing more is processed.
+    error: Option<SessionError>,
 }
 
 impl<'a> SessionSink<'a> {
-    fn of(session: &'a mut Session) -> Self {
-        Self { session, failed: None }
+    pub fn new(session: &'a mut Session) -> Self {
+        Self { session, error: None }
     }
 
-    fn finish<T>(self, source: Result<T, SourceError>) -> Result<T, SessionError> {
-        if let Some(error) = self.failed {
+    /// Flushes what the source delivered, and returns the session's error or the source's.
+    pub fn finish<T>(self, delivered: Result<T, SourceError>) -> Result<T, SessionError> {
+        if let Some(error) = self.error {
             return Err(error);
         }
-        // What the source delivered before an error counts.
+        // What was delivered before an error is shown.
         self.session.flush()?;
-        Ok(source?)
+        Ok(delivered?)
     }
 
-    /// Takes in the next, if any more is wanted.
-    fn next(&mut self, take: impl FnOnce(&mut Session) -> Result<(), SessionError>) -> ControlFlow<()> {
-        if self.failed.is_some() || self.session.selector.is_full() {
+    /// Shows what the renderer holds back, since the source has failed.
+    pub fn abort(&mut self) {
+        if self.error.is_none() {
+            self.error = self.session.emitter.abort().err();
+        }
+    }
+
+    /// Processes the next item unless the session has failed or has shown enough.
+    pub fn next(
+        &mut self,
+        process: impl FnOnce(&mut Session) -> Result<(), SessionError>,
+    ) -> ControlFlow<()> {
+        if self.error.is_some() || self.session.selector.is_exhausted() {
             return ControlFlow::Break(());
         }
-        self.failed = take(self.session).err();
+        self.error = process(self.session).err();
         ControlFlow::Continue(())
     }
 }
 
 impl RecordSink for SessionSink<'_> {
-    fn input(&mut self, event: Input) -> ControlFlow<()> {
-        self.next(|session| session.feed(event))
+    fn input(&mut self, mut input: Input) -> ControlFlow<()> {
+        self.next(|session| session.process(&mut input, None))
     }
 
     fn record(&mut self, record: &RawRecord<'_>) -> ControlFlow<()> {
-        self.next(|session| {
-            if session.unseen.is_some() {
-                return session.keep_unseen(record);
-            }
-            let mut event = record.decode_or_lost();
-            // What the host says to a failed bind is in the event alone, and of a record that makes no sense nothing but
-            // the loss is kept.
-            let is_whole = !matches!(event, Input::BindFailed(_) | Input::Lost { .. });
-            session.receive_and_keep(&mut event, is_whole.then_some(record.bytes()))
-        })
+        self.next(|session| session.process_record(record))
+    }
+
+    fn reset_reasons(&mut self, names: &BTreeMap<u32, String>) -> ControlFlow<()> {
+        self.next(|session| session.record(|recording| recording.reasons(names)))
     }
 
     fn tolerates_delay(&self) -> bool {
-        self.session.unseen.is_some()
+        self.session.recorded_only.is_some()
+    }
+}
+
+impl Session {
+    fn process_record(&mut self, record: &RawRecord<'_>) -> Result<(), SessionError> {
+        if let Some(count) = &mut self.recorded_only {
+            *count += 1;
+            return self.record_only_this(record);
+        }
+        let mut input = record.decode_or_lost();
+        // The answers of the host to a failed bind are in the input, not in the record; of a malformed record, the
+        // recording gets the loss.
+        let is_complete = !matches!(input, Input::BindFailed(_) | Input::Lost { .. });
+        self.process(&mut input, is_complete.then_some(record.bytes()))
     }
 
-    fn reset_reasons(&mut self, reasons: &BTreeMap<u32, String>) -> ControlFlow<()> {
-        self.next(|session| session.record(|recording| recording.reasons(reasons)))
+    /// Records a record without decoding it, and what only the host can add to it, and only now.
+    fn record_only_this(&mut self, record: &RawRecord<'_>) -> Result<(), SessionError> {
+        if record.is_bind() {
+            return self.process(&mut record.decode_or_lost(), None);
+        }
+        if let Some(id) = record.cgroup()
+            && let Some(cgroup) = self.emitter.host.as_mut().and_then(|host| host.cgroup_if_new(id))
+        {
+            self.record(|recording| recording.event(&Input::Cgroup(cgroup)))?;
+        }
+        if self.emitter.tracks_closing
+            && let Some((number, entered)) = record.entered()
+        {
+            self.emitter.track_closing(SocketId { number, generation: 0 }, entered);
+        }
+        self.record(|recording| recording.record(record.bytes()))
     }
 }

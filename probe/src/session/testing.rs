@@ -1,4 +1,4 @@
-//! Streams for tests: reports of sockets, a source that has them, and what is shown of them.
+//! Streams for tests: reports of sockets, a source that delivers them, and a renderer that captures the outputs.
 
 use std::{cell::RefCell, collections::VecDeque, io, rc::Rc};
 
@@ -24,7 +24,7 @@ pub fn ends(local: &str, remote: &str) -> Endpoints {
     Endpoints { local: at(local), remote: at(remote) }
 }
 
-/// A socket of process 100, whose reports come a millisecond apart.
+/// A socket of process 100 that is reported once a millisecond.
 pub struct Socket {
     pub number: u64,
     pub task: Task,
@@ -39,7 +39,7 @@ impl Socket {
         Self { number, task: task(100, "client"), ends, owner_matches: None, at: number * 1_000_000_000 }
     }
 
-    /// The next report.
+    /// The next report: a transition.
     pub fn step(&mut self, old: State, new: State) -> Input {
         self.at += 1_000_000;
         let opens = matches!((old, new), (State::Close, State::SynSent | State::Listen));
@@ -72,31 +72,32 @@ impl Socket {
         })
     }
 
-    /// It goes through these states, the first one left.
-    pub fn life(&mut self, states: &[State]) -> Vec<Input> {
+    /// The reports of its way through these states, from the first one.
+    pub fn walk(&mut self, states: &[State]) -> Vec<Input> {
         states.windows(2).map(|edge| self.step(edge[0], edge[1])).collect()
     }
 }
 
-/// A connection that is opened and closed from this end.
+/// The states of a connection that is opened and closed by this end.
 pub const CLIENT: [State; 6] =
     [State::Close, State::SynSent, State::Established, State::FinWait1, State::FinWait2, State::Close];
 
-/// A source that has its events in batches, and then waits for ever or ends.
-pub struct Memory {
+/// A source that delivers its batches, and then waits forever or ends.
+pub struct MemorySource {
     pub batches: VecDeque<Vec<Input>>,
-    /// What [`Source::drain`] finds.
-    pub rest: Vec<Input>,
+    /// What [`Source::drain`] delivers.
+    pub available: Vec<Input>,
+    /// Whether the source ends after the batches.
     pub ends: bool,
 }
 
-impl Memory {
+impl MemorySource {
     pub fn new(batches: impl IntoIterator<Item = Vec<Input>>) -> Self {
-        Self { batches: batches.into_iter().collect(), rest: Vec::new(), ends: false }
+        Self { batches: batches.into_iter().collect(), available: Vec::new(), ends: false }
     }
 }
 
-impl Source for Memory {
+impl Source for MemorySource {
     async fn deliver(&mut self, sink: &mut impl RecordSink) -> Result<Flow, SourceError> {
         match self.batches.pop_front() {
             Some(batch) => {
@@ -110,18 +111,18 @@ impl Source for Memory {
 
     fn drain(&mut self, sink: &mut impl RecordSink) -> Result<(), SourceError> {
         if self.batches.is_empty() {
-            let _ = self.rest.drain(..).try_for_each(|input| sink.input(input));
+            let _ = self.available.drain(..).try_for_each(|input| sink.input(input));
         }
         Ok(())
     }
 }
 
-/// A renderer that keeps what it is shown.
+/// A renderer that captures the outputs.
 #[derive(Clone, Default)]
-pub struct Shown(pub Rc<RefCell<Vec<Output>>>);
+pub struct Captured(pub Rc<RefCell<Vec<Output>>>);
 
-impl Shown {
-    /// The edges of the transitions that were shown, with their sockets.
+impl Captured {
+    /// The captured transitions: socket, old state, new state.
     pub fn edges(&self) -> Vec<(u64, State, State)> {
         let events = self.0.borrow();
         let edge = |event: &Output| match event {
@@ -133,15 +134,15 @@ impl Shown {
         events.iter().filter_map(edge).collect()
     }
 
-    /// How many events that are so were shown.
+    /// The number of captured outputs that satisfy `which`.
     pub fn count(&self, which: impl Fn(&Output) -> bool) -> usize {
-        self.0.borrow().iter().filter(|event| which(event)).count()
+        self.0.borrow().iter().filter(|output| which(output)).count()
     }
 }
 
-impl Render for Shown {
-    fn render(&mut self, event: &Output, _out: &mut Vec<u8>) -> io::Result<()> {
-        self.0.borrow_mut().push(event.clone());
+impl Render for Captured {
+    fn render(&mut self, output: &Output, _out: &mut Vec<u8>) -> io::Result<()> {
+        self.0.borrow_mut().push(output.clone());
         Ok(())
     }
 

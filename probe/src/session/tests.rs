@@ -1,4 +1,4 @@
-//! Traces and replays of streams from memory.
+//! Traces and replays of streams in memory.
 
 mod live;
 mod replay;
@@ -6,7 +6,7 @@ mod replay;
 use std::{cell::RefCell, future, io, rc::Rc, time::Duration};
 
 use super::{
-    testing::{CLIENT, Memory, Shown, Socket, ready, task},
+    testing::{CLIENT, Captured, MemorySource, Socket, ready, task},
     *,
 };
 use crate::{
@@ -15,68 +15,70 @@ use crate::{
     render::View,
 };
 
-/// A session that shows this much, and what it shows.
-fn session(selection: Selection) -> (Session, Shown) {
-    let shown = Shown::default();
+/// A session with this selection, and what it shows.
+fn session(selection: Selection) -> (Session, Captured) {
+    let shown = Captured::default();
     let session = Session::new(Scope::All, Box::new(shown.clone()), Box::new(io::sink()));
-    (session.selecting(selection), shown)
+    (session.selection(selection), shown)
 }
 
 fn client(number: u64) -> Socket {
     Socket::new(number, "127.0.0.1:40000", "127.0.0.1:80")
 }
 
-/// Never enough.
-fn endless() -> future::Pending<()> {
+/// Never stops.
+fn never() -> future::Pending<()> {
     future::pending()
 }
 
 #[tokio::test]
-async fn a_source_that_ends_ends_the_trace() {
+async fn a_trace_stops_when_its_source_ends() {
     let (mut session, shown) = session(Selection::default());
-    let mut source = Memory::new([vec![ready()], client(1).life(&CLIENT)]);
+    let mut source = MemorySource::new([vec![ready()], client(1).walk(&CLIENT)]);
     source.ends = true;
-    let ending = session.follow(&mut source, None, endless()).await.unwrap();
-    assert_eq!(ending, Ending::Source);
+    let reason = session.follow(&mut source, None, never()).await.unwrap();
+    assert_eq!(reason, StopReason::SourceEnded);
     let end = session.finish(None).unwrap();
     assert_eq!((end.transitions, end.connections), (5, 1));
     assert_eq!(shown.edges().len(), 5);
 }
 
 #[tokio::test]
-async fn what_is_there_when_it_is_enough_is_still_shown() {
+async fn what_the_source_has_when_the_trace_stops_is_shown() {
     for duration in [None, Some(Duration::from_millis(1))] {
         let (mut session, shown) = session(Selection::default());
-        let mut source = Memory::new([vec![ready()]]);
-        source.rest = client(1).life(&CLIENT);
+        let mut source = MemorySource::new([vec![ready()]]);
+        source.available = client(1).walk(&CLIENT);
         session.ready(&mut source).await.unwrap();
-        let ending = match duration {
-            None => session.follow(&mut source, None, future::ready("enough")).await.unwrap(),
+        let reason = match duration {
+            None => session.follow(&mut source, None, future::ready("stop")).await.unwrap(),
             Some(_) => session.follow(&mut source, duration, future::pending()).await.unwrap(),
         };
-        assert_eq!(ending, duration.map_or(Ending::Asked("enough"), |_| Ending::Time));
+        assert_eq!(reason, duration.map_or(StopReason::Requested("stop"), |_| StopReason::DurationElapsed));
         assert_eq!(shown.edges().len(), 5);
     }
 }
 
-/// How many lines there are of that view, and the transitions behind them.
-async fn lines(view: View, wanted: u64) -> (Ending<()>, usize, u64) {
-    let (mut session, shown) = session(Selection { view, lines: Some(wanted), ..Selection::default() });
-    let sockets = (1..=3).flat_map(|number| client(number).life(&CLIENT)).collect();
-    let mut source = Memory::new([vec![ready()], sockets]);
-    let ending = session.follow(&mut source, None, endless()).await.unwrap();
+/// Traces at most that many lines of a view. Returns why the trace stopped, the number of lines, and the number of
+/// transitions.
+async fn lines(view: View, max_lines: u64) -> (StopReason<()>, usize, u64) {
+    let (mut session, shown) =
+        session(Selection { view, max_lines: Some(max_lines), ..Selection::default() });
+    let sockets = (1..=3).flat_map(|number| client(number).walk(&CLIENT)).collect();
+    let mut source = MemorySource::new([vec![ready()], sockets]);
+    let reason = session.follow(&mut source, None, never()).await.unwrap();
     let end = session.finish(None).unwrap();
     let count = match view {
-        View::Connections => shown.count(|event| matches!(event, Output::Connection(_))),
+        View::Connections => shown.count(|output| matches!(output, Output::Connection(_))),
         _ => shown.edges().len(),
     };
-    (ending, count, end.transitions)
+    (reason, count, end.transitions)
 }
 
 #[tokio::test]
-async fn a_count_is_of_the_views_lines() {
-    assert_eq!(lines(View::Transitions, 7).await, (Ending::Lines, 7, 7));
-    assert_eq!(lines(View::Connections, 2).await, (Ending::Lines, 2, 10));
+async fn the_line_limit_counts_the_lines_of_the_view() {
+    assert_eq!(lines(View::Transitions, 7).await, (StopReason::LineLimit, 7, 7));
+    assert_eq!(lines(View::Connections, 2).await, (StopReason::LineLimit, 2, 10));
 }
 
 #[tokio::test]
@@ -85,55 +87,55 @@ async fn totals_count_what_is_shown() {
     let (mut session, shown) = session(Selection { filter, ..Selection::default() });
     let mut other = client(2);
     other.task = task(7, "other");
-    let mut source = Memory::new([vec![ready()], client(1).life(&CLIENT), other.life(&CLIENT)]);
+    let mut source = MemorySource::new([vec![ready()], client(1).walk(&CLIENT), other.walk(&CLIENT)]);
     source.ends = true;
-    session.follow(&mut source, None, endless()).await.unwrap();
+    session.follow(&mut source, None, never()).await.unwrap();
     let end = session.finish(None).unwrap();
     assert_eq!((end.transitions, end.connections), (5, 1));
     assert!(shown.edges().iter().all(|(socket, ..)| *socket == 2));
 }
 
 /// A socket that connects to itself.
-fn to_itself() -> Vec<Input> {
+fn self_connect() -> Vec<Input> {
     let mut socket = Socket::new(5, "127.0.0.1:40000", "127.0.0.1:40000");
-    socket.life(&[State::Close, State::SynSent, State::SynRecv, State::Established])
+    socket.walk(&[State::Close, State::SynSent, State::SynRecv, State::Established])
 }
 
 #[tokio::test]
-async fn findings_are_chosen_by_kind() {
+async fn findings_are_selected_by_kind() {
     for (kinds, found) in
         [(vec![], true), (vec![FindingKind::SelfConnect], true), (vec![FindingKind::PortSharing], false)]
     {
         let (mut session, shown) = session(Selection { kinds, ..Selection::default() });
-        let mut source = Memory::new([vec![ready()], to_itself()]);
+        let mut source = MemorySource::new([vec![ready()], self_connect()]);
         source.ends = true;
-        session.follow(&mut source, None, endless()).await.unwrap();
+        session.follow(&mut source, None, never()).await.unwrap();
         assert_eq!(session.has_found(&[FindingKind::SelfConnect, FindingKind::Stuck]), found);
         assert!(!session.has_found(&[FindingKind::Stuck]));
-        assert_eq!(shown.count(|event| matches!(event, Output::Finding(_))), usize::from(found));
+        assert_eq!(shown.count(|output| matches!(output, Output::Finding(_))), usize::from(found));
     }
 }
 
 #[tokio::test]
-async fn connections_that_close_are_followed_to_their_end() {
+async fn closing_connections_are_followed_to_close() {
     let (mut session, shown) = session(Selection::default());
-    // As a command's are.
-    session.follows_to_the_end = true;
-    let events = client(1).life(&CLIENT);
-    let (before, after) = events.split_at(3);
-    let mut source = Memory::new([vec![ready()], before.to_vec(), after.to_vec()]);
+    // As for a command.
+    session.emitter.tracks_closing = true;
+    let inputs = client(1).walk(&CLIENT);
+    let (before, after) = inputs.split_at(3);
+    let mut source = MemorySource::new([vec![ready()], before.to_vec(), after.to_vec()]);
     session.ready(&mut source).await.unwrap();
-    session.take(&mut source).await.unwrap();
+    session.process_batch(&mut source).await.unwrap();
     session.settle_closing(&mut source, Duration::from_secs(60)).await.unwrap();
     assert_eq!(shown.edges().len(), 5);
 }
 
-/// A host that answers everything, and what it was asked.
+/// A host that answers every query, and lists the queries.
 #[derive(Clone, Default)]
-struct Talkative(Rc<RefCell<Vec<String>>>);
+struct AnsweringHost(Rc<RefCell<Vec<String>>>);
 
-impl HostQueries for Talkative {
-    fn existing(&mut self) -> Option<Snapshot> {
+impl HostQueries for AnsweringHost {
+    fn existing_sockets(&mut self) -> Option<Snapshot> {
         Some(Snapshot { at: Mono(1), sockets: Vec::new(), unavailable: vec!["a lack".to_owned()] })
     }
 
@@ -142,13 +144,13 @@ impl HostQueries for Talkative {
         Cgroup { id, path: Some(Name::from_bytes(b"/here")) }
     }
 
-    fn holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
+    fn port_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
         self.0.borrow_mut().push(format!("holders of {port} in {netns}"));
         Vec::new()
     }
 
-    fn remains(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
-        self.0.borrow_mut().push(format!("remains of {}", connection.socket));
+    fn time_wait_entry(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
+        self.0.borrow_mut().push(format!("mini-socket of {}", connection.socket));
         Some(TimeWaitEntry {
             at: Mono(2),
             socket: connection.socket,
@@ -160,31 +162,31 @@ impl HostQueries for Talkative {
         })
     }
 
-    fn rest(&mut self) {}
+    fn evict_idle(&mut self) {}
 }
 
 #[tokio::test]
-async fn the_host_is_asked_what_its_reports_do_not_say() {
-    let host = Talkative::default();
+async fn the_host_is_queried_for_what_reports_do_not_contain() {
+    let host = AnsweringHost::default();
     let (session, shown) = session(Selection::default());
-    let mut session = session.asking(Box::new(host.clone()));
+    let mut session = session.host_queries(Box::new(host.clone()));
     let mut socket = client(1);
-    let mut events = socket.life(&CLIENT);
-    // A second connection of the same process, reset by its peer: nothing stays of that.
-    events.extend(client(2).life(&[State::Close, State::SynSent, State::Established, State::Close]));
-    let mut source = Memory::new([vec![ready()], events]);
+    let mut inputs = socket.walk(&CLIENT);
+    // A second connection of the same process is reset by its peer: it leaves no mini-socket.
+    inputs.extend(client(2).walk(&[State::Close, State::SynSent, State::Established, State::Close]));
+    let mut source = MemorySource::new([vec![ready()], inputs]);
     source.ends = true;
-    session.follow(&mut source, None, endless()).await.unwrap();
-    assert_eq!(*host.0.borrow(), ["cgroup 100", "remains of 1"]);
+    session.follow(&mut source, None, never()).await.unwrap();
+    assert_eq!(*host.0.borrow(), ["cgroup 100", "mini-socket of 1"]);
     let shown = shown.0.borrow();
     assert!(
         matches!(&shown[0], Output::Ready { unavailable, existing: Some(0), .. } if unavailable == &["a lack"]),
         "{:?}",
         shown[0]
     );
-    let last_of_first = shown.iter().position(|event| matches!(event, Output::TimeWaitEntry(_))).unwrap();
-    assert!(matches!(shown[last_of_first - 1], Output::Connection(_)));
-    let path = |event: &Output| match event {
+    let mini_socket = shown.iter().position(|output| matches!(output, Output::TimeWaitEntry(_))).unwrap();
+    assert!(matches!(shown[mini_socket - 1], Output::Connection(_)));
+    let path = |output: &Output| match output {
         Output::Transition(transition) => transition.owner.cgroup.clone().and_then(|cgroup| cgroup.path),
         _ => None,
     };
@@ -192,10 +194,10 @@ async fn the_host_is_asked_what_its_reports_do_not_say() {
 }
 
 #[tokio::test]
-async fn who_holds_a_port_is_asked_where_it_is_taken() {
-    let host = Talkative::default();
+async fn the_holders_of_a_port_in_use_are_queried() {
+    let host = AnsweringHost::default();
     let (session, _) = session(Selection::default());
-    let mut session = session.asking(Box::new(host.clone()));
+    let mut session = session.host_queries(Box::new(host.clone()));
     let failed = |errno| {
         Input::BindFailed(Box::new(crate::model::BindFailure {
             at: Mono(1),
@@ -212,8 +214,8 @@ async fn who_holds_a_port_is_asked_where_it_is_taken() {
         }))
     };
     let mut source =
-        Memory::new([vec![ready()], vec![failed(Errno::EADDRINUSE), failed(Errno::EADDRNOTAVAIL)]]);
+        MemorySource::new([vec![ready()], vec![failed(Errno::EADDRINUSE), failed(Errno::EADDRNOTAVAIL)]]);
     source.ends = true;
-    session.follow(&mut source, None, endless()).await.unwrap();
+    session.follow(&mut source, None, never()).await.unwrap();
     assert_eq!(*host.0.borrow(), ["cgroup 4", "holders of 80 in 9"]);
 }

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use log::warn;
 use probe_ebpf::RecordHeader;
 
-use super::decode::{DecodeError, Reasons, decode, peek};
+use super::decode::{DecodeError, ResetReasons, decode, peek};
 use crate::model::{Backend, Input, State};
 
 /// What it takes to decode the records of one stream.
 #[derive(Debug)]
 pub struct Decoder {
     backend: Backend,
-    reasons: Reasons,
+    reasons: ResetReasons,
 }
 
 impl Decoder {
     /// A decoder for records of this backend.
-    pub(super) fn new(backend: Backend, reasons: Reasons) -> Self {
+    pub(super) fn new(backend: Backend, reasons: ResetReasons) -> Self {
         Self { backend, reasons }
     }
 
@@ -33,7 +33,7 @@ impl Decoder {
     }
 
     /// Sets the names of reset reasons for the records that follow.
-    pub(super) fn set_reasons(&mut self, reasons: Reasons) {
+    pub(super) fn set_reasons(&mut self, reasons: ResetReasons) {
         self.reasons = reasons;
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Flow, RecordSink, Source, SourceError, decode::Reasons, raw_record::Decoder};
+use super::{Flow, RecordSink, Source, SourceError, decode::ResetReasons, raw_record::Decoder};
 use crate::{
     model::{Backend, Input},
     record::{Entry, ReadError, Reader},
@@ -24,7 +24,7 @@ impl<R: BufRead> Recording<R> {
     /// # Errors
     /// [`ReadError`], where this is no recording that this version reads.
     pub fn new(input: R) -> Result<Self, ReadError> {
-        let decoder = Decoder::new(Backend::TpBtf, Reasons::default());
+        let decoder = Decoder::new(Backend::TpBtf, ResetReasons::default());
         Ok(Self { reader: Reader::new(input)?, decoder })
     }
 

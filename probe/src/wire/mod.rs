@@ -1,8 +1,8 @@
-//! An emulated link between two network namespaces: a TUN device in each, and a cable between them in
-//! user space that delays every packet, records it, and by rule holds, drops or duplicates it.
+//! An emulated link between two network namespaces: a TUN device in each, and a forwarder between them in user
+//! space that delays and captures every packet, and holds, drops or duplicates those that match a rule.
 //!
-//! It needs neither a second host nor netem. A simultaneous open, for instance, is two connects while
-//! a rule holds their SYNs:
+//! It needs neither a second host nor netem. A simultaneous open, for example, is two connects while a rule holds
+//! both SYNs:
 //!
 //! ```no_run
 //! # use std::time::{Duration, Instant};
@@ -11,30 +11,32 @@
 //! let (a, b) = (Namespace::private()?, Namespace::private()?);
 //! let link = Link::new(Family::Ipv4).delay(Duration::from_millis(40));
 //! let wire = Wire::between(&a, &b, link)?;
-//! let ends = Side::BOTH.map(|side| link.at(side, 1314));
-//! let soon = Instant::now() + Duration::from_secs(2);
+//! let [local, remote] = Side::BOTH.map(|side| link.endpoint(side, 1314));
+//! let deadline = Instant::now() + Duration::from_secs(2);
 //!
-//! let syns = wire.add(Rule::hold(Segment::is_syn));
+//! let syns = wire.add_rule(Rule::hold(Segment::is_syn));
 //! let connect = |from, to| -> Result<_, probe::net::SocketError> {
 //!     let socket = Tcp::bound(from)?;
 //!     socket.begin_connect(to)?;
 //!     Ok(socket)
 //! };
-//! let left = a.enter(|| connect(ends[0], ends[1]))??;
-//! let right = b.enter(|| connect(ends[1], ends[0]))??;
-//! wire.wait_for(soon, |packets| packets.iter().filter(|packet| packet.fate == Fate::Held).count() == 2)?;
-//! wire.lift(syns);
-//! left.outcome(soon)?;
-//! right.outcome(soon)?;
+//! let left = a.enter(|| connect(local, remote))??;
+//! let right = b.enter(|| connect(remote, local))??;
+//! wire.wait_for(deadline, |packets| packets.iter().filter(|packet| packet.fate == Fate::Held).count() == 2)?;
+//! wire.remove_rule(syns);
+//! left.outcome(deadline)?;
+//! right.outcome(deadline)?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! The parts: `rule` is what a scenario asks for, `cable` decides and remembers and is pure, `pump` is
-//! the thread that reads and writes, `segment` goes between bytes and headers.
+//! - `rule`: the rules that a scenario adds
+//! - `emulator`: the packets and their fate, without I/O
+//! - `forwarder`: the thread that reads and writes the TUN devices
+//! - `segment`: parsing and building packets
 
-mod cable;
-mod pump;
+mod emulator;
+mod forwarder;
 mod rule;
 mod segment;
 
@@ -48,8 +50,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{cable::Cable, pump::Shared};
-pub use self::{cable::RuleId, rule::Rule};
+use self::{emulator::Emulator, forwarder::Shared};
+pub use self::{emulator::RuleId, rule::Rule};
 use crate::{
     model::{Family, Packet, Segment, Side},
     net::{
@@ -60,37 +62,37 @@ use crate::{
     os::clock::now,
 };
 
-/// How many packets a device may have waiting. The pump empties it all the time, so this is what a side
-/// may send while the pump is not running.
+/// The transmit queue length of each device, in packets: how many a side may send while the forwarder thread is not
+/// scheduled.
 const QUEUE: u32 = 10_000;
 
-/// Packets that an error message shows.
+/// How many packets an error message shows.
 const SHOWN: usize = 12;
 
-/// Why there is no wire, or why it did not show what was waited for.
+/// Why a wire could not be set up, or why a wait on it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// A side's namespace cannot be entered.
+    /// A side's namespace could not be entered.
     #[error(transparent)]
     Namespace(#[from] NamespaceError),
-    /// There is no device for a side.
+    /// A TUN device could not be created.
     #[error(transparent)]
     Tun(#[from] TunError),
-    /// A side's device cannot be set up.
+    /// A side's device could not be configured.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// There is no thread or no pipe for the cable.
+    /// The forwarder's thread or its pipe could not be created.
     #[error("starting the wire's thread: {0}")]
     Thread(io::Error),
-    /// What was waited for did not happen in time.
-    #[error("the wire did not show what was waited for in time; it carried {0}")]
+    /// The deadline passed before the packets met the condition.
+    #[error("the expected packets did not appear in time; the wire carried {0}")]
     Deadline(String),
-    /// One of the devices was taken away.
-    #[error("the wire was cut: {0}; leave its devices alone while it is there")]
-    Cut(String),
+    /// The forwarder failed: one of the devices was removed.
+    #[error("the wire failed: {0}; do not remove or reconfigure its TUN devices while it is in use")]
+    Broken(String),
 }
 
-/// What a wire is like.
+/// The properties of a wire: its address family and delays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     family: Family,
@@ -105,13 +107,13 @@ impl Link {
         Self { family, delay: [Duration::ZERO; 2] }
     }
 
-    /// The same with this delay each way.
+    /// Sets the one-way delay of both directions.
     #[must_use]
     pub fn delay(self, each_way: Duration) -> Self {
         self.delay_from(Side::A, each_way).delay_from(Side::B, each_way)
     }
 
-    /// The same with this delay for what `side` sends.
+    /// Sets the one-way delay of packets that `side` sends.
     #[must_use]
     pub fn delay_from(mut self, side: Side, delay: Duration) -> Self {
         self.delay[side as usize] = delay;
@@ -128,9 +130,9 @@ impl Link {
         }
     }
 
-    /// A port at the address of a side.
+    /// The address of a side with this port.
     #[must_use]
-    pub fn at(&self, side: Side, port: u16) -> SocketAddr {
+    pub fn endpoint(&self, side: Side, port: u16) -> SocketAddr {
         SocketAddr::new(self.address(side), port)
     }
 
@@ -141,8 +143,8 @@ impl Link {
         }
     }
 
-    /// Makes the device of a side, in the calling thread's namespace.
-    fn plug_in(&self, side: Side) -> Result<Tun, WireError> {
+    /// Creates and configures the device of a side in the calling thread's namespace.
+    fn create_device(&self, side: Side) -> Result<Tun, WireError> {
         let tun = Tun::open("wire%d")?;
         let device = tun.device();
         device.queue_length(QUEUE)?;
@@ -152,106 +154,104 @@ impl Link {
     }
 }
 
-/// A wire between two namespaces. It is up from its making to its drop, which takes the devices away;
-/// what still travels then is lost.
+/// A wire between two namespaces. Dropping it removes the devices; packets still in flight are lost.
 ///
-/// It may be used from several threads at once.
+/// Several threads may use it at once.
 #[derive(Debug)]
 pub struct Wire {
     shared: Arc<Shared>,
-    /// `None` only while it is dropped: closing it stops the pump.
+    /// `None` only during drop: closing it stops the forwarder.
     wake: Option<PipeWriter>,
-    /// Likewise.
-    pump: Option<JoinHandle<()>>,
+    /// `None` only during drop.
+    forwarder: Option<JoinHandle<()>>,
 }
 
 impl Wire {
-    /// A wire from `a` to `b`, which must be two different namespaces. Both can reach each other when this
-    /// returns.
+    /// Connects `a` and `b`, which must be different namespaces. When this returns, each can reach the other.
     ///
     /// # Errors
-    /// [`WireError`] says what is missing: privilege, TUN, IPv6.
+    /// This host does not provide what a wire requires: privilege, TUN, IPv6.
     pub fn between(a: &Namespace, b: &Namespace, link: Link) -> Result<Self, WireError> {
-        let tuns = [a.enter(|| link.plug_in(Side::A))??, b.enter(|| link.plug_in(Side::B))??];
-        let (woken, wake) = io::pipe().map_err(WireError::Thread)?;
-        let shared = Arc::new(Shared::new(Cable::new(link.delay)));
-        let pumped = Arc::clone(&shared);
-        let pump = thread::Builder::new()
+        let tuns = [a.enter(|| link.create_device(Side::A))??, b.enter(|| link.create_device(Side::B))??];
+        let (wake_receiver, wake) = io::pipe().map_err(WireError::Thread)?;
+        let shared = Arc::new(Shared::new(Emulator::new(link.delay)));
+        let forwarder_shared = Arc::clone(&shared);
+        let forwarder = thread::Builder::new()
             .name("wire".to_owned())
-            .spawn(move || pump::run(&tuns, woken, &pumped))
+            .spawn(move || forwarder::run(&tuns, wake_receiver, &forwarder_shared))
             .map_err(WireError::Thread)?;
-        Ok(Self { shared, wake: Some(wake), pump: Some(pump) })
+        Ok(Self { shared, wake: Some(wake), forwarder: Some(forwarder) })
     }
 
-    /// Puts a rule in force for everything that is sent from now on.
-    pub fn add(&self, rule: Rule) -> RuleId {
-        self.shared.cable().add(rule)
+    /// Adds a rule for every packet sent from now on.
+    pub fn add_rule(&self, rule: Rule) -> RuleId {
+        self.shared.emulator().add_rule(rule)
     }
 
-    /// Lifts a rule. What it holds goes on in the order in which it came: at once where its time is past.
-    pub fn lift(&self, rule: RuleId) {
-        self.shared.change(|cable| cable.lift(rule, now()));
+    /// Removes a rule and releases the packets that it holds, in order: at once if their delay has passed.
+    pub fn remove_rule(&self, rule: RuleId) {
+        self.shared.change(|emulator| emulator.remove_rule(rule, now()));
         self.wake();
     }
 
-    /// Sends a segment that no kernel made, with right checksums and no options, as if `from` had sent it:
-    /// it takes the link's delay, and no rule is asked. `segment.payload` is ignored for `payload`'s length.
+    /// Injects a segment as if `from` had sent it, with valid checksums and without options. The link's delay
+    /// applies to it, rules do not. Its length is that of `payload`; `segment.payload` is ignored.
     ///
     /// # Panics
-    /// Where the segment's addresses are of different families, or the payload exceeds an IP packet.
+    /// If the segment's addresses are of different families, or the payload does not fit into an IP packet.
     pub fn inject(&self, from: Side, segment: &Segment, payload: &[u8]) {
         let bytes = segment::build(segment, payload);
-        self.shared.change(|cable| cable.inject(from, &bytes, now()));
+        self.shared.change(|emulator| emulator.inject(from, &bytes, now()));
         self.wake();
     }
 
-    /// Answers an IPv4 packet with an ICMP message of the type "destination unreachable" and this code, as if the host
-    /// that the packet goes to had sent it.
+    /// Answers an IPv4 packet with an ICMP destination unreachable message with this code, as if the packet's
+    /// destination had sent it.
     ///
     /// # Panics
-    /// Where the packet is not IPv4, or there is no such code.
+    /// If the packet is not IPv4, or no destination unreachable message has this code.
     pub fn inject_unreachable(&self, packet: &Packet, code: u8) {
         let bytes = segment::unreachable(&packet.bytes, code);
-        self.shared.change(|cable| cable.inject(packet.from.peer(), &bytes, now()));
+        self.shared.change(|emulator| emulator.inject(packet.from.peer(), &bytes, now()));
         self.wake();
     }
 
-    /// Every packet so far, in the order in which they came onto the wire. Packets for groups (IPv6's
-    /// greetings) are neither carried nor shown.
+    /// Every packet so far, in the order in which they were sent. The wire neither carries nor lists multicast
+    /// packets.
     #[must_use]
     pub fn packets(&self) -> Vec<Packet> {
-        self.shared.cable().packets().to_vec()
+        self.shared.emulator().packets().to_vec()
     }
 
-    /// Waits until `seen` is true of the packets so far, and returns those. It is asked again whenever a
-    /// packet is sent or its fate changes.
+    /// Waits until `condition` holds for the packets so far, and returns them. It is evaluated again whenever
+    /// a packet is sent or its fate changes.
     ///
     /// # Errors
-    /// The deadline passed, and the error tells what the wire carried; or the wire was cut.
+    /// The deadline passed (the error lists what the wire carried), or the wire failed.
     pub fn wait_for(
         &self,
         deadline: Instant,
-        mut seen: impl FnMut(&[Packet]) -> bool,
+        mut condition: impl FnMut(&[Packet]) -> bool,
     ) -> Result<Vec<Packet>, WireError> {
-        let Shared { changed, cut, .. } = &*self.shared;
-        let left = deadline.saturating_duration_since(Instant::now());
-        let mut shown = false;
-        let (cable, _) = changed
-            .wait_timeout_while(self.shared.cable(), left, |cable| {
-                shown = seen(cable.packets());
-                !shown && cut.get().is_none()
+        let Shared { changed, failure, .. } = &*self.shared;
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let mut holds = false;
+        let (emulator, _) = changed
+            .wait_timeout_while(self.shared.emulator(), remaining, |emulator| {
+                holds = condition(emulator.packets());
+                !holds && failure.get().is_none()
             })
             .unwrap_or_else(PoisonError::into_inner);
-        match cut.get() {
-            _ if shown => Ok(cable.packets().to_vec()),
-            Some(cut) => Err(WireError::Cut(cut.clone())),
-            None => Err(WireError::Deadline(describe(cable.packets()))),
+        match failure.get() {
+            _ if holds => Ok(emulator.packets().to_vec()),
+            Some(failure) => Err(WireError::Broken(failure.clone())),
+            None => Err(WireError::Deadline(describe(emulator.packets()))),
         }
     }
 
     fn wake(&self) {
         if let Some(mut wake) = self.wake.as_ref() {
-            // It fails only when the pump has ended, and then there is nobody to wake.
+            // The write fails only after the forwarder has stopped; then no thread has to be woken.
             wake.write_all(&[0]).ok();
         }
     }
@@ -260,9 +260,9 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         self.wake = None;
-        let ended = self.pump.take().map(JoinHandle::join);
-        // A rule's panic is a bug in the scenario; it must not pass unseen.
-        if let Some(Err(panic)) = ended
+        let stopped = self.forwarder.take().map(JoinHandle::join);
+        // A rule that panicked is a bug in the scenario: propagate it.
+        if let Some(Err(panic)) = stopped
             && !thread::panicking()
         {
             resume_unwind(panic);
@@ -270,7 +270,7 @@ impl Drop for Wire {
     }
 }
 
-/// The last packets, for an error message.
+/// The number of packets and the last of them, for an error message.
 fn describe(packets: &[Packet]) -> String {
     if packets.is_empty() {
         return "nothing".to_owned();
@@ -280,7 +280,7 @@ fn describe(packets: &[Packet]) -> String {
         count => format!("{count} packets"),
     };
     for (index, packet) in packets[packets.len().saturating_sub(SHOWN)..].iter().enumerate() {
-        let separator = if index == 0 { ", at last: " } else { "; " };
+        let separator = if index == 0 { ", most recently " } else { "; " };
         write!(text, "{separator}{packet}").expect("writing to a String cannot fail");
     }
     text

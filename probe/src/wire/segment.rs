@@ -1,4 +1,4 @@
-//! Between a packet's bytes and the segment in them.
+//! Parsing TCP segments from packets, and building packets from segments.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,16 +8,16 @@ use etherparse::{
 
 use crate::model::{Flags, Segment};
 
-/// The hop limit of made packets: Linux's own default.
+/// The TTL or hop limit of built packets: Linux's default.
 const HOPS: u8 = 64;
 
-/// Whether a packet is for a group. None on the wire needs those: they are the greetings of IPv6 (MLD,
-/// router solicitations) and IGMP's.
+/// Whether the packet's destination is a multicast group. The wire does not carry these: they are MLD and router
+/// solicitations (IPv6) and IGMP.
 pub(super) fn is_multicast(packet: &[u8]) -> bool {
     IpSlice::from_slice(packet).is_ok_and(|ip| ip.destination_addr().is_multicast())
 }
 
-/// The TCP segment in an IP packet; `None` where it is something else or broken.
+/// The TCP segment in an IP packet; `None` for another protocol, a fragment or a malformed packet.
 pub(super) fn parse(packet: &[u8]) -> Option<Segment> {
     let ip = IpSlice::from_slice(packet).ok()?;
     let inner = ip.payload();
@@ -37,11 +37,11 @@ pub(super) fn parse(packet: &[u8]) -> Option<Segment> {
     })
 }
 
-/// An IP packet with this segment and this payload, checksums included, without options. What
-/// `segment.payload` says does not matter.
+/// Builds an IP packet with this segment and this payload, with valid checksums and without options. The length
+/// in `segment.payload` is ignored.
 ///
 /// # Panics
-/// Where the two addresses are of different families, or the payload does not fit into an IP packet.
+/// If the two addresses are of different families, or the payload does not fit into an IP packet.
 pub(super) fn build(segment: &Segment, payload: &[u8]) -> Vec<u8> {
     let Segment { source, destination, flags, seq, ack, window, payload: _ } = *segment;
     let mut tcp = TcpHeader::new(source.port(), destination.port(), seq, window);
@@ -64,21 +64,21 @@ pub(super) fn build(segment: &Segment, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// The ICMP message by which the host that an IPv4 packet goes to, or one on the way there, says that it cannot be
-/// delivered (RFC 792, destination unreachable). It quotes as much of the packet as RFC 792 asks for.
+/// Builds the ICMP destination unreachable message (RFC 792) that answers an IPv4 packet, as if its destination had
+/// sent it. It quotes the IP header and the first eight bytes of the payload, as RFC 792 requires.
 ///
 /// # Panics
-/// Where the packet is not IPv4, or there is no such code.
+/// If the packet is not IPv4, or no destination unreachable message has this code.
 pub(super) fn unreachable(packet: &[u8], code: u8) -> Vec<u8> {
-    let IpSlice::Ipv4(ip) = IpSlice::from_slice(packet).expect("a packet of the wire's is whole") else {
+    let IpSlice::Ipv4(ip) = IpSlice::from_slice(packet).expect("the wire carries whole packets") else {
         panic!("ICMP is for IPv4")
     };
     let (from, to) = (ip.header().destination(), ip.header().source());
-    let why = DestUnreachableHeader::from_values(code, 0).expect("RFC 792 and RFC 1812 have this code");
+    let reason = DestUnreachableHeader::from_values(code, 0).expect("RFC 792 and RFC 1812 have this code");
     let quoted = ip.header().slice().len() + 8;
     let mut message = Vec::new();
     PacketBuilder::ipv4(from, to, HOPS)
-        .icmpv4(Icmpv4Type::DestinationUnreachable(why))
+        .icmpv4(Icmpv4Type::DestinationUnreachable(reason))
         .write_to_vec(&mut message, &packet[..quoted])
         .expect("a header and eight bytes fit into an IP packet");
     message
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_is_parsed() {
+    fn a_built_segment_parses_to_the_same_segment() {
         for (source, destination) in
             [("10.13.14.1:1314", "10.13.14.2:80"), ("[fd13:14::1]:1314", "[fd13:14::2]:80")]
         {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_has_right_checksums() {
+    fn built_packets_have_valid_checksums() {
         let packet = build(&segment("10.13.14.1:1314", "10.13.14.2:80"), b"odd");
         let IpSlice::Ipv4(ip) = IpSlice::from_slice(&packet).unwrap() else { panic!("IPv4 was built") };
         let header = ip.header().to_header();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_delivered_is_quoted_to_its_sender() {
+    fn an_unreachable_message_goes_to_the_sender_and_quotes_the_packet() {
         let packet = build(&segment("10.13.14.1:1314", "10.13.14.2:80"), b"odd");
         let message = unreachable(&packet, 13);
         let ip = IpSlice::from_slice(&message).unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_tcp_has_no_segment() {
+    fn a_packet_without_a_whole_tcp_header_has_no_segment() {
         let mut udp = Vec::new();
         let builder = PacketBuilder::ipv4([10, 0, 0, 1], [224, 0, 0, 1], 1).udp(5, 6);
         builder.write_to_vec(&mut udp, b"x").unwrap();

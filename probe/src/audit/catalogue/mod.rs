@@ -1,22 +1,25 @@
-//! The entries, a directory for each group and a file for each of its parts.
+//! The entries: a directory for each group, a file for each of its parts, and the paths and steps that
+//! entries share.
 //!
-//! A new behaviour is one [`Behaviour`] in the file that it fits; a new file is a line in its group's `mod.rs`.
+//! A new behaviour is one [`Behaviour`] in the file of its part. A new file is a line in its group's `mod.rs`.
 
-#![expect(clippy::needless_update, reason = "entries end alike, whether they say everything or not")]
+#![expect(clippy::needless_update, reason = "every entry ends with the defaults, even if it sets all fields")]
 
 mod close;
 mod listen;
 mod open;
+mod paths;
 mod ports;
+mod steps;
 
-use super::Behaviour;
+use super::behaviour::Behaviour;
 
 /// Every behaviour, in the order of the report.
 pub fn all() -> impl Iterator<Item = &'static Behaviour> {
     [open::PARTS, listen::PARTS, close::PARTS, ports::PARTS].into_iter().flatten().copied().flatten()
 }
 
-/// The behaviour of that id.
+/// The behaviour with this id.
 #[must_use]
 pub fn by_id(id: &str) -> Option<&'static Behaviour> {
     all().find(|behaviour| behaviour.id == id)
@@ -28,7 +31,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        audit::Need,
+        audit::Requirement,
         model::{
             Protocol,
             State::{SynRecv, SynSent},
@@ -37,7 +40,7 @@ mod tests {
     };
 
     #[test]
-    fn every_entry_is_whole() {
+    fn every_entry_is_complete() {
         let mut ids = HashSet::new();
         for behaviour in all() {
             let Behaviour { id, description, reference, .. } = behaviour;
@@ -45,48 +48,54 @@ mod tests {
                 !part.is_empty() && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             };
             assert!(id.split('/').all(slug) && id.split('/').count() == 2, "{id}");
-            assert!(ids.insert(*id), "{id} is there twice");
-            // Finds its group.
+            assert!(ids.insert(*id), "{id} is listed twice");
+            // Panics if the id has no group.
             let _ = behaviour.group();
             assert!(
                 !description.is_empty() && !description.ends_with('.'),
-                "{id}: one clause, without its full stop"
+                "{id}: the description is one clause without a full stop"
             );
             assert!(!reference.is_empty(), "{id} has no reference");
             assert!(behaviour.variants.iter().all(|variant| !variant.cause.is_empty()), "{id}");
             let mut names = HashSet::new();
             let labels = behaviour.paths.iter().map(|(label, _)| ("path", *label));
             for name in labels.chain(behaviour.facts.iter().map(|(name, _)| ("fact", *name))) {
-                assert!(names.insert(name), "{id}: {name:?} is there twice");
+                assert!(names.insert(name), "{id}: {name:?} is listed twice");
             }
             for variant in behaviour.variants {
-                let otherwise = variant.instead_of(behaviour) != behaviour.expected();
-                assert!(otherwise, "{id}: {}: nothing is otherwise", variant.cause);
+                let differs = variant.expected(behaviour) != behaviour.expected();
+                assert!(differs, "{id}: {}: the variant equals the entry", variant.cause);
             }
         }
     }
 
-    /// What the steps use and the needs do not name fails when it is played; that a SYN crosses shows in the paths alone.
+    /// The harness rejects steps that use an undeclared requirement, except for a simultaneous open, which
+    /// only the paths show.
     #[test]
-    fn whoever_lets_syns_cross_needs_it() {
+    fn a_path_from_syn_sent_to_syn_recv_requires_simultaneous_open() {
         for behaviour in all() {
-            let crosses = behaviour
+            let is_simultaneous = behaviour
                 .paths
                 .iter()
-                .any(|(_, path)| path.windows(2).any(|step| step == [SynSent, SynRecv]));
-            assert_eq!(behaviour.needs.contains(&Need::Crossing), crosses, "{}", behaviour.id);
+                .any(|(_, path)| path.windows(2).any(|edge| edge == [SynSent, SynRecv]));
+            assert_eq!(
+                behaviour.needs.contains(&Requirement::SimultaneousOpen),
+                is_simultaneous,
+                "{}",
+                behaviour.id
+            );
         }
     }
 
-    /// Whether what an entry expects is possible at all: every step of every path is one that Linux takes.
+    /// Every transition of every expected path is one that Linux can make.
     #[test]
-    fn every_expected_step_is_one_that_linux_takes() {
+    fn every_expected_transition_is_legal() {
         for behaviour in all() {
             let variants = behaviour.variants.iter().map(|variant| variant.paths);
             for (label, path) in variants.chain([behaviour.paths]).flatten() {
-                for step in path.windows(2) {
-                    let taken = is_legal(Protocol::Tcp, (step[0], step[1]));
-                    assert!(taken || label.contains("mptcp"), "{}: {label}: {step:?}", behaviour.id);
+                for edge in path.windows(2) {
+                    let legal = is_legal(Protocol::Tcp, (edge[0], edge[1]));
+                    assert!(legal || label.contains("mptcp"), "{}: {label}: {edge:?}", behaviour.id);
                 }
             }
         }

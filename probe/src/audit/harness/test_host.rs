@@ -1,148 +1,92 @@
-//! A namespace to play in, and two with a wire between them.
+//! A network namespace that stands for a host.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    audit::need::{self, Need},
-    model::{Family, Flags, Origin, Packet, Segment, Side},
+    audit::requirement::{self, Requirement},
+    model::{Family, State},
     net::{
         Namespace, Tcp,
         counters::{self, Counters},
+        link::Device,
+        sock_diag::{DiagSocket, tcp_sockets},
         sysctl::{Sysctl, Value},
     },
     scenario::{Step, StepError},
-    wire::Wire,
 };
 
-/// A namespace with an address in it.
+/// A network namespace with one address.
 #[derive(Clone, Debug)]
 pub struct TestHost {
     /// The namespace.
     pub namespace: Namespace,
     pub(super) addr: IpAddr,
-    needs: &'static [Need],
+    needs: &'static [Requirement],
 }
 
 impl TestHost {
-    pub(super) fn new(namespace: Namespace, addr: IpAddr, needs: &'static [Need]) -> Self {
+    pub(super) fn new(namespace: Namespace, addr: IpAddr, needs: &'static [Requirement]) -> Self {
         Self { namespace, addr, needs }
     }
 
-    /// A port here.
+    /// The host's address with this port.
     #[must_use]
-    pub fn port(&self, port: u16) -> SocketAddr {
+    pub fn endpoint(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.addr, port)
     }
 
-    /// Sets a sysctl here.
+    /// Sets a sysctl in the namespace.
     ///
     /// # Errors
-    /// The host does not let it be set, or the entry does not name it among its needs.
-    pub fn set<T: Value + Sync>(&self, sysctl: Sysctl<T>, value: &T) -> Result<(), StepError> {
-        need::named(self.needs, Need::Sysctl(sysctl.name()))?;
+    /// The write was refused, or the entry does not declare the sysctl among its `needs`.
+    pub fn set_sysctl<T: Value + Sync>(&self, sysctl: Sysctl<T>, value: &T) -> Result<(), StepError> {
+        requirement::declared(self.needs, Requirement::Sysctl(sysctl.name()))?;
         Ok(self.namespace.enter(|| sysctl.write(value))??)
     }
 
-    /// What the kernel has counted here so far.
+    /// Sets the loopback device up or down.
     ///
     /// # Errors
-    /// /proc does not say.
+    /// The kernel refused it.
+    pub fn set_loopback(&self, up: bool) -> Result<(), StepError> {
+        self.namespace
+            .enter(|| {
+                let device = Device::named("lo")?;
+                if up { device.up() } else { device.down() }
+            })?
+            .step(if up { "setting lo up" } else { "setting lo down" })
+    }
+
+    /// The namespace's TCP counters (`/proc/net/snmp` and `/proc/net/netstat`).
+    ///
+    /// # Errors
+    /// /proc cannot be read.
     pub fn counters(&self) -> Result<Counters, StepError> {
         self.namespace.enter(counters::read)?.step("reading the kernel's counters")
     }
 
-    /// A socket that joins nothing, and so must stay in CLOSE: for what bind(2) says.
+    /// A socket that the audit does not observe, so it must stay in CLOSE: to test bind(2), or to hold a port.
     ///
     /// # Errors
-    /// The namespace cannot be entered, or no descriptor is left.
-    pub fn bystander(&self) -> Result<Tcp, StepError> {
+    /// The namespace cannot be entered, or the process has no descriptor left.
+    pub fn unobserved_socket(&self) -> Result<Tcp, StepError> {
         self.namespace.enter(|| Tcp::new(Family::Ipv4))?.step("opening a socket")
     }
-}
 
-/// Two places with a wire between them.
-pub struct HostPair {
-    /// Side A.
-    pub a: TestHost,
-    /// Side B.
-    pub b: TestHost,
-    /// The wire.
-    pub wire: Arc<Wire>,
-    deadline: Instant,
-}
-
-impl HostPair {
-    pub(super) fn new(a: TestHost, b: TestHost, wire: Arc<Wire>, deadline: Instant) -> Self {
-        Self { a, b, wire, deadline }
-    }
-
-    /// Waits for a segment that this side has sent, and returns the first that fits.
+    /// The number of request sockets: SYNs that were answered, and whose handshake is not complete.
     ///
     /// # Errors
-    /// None came.
-    pub fn shows(&self, side: Side, fits: impl Fn(&Segment) -> bool) -> Result<Segment, StepError> {
-        Ok(self.shows_times(side, 1, fits)?.segment.expect("what fits is a segment"))
+    /// The kernel does not support sock_diag.
+    pub fn request_sockets(&self) -> Result<usize, StepError> {
+        Ok(self.sockets()?.iter().filter(|socket| socket.state == State::SynRecv).count())
     }
 
-    /// Waits for such a segment from each side.
+    /// Every TCP socket of the namespace, as sock_diag lists them.
     ///
     /// # Errors
-    /// None came from one of them.
-    pub fn both_show(&self, fits: impl Fn(&Segment) -> bool) -> Result<(), StepError> {
-        Side::BOTH.into_iter().try_for_each(|side| self.shows(side, &fits).map(drop))
-    }
-
-    /// Waits until this side's kernel has sent so many segments that fit, and returns the packet of the last one.
-    ///
-    /// # Errors
-    /// They did not come.
-    pub fn shows_times(
-        &self,
-        side: Side,
-        times: usize,
-        fits: impl Fn(&Segment) -> bool,
-    ) -> Result<Packet, StepError> {
-        let fits = |packet: &&Packet| {
-            (packet.from, packet.origin) == (side, Origin::Sent) && packet.segment.is_some_and(|s| fits(&s))
-        };
-        let packets = self
-            .wire
-            .wait_for(self.deadline, |packets| packets.iter().filter(fits).count() >= times)
-            .step(format!("waiting for what {side} sends"))?;
-        let found = packets.iter().filter(fits).nth(times - 1);
-        Ok(found.expect("it has been seen").clone())
-    }
-
-    /// What this side's kernel has sent to open, to end and to carry data: each segment once, however often it was
-    /// sent again; `nothing` where it has not. Bare ACKs are left out, whose number depends on the moment.
-    #[must_use]
-    pub fn carried(&self, side: Side) -> String {
-        let mut seen = Vec::new();
-        let mut words = Vec::new();
-        for packet in self.wire.packets() {
-            let Some(segment) = packet.segment else { continue };
-            let key = (segment.ends(), segment.flags, segment.seq, segment.payload);
-            let sent = (packet.from, packet.origin) == (side, Origin::Sent);
-            if !sent || segment.is_bare_ack() || seen.contains(&key) {
-                continue;
-            }
-            seen.push(key);
-            words.push(word(&segment));
-        }
-        if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
-    }
-}
-
-/// `SYN+ACK`, `SYN with data`, `data`: what matters of a segment that is no bare ACK.
-fn word(segment: &Segment) -> String {
-    let moving = [Flags::SYN, Flags::FIN, Flags::RST].into_iter().any(|flag| segment.flags.contains(flag));
-    match (moving, segment.has_data()) {
-        (false, _) => "data".to_owned(),
-        (true, false) => segment.flags.to_string(),
-        (true, true) => format!("{} with data", segment.flags),
+    /// The kernel does not support sock_diag.
+    pub(super) fn sockets(&self) -> Result<Vec<DiagSocket>, StepError> {
+        let listed = self.namespace.enter(tcp_sockets)?;
+        listed.map_err(|error| StepError::Unsupported(error.to_string()))
     }
 }

@@ -1,10 +1,11 @@
-//! The objects about the host: what it gives, and what on it is likely to go wrong.
+//! The objects of a diagnosis: facilities of the host, and hazards on it.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    parts::{EndpointObject, OwnerObject},
+    nested::{EndpointObject, OwnerObject},
+    time::Time,
     value::Version,
 };
 use crate::{
@@ -12,63 +13,70 @@ use crate::{
     record::named::ByName,
 };
 
-/// Something that the tool builds on, and whether this host gives it.
+/// A facility that the tool relies on, and whether this host provides it.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 pub struct FacilityObject<'a> {
     v: Version,
-    /// Where it belongs: the machine and this process's privilege, what the programs in the kernel need, what
-    /// the tool asks of the kernel besides, settings.
+    /// When the host was examined: RFC 3339, UTC, nanoseconds.
+    time: Option<Time>,
+    /// `host`: the machine and the privileges of this process; `kernel`: what the BPF programs need; `user`: other kernel
+    /// interfaces that the tool uses; `sysctl`: a setting.
     group: ByName<FacilityGroup>,
-    /// Its name.
+    /// The name of the facility or sysctl.
     name: &'a str,
-    /// Whether it is there; `unknown` where it could not be tried.
+    /// Whether the facility is available; `unknown` if it could not be tested.
     status: ByName<FacilityStatus>,
-    /// What was seen of it; the value of a sysctl. Made for people, but for sysctls: its wording may change.
+    /// The result of the test, or the value of the sysctl. For people, except for sysctls: the wording may change.
     observed: &'a str,
-    /// What depends on it; of a sysctl, what its value decides.
-    costs: &'a str,
-    /// What would put it in place; null where it is there, or where `observed` says it all.
+    /// What depends on the facility, or what the value of the sysctl controls.
+    affects: &'a str,
+    /// How to provide the facility; null if it is available or there is nothing to do.
     remedy: Option<&'a str>,
 }
 
-impl<'a> From<&'a Facility> for FacilityObject<'a> {
-    fn from(facility: &'a Facility) -> Self {
+impl<'a> FacilityObject<'a> {
+    pub fn of(facility: &'a Facility, time: Option<Time>) -> Self {
         Self {
             v: Version,
+            time,
             group: ByName(facility.group),
             name: &facility.name,
             status: ByName(facility.status),
             observed: &facility.observed,
-            costs: &facility.costs,
+            affects: &facility.costs,
             remedy: facility.remedy.as_deref(),
         }
     }
 }
 
-/// Something that is likely to go wrong on this host.
+/// A failure that is likely to occur on this host.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 pub struct HazardObject<'a> {
     v: Version,
-    /// What kind of thing it is.
+    /// When the host was examined: RFC 3339, UTC, nanoseconds.
+    time: Option<Time>,
+    /// The kind of hazard.
     kind: ByName<HazardKind>,
-    /// The network namespace's inode number.
+    /// The inode number of the network namespace.
     netns: u32,
-    /// Where; the port is null where all ports of the address are meant.
+    /// The local endpoint concerned; the port is null if all ports of the address are.
     local: EndpointObject,
-    /// Whose socket it is.
+    /// The process that owns the socket.
     owner: OwnerObject<'a>,
-    /// What can happen, in one sentence. Made for people: its wording may change.
+    /// What can happen, in one sentence. For people: the wording may change.
     message: String,
-    /// The command that remedies it, or a sentence; null where nothing does. What one command remedies has the same.
+    /// A command, or a sentence that says what to do; null if there is no remedy. Hazards that one command removes have the
+    /// same remedy.
     remedy: Option<&'a str>,
 }
 
-impl<'a> From<&'a Hazard> for HazardObject<'a> {
-    fn from(hazard: &'a Hazard) -> Self {
+impl<'a> HazardObject<'a> {
+    pub fn of(hazard: &'a Hazard, time: Option<Time>) -> Self {
         Self {
             v: Version,
+            time,
             kind: ByName(hazard.kind()),
             netns: hazard.netns,
             local: hazard.local.into(),

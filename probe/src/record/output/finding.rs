@@ -1,4 +1,4 @@
-//! The object of what a detector found.
+//! The object of a finding.
 
 use std::num::NonZeroU32;
 
@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    parts::{EndpointObject, OwnerObject},
-    time::{Calendar, Time},
+    nested::{EndpointObject, OwnerObject},
+    time::{StreamTime, Time},
     value::{Decimal, Version, generation},
 };
 use crate::{
@@ -15,42 +15,42 @@ use crate::{
     record::named::ByName,
 };
 
-/// Something worth an engineer's attention.
+/// A condition that a detector found and that deserves attention.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 pub struct FindingObject<'a> {
     v: Version,
-    /// When it became certain, as RFC 3339 in UTC with nanoseconds; null before the host's clock is known.
+    /// When the evidence was complete: RFC 3339, UTC, nanoseconds.
     time: Option<Time>,
-    /// When it became certain, on CLOCK_MONOTONIC, in nanoseconds.
+    /// The same moment on CLOCK_MONOTONIC, in nanoseconds.
     mono_ns: u64,
-    /// What kind of thing it is.
+    /// The kind of finding.
     kind: ByName<FindingKind>,
-    /// The identity of the socket that it is about, as in its transitions; null where the kernel gave it none.
+    /// The cookie or address of the socket concerned, as in its transitions; null if the kernel has not assigned one.
     socket: Option<Decimal>,
-    /// Which of the socket's connections it is, from 1; null where its opening was not seen.
+    /// The number of the connection on this socket, from 1; null if the socket was opened before the trace.
     generation: Option<NonZeroU32>,
-    /// The socket's end.
+    /// The socket's own endpoint.
     local: EndpointObject,
-    /// The peer's end.
+    /// The peer's endpoint.
     remote: EndpointObject,
-    /// The network namespace's inode number; null where the kernel does not tell.
+    /// The inode number of the socket's network namespace; null if the kernel does not report it.
     netns: Option<u32>,
-    /// Whose socket it is.
+    /// The process that owns the socket.
     owner: OwnerObject<'a>,
-    /// What happened, in one sentence.
+    /// What happened and why, in one sentence. For people: the wording may change.
     message: &'a str,
-    /// What remedies it, in one sentence; null where nothing needs curing.
+    /// What to do about it, in one sentence; null if there is nothing to do. For people: the wording may change.
     remedy: Option<&'a str>,
-    /// The transitions that show it, by their `seq`.
+    /// The `seq` of each transition that proves the finding.
     evidence: &'a [u64],
 }
 
 impl<'a> FindingObject<'a> {
-    pub fn of(finding: &'a Finding, calendar: Calendar) -> Self {
+    pub fn of(finding: &'a Finding, time: StreamTime) -> Self {
         Self {
             v: Version,
-            time: calendar.time(finding.at),
+            time: time.of(finding.at),
             mono_ns: finding.at.0,
             kind: ByName(finding.kind),
             socket: finding.socket.map(|socket| Decimal(socket.number)),

@@ -1,4 +1,4 @@
-//! The objects of what scenarios say: phases, checks, the names and lists of their sockets.
+//! The objects of a scenario: its phases, its checks, the labels and the list of its sockets.
 
 use std::num::NonZeroU32;
 
@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    parts::{EndpointObject, OwnerObject},
+    nested::{EndpointObject, OwnerObject},
+    time::{StreamTime, Time},
     value::{Decimal, Version, generation},
 };
 use crate::{
@@ -14,12 +15,14 @@ use crate::{
     record::named::ByName,
 };
 
-/// A scenario begins or ends.
+/// A scenario starts or ends.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 pub struct ScenarioObject<'a> {
     v: Version,
-    /// The scenario's name.
+    /// The time of the latest event before this line: RFC 3339, UTC, nanoseconds.
+    time: Option<Time>,
+    /// The name of the scenario.
     name: &'a str,
     #[serde(flatten)]
     phase: PhaseObject<'a>,
@@ -28,26 +31,26 @@ pub struct ScenarioObject<'a> {
 #[derive(Debug, JsonSchema, Serialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 enum PhaseObject<'a> {
-    /// The scenario begins.
+    /// The scenario starts.
     Start {
-        /// What it shows, in one sentence.
+        /// What the scenario demonstrates, in one sentence. For people: the wording may change.
         summary: &'a str,
     },
     /// The scenario ended.
     End {
-        /// How.
-        verdict: VerdictWord,
-        /// Why it is unsupported, and what would remedy that; null where it is not.
+        /// The result of the scenario.
+        verdict: VerdictName,
+        /// Why this host cannot run it, with a remedy; null unless `verdict` is `unsupported`.
         reason: Option<&'a str>,
     },
 }
 
-/// How a scenario ended: every check passed, at least one failed, this host cannot run it, or it was stopped
-/// before its end.
+/// The result of a scenario. `passed`: every check passed; `failed`: at least one failed; `unsupported`: this host cannot
+/// run it; `interrupted`: it was stopped before its end.
 #[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "verdict")]
-enum VerdictWord {
+enum VerdictName {
     Passed,
     Failed,
     Unsupported,
@@ -55,44 +58,47 @@ enum VerdictWord {
 }
 
 impl<'a> ScenarioObject<'a> {
-    pub fn of(name: &'a str, phase: &'a Phase) -> Self {
+    pub fn of(name: &'a str, phase: &'a Phase, time: StreamTime) -> Self {
         let phase = match phase {
             Phase::Start { summary } => PhaseObject::Start { summary },
             Phase::End { verdict } => {
                 let (verdict, reason) = match verdict {
-                    Verdict::Passed => (VerdictWord::Passed, None),
-                    Verdict::Failed => (VerdictWord::Failed, None),
-                    Verdict::Unsupported(why) => (VerdictWord::Unsupported, Some(why.as_str())),
-                    Verdict::Interrupted => (VerdictWord::Interrupted, None),
+                    Verdict::Passed => (VerdictName::Passed, None),
+                    Verdict::Failed => (VerdictName::Failed, None),
+                    Verdict::Unsupported(why) => (VerdictName::Unsupported, Some(why.as_str())),
+                    Verdict::Interrupted => (VerdictName::Interrupted, None),
                 };
                 PhaseObject::End { verdict, reason }
             }
         };
-        Self { v: Version, name, phase }
+        Self { v: Version, time: time.latest(), name, phase }
     }
 }
 
-/// An expectation held against what was observed.
+/// One expectation of a scenario, compared with the observation.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 pub struct CheckObject<'a> {
     v: Version,
-    /// The scenario that asks.
+    /// The time of the latest event before this line: RFC 3339, UTC, nanoseconds.
+    time: Option<Time>,
+    /// The name of the scenario.
     scenario: &'a str,
-    /// What is asked, in a few words.
+    /// What is checked, in a few words.
     name: &'a str,
-    /// What TCP, or the manual, says.
+    /// What the RFC or the manual page specifies.
     expected: &'a str,
-    /// What the kernel reported, or a call returned.
+    /// What the kernel reported or the call returned.
     observed: &'a str,
-    /// Whether they agree.
+    /// Whether the observation meets the expectation.
     pass: bool,
 }
 
 impl<'a> CheckObject<'a> {
-    pub fn of(check: &'a Check) -> Self {
+    pub fn of(check: &'a Check, time: StreamTime) -> Self {
         Self {
             v: Version,
+            time: time.latest(),
             scenario: &check.scenario,
             name: &check.name,
             expected: &check.expected,
@@ -102,44 +108,48 @@ impl<'a> CheckObject<'a> {
     }
 }
 
-/// What the scenario calls the sockets of its transitions.
+/// The labels that the scenario gives to the sockets of its transitions.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 pub struct LabelsObject<'a> {
     v: Version,
-    /// A name for each.
+    /// The time of the latest event before this line: RFC 3339, UTC, nanoseconds.
+    time: Option<Time>,
+    /// One label for each socket.
     labels: Vec<LabelObject<'a>>,
 }
 
-/// A socket's name in its scenario.
+/// A socket's label in its scenario.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "label", deny_unknown_fields)]
 struct LabelObject<'a> {
-    /// The socket's identity, as in its transitions.
+    /// The socket's cookie or address, as in its transitions.
     socket: Decimal,
-    /// Which of the socket's connections it is, from 1; null where its opening was not seen.
+    /// The number of the connection on this socket, from 1; null if the socket was opened before the trace.
     generation: Option<NonZeroU32>,
-    /// What the scenario calls it.
+    /// The socket's label, such as `client`.
     label: &'a str,
 }
 
 impl<'a> LabelsObject<'a> {
-    pub fn of(labels: &'a [(SocketId, String)]) -> Self {
+    pub fn of(labels: &'a [(SocketId, String)], time: StreamTime) -> Self {
         let object = |(socket, label): &'a (SocketId, String)| LabelObject {
             socket: Decimal(socket.number),
             generation: generation(*socket),
             label,
         };
-        Self { v: Version, labels: labels.iter().map(object).collect() }
+        Self { v: Version, time: time.latest(), labels: labels.iter().map(object).collect() }
     }
 }
 
-/// A scenario's sockets as sock_diag lists them.
+/// The sockets of a scenario as sock_diag lists them.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 pub struct SocketsObject<'a> {
     v: Version,
-    /// One for each.
+    /// The time of the latest event before this line: RFC 3339, UTC, nanoseconds.
+    time: Option<Time>,
+    /// One entry for each socket.
     sockets: Vec<SocketObject<'a>>,
 }
 
@@ -147,22 +157,22 @@ pub struct SocketsObject<'a> {
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "socket", deny_unknown_fields)]
 struct SocketObject<'a> {
-    /// What the scenario calls it.
+    /// The socket's label in the scenario.
     label: &'a str,
-    /// Its cookie.
+    /// The socket's cookie.
     socket: Decimal,
-    /// Its state, TIME_WAIT and SYN_RECV included.
+    /// The socket's state, which may be that of a mini-socket (TIME_WAIT, NEW_SYN_RECV).
     state: ByName<State>,
-    /// The socket's end.
+    /// The socket's own endpoint.
     local: EndpointObject,
-    /// The peer's end.
+    /// The peer's endpoint.
     remote: EndpointObject,
-    /// Whose it is, as its transitions say.
+    /// The process that owns the socket, as in its transitions.
     owner: OwnerObject<'a>,
 }
 
 impl<'a> SocketsObject<'a> {
-    pub fn of(rows: &'a [SocketRow]) -> Self {
+    pub fn of(rows: &'a [SocketRow], time: StreamTime) -> Self {
         let sockets = rows
             .iter()
             .map(|row| SocketObject {
@@ -174,6 +184,6 @@ impl<'a> SocketsObject<'a> {
                 owner: (&row.owner).into(),
             })
             .collect();
-        Self { v: Version, sockets }
+        Self { v: Version, time: time.latest(), sockets }
     }
 }

@@ -1,4 +1,4 @@
-//! The single values of the output that have a form of their own, each with its schema.
+//! Values of the output with a format of their own, each with its schema.
 
 use std::{borrow::Cow, num::NonZeroU32};
 
@@ -7,10 +7,10 @@ use serde::{Serialize, Serializer};
 
 use crate::model::SocketId;
 
-/// What `v` says in every object.
+/// The value of `v` in every object.
 const VERSION: u8 = 1;
 
-/// The version of what the names mean.
+/// The version of the field names and their meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct Version;
 
@@ -33,12 +33,12 @@ impl JsonSchema for Version {
         json_schema!({
             "type": "integer",
             "const": VERSION,
-            "description": "The version of what the names mean.",
+            "description": "The version of the field names and their meaning.",
         })
     }
 }
 
-/// A 64-bit identity as decimal text, since many readers of JSON keep 53 bits.
+/// A 64-bit identifier as a decimal string, because many JSON parsers represent numbers in 53 bits.
 #[derive(Clone, Copy, Debug)]
 pub struct Decimal(pub u64);
 
@@ -62,7 +62,7 @@ impl JsonSchema for Decimal {
     }
 }
 
-/// Generation 0 is one that was not seen.
+/// The generation; `None` for 0, which stands for a socket whose opening was not observed.
 pub fn generation(socket: SocketId) -> Option<NonZeroU32> {
     NonZeroU32::new(socket.generation)
 }

@@ -147,6 +147,7 @@ pub struct ReadyLine {
     hostname: String,
     #[serde(with = "names::wide")]
     realtime_offset_ns: i128,
+    at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     netns: Option<u32>,
     ephemeral: Option<(u16, u16)>,
@@ -163,6 +164,7 @@ impl ReadyLine {
             arch: host.arch.clone(),
             hostname: host.hostname.clone(),
             realtime_offset_ns: host.clock.realtime_offset_ns,
+            at: host.ready_at.0,
             netns: host.netns,
             ephemeral: host.ephemeral.as_ref().map(|range| (*range.start(), *range.end())),
             backend: ByName(backend),
@@ -178,6 +180,7 @@ impl ReadyLine {
                 arch: self.arch,
                 hostname: self.hostname,
                 clock: Clock { realtime_offset_ns: self.realtime_offset_ns },
+                ready_at: Mono(self.at),
                 netns: self.netns,
                 ephemeral: self.ephemeral.map(|(first, last)| first..=last),
             },

@@ -1,4 +1,4 @@
-//! One behaviour on the page: a line that opens into everything that is known of it.
+//! A behaviour on the page: one line that expands to all details.
 
 use maud::{Markup, html};
 
@@ -7,46 +7,46 @@ use crate::{
     model::{BehaviourResult, BehaviourStatus, Observation, escape},
     render::{
         audit,
-        observation::{ABSENT, ARROW, Run, gaps, lines},
-        table::words,
+        comparison::{ABSENT, ARROW, Chunk, entries, mismatches},
+        table::format,
     },
 };
 
-/// What a link to a behaviour names.
+/// The HTML id of a behaviour.
 pub fn anchor(id: &str) -> String {
     id.replace('/', "-")
 }
 
-/// Whether it stands out: the kernel's trouble, or the audit's.
+/// Whether the behaviour needs attention: the kernel differs, or the audit failed.
 pub fn is_bad(result: &BehaviourResult) -> bool {
     matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
 }
 
-/// The behaviour. What is not as expected stands open.
+/// The behaviour, expanded if it needs attention.
 pub fn entry(result: &BehaviourResult) -> Markup {
     let (_, mark) = audit::mark(result.status);
-    let is_plain = result.status == BehaviourStatus::AsExpected;
+    let is_as_expected = result.status == BehaviourStatus::AsExpected;
     html! {
         details.behaviour.(result.status.name()) #(anchor(&result.id)) open[is_bad(result)] {
             summary {
                 span.mark role="img" aria-label=(result.status.name()) { (mark) } " "
                 code { (result.id) } " "
-                span.says { (escape(&result.description)) } " "
+                span.description { (escape(&result.description)) } " "
                 span.tags {
                     @if !result.packets.is_empty() { span.tag.wire { "packets" } " " }
                     @if result.variant.is_some() { span.tag { "variant" } " " }
-                    @if !is_plain { span.status { (result.status.name()) } }
+                    @if !is_as_expected { span.status { (result.status.name()) } }
                 }
             }
             @if let Some(reason) = &result.reason { p.reason { (escape(reason)) } }
-            @if let Some(cause) = &result.variant { p.variant { "A known variant: " (escape(cause)) } }
+            @if let Some(cause) = &result.variant { p.variant { "Known variant: " (escape(cause)) } }
             @match result.status {
                 BehaviourStatus::Differs => (difference(result)),
-                BehaviourStatus::AsExpected => (sight("observed, as expected", &result.observed)),
-                BehaviourStatus::Unsupported => (sight("expected", &result.expected)),
+                BehaviourStatus::AsExpected => (observation("observed, as expected", &result.observed)),
+                BehaviourStatus::Unsupported => (observation("expected", &result.expected)),
                 BehaviourStatus::Failed => {
-                    (sight("expected", &result.expected))
-                    (sight("observed, as far as it came", &result.observed))
+                    (observation("expected", &result.expected))
+                    (observation("observed before the failure", &result.observed))
                 },
             }
             dl {
@@ -59,57 +59,57 @@ pub fn entry(result: &BehaviourResult) -> Markup {
     }
 }
 
-fn sight(caption: &str, sight: &Observation) -> Markup {
+fn observation(caption: &str, observation: &Observation) -> Markup {
     html! {
-        table.sight {
+        table.observation {
             caption { (caption) }
-            @for (name, text) in lines(sight) { tr { th scope="row" { (escape(name)) } td { (escape(&text)) } } }
-            @if *sight == Observation::default() { tr { td { "nothing" } } }
+            @for (name, text) in entries(observation) { tr { th scope="row" { (escape(name)) } td { (escape(&text)) } } }
+            @if *observation == Observation::default() { tr { td { "nothing" } } }
         }
     }
 }
 
-/// Where it differs, both one above the other.
+/// The mismatches, expected above observed.
 fn difference(result: &BehaviourResult) -> Markup {
-    let side = |runs: &Option<Vec<Run>>| {
+    let value = |chunks: &Option<Vec<Chunk>>| {
         html! {
-            @match runs {
+            @match chunks {
                 None => span.absent { (ABSENT) },
-                Some(runs) => @for (place, run) in runs.iter().enumerate() {
-                    @if place > 0 { (ARROW) }
-                    @if run.alone { mark { (escape(&run.text)) } } @else { (escape(&run.text)) }
+                Some(chunks) => @for (index, chunk) in chunks.iter().enumerate() {
+                    @if index > 0 { (ARROW) }
+                    @if chunk.is_unique { mark { (escape(&chunk.text)) } } @else { (escape(&chunk.text)) }
                 },
             }
         }
     };
     html! {
-        table.sight.difference {
-            @for gap in gaps(&result.expected, &result.observed) {
-                @let [expected, observed] = &gap.sides;
-                tr { th scope="row" rowspan="2" { (escape(gap.name)) } th { "expected" } td { (side(expected)) } }
-                tr.observed { th { "observed" } td { (side(observed)) } }
+        table.observation.difference {
+            @for mismatch in mismatches(&result.expected, &result.observed) {
+                @let [expected, observed] = &mismatch.values;
+                tr { th scope="row" rowspan="2" { (escape(mismatch.name)) } th { "expected" } td { (value(expected)) } }
+                tr.observed { th { "observed" } td { (value(observed)) } }
             }
         }
     }
 }
 
-/// What the kernel reported, in its order.
+/// The reported transitions, in order.
 fn transitions(result: &BehaviourResult) -> Markup {
     let first = result.transitions.iter().map(|(_, transition)| transition.at).min().unwrap_or_default();
     html! {
         details.reports {
-            summary { (words::count(result.transitions.len() as u64, "transition", "transitions")) }
+            summary { (format::count(result.transitions.len() as u64, "transition", "transitions")) }
             table {
                 thead {
-                    tr { @for name in ["ms", "socket", "ends", "step", "cause"] { th scope="col" { (name) } } }
+                    tr { @for name in ["ms", "socket", "local → remote", "old → new", "cause"] { th scope="col" { (name) } } }
                 }
                 @for (label, transition) in &result.transitions {
                     tr {
-                        td.number { (words::milliseconds(first, transition.at)) }
+                        td.number { (format::milliseconds(first, transition.at)) }
                         td { (escape(label.as_deref().unwrap_or("–"))) }
-                        td { (words::ends(transition.ends)) }
+                        td { (format::endpoints(transition.ends)) }
                         td { (transition.old) " → " (transition.new) }
-                        td { (escape(&words::cause(transition.cause).1)) }
+                        td { (escape(&format::cause(transition.cause).1)) }
                     }
                 }
             }

@@ -1,8 +1,8 @@
-//! The state diagram: RFC 9293's figure 5 with the steps that Linux reports, drawn as they were seen.
+//! The state diagram: figure 5 of RFC 9293 with the transitions that Linux reports, drawn by how often each was observed.
 
 use maud::{Markup, html};
 
-use super::transitions::Taken;
+use super::transition_counts::TransitionCounts;
 use crate::model::{
     Edge,
     State::{
@@ -11,11 +11,11 @@ use crate::model::{
     },
 };
 
-/// Half the size of a box.
+/// Half the width and half the height of a box.
 const HALF: (i32, i32) = (65, 18);
 
-/// Where the boxes stand, by their centres. CLOSE is there twice, as in the RFC: where lives begin, and where they
-/// end. TIME_WAIT is never reported.
+/// The centres of the boxes. CLOSE has two, as in the RFC: where connections open, and where they end. TIME_WAIT is never
+/// reported.
 const BOXES: &[(State, (i32, i32))] = &[
     (Close, (460, 40)),
     (Listen, (460, 150)),
@@ -31,7 +31,7 @@ const BOXES: &[(State, (i32, i32))] = &[
     (Close, (460, 710)),
 ];
 
-/// How each step is drawn, and where its number stands.
+/// The path of each transition, and the position of its number.
 const ROUTES: &[(Edge, &str, (i32, i32))] = &[
     ((Close, Listen), "M445,58 L445,130", (445, 98)),
     ((Listen, Close), "M475,132 L475,60", (475, 98)),
@@ -62,34 +62,34 @@ const ROUTES: &[(Edge, &str, (i32, i32))] = &[
     ((LastAck, LastAck), "M805,582 C855,568 855,614 807,598", (853, 591)),
 ];
 
-/// What a link to a step names.
+/// The HTML id of a transition.
 pub fn anchor((old, new): Edge) -> String {
     format!("{old}-{new}")
 }
 
 /// The diagram.
-pub fn svg(taken: &Taken) -> Markup {
+pub fn svg(counts: &TransitionCounts) -> Markup {
     html! {
-        svg.diagram role="group" aria-labelledby="diagram-title diagram-words" viewBox="0 0 920 745" {
+        svg.diagram role="group" aria-labelledby="diagram-title diagram-text" viewBox="0 0 920 745" {
             title #diagram-title { "TCP state diagram" }
-            desc #diagram-words {
-                "States as boxes, steps between them as arrows. The table that follows has the same in words."
+            desc #diagram-text {
+                "States as boxes, transitions between them as arrows. The table below has the same as text."
             }
             defs {
-                @for kind in ["seen", "never", "strange"] {
+                @for kind in ["observed", "unobserved", "illegal"] {
                     marker id={ "head-" (kind) } .(kind) viewBox="0 0 8 8" refX="6" refY="4" markerWidth="9"
                         markerHeight="9" markerUnits="userSpaceOnUse" orient="auto" { path d="M0,0 L8,4 L0,8 z" {} }
                 }
             }
-            // What was never seen lies below what was.
-            @for (edge, route, label) in ROUTES.iter().filter(|(edge, ..)| taken.times(*edge) == 0) {
-                (step(taken, *edge, route, *label, "never"))
+            // Unobserved transitions first, so that they are below the others.
+            @for (edge, route, label) in ROUTES.iter().filter(|(edge, ..)| counts.number(*edge) == 0) {
+                (transition(counts, *edge, route, *label, "unobserved"))
             }
-            @for (edge, route, label) in ROUTES.iter().filter(|(edge, ..)| taken.times(*edge) > 0) {
-                (step(taken, *edge, route, *label, "seen"))
+            @for (edge, route, label) in ROUTES.iter().filter(|(edge, ..)| counts.number(*edge) > 0) {
+                (transition(counts, *edge, route, *label, "observed"))
             }
-            @for edge in taken.strange() {
-                @if let Some((route, label)) = straight(edge) { (step(taken, edge, &route, label, "strange")) }
+            @for edge in counts.illegal() {
+                @if let Some((route, label)) = straight(edge) { (transition(counts, edge, &route, label, "illegal")) }
             }
             @for (state, (x, y)) in BOXES {
                 g.state.hidden[*state == TimeWait] {
@@ -102,25 +102,25 @@ pub fn svg(taken: &Taken) -> Markup {
     }
 }
 
-fn step(taken: &Taken, edge: Edge, route: &str, (x, y): (i32, i32), kind: &str) -> Markup {
-    let times = taken.times(edge);
-    let by: Vec<&str> = taken.behaviours(edge).collect();
-    let told = match times {
-        0 => "never seen".to_owned(),
-        times => format!("{times}×, by {}", by.join(", ")),
+fn transition(counts: &TransitionCounts, edge: Edge, route: &str, (x, y): (i32, i32), kind: &str) -> Markup {
+    let number = counts.number(edge);
+    let by: Vec<&str> = counts.behaviours(edge).collect();
+    let title = match number {
+        0 => "not observed".to_owned(),
+        number => format!("{number}×, by {}", by.join(", ")),
     };
-    // 1 for one time, 1.5 for two, and so on by doubling.
-    let width = 1.0 + f64::from(times.checked_ilog2().unwrap_or_default().min(8)) / 2.0;
+    // 1 for one transition, and 0.5 more each time that the number doubles.
+    let width = 1.0 + f64::from(number.checked_ilog2().unwrap_or_default().min(8)) / 2.0;
     html! {
-        g.step.(kind) {
-            title { (edge.0) " → " (edge.1) ": " (told) }
+        g.transition.(kind) {
+            title { (edge.0) " → " (edge.1) ": " (title) }
             path d=(route) stroke-width=(width) marker-end={ "url(#head-" (kind) ")" } {}
-            @if times > 0 { a href={ "#" (anchor(edge)) } { text x=(x) y=(y + 4) { (times) } } }
+            @if number > 0 { a href={ "#" (anchor(edge)) } { text x=(x) y=(y + 4) { (number) } } }
         }
     }
 }
 
-/// A line from box to box, for a step that has no route since Linux should not take it.
+/// A straight line between two boxes, for an illegal transition, which has no route.
 fn straight((old, new): Edge) -> Option<(String, (i32, i32))> {
     let centre = |state| BOXES.iter().find(|(other, _)| *other == state).map(|(_, centre)| *centre);
     let ((x1, y1), (x2, y2)) = (centre(old)?, centre(new)?);
@@ -129,12 +129,14 @@ fn straight((old, new): Edge) -> Option<(String, (i32, i32))> {
     Some((format!("M{},{} L{},{}", from.0, from.1, to.0, to.1), middle))
 }
 
-/// Where the line from a box's centre to a point leaves the box.
+/// The point where the line from a box's centre to another point leaves the box.
 fn border((x, y): (i32, i32), (to_x, to_y): (i32, i32)) -> (i32, i32) {
     let (dx, dy) = (f64::from(to_x - x), f64::from(to_y - y));
-    let reach = |half: i32, way: f64| if way == 0.0 { f64::INFINITY } else { f64::from(half) / way.abs() };
-    let part = reach(HALF.0, dx).min(reach(HALF.1, dy)).min(1.0);
-    (x + (dx * part) as i32, y + (dy * part) as i32)
+    let ratio = |half: i32, distance: f64| {
+        if distance == 0.0 { f64::INFINITY } else { f64::from(half) / distance.abs() }
+    };
+    let ratio = ratio(HALF.0, dx).min(ratio(HALF.1, dy)).min(1.0);
+    (x + (dx * ratio) as i32, y + (dy * ratio) as i32)
 }
 
 #[cfg(test)]
@@ -143,7 +145,7 @@ mod tests {
     use crate::model::{TCP_EDGES, testing};
 
     #[test]
-    fn every_step_of_linux_has_one_route() {
+    fn every_legal_transition_has_one_route() {
         for edge in TCP_EDGES {
             assert_eq!(ROUTES.iter().filter(|(other, ..)| other == edge).count(), 1, "{edge:?}");
         }
@@ -151,26 +153,26 @@ mod tests {
     }
 
     #[test]
-    fn every_state_that_is_reported_has_a_box() {
+    fn every_reported_state_has_a_box() {
         for (old, new) in TCP_EDGES {
             assert!([old, new].into_iter().all(|state| BOXES.iter().any(|(other, _)| other == state)));
         }
     }
 
     #[test]
-    fn what_was_never_seen_is_grey_and_what_must_not_be_stands_out() {
+    fn unobserved_and_illegal_transitions_are_marked() {
         let mut results = testing::results();
-        let text = svg(&Taken::by(&results)).into_string();
+        let text = svg(&TransitionCounts::of(&results)).into_string();
         assert!(text.contains("CLOSE → SYN_SENT: 2×, by open/simultaneous"), "{text}");
-        assert!(text.contains("CLOSE → LISTEN: never seen"), "{text}");
-        assert!(!text.contains("step strange"), "{text}");
+        assert!(text.contains("CLOSE → LISTEN: not observed"), "{text}");
+        assert!(!text.contains("transition illegal"), "{text}");
         results[0].transitions[0].1.new = Established;
-        let text = svg(&Taken::by(&results)).into_string();
-        assert!(text.contains("step strange") && text.contains("CLOSE → ESTABLISHED: 1×"), "{text}");
+        let text = svg(&TransitionCounts::of(&results)).into_string();
+        assert!(text.contains("transition illegal") && text.contains("CLOSE → ESTABLISHED: 1×"), "{text}");
     }
 
     #[test]
-    fn lines_end_at_the_boxes() {
+    fn lines_end_at_the_borders_of_boxes() {
         assert_eq!(border((100, 100), (100, 300)), (100, 118));
         assert_eq!(border((100, 100), (300, 100)), (165, 100));
         assert_eq!(border((100, 100), (101, 100)), (101, 100));

@@ -1,4 +1,4 @@
-//! What belongs together in the output: a scenario from its start to its end.
+//! The output of one scenario, from its start to its end.
 
 use std::{
     collections::HashMap,
@@ -6,34 +6,31 @@ use std::{
 };
 
 use super::{
-    super::style::{Style, Tone},
-    fold::fold,
-    grid::{INDENT, paragraph},
-    parts, transitions, words,
+    super::style::{Role, Style},
+    attempts::collapse,
+    format,
+    text_table::{INDENT, TextTable, paragraph},
+    transitions,
 };
 use crate::model::{Check, Finding, Mono, Output, SocketId, SocketRow, Transition, Verdict};
 
-/// A section that is being gathered: a table needs all of its rows before it has its widths.
+/// What a scenario has reported so far. It is collected because the width of a column depends on all of its rows.
 #[derive(Debug, Default)]
 pub struct Section {
-    /// Of what it shows, in its order.
-    pub transitions: Vec<Transition>,
-    /// What the scenario calls their sockets.
-    pub labels: HashMap<SocketId, String>,
-    /// Expectations against observations.
-    pub checks: Vec<Check>,
-    /// What the detectors said.
-    pub findings: Vec<Finding>,
-    /// Lists of sockets, one after the other.
-    pub sockets: Vec<SocketRow>,
-    /// Lines of explanation.
-    pub notes: Vec<String>,
-    /// Reports that were lost meanwhile, and where.
-    pub lost: Vec<(u64, String)>,
+    transitions: Vec<Transition>,
+    /// The labels that the scenario gives to its sockets.
+    labels: HashMap<SocketId, String>,
+    checks: Vec<Check>,
+    findings: Vec<Finding>,
+    /// All lists of sockets, one after the other.
+    sockets: Vec<SocketRow>,
+    notes: Vec<String>,
+    /// The number of reports lost, with the stage.
+    lost: Vec<(u64, String)>,
 }
 
 impl Section {
-    /// Takes what belongs to it. A connection does not: its transitions tell it all.
+    /// Adds an event. A connection is not shown, because its transitions are.
     pub fn add(&mut self, event: &Output) {
         match event {
             Output::Transition(transition) => self.transitions.push(transition.clone()),
@@ -47,55 +44,99 @@ impl Section {
         }
     }
 
-    /// Writes everything but the heading and the verdict. Times are since `start`.
+    /// Writes everything except heading and verdict. Times are relative to `start`.
     pub fn write(&self, start: Mono, style: Style, out: &mut dyn Write) -> io::Result<()> {
-        for (count, place) in &self.lost {
-            part(out, |out| paragraph(style, Tone::Bad, &words::lost(*count, place)).write(out))?;
+        for (count, stage) in &self.lost {
+            part(out, |out| paragraph(style, Role::Error, &format::lost(*count, stage)).write(out))?;
         }
         if !self.transitions.is_empty() {
-            part(out, |out| transitions::write(&fold(&self.transitions), &self.labels, start, style, out))?;
+            let rows = collapse(&self.transitions);
+            part(out, |out| transitions::write(&rows, &self.labels, start, style, out))?;
         }
         if !self.notes.is_empty() {
-            part(out, |out| parts::notes(&self.notes, style, out))?;
+            part(out, |out| {
+                self.notes.iter().try_for_each(|note| paragraph(style, Role::Plain, note).write(out))
+            })?;
         }
         if !self.checks.is_empty() {
-            part(out, |out| parts::checks(&self.checks, style, out))?;
+            part(out, |out| checks(&self.checks, style, out))?;
         }
         if !self.findings.is_empty() {
-            part(out, |out| parts::findings(&self.findings, style, out))?;
+            part(out, |out| findings(&self.findings, style, out))?;
         }
         if !self.sockets.is_empty() {
-            part(out, |out| parts::sockets(&self.sockets, style, out))?;
+            part(out, |out| sockets(&self.sockets, style, out))?;
         }
         Ok(())
     }
 
-    /// Writes how the scenario ended.
+    /// Writes the result of the scenario.
     pub fn verdict(&self, verdict: &Verdict, style: Style, out: &mut dyn Write) -> io::Result<()> {
         let failed = self.checks.iter().filter(|check| !check.pass).count() as u64;
-        let all = words::count(self.checks.len() as u64, "check", "checks");
-        let (tone, text) = match verdict {
-            Verdict::Passed => (Tone::Good, format!("✓ passed: {all}")),
-            Verdict::Failed if failed == 0 => (Tone::Bad, format!("✗ failed, after {all}")),
-            Verdict::Failed => (Tone::Bad, format!("✗ failed: {failed} of {all}")),
-            Verdict::Unsupported(why) => (Tone::Remarkable, format!("– unsupported: {why}")),
-            Verdict::Interrupted => (Tone::Remarkable, "– interrupted".to_owned()),
+        let all = format::count(self.checks.len() as u64, "check", "checks");
+        let (role, text) = match verdict {
+            Verdict::Passed => (Role::Success, format!("✓ passed: {all}")),
+            Verdict::Failed if failed == 0 => (Role::Error, format!("✗ failed, after {all}")),
+            Verdict::Failed => (Role::Error, format!("✗ failed: {failed} of {all}")),
+            Verdict::Unsupported(why) => (Role::Warning, format!("– unsupported: {why}")),
+            Verdict::Interrupted => (Role::Warning, "– interrupted".to_owned()),
         };
-        part(out, |out| paragraph(style, tone, &text).write(out))
+        part(out, |out| paragraph(style, role, &text).write(out))
     }
 }
 
-/// A part with an empty line before it.
+/// Writes a part below an empty line.
 fn part(out: &mut dyn Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     writeln!(out)?;
     write(out)
 }
 
-/// A scenario's name between lines, and what it shows.
+/// Writes the name of a scenario in a rule, and what it demonstrates.
 pub fn heading(name: &str, summary: &str, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let rule = "━".repeat(style.width.saturating_sub(name.chars().count() + INDENT + 2));
     let title = format!("━━ {name} {rule}");
     writeln!(out)?;
-    paragraph(style, Tone::Heading, &title).flush_left().write(out)?;
-    paragraph(style, Tone::Plain, summary).write(out)
+    paragraph(style, Role::Heading, &title).flush_left().write(out)?;
+    paragraph(style, Role::Plain, summary).write(out)
+}
+
+fn checks(checks: &[Check], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = TextTable::new(style).header(["", "check", "expected", "observed"]);
+    for check in checks {
+        let (mark, role) = if check.pass { ("✓", Role::Success) } else { ("✗", Role::Error) };
+        let observed = if check.pass { Role::Plain } else { Role::Error };
+        table.row([
+            (role, mark.to_owned()),
+            (Role::Plain, check.name.clone()),
+            (Role::Plain, check.expected.clone()),
+            (observed, check.observed.clone()),
+        ]);
+    }
+    table.write(out)
+}
+
+fn findings(findings: &[Finding], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = TextTable::new(style);
+    for finding in findings {
+        table.row([(Role::Warning, finding.kind.name().to_owned()), (Role::Plain, finding.message.clone())]);
+        if let Some(remedy) = &finding.remedy {
+            table.row([(Role::Dim, "remedy".to_owned()), (Role::Plain, remedy.clone())]);
+        }
+    }
+    table.write(out)
+}
+
+/// Writes a socket per row, with the headings of `ss`.
+fn sockets(rows: &[SocketRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = TextTable::new(style).header(["State", "Local", "Peer", "Process", ""]);
+    for row in rows {
+        table.row([
+            (Role::Plain, row.state.to_string()),
+            (Role::Plain, row.ends.local.to_string()),
+            (Role::Plain, row.ends.remote.to_string()),
+            format::owner(&row.owner),
+            (Role::Dim, row.label.clone()),
+        ]);
+    }
+    table.write(out)
 }

@@ -1,4 +1,4 @@
-//! Tables as they are read.
+//! Tables of scenarios.
 
 use super::*;
 use crate::render::testing;
@@ -7,14 +7,14 @@ fn shown(events: impl IntoIterator<Item = Output>, width: usize, colour: bool) -
     let mut table = Table::new(Style { width, colour }, View::Transitions, TimeFormat::Elapsed);
     let mut out = Vec::new();
     for event in events {
-        table.render(&event, &mut out).expect("memory takes everything");
+        table.render(&event, &mut out).expect("a Vec accepts every write");
     }
-    String::from_utf8(out).expect("text")
+    String::from_utf8(out).expect("UTF-8")
 }
 
-/// A whole run: every scenario, and what comes before and after.
-fn run(scenes: Vec<Output>) -> Vec<Output> {
-    [testing::ready()].into_iter().chain(scenes).chain([testing::end()]).collect()
+/// A whole run: events between start and end.
+fn run(events: Vec<Output>) -> Vec<Output> {
+    [testing::ready()].into_iter().chain(events).chain([testing::end()]).collect()
 }
 
 #[test]
@@ -34,13 +34,13 @@ fn a_run_in_colour() {
 }
 
 #[test]
-fn trouble_at_80_columns() {
-    insta::assert_snapshot!("trouble_80", shown(run(testing::trouble()), 80, false));
+fn unusual_values_at_80_columns() {
+    insta::assert_snapshot!("unusual_80", shown(run(testing::unusual()), 80, false));
 }
 
 #[test]
-fn trouble_at_140_columns() {
-    insta::assert_snapshot!("trouble_140", shown(run(testing::trouble()), 140, false));
+fn unusual_values_at_140_columns() {
+    insta::assert_snapshot!("unusual_140", shown(run(testing::unusual()), 140, false));
 }
 
 #[test]
@@ -49,10 +49,10 @@ fn transitions_outside_of_scenarios() {
 }
 
 #[test]
-fn no_line_is_wider_than_it_may_be_and_none_ends_in_spaces() {
+fn no_line_is_too_wide_or_ends_in_spaces() {
     for width in [20, 40, 60, 80, 100, 120, 140, 200] {
-        for scenes in [testing::self_connect(), testing::trouble(), testing::outside()] {
-            for line in shown(run(scenes), width, false).lines() {
+        for events in [testing::self_connect(), testing::unusual(), testing::outside()] {
+            for line in shown(run(events), width, false).lines() {
                 assert!(line.chars().count() <= width, "{width}: {line}");
                 assert_eq!(line, line.trim_end());
             }
@@ -61,9 +61,9 @@ fn no_line_is_wider_than_it_may_be_and_none_ends_in_spaces() {
 }
 
 #[test]
-fn no_control_character_gets_through() {
+fn no_control_character_is_written() {
     for width in [40, 80, 140] {
-        let text = shown(run(testing::trouble()), width, false);
+        let text = shown(run(testing::unusual()), width, false);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Text by the columns that it takes on a terminal: measured, cut and wrapped.
+//! Text on a terminal: escaped, measured in columns, shortened and wrapped.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,13 @@ use unicode_width::UnicodeWidthChar as _;
 
 use crate::model::escape;
 
-/// Stands for what was cut out.
+/// Replaces the middle of a shortened text.
 const ELLIPSIS: &str = "…";
 
-/// Text that someone else chose, with everything escaped that does not show: control characters, and
-/// those that take no room and would let two different names look alike.
-pub fn safe(text: &str) -> Cow<'_, str> {
-    // Every byte is looked at, which the compiler makes sixteen at a time of.
+/// Escapes control characters and invisible ones, which would make two different names look the same, in text chosen by
+/// others.
+pub fn escape_invisible(text: &str) -> Cow<'_, str> {
+    // No early exit, so that the compiler vectorizes the loop.
     if text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(text);
     }
@@ -27,18 +27,17 @@ pub fn safe(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Safe text with a blank at its end escaped: in a table nobody would see that one.
-pub fn shut(text: Cow<'_, str>) -> Cow<'_, str> {
+/// Escapes a whitespace character at the end of escaped text, where a table would hide it.
+pub fn escape_trailing_space(text: Cow<'_, str>) -> Cow<'_, str> {
     match text.char_indices().next_back() {
-        Some((place, blank)) if blank.is_whitespace() => {
-            Cow::Owned(format!("{}{}", &text[..place], blank.escape_unicode()))
+        Some((index, last)) if last.is_whitespace() => {
+            Cow::Owned(format!("{}{}", &text[..index], last.escape_unicode()))
         }
         _ => text,
     }
 }
 
-/// Joiners, selectors, tags and spaces without width (Unicode's Default_Ignorable_Code_Point, for the
-/// most part).
+/// Joiners, selectors, tags and zero-width spaces: mostly Unicode's Default_Ignorable_Code_Point.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -62,7 +61,7 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// The columns that safe text takes.
+/// The width of escaped text in columns.
 pub fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().map(columns).sum() }
 }
@@ -71,44 +70,44 @@ fn columns(c: char) -> usize {
     c.width().unwrap_or_default()
 }
 
-/// The text in so much room, without its middle where it is too long: what tells one address or
-/// process from another is at the ends.
-pub fn cut(text: String, room: usize) -> String {
-    if width(&text) <= room {
+/// Shortens text to `max` columns by replacing its middle with an ellipsis: addresses and processes differ at the start and
+/// the end.
+pub fn ellipsize(text: String, max: usize) -> String {
+    if width(&text) <= max {
         return text;
     }
-    let Some(kept) = room.checked_sub(1) else { return String::new() };
-    let head = head(&text, kept.div_ceil(2));
-    let tail = tail(&text, kept - width(head));
+    let Some(available) = max.checked_sub(width(ELLIPSIS)) else { return String::new() };
+    let head = head(&text, available.div_ceil(2));
+    let tail = tail(&text, available - width(head));
     format!("{head}{ELLIPSIS}{tail}")
 }
 
-/// As much of the beginning as there is room for.
-fn head(text: &str, room: usize) -> &str {
+/// The longest prefix of at most `max` columns.
+fn head(text: &str, max: usize) -> &str {
     let mut taken = 0;
     let end = text.char_indices().find(|(_, c)| {
         taken += columns(*c);
-        taken > room
+        taken > max
     });
-    &text[..end.map_or(text.len(), |(place, _)| place)]
+    &text[..end.map_or(text.len(), |(index, _)| index)]
 }
 
-/// As much of the end as there is room for.
-fn tail(text: &str, room: usize) -> &str {
+/// The longest suffix of at most `max` columns.
+fn tail(text: &str, max: usize) -> &str {
     let mut taken = 0;
-    let begin = text.char_indices().rev().find(|(_, c)| {
+    let start = text.char_indices().rev().find(|(_, c)| {
         taken += columns(*c);
-        taken > room
+        taken > max
     });
-    &text[begin.map_or(0, |(place, c)| place + c.len_utf8())..]
+    &text[start.map_or(0, |(index, c)| index + c.len_utf8())..]
 }
 
-/// Lines no wider than `room`, the first no wider than `first`; words longer than that are broken.
+/// Wraps text into lines of at most `room` columns, the first of at most `first`. Longer words are broken.
 pub fn wrap(text: &str, first: usize, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut left = first;
     for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let line = lines.last_mut().expect("there is always a line");
+        let line = lines.last_mut().expect("at least one line");
         let gap = usize::from(!line.is_empty());
         if width(word) + gap <= left {
             left -= width(word) + gap;
@@ -117,25 +116,25 @@ pub fn wrap(text: &str, first: usize, room: usize) -> Vec<String> {
             continue;
         }
         let mut rest = word;
-        // An empty line that is narrower than the others is left to be.
+        // An empty first line that is narrower than the others stays empty.
         let fresh = line.is_empty() && left >= room;
         if !fresh {
             lines.push(String::new());
         }
         while width(rest) > room {
-            let piece = head(rest, room.max(WIDEST));
-            lines.last_mut().expect("there is always a line").push_str(piece);
+            let piece = head(rest, room.max(MAX_CHAR_WIDTH));
+            lines.last_mut().expect("at least one line").push_str(piece);
             lines.push(String::new());
             rest = &rest[piece.len()..];
         }
-        lines.last_mut().expect("there is always a line").push_str(rest);
+        lines.last_mut().expect("at least one line").push_str(rest);
         left = room.saturating_sub(width(rest));
     }
     lines
 }
 
-/// The widest character: with less room than that, a line holds one nevertheless.
-const WIDEST: usize = 2;
+/// The width of the widest character. A line holds one even if it is narrower.
+const MAX_CHAR_WIDTH: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -145,31 +144,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_show_is_shown() {
-        assert_eq!(safe("nginx: wörker"), "nginx: wörker");
-        assert_eq!(safe("a\u{200b}b\u{feff}\u{1f600}\u{fe0f}"), "a\\u{200b}b\\u{feff}😀\\u{fe0f}");
-        assert_eq!(safe("\x1b[31m\n"), "\\u{1b}[31m\\n");
+    fn control_and_invisible_characters_are_escaped() {
+        assert_eq!(escape_invisible("nginx: wörker"), "nginx: wörker");
+        assert_eq!(
+            escape_invisible("a\u{200b}b\u{feff}\u{1f600}\u{fe0f}"),
+            "a\\u{200b}b\\u{feff}😀\\u{fe0f}"
+        );
+        assert_eq!(escape_invisible("\x1b[31m\n"), "\\u{1b}[31m\\n");
     }
 
     #[test]
-    fn a_blank_at_the_end_is_shown() {
-        assert_eq!(shut("a b".into()), "a b");
-        assert_eq!(shut("curl ".into()), "curl\\u{20}");
-        assert_eq!(shut("\u{3000}".into()), "\\u{3000}");
-        assert_eq!(shut("".into()), "");
+    fn whitespace_at_the_end_is_escaped() {
+        assert_eq!(escape_trailing_space("a b".into()), "a b");
+        assert_eq!(escape_trailing_space("curl ".into()), "curl\\u{20}");
+        assert_eq!(escape_trailing_space("\u{3000}".into()), "\\u{3000}");
+        assert_eq!(escape_trailing_space("".into()), "");
     }
 
     #[test]
-    fn the_middle_goes_first() {
-        assert_eq!(cut("postgres[12345]".to_owned(), 15), "postgres[12345]");
-        assert_eq!(cut("postgres[12345]".to_owned(), 12), "postgr…2345]");
-        assert_eq!(cut("数据库服务[7]".to_owned(), 8), "数据…[7]");
-        assert_eq!(cut("abc".to_owned(), 1), "…");
-        assert_eq!(cut("abc".to_owned(), 0), "");
+    fn the_middle_is_replaced_first() {
+        assert_eq!(ellipsize("postgres[12345]".to_owned(), 15), "postgres[12345]");
+        assert_eq!(ellipsize("postgres[12345]".to_owned(), 12), "postgr…2345]");
+        assert_eq!(ellipsize("数据库服务[7]".to_owned(), 8), "数据…[7]");
+        assert_eq!(ellipsize("abc".to_owned(), 1), "…");
+        assert_eq!(ellipsize("abc".to_owned(), 0), "");
     }
 
     #[test]
-    fn words_stay_whole_where_they_can() {
+    fn only_words_that_fit_no_line_are_broken() {
         assert_eq!(wrap("one two three", 7, 9), ["one two", "three"]);
         assert_eq!(wrap("three", 2, 9), ["", "three"]);
         assert_eq!(wrap("a 1234567890 b", 4, 4), ["a", "1234", "5678", "90 b"]);
@@ -178,10 +180,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_wider_than_its_room(text in any::<String>(), first in 0..40_usize, room in 2..40_usize) {
-            let text = safe(&text).into_owned();
+        fn no_line_is_too_wide_and_no_text_is_lost(text in any::<String>(), first in 0..40_usize, room in 2..40_usize) {
+            let text = escape_invisible(&text).into_owned();
             prop_assert!(text.width() <= width(&text));
-            prop_assert!(cut(text.clone(), room).width() <= room);
+            prop_assert!(ellipsize(text.clone(), room).width() <= room);
             let lines = wrap(&text, first.min(room), room);
             prop_assert!(lines[0].width() <= first.min(room));
             prop_assert!(lines.iter().all(|line| line.width() <= room), "{lines:?}");

@@ -1,4 +1,4 @@
-//! The last lines: what there was, and how long it took.
+//! The last lines: the totals of the stream, and its duration.
 
 use std::{
     collections::BTreeMap,
@@ -7,15 +7,15 @@ use std::{
 
 use super::{
     super::{
-        style::{Style, Tone},
+        style::{Role, Style},
         view::View,
     },
-    grid::paragraph,
-    words,
+    format,
+    text_table::paragraph,
 };
 use crate::model::{End, Finding, FindingKind, Verdict};
 
-/// What is summed up on the way.
+/// Totals that the table counts itself.
 #[derive(Debug, Default)]
 pub struct Totals {
     passed: u64,
@@ -26,7 +26,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// A scenario ended.
+    /// Counts the result of a scenario.
     pub fn verdict(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Passed => self.passed += 1,
@@ -36,31 +36,31 @@ impl Totals {
         }
     }
 
-    /// Something was found.
+    /// Counts a finding.
     pub fn finding(&mut self, finding: &Finding) {
         *self.findings.entry(finding.kind).or_default() += 1;
     }
 
-    /// Writes them beside the stream's own figures.
+    /// Writes them together with the totals of the stream.
     pub fn write(&self, end: &End, view: View, style: Style, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
-        paragraph(style, self.tone(end), &self.sums(end, view).join(" · ")).flush_left().write(out)?;
-        let attach = end.attach.map(|attach| format!(", attached in {}", words::span(attach)));
-        let times = format!("{}{}", words::span(end.duration), attach.unwrap_or_default());
-        paragraph(style, Tone::Plain, &times).flush_left().write(out)
+        paragraph(style, self.role(end), &self.sums(end, view).join(" · ")).flush_left().write(out)?;
+        let attach = end.attach.map(|attach| format!(", attached in {}", format::duration(attach)));
+        let times = format!("{}{}", format::duration(end.duration), attach.unwrap_or_default());
+        paragraph(style, Role::Plain, &times).flush_left().write(out)
     }
 
     fn scenarios(&self) -> u64 {
         self.passed + self.failed + self.unsupported + self.interrupted
     }
 
-    fn tone(&self, end: &End) -> Tone {
+    fn role(&self, end: &End) -> Role {
         let bad = self.failed + end.checks_failed + end.lost;
         match (bad, self.unsupported + self.interrupted, self.passed) {
-            (1.., ..) => Tone::Bad,
-            (0, 1.., _) => Tone::Remarkable,
-            (0, 0, 1..) => Tone::Good,
-            (0, 0, 0) => Tone::Plain,
+            (1.., ..) => Role::Error,
+            (0, 1.., _) => Role::Warning,
+            (0, 0, 1..) => Role::Success,
+            (0, 0, 0) => Role::Plain,
         }
     }
 
@@ -68,7 +68,7 @@ impl Totals {
         let mut sums = Vec::new();
         let mut sum = |number: u64, one: &str, many: &str| {
             if number > 0 {
-                sums.push(words::count(number, one, many));
+                sums.push(format::count(number, one, many));
             }
         };
         sum(self.passed, "scenario passed", "scenarios passed");
@@ -78,34 +78,34 @@ impl Totals {
         sum(end.checks_passed, "check passed", "checks passed");
         sum(end.checks_failed, "check failed", "checks failed");
         if let Some(recorded) = end.recorded {
-            sums.push(words::count(recorded, "report recorded", "reports recorded"));
-            return with_losses(sums, end);
+            sums.push(format::count(recorded, "report recorded", "reports recorded"));
+            return with_lost(sums, end);
         }
         let is_trace = self.scenarios() == 0;
-        // Who asks for connections alone has the kernel report nothing else.
+        // With `--connections`, the kernel usually reports no transitions.
         if end.transitions > 0 || view != View::Connections {
-            sums.push(words::count(end.transitions, "transition", "transitions"));
+            sums.push(format::count(end.transitions, "transition", "transitions"));
         }
         if is_trace {
-            sums.push(words::count(end.connections, "connection", "connections"));
+            sums.push(format::count(end.connections, "connection", "connections"));
         }
         let kinds = if is_trace { self.kinds() } else { None };
-        sums.push(words::count(end.findings, "finding", "findings") + &kinds.unwrap_or_default());
-        with_losses(sums, end)
+        sums.push(format::count(end.findings, "finding", "findings") + &kinds.unwrap_or_default());
+        with_lost(sums, end)
     }
 
-    /// The findings by kind, where there are any.
+    /// The number of findings of each kind, if there are any.
     fn kinds(&self) -> Option<String> {
         let kind =
-            |(kind, number): (&FindingKind, &u64)| format!("{} {}", words::number(*number), kind.name());
+            |(kind, number): (&FindingKind, &u64)| format!("{} {}", format::number(*number), kind.name());
         let kinds: Vec<String> = self.findings.iter().map(kind).collect();
         (!kinds.is_empty()).then(|| format!(" ({})", kinds.join(", ")))
     }
 }
 
-fn with_losses(mut sums: Vec<String>, end: &End) -> Vec<String> {
+fn with_lost(mut sums: Vec<String>, end: &End) -> Vec<String> {
     if end.lost > 0 {
-        sums.push(words::count(end.lost, "report lost", "reports lost"));
+        sums.push(format::count(end.lost, "report lost", "reports lost"));
     }
     sums
 }

@@ -1,4 +1,4 @@
-//! The transitions: in one table where it fits, else in two, with what seldom changes in the first.
+//! The transitions of a scenario: in one table if it fits, otherwise in two, of which the first describes the sockets.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -6,20 +6,20 @@ use std::{
 };
 
 use super::{
-    super::style::{Style, Tone},
-    fold::{Folded, Row},
-    grid::{Grid, paragraph},
-    words,
+    super::style::{Role, Style},
+    attempts::{Repeated, Row},
+    format,
+    text_table::{TextTable, paragraph},
 };
 use crate::model::{Mono, SocketId, Transition};
 
-/// What a socket's number, its owner and the gaps need, as a rule.
-const BESIDE_ENDS: usize = 34;
+/// The usual width of all columns but the endpoints.
+const OTHER_COLUMNS: usize = 34;
 
-/// What a scenario calls its sockets.
+/// The labels that a scenario gives to its sockets.
 pub type Labels = HashMap<SocketId, String>;
 
-/// Writes them, with times since `start`.
+/// Writes the transitions, with times relative to `start`.
 pub fn write(
     rows: &[Row<'_>],
     labels: &Labels,
@@ -27,67 +27,67 @@ pub fn write(
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let together = together(rows, labels, start, style);
-    if together.natural_width() <= style.width {
-        together.write(out)?;
+    let single = single_table(rows, labels, start, style);
+    if single.natural_width() <= style.width {
+        single.write(out)?;
         return legend(shown(rows), style, out);
     }
     let sockets = latest(rows);
-    table_of_sockets(&sockets, labels, style).write(out)?;
+    socket_table(&sockets, labels, style).write(out)?;
     legend(sockets.into_iter(), style, out)?;
     writeln!(out)?;
-    moves(rows, labels, start, style).write(out)
+    transition_table(rows, labels, start, style).write(out)
 }
 
-/// What the marks of the owners mean, where there are any.
+/// Writes the meaning of the owners' marks, if there are any.
 fn legend<'a>(
     shown: impl Iterator<Item = &'a Transition>,
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    match shown.map(|transition| &*transition.owner).collect::<words::Marks>().legend() {
-        Some(legend) => paragraph(style, Tone::Faint, &legend).write(out),
+    match shown.map(|transition| &*transition.owner).collect::<format::Legend>().text() {
+        Some(legend) => paragraph(style, Role::Dim, &legend).write(out),
         None => Ok(()),
     }
 }
 
-/// Everything of a transition in one row.
-fn together(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> Grid {
+/// One table with all columns.
+fn single_table(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> TextTable {
     let names = ["ms", "socket", "local → remote", "old → new", "cause", "owner"];
-    let mut grid = Grid::new(style).header(names).right(&[0]);
-    let pad = widest_old(rows);
+    let mut table = TextTable::new(style).header(names).align_right(&[0]);
+    let old_width = old_width(rows);
     for row in rows {
-        grid.row(match row {
-            Row::One(transition) => [
+        table.row(match row {
+            Row::Transition(transition) => [
                 time(start, transition),
                 plain(name(labels, transition.socket)),
-                plain(words::ends(transition.ends)),
-                plain(edge(transition, pad)),
-                words::cause(transition.cause),
-                words::owner(&transition.owner),
+                plain(format::endpoints(transition.ends)),
+                plain(states(transition, old_width)),
+                format::cause(transition.cause),
+                format::owner(&transition.owner),
             ],
-            Row::Folded(folded) => [
-                until(start, folded),
-                more(folded),
-                faint(format!("→ {}", folded.last.ends.remote)),
-                faint("CLOSE → SYN_SENT → CLOSE"),
-                words::cause(folded.last.cause),
-                words::owner(&folded.last.owner),
+            Row::Repeated(repeated) => [
+                last_time(start, repeated),
+                more(repeated),
+                dim(format!("→ {}", repeated.last.ends.remote)),
+                dim("CLOSE → SYN_SENT → CLOSE"),
+                format::cause(repeated.last.cause),
+                format::owner(&repeated.last.owner),
             ],
         });
     }
-    grid
+    table
 }
 
-/// Of each socket the last transition, in the order of the first ones.
+/// The last transition of each socket, in the order of the first ones.
 fn latest<'a>(rows: &[Row<'a>]) -> Vec<&'a Transition> {
-    let mut places: HashMap<SocketId, usize> = HashMap::new();
+    let mut indices: HashMap<SocketId, usize> = HashMap::new();
     let mut latest = Vec::new();
     for transition in shown(rows) {
-        match places.entry(transition.socket) {
-            Entry::Occupied(place) => latest[*place.get()] = transition,
-            Entry::Vacant(place) => {
-                place.insert(latest.len());
+        match indices.entry(transition.socket) {
+            Entry::Occupied(index) => latest[*index.get()] = transition,
+            Entry::Vacant(entry) => {
+                entry.insert(latest.len());
                 latest.push(transition);
             }
         }
@@ -95,84 +95,83 @@ fn latest<'a>(rows: &[Row<'a>]) -> Vec<&'a Transition> {
     latest
 }
 
-/// The sockets, each once, as last known. Where the ends are too long for one line, as two IPv6
-/// addresses with all their digits are, the remote one has a line of its own.
-fn table_of_sockets(sockets: &[&Transition], labels: &Labels, style: Style) -> Grid {
-    let room = style.width.saturating_sub(BESIDE_ENDS);
-    let mut grid = Grid::new(style).header(["socket", "local → remote", "owner"]);
-    for Transition { socket, ends: both, owner, .. } in sockets.iter().copied() {
+/// The sockets, as last known. Endpoints that are too long for one line, such as two long IPv6 addresses, take two.
+fn socket_table(sockets: &[&Transition], labels: &Labels, style: Style) -> TextTable {
+    let room = style.width.saturating_sub(OTHER_COLUMNS);
+    let mut table = TextTable::new(style).header(["socket", "local → remote", "owner"]);
+    for Transition { socket, ends, owner, .. } in sockets.iter().copied() {
         let name = plain(name(labels, *socket));
-        let together = words::ends(*both);
-        if together.chars().count() <= room || words::is_alone(*both) {
-            grid.row([name, plain(together), words::owner(owner)]);
+        let endpoints = format::endpoints(*ends);
+        if endpoints.chars().count() <= room || format::has_no_peer(*ends) {
+            table.row([name, plain(endpoints), format::owner(owner)]);
         } else {
-            grid.row([name, plain(both.local), words::owner(owner)]);
-            grid.row([plain(""), plain(format!("→ {}", both.remote)), plain("")]);
+            table.row([name, plain(ends.local), format::owner(owner)]);
+            table.row([plain(""), plain(format!("→ {}", ends.remote)), plain("")]);
         }
     }
-    grid
+    table
 }
 
-/// The transitions by the sockets' names.
-fn moves(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> Grid {
+/// The transitions, with the labels of their sockets.
+fn transition_table(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) -> TextTable {
     let names = ["ms", "socket", "old → new", "cause"];
-    let mut grid = Grid::new(style).header(names).right(&[0]).whole(&[0, 1, 2]);
-    let pad = widest_old(rows);
+    let mut table = TextTable::new(style).header(names).align_right(&[0]).no_wrap(&[0, 1, 2]);
+    let old_width = old_width(rows);
     for row in rows {
-        grid.row(match row {
-            Row::One(transition) => [
+        table.row(match row {
+            Row::Transition(transition) => [
                 time(start, transition),
                 plain(name(labels, transition.socket)),
-                plain(edge(transition, pad)),
-                words::cause(transition.cause),
+                plain(states(transition, old_width)),
+                format::cause(transition.cause),
             ],
-            Row::Folded(folded) => [
-                until(start, folded),
-                more(folded),
-                faint(format!("to {}", folded.last.ends.remote)),
-                words::cause(folded.last.cause),
+            Row::Repeated(repeated) => [
+                last_time(start, repeated),
+                more(repeated),
+                dim(format!("to {}", repeated.last.ends.remote)),
+                format::cause(repeated.last.cause),
             ],
         });
     }
-    grid
+    table
 }
 
-/// The scenario's name for the socket, else its number.
+/// The socket's label, or its number.
 fn name(labels: &Labels, socket: SocketId) -> String {
-    labels.get(&socket).cloned().unwrap_or_else(|| words::socket(socket))
+    labels.get(&socket).cloned().unwrap_or_else(|| format::socket(socket))
 }
 
 fn shown<'a>(rows: &[Row<'a>]) -> impl Iterator<Item = &'a Transition> {
     rows.iter().filter_map(|row| match row {
-        Row::One(transition) => Some(*transition),
-        Row::Folded(_) => None,
+        Row::Transition(transition) => Some(*transition),
+        Row::Repeated(_) => None,
     })
 }
 
-fn widest_old(rows: &[Row<'_>]) -> usize {
+fn old_width(rows: &[Row<'_>]) -> usize {
     shown(rows).map(|transition| transition.old.name().len()).max().unwrap_or_default()
 }
 
-fn edge(transition: &Transition, pad: usize) -> String {
-    format!("{:pad$} → {}", transition.old, transition.new)
+fn states(transition: &Transition, old_width: usize) -> String {
+    format!("{:old_width$} → {}", transition.old, transition.new)
 }
 
-fn time(start: Mono, transition: &Transition) -> (Tone, String) {
-    faint(words::milliseconds(start, transition.at))
+fn time(start: Mono, transition: &Transition) -> (Role, String) {
+    dim(format::milliseconds(start, transition.at))
 }
 
-fn until(start: Mono, folded: &Folded<'_>) -> (Tone, String) {
-    faint(format!("… {}", words::milliseconds(start, folded.last.at)))
+fn last_time(start: Mono, repeated: &Repeated<'_>) -> (Role, String) {
+    dim(format!("… {}", format::milliseconds(start, repeated.last.at)))
 }
 
-fn more(folded: &Folded<'_>) -> (Tone, String) {
-    faint(words::count(folded.count as u64, "more", "more"))
+fn more(repeated: &Repeated<'_>) -> (Role, String) {
+    dim(format::count(repeated.count as u64, "more", "more"))
 }
 
-fn plain(text: impl ToString) -> (Tone, String) {
-    (Tone::Plain, text.to_string())
+fn plain(text: impl ToString) -> (Role, String) {
+    (Role::Plain, text.to_string())
 }
 
-fn faint(text: impl ToString) -> (Tone, String) {
-    (Tone::Faint, text.to_string())
+fn dim(text: impl ToString) -> (Role, String) {
+    (Role::Dim, text.to_string())
 }

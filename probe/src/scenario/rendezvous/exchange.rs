@@ -1,4 +1,4 @@
-//! Both ends' payloads, each until its FIN.
+//! Exchanging the payloads: each is followed by a FIN.
 
 use std::{
     net::Shutdown,
@@ -8,44 +8,45 @@ use std::{
 use super::plan::LONGEST_PAYLOAD;
 use crate::{
     net::{Tcp, socket},
-    scenario::Stage,
+    scenario::Context,
 };
 
-/// How long both may take: some round trips, and lost segments sent again.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the exchange may take: several round trips, and retransmissions of lost segments.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends the payload, reads the peer's, and closes. Two ends that do so at once close simultaneously too.
-pub(super) fn play(socket: Tcp, payload: &str, stage: &mut Stage) {
-    let deadline = Instant::now() + PATIENCE;
+/// Sends the payload and a FIN, and reads the peer's payload up to its FIN. As both hosts do so at the same
+/// time, the close may be simultaneous too.
+pub(super) fn run(socket: Tcp, payload: &str, context: &mut Context) {
+    let deadline = Instant::now() + TIMEOUT;
     let sent = socket.write_all(payload.as_bytes(), deadline).and_then(|()| socket.shutdown(Shutdown::Write));
-    stage.returns("payload sent", Ok(()), &sent);
-    let (heard, ended) = listen(&socket, deadline);
-    let text = String::from_utf8_lossy(&heard);
-    let (observed, pass) = match ended {
-        Ok(_) if heard.is_empty() => ("nothing".to_owned(), false),
+    context.expect_result("payload sent", Ok(()), &sent);
+    let (received, end) = read_payload(&socket, deadline);
+    let text = String::from_utf8_lossy(&received);
+    let (observed, pass) = match end {
+        Ok(_) if received.is_empty() => ("nothing".to_owned(), false),
         Ok(End::Fin) => (text.into_owned(), true),
-        Ok(End::Limit) => (format!("{text} (and more than a payload may be, without a FIN)"), false),
+        Ok(End::TooLong) => (format!("{text} (longer than {LONGEST_PAYLOAD} bytes, without a FIN)"), false),
         Err(error) => (format!("{text} (then {error})"), false),
     };
-    stage.judged("payload received", "some text, then FIN", observed, pass);
+    context.expect_outcome("payload received", "a payload, then FIN", observed, pass);
 }
 
-/// Why no more is read.
+/// Why reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// There is no more.
+    /// The peer sent a FIN.
     Fin,
-    /// It is more than a payload may be.
-    Limit,
+    /// The data exceeds [`LONGEST_PAYLOAD`].
+    TooLong,
 }
 
-/// What the peer says, as far as it comes.
-fn listen(socket: &Tcp, deadline: Instant) -> (Vec<u8>, socket::Result<End>) {
+/// Reads the peer's payload up to its FIN, an error or the longest payload.
+fn read_payload(socket: &Tcp, deadline: Instant) -> (Vec<u8>, socket::Result<End>) {
     let mut buffer = vec![0; LONGEST_PAYLOAD + 1];
     let mut filled = 0;
-    let ended = loop {
+    let end = loop {
         if filled == buffer.len() {
-            break Ok(End::Limit);
+            break Ok(End::TooLong);
         }
         match socket.read(&mut buffer[filled..], deadline) {
             Ok(0) => break Ok(End::Fin),
@@ -54,5 +55,5 @@ fn listen(socket: &Tcp, deadline: Instant) -> (Vec<u8>, socket::Result<End>) {
         }
     };
     buffer.truncate(filled.min(LONGEST_PAYLOAD));
-    (buffer, ended)
+    (buffer, end)
 }

@@ -1,51 +1,49 @@
-//! `rendezvous`: this end of a simultaneous open with another host, at a time that both have agreed on.
+//! `rendezvous`: a simultaneous open with another host, at a time that both have agreed on.
 //!
-//! Nobody listens. Both ends bind to a port that the other knows, wait for the moment, and connect to
-//! each other; where the SYNs cross, that is a connection (RFC 9293 §3.5). An end that is too early is
-//! refused, and tries again from the same port for a while.
+//! No socket listens. Both hosts bind to a port that the other knows, wait for the agreed time and connect to each
+//! other. If the SYNs cross, a connection opens (RFC 9293 §3.5). The host whose SYN arrives too early is
+//! refused, and connects again from the same port until the window is over.
 //!
-//! - [`plan`]: what was agreed on, and what is wrong with it
+//! - [`plan`]: what the hosts have agreed on, and its checks
 //! - [`port`]: binding to the agreed port
-//! - [`clock`]: how far this host's clock can be trusted, which is what it stands and falls with
-//! - `tries`: connecting until it is a connection or the window is over
+//! - [`clock`]: how accurate this host's clock is, which decides whether the hosts meet
+//! - `attempts`: connecting until it succeeds or the window is over
 //! - `exchange`: the payloads
+//! - `duration`: durations in messages
 
+mod attempts;
 pub mod clock;
+mod duration;
 mod exchange;
 pub mod plan;
 pub mod port;
-mod tries;
 
-use std::time::Duration;
-
-use jiff::SignedDuration;
-
-use self::tries::Tries;
-pub use self::{plan::Plan, port::BindError};
-use super::{Scenario, Stage, StepError};
+use self::attempts::Attempts;
+pub use self::{duration::format_duration, plan::Plan, port::BindError};
+use super::{Context, Scenario, StepError, simultaneous_open_allowed};
 use crate::{
     model::Errno,
     net::{Namespace, SocketError},
     os::clock::wait_until,
 };
 
-/// This end of an agreed simultaneous open, in the network namespace that the process was started in.
+/// This host's side of an agreed simultaneous open, in the network namespace that the process was started in.
 pub struct Rendezvous {
     plan: Plan,
     summary: String,
 }
 
 impl Rendezvous {
-    /// As agreed.
+    /// A rendezvous according to `plan`.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let Plan { local, peer, at, window, .. } = &plan;
-        let again = if window.is_zero() {
+        let attempts = if window.is_zero() {
             "once".to_owned()
         } else {
-            format!("and tries again for {} while refused", friendly(*window))
+            format!("and again for {} while it is refused", format_duration(*window))
         };
-        let summary = format!("{local} connects to {peer} at {at}, {again}");
+        let summary = format!("{local} connects to {peer} at {at}, {attempts}");
         Self { plan, summary }
     }
 }
@@ -59,23 +57,23 @@ impl Scenario for Rendezvous {
         &self.summary
     }
 
-    fn drive(&self, stage: &mut Stage) -> Result<(), StepError> {
-        stage.crossing_is_allowed()?;
+    fn drive(&self, context: &mut Context) -> Result<(), StepError> {
+        simultaneous_open_allowed()?;
         let namespace = Namespace::host()?;
-        // Bound while it waits, so that the port is still there at the moment.
-        let first = port::bind(self.plan.local)?;
+        // Bind before waiting, so that the port is still free at the agreed time.
+        let socket = port::bind(self.plan.local)?;
         let late = wait_until(self.plan.at.as_nanosecond());
-        let tries = Tries::make(&self.plan, first, late, &namespace, stage)?;
+        let attempts = Attempts::make(&self.plan, socket, late, &namespace, context)?;
 
-        stage.story().note(tries.account());
-        tries.expect_refused(stage);
-        stage.returns("connects", Ok(()), &tries.outcome);
-        stage.opens("what this kernel saw", tries.last);
-        match &tries.outcome {
-            Ok(()) => exchange::play(tries.socket, &self.plan.payload, stage),
+        context.note(attempts.summary());
+        attempts.expect_refused(context);
+        context.expect_result("connects", Ok(()), &attempts.outcome);
+        context.expect_connected("as this kernel saw it", attempts.last);
+        match &attempts.outcome {
+            Ok(()) => exchange::run(attempts.socket, &self.plan.payload, context),
             Err(error) => {
                 if let Some(advice) = advice(error) {
-                    stage.story().note(advice);
+                    context.note(advice);
                 }
             }
         }
@@ -83,45 +81,37 @@ impl Scenario for Rendezvous {
     }
 }
 
-/// What may be behind a connection that did not come about, and what to do.
+/// The likely reason why the hosts did not connect, and the remedy.
 fn advice(error: &SocketError) -> Option<&'static str> {
     match (error, error.errno()) {
         (SocketError::Deadline(_), _) => Some(
-            "the SYNs were not answered, so a firewall or a NAT dropped them, or the peer's host is down: see that \
-             both sides' packets get through, and that the port is the one that the peer's NAT shows",
+            "the peer did not answer: a firewall or a NAT dropped the SYNs, or the peer's host is down; allow the \
+             packets in both directions, and use the port that the peer's NAT shows",
         ),
         (_, Some(Errno::ECONNREFUSED | Errno::ECONNRESET)) => Some(
-            "the peer's host is there, and nobody connected from that port meanwhile: compare both clocks and both \
-             command lines, and agree on a longer --window",
+            "the peer's host answered with an RST, but did not connect from that port in time: compare both clocks and \
+             both command lines, and agree on a longer --window",
         ),
         (_, Some(Errno::EADDRNOTAVAIL)) => Some(
-            "a connection between these two ends is there already, or ended less than a minute ago (TIME_WAIT): \
-             wait that long, or agree on another port",
+            "a connection with the same 4-tuple exists, or was closed less than a minute ago (TIME_WAIT): wait a \
+             minute, or agree on another port",
         ),
         (_, Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH)) => Some(
-            "no packet gets from here to the peer: see `ip route get` with its address, and whether its host is up",
+            "the peer is unreachable from this host: check the route with `ip route get ADDRESS`, and whether the \
+             peer's host is up",
         ),
         _ => None,
     }
 }
 
-/// A span of time as the command line takes it: to the microsecond, or to the second from a minute on.
-#[must_use]
-pub fn friendly(span: Duration) -> String {
-    if span >= Duration::from_secs(60) {
-        let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-        return format!("{:#}", SignedDuration::from_secs(seconds));
-    }
-    let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-    format!("{:#}", SignedDuration::from_micros(micros))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn the_summary_says_what_will_happen() {
+    fn the_summary_has_endpoints_time_and_window() {
         let plan = Plan {
             local: "10.13.14.1:1314".parse().unwrap(),
             peer: "10.13.14.2:1314".parse().unwrap(),
@@ -129,18 +119,11 @@ mod tests {
             window: Duration::from_millis(2500),
             payload: "I love you.".to_owned(),
         };
-        let again = "10.13.14.1:1314 connects to 10.13.14.2:1314 at 2026-11-22T12:00:00Z, and tries again for 2s 500ms \
-                     while refused";
-        assert_eq!(Rendezvous::new(plan.clone()).summary(), again);
+        let repeated = "10.13.14.1:1314 connects to 10.13.14.2:1314 at 2026-11-22T12:00:00Z, and again for 2s 500ms \
+                        while it is refused";
+        assert_eq!(Rendezvous::new(plan.clone()).summary(), repeated);
         let once = Rendezvous::new(Plan { window: Duration::ZERO, ..plan });
         assert!(once.summary().ends_with("12:00:00Z, once"), "{}", once.summary());
-    }
-
-    #[test]
-    fn a_span_has_the_precision_that_its_length_calls_for() {
-        assert_eq!(friendly(Duration::from_micros(2_500_090)), "2s 500ms 90µs");
-        let long = Duration::from_secs(60420 * 3600 + 52 * 60 + 30) + Duration::from_micros(416_076);
-        assert_eq!(friendly(long), "60420h 52m 30s");
     }
 
     #[test]

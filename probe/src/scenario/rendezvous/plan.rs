@@ -1,4 +1,4 @@
-//! What the two hosts have agreed on, seen from one of them.
+//! What the two hosts have agreed on, from the view of this host.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -7,89 +7,89 @@ use std::{
 
 use jiff::Timestamp;
 
-/// The longest payload in bytes. Both ends write before they read, so each must fit what the other's
-/// kernel takes in unread.
+/// The longest payload, in bytes. Both hosts write before they read, so each payload must fit into the
+/// other's receive buffer.
 pub const LONGEST_PAYLOAD: usize = 16 * 1024;
 
-/// The longest window. Clocks that differ by more need their hands set.
+/// The longest window. Clocks that differ by more must be set.
 pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What was agreed on.
+/// What the two hosts have agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// This end.
+    /// This host's endpoint.
     pub local: SocketAddr,
-    /// The other end.
+    /// The peer's endpoint.
     pub peer: SocketAddr,
-    /// When both connect.
+    /// The time at which both connect.
     pub at: Timestamp,
-    /// For how long after that a refused end tries again.
+    /// How long after that time a refused host keeps connecting.
     pub window: Duration,
-    /// What this end sends.
+    /// What this host sends.
     pub payload: String,
 }
 
-/// Why a plan cannot work out.
+/// Why a plan is impossible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// One end IPv4, the other IPv6.
-    #[error("--local is an {local} address and --peer an {peer} one: take the same family for both")]
+    /// One endpoint is IPv4, the other IPv6.
+    #[error("--local is an {local} address and --peer an {peer} address: use the same family for both")]
     Families {
-        /// This end's.
+        /// This host's family.
         local: &'static str,
-        /// The other's.
+        /// The peer's family.
         peer: &'static str,
     },
-    /// A port that nobody can know.
-    #[error("{0} has port 0: each end has to know the other's port, so agree on one")]
+    /// A port is 0.
+    #[error("{0} has port 0: each host has to know the other's port, so agree on one")]
     Port(&'static str),
-    /// An address that is none in particular.
-    #[error("{0} is no host's address: name the one that the other end connects to")]
+    /// An address is unspecified (0.0.0.0 or ::).
+    #[error("{0} has the unspecified address: use the address that the other host connects to")]
     Unspecified(&'static str),
-    /// An address of many hosts.
-    #[error("{0} is a multicast or broadcast address: TCP connects two hosts, so name one")]
-    Many(&'static str),
-    /// Both ends the same.
+    /// An address is a multicast or broadcast address.
+    #[error("{0} has a multicast or broadcast address, which TCP does not support: use a unicast address")]
+    NotUnicast(&'static str),
+    /// Both endpoints are the same.
     #[error(
-        "--local and --peer are the same, which would be a self-connect: take another port or address for the peer, \
-         or see `probe run self-connect`"
+        "--local and --peer are the same, which would be a self-connect: use another port or address for the peer, or \
+         run `probe run self-connect`"
     )]
-    Itself,
-    /// Nothing to send.
-    #[error("--payload is empty: the peer could not tell it from none")]
+    SameEndpoint,
+    /// The payload is empty.
+    #[error("--payload is empty: send at least one byte, so that the peer can check that it arrived")]
     NoPayload,
-    /// Too much to send.
-    #[error("--payload has {0} bytes: {LONGEST_PAYLOAD} are the most")]
+    /// The payload is longer than [`LONGEST_PAYLOAD`].
+    #[error("--payload has {0} bytes, and the maximum is {LONGEST_PAYLOAD}")]
     LongPayload(usize),
-    /// Too long to try.
-    #[error("--window is longer than a day: set the clocks of both hosts instead")]
+    /// The window is longer than [`LONGEST_WINDOW`].
+    #[error("--window is longer than 24h: set the clocks of both hosts instead")]
     LongWindow,
 }
 
 impl Plan {
-    /// Looks for what makes the plan impossible from the start.
+    /// Checks that the plan is possible.
     ///
     /// # Errors
-    /// The first such thing.
+    /// The first reason why it is not.
     pub fn check(&self) -> Result<(), PlanError> {
-        let ends = [("--local", self.local), ("--peer", self.peer)];
-        let family = |end: SocketAddr| if end.is_ipv4() { "IPv4" } else { "IPv6" };
+        let endpoints = [("--local", self.local), ("--peer", self.peer)];
+        let family = |endpoint: SocketAddr| if endpoint.is_ipv4() { "IPv4" } else { "IPv6" };
         if family(self.local) != family(self.peer) {
             return Err(PlanError::Families { local: family(self.local), peer: family(self.peer) });
         }
-        for (flag, end) in ends {
-            if end.port() == 0 {
+        for (flag, endpoint) in endpoints {
+            if endpoint.port() == 0 {
                 return Err(PlanError::Port(flag));
             }
-            if end.ip().to_canonical().is_unspecified() {
+            if endpoint.ip().to_canonical().is_unspecified() {
                 return Err(PlanError::Unspecified(flag));
             }
-            if is_of_many(end.ip().to_canonical()) {
-                return Err(PlanError::Many(flag));
+            if is_multicast_or_broadcast(endpoint.ip().to_canonical()) {
+                return Err(PlanError::NotUnicast(flag));
             }
         }
         if (self.local.ip(), self.local.port()) == (self.peer.ip(), self.peer.port()) {
-            return Err(PlanError::Itself);
+            return Err(PlanError::SameEndpoint);
         }
         match self.payload.len() {
             0 => Err(PlanError::NoPayload),
@@ -100,9 +100,9 @@ impl Plan {
     }
 }
 
-/// Whether every host of a group, or of the link, answers to this address. (A subnet's broadcast address looks
-/// like any other; connect(2) refuses it.)
-fn is_of_many(address: IpAddr) -> bool {
+/// Whether this is a multicast address or the limited broadcast address. A subnet's broadcast address cannot
+/// be told from a unicast address here; connect(2) refuses it.
+fn is_multicast_or_broadcast(address: IpAddr) -> bool {
     address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn two_different_ends_of_one_family_will_do() {
+    fn two_different_endpoints_of_one_family_are_accepted() {
         check("10.0.0.1:1314", "10.0.0.2:1314", Ok(()));
         check("10.0.0.1:1314", "10.0.0.1:1315", Ok(()));
         check("[fd13:14::1]:1314", "[fd13:14::2]:1314", Ok(()));
@@ -134,24 +134,24 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_named() {
+    fn impossible_endpoints_are_rejected() {
         let families = PlanError::Families { local: "IPv4", peer: "IPv6" };
         check("10.0.0.1:1314", "[fd13:14::2]:1314", Err(families));
         check("10.0.0.1:0", "10.0.0.2:1314", Err(PlanError::Port("--local")));
         check("10.0.0.1:1314", "10.0.0.2:0", Err(PlanError::Port("--peer")));
         check("0.0.0.0:1314", "10.0.0.2:1314", Err(PlanError::Unspecified("--local")));
         check("[fd13::1]:1314", "[::]:1314", Err(PlanError::Unspecified("--peer")));
-        for many in ["224.0.0.1:1314", "255.255.255.255:1314"] {
-            check("10.0.0.1:1314", many, Err(PlanError::Many("--peer")));
-            check(many, "10.0.0.2:1314", Err(PlanError::Many("--local")));
+        for address in ["224.0.0.1:1314", "255.255.255.255:1314"] {
+            check("10.0.0.1:1314", address, Err(PlanError::NotUnicast("--peer")));
+            check(address, "10.0.0.2:1314", Err(PlanError::NotUnicast("--local")));
         }
-        check("[fd13::1]:1314", "[ff02::1]:1314", Err(PlanError::Many("--peer")));
-        check("[::ffff:10.0.0.1]:1314", "[::ffff:224.0.0.1]:1314", Err(PlanError::Many("--peer")));
-        check("10.0.0.1:1314", "10.0.0.1:1314", Err(PlanError::Itself));
+        check("[fd13::1]:1314", "[ff02::1]:1314", Err(PlanError::NotUnicast("--peer")));
+        check("[::ffff:10.0.0.1]:1314", "[::ffff:224.0.0.1]:1314", Err(PlanError::NotUnicast("--peer")));
+        check("10.0.0.1:1314", "10.0.0.1:1314", Err(PlanError::SameEndpoint));
     }
 
     #[test]
-    fn payload_and_window_have_their_limits() {
+    fn payload_and_window_have_limits() {
         let good = plan("10.0.0.1:1314", "10.0.0.2:1314");
         let payload = |length| Plan { payload: "x".repeat(length), ..good.clone() }.check();
         assert_eq!(payload(0), Err(PlanError::NoPayload));

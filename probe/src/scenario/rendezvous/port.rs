@@ -1,39 +1,39 @@
-//! Binding to the agreed port, and who is in the way.
+//! Binding to the agreed port, and why that fails.
 
 use std::net::SocketAddr;
 
 use crate::{
     model::{Errno, Family},
     net::{SocketError, Tcp},
-    scenario::{StepError, occupant::occupant},
+    scenario::{StepError, port_holder::port_holder},
 };
 
-/// Why the agreed port is not to be had.
+/// Why binding to the agreed port failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    /// EADDRNOTAVAIL: the address is another host's, or nobody's.
+    /// EADDRNOTAVAIL: this host does not have the address.
     #[error(
-        "this host has no address {}: --local is this end's (`ip address` lists what there is; behind a NAT, the \
-         inner one)",
+        "this host has no address {}: --local must be an address of this host, as `ip address` lists them (behind a NAT, \
+         the inner one)",
         .0.ip()
     )]
     NotHere(SocketAddr),
     /// EADDRINUSE: another socket has the port.
-    #[error("{local} is in use{by}: end that, or agree on another port")]
+    #[error("{local} is in use{by}: close that socket, or agree on another port")]
     InUse {
         /// The address and port.
         local: SocketAddr,
-        /// What is known of the other socket, after a comma.
+        /// What is known of the other socket: `, held by …`, or empty.
         by: String,
     },
-    /// Anything else that bind(2) or socket(2) refuse with.
+    /// Any other error of socket(2), setsockopt(2) or bind(2).
     #[error(
-        "binding to {local}: {cause}; a port below net.ipv4.ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE"
+        "binding to {local}: {cause}; a port below net.ipv4.ip_unprivileged_port_start requires CAP_NET_BIND_SERVICE"
     )]
     Other {
         /// The address and port.
         local: SocketAddr,
-        /// The answer.
+        /// The error.
         cause: SocketError,
     },
 }
@@ -44,23 +44,24 @@ impl From<BindError> for StepError {
     }
 }
 
-/// A socket of the calling thread's namespace, bound to the address and port.
+/// Creates a socket in the calling thread's namespace and binds it.
 ///
-/// It has SO_REUSEADDR, so that the TIME_WAIT of an earlier rendezvous, which had it too, leaves the port
-/// free: for the same peer as well, where both ends use timestamps (`tcp_twsk_unique`).
+/// It sets SO_REUSEADDR, so that the TIME_WAIT of an earlier rendezvous, whose socket had set it too, does
+/// not hold the port. With timestamps on both hosts, even the same peer can be connected to
+/// (`tcp_twsk_unique`).
 ///
 /// # Errors
-/// [`BindError`] says why the port is not to be had.
+/// The address is not this host's, the port is in use, or a call failed.
 pub fn bind(local: SocketAddr) -> Result<Tcp, BindError> {
     let family = if local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-    let made = Tcp::new(family).and_then(|socket| {
+    let socket = Tcp::new(family).and_then(|socket| {
         socket.reuse_address()?;
         socket.bind(local)?;
         Ok(socket)
     });
-    made.map_err(|cause| match cause.errno() {
+    socket.map_err(|cause| match cause.errno() {
         Some(Errno::EADDRNOTAVAIL) => BindError::NotHere(local),
-        Some(Errno::EADDRINUSE) => BindError::InUse { local, by: occupant(local) },
+        Some(Errno::EADDRINUSE) => BindError::InUse { local, by: port_holder(local) },
         _ => BindError::Other { local, cause },
     })
 }
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_the_port_is_named() {
+    fn the_holder_of_the_port_is_named() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let error = bind(listener.local_addr().unwrap()).unwrap_err();
         let text = error.to_string();
@@ -80,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn another_hosts_address_is_no_place_to_bind() {
-        // TEST-NET-1 (RFC 5737): nobody's.
+    fn binding_to_another_hosts_address_is_refused() {
+        // TEST-NET-1 (RFC 5737) is assigned to no host.
         let elsewhere = "192.0.2.1:1314".parse().unwrap();
         assert_eq!(bind(elsewhere).unwrap_err(), BindError::NotHere(elsewhere));
     }
 
     #[test]
-    fn a_port_can_be_had_again() {
+    fn a_port_can_be_bound_again() {
         let local = bind("127.0.0.1:0".parse().unwrap()).unwrap().local().unwrap();
         drop(bind(local).unwrap());
         bind(local).unwrap();

@@ -1,30 +1,42 @@
-//! A socket that is bound to a port and connects to that port.
+//! A socket connects to the port that it is bound to.
 
-use super::{PORT, close};
+use std::net::Shutdown;
+
 use crate::{
     model::State,
-    scenario::{PAYLOAD, Span, Stage, Step, StepError, stage},
+    net::Tcp,
+    scenario::{Context, PAYLOAD, Span, Step, StepError, labelled_socket::endpoints},
 };
 
-pub(super) fn play(stage: &mut Stage) -> Result<(), StepError> {
+/// The port that the socket connects from and to.
+pub(super) const PORT: u16 = 1314;
+
+pub(super) fn run(context: &mut Context) -> Result<(), StepError> {
     use State::{Close, Closing, Established, FinWait1, SynRecv, SynSent};
 
-    let namespace = stage.namespace()?;
-    let here = stage.loopback(PORT);
-    let socket = stage.bound(&namespace, here, |_| Ok(()))?;
-    let actor = stage.join("bound", &socket, &namespace, stage::ends(here, here))?;
-    let deadline = stage.deadline();
-    let connected = stage.connect(actor, &socket, here);
-    stage.returns("bound: connects", Ok(()), &connected);
-    connected.step(format!("connecting {here} to itself"))?;
+    let namespace = context.namespace()?;
+    let local = context.loopback(PORT);
+    let socket = context.bound_socket(&namespace, local, |_| Ok(()))?;
+    let index = context.register("bound", &socket, &namespace, endpoints(local, local))?;
+    let deadline = context.deadline();
+    let connected = context.connect(index, &socket, local);
+    context.expect_result("bound: connects", Ok(()), &connected);
+    connected.step(format!("connecting {local} to itself"))?;
 
     let sent = socket.write_all(PAYLOAD.as_bytes(), deadline);
-    let heard = sent.and_then(|()| socket.read_exact(PAYLOAD.len(), deadline));
-    stage.reads("bound: reads", PAYLOAD, &heard);
-    stage.list(&namespace)?;
-    close(socket, stage)?;
+    let received = sent.and_then(|()| socket.read_exact(PAYLOAD.len(), deadline));
+    context.expect_data("bound: reads", PAYLOAD, &received);
+    context.list_sockets(&namespace)?;
+    close(socket, context)?;
 
-    stage.path("bound: opens", &[actor], Span::Opening, &[Close, SynSent, SynRecv, Established]);
-    stage.path("bound: closes", &[actor], Span::Closing, &[Established, FinWait1, Closing, Close]);
+    context.expect_path("bound: opens", &[index], Span::Opening, &[Close, SynSent, SynRecv, Established]);
+    context.expect_path("bound: closes", &[index], Span::Closing, &[Established, FinWait1, Closing, Close]);
+    Ok(())
+}
+
+/// Closes a self-connected socket. It receives its own FIN, so it enters TIME_WAIT at once.
+pub(super) fn close(socket: Tcp, context: &Context) -> Result<(), StepError> {
+    socket.shutdown(Shutdown::Write).step("closing a self-connected socket")?;
+    socket.read_to_end(context.deadline()).step("reading up to the socket's own FIN")?;
     Ok(())
 }

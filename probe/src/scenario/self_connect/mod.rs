@@ -1,20 +1,15 @@
-//! `self-connect`: one socket at both ends of its connection.
+//! `self-connect`: a socket that is connected to itself.
 //!
-//! - `bound`: on purpose, from a bound port
-//! - `accident`: how it happens to clients that retry, what it costs the server, and the remedy
+//! - `bound`: a socket connects to the port that it is bound to
+//! - `autobind`: the kernel chooses the destination port for a client that retries; what it costs the server, and the
+//!   remedy
 
-mod accident;
+mod autobind;
 mod bound;
 
-use std::net::Shutdown;
+use super::{Context, Scenario, StepError, simultaneous_open_allowed};
 
-use super::{Scenario, Stage, Step, StepError};
-use crate::net::Tcp;
-
-/// The port that the socket connects from and to.
-const PORT: u16 = 1314;
-
-/// One socket connects to itself.
+/// A socket connects to itself.
 pub struct SelfConnect;
 
 impl Scenario for SelfConnect {
@@ -23,21 +18,14 @@ impl Scenario for SelfConnect {
     }
 
     fn summary(&self) -> &'static str {
-        "a socket is connected to itself: on purpose, by accident, and no more once the port is reserved"
+        "a socket connects to itself: from a bound port, and as a retrying client until the port is reserved"
     }
 
-    fn drive(&self, stage: &mut Stage) -> Result<(), StepError> {
-        stage.crossing_is_allowed()?;
-        bound::play(stage)?;
-        accident::play(stage)
+    fn drive(&self, context: &mut Context) -> Result<(), StepError> {
+        simultaneous_open_allowed()?;
+        bound::run(context)?;
+        autobind::run(context)
     }
-}
-
-/// Closes a socket that is its own peer: its FIN comes back to it, and it is in TIME_WAIT at once.
-fn close(socket: Tcp, stage: &Stage) -> Result<(), StepError> {
-    socket.shutdown(Shutdown::Write).step("closing a self-connected socket")?;
-    socket.read_to_end(stage.deadline()).step("reading a socket's own FIN")?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -45,14 +33,14 @@ mod tests {
     use super::*;
     use crate::{
         model::Family,
-        scenario::{Options, testing::plays},
+        scenario::{Options, testing::run_successfully},
     };
 
     #[test]
     #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-    fn the_calls_return_what_they_must() {
+    fn every_call_returns_what_is_expected() {
         for family in [Family::Ipv4, Family::Ipv6] {
-            plays(&SelfConnect, &Options { family, ..Options::default() });
+            run_successfully(&SelfConnect, &Options { family, ..Options::default() });
         }
     }
 }

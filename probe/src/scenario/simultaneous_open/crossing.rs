@@ -1,48 +1,49 @@
-//! Two SYNs in flight at once, each of which opens the other end's connection.
+//! Two SYNs cross, and each moves the socket that it reaches from SYN_SENT to SYN_RECV.
 
-use super::{End, close, converse, wait_for_last_ack};
+use super::peer::{Peer, close, exchange_payloads, wait_for_last_ack};
 use crate::{
     model::{Fate, Packet, Segment, Side, State},
-    scenario::{ActorId, Span, Stage, Step, StepError, pair::handshake},
+    scenario::{Context, SocketIndex, Span, Step, StepError, namespace_pair::handshake},
     wire::Rule,
 };
 
-/// What both ends go through.
-pub(super) const CROSSED: [State; 4] = [State::Close, State::SynSent, State::SynRecv, State::Established];
+/// The path of both sockets.
+pub(super) const SIMULTANEOUS: [State; 4] =
+    [State::Close, State::SynSent, State::SynRecv, State::Established];
 
-pub(super) fn play(stage: &mut Stage) -> Result<(), StepError> {
-    let pair = stage.pair()?;
-    let a = End::at(Side::A, &pair, "a", stage)?;
-    let b = End::at(Side::B, &pair, "b", stage)?;
-    expect_lives(stage, a.actor, b.actor);
+pub(super) fn run(context: &mut Context) -> Result<(), StepError> {
+    let pair = context.pair()?;
+    let a = Peer::on_side(Side::A, &pair, "a", context)?;
+    let b = Peer::on_side(Side::B, &pair, "b", context)?;
+    expect_paths(context, a.index, b.index);
 
-    // The delay alone makes the SYNs cross, except where it is shorter than what lies between the two
-    // calls. So neither SYN arrives before both are on their way.
-    let syns = pair.wire.add(Rule::hold(Segment::is_syn));
-    for end in [&a, &b] {
-        end.begin_connect()?;
+    // The delay alone makes the SYNs cross, unless it is shorter than the time between the two calls. So the
+    // wire holds each SYN until both have been sent.
+    let syns = pair.wire.add_rule(Rule::hold(Segment::is_syn));
+    for peer in [&a, &b] {
+        peer.begin_connect()?;
     }
-    pair.wire.wait_for(stage.deadline(), both_held).step("waiting for two SYNs in flight")?;
-    pair.wire.lift(syns);
-    a.connects(stage)?;
-    b.connects(stage)?;
-    stage.done("the wire carried", "SYN, SYN, SYN+ACK, SYN+ACK", handshake(&pair.wire.packets()));
+    pair.wire.wait_for(context.deadline(), both_held).step("waiting for two SYNs in flight")?;
+    pair.wire.remove_rule(syns);
+    a.expect_connected(context)?;
+    b.expect_connected(context)?;
+    context.expect_equal("on the wire", "SYN, SYN, SYN+ACK, SYN+ACK", handshake(&pair.wire.packets()));
 
-    converse(stage, [&a, &b])?;
+    exchange_payloads(context, [&a, &b])?;
     for namespace in &pair.namespaces {
-        stage.list(namespace)?;
+        context.list_sockets(namespace)?;
     }
-    close(stage, a, b)?;
-    wait_for_last_ack(stage, &pair, Side::B)
+    close(context, a, b)?;
+    wait_for_last_ack(context, &pair, Side::B)
 }
 
-fn expect_lives(stage: &mut Stage, a: ActorId, b: ActorId) {
+fn expect_paths(context: &mut Context, a: SocketIndex, b: SocketIndex) {
     use State::{Close, CloseWait, Established, FinWait1, FinWait2, LastAck};
 
-    stage.path("both open", &[a, b], Span::Opening, &CROSSED);
-    stage.together("one connection", &[a, b]);
-    stage.path("a closes", &[a], Span::Closing, &[Established, FinWait1, FinWait2, Close]);
-    stage.path("b follows", &[b], Span::Closing, &[Established, CloseWait, LastAck, Close]);
+    context.expect_path("both open", &[a, b], Span::Opening, &SIMULTANEOUS);
+    context.expect_all_established("one connection", &[a, b]);
+    context.expect_path("a closes", &[a], Span::Closing, &[Established, FinWait1, FinWait2, Close]);
+    context.expect_path("b closes", &[b], Span::Closing, &[Established, CloseWait, LastAck, Close]);
 }
 
 fn both_held(packets: &[Packet]) -> bool {

@@ -1,4 +1,4 @@
-//! Two calls at the same moment, each on a CPU of its own.
+//! Two calls at the same moment, on two CPUs.
 
 use std::{
     hint,
@@ -9,46 +9,47 @@ use std::{
 
 use crate::os::cpu;
 
-/// Runs both at the same moment, as nearly as the machine can, and returns what they return. Where
-/// this process has but one CPU, they run one after the other.
+/// Runs both calls as close to the same moment as the machine allows, and returns their results. If the
+/// process may use one CPU only, they run one after the other.
 ///
 /// # Panics
-/// With the panic of either.
+/// If either call panics.
 pub(super) fn race<T: Send>(one: impl FnOnce() -> T + Send, other: impl FnOnce() -> T + Send) -> [T; 2] {
-    let gate = Gate::default();
+    let barrier = SpinBarrier::default();
     let cpus = cpu::allowed().unwrap_or_default();
     thread::scope(|scope| {
-        let one = scope.spawn(|| gate.pass_on(cpus.first(), one));
-        let other = scope.spawn(|| gate.pass_on(cpus.get(1), other));
-        [one, other].map(|runner| runner.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let one = scope.spawn(|| barrier.call_on(cpus.first(), one));
+        let other = scope.spawn(|| barrier.call_on(cpus.get(1), other));
+        [one, other].map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }
 
-/// Lets two threads go on within nanoseconds of each other. A barrier that sleeps would wake them one
-/// after the other.
+/// Releases two threads within nanoseconds of each other. A barrier that sleeps would wake them one after the
+/// other.
 #[derive(Default)]
-struct Gate(AtomicUsize);
+struct SpinBarrier(AtomicUsize);
 
-impl Gate {
-    /// How often to look before another thread may have the CPU.
-    const LOOKS: usize = 10_000;
+impl SpinBarrier {
+    /// Iterations before yielding the CPU to another thread.
+    const SPINS: usize = 10_000;
 
-    fn pass_on<T>(&self, cpu: Option<&usize>, call: impl FnOnce() -> T) -> T {
+    /// Pins the thread to `cpu`, waits for the other thread and runs `call`.
+    fn call_on<T>(&self, cpu: Option<&usize>, call: impl FnOnce() -> T) -> T {
         if let Some(cpu) = cpu {
-            // A thread that may not, and shares the other's CPU, lowers the odds and no more.
+            // If pinning fails, both threads may share a CPU, which only makes crossing less likely.
             cpu::pin_to(*cpu).ok();
         }
-        self.pass();
+        self.wait();
         call()
     }
 
-    fn pass(&self) {
+    fn wait(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
-        for look in 1.. {
+        for spin in 1.. {
             if self.0.load(Ordering::SeqCst) >= 2 {
                 return;
             }
-            if look % Self::LOOKS == 0 { thread::yield_now() } else { hint::spin_loop() }
+            if spin % Self::SPINS == 0 { thread::yield_now() } else { hint::spin_loop() }
         }
     }
 }
@@ -60,24 +61,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gate_opens_for_two() {
-        let (gate, through) = (Gate::default(), AtomicBool::new(false));
+    fn the_barrier_releases_two_threads() {
+        let (barrier, released) = (SpinBarrier::default(), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| {
-                gate.pass();
-                through.store(true, Ordering::SeqCst);
+                barrier.wait();
+                released.store(true, Ordering::SeqCst);
             });
-            while gate.0.load(Ordering::SeqCst) == 0 {
+            while barrier.0.load(Ordering::SeqCst) == 0 {
                 thread::yield_now();
             }
-            assert!(!through.load(Ordering::SeqCst));
-            gate.pass();
+            assert!(!released.load(Ordering::SeqCst));
+            barrier.wait();
         });
-        assert!(through.into_inner());
+        assert!(released.into_inner());
     }
 
     #[test]
-    fn what_both_return_comes_in_order() {
+    fn the_results_are_in_the_order_of_the_calls() {
         assert_eq!(race(|| "one", || "other"), ["one", "other"]);
     }
 }

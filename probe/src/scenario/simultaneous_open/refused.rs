@@ -1,30 +1,32 @@
-//! Ends that miss each other: a SYN that meets no socket is answered with a reset.
+//! Two sockets whose connects do not overlap: a SYN for which there is no socket is answered with an RST.
 
-use super::End;
+use super::peer::Peer;
 use crate::{
     model::{Errno, Fate, Packet, Side, State},
-    scenario::{Span, Stage, Step, StepError},
+    scenario::{Context, Span, Step, StepError},
 };
 
-pub(super) fn play(stage: &mut Stage) -> Result<(), StepError> {
-    let pair = stage.pair()?;
-    let mut actors = Vec::new();
-    // When the early one's SYN arrives, the other is not there yet; when the late one's does, the first
-    // has been refused and is gone.
+pub(super) fn run(context: &mut Context) -> Result<(), StepError> {
+    let pair = context.pair()?;
+    let mut sockets = Vec::new();
+    // When the first SYN arrives, the second socket does not exist yet; when the second one arrives, the
+    // first socket has been refused and closed.
     for (label, side) in [("too early", Side::A), ("too late", Side::B)] {
-        let end = End::at(side, &pair, label, stage)?;
-        end.begin_connect()?;
-        let outcome = end.socket.outcome(stage.deadline());
-        stage.returns(label, Err(Errno::ECONNREFUSED), &outcome);
-        actors.push(end.actor);
-        // Where the wire is slow, the early one has sent a second SYN. The late one must not meet it.
-        pair.wire.wait_for(stage.deadline(), nothing_travels).step("waiting for the wire to be empty")?;
+        let peer = Peer::on_side(side, &pair, label, context)?;
+        peer.begin_connect()?;
+        let outcome = peer.socket.outcome(context.deadline());
+        context.expect_result(label, Err(Errno::ECONNREFUSED), &outcome);
+        sockets.push(peer.index);
+        // On a slow wire the first socket has retransmitted its SYN, which must not reach the second one.
+        pair.wire
+            .wait_for(context.deadline(), none_in_flight)
+            .step("waiting until no packet is in flight")?;
     }
     let refused = [State::Close, State::SynSent, State::Close];
-    stage.path("both refused", &actors, Span::Life, &refused);
+    context.expect_path("both refused", &sockets, Span::Whole, &refused);
     Ok(())
 }
 
-fn nothing_travels(packets: &[Packet]) -> bool {
+fn none_in_flight(packets: &[Packet]) -> bool {
     packets.iter().all(|packet| packet.fate != Fate::Travelling)
 }

@@ -1,12 +1,12 @@
-//! Which of the host's sockets are shown: the filter, exactly.
+//! The exact filter: which sockets are shown.
 //!
-//! The kernel side drops what certainly is not meant. What comes through is decided here, where the tracker
-//! has added the owner and the ends. A socket is decided once and stays shown, whoever it passes to. What
-//! cannot be decided yet is held back: a connect from a port that the kernel has yet to pick.
+//! The kernel side drops what certainly does not match. The rest is decided here, where the tracker has added the owner and
+//! the endpoints. A socket is decided once and stays shown, even if another process takes it over. Outputs that cannot be
+//! decided yet are held back: those of a connect whose local port the kernel has not picked.
 
-mod facts;
-mod owners;
-mod sets;
+mod filter_sets;
+mod owner_filter;
+mod socket_facts;
 #[cfg(test)]
 mod tests;
 
@@ -15,150 +15,149 @@ use std::collections::{BTreeMap, VecDeque};
 use foldhash::HashMap;
 
 use self::{
-    facts::{Facts, Fit},
-    owners::Owners,
-    sets::Sets,
+    filter_sets::FilterSets,
+    owner_filter::OwnerFilter,
+    socket_facts::{Match, SocketFacts},
 };
 use crate::model::{BindFailure, DiagEntry, Filter, Output, SocketId};
 
-/// How many closed sockets are remembered: an RST, a finding or a mini-socket may come after the end.
-const CLOSED: usize = 1024;
+/// The number of closed sockets that are remembered: an RST, a finding or a mini-socket may follow the close.
+const MAX_CLOSED: usize = 1024;
 
-/// How many connections are held back at most. Of more, the oldest is shown: nothing that may be meant is
-/// dropped.
-const HELD: usize = if cfg!(test) { 8 } else { 1 << 14 };
+/// The number of connections that are held back at most. Beyond it, the oldest is shown: nothing that may match is dropped.
+const MAX_HELD: usize = if cfg!(test) { 8 } else { 1 << 14 };
 
-/// With more sockets than this remembered, those that were not heard of since reports were lost are
-/// forgotten: some of them will have ended unheard. Without a loss, there really are so many.
-const MOST: usize = if cfg!(test) { 8 } else { 1 << 18 };
+/// The number of remembered sockets beyond which those are forgotten that had no output since reports were lost: the close
+/// of some of them is among the lost reports. Without a loss, there really are that many.
+const MAX_AFTER_LOSS: usize = if cfg!(test) { 8 } else { 1 << 18 };
 
-/// The filter, with what it has decided.
+/// A filter and its decisions.
 #[derive(Debug)]
-pub struct Exact {
-    sought: Sets,
-    /// The filter has nothing in it.
-    is_open: bool,
-    owners: Owners,
-    /// The sockets that are shown, each with the number of losses at the time when it was last heard of.
+pub struct SocketFilter {
+    sets: FilterSets,
+    /// Whether the filter is empty and matches everything.
+    is_empty: bool,
+    owners: OwnerFilter,
+    /// The sockets that are shown, each with the number of losses before its last output.
     shown: HashMap<SocketId, u64>,
     closed: VecDeque<SocketId>,
-    /// Events of connections that cannot be decided yet, by the `seq` of their first transition.
+    /// The outputs of connections that cannot be decided yet, by the `seq` of their first transition.
     held: BTreeMap<u64, Vec<Output>>,
     losses: u64,
-    /// Reports were lost since stale sockets were last cleared out.
-    gap: bool,
+    /// Whether reports were lost since sockets were last forgotten.
+    has_lost: bool,
 }
 
-impl Exact {
-    /// The filter, at the beginning of a stream.
+impl SocketFilter {
+    /// The filter at the beginning of a stream.
     #[must_use]
     pub fn new(filter: &Filter) -> Self {
         Self {
-            is_open: filter.is_empty(),
-            sought: Sets::of(filter),
-            owners: Owners::default(),
+            is_empty: filter.is_empty(),
+            sets: FilterSets::new(filter),
+            owners: OwnerFilter::default(),
             shown: HashMap::default(),
             closed: VecDeque::new(),
             held: BTreeMap::new(),
             losses: 0,
-            gap: false,
+            has_lost: false,
         }
     }
 
-    /// Whether everything passes.
+    /// Whether the filter is empty and matches everything.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.is_open
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
     }
 
-    /// Takes the next `events` of one socket, and leaves in it what is to be shown now: themselves with those of
-    /// the socket's that were held back, or nothing.
+    /// Takes the next outputs about one socket, and leaves in `outputs` what is shown now: them and those of the same
+    /// socket that were held back, or nothing.
     ///
-    /// `first` is the `seq` of the connection's first transition, where that was seen; `owner_fits` is the
-    /// kernel side's word on the owner.
-    pub fn admit(&mut self, events: &mut Vec<Output>, first: Option<u64>, owner_fits: Option<bool>) {
-        if self.is_open() {
+    /// `first_seq` is the `seq` of the connection's first transition, if that was seen. `owner_matches` is the kernel
+    /// side's decision on the owner.
+    pub fn select(&mut self, outputs: &mut Vec<Output>, first_seq: Option<u64>, owner_matches: Option<bool>) {
+        if self.is_empty() {
             return;
         }
-        let Some(facts) = Facts::of(events) else { return };
-        match self.decide(&facts, owner_fits) {
-            Fit::Yes => self.release(first, events),
-            Fit::No => {
-                self.release(first, events);
-                events.clear();
+        let Some(facts) = SocketFacts::of_outputs(outputs) else { return };
+        match self.decide(&facts, owner_matches) {
+            Match::Yes => self.release(first_seq, outputs),
+            Match::No => {
+                self.release(first_seq, outputs);
+                outputs.clear();
             }
-            Fit::Unknown => match first.filter(|_| !facts.is_last) {
-                Some(first) => self.hold(first, events),
-                // It will never be known. A refusal by the kernel before it had picked a port is among these.
-                None => self.release(first, events),
+            Match::Unknown => match first_seq.filter(|_| !facts.is_final) {
+                Some(first_seq) => self.hold(first_seq, outputs),
+                // It stays unknown, as with a connect that is refused before the kernel has picked a port.
+                None => self.release(first_seq, outputs),
             },
         }
     }
 
-    /// Takes the findings that a bind(2) that failed led to, and leaves them if the filter selects the failure.
-    pub fn admit_bind_failure(&mut self, failure: &BindFailure, outputs: &mut Vec<Output>) {
-        if !self.is_open() && self.decide(&Facts::of_bind_failure(failure), None) == Fit::No {
+    /// Takes the findings about a bind(2) that failed, and leaves them if the failure matches.
+    pub fn select_bind_failure(&mut self, failure: &BindFailure, outputs: &mut Vec<Output>) {
+        if !self.is_empty() && self.decide(&SocketFacts::of_bind_failure(failure), None) == Match::No {
             outputs.clear();
         }
     }
 
-    /// Whether a socket that was there already may be meant, whoever has it: that is known at its reports.
+    /// Whether an existing socket may match. Its owner is disregarded: the reports decide on that.
     #[must_use]
-    pub fn may_mean(&self, row: &DiagEntry) -> bool {
-        Facts::of_listed(row).fit(&self.sought) != Fit::No
+    pub fn may_match(&self, row: &DiagEntry) -> bool {
+        SocketFacts::of_diag_entry(row).matches(&self.sets) != Match::No
     }
 
-    /// Reports were lost, perhaps of the end of sockets that are remembered.
+    /// Takes note that reports were lost, perhaps the close of remembered sockets.
     pub fn lost(&mut self) {
         self.losses += 1;
-        self.gap = true;
+        self.has_lost = true;
     }
 
-    fn decide(&mut self, facts: &Facts<'_>, owner_fits: Option<bool>) -> Fit {
-        let owner = self.owners.fit(&self.sought, facts, owner_fits);
-        if let Some(heard) = facts.socket.and_then(|socket| self.shown.get_mut(&socket)) {
-            *heard = self.losses;
+    fn decide(&mut self, facts: &SocketFacts<'_>, owner_matches: Option<bool>) -> Match {
+        let owner = self.owners.matches(&self.sets, facts, owner_matches);
+        if let Some(last_output) = facts.socket.and_then(|socket| self.shown.get_mut(&socket)) {
+            *last_output = self.losses;
         } else {
-            let fit = owner.and(facts.fit(&self.sought));
-            if fit != Fit::Yes {
-                return fit;
+            let decision = owner.and(facts.matches(&self.sets));
+            if decision != Match::Yes {
+                return decision;
             }
             self.shown.extend(facts.socket.map(|socket| (socket, self.losses)));
         }
-        if facts.is_end {
+        if facts.is_close {
             self.closed.extend(facts.socket);
         }
         self.forget();
-        Fit::Yes
+        Match::Yes
     }
 
-    /// Forgets what need not be remembered any more.
+    /// Forgets sockets whose decision is not needed any more.
     fn forget(&mut self) {
-        if self.closed.len() > CLOSED
+        if self.closed.len() > MAX_CLOSED
             && let Some(oldest) = self.closed.pop_front()
         {
             self.shown.remove(&oldest);
         }
-        if self.shown.len() > MOST && self.gap {
-            self.gap = false;
+        if self.shown.len() > MAX_AFTER_LOSS && self.has_lost {
+            self.has_lost = false;
             let losses = self.losses;
-            self.shown.retain(|_, heard| *heard == losses);
+            self.shown.retain(|_, last_output| *last_output == losses);
         }
     }
 
-    fn hold(&mut self, first: u64, events: &mut Vec<Output>) {
-        self.held.entry(first).or_default().append(events);
-        if self.held.len() > HELD
+    fn hold(&mut self, first_seq: u64, outputs: &mut Vec<Output>) {
+        self.held.entry(first_seq).or_default().append(outputs);
+        if self.held.len() > MAX_HELD
             && let Some((_, oldest)) = self.held.pop_first()
         {
-            *events = oldest;
+            *outputs = oldest;
         }
     }
 
-    fn release(&mut self, first: Option<u64>, events: &mut Vec<Output>) {
-        if let Some(mut held) = first.and_then(|first| self.held.remove(&first)) {
-            held.append(events);
-            *events = held;
+    fn release(&mut self, first_seq: Option<u64>, outputs: &mut Vec<Output>) {
+        if let Some(mut held) = first_seq.and_then(|first_seq| self.held.remove(&first_seq)) {
+            held.append(outputs);
+            *outputs = held;
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Which sockets are shown: by their ends, and when.
+//! Which sockets are shown: by their endpoints, and when.
 
+mod filter_sets;
 mod owners;
-mod sets;
 
 use std::{iter, net::SocketAddr};
 
@@ -22,34 +22,41 @@ fn ends(local: &str, remote: &str) -> Endpoints {
     Endpoints { local: at(local), remote: at(remote) }
 }
 
-/// The transitions of one socket on their way through a filter.
-struct Told {
-    exact: Exact,
+/// A filter, and the socket whose transitions are passed to it.
+struct Harness {
+    filter: SocketFilter,
     seq: u64,
-    first: Option<u64>,
+    first_seq: Option<u64>,
     number: u64,
     owner: Owner,
-    kernels_word: Option<bool>,
+    owner_matches: Option<bool>,
 }
 
-impl Told {
-    fn to(filter: Filter) -> Self {
+impl Harness {
+    fn new(filter: Filter) -> Self {
         let owner = owner(100, "client", "/a/b");
-        Self { exact: Exact::new(&filter), seq: 0, first: None, number: 1, owner, kernels_word: None }
+        Self {
+            filter: SocketFilter::new(&filter),
+            seq: 0,
+            first_seq: None,
+            number: 1,
+            owner,
+            owner_matches: None,
+        }
     }
 
-    /// Another socket.
-    fn next(&mut self) {
+    /// Continues with another socket.
+    fn next_socket(&mut self) {
         self.number += 1;
-        self.first = None;
+        self.first_seq = None;
     }
 
-    /// What is shown at this transition: the edges, or `finding`.
+    /// Passes a transition of these endpoints and returns what is shown then: transitions, or `finding`.
     fn step(&mut self, ends: Endpoints, old: State, new: State) -> Vec<String> {
-        let mut events = self.transition(ends, old, new);
-        let first = *self.first.get_or_insert(self.seq);
-        self.exact.admit(&mut events, Some(first), self.kernels_word);
-        shown(&events)
+        let mut outputs = self.transition(ends, old, new);
+        let first_seq = *self.first_seq.get_or_insert(self.seq);
+        self.filter.select(&mut outputs, Some(first_seq), self.owner_matches);
+        shown(&outputs)
     }
 
     fn transition(&mut self, ends: Endpoints, old: State, new: State) -> Vec<Output> {
@@ -74,8 +81,9 @@ impl Told {
         vec![Output::Transition(transition)]
     }
 
+    /// Passes a finding and returns what is shown then.
     fn find(&mut self, ends: Endpoints, socket: Option<SocketId>) -> Vec<String> {
-        let mut events = vec![Output::Finding(Finding {
+        let mut outputs = vec![Output::Finding(Finding {
             kind: FindingKind::Stuck,
             at: Mono(self.seq),
             socket,
@@ -86,8 +94,8 @@ impl Told {
             remedy: None,
             evidence: Vec::new(),
         })];
-        self.exact.admit(&mut events, self.first.filter(|_| socket.is_some()), None);
-        shown(&events)
+        self.filter.select(&mut outputs, self.first_seq.filter(|_| socket.is_some()), None);
+        shown(&outputs)
     }
 
     fn socket(&self) -> SocketId {
@@ -95,24 +103,24 @@ impl Told {
     }
 }
 
-fn shown(events: &[Output]) -> Vec<String> {
-    let word = |event: &Output| match event {
+fn shown(outputs: &[Output]) -> Vec<String> {
+    let text = |output: &Output| match output {
         Output::Transition(transition) => format!("{}→{}", transition.old, transition.new),
         Output::Finding(_) => "finding".to_owned(),
         other => format!("{other:?}"),
     };
-    events.iter().map(word).collect()
+    outputs.iter().map(text).collect()
 }
 
-/// Whether an established connection with these ends is shown.
+/// Checks whether an established connection with these endpoints is shown.
 #[track_caller]
 fn check(filter: &Filter, local: &str, remote: &str, expected: bool) {
-    let shown = Told::to(filter.clone()).step(ends(local, remote), State::SynSent, State::Established);
+    let shown = Harness::new(filter.clone()).step(ends(local, remote), State::SynSent, State::Established);
     assert_eq!(!shown.is_empty(), expected, "{local} {remote} by {filter:?}");
 }
 
 #[test]
-fn kinds_widen_and_narrow() {
+fn entries_of_one_kind_are_alternatives_and_kinds_are_combined() {
     let filter = Filter {
         remote_ports: vec![80..=80, 8000..=8999],
         networks: vec!["10.0.0.0/8".parse().unwrap()],
@@ -125,7 +133,7 @@ fn kinds_widen_and_narrow() {
 }
 
 #[test]
-fn a_port_at_either_end() {
+fn a_port_matches_at_either_endpoint() {
     let filter = Filter { ports: vec![80..=80], ..Filter::default() };
     check(&filter, "192.0.2.1:80", "192.0.2.2:5", true);
     check(&filter, "192.0.2.1:5", "192.0.2.2:80", true);
@@ -133,7 +141,7 @@ fn a_port_at_either_end() {
 }
 
 #[test]
-fn a_v4_mapped_address_is_in_its_ipv4_network() {
+fn an_ipv4_mapped_address_matches_its_ipv4_network() {
     let filter = Filter { networks: vec!["10.0.0.0/8".parse().unwrap()], ..Filter::default() };
     check(&filter, "[::ffff:10.0.0.1]:5", "[::ffff:192.0.2.1]:80", true);
     check(&filter, "[::1]:5", "[::1]:80", false);
@@ -143,7 +151,7 @@ fn a_v4_mapped_address_is_in_its_ipv4_network() {
 }
 
 #[test]
-fn namespaces_and_protocols() {
+fn namespaces_and_protocols_are_matched() {
     check(&Filter { netns: vec![6, 7], ..Filter::default() }, "10.0.0.1:5", "10.0.0.2:6", true);
     check(&Filter { netns: vec![6], ..Filter::default() }, "10.0.0.1:5", "10.0.0.2:6", false);
     let mptcp = Filter { protocols: vec![Protocol::Mptcp], ..Filter::default() };
@@ -151,61 +159,61 @@ fn namespaces_and_protocols() {
 }
 
 #[test]
-fn a_connect_is_held_back_until_its_port_is_known() {
+fn a_connect_is_held_back_until_its_local_port_is_known() {
     let filter = Filter { local_ports: vec![5..=5], ..Filter::default() };
-    let mut told = Told::to(filter);
+    let mut harness = Harness::new(filter);
     let unbound = ends("10.0.0.1:0", "10.0.0.2:80");
-    assert!(told.step(unbound, State::Close, State::SynSent).is_empty());
-    assert!(told.find(unbound, Some(told.socket())).is_empty());
-    let meant = ends("10.0.0.1:5", "10.0.0.2:80");
+    assert!(harness.step(unbound, State::Close, State::SynSent).is_empty());
+    assert!(harness.find(unbound, Some(harness.socket())).is_empty());
+    let matching = ends("10.0.0.1:5", "10.0.0.2:80");
     let all = ["CLOSE→SYN_SENT", "finding", "SYN_SENT→ESTABLISHED"];
-    assert_eq!(told.step(meant, State::SynSent, State::Established), all);
-    assert_eq!(told.step(meant, State::Established, State::Close), ["ESTABLISHED→CLOSE"]);
+    assert_eq!(harness.step(matching, State::SynSent, State::Established), all);
+    assert_eq!(harness.step(matching, State::Established, State::Close), ["ESTABLISHED→CLOSE"]);
 
-    told.next();
-    assert!(told.step(unbound, State::Close, State::SynSent).is_empty());
+    harness.next_socket();
+    assert!(harness.step(unbound, State::Close, State::SynSent).is_empty());
     let other = ends("10.0.0.1:6", "10.0.0.2:80");
-    assert!(told.step(other, State::SynSent, State::Established).is_empty());
-    assert!(told.step(other, State::Established, State::Close).is_empty());
-    assert!(told.exact.held.is_empty());
+    assert!(harness.step(other, State::SynSent, State::Established).is_empty());
+    assert!(harness.step(other, State::Established, State::Close).is_empty());
+    assert!(harness.filter.held.is_empty());
 }
 
 #[test]
-fn a_refusal_that_never_had_a_port_is_shown() {
+fn a_refused_connect_without_a_local_port_is_shown() {
     for filter in [
         Filter { local_ports: vec![5..=5], ..Filter::default() },
         Filter { ports: vec![5..=5], ..Filter::default() },
     ] {
-        let mut told = Told::to(filter);
+        let mut harness = Harness::new(filter);
         let unbound = ends("10.0.0.1:0", "10.0.0.2:80");
-        assert!(told.step(unbound, State::Close, State::SynSent).is_empty());
+        assert!(harness.step(unbound, State::Close, State::SynSent).is_empty());
         let all = ["CLOSE→SYN_SENT", "SYN_SENT→CLOSE"];
-        assert_eq!(told.step(unbound, State::SynSent, State::Close), all);
+        assert_eq!(harness.step(unbound, State::SynSent, State::Close), all);
     }
 }
 
-/// As where a recording that was filtered is filtered again.
+/// This happens when a recording that was made with a filter is filtered again.
 #[test]
-fn of_events_that_come_together_the_latest_decides() {
+fn the_latest_of_several_outputs_decides() {
     let filter = Filter { local_ports: vec![5..=5], ..Filter::default() };
-    let mut told = Told::to(Filter::default());
-    let mut together = told.transition(ends("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent);
-    together.extend(told.transition(ends("10.0.0.1:5", "10.0.0.2:80"), State::SynSent, State::Close));
-    Exact::new(&filter).admit(&mut together, Some(1), None);
+    let mut harness = Harness::new(Filter::default());
+    let mut together = harness.transition(ends("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent);
+    together.extend(harness.transition(ends("10.0.0.1:5", "10.0.0.2:80"), State::SynSent, State::Close));
+    SocketFilter::new(&filter).select(&mut together, Some(1), None);
     assert_eq!(shown(&together), ["CLOSE→SYN_SENT", "SYN_SENT→CLOSE"]);
 }
 
 #[test]
-fn the_peers_port_needs_no_waiting() {
-    let mut told = Told::to(Filter { ports: vec![80..=80], ..Filter::default() });
+fn a_known_remote_port_decides_at_once() {
+    let mut harness = Harness::new(Filter { ports: vec![80..=80], ..Filter::default() });
     assert_eq!(
-        told.step(ends("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent),
+        harness.step(ends("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent),
         ["CLOSE→SYN_SENT"]
     );
 }
 
 #[test]
-fn a_listener_has_no_peer_to_wait_for() {
+fn a_listener_is_decided_at_once() {
     let listens = ends("0.0.0.0:80", "0.0.0.0:0");
     for (filter, shown) in [
         (Filter { local_ports: vec![80..=80], ..Filter::default() }, true),
@@ -213,75 +221,76 @@ fn a_listener_has_no_peer_to_wait_for() {
         (Filter { networks: vec!["10.0.0.0/8".parse().unwrap()], ..Filter::default() }, false),
         (Filter { networks: vec!["0.0.0.0/0".parse().unwrap()], ..Filter::default() }, true),
     ] {
-        let mut told = Told::to(filter);
-        assert_eq!(!told.step(listens, State::Close, State::Listen).is_empty(), shown);
-        assert_eq!(!told.step(listens, State::Listen, State::Close).is_empty(), shown);
-        assert!(told.exact.held.is_empty());
+        let mut harness = Harness::new(filter);
+        assert_eq!(!harness.step(listens, State::Close, State::Listen).is_empty(), shown);
+        assert_eq!(!harness.step(listens, State::Listen, State::Close).is_empty(), shown);
+        assert!(harness.filter.held.is_empty());
     }
 }
 
-/// Up to Linux 6.12 a child's first report has its listener's identity and no remote port.
+/// Up to Linux 6.12, an accepted socket's first report has its listener's identity and no remote port.
 #[test]
-fn a_child_without_a_name_comes_with_its_next_transition() {
-    let mut told = Told::to(Filter { remote_ports: vec![5..=5], ..Filter::default() });
-    assert!(told.step(ends("10.0.0.1:80", "0.0.0.0:0"), State::Listen, State::SynRecv).is_empty());
-    told.number = 9;
+fn an_accepted_socket_without_identity_is_shown_with_its_next_transition() {
+    let mut harness = Harness::new(Filter { remote_ports: vec![5..=5], ..Filter::default() });
+    assert!(harness.step(ends("10.0.0.1:80", "0.0.0.0:0"), State::Listen, State::SynRecv).is_empty());
+    harness.number = 9;
     let all = ["LISTEN→SYN_RECV", "SYN_RECV→ESTABLISHED"];
-    assert_eq!(told.step(ends("10.0.0.1:80", "10.0.0.2:5"), State::SynRecv, State::Established), all);
+    assert_eq!(harness.step(ends("10.0.0.1:80", "10.0.0.2:5"), State::SynRecv, State::Established), all);
 }
 
 #[test]
-fn a_finding_without_a_socket_is_judged_by_itself() {
-    let mut told = Told::to(Filter { local_ports: vec![80..=80], ..Filter::default() });
-    assert_eq!(told.find(ends("0.0.0.0:80", "0.0.0.0:0"), None), ["finding"]);
-    assert!(told.find(ends("0.0.0.0:81", "0.0.0.0:0"), None).is_empty());
+fn a_finding_without_a_socket_is_matched_by_itself() {
+    let mut harness = Harness::new(Filter { local_ports: vec![80..=80], ..Filter::default() });
+    assert_eq!(harness.find(ends("0.0.0.0:80", "0.0.0.0:0"), None), ["finding"]);
+    assert!(harness.find(ends("0.0.0.0:81", "0.0.0.0:0"), None).is_empty());
 }
 
 #[test]
-fn what_is_about_no_socket_is_shown() {
-    let mut events = vec![Output::Lost { count: 1, stage: "ring".to_owned() }];
-    Exact::new(&Filter { pids: vec![1], ..Filter::default() }).admit(&mut events, None, None);
-    assert_eq!(events.len(), 1);
+fn outputs_about_no_socket_are_shown() {
+    let mut outputs = vec![Output::Lost { count: 1, stage: "ring".to_owned() }];
+    SocketFilter::new(&Filter { pids: vec![1], ..Filter::default() }).select(&mut outputs, None, None);
+    assert_eq!(outputs.len(), 1);
 }
 
 #[test]
-fn of_too_many_that_are_held_back_the_oldest_is_shown() {
-    let mut told = Told::to(Filter { local_ports: vec![5..=5], ..Filter::default() });
+fn the_oldest_of_too_many_held_connections_is_shown() {
+    let mut harness = Harness::new(Filter { local_ports: vec![5..=5], ..Filter::default() });
     let unbound = ends("10.0.0.1:0", "10.0.0.2:80");
     let shown: Vec<_> = iter::repeat_with(|| {
-        told.next();
-        told.step(unbound, State::Close, State::SynSent).len()
+        harness.next_socket();
+        harness.step(unbound, State::Close, State::SynSent).len()
     })
-    .take(HELD + 3)
+    .take(MAX_HELD + 3)
     .collect();
-    assert_eq!(shown[..HELD], [0; HELD]);
-    assert_eq!(shown[HELD..], [1; 3]);
+    assert_eq!(shown[..MAX_HELD], [0; MAX_HELD]);
+    assert_eq!(shown[MAX_HELD..], [1; 3]);
 }
 
 #[test]
-fn memory_is_bounded_where_ends_were_lost() {
-    let mut told = Told::to(Filter { ports: vec![5..=5], ..Filter::default() });
+fn memory_is_bounded_when_closes_are_lost() {
+    let mut harness = Harness::new(Filter { ports: vec![5..=5], ..Filter::default() });
     let connection = ends("10.0.0.1:5", "10.0.0.2:80");
     for _ in 0..4 {
-        for _ in 0..MOST / 2 {
-            told.next();
-            told.step(connection, State::SynSent, State::Established);
+        for _ in 0..MAX_AFTER_LOSS / 2 {
+            harness.next_socket();
+            harness.step(connection, State::SynSent, State::Established);
         }
-        told.exact.lost();
+        harness.filter.lost();
     }
-    assert!(told.exact.shown.len() <= MOST);
-    for _ in 0..CLOSED + MOST {
-        told.next();
-        told.step(connection, State::Established, State::Close);
+    assert!(harness.filter.shown.len() <= MAX_AFTER_LOSS);
+    for _ in 0..MAX_CLOSED + MAX_AFTER_LOSS {
+        harness.next_socket();
+        harness.step(connection, State::Established, State::Close);
     }
-    assert!(told.exact.closed.len() <= CLOSED);
+    assert!(harness.filter.closed.len() <= MAX_CLOSED);
 }
 
 #[test]
-fn of_what_was_there_everything_that_may_be_meant_is_awaited() {
-    let exact = Exact::new(&Filter { remote_ports: vec![443..=443], pids: vec![1], ..Filter::default() });
+fn existing_sockets_that_may_match_are_kept() {
+    let filter =
+        SocketFilter::new(&Filter { remote_ports: vec![443..=443], pids: vec![1], ..Filter::default() });
     let row = |state, remote| diag_entry(7, state, "10.0.0.1:5000", remote);
-    assert!(exact.may_mean(&row(State::Established, "10.0.0.2:443")));
-    assert!(exact.may_mean(&row(State::Listen, "0.0.0.0:0")), "its children may be");
-    assert!(!exact.may_mean(&row(State::Established, "10.0.0.2:80")));
+    assert!(filter.may_match(&row(State::Established, "10.0.0.2:443")));
+    assert!(filter.may_match(&row(State::Listen, "0.0.0.0:0")), "the sockets that it accepts may match");
+    assert!(!filter.may_match(&row(State::Established, "10.0.0.2:80")));
 }

@@ -1,16 +1,19 @@
-//! Failed binds.
+//! Calls of bind(2) that failed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use probe_ebpf::BindRecord;
 
-use super::{DecodeError, address, family, protocol, task};
+use super::{
+    error::DecodeError,
+    values::{address, family, protocol, task},
+};
 use crate::model::{BindFailure, Cgroup, Endpoint, Errno, Family, Mono};
 
 pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
     let family = family(record.family)?;
-    let errno =
-        i32::try_from(record.error).map_err(|_| DecodeError::Value { what: "error", value: record.error })?;
+    let errno = i32::try_from(record.error)
+        .map_err(|_| DecodeError::Value { field: "error", value: record.error })?;
     Ok(BindFailure {
         at: Mono(record.header.mono_ns),
         cpu: record.header.cpu.into(),
@@ -20,15 +23,15 @@ pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
         netns: (record.netns != 0).then_some(record.netns),
         protocol: protocol(record.protocol)?,
         family,
-        local: asked(record, family),
+        local: requested(record, family),
         errno: Errno(errno),
         holders: Vec::new(),
     })
 }
 
-/// The address that was asked for, of whatever family. An IPv4 socket reads one of no family as its own
-/// (`__inet_bind`); of others there is nothing to tell, nor was the kernel going to take them.
-fn asked(record: &BindRecord, socket: Family) -> Endpoint {
+/// The requested address, which may have another family than the socket. An IPv4 socket takes an address without a family
+/// for IPv4 (`__inet_bind`). Any other family is shown as unspecified: the kernel rejects it without reading the address.
+fn requested(record: &BindRecord, socket: Family) -> Endpoint {
     let kind = match i32::from(record.address_family) {
         nix::libc::AF_INET => Some(Family::Ipv4),
         nix::libc::AF_INET6 => Some(Family::Ipv6),
@@ -56,7 +59,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Backend, Input, Protocol},
-        source::decode::{Reasons, decode as decode_record},
+        source::decode::{ResetReasons, decode as decode_record},
     };
 
     const AF_UNSPEC: u16 = 0;
@@ -81,12 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_becomes_a_failure() {
+    fn a_record_becomes_a_bind_failure() {
         let mut record = record(AF_INET, AF_INET);
         record.cgroup = 7;
         record.task.tgid = 42;
         let Ok(Input::BindFailed(failure)) =
-            decode_record(&record.header, record.as_bytes(), Backend::TpBtf, &Reasons::default())
+            decode_record(&record.header, record.as_bytes(), Backend::TpBtf, &ResetReasons::default())
         else {
             panic!("not a failed bind")
         };
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_has_its_own_family() {
+    fn an_address_may_have_another_family_than_the_socket() {
         assert_eq!(local(AF_INET6, AF_INET6), "[7f00:1::]:1314");
         assert_eq!(local(AF_INET6, AF_INET), "127.0.0.1:1314");
         assert_eq!(local(AF_INET, AF_UNSPEC), "127.0.0.1:1314");
@@ -107,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn a_malformed_record_is_rejected() {
         let udp = BindRecord { protocol: 17, ..record(AF_INET, AF_INET) };
-        assert_eq!(decode(&udp), Err(DecodeError::Value { what: "protocol", value: 17 }));
+        assert_eq!(decode(&udp), Err(DecodeError::Value { field: "protocol", value: 17 }));
         assert!(decode(&record(AF_UNIX, AF_UNIX)).is_err());
     }
 }

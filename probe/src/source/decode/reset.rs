@@ -1,24 +1,27 @@
-//! Resets that were sent.
+//! RSTs that this host sent.
 
 use std::collections::BTreeMap;
 
 use probe_ebpf::ResetRecord;
 
-use super::{DecodeError, address, family, state};
+use super::{
+    error::DecodeError,
+    values::{address, family, state},
+};
 use crate::model::{Endpoint, Endpoints, Mono, Owner, Reset, SocketId};
 
-/// The reasons for a reset by the running kernel's own numbers.
+/// The names of reset reasons, by the running kernel's numbers.
 #[derive(Debug, Default)]
-pub struct Reasons(BTreeMap<u32, String>);
+pub struct ResetReasons(BTreeMap<u32, String>);
 
-impl From<BTreeMap<u32, String>> for Reasons {
+impl From<BTreeMap<u32, String>> for ResetReasons {
     fn from(names: BTreeMap<u32, String>) -> Self {
         Self(names)
     }
 }
 
-impl Reasons {
-    /// Takes the enumerators of `enum sk_rst_reason`.
+impl ResetReasons {
+    /// The names of the enumerators of `enum sk_rst_reason`, without their prefix.
     pub fn of(values: impl Iterator<Item = (u32, String)>) -> Self {
         Self(
             values
@@ -30,7 +33,7 @@ impl Reasons {
         )
     }
 
-    /// The names by number, as a recording keeps them.
+    /// The names by number, as a recording stores them.
     pub fn names(&self) -> &BTreeMap<u32, String> {
         &self.0
     }
@@ -40,10 +43,10 @@ impl Reasons {
     }
 }
 
-pub(super) fn decode(record: &ResetRecord, reasons: &Reasons) -> Result<Reset, DecodeError> {
+pub(super) fn decode(record: &ResetRecord, reasons: &ResetReasons) -> Result<Reset, DecodeError> {
     let family = family(record.family)?;
     let number =
-        u8::try_from(record.state).map_err(|_| DecodeError::Value { what: "state", value: record.state })?;
+        u8::try_from(record.state).map_err(|_| DecodeError::Value { field: "state", value: record.state })?;
     Ok(Reset {
         at: Mono(record.header.mono_ns),
         cpu: record.header.cpu.into(),
@@ -86,9 +89,9 @@ mod tests {
         record
     }
 
-    fn reasons() -> Reasons {
+    fn reasons() -> ResetReasons {
         let values = [(0, "SK_RST_REASON_NOT_SPECIFIED"), (11, "SK_RST_REASON_TCP_ABORT_ON_CLOSE")];
-        Reasons::of(values.into_iter().map(|(value, name)| (value, name.to_owned())))
+        ResetReasons::of(values.into_iter().map(|(value, name)| (value, name.to_owned())))
     }
 
     #[test]
@@ -114,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn a_malformed_record_is_rejected() {
         for state in [0, 13, 256 + 7] {
             let record = ResetRecord { state, ..record() };
-            assert_eq!(decode(&record, &reasons()), Err(DecodeError::Value { what: "state", value: state }));
+            assert_eq!(decode(&record, &reasons()), Err(DecodeError::Value { field: "state", value: state }));
         }
     }
 }

@@ -1,19 +1,22 @@
-//! A whole connection, told at its end.
+//! Whole connections.
 
 use std::num::NonZeroU16;
 
 use probe_ebpf::{PATH_STATES, SummaryRecord};
 
-use super::{DecodeError, Sense, closed, opened};
+use super::{
+    error::DecodeError,
+    transition::{CheckedFields, closing, opened},
+};
 use crate::model::{Backend, Mono, StatePath, Summary};
 
 /// Decodes the record of a connection.
-pub fn decode(record: &SummaryRecord, backend: Backend) -> Result<Summary, DecodeError> {
+pub(super) fn decode(record: &SummaryRecord, backend: Backend) -> Result<Summary, DecodeError> {
     let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
-    let sense = Sense::of(&record.closed.transition)?;
-    let end = closed(&record.closed, sense, Some(opened), backend);
+    let fields = CheckedFields::of(&record.closed.transition)?;
+    let end = closing(&record.closed, fields, Some(opened), backend);
     let mut path = StatePath::unpack(record.path, record.path_length)
-        .map_err(|number| DecodeError::Value { what: "state of a path", value: number.into() })?;
+        .map_err(|number| DecodeError::Value { field: "a state of the path", value: number.into() })?;
     if path.is_empty() {
         path.push(end.old);
     }
@@ -59,11 +62,11 @@ mod tests {
 
         record.path_length = 17;
         let refused = decode(&record, Backend::TpBtf);
-        assert_eq!(refused, Err(DecodeError::Value { what: "state of a path", value: 0 }));
+        assert_eq!(refused, Err(DecodeError::Value { field: "a state of the path", value: 0 }));
     }
 
     #[test]
-    fn the_path_of_a_socket_older_than_the_programs_is_its_end() {
+    fn the_path_of_a_preexisting_socket_is_its_close() {
         let summary = decode(&record(), Backend::TpBtf).expect("a summary");
         assert_eq!(summary.path, [State::SynSent, State::Close].into());
         assert_eq!(summary.opened, None);

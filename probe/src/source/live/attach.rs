@@ -9,17 +9,22 @@ use aya::{
 
 use super::{error::LiveError, format::Tracepoint};
 
-/// A program by its name, and the tracepoint that it goes to.
-pub type Typed = (&'static str, &'static str);
+/// A program's name, and the BTF tracepoint that it attaches to.
+pub type BtfProgram = (&'static str, &'static str);
 
-/// Loads programs before they are attached, each on a CPU of its own, as far as there are any: the kernel takes its time to verify
-/// them. One that it refuses is loaded once more to be attached, which says why.
-pub fn load_ahead(ebpf: &mut Ebpf, typed: &[Typed], classic: Option<&'static str>, types: &aya::Btf) {
+/// Loads programs before they are attached, in parallel, since the verifier takes long. A program that the kernel rejects
+/// here is loaded again when it is attached, which returns the error.
+pub fn load_in_parallel(
+    ebpf: &mut Ebpf,
+    btf: &[BtfProgram],
+    classic: Option<&'static str>,
+    types: &aya::Btf,
+) {
     thread::scope(|scope| {
         for (name, program) in ebpf.programs_mut() {
             match program {
                 Program::BtfTracePoint(program) => {
-                    if let Some((_, tracepoint)) = typed.iter().find(|(typed, _)| *typed == name) {
+                    if let Some((_, tracepoint)) = btf.iter().find(|(program, _)| *program == name) {
                         scope.spawn(move || program.load(tracepoint, types));
                     }
                 }
@@ -33,7 +38,14 @@ pub fn load_ahead(ebpf: &mut Ebpf, typed: &[Typed], classic: Option<&'static str
 }
 
 /// Attaches a program to a BTF tracepoint.
-pub fn attach_btf(ebpf: &mut Ebpf, (name, tracepoint): Typed, types: &aya::Btf) -> Result<(), LiveError> {
+///
+/// # Errors
+/// The object lacks the program, or the kernel rejects it.
+pub fn attach_btf(
+    ebpf: &mut Ebpf,
+    (name, tracepoint): BtfProgram,
+    types: &aya::Btf,
+) -> Result<(), LiveError> {
     let program: &mut BtfTracePoint = program(ebpf, name)?;
     let failed = |source| LiveError::Program { tracepoint: format!("tp_btf/{tracepoint}"), source };
     if program.fd().is_err() {
@@ -44,6 +56,9 @@ pub fn attach_btf(ebpf: &mut Ebpf, (name, tracepoint): Typed, types: &aya::Btf) 
 }
 
 /// Attaches a program to a classic tracepoint.
+///
+/// # Errors
+/// The object lacks the program, or the kernel rejects it.
 pub fn attach_classic(
     ebpf: &mut Ebpf,
     name: &'static str,

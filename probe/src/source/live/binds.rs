@@ -1,20 +1,21 @@
-//! The program that reports failed binds, where the host has what it takes.
+//! The program that reports failed binds, where the host supports it.
 
 use aya::Ebpf;
 use probe_ebpf::Field;
 use thiserror::Error;
 
 use super::{
-    LiveError, LiveOptions,
     attach::attach_classic,
+    error::LiveError,
     fields::Fields,
     format::{BIND, Format, FormatError},
+    options::LiveOptions,
 };
 
 const PROGRAM: &str = "bind_failed";
 
-/// The way from a descriptor to what is told of its socket.
-const WAY: [Field; 10] = [
+/// The fields through which the program finds a descriptor's socket.
+const DESCRIPTOR_PATH: [Field; 10] = [
     Field::Files,
     Field::FileTable,
     Field::FileTableLength,
@@ -30,35 +31,38 @@ const WAY: [Field; 10] = [
 /// Why failed binds cannot be reported.
 #[derive(Debug, Error)]
 enum BindsError {
-    /// Nothing tells TCP's sockets from others.
-    #[error("the kernel has no type information to find a descriptor's socket by (CONFIG_DEBUG_INFO_BTF)")]
+    /// The program cannot tell TCP sockets from others.
+    #[error(
+        "finding the socket of a descriptor needs the kernel's type information: \
+         use a kernel with CONFIG_DEBUG_INFO_BTF"
+    )]
     NoTypes,
-    /// No `bpf_task_pt_regs`, or registers of other names.
-    #[error("to read a call's arguments takes Linux 5.15, and x86-64 or arm64")]
+    /// The kernel lacks `bpf_task_pt_regs`, or its registers have other names.
+    #[error("reading the arguments of a system call needs Linux 5.15 on x86-64 or arm64")]
     NoArguments,
-    /// No tracepoint.
+    /// The tracepoint is not available.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// The program.
+    /// The kernel rejects the program.
     #[error(transparent)]
     Program(#[from] LiveError),
 }
 
-/// Failed binds on this host: nothing where nobody asked for them.
+/// Failed binds on this host; `None` where they are not requested.
 pub struct Binds(Option<Result<(), BindsError>>);
 
 impl Binds {
-    /// Finds out whether they can be reported, and adds to `fields` what the program needs.
+    /// Checks whether failed binds can be reported, and adds the fields that the program needs.
     pub fn prepare(options: &LiveOptions, fields: &mut Fields) -> Self {
         Self(options.binds.then(|| prepare(fields)))
     }
 
-    /// The program, where it is to be attached.
+    /// The program, if it is to be attached.
     pub fn program(&self) -> Option<&'static str> {
         matches!(self.0, Some(Ok(()))).then_some(PROGRAM)
     }
 
-    /// Attaches the program. Returns what this host cannot give, in plain words.
+    /// Attaches the program. Returns what is unavailable on this host, for the user.
     pub fn attach(self, ebpf: &mut Ebpf) -> Option<String> {
         let attached = self.0?.and_then(|()| Ok(attach_classic(ebpf, PROGRAM, &BIND)?));
         attached.err().map(|error| format!("binds that fail are not reported: {error}"))
@@ -66,7 +70,7 @@ impl Binds {
 }
 
 fn prepare(fields: &mut Fields) -> Result<(), BindsError> {
-    if !WAY.iter().all(|field| fields.has(*field)) {
+    if !DESCRIPTOR_PATH.iter().all(|field| fields.has(*field)) {
         return Err(BindsError::NoTypes);
     }
     if !fields.has(Field::FirstArgument) {
@@ -81,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_types_nothing_can_be_told() {
+    fn failed_binds_need_type_information() {
         assert!(matches!(prepare(&mut Fields::none()), Err(BindsError::NoTypes)));
     }
 }

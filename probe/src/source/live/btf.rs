@@ -1,7 +1,7 @@
 //! Field offsets from the kernel's type information.
 //!
-//! A reader of just what is needed: it walks the types of `/sys/kernel/btf/vmlinux` once, without
-//! building anything from them, in a few milliseconds. The format is Documentation/bpf/btf.rst's.
+//! It reads only what is needed: one pass over the types of `/sys/kernel/btf/vmlinux`, without building a graph of them,
+//! takes a few milliseconds. Documentation/bpf/btf.rst in the kernel's sources describes the format.
 
 mod bytes;
 mod tracepoints;
@@ -24,42 +24,47 @@ const KIND_FUNC_PROTO: u32 = 13;
 #[derive(Debug, Error)]
 pub enum BtfError {
     /// The kernel was built without CONFIG_DEBUG_INFO_BTF, or /sys is not mounted.
-    #[error("no type information at {path}: the kernel needs CONFIG_DEBUG_INFO_BTF, and /sys mounted")]
+    #[error(
+        "cannot read {path}: use a kernel with CONFIG_DEBUG_INFO_BTF, and mount sysfs at /sys ({source})"
+    )]
     Missing {
-        /// Where it was looked for.
+        /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Not what the format promises.
-    #[error("type information is damaged at byte {0}")]
-    Damaged(usize),
+    /// The data violates the format.
+    #[error("the kernel's type information is corrupt at byte {0}")]
+    Corrupt(usize),
 }
 
-/// The raw bytes, with where each type begins.
+/// The raw bytes, and the offset of each type.
 pub struct Btf {
     bytes: Bytes,
     strings: usize,
-    /// By type id; id 0 is void.
+    /// Offsets by type id; id 0 is void.
     types: Vec<usize>,
 }
 
-/// Where a struct lies.
+/// The offset of a struct's type.
 #[derive(Clone, Copy, Debug)]
 pub struct Structure(usize);
 
-/// A type's fixed part.
+/// The fixed part of a type (`struct btf_type`).
 struct Header {
     name: u32,
     kind: u32,
     count: usize,
     bitfields: bool,
-    /// A size, or the type referred to, by kind.
+    /// The size in bytes or the id of the referenced type, by kind.
     size_or_type: u32,
 }
 
 impl Btf {
-    /// Reads the running kernel's.
+    /// Reads the running kernel's type information.
+    ///
+    /// # Errors
+    /// [`BtfError`]: it is missing or corrupt.
     pub fn of_kernel() -> Result<Self, BtfError> {
         let path = Path::new("/sys/kernel/btf/vmlinux");
         let bytes = File::open(path)
@@ -68,11 +73,11 @@ impl Btf {
         Self::parse(bytes)
     }
 
-    /// Finds where the types begin.
+    /// Finds the offset of each type.
     fn parse(bytes: Bytes) -> Result<Self, BtfError> {
         let mut btf = Self { bytes, strings: 0, types: vec![0] };
         if btf.u32(0)? & 0xffff != u32::from(MAGIC) {
-            return Err(BtfError::Damaged(0));
+            return Err(BtfError::Corrupt(0));
         }
         let header = btf.u32(4)? as usize;
         let first = header + btf.u32(8)? as usize;
@@ -87,7 +92,7 @@ impl Btf {
         Ok(btf)
     }
 
-    /// The bytes that follow a type's fixed part.
+    /// The number of bytes that follow a type's fixed part.
     fn tail(&self, at: usize) -> Result<usize, BtfError> {
         let Header { kind, count, .. } = self.header(at)?;
         Ok(match kind {
@@ -96,17 +101,17 @@ impl Btf {
             4 | 5 | 15 | 19 => count * 12, // STRUCT, UNION, DATASEC, ENUM64
             6 | 13 => count * 8,           // ENUM, FUNC_PROTO
             2 | 7..=12 | 16 | 18 => 0,     // PTR, FWD, TYPEDEF, qualifiers, FUNC, FLOAT, TYPE_TAG
-            _ => return Err(BtfError::Damaged(at)),
+            _ => return Err(BtfError::Corrupt(at)),
         })
     }
 
-    /// The struct of that name.
+    /// The struct of this name.
     pub fn structure(&self, name: &str) -> Option<Structure> {
         self.find(KIND_STRUCT, name).map(Structure)
     }
 
-    /// The byte offset of a member such as `__sk_common.skc_family` in a struct, through anonymous structs and
-    /// unions. `None` where this kernel has none, or it is a bit field.
+    /// The offset in bytes of a member such as `__sk_common.skc_family` in a struct, also within anonymous structs and
+    /// unions. `None` where this kernel lacks the member, or it is a bit field.
     pub fn offset(&self, Structure(mut at): Structure, member: &str) -> Option<u32> {
         let mut bits = 0;
         for name in member.split('.') {
@@ -117,18 +122,18 @@ impl Btf {
         bits.is_multiple_of(8).then_some(bits / 8)
     }
 
-    /// Whether the enumeration of that name has this enumerator.
+    /// Whether the enumeration has this enumerator.
     pub fn enumerates(&self, enumeration: &str, enumerator: &str) -> bool {
         self.enumerators(enumeration).any(|(label, _)| self.is_named(label, enumerator))
     }
 
-    /// The enumeration's values and their names.
+    /// The enumeration's values and names.
     pub fn values(&self, enumeration: &str) -> impl Iterator<Item = (u32, String)> {
         self.enumerators(enumeration).filter_map(|(label, value)| Some((value, self.name(label)?)))
     }
 
-    /// How many arguments the tracepoint hands to its programs; `None` where this kernel has no
-    /// tracepoint of that name.
+    /// The number of arguments that the tracepoint passes to its programs; `None` where this kernel has no tracepoint of
+    /// this name.
     pub fn arguments(&self, tracepoint: &str) -> Option<usize> {
         // typedef void (*btf_trace_NAME)(void *__data, ARGUMENTS)
         let handler = self.header(self.find(KIND_TYPEDEF, &format!("btf_trace_{tracepoint}"))?).ok()?;
@@ -138,7 +143,7 @@ impl Btf {
         (kinds == (KIND_PTR, KIND_FUNC_PROTO)).then(|| function.count.checked_sub(1)).flatten()
     }
 
-    /// The enumeration's names, by where they are, and values.
+    /// The enumeration's names, by their offsets, and values.
     fn enumerators(&self, enumeration: &str) -> impl Iterator<Item = (u32, u32)> {
         let found = self.find(KIND_ENUM, enumeration).and_then(|at| Some((at, self.header(at).ok()?.count)));
         let (at, count) = found.unwrap_or_default();
@@ -154,8 +159,7 @@ impl Btf {
         })
     }
 
-    /// The member's offset in bits and its type, looked for in the struct at `at` and in what it holds
-    /// without a name.
+    /// The offset in bits and the type of a member of the struct at `at` or of its anonymous members.
     fn member(&self, at: usize, name: &str) -> Option<(u32, u32)> {
         let header = self.header(at).ok()?;
         if header.kind != KIND_STRUCT && header.kind != KIND_UNION {
@@ -177,7 +181,7 @@ impl Btf {
         })
     }
 
-    /// Where the type lies once typedefs and qualifiers are gone.
+    /// The offset of the type behind typedefs and qualifiers.
     fn resolve(&self, id: u32) -> Option<usize> {
         let mut at = *self.types.get(id as usize)?;
         loop {
@@ -200,7 +204,7 @@ impl Btf {
         })
     }
 
-    /// Compares the string at `offset` without looking for its end first.
+    /// Compares the string at `offset`, without searching for its end first.
     fn is_named(&self, offset: u32, name: &str) -> bool {
         let start = self.strings + offset as usize;
         self.bytes
@@ -216,7 +220,7 @@ impl Btf {
     }
 
     fn u32(&self, at: usize) -> Result<u32, BtfError> {
-        let bytes = self.bytes.get(at..at + 4).ok_or(BtfError::Damaged(at))?;
+        let bytes = self.bytes.get(at..at + 4).ok_or(BtfError::Corrupt(at))?;
         Ok(u32::from_ne_bytes(bytes.try_into().expect("four bytes")))
     }
 }
@@ -278,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_found_through_what_has_no_name() {
+    fn members_of_anonymous_members_are_found() {
         let btf = parsed();
         assert_eq!(offset(&btf, "outer", "a"), Some(0));
         assert_eq!(offset(&btf, "outer", "b"), Some(4));
@@ -288,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn enumerators_are_found_in_their_own_enumeration() {
+    fn enumerators_are_found_in_their_own_enumeration_only() {
         let btf = parsed();
         assert!(btf.enumerates("color", "d"));
         assert!(!btf.enumerates("color", "a"));
@@ -311,13 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_an_error_and_no_panic() {
+    fn corruption_is_an_error_and_not_a_panic() {
         let whole = sample();
         for cut in 0..whole.len() {
             if let Ok(btf) = Btf::parse(Bytes::Read(whole[..cut].to_vec())) {
                 let _ = (offset(&btf, "outer", "e.d"), btf.values("color").count(), btf.arguments("b"));
             }
         }
-        assert!(matches!(Btf::parse(Bytes::Read(b"ELF and not BTF".to_vec())), Err(BtfError::Damaged(0))));
+        assert!(matches!(Btf::parse(Bytes::Read(b"ELF and not BTF".to_vec())), Err(BtfError::Corrupt(0))));
     }
 }

@@ -1,4 +1,4 @@
-//! Delivers the rings' records to a sink, as they are.
+//! Delivers the rings' records to a sink, undecoded.
 
 use std::{io, ops::ControlFlow};
 

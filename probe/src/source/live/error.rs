@@ -10,28 +10,31 @@ use super::{btf::BtfError, format::FormatError};
 /// Why this host cannot be traced.
 #[derive(Debug, Error)]
 pub enum LiveError {
-    /// No privilege for BPF.
+    /// The process may not load BPF programs.
     #[error(
         "loading BPF programs is not permitted: run as root, \
          or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN"
     )]
     NoPrivilege,
-    /// Every backend failed.
+    /// No backend works. The text has the error of each.
     #[error("this kernel cannot be traced: {0}")]
     Backends(String),
-    /// The object or a map of it.
-    #[error("the programs were not accepted: {}", chain(.0))]
+    /// The kernel rejected the object or one of its maps.
+    #[error("the kernel rejected the BPF object: {}", chain(.0))]
     Object(#[from] EbpfError),
-    /// A program.
-    #[error("the program on {tracepoint} was not accepted: {}", chain(.source))]
+    /// The kernel rejected a program.
+    #[error("the kernel rejected the program for {tracepoint}: {}", chain(.source))]
     Program {
-        /// What it was to hang on.
+        /// The tracepoint of the program.
         tracepoint: String,
-        /// The loader's word.
+        /// The loader's error.
         source: ProgramError,
     },
-    /// The BTF tracepoint's program calls helpers that this kernel has not, or not there.
-    #[error("on a BTF tracepoint a socket's cookie and storage take Linux 5.12: this is {0}")]
+    /// The BTF tracepoint's program calls helpers that this kernel does not provide to it.
+    #[error(
+        "this kernel is {0}, and the BTF tracepoint needs Linux 5.12 or later, \
+         for a socket's cookie and storage"
+    )]
     TooOld(String),
     /// Type information.
     #[error(transparent)]
@@ -39,31 +42,33 @@ pub enum LiveError {
     /// The classic tracepoint.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// FilterFlags for.
-    #[error("the kernel's type information was to be left aside")]
-    LeftAside,
+    /// The options exclude type information.
+    #[error("the kernel's type information is ignored, as requested")]
+    BtfIgnored,
     /// The kernel's types lack what the BTF tracepoint needs.
-    #[error("this kernel's type information lacks the fields of struct sock")]
+    #[error("the kernel's type information lacks required fields of struct sock")]
     NoFields,
-    /// Reports are wanted by namespace.
+    /// Namespaces are to be selected, and reports do not contain them.
     #[error(
-        "reports do not tell which namespace a socket is in: that takes the kernel's type information (BTF)"
+        "selecting network namespaces needs the kernel's type information: \
+         use a kernel with CONFIG_DEBUG_INFO_BTF"
     )]
     NoNamespaces,
-    /// The object has no such part: it is not this version's.
-    #[error("the kernel side has no {0}")]
+    /// The object lacks a part: it was built from another version.
+    #[error("the BPF object has no {0}: rebuild probe")]
     NoPart(&'static str),
-    /// Attached, and yet no report came of a socket that was opened.
+    /// The programs are attached, and the kernel reported no transition of a socket that this process opened.
     #[error(
-        "the program is attached, and yet the kernel did not report a socket that was opened to see: please send a bug report with `uname -a`"
+        "the programs are attached, but the kernel did not report a socket that probe opened as a test: \
+         report a bug with the output of `uname -a`"
     )]
     Silent,
-    /// A map, or waiting on it.
-    #[error("cannot read the ring: {0}")]
+    /// The rings cannot be mapped, polled or read.
+    #[error("cannot read the ring buffers: {0}")]
     Ring(io::Error),
 }
 
-/// The error with all that caused it, in one line.
+/// The error and its causes, in one line.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in causes(error).skip(1) {
@@ -72,8 +77,22 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    // The verifier's log has its place under -v; here its last words are enough.
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>().join(" ")
+    shortened(&text)
+}
+
+/// The text in one line. Of a longer one, such as the verifier's log, the first line, which is the error, and the last,
+/// which is why the verifier rejected the program.
+fn shortened(text: &str) -> String {
+    const STATISTICS: [&str; 3] = ["processed ", "verification time ", "stack depth "];
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start)))
+        .collect();
+    match lines.as_slice() {
+        [first, _, _, .., last] => format!("{first} … {last}"),
+        lines => lines.join(" "),
+    }
 }
 
 fn causes<'a>(
@@ -82,9 +101,27 @@ fn causes<'a>(
     iter::successors(Some(error), |error| error.source())
 }
 
-/// Whether the kernel said "not permitted" anywhere beneath.
+/// Whether one of the causes is a missing permission.
 pub fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifier_log_is_shortened_to_the_error_and_the_reason() {
+        let log = "the BPF_PROG_LOAD syscall returned Permission denied (os error 13). Verifier output: \
+            func#0 @0\n0: R1=ctx() R10=fp0\n0: (79) r1 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\n\
+            verification time 12 usec\nstack depth 0\nprocessed 1 insns (limit 1000000) max_states_per_insn 0\n";
+        assert_eq!(
+            shortened(log),
+            "the BPF_PROG_LOAD syscall returned Permission denied (os error 13). Verifier output: func#0 @0 \
+             … R1 invalid mem access 'scalar'"
+        );
+        assert_eq!(shortened("an error\n with one reason\n"), "an error with one reason");
+    }
 }

@@ -1,10 +1,10 @@
-//! The offset table that the programs are loaded with.
+//! The offset table with which the programs are loaded.
 
 use probe_ebpf::{Field, UNKNOWN_U32};
 
 use super::{btf::Btf, format::Format};
 
-/// Where each field is found in the kernel's types.
+/// Each field's struct and member in the kernel's types.
 const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::Family, "sock", "__sk_common.skc_family"),
     (Field::Protocol, "sock", "sk_protocol"),
@@ -49,7 +49,7 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::SocketSock, "socket", "sk"),
 ];
 
-/// Fields that take a helper to reach, which is newer than the programs' other ones.
+/// Fields that need a helper which is newer than the programs' other helpers.
 const HELPERS: &[(Field, &str)] =
     &[(Field::SyscallNumber, "BPF_FUNC_task_pt_regs"), (Field::FirstArgument, "BPF_FUNC_task_pt_regs")];
 
@@ -58,18 +58,18 @@ const SYSCALL_NUMBER: &str = "syscallno";
 #[cfg(not(target_arch = "aarch64"))]
 const SYSCALL_NUMBER: &str = "orig_ax";
 
-/// A system call's arguments in `pt_regs`, with the offset in the member. arm64 has its result where the
-/// first one was.
+/// The arguments of a system call in `pt_regs`, with the offset in the member. arm64 overwrites the first argument with
+/// the result, and keeps a copy.
 #[cfg(target_arch = "aarch64")]
 const ARGUMENTS: [(&str, u32); 3] = [("orig_x0", 0), ("regs", 8), ("regs", 16)];
 #[cfg(not(target_arch = "aarch64"))]
 const ARGUMENTS: [(&str, u32); 3] = [("di", 0), ("si", 0), ("dx", 0)];
 
-/// Without these the BTF tracepoint's program has nothing to report.
+/// The fields without which the BTF tracepoint's program cannot report anything.
 const NEEDED: &[Field] =
     &[Field::Family, Field::Protocol, Field::LocalPort, Field::RemotePort, Field::LocalV4, Field::RemoteV4];
 
-/// Where each field is found in the classic tracepoint's record.
+/// Each field's name in the classic tracepoint's record.
 const EVENT: &[(Field, &str)] = &[
     (Field::EventSkaddr, "skaddr"),
     (Field::EventOldState, "oldstate"),
@@ -84,19 +84,19 @@ const EVENT: &[(Field, &str)] = &[
     (Field::EventRemoteV6, "daddr_v6"),
 ];
 
-/// Offsets by [`Field`]; [`UNKNOWN_U32`] where this kernel lacks one.
+/// Offsets in bytes by [`Field`]; [`UNKNOWN_U32`] for a field that this kernel lacks.
 #[derive(Clone)]
 pub struct Fields([u32; Field::COUNT]);
 
 impl Fields {
-    /// No field known.
+    /// A table without any field.
     pub fn none() -> Self {
         Self([UNKNOWN_U32; Field::COUNT])
     }
 
-    /// Adds what the kernel's types tell.
+    /// Adds the fields in the kernel's types.
     pub fn add_types(&mut self, btf: &Btf) {
-        // A struct is looked for among all types, which takes longer than all its members.
+        // One lookup for each struct: it searches all types, and takes longer than the lookups of all members.
         for members in MEMBERS.chunk_by(|(_, one, _), (_, next, _)| one == next) {
             let structure = members.first().and_then(|(_, name, _)| btf.structure(name));
             for (field, _, member) in members {
@@ -113,12 +113,12 @@ impl Fields {
         self.set(Field::ResetReason, has_reason.then_some(2));
         for (field, helper) in HELPERS {
             if !btf.enumerates("bpf_func_id", helper) {
-                self.forget(*field);
+                self.remove(*field);
             }
         }
     }
 
-    /// Adds what the tracepoint's format tells.
+    /// Adds the fields in the classic tracepoint's format.
     pub fn add_event(&mut self, format: &Format) {
         for (field, name) in EVENT {
             self.set(*field, format.field(name).map(|field| field.offset));
@@ -126,19 +126,19 @@ impl Fields {
         self.set(Field::EventProtocolSize, format.field("protocol").map(|field| field.size));
     }
 
-    /// Adds where a fork tells its child, and where it is told whose number becomes free.
-    pub fn add_descent(&mut self, fork: &Format, free: &Format) {
+    /// Adds the fields by which the programs follow descendants: the child of a fork, and the process id that is freed.
+    pub fn add_descendants(&mut self, fork: &Format, free: &Format) {
         self.set(Field::ForkChild, fork.field("child_pid").map(|field| field.offset));
         self.set(Field::FreedTask, free.field("pid").map(|field| field.offset));
     }
 
-    /// Adds what the format of `sys_exit_bind` tells.
+    /// Adds the field in the format of `sys_exit_bind`.
     pub fn add_bind(&mut self, format: &Format) {
         self.set(Field::BindReturned, format.field("ret").map(|field| field.offset));
     }
 
-    /// Forgets a field, so that the verifier drops the code that would read it.
-    pub fn forget(&mut self, field: Field) {
+    /// Removes a field, so that the verifier drops the code that would read it.
+    pub fn remove(&mut self, field: Field) {
         self.0[field as usize] = UNKNOWN_U32;
     }
 
@@ -146,32 +146,32 @@ impl Fields {
         self.0[field as usize] = offset.unwrap_or(UNKNOWN_U32);
     }
 
-    /// Whether this kernel has the field.
+    /// Whether the table has the field.
     pub fn has(&self, field: Field) -> bool {
         self.0[field as usize] != UNKNOWN_U32
     }
 
-    /// Whether the BTF tracepoint's program can report anything.
+    /// Whether the fields are sufficient for the BTF tracepoint's program.
     pub fn suffice(&self) -> bool {
         NEEDED.iter().all(|field| self.has(*field))
     }
 
-    /// The table as the programs take it.
+    /// The table in the programs' layout.
     pub fn table(&self) -> &[u32] {
         &self.0
     }
 
-    /// What the reports will lack, in plain words.
-    pub fn lacks(&self) -> Vec<&'static str> {
-        let columns = [
-            (Field::NetInode, "namespaces"),
+    /// What the reports lack without the missing fields, as phrases for the user.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let phrases = [
+            (Field::NetInode, "network namespaces"),
             (Field::Cookie, "socket cookies"),
             (Field::Error, "the error and the cause of a transition into CLOSE"),
             (Field::Shutdown, "whether close or shutdown ended a connection"),
-            (Field::Flags, "whether a socket was orphaned, or had the peer's FIN"),
+            (Field::Flags, "whether a socket was orphaned or had received a FIN"),
             (Field::SegsOut, "connection counters"),
-            (Field::SyscallNumber, "the system call behind a transition (Linux 5.15)"),
+            (Field::SyscallNumber, "the system call behind a transition (needs Linux 5.15)"),
         ];
-        columns.into_iter().filter(|(field, _)| !self.has(*field)).map(|(_, what)| what).collect()
+        phrases.into_iter().filter(|(field, _)| !self.has(*field)).map(|(_, what)| what).collect()
     }
 }

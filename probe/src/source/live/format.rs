@@ -1,4 +1,4 @@
-//! The layouts of classic tracepoints, as tracefs describes them.
+//! The record layouts of classic tracepoints, from tracefs.
 
 use std::{
     io,
@@ -7,28 +7,28 @@ use std::{
 
 use thiserror::Error;
 
-/// Where tracefs is mounted, by custom.
+/// The usual mount points of tracefs.
 const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// A classic tracepoint.
 #[derive(Debug)]
 pub struct Tracepoint {
-    /// Its directory in tracefs.
+    /// Its directory below `events` in tracefs.
     pub category: &'static str,
-    /// Its own name.
+    /// Its name.
     pub name: &'static str,
-    /// What a kernel needs to have it.
+    /// The release or the option that a kernel needs to have it.
     pub needs: &'static str,
 }
 
-/// State transitions of sockets.
+/// A socket's state transition.
 pub const TRANSITION: Tracepoint =
     Tracepoint { category: "sock", name: "inet_sock_set_state", needs: "Linux 4.16" };
 
-/// A process that starts another.
+/// The start of a process or a thread.
 pub const FORK: Tracepoint = Tracepoint { category: "sched", name: "sched_process_fork", needs: "Linux 3.0" };
 
-/// The number of a process, or a thread, becomes free.
+/// The release of the id of a process or a thread.
 pub const FREE: Tracepoint = Tracepoint { category: "sched", name: "sched_process_free", needs: "Linux 3.0" };
 
 /// The return of bind(2).
@@ -38,23 +38,23 @@ pub const BIND: Tracepoint =
 /// Why a classic tracepoint cannot be used.
 #[derive(Debug, Error)]
 pub enum FormatError {
-    /// tracefs is not there.
+    /// tracefs is not mounted.
     #[error(
-        "tracefs is not mounted, and classic tracepoints need it: \
-         mount -t tracefs nodev /sys/kernel/tracing"
+        "classic tracepoints need tracefs, which is not mounted: \
+         run `mount -t tracefs nodev /sys/kernel/tracing`"
     )]
     NotMounted,
-    /// tracefs is root's.
+    /// This process may not read tracefs.
     #[error("reading tracefs is not permitted: run as root")]
     NotPermitted,
-    /// tracefs is there and the tracepoint is not.
+    /// tracefs is mounted, and lacks the tracepoint.
     #[error("cannot read {}: {}:{} needs {}", path.display(), tracepoint.category, tracepoint.name, tracepoint.needs)]
     NoTracepoint {
-        /// Which one.
+        /// The tracepoint.
         tracepoint: &'static Tracepoint,
-        /// The file.
+        /// The format file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -62,9 +62,9 @@ pub enum FormatError {
 /// A field of a tracepoint's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormatField {
-    /// Bytes from the record's beginning, the common fields included.
+    /// The offset in bytes from the start of the record, common fields included.
     pub offset: u32,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u32,
 }
 
@@ -74,33 +74,36 @@ pub struct Format {
 }
 
 impl Format {
-    /// Reads the running kernel's.
+    /// Reads the running kernel's format file.
+    ///
+    /// # Errors
+    /// [`FormatError`]: tracefs is not mounted, not readable, or lacks the tracepoint.
     pub fn of_kernel(tracepoint: &'static Tracepoint) -> Result<Self, FormatError> {
         let file = format!("events/{}/{}/format", tracepoint.category, tracepoint.name);
         let files = MOUNTS.map(|mount| Path::new(mount).join(&file));
-        let mut refused = None;
+        let mut failure = None;
         for (mount, path) in MOUNTS.iter().zip(files) {
             match std::fs::read_to_string(&path) {
                 Ok(text) => return Ok(Self::parse(&text)),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    refused.get_or_insert(FormatError::NotPermitted);
+                    failure.get_or_insert(FormatError::NotPermitted);
                 }
-                // Mounted, but without the tracepoint.
+                // tracefs is mounted, but lacks the tracepoint.
                 Err(source) if Path::new(mount).join("events").is_dir() => {
-                    refused.get_or_insert(FormatError::NoTracepoint { tracepoint, path, source });
+                    failure.get_or_insert(FormatError::NoTracepoint { tracepoint, path, source });
                 }
                 Err(_) => {}
             }
         }
-        Err(refused.unwrap_or(FormatError::NotMounted))
+        Err(failure.unwrap_or(FormatError::NotMounted))
     }
 
-    /// Takes the lines that describe a field: `field:TYPE NAME;  offset:N;  size:N;  signed:N;`
+    /// Parses the lines that describe a field: `field:TYPE NAME;  offset:N;  size:N;  signed:N;`
     fn parse(text: &str) -> Self {
         Self { fields: text.lines().filter_map(field).collect() }
     }
 
-    /// The field of that name.
+    /// The field of this name.
     pub fn field(&self, name: &str) -> Option<FormatField> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, field)| *field)
     }
@@ -118,7 +121,7 @@ fn field(line: &str) -> Option<(String, FormatField)> {
 mod tests {
     use super::*;
 
-    /// Linux 6.18's, shortened.
+    /// From Linux 6.18, shortened.
     const NEW: &str = "name: inet_sock_set_state\nID: 2287\nformat:\n\
         \tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n\
         \tfield:const void * skaddr;\toffset:8;\tsize:8;\tsigned:0;\n\
@@ -126,11 +129,11 @@ mod tests {
         \tfield:__u8 saddr[4];\toffset:32;\tsize:4;\tsigned:0;\n\
         print fmt: \"family=%s\", __print_symbolic(REC->family, { 2, \"AF_INET\" })\n";
 
-    /// Before 5.6 the protocol had one byte.
+    /// Before Linux 5.6 the protocol had one byte.
     const OLD: &str = "\tfield:__u8 protocol;\toffset:30;\tsize:1;\tsigned:0;\n";
 
     #[test]
-    fn fields_are_where_the_file_says() {
+    fn fields_have_the_offsets_in_the_file() {
         let format = Format::parse(NEW);
         assert_eq!(format.field("skaddr"), Some(FormatField { offset: 8, size: 8 }));
         assert_eq!(format.field("saddr"), Some(FormatField { offset: 32, size: 4 }));
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_narrow_protocol_of_old_kernels_is_seen() {
+    fn the_one_byte_protocol_of_old_kernels_is_recognised() {
         assert_eq!(Format::parse(OLD).field("protocol").map(|field| field.size), Some(1));
     }
 }

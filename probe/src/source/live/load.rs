@@ -1,4 +1,4 @@
-//! Loading the programs, the best that this kernel takes.
+//! Loads the best programs that this kernel supports.
 
 use std::{iter, thread};
 
@@ -8,93 +8,71 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use probe_ebpf::Field;
 
 use super::{
-    attach::{Typed, attach_btf, attach_classic, load_ahead},
+    attach::{BtfProgram, attach_btf, attach_classic, load_in_parallel},
     binds::Binds,
     btf::Btf,
     error::{LiveError, is_permission},
     fields::Fields,
     format::{FORK, FREE, Format, FormatError, TRANSITION},
     loader, misses,
+    options::LiveOptions,
     resets::{self, Resets},
     ring::RingSize,
     select::{self, Selection},
-    table,
+    table_size::TableSize,
 };
 use crate::{
-    model::{Backend, Filter, Host},
+    model::{Backend, Host},
     net::host,
     os::{kernel, memory},
-    source::decode::Reasons,
+    source::decode::ResetReasons,
 };
 
 /// The program on the BTF tracepoint.
-const TYPED: &str = "transition_btf";
+const BTF_PROGRAM: &str = "transition_btf";
 
-/// The first kernel that takes it: `bpf_get_socket_cookie` in tracing programs (c5dbb89fc2ac).
-const OLDEST_TYPED: [u32; 2] = [5, 12];
+/// The first kernel that supports it: `bpf_get_socket_cookie` in tracing programs (c5dbb89fc2ac).
+const OLDEST_FOR_BTF: [u32; 2] = [5, 12];
 
-/// The one that takes what the kernel passes over that for.
-const NESTED: &str = "transition_nested";
+/// The program that handles the events for which the kernel skips that one.
+const NESTED_PROGRAM: &str = "transition_nested";
 
-/// Both, in the order in which they have to run.
-const TRANSITIONS: [Typed; 2] = [(NESTED, TRANSITION.name), (TYPED, TRANSITION.name)];
+/// Both, in the order in which they must run.
+const BTF_PROGRAMS: [BtfProgram; 2] = [(NESTED_PROGRAM, TRANSITION.name), (BTF_PROGRAM, TRANSITION.name)];
 
-/// The program on the classic one.
-const CLASSIC: &str = "transition_classic";
+/// The program on the classic tracepoint.
+const CLASSIC_PROGRAM: &str = "transition_classic";
 
-/// The program that reports transitions.
-pub fn transition(backend: Backend) -> &'static str {
+/// The name of the program that reports transitions.
+pub fn transition_program(backend: Backend) -> &'static str {
     match backend {
-        Backend::TpBtf => TYPED,
-        Backend::Tracepoint => CLASSIC,
+        Backend::TpBtf => BTF_PROGRAM,
+        Backend::Tracepoint => CLASSIC_PROGRAM,
     }
 }
 
-/// How to trace.
-#[derive(Clone, Debug, Default)]
-pub struct LiveOptions {
-    /// Which tracepoint; `None` takes the better one that works.
-    pub backend: Option<Backend>,
-    /// The size of all rings together; `None` is the program's own.
-    pub ring_bytes: Option<u32>,
-    /// Leaves the kernel's type information aside, as on a host that has none.
-    pub without_btf: bool,
-    /// Which sockets are wanted; what the kernel cannot decide passes.
-    pub filter: Filter,
-    /// Whether the reports of those namespaces alone are wanted that are named while it runs, by
-    /// [`Live::namespaces`](super::Live::namespaces).
-    pub namespaces: bool,
-    /// Whether one [`Summary`](crate::model::Summary) for each finished connection is wanted in place of its reports.
-    pub summaries: bool,
-    /// Whether the kernel side says what it does. Off, the verifier drops the code that would.
-    pub kernel_log: bool,
-    /// Whether failed calls of bind(2) are reported. It costs every system call of the host some
-    /// nanoseconds: one traced call sends all of them the slow way out of the kernel.
-    pub binds: bool,
-    /// Whether resets are reported: those that are sent, and whether one had come before a transition
-    /// into CLOSE.
-    pub resets: bool,
-}
-
-/// The programs, attached.
+/// The attached programs.
 pub struct Loaded {
     /// Keeps them attached.
     pub ebpf: Ebpf,
-    /// Which of them.
+    /// The backend that they belong to.
     pub backend: Backend,
-    /// What the reports will lack.
+    /// What the reports lack on this host, for the user.
     pub unavailable: Vec<String>,
-    /// The names of the reasons for resets.
-    pub reasons: Reasons,
-    /// How large the rings are.
+    /// The names of the reset reasons.
+    pub reasons: ResetReasons,
+    /// The size of the rings.
     pub rings: RingSize,
 }
 
-/// Attaches the best program that this kernel takes.
+/// Attaches the best program that this kernel supports.
+///
+/// # Errors
+/// [`LiveError`] says what this host lacks.
 pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
-    // Needed before Linux 5.11 alone, and refused without CAP_SYS_RESOURCE: no reason to stop.
+    // Needed only before Linux 5.11, and refused without CAP_SYS_RESOURCE: a failure is no error yet.
     if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
-        debug!("RLIMIT_MEMLOCK stays: {error}");
+        debug!("cannot raise RLIMIT_MEMLOCK: {error}");
     }
     let rings = RingSize::of(options.ring_bytes).map_err(LiveError::Ring)?;
     let loaded = match options.backend {
@@ -104,9 +82,10 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
             if is_permission(&error) {
                 return Err(error);
             }
-            info!("no BTF tracepoint: {error}");
-            load_classic(options, rings, Some(&error))
-                .map_err(|classic| LiveError::Backends(format!("{error}; and the fallback: {classic}")))
+            info!("the BTF tracepoint is unavailable: {error}");
+            load_classic(options, rings, Some(&error)).map_err(|classic| {
+                LiveError::Backends(format!("{error}; the classic tracepoint fails too: {classic}"))
+            })
         }),
     };
     memory::trim();
@@ -126,91 +105,91 @@ fn load_btf(options: &LiveOptions, rings: RingSize) -> Result<Loaded, LiveError>
     }
     let binds = Binds::prepare(options, &mut fields);
     let mut resets = Resets::prepare(options, &btf);
-    let loader = typed_loader();
-    // Attaching goes by what loading does without.
+    let loader = btf_loader();
+    // Only attaching needs these, so that they are prepared while the object is loaded.
     let types = thread::spawn(move || types_of_tracepoints(btf));
     let loaded = load_object(loader, options, &mut fields, resets.watched(), rings);
     let types = types.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut ebpf = loaded?;
-    let programs: Vec<_> = TRANSITIONS.into_iter().chain(resets.programs()).collect();
-    load_ahead(&mut ebpf, &programs, binds.program(), &types);
+    let programs: Vec<_> = BTF_PROGRAMS.into_iter().chain(resets.programs()).collect();
+    load_in_parallel(&mut ebpf, &programs, binds.program(), &types);
     if !resets.watch(&mut ebpf, &types) {
-        // The programs take every RST to be marked: they have to be told otherwise.
-        ebpf = load_object(typed_loader(), options, &mut fields, resets.watched(), rings)?;
+        // The programs were loaded with the promise that every RST marks its socket: load them without it.
+        ebpf = load_object(btf_loader(), options, &mut fields, resets.watched(), rings)?;
     }
-    // The kernel runs them in the order in which they come (`tracepoint_add_func`).
-    TRANSITIONS.into_iter().try_for_each(|program| attach_btf(&mut ebpf, program, &types)).map_err(
+    // The kernel runs them in the order in which they are attached (`tracepoint_add_func`).
+    BTF_PROGRAMS.into_iter().try_for_each(|program| attach_btf(&mut ebpf, program, &types)).map_err(
         |error| {
             debug!("{error}");
             let Host { kernel, .. } = host::facts();
-            let is_old = kernel::version(&kernel).is_some_and(|version| version < OLDEST_TYPED);
+            let is_old = kernel::version(&kernel).is_some_and(|version| version < OLDEST_FOR_BTF);
             if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
         },
     )?;
     resets.report(&mut ebpf, &types);
-    let (reasons, resets_off) = resets.finish();
+    let (reasons, no_resets) = resets.finish();
     let unavailable =
-        missing(&fields, &[]).into_iter().chain(resets_off).chain(binds.attach(&mut ebpf)).collect();
+        missing(&fields, &[]).into_iter().chain(no_resets).chain(binds.attach(&mut ebpf)).collect();
     Ok(Loaded { ebpf, backend: Backend::TpBtf, unavailable, reasons, rings })
 }
 
-/// A loader for the programs on the BTF tracepoint. They remember nothing by a socket's address: to make room for that would take
-/// some milliseconds, and ten megabytes.
-fn typed_loader() -> EbpfLoader<'static> {
+/// A loader for the programs on the BTF tracepoint. They do not use the map by address, whose default size takes some
+/// milliseconds and ten megabytes.
+fn btf_loader() -> EbpfLoader<'static> {
     let mut loader = loader::new();
     loader.map_max_entries("ADDRESS_STATES", 1);
     loader
 }
 
-/// What the tracepoints are found by. The kernel's types are some megabytes, and not needed any more after this.
+/// The types by which aya finds the tracepoints. Drops the kernel's own, which are some megabytes.
 fn types_of_tracepoints(btf: Btf) -> Result<aya::Btf, LiveError> {
     aya::Btf::parse(&btf.tracepoints(), Endianness::default())
         .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))
 }
 
-/// `instead_of` is why the better backend failed.
+/// `instead_of` is the error of the better backend, if it was tried.
 fn load_classic(
     options: &LiveOptions,
     rings: RingSize,
     instead_of: Option<&LiveError>,
 ) -> Result<Loaded, LiveError> {
-    // Type information is welcome here but not needed.
+    // This backend uses type information where there is any.
     let mut fields = Fields::none();
     match types_of_kernel(options) {
         Ok(btf) => fields.add_types(&btf),
-        Err(error) => debug!("without type information: {error}"),
+        Err(error) => debug!("continuing without type information: {error}"),
     }
     fields.add_event(&Format::of_kernel(&TRANSITION)?);
-    // The helper behind it is newer than this backend's kernels.
-    fields.forget(Field::SyscallNumber);
-    let why = instead_of.map(|error| format!("the classic tracepoint stands in for the BTF one: {error}"));
-    let by_port = "owners of accepted sockets, where more than one process listens on the port";
+    // The kernels that need this backend lack the helper that reads it.
+    fields.remove(Field::SyscallNumber);
+    let why = instead_of.map(|error| format!("using the classic tracepoint instead of the BTF one: {error}"));
+    let by_port = "owners of accepted sockets if several processes listen on the port";
     let uncounted = misses::unknown_on_classic(&host::facts().kernel);
     let more: Vec<_> = iter::once(by_port).chain(uncounted).collect();
     let mut unavailable: Vec<_> = why.into_iter().chain(missing(&fields, &more)).collect();
     unavailable.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
     let binds = Binds::prepare(options, &mut fields);
     let mut ebpf = load_object(loader::new(), options, &mut fields, false, rings)?;
-    attach_classic(&mut ebpf, CLASSIC, &TRANSITION)?;
+    attach_classic(&mut ebpf, CLASSIC_PROGRAM, &TRANSITION)?;
     unavailable.extend(binds.attach(&mut ebpf));
-    Ok(Loaded { ebpf, backend: Backend::Tracepoint, unavailable, reasons: Reasons::default(), rings })
+    Ok(Loaded { ebpf, backend: Backend::Tracepoint, unavailable, reasons: ResetReasons::default(), rings })
 }
 
-/// What the reports will lack, in one line.
+/// What the reports lack, in one line.
 fn missing(fields: &Fields, more: &[&'static str]) -> Option<String> {
-    let lacks: Vec<_> = fields.lacks().into_iter().chain(more.iter().copied()).collect();
-    (!lacks.is_empty()).then(|| format!("not known here: {}", lacks.join("; ")))
+    let all: Vec<_> = fields.missing().into_iter().chain(more.iter().copied()).collect();
+    (!all.is_empty()).then(|| format!("not reported on this kernel: {}", all.join("; ")))
 }
 
 fn types_of_kernel(options: &LiveOptions) -> Result<Btf, LiveError> {
     if options.without_btf {
-        return Err(LiveError::LeftAside);
+        return Err(LiveError::BtfIgnored);
     }
     Ok(Btf::of_kernel()?)
 }
 
-/// Loads the object, with everything attached that both backends need. `watches_resets` says whether every RST
-/// that comes is marked in its socket's storage.
+/// Loads the object, and attaches the programs that both backends need. `watches_resets`: whether every received RST
+/// marks its socket.
 fn load_object(
     loader: EbpfLoader<'static>,
     options: &LiveOptions,
@@ -224,7 +203,7 @@ fn load_object(
         return Err(LiveError::NoNamespaces);
     }
     if options.filter.descendants {
-        fields.add_descent(&Format::of_kernel(&FORK)?, &Format::of_kernel(&FREE)?);
+        fields.add_descendants(&Format::of_kernel(&FORK)?, &Format::of_kernel(&FREE)?);
     }
     let mut loader: EbpfLoader<'_> = loader;
     loader.override_global("FIELD_OFFSETS", fields.table(), true);
@@ -234,14 +213,14 @@ fn load_object(
     loader.override_global("SUMMARIES", &summaries, true);
     let selection = Selection::of(&options.filter, options.namespaces);
     selection.prepare(&options.filter, &mut loader);
-    // Of what nobody asks to follow, listeners alone are remembered.
-    let table = table::Size::of(options.summaries || selection.is_active());
+    // Unless sockets are tracked, only listeners have a state.
+    let table = TableSize::of(options.summaries || selection.is_active());
     table.prepare(&mut loader);
     rings.prepare(&mut loader);
     let mut ebpf = loader.load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel")))?;
     select::fill(&options.filter, &mut ebpf)?;
-    // Until the reader has found itself.
-    select::open(&mut ebpf, true)?;
+    // Until the reader has found its own report.
+    select::pass_all(&mut ebpf, true)?;
     if options.filter.descendants {
         attach_classic(&mut ebpf, "process_forked", &FORK)?;
         attach_classic(&mut ebpf, "process_freed", &FREE)?;

@@ -1,4 +1,4 @@
-//! A loader of BPF objects that leaves the kernel's types alone.
+//! A loader of BPF objects that does not read the kernel's types.
 
 use std::thread;
 
@@ -10,18 +10,20 @@ use nix::{
 };
 
 /// A directory in which no path leads to the kernel's types.
-const ELSEWHERE: &str = "/proc/self/fdinfo";
+const EMPTY_ROOT: &str = "/proc/self/fdinfo";
 
-/// Makes a loader. aya reads and parses all of the kernel's types for each, for relocations that rustc does not emit,
-/// and cannot be told not to: that takes twice as long as everything else, and some thirty megabytes. So it is made
-/// where it finds none: in a thread with a root directory of its own.
+/// Makes a loader. aya reads and parses all of the kernel's types for each loader, for relocations that rustc does not
+/// emit, and has no option to skip that. It takes twice as long as everything else, and some thirty megabytes. So the
+/// loader is made in a thread with a root directory of its own, in which aya finds no types.
 pub fn new() -> EbpfLoader<'static> {
-    let made = thread::spawn(|| {
-        let moved = unshare(CloneFlags::CLONE_FS).and_then(|()| chroot(ELSEWHERE));
+    let thread = thread::spawn(|| {
+        let moved = unshare(CloneFlags::CLONE_FS).and_then(|()| chroot(EMPTY_ROOT));
         if let Err(errno) = moved {
-            debug!("the loader reads the kernel's types, since it cannot be kept from it: {errno}");
+            debug!(
+                "loading takes longer, since aya parses the kernel's types: cannot change the root directory: {errno}"
+            );
         }
         EbpfLoader::new()
     });
-    made.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -1,14 +1,14 @@
-//! Events for which the kernel did not run the program.
+//! Events for which the kernel skipped the program.
 //!
-//! While a program runs on a CPU, the kernel does not run it again there: an event in a softirq that comes in
-//! between is passed over. It counts how often, since Linux 5.12. On the BTF tracepoint another program takes it
-//! (`probe-ebpf/src/run.rs`), and what that has taken is not missed. On the classic tracepoints nothing can take
-//! it: there the kernel passes over every program while any runs, or a map is asked for something (`bpf_prog_active`).
-//! That is counted since Linux 6.7.
+//! While a program runs on a CPU, the kernel does not run it again there: it skips the program for an event in a softirq
+//! that interrupts it, and counts the skip since Linux 5.12. On the BTF tracepoint another program handles such events
+//! (`probe-ebpf/src/reentry.rs`), and those are not lost. On a classic tracepoint no program can: there the kernel skips
+//! every program while any program runs, or while a map is being accessed (`bpf_prog_active`). It counts that since Linux
+//! 6.7.
 //!
-//! What a kernel keeps from all programs it counts for none. A build of Linux 6.18 was seen to do that: of what happened
-//! in interrupts while a thread of the host's first process was on the CPU, neither backend was told, nor was perf;
-//! tracefs's own trace had it.
+//! No program's count shows the events for which a kernel runs no program at all. A build of Linux 6.18 was observed to do
+//! that: for events in interrupts while a thread of the host's first process was current, it ran the programs of neither
+//! backend, nor perf's; tracefs's own trace had the events.
 
 use std::{
     fs::File,
@@ -24,91 +24,100 @@ use aya::{
     maps::{MapData, PerCpuArray},
 };
 
-use super::{LiveError, losses::Gap};
+use super::{error::LiveError, losses::Gap};
 use crate::os::kernel;
 
-/// What a program's fdinfo calls the count.
+/// The name of the count in a program's fdinfo.
 const COUNT: &str = "recursion_misses:";
 
-/// The first kernel that counts them on a classic tracepoint, too (dd8657894c11).
+/// The first kernel that counts skips on classic tracepoints (dd8657894c11).
 const COUNTED_ON_CLASSIC: [u32; 2] = [6, 7];
 
-/// What a kernel of this release does not tell of them on a classic tracepoint.
+/// What is unknown on a classic tracepoint of a kernel of this release, as a phrase for the user.
 pub fn unknown_on_classic(release: &str) -> Option<&'static str> {
     let is_old = kernel::version(release).is_some_and(|version| version < COUNTED_ON_CLASSIC);
-    is_old.then_some("how many events it passed over while another program ran (Linux 6.7)")
+    is_old.then_some("how many events the kernel skipped while another BPF program ran (needs Linux 6.7)")
 }
 
-/// The count of one program.
+/// The skips of one program.
 pub struct Misses {
     /// /proc/self/fdinfo of the program; `None` without /proc.
     info: Option<File>,
-    /// How many of these events the other program has taken.
+    /// How many of the skipped events the other program handled.
     nested: PerCpuArray<MapData, i64>,
-    /// How many it took before the program was attached.
-    alone: i64,
-    /// The count when it was asked last, and that of which it was told what is missed.
-    passed_over: u64,
+    /// How many events the other program handled before this one was attached.
+    nested_before: i64,
+    /// The number of skips when it was last read.
+    skipped: u64,
+    /// The number of skips for which the losses were last computed.
     settled: u64,
-    told: u64,
+    /// The number of losses that were reported.
+    reported: u64,
 }
 
 impl Misses {
-    /// Of the program of this name, which is loaded.
+    /// The skips of the loaded program of this name.
+    ///
+    /// # Errors
+    /// The object lacks the map that counts handled events, or it cannot be read.
     pub fn of(ebpf: &mut Ebpf, program: &str) -> Result<Self, LiveError> {
         let nested = ebpf.take_map("NESTED_EVENTS").ok_or(LiveError::NoPart("NESTED_EVENTS"))?;
         let failed = |error| LiveError::Ring(io::Error::other(error));
         let nested = PerCpuArray::try_from(nested).map_err(failed)?;
         let info = info(ebpf, program);
-        let mut misses = Self { info, nested, alone: 0, passed_over: 0, settled: 0, told: 0 };
-        misses.alone = misses.nested().map_err(LiveError::Ring)?;
+        let mut misses = Self { info, nested, nested_before: 0, skipped: 0, settled: 0, reported: 0 };
+        misses.nested_before = misses.nested().map_err(LiveError::Ring)?;
         Ok(misses)
     }
 
-    /// What has been missed since this was asked last, to be told somewhere before what comes next. `settles`: what had been
-    /// passed over at this question has been taken by the other program by now, if it is, and is told at once.
+    /// The events lost since the last call, at some place before the records that follow. Skips that are new at this call
+    /// are normally left to the next one, since the other program may still be handling their events. `settles`: report
+    /// them now.
+    ///
+    /// # Errors
+    /// A count cannot be read.
     pub fn lost(&mut self, settles: bool) -> io::Result<Option<Gap>> {
-        let mut missed = self.new_ones()?;
+        let mut lost = self.new_losses()?;
         if settles {
-            missed += self.new_ones()?;
+            lost += self.new_losses()?;
         }
-        Ok((missed > 0).then_some(Gap { count: missed, stage: "kernel" }))
+        Ok((lost > 0).then_some(Gap { count: lost, stage: "kernel" }))
     }
 
     fn nested(&self) -> io::Result<i64> {
         Ok(self.nested.get(&0, 0).map_err(io::Error::other)?.iter().sum())
     }
 
-    /// How many there have been since this was asked last.
-    fn new_ones(&mut self) -> io::Result<u64> {
+    /// The losses among the skips that the previous call read.
+    fn new_losses(&mut self) -> io::Result<u64> {
         let Some(info) = &self.info else { return Ok(0) };
-        let passed_over = passed_over(info)?;
-        // What was passed over by the time before has been taken by the other program by now, if it was.
-        let before = std::mem::replace(&mut self.passed_over, passed_over);
+        let skipped = skipped(info)?;
+        // By now the other program has handled what it can of the events skipped before.
+        let before = std::mem::replace(&mut self.skipped, skipped);
         if std::mem::replace(&mut self.settled, before) == before {
             return Ok(0);
         }
-        let missed = before.saturating_add_signed(self.alone - self.nested()?);
-        let new = missed.saturating_sub(self.told);
-        self.told = self.told.max(missed);
+        let lost = before.saturating_add_signed(self.nested_before - self.nested()?);
+        let new = lost.saturating_sub(self.reported);
+        self.reported = self.reported.max(lost);
         Ok(new)
     }
 }
 
-/// What the kernel says of the program of this name, which is loaded; `None` without /proc.
+/// The fdinfo file of the loaded program of this name; `None` without /proc.
 pub fn info(ebpf: &Ebpf, program: &str) -> Option<File> {
     let fd = ebpf.program(program)?.fd().ok()?;
     File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok()
 }
 
-/// How often it has passed over that program.
-pub fn passed_over(info: &File) -> io::Result<u64> {
+/// How many times the kernel has skipped the program.
+pub fn skipped(info: &File) -> io::Result<u64> {
     let mut text = [0; 1024];
     let length = info.read_at(&mut text, 0)?;
     Ok(count(&String::from_utf8_lossy(&text[..length])))
 }
 
-/// 0 before Linux 5.12, which does not count.
+/// The count in the text of an fdinfo file; 0 before Linux 5.12, which has none.
 fn count(info: &str) -> u64 {
     info.lines()
         .find_map(|line| line.strip_prefix(COUNT))
@@ -121,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_older_kernel_does_not_count_on_a_classic_tracepoint() {
+    fn kernels_before_6_7_do_not_count_skips_on_classic_tracepoints() {
         for release in ["5.10.0-45-cloud-amd64", "6.1.192", "6.6.114"] {
             assert!(unknown_on_classic(release).is_some(), "{release}");
         }
@@ -131,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_is_one_line_of_many() {
+    fn the_count_is_read_from_its_line() {
         let info = "pos:\t0\nprog_type:\t26\nrun_cnt:\t5\nrecursion_misses:\t2\nverified_insns:\t9\n";
         assert_eq!(count(info), 2);
         assert_eq!(count("pos:\t0\nprog_type:\t26\n"), 0);

@@ -1,8 +1,8 @@
 //! The running kernel as a source: the only module that names aya.
 //!
-//! `load` has the programs attached (`attach`), with the offsets that `fields` found in the kernel's own
-//! descriptions (`btf`, `format`); `ring` reads the records that come, `record_stream` tells what is missing between them, and
-//! `decode` turns them into events, unless the sink takes the records as they are (`deliver`). `binds` and `resets` are programs that a host may lack.
+//! `load` loads and attaches the programs (`attach`), with the field offsets that `fields` finds in the kernel's own
+//! descriptions (`btf`, `format`). `ring` reads the records in order, `record_stream` adds the losses between them, and
+//! `deliver` passes them to the sink. `binds` and `resets` are programs that a host may not support.
 
 mod attach;
 mod binds;
@@ -16,15 +16,16 @@ mod loader;
 mod losses;
 mod mapped;
 mod misses;
-mod own;
+mod options;
+mod own_pid;
 mod record_stream;
 mod resets;
 mod ring;
 mod select;
-mod table;
+mod table_size;
 #[cfg(test)]
 mod tests;
-mod types;
+mod type_check;
 
 use std::{
     io,
@@ -43,94 +44,94 @@ use tokio::{
     time::sleep_until,
 };
 
-pub(crate) use self::types::Types;
-pub use self::{error::LiveError, load::LiveOptions, select::Namespaces};
+pub(crate) use self::type_check::TypeCheck;
+pub use self::{error::LiveError, options::LiveOptions, select::Namespaces};
 use self::{
     misses::Misses,
+    own_pid::OwnListener,
     record_stream::{BATCH, RecordStream},
     ring::{Poll, Rings},
 };
 use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
-use crate::model::{Host, Input};
+use crate::{
+    model::{Host, Input},
+    os::clock,
+};
 
-/// How long a report may lie in its ring while others come. Nobody is woken until a ring is a quarter full, since each
-/// wake-up costs the traced host an interrupt; fifty looks a second cost nothing.
-const LOOK: Duration = Duration::from_millis(20);
+/// How long a record may wait in its ring while others arrive. No program wakes the reader before a ring is a quarter
+/// full, since each wake-up costs the traced host an interrupt; fifty polls a second cost next to nothing.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a whole connection's may: there is one for five transitions, so that a ring has room for more of its time, and
-/// it is over anyway. Each look takes the CPU from somebody.
-const LOOK_AT_WHOLE: Duration = Duration::from_millis(50);
+/// The same for summaries. There is one for five transitions, so that a ring lasts longer, and the connection is over
+/// anyway. Each poll takes CPU time from the traced host.
+const SUMMARY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long one may that goes into a recording and nowhere else.
-const UNWATCHED: Duration = Duration::from_millis(100);
+/// The same for a sink that tolerates delay.
+const DELAYED_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long one may that the kernel side wrote while the reader was about to ask to be woken: it may not have seen that
-/// yet.
-const UNSEEN: Duration = Duration::from_millis(50);
+/// When to poll again after the first poll without a record: a program that wrote one while the reader enabled wake-ups
+/// may not have seen that, and does not wake it.
+const MISSED_WAKEUP_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long to sleep where nothing comes: what is lost without a report has to be told at some time.
-const QUIET: Duration = Duration::from_secs(1);
+/// When to poll again while no records arrive: losses without a record after them must be reported, too.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How full a ring must be, as a part of it, for the reader to be woken out of its turn.
-const FULL: u64 = 4;
+/// The fraction of a ring that is full when its programs wake the reader before the interval is over.
+const WAKE_FRACTION: u64 = 4;
 
-/// How often this process shows itself, where the rings have no room for that.
-const LANDMARKS: usize = 16;
+/// How many times to open a test listener until its report finds room in a ring.
+const MAX_TEST_LISTENERS: usize = 16;
 
-/// When the rings are to be looked into again.
+/// When to poll the rings again.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// Nothing has come for a while: as soon as something does.
-    Quiet,
-    /// Nothing came: likewise.
+    /// At a wake-up: no record arrived at two or more polls.
     Idle,
-    /// Something came, and that was all.
-    Lively,
-    /// There is more.
+    /// At a wake-up, with a check for a missed one: no record arrived at the last poll.
+    JustIdle,
+    /// After the poll interval: the last poll delivered all records.
+    Active,
+    /// At once: there are more records.
     Behind,
 }
 
 impl Pace {
     fn after(self, poll: Poll) -> Self {
         match (self, poll) {
-            // The next one is too young to be told yet.
+            // The next record is too recent to be delivered in order.
             (_, Poll { delivered: 0, next: Some(_), .. } | Poll { delivered: BATCH.., .. }) => Self::Behind,
-            (Self::Idle | Self::Quiet, Poll { delivered: 0, .. }) => Self::Quiet,
-            (_, Poll { delivered: 0, .. }) => Self::Idle,
-            _ => Self::Lively,
+            (Self::JustIdle | Self::Idle, Poll { delivered: 0, .. }) => Self::Idle,
+            (_, Poll { delivered: 0, .. }) => Self::JustIdle,
+            _ => Self::Active,
         }
     }
 }
 
-/// The running kernel. Dropping it detaches the programs; so does the end of the process, however it
-/// comes.
+/// The running kernel. The programs are detached when this is dropped, or when the process ends for any reason.
 pub struct Live {
-    /// Holds the links, and the filter's maps.
+    /// Owns the links and the filter's maps.
     ebpf: Ebpf,
     decoder: Decoder,
     record_stream: RecordStream,
-    /// Readable when the kernel side wakes the reader.
+    /// Becomes readable when a program wakes the reader.
     waker: AsyncFd<RingBuf<MapData>>,
     log: Option<EbpfLogger<&'static dyn Log>>,
     pace: Pace,
-    /// How long a report may lie in its ring while others come.
-    pause: Duration,
-    /// When the rings were looked into last.
-    looked: Instant,
-    /// What the next batch begins with.
+    poll_interval: Duration,
+    last_poll: Instant,
+    /// What precedes the first record.
     pending: Vec<Input>,
     pid: u32,
-    attach: Duration,
+    attach_time: Duration,
 }
 
 impl Live {
-    /// Attaches the programs. From here on nothing is missed; the first batch says so.
+    /// Attaches the programs. Every event is reported from here on; the first batch says so.
     ///
-    /// Needs a tokio runtime, since the ring is waited on. `host` is what the stream tells of the
-    /// machine.
+    /// Needs a tokio runtime, in which it waits for the rings. `host` is the description of this machine for the stream.
     ///
     /// # Errors
-    /// [`LiveError`] says what this host lacks and what would remedy it.
+    /// [`LiveError`] says what this host lacks, and how to provide it.
     pub fn attach(options: &LiveOptions, host: Host) -> Result<Self, LiveError> {
         let start = Instant::now();
         let load::Loaded { mut ebpf, backend, unavailable, reasons, rings } = load::load(options)?;
@@ -141,46 +142,49 @@ impl Live {
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .map_err(|error| LiveError::Ring(io::Error::other(error)))?;
-        let misses = Misses::of(&mut ebpf, load::transition(backend))?;
+        let misses = Misses::of(&mut ebpf, load::transition_program(backend))?;
         let record_stream = RecordStream::new(Rings::of(&ebpf, rings)?, misses);
         let mut live = Self {
             ebpf,
             decoder: Decoder::new(backend, reasons),
             record_stream,
-            waker: watched(waker).map_err(LiveError::Ring)?,
+            waker: register(waker).map_err(LiveError::Ring)?,
             log,
             pace: Pace::Behind,
-            pause: if options.summaries { LOOK_AT_WHOLE } else { LOOK },
-            looked: start,
+            poll_interval: if options.summaries { SUMMARY_POLL_INTERVAL } else { POLL_INTERVAL },
+            last_poll: start,
             pending: vec![Input::Ready { host, backend, unavailable, existing: None }],
             pid: std::process::id(),
-            attach: Duration::ZERO,
+            attach_time: Duration::ZERO,
         };
-        live.find_self()?;
+        live.find_own_pid()?;
         if options.filter.descendants {
             select::add_process(&mut live.ebpf, live.pid)?;
         }
-        select::open(&mut live.ebpf, false)?;
-        live.begin().map_err(LiveError::Ring)?;
-        live.attach = start.elapsed();
+        select::pass_all(&mut live.ebpf, false)?;
+        live.discard_unfiltered().map_err(LiveError::Ring)?;
+        if let Some(Input::Ready { host, .. }) = live.pending.first_mut() {
+            host.ready_at = clock::now();
+        }
+        live.attach_time = start.elapsed();
         info!(
-            "attached to {} in {:?}; to the kernel this process is {}",
+            "attached to {} in {:?}; the kernel reports this process as {}",
             backend.name(),
-            live.attach,
+            live.attach_time,
             live.pid
         );
         Ok(live)
     }
 
-    /// Learns this process's id in the kernel's reports, which proves by the way that they arrive. On a busy host the
-    /// ring may have been full at that moment; then it was read empty meanwhile.
-    fn find_self(&mut self) -> Result<(), LiveError> {
+    /// Finds this process's id in the kernel's reports, which also proves that reports arrive. On a busy host the ring may
+    /// have been full at that moment. It has been drained by the next attempt.
+    fn find_own_pid(&mut self) -> Result<(), LiveError> {
         let mut events = Vec::new();
-        for _ in 0..LANDMARKS {
-            let Some(landmark) = own::Landmark::leave() else { break };
-            // If it was lost, that has to be known now.
+        for _ in 0..MAX_TEST_LISTENERS {
+            let Some(listener) = OwnListener::open() else { break };
+            // Also reports whether the listener's record was lost.
             self.drain_rings(&mut events).map_err(LiveError::Ring)?;
-            if let Some(pid) = landmark.find(&events) {
+            if let Some(pid) = listener.find_pid(&events) {
                 self.pid = pid;
                 return Ok(());
             }
@@ -191,19 +195,18 @@ impl Live {
         Err(LiveError::Silent)
     }
 
-    /// Lets go what was reported before it was settled what is wanted, and what was lost of it: others' reports, for the
-    /// most part, while everything passed.
-    fn begin(&mut self) -> io::Result<()> {
+    /// Discards what was reported or lost before the filter was active, when every transition of the host passed.
+    fn discard_unfiltered(&mut self) -> io::Result<()> {
         self.drain_rings(&mut Vec::new())
     }
 
-    /// This process's id as the kernel's reports give it: in the initial pid namespace.
+    /// This process's id as the kernel reports it: in the initial pid namespace.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// The namespaces of which reports are wanted: none until they are added, where [`LiveOptions::namespaces`] is set.
+    /// The selected namespaces. With [`LiveOptions::namespaces`], none is selected until it is added.
     ///
     /// # Errors
     /// They have been taken already.
@@ -211,15 +214,15 @@ impl Live {
         Namespaces::of(&mut self.ebpf)
     }
 
-    /// How long loading and attaching took.
+    /// The time that loading and attaching took.
     #[must_use]
     pub fn attach_time(&self) -> Duration {
-        self.attach
+        self.attach_time
     }
 
-    fn looked_and_saw(&mut self, poll: Poll) {
+    fn note_poll(&mut self, poll: Poll) {
         self.pace = self.pace.after(poll);
-        self.looked = Instant::now();
+        self.last_poll = Instant::now();
     }
 
     fn flush_log(&mut self) {
@@ -228,21 +231,23 @@ impl Live {
         }
     }
 
-    /// Waits until it is worth looking into the rings, for one who may have time.
-    async fn wait(&mut self, has_time: bool) -> io::Result<()> {
-        let (wake_at, pause) = match self.pace {
+    /// Waits until the next poll is due.
+    async fn wait(&mut self, tolerates_delay: bool) -> io::Result<()> {
+        let (wake_at, interval) = match self.pace {
             Pace::Behind => {
                 tokio::task::yield_now().await;
                 return Ok(());
             }
-            Pace::Lively if has_time => (self.record_stream.rings.fraction(FULL), UNWATCHED),
-            Pace::Lively => (self.record_stream.rings.fraction(FULL), self.pause),
-            Pace::Idle => (0, UNSEEN),
-            Pace::Quiet => (0, QUIET),
+            Pace::Active if tolerates_delay => {
+                (self.record_stream.rings.fraction(WAKE_FRACTION), DELAYED_POLL_INTERVAL)
+            }
+            Pace::Active => (self.record_stream.rings.fraction(WAKE_FRACTION), self.poll_interval),
+            Pace::JustIdle => (0, MISSED_WAKEUP_INTERVAL),
+            Pace::Idle => (0, IDLE_INTERVAL),
         };
         self.record_stream.rings.wake_at(wake_at);
         tokio::select! {
-            () = sleep_until((self.looked + pause).into()) => {}
+            () = sleep_until((self.last_poll + interval).into()) => {}
             guard = self.waker.readable_mut() => {
                 let mut guard = guard?;
                 guard.clear_ready();
@@ -255,12 +260,12 @@ impl Live {
     }
 }
 
-/// What the reader is woken by, registered with the event loop.
-#[expect(unsafe_code, reason = "tokio cannot see that the descriptor stays the ring's")]
-fn watched(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
-    // SAFETY: the map owns its descriptor, keeps it open as long as it lives, and always returns the
-    // same one; it moves into the AsyncFd and out of it never.
-    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(io::Error::from)
+/// Registers the map that wakes the reader with the event loop.
+#[expect(unsafe_code, reason = "tokio cannot know that the map keeps its descriptor")]
+fn register(waker: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
+    // SAFETY: the map owns its descriptor, keeps it open while it exists, and always returns the same one. It moves into
+    // the AsyncFd and never out of it.
+    unsafe { AsyncFd::register_with_interest(waker, Interest::READABLE) }.map_err(io::Error::from)
 }
 
 impl Source for Live {
@@ -269,7 +274,7 @@ impl Source for Live {
             self.wait(sink.tolerates_delay()).await?;
         }
         let poll = self.deliver_batch(sink)?;
-        self.looked_and_saw(poll);
+        self.note_poll(poll);
         Ok(Flow::More)
     }
 

@@ -3,55 +3,55 @@
 use aya::Ebpf;
 
 use super::{
-    LiveOptions,
-    attach::{Typed, attach_btf},
+    attach::{BtfProgram, attach_btf},
     btf::Btf,
+    options::LiveOptions,
 };
-use crate::source::decode::Reasons;
+use crate::source::decode::ResetReasons;
 
-/// What the classic backend says of them: the classic tracepoints would need kinds of records of their own.
-pub const NOT_CLASSIC: &str = "resets are not reported: they take the BTF tracepoints";
+/// What is unavailable on the classic backend: its tracepoints would need record kinds of their own.
+pub const NOT_CLASSIC: &str = "resets are not reported: they need the BTF tracepoints (--backend tp_btf)";
 
-const RECEIVED: Typed = ("reset_received", "tcp_receive_reset");
-const SENT: Typed = ("reset_sent", "tcp_send_reset");
+const RECEIVED: BtfProgram = ("reset_received", "tcp_receive_reset");
+const SENT: BtfProgram = ("reset_sent", "tcp_send_reset");
 
 /// Resets on this host.
 pub struct Resets {
-    wanted: bool,
+    requested: bool,
     watched: bool,
-    reasons: Reasons,
+    reasons: ResetReasons,
     unavailable: Vec<String>,
 }
 
 impl Resets {
-    /// Finds out what this kernel tells.
+    /// Checks what this kernel can report.
     pub fn prepare(options: &LiveOptions, btf: &Btf) -> Self {
-        let wanted = options.resets;
+        let requested = options.resets;
         let mut resets =
-            Self { wanted, watched: wanted, reasons: Reasons::default(), unavailable: Vec::new() };
-        if wanted {
-            resets.reasons = Reasons::of(btf.values("sk_rst_reason"));
+            Self { requested, watched: requested, reasons: ResetReasons::default(), unavailable: Vec::new() };
+        if requested {
+            resets.reasons = ResetReasons::of(btf.values("sk_rst_reason"));
             if btf.arguments(RECEIVED.1).is_none() {
-                resets.forgo_marks("the kernel has no such tracepoint");
+                resets.give_up_marks("the kernel lacks this tracepoint");
             }
         }
         resets
     }
 
-    /// Whether the sockets that an RST comes for are marked.
+    /// Whether a received RST marks its socket.
     pub fn watched(&self) -> bool {
         self.watched
     }
 
     /// The programs that are to be attached.
-    pub fn programs(&self) -> impl Iterator<Item = Typed> {
-        [(self.watched, RECEIVED), (self.wanted, SENT)]
+    pub fn programs(&self) -> impl Iterator<Item = BtfProgram> {
+        [(self.watched, RECEIVED), (self.requested, SENT)]
             .into_iter()
-            .filter_map(|(is_used, one)| is_used.then_some(one))
+            .filter_map(|(is_used, program)| is_used.then_some(program))
     }
 
-    /// Attaches the program that marks. To be done before transitions are reported, so that there the
-    /// lack of a mark means something. Returns whether [`watched`](Self::watched) is still what it was.
+    /// Attaches the program that marks sockets. Call this before transitions are reported, so that the absence of a mark
+    /// is meaningful. Returns whether [`watched`](Self::watched) is unchanged.
     pub fn watch(&mut self, ebpf: &mut Ebpf, types: &aya::Btf) -> bool {
         if !self.watched {
             return true;
@@ -59,28 +59,30 @@ impl Resets {
         match attach_btf(ebpf, RECEIVED, types) {
             Ok(()) => true,
             Err(error) => {
-                self.forgo_marks(error);
+                self.give_up_marks(error);
                 false
             }
         }
     }
 
-    /// Attaches the program that reports the resets that are sent.
+    /// Attaches the program that reports sent resets.
     pub fn report(&mut self, ebpf: &mut Ebpf, types: &aya::Btf) {
-        if self.wanted
+        if self.requested
             && let Err(error) = attach_btf(ebpf, SENT, types)
         {
-            self.unavailable.push(format!("resets that are sent are not reported ({}): {error}", SENT.1));
+            self.unavailable
+                .push(format!("resets that this host sends are not reported ({}): {error}", SENT.1));
         }
     }
 
-    /// The names of their reasons, and what this host cannot give, in plain words.
-    pub fn finish(self) -> (Reasons, Vec<String>) {
+    /// The names of the reset reasons, and what is unavailable on this host, for the user.
+    pub fn finish(self) -> (ResetReasons, Vec<String>) {
         (self.reasons, self.unavailable)
     }
 
-    fn forgo_marks(&mut self, error: impl std::fmt::Display) {
+    fn give_up_marks(&mut self, error: impl std::fmt::Display) {
         self.watched = false;
-        self.unavailable.push(format!("whether a reset had come is not known ({}): {error}", RECEIVED.1));
+        self.unavailable
+            .push(format!("whether a connection received a reset is not reported ({}): {error}", RECEIVED.1));
     }
 }

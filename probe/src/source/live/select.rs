@@ -1,4 +1,4 @@
-//! The filter as the kernel side takes it: a constant that says what is asked for, and maps with the entries.
+//! The filter in the BPF programs' form: a constant with the criteria that are set, and maps with their values.
 
 use std::{
     net::IpAddr,
@@ -18,22 +18,22 @@ use probe_ebpf::{COMM_LEN, FilterFlags, PORT_SETS, PORT_WORDS, PortSet};
 use super::error::LiveError;
 use crate::model::{Family, Filter, PortRange, Protocol};
 
-/// How many namespaces may be wanted at one time where they are named later.
-const MOST_NAMESPACES: usize = 1 << 10;
+/// The maximum number of namespaces that can be selected at one time during a trace.
+const MAX_NAMESPACES: usize = 1 << 10;
 
-/// How many processes a command and its descendants may be at one time.
-const MOST_DESCENDANTS: usize = 1 << 15;
+/// The maximum number of processes that a command and its descendants can be at one time.
+const MAX_DESCENDANTS: usize = 1 << 15;
 
-/// What goes in before the programs are loaded.
+/// What is set before the programs are loaded.
 pub struct Selection {
-    /// Bits of [`FilterFlags`].
-    asked: u32,
-    /// How many namespaces there must be room for, beside those that the filter names.
-    to_come: usize,
+    /// The criteria that are set: bits of [`FilterFlags`].
+    criteria: u32,
+    /// How many namespaces may be added to those in the filter.
+    extra_namespaces: usize,
 }
 
 impl Selection {
-    /// `namespaces`: whether they are named later ([`Namespaces`]).
+    /// `namespaces`: whether namespaces are added during the trace ([`Namespaces`]).
     pub fn of(filter: &Filter, namespaces: bool) -> Self {
         let bits = [
             (!filter.pids.is_empty() || filter.descendants, FilterFlags::PIDS),
@@ -49,24 +49,24 @@ impl Selection {
             (filter.protocols.contains(&Protocol::Tcp), FilterFlags::TCP),
             (filter.protocols.contains(&Protocol::Mptcp), FilterFlags::MPTCP),
         ];
-        let asked = bits.into_iter().filter(|(asked, _)| *asked).map(|(_, bit)| bit).sum();
-        Self { asked, to_come: if namespaces { MOST_NAMESPACES } else { 0 } }
+        let criteria = bits.into_iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum();
+        Self { criteria, extra_namespaces: if namespaces { MAX_NAMESPACES } else { 0 } }
     }
 
-    /// Whether anything is asked for.
+    /// Whether the filter has a criterion.
     pub fn is_active(&self) -> bool {
-        self.asked != 0
+        self.criteria != 0
     }
 
-    /// Sets the constant, and makes room in the maps.
+    /// Sets the constant and the sizes of the maps in the object that is to be loaded.
     pub fn prepare<'a>(&'a self, filter: &Filter, loader: &mut EbpfLoader<'a>) {
-        loader.override_global("FILTER_FLAGS", &self.asked, true);
-        let descendants = if filter.descendants { MOST_DESCENDANTS } else { 0 };
+        loader.override_global("FILTER_FLAGS", &self.criteria, true);
+        let descendants = if filter.descendants { MAX_DESCENDANTS } else { 0 };
         for (map, entries) in [
             ("PIDS", filter.pids.len() + descendants),
             ("COMMS", filter.comms.len()),
             ("CGROUPS", filter.cgroups.len()),
-            ("NAMESPACES", filter.netns.len() + self.to_come),
+            ("NAMESPACES", filter.netns.len() + self.extra_namespaces),
             ("NETWORKS", filter.networks.len()),
         ] {
             loader.map_max_entries(map, u32::try_from(entries.max(1)).unwrap_or(u32::MAX));
@@ -74,46 +74,52 @@ impl Selection {
     }
 }
 
-/// Writes the entries.
+/// Writes the filter's values to the maps.
+///
+/// # Errors
+/// The object lacks a map, or the kernel rejects a value.
 pub fn fill(filter: &Filter, ebpf: &mut Ebpf) -> Result<(), LiveError> {
     set(ebpf, "PIDS", filter.pids.iter().copied())?;
     set(ebpf, "COMMS", filter.comms.iter().map(|comm| padded(comm.as_bytes())))?;
     set(ebpf, "CGROUPS", filter.cgroups.iter().map(|cgroup| cgroup.id))?;
     set(ebpf, "NAMESPACES", filter.netns.iter().copied())?;
-    let mut networks = LpmTrie::try_from(map(ebpf, "NETWORKS")?).map_err(refused)?;
+    let mut networks = LpmTrie::try_from(map(ebpf, "NETWORKS")?).map_err(rejected)?;
     for network in &filter.networks {
-        networks.insert(&key(*network), 1_u8, 0).map_err(refused)?;
+        networks.insert(&key(*network), 1_u8, 0).map_err(rejected)?;
     }
-    let mut ports = Array::try_from(map(ebpf, "PORTS")?).map_err(refused)?;
+    let mut ports = Array::try_from(map(ebpf, "PORTS")?).map_err(rejected)?;
     for (word, bits) in (0..).zip(bitmap(filter)) {
         if bits != 0 {
-            ports.set(word, bits, 0).map_err(refused)?;
+            ports.set(word, bits, 0).map_err(rejected)?;
         }
     }
     Ok(())
 }
 
-/// The namespaces of which reports are wanted, to be changed from any thread while the programs run.
+/// The selected namespaces. Any thread may change them while the programs run.
 pub struct Namespaces(Mutex<HashMap<MapData, u32, u8>>);
 
 impl Namespaces {
-    /// Takes the kernel side's set.
-    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, LiveError> {
-        let map = ebpf.take_map("NAMESPACES").ok_or(LiveError::NoPart("NAMESPACES"))?;
-        Ok(Self(Mutex::new(HashMap::try_from(map).map_err(refused)?)))
-    }
-
-    /// Wants the reports of this one from now on.
+    /// Takes the programs' map.
     ///
     /// # Errors
-    /// There are too many already.
-    pub fn add(&self, netns: u32) -> Result<(), LiveError> {
-        self.lock().insert(netns, 1, 0).map_err(refused)
+    /// It was taken before.
+    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, LiveError> {
+        let map = ebpf.take_map("NAMESPACES").ok_or(LiveError::NoPart("NAMESPACES"))?;
+        Ok(Self(Mutex::new(HashMap::try_from(map).map_err(rejected)?)))
     }
 
-    /// Wants them no more.
+    /// Selects a namespace.
+    ///
+    /// # Errors
+    /// The map is full.
+    pub fn add(&self, netns: u32) -> Result<(), LiveError> {
+        self.lock().insert(netns, 1, 0).map_err(rejected)
+    }
+
+    /// Deselects a namespace.
     pub fn remove(&self, netns: u32) {
-        // One that is not there is not wanted.
+        // A namespace that is not in the map is not selected.
         let _ = self.lock().remove(&netns);
     }
 
@@ -122,15 +128,21 @@ impl Namespaces {
     }
 }
 
-/// Adds one process to those asked for.
+/// Selects one more process.
+///
+/// # Errors
+/// The map is full.
 pub fn add_process(ebpf: &mut Ebpf, pid: u32) -> Result<(), LiveError> {
     set(ebpf, "PIDS", [pid])
 }
 
-/// Whether everything passes, whatever is asked for.
-pub fn open(ebpf: &mut Ebpf, everything: bool) -> Result<(), LiveError> {
-    let mut switch = Array::try_from(map(ebpf, "PASS_ALL")?).map_err(refused)?;
-    switch.set(0, u32::from(everything), 0).map_err(refused)
+/// Sets whether every transition passes the filter.
+///
+/// # Errors
+/// The kernel rejects the change.
+pub fn pass_all(ebpf: &mut Ebpf, all: bool) -> Result<(), LiveError> {
+    let mut switch = Array::try_from(map(ebpf, "PASS_ALL")?).map_err(rejected)?;
+    switch.set(0, u32::from(all), 0).map_err(rejected)
 }
 
 fn set<K: Pod>(
@@ -138,27 +150,27 @@ fn set<K: Pod>(
     name: &'static str,
     keys: impl IntoIterator<Item = K>,
 ) -> Result<(), LiveError> {
-    let mut set: HashMap<_, K, u8> = HashMap::try_from(map(ebpf, name)?).map_err(refused)?;
-    keys.into_iter().try_for_each(|key| set.insert(key, 1, 0)).map_err(refused)
+    let mut set: HashMap<_, K, u8> = HashMap::try_from(map(ebpf, name)?).map_err(rejected)?;
+    keys.into_iter().try_for_each(|key| set.insert(key, 1, 0)).map_err(rejected)
 }
 
 fn map<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut aya::maps::Map, LiveError> {
     ebpf.map_mut(name).ok_or(LiveError::NoPart(name))
 }
 
-fn refused(error: MapError) -> LiveError {
+fn rejected(error: MapError) -> LiveError {
     LiveError::Object(error.into())
 }
 
 fn padded(comm: &[u8]) -> [u8; COMM_LEN] {
     let mut padded = [0; COMM_LEN];
-    // The kernel keeps a NUL at the end.
+    // The kernel's name ends with a NUL.
     let length = comm.len().min(COMM_LEN - 1);
     padded[..length].copy_from_slice(&comm[..length]);
     padded
 }
 
-/// The words of `PORTS`.
+/// The words of the map `PORTS`.
 fn bitmap(filter: &Filter) -> Vec<u64> {
     let mut words = vec![0; (PORT_SETS * PORT_WORDS) as usize];
     let mut add = |set: PortSet, ranges: &[PortRange]| {
@@ -173,7 +185,7 @@ fn bitmap(filter: &Filter) -> Vec<u64> {
     words
 }
 
-/// The network as the kernel side looks it up: IPv4 as v4-mapped.
+/// The key of a network in the programs' map: IPv4 is v4-mapped.
 fn key(network: IpNet) -> Key<[u8; 16]> {
     const MAPPED: u32 = 96;
     let length = u32::from(network.prefix_len());
@@ -188,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_lie_where_the_kernel_side_looks() {
+    fn ports_are_set_at_the_bits_that_the_programs_test() {
         let filter = Filter { ports: vec![80..=81], remote_ports: vec![65535..=65535], ..Filter::default() };
         let words = bitmap(&filter);
         let has = |set: PortSet, port| {
@@ -201,17 +213,17 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_network_is_looked_up_as_v4_mapped() {
+    fn an_ipv4_network_is_v4_mapped() {
         let key = key("10.1.0.0/16".parse().unwrap());
         assert_eq!(key.prefix_len(), 112);
         assert_eq!(key.data()[10..14], [0xff, 0xff, 10, 1]);
     }
 
     #[test]
-    fn what_is_asked_for_is_what_the_filter_names() {
-        assert_eq!(Selection::of(&Filter::default(), false).asked, 0);
-        assert_eq!(Selection::of(&Filter::default(), true).asked, FilterFlags::NAMESPACES);
+    fn only_the_criteria_of_the_filter_are_set() {
+        assert_eq!(Selection::of(&Filter::default(), false).criteria, 0);
+        assert_eq!(Selection::of(&Filter::default(), true).criteria, FilterFlags::NAMESPACES);
         let command = Filter { descendants: true, families: vec![Family::Ipv6], ..Filter::default() };
-        assert_eq!(Selection::of(&command, false).asked, FilterFlags::PIDS | FilterFlags::IPV6);
+        assert_eq!(Selection::of(&command, false).criteria, FilterFlags::PIDS | FilterFlags::IPV6);
     }
 }

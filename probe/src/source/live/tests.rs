@@ -1,4 +1,4 @@
-//! The programs on the running kernel: identity, owners, generations, loss.
+//! The programs on the running kernel: identity, owners, generations and losses.
 
 mod bind;
 mod nested;
@@ -19,12 +19,12 @@ use crate::{
     net::{Namespace, Tcp, host},
 };
 
-/// A port of these tests alone: without type information no report says which namespace it is from.
+/// A port that only these tests use: without type information, reports do not contain the namespace.
 const PORT: u16 = 2417;
-/// One that nobody listens on.
+/// A port on which no socket listens.
 const CLOSED: u16 = 2418;
 
-fn soon() -> Instant {
+fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
@@ -36,18 +36,22 @@ fn attach(options: &LiveOptions) -> Live {
     Live::attach(options, host::facts()).unwrap()
 }
 
-/// Every backend, and the fallback on a host without type information.
+/// Both backends, and the classic one on a host without type information.
 fn every_backend() -> [LiveOptions; 3] {
     let with =
         |backend, without_btf| LiveOptions { backend: Some(backend), without_btf, ..LiveOptions::default() };
     [with(Backend::TpBtf, false), with(Backend::Tracepoint, false), with(Backend::Tracepoint, true)]
 }
 
-/// What comes, until there is enough of it.
+/// Everything delivered until `enough` accepts it.
 async fn until(live: &mut Live, enough: impl Fn(&[Input]) -> bool) -> Vec<Input> {
-    let (deadline, mut events) = (soon(), Vec::new());
+    let (deadline, mut events) = (deadline(), Vec::new());
     while !enough(&events) {
-        assert!(Instant::now() < deadline, "not reported; {} events came", events.len());
+        assert!(
+            Instant::now() < deadline,
+            "not reported within the deadline; {} other events were",
+            events.len()
+        );
         live.deliver(&mut events).await.unwrap();
     }
     events
@@ -60,27 +64,27 @@ fn reports(events: &[Input]) -> impl Iterator<Item = &Report> {
     })
 }
 
-/// What is reported of a socket that connects to this port, at its opening.
+/// The opening transitions of sockets that connect to this port.
 fn connects(events: &[Input], port: u16) -> impl Iterator<Item = &Report> {
     reports(events)
         .filter(move |report| report.new == State::SynSent && report.ends.remote.port_or_zero() == port)
 }
 
-/// A process of its own that connects, holds the connection until its stdin ends, and closes.
-fn stranger(server: SocketAddr) -> Child {
+/// Another process, which connects, holds the connection until its stdin ends, and closes it.
+fn client_process(server: SocketAddr) -> Child {
     let connect = format!("exec 3<>/dev/tcp/{}/{} && read -r _", server.ip(), server.port());
     Command::new("bash").args(["-c", &connect]).stdin(Stdio::piped()).spawn().unwrap()
 }
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn a_child_is_its_listeners_and_not_the_bystanders() {
+async fn a_child_belongs_to_its_listeners_owner_and_not_to_the_current_task() {
     for options in every_backend() {
         let mut live = attach(&options);
         let inside = Namespace::private().unwrap();
         let listener = inside.enter(|| Tcp::listening(loopback(PORT))).unwrap().unwrap();
-        let mut client = inside.enter(|| stranger(loopback(PORT))).unwrap();
-        drop(listener.accept(soon()).unwrap());
+        let mut client = inside.enter(|| client_process(loopback(PORT))).unwrap();
+        drop(listener.accept(deadline()).unwrap());
         drop(client.stdin.take());
         client.wait().unwrap();
 
@@ -89,7 +93,7 @@ async fn a_child_is_its_listeners_and_not_the_bystanders() {
                 == (State::Listen, State::SynRecv, PORT)
         };
         let events = until(&mut live, |events| reports(events).any(|report| is_child(&report))).await;
-        // On loopback the child's first event runs in the client's connect: the bystander is bash.
+        // On loopback the child's first event runs in the client's connect: bash is the current task.
         let child = reports(&events).find(is_child).unwrap().opened.as_ref().unwrap();
         match live.decoder.backend() {
             Backend::TpBtf => {
@@ -112,19 +116,19 @@ async fn a_socket_that_is_connected_again_has_a_second_generation() {
         let inside = Namespace::private().unwrap();
         let client = inside.enter(|| Tcp::new(Family::Ipv4)).unwrap().unwrap();
         let refused = |error: crate::net::SocketError| assert_eq!(error.errno(), Some(Errno::ECONNREFUSED));
-        refused(client.connect(loopback(CLOSED), soon()).unwrap_err());
-        // SO_ERROR has the refusal; to connect(2) the socket is connecting until it has said so itself
-        // (inet_stream_connect), and disconnects it.
+        refused(client.connect(loopback(CLOSED), deadline()).unwrap_err());
+        // The first call has taken the error from SO_ERROR. connect(2) still finds the socket connecting, returns
+        // ECONNABORTED and disconnects it (inet_stream_connect).
         let aborted = client.begin_connect(loopback(CLOSED)).unwrap_err();
         assert_eq!(aborted.errno(), Some(Errno::ECONNABORTED));
-        refused(client.connect(loopback(CLOSED), soon()).unwrap_err());
+        refused(client.connect(loopback(CLOSED), deadline()).unwrap_err());
         let events = until(&mut live, |events| connects(events, CLOSED).count() == 2).await;
         let opened: Vec<_> = connects(&events, CLOSED)
             .map(|report| (report.socket, report.opened.as_ref().unwrap().generation))
             .collect();
         assert_eq!(opened[0].0, opened[1].0);
         assert_eq!(opened[0].1 + 1, opened[1].1);
-        // `inet_sport` has the first connection's port until the second one gets its own.
+        // `inet_sport` keeps the first connection's port until the second one gets its own.
         let has_a_port = connects(&events, CLOSED).any(|report| report.ends.local.port.is_some());
         assert_eq!(has_a_port, options.without_btf);
     }
@@ -139,14 +143,14 @@ async fn each_connection_of_a_socket_has_a_higher_generation() {
         let listener = inside.enter(|| Tcp::listening(loopback(PORT))).unwrap().unwrap();
         let client = inside.enter(|| Tcp::new(Family::Ipv4)).unwrap().unwrap();
         for _ in 0..3 {
-            client.connect(loopback(PORT), soon()).unwrap();
-            drop(listener.accept(soon()).unwrap());
+            client.connect(loopback(PORT), deadline()).unwrap();
+            drop(listener.accept(deadline()).unwrap());
             client.disconnect().unwrap();
         }
         let events = until(&mut live, |events| connects(events, PORT).count() == 3).await;
         let generations: Vec<_> =
             connects(&events, PORT).map(|report| report.opened.as_ref().unwrap().generation).collect();
-        // Where the socket's address is its name, somebody may have had it before.
+        // An earlier socket may have had the same address, which identifies sockets on the classic backend.
         let first = generations[0];
         assert_eq!(generations, [first, first + 1, first + 2]);
         if live.decoder.backend() == Backend::TpBtf {
@@ -157,14 +161,14 @@ async fn each_connection_of_a_socket_has_a_higher_generation() {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn what_the_ring_cannot_take_is_counted() {
+async fn records_without_room_in_the_ring_are_counted() {
     const TRIES: u64 = 100;
     let mut live = attach(&LiveOptions { ring_bytes: Some(4096), ..LiveOptions::default() });
     let inside = Namespace::private().unwrap();
     inside
         .enter(|| {
             for _ in 0..TRIES {
-                Tcp::new(Family::Ipv4).unwrap().connect(loopback(CLOSED), soon()).unwrap_err();
+                Tcp::new(Family::Ipv4).unwrap().connect(loopback(CLOSED), deadline()).unwrap_err();
             }
         })
         .unwrap();
@@ -175,27 +179,27 @@ async fn what_the_ring_cannot_take_is_counted() {
     let seen = |events: &[Input]| {
         reports(events).filter(|report| report.netns == Some(inside.inode())).count() as u64
     };
-    // Each try is two transitions; other sockets of the host may have been lost, too.
+    // Each try is two transitions. Records of other sockets of the host may have been lost, too.
     let events = until(&mut live, |events| seen(events) + lost(events) >= 2 * TRIES).await;
     assert!(seen(&events) < 2 * TRIES, "{} seen, {} lost", seen(&events), lost(&events));
 }
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn mptcp_is_told_from_its_subflows() {
+async fn mptcp_sockets_are_distinguished_from_their_subflows() {
     for options in every_backend() {
         let inside = Namespace::private().unwrap();
         let mptcp = || Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(socket2::Protocol::MPTCP));
         let client = match inside.enter(mptcp).unwrap() {
             Ok(socket) => socket,
-            // This kernel has no MPTCP, so nothing to tell apart.
+            // This kernel has no MPTCP.
             Err(error) => return assert_eq!(error.raw_os_error(), Some(nix::libc::EPROTONOSUPPORT)),
         };
         let mut live = attach(&options);
-        // In progress, or refused already: both ways the two sockets have moved.
+        // In progress, or refused already: both sockets have made a transition in either case.
         client.connect(&loopback(CLOSED).into()).unwrap_err();
         let own = |report: &&Report| report.netns.is_none_or(|netns| netns == inside.inode());
-        // The socket above has no port to tell: its subflows have.
+        // The MPTCP socket has no port; its subflows have.
         let reported = |events: &[Input], protocol| {
             reports(events).filter(own).any(|report| report.protocol == protocol)
         };

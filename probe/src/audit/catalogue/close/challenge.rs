@@ -1,55 +1,55 @@
-//! Segments that do not fit a connection that is open.
+//! Unexpected segments on an open connection.
 
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
-use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Need, harness::SERVER},
+    audit::{Behaviour, Requirement, catalogue::paths::LISTENER, harness::SERVER_PORT},
     model::{Segment, Side, State},
     scenario::Step as _,
     wire::Rule,
 };
 
-/// The client's port, before it is lost and after.
+/// The local port of both clients.
 const PORT: u16 = 4711;
 
 pub const BEHAVIOURS: &[Behaviour] = &[Behaviour {
     id: "close/syn-in-established",
-    description: "a client is lost without a word, and connects again from the same port",
-    needs: &[Need::Wire],
+    description: "SYN in ESTABLISHED: a client that has lost the connection connects again from the same \
+                  port",
+    needs: &[Requirement::Wire],
     steps: |harness| {
-        let ends = harness.ends()?;
-        let before = ends.b.counters()?;
-        let listener = harness.listener(&ends.b, "listener")?;
-        let client = harness.bound(&ends.a, "client", PORT)?;
-        harness.connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
+        let hosts = harness.host_pair()?;
+        let before = hosts.b.counters()?;
+        let listener = harness.listener(&hosts.b, "listener")?;
+        let client = harness.bound_socket(&hosts.a, "client", PORT)?;
+        harness.connect(&client, hosts.b.endpoint(SERVER_PORT)).step("client: connecting")?;
         let server = harness.accept(&listener, "server")?;
-        let word = ends.wire.add(Rule::drop(Segment::is_rst).sent_by(Side::A));
+        let resets = hosts.wire.add_rule(Rule::drop(Segment::is_rst).sent_by(Side::A));
         client.tcp.reset_on_close().step("client: setting SO_LINGER")?;
         let client = harness.close(client);
-        harness.until(client, Close)?;
-        ends.shows(Side::A, Segment::is_rst)?;
-        ends.wire.lift(word);
+        harness.wait_for_state(client, Close)?;
+        hosts.wait_for_segment(Side::A, Segment::is_rst)?;
+        hosts.wire.remove_rule(resets);
 
-        let again = harness.bound(&ends.a, "again", PORT)?;
-        let connected = harness.connect(&again, ends.b.port(SERVER));
-        harness.says("connect", &connected);
-        let second = harness.accept(&listener, "second server")?;
-        harness.until(&second, Established)?;
-        harness.until(&server, Close)?;
+        let second_client = harness.bound_socket(&hosts.a, "second client", PORT)?;
+        let connected = harness.connect(&second_client, hosts.b.endpoint(SERVER_PORT));
+        harness.observe_result("connect", &connected);
+        let second_server = harness.accept(&listener, "second server")?;
+        harness.wait_for_state(&second_server, Established)?;
+        harness.wait_for_state(&server, Close)?;
         let read = harness.read(&server);
-        harness.says("server reads", &read);
-        harness.until_risen(&ends.b, &before, "TCPChallengeACK")?;
-        harness.until_risen(&ends.b, &before, "TCPSYNChallenge")?;
-        // Beside these, side B sends the challenge: a bare ACK, which side A's second RST answers.
-        harness.state("sent by side a", ends.carried(Side::A));
+        harness.observe_result("server reads", &read);
+        harness.observe_counter_rise(&hosts.b, &before, "TCPChallengeACK")?;
+        harness.observe_counter_rise(&hosts.b, &before, "TCPSYNChallenge")?;
+        // Side A's last RST answers side B's challenge ACK, which is a bare ACK and so not observed.
+        harness.observe("sent by side a", hosts.sent_segments(Side::A));
         Ok(())
     },
     paths: &[
         LISTENER,
         ("client", &[Close, SynSent, Established, Close]),
         ("server", &[Listen, SynRecv, Established, Close]),
-        ("again", &[Close, SynSent, Established]),
+        ("second client", &[Close, SynSent, Established]),
         ("second server", &[Listen, SynRecv, Established]),
     ],
     facts: &[
@@ -60,5 +60,5 @@ pub const BEHAVIOURS: &[Behaviour] = &[Behaviour {
         ("sent by side a", "SYN, RST+ACK, SYN, RST"),
     ],
     reference: "RFC 9293 §3.10.7.4, fourth; RFC 5961 §4",
-    ..Behaviour::BLANK
+    ..Behaviour::DEFAULT
 }];

@@ -1,31 +1,31 @@
-//! What comes from outside: an administrator, a link.
+//! Events from outside the connection: an administrator, the link.
 
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
-use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Need},
+    audit::{Behaviour, Requirement, catalogue::paths::LISTENER},
     model::State,
 };
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/destroyed",
-        description: "an administrator ends a connection, and then the listener (SOCK_DESTROY, ss -K)",
-        needs: &[Need::Option("CONFIG_INET_DIAG_DESTROY")],
+        description: "an administrator destroys a connection, and then the listener, with SOCK_DESTROY (ss \
+                      -K)",
+        needs: &[Requirement::KernelConfig("CONFIG_INET_DIAG_DESTROY")],
         steps: |harness| {
-            let here = harness.here()?;
-            let [listener, client, server] = harness.connected(&here, &here)?;
-            harness.destroy(&here, &client)?;
-            harness.until(&client, Close)?;
-            harness.until(&server, Close)?;
+            let host = harness.host()?;
+            let [listener, client, server] = harness.connection(&host, &host)?;
+            harness.destroy(&host, &client)?;
+            harness.wait_for_state(&client, Close)?;
+            harness.wait_for_state(&server, Close)?;
             let reads = [&client, &server].map(|socket| harness.read(socket));
-            harness.says("client reads", &reads[0]);
-            harness.says("server reads", &reads[1]);
-            harness.destroy(&here, &listener)?;
-            harness.until_times(&listener, 2, Close)?;
+            harness.observe_result("client reads", &reads[0]);
+            harness.observe_result("server reads", &reads[1]);
+            harness.destroy(&host, &listener)?;
+            harness.wait_for_nth_entry(&listener, 2, Close)?;
             let accept = listener.tcp.accept_once();
-            harness.says("listener accepts", &accept);
+            harness.observe_result("listener accepts", &accept);
             Ok(())
         },
         paths: &[
@@ -39,23 +39,23 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("listener accepts", "EINVAL"),
         ],
         reference: "ss(8), --kill; tcp_abort in net/ipv4/tcp.c; RFC 9293 §3.10.5",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "close/link-down",
-        description: "the link goes down and comes up again under a connection",
+        description: "the link goes down and up again, and the connection stays established",
         steps: |harness| {
-            let here = harness.here()?;
-            let [_listener, client, server] = harness.connected(&here, &here)?;
-            harness.until(&server, Established)?;
-            here.loopback(false)?;
-            harness.state_of(&client);
+            let host = harness.host()?;
+            let [_listener, client, server] = harness.connection(&host, &host)?;
+            harness.wait_for_state(&server, Established)?;
+            host.set_loopback(false)?;
+            harness.observe_state(&client);
             let write = harness.write(&client, b"data");
-            harness.says("client writes", &write);
-            here.loopback(true)?;
+            harness.observe_result("client writes", &write);
+            host.set_loopback(true)?;
             let read = server.tcp.read_exact(4, harness.deadline());
-            harness.says("server reads", &read);
-            harness.state_of(&server);
+            harness.observe_result("server reads", &read);
+            harness.observe_state(&server);
             Ok(())
         },
         paths: &[
@@ -69,7 +69,8 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("server reads", "success"),
             ("server", "ESTABLISHED"),
         ],
-        reference: "RFC 1122 §4.2.3.9: what the network says ends no connection; RFC 9293 §3.9.2.2",
-        ..Behaviour::BLANK
+        reference: "RFC 1122 §4.2.3.9: an error report of the network does not abort a connection; RFC 9293 \
+                    §3.9.2.2",
+        ..Behaviour::DEFAULT
     },
 ];

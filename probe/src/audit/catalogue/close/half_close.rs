@@ -1,10 +1,9 @@
-//! One direction has ended, the other goes on.
+//! One direction is shut down while the other is open.
 
 use State::{Close, CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent};
 
-use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Need, harness::SERVER},
+    audit::{Behaviour, Requirement, catalogue::paths::LISTENER, harness::SERVER_PORT},
     model::{Segment, State},
     net::sysctl,
     scenario::Step as _,
@@ -14,78 +13,79 @@ use crate::{
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/shutdown-then-close",
-        description: "the client shuts down, and closes when its FIN has been acknowledged",
+        description: "the client shuts down, and closes after its FIN has been acknowledged",
         steps: |harness| {
-            let here = harness.here()?;
-            let [_listener, client, server] = harness.connected(&here, &here)?;
-            harness.finish(&client)?;
-            harness.until(&client, FinWait2)?;
+            let host = harness.host()?;
+            let [_listener, client, server] = harness.connection(&host, &host)?;
+            harness.shutdown_write(&client)?;
+            harness.wait_for_state(&client, FinWait2)?;
             let client = harness.close(client);
-            harness.until(client, Close)?;
-            harness.until(&server, CloseWait)?;
-            harness.state_remains(&here, client)
+            harness.wait_for_state(client, Close)?;
+            harness.wait_for_state(&server, CloseWait)?;
+            harness.observe_mini_socket(&host, client)
         },
         paths: &[
             LISTENER,
             ("client", &[Close, SynSent, Established, FinWait1, FinWait2, FinWait2, Close]),
             ("server", &[Listen, SynRecv, Established, CloseWait]),
         ],
-        facts: &[("remains of client", "FIN_WAIT2")],
-        reference: "RFC 9293 §3.10.4; tcp_close_state sets the state that is set",
-        ..Behaviour::BLANK
+        facts: &[("mini-socket of client", "FIN_WAIT2")],
+        reference: "RFC 9293 §3.10.4; tcp_close_state sets the state again, unchanged",
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "close/shutdown-then-close-early",
-        description: "both ends shut down, and close before their FINs have been acknowledged",
-        needs: &[Need::Wire],
+        description: "both sides shut down, and close before their FINs have been acknowledged",
+        needs: &[Requirement::Wire],
         steps: |harness| {
-            let ends = harness.ends()?;
-            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
-            harness.until(&server, Established)?;
-            let acks = ends.wire.add(Rule::hold(Segment::is_bare_ack));
-            harness.finish(&client)?;
-            harness.until(&server, CloseWait)?;
+            let hosts = harness.host_pair()?;
+            let [_listener, client, server] = harness.connection(&hosts.a, &hosts.b)?;
+            harness.wait_for_state(&server, Established)?;
+            let acks = hosts.wire.add_rule(Rule::hold(Segment::is_bare_ack));
+            harness.shutdown_write(&client)?;
+            harness.wait_for_state(&server, CloseWait)?;
             let client = harness.close(client);
-            harness.until_times(client, 2, FinWait1)?;
-            // This FIN brings the ACK of the first one along.
-            harness.finish(&server)?;
-            harness.until(client, Close)?;
+            harness.wait_for_nth_entry(client, 2, FinWait1)?;
+            // This FIN acknowledges the first one.
+            harness.shutdown_write(&server)?;
+            harness.wait_for_state(client, Close)?;
             let server = harness.close(server);
-            harness.until_times(server, 2, LastAck)?;
-            ends.wire.lift(acks);
-            harness.until(server, Close)
+            harness.wait_for_nth_entry(server, 2, LastAck)?;
+            hosts.wire.remove_rule(acks);
+            harness.wait_for_state(server, Close)
         },
         paths: &[
             LISTENER,
             ("client", &[Close, SynSent, Established, FinWait1, FinWait1, FinWait2, Close]),
             ("server", &[Listen, SynRecv, Established, CloseWait, LastAck, LastAck, Close]),
         ],
-        reference: "RFC 9293 §3.10.4; tcp_close_state sets the state that is set",
-        ..Behaviour::BLANK
+        reference: "RFC 9293 §3.10.4; tcp_close_state sets the state again, unchanged",
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "close/half-close",
-        description: "a direction that was shut down stays so past tcp_fin_timeout, and data comes the other way",
-        needs: &[Need::Sysctl("tcp_fin_timeout")],
+        description: "half-close: an open socket stays in FIN_WAIT2 beyond tcp_fin_timeout, and still \
+                      receives data",
+        needs: &[Requirement::Sysctl("tcp_fin_timeout")],
         steps: |harness| {
-            let here = harness.here()?;
-            here.set(sysctl::TCP_FIN_TIMEOUT, &1)?;
-            let [listener, client, server] = harness.connected(&here, &here)?;
-            harness.finish(&client)?;
-            harness.until(&client, FinWait2)?;
-            // An orphan that comes to FIN_WAIT2 later tells when the time is over.
-            let orphan = harness.socket(&here, "orphan")?;
-            harness.connect(&orphan, here.port(SERVER)).step("orphan: connecting")?;
+            let host = harness.host()?;
+            host.set_sysctl(sysctl::TCP_FIN_TIMEOUT, &1)?;
+            let [listener, client, server] = harness.connection(&host, &host)?;
+            harness.shutdown_write(&client)?;
+            harness.wait_for_state(&client, FinWait2)?;
+            // An orphan that enters FIN_WAIT2 later shows when tcp_fin_timeout has passed.
+            let orphan = harness.socket(&host, "orphan")?;
+            harness.connect(&orphan, host.endpoint(SERVER_PORT)).step("orphan: connecting")?;
             let peer = harness.accept(&listener, "peer")?;
             let orphan = harness.close(orphan);
-            harness.until(orphan, Close)?;
-            harness.until(&peer, CloseWait)?;
-            let over = harness.eventually(|| Ok(harness.remains(&here, orphan)?.is_none()))?;
-            harness.state("remains of the orphan have gone", over);
-            harness.state_of(&client);
+            harness.wait_for_state(orphan, Close)?;
+            harness.wait_for_state(&peer, CloseWait)?;
+            let expired = harness.poll_until(|| Ok(harness.mini_socket(&host, orphan)?.is_none()))?;
+            harness.observe("orphan's mini-socket expires", expired);
+            harness.observe_state(&client);
             harness.write(&server, b"data").step("server: writing")?;
             let read = client.tcp.read_exact(4, harness.deadline());
-            harness.says("client reads", &read);
+            harness.observe_result("client reads", &read);
             Ok(())
         },
         paths: &[
@@ -96,11 +96,11 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("peer", &[Listen, SynRecv, Established, CloseWait]),
         ],
         facts: &[
-            ("remains of the orphan have gone", "true"),
+            ("orphan's mini-socket expires", "true"),
             ("client", "FIN_WAIT2"),
             ("client reads", "success"),
         ],
-        reference: "RFC 9293 §3.6.1; tcp(7), tcp_fin_timeout: of orphans alone",
-        ..Behaviour::BLANK
+        reference: "RFC 9293 §3.6.1; tcp(7), tcp_fin_timeout: it applies to orphans only",
+        ..Behaviour::DEFAULT
     },
 ];

@@ -1,4 +1,4 @@
-//! How connections end.
+//! Closing a connection.
 
 mod challenge;
 mod destroyed;
@@ -10,7 +10,7 @@ mod simultaneous;
 mod time_wait;
 mod timers;
 
-use crate::{audit::Behaviour, model::State};
+use crate::audit::Behaviour;
 
 /// The parts, in the order of the report.
 pub const PARTS: &[&[Behaviour]] = &[
@@ -24,6 +24,3 @@ pub const PARTS: &[&[Behaviour]] = &[
     time_wait::BEHAVIOURS,
     destroyed::BEHAVIOURS,
 ];
-
-/// A listener that stays one.
-const LISTENER: (&str, &[State]) = ("listener", &[State::Close, State::Listen]);

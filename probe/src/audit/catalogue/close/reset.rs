@@ -1,79 +1,79 @@
-//! Connections that end by a RST.
+//! Connections that an RST closes.
 
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
-use super::LISTENER;
 use crate::{
-    audit::{Behaviour, Need, harness},
+    audit::{Behaviour, Requirement, catalogue::paths::LISTENER, harness},
     model::{Segment, Side, State},
     scenario::Step as _,
     wire::Rule,
 };
 
-/// A client that is reset, or resets.
+/// A client that sends or receives an RST.
 const CLIENT: (&str, &[State]) = ("client", &[Close, SynSent, Established, Close]);
-/// A server that is reset, or resets.
+/// A server that sends or receives an RST.
 const SERVER: (&str, &[State]) = ("server", &[Listen, SynRecv, Established, Close]);
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/linger-0",
-        description: "with an SO_LINGER of 0 s a close is a RST",
+        description: "with SO_LINGER set to 0s, close sends an RST",
         steps: |harness| {
-            let here = harness.here()?;
-            let [_listener, client, server] = harness.connected(&here, &here)?;
+            let host = harness.host()?;
+            let [_listener, client, server] = harness.connection(&host, &host)?;
             client.tcp.reset_on_close().step("client: setting SO_LINGER")?;
             let client = harness.close(client);
             let read = harness.read(&server);
-            harness.says("server reads", &read);
-            harness.until(client, Close)?;
-            harness.until(&server, Close)?;
-            harness.state_remains(&here, client)
+            harness.observe_result("server reads", &read);
+            harness.wait_for_state(client, Close)?;
+            harness.wait_for_state(&server, Close)?;
+            harness.observe_mini_socket(&host, client)
         },
         paths: &[LISTENER, CLIENT, SERVER],
-        facts: &[("server reads", "ECONNRESET"), ("remains of client", "nothing")],
+        facts: &[("server reads", "ECONNRESET"), ("mini-socket of client", "none")],
         reference: "socket(7), SO_LINGER; RFC 9293 §3.10.5",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "close/unread-data",
-        description: "the client closes with data that it has not read",
+        description: "the client closes with unread data and sends an RST",
         steps: |harness| {
-            let here = harness.here()?;
-            let before = here.counters()?;
-            let [_listener, client, server] = harness.connected(&here, &here)?;
+            let host = harness.host()?;
+            let before = host.counters()?;
+            let [_listener, client, server] = harness.connection(&host, &host)?;
             harness.write(&server, b"data").step("server: writing")?;
             client.tcp.readable(harness.deadline()).step("client: waiting for data")?;
             let client = harness.close(client);
             let read = harness.read(&server);
-            harness.says("server reads", &read);
-            harness.until(client, Close)?;
-            harness.until(&server, Close)?;
-            harness.counted(&here, &before, &["TCPAbortOnClose"])
+            harness.observe_result("server reads", &read);
+            harness.wait_for_state(client, Close)?;
+            harness.wait_for_state(&server, Close)?;
+            harness.observe_counters(&host, &before, &["TCPAbortOnClose"])
         },
         paths: &[LISTENER, CLIENT, SERVER],
         facts: &[("server reads", "ECONNRESET"), ("TCPAbortOnClose", "1")],
         reference: "RFC 1122 §4.2.2.13; RFC 2525 §2.17",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "close/disconnect",
-        description: "a client connects to AF_UNSPEC, and then to the server again",
+        description: "a client disconnects with AF_UNSPEC, which sends an RST, and connects to the server \
+                      again",
         steps: |harness| {
-            let here = harness.here()?;
-            let [listener, client, server] = harness.connected(&here, &here)?;
+            let host = harness.host()?;
+            let [listener, client, server] = harness.connection(&host, &host)?;
             let disconnected = client.tcp.disconnect();
-            harness.says("disconnect", &disconnected);
+            harness.observe_result("disconnect", &disconnected);
             let pending = client.tcp.pending_error();
-            harness.says("SO_ERROR", &pending);
+            harness.observe_result("SO_ERROR", &pending);
             let read = harness.read(&server);
-            harness.says("server reads", &read);
-            harness.until(&server, Close)?;
-            let again = harness.connect(&client, here.port(harness::SERVER));
-            harness.says("connect", &again);
-            let second = harness.accept(&listener, "second server")?;
-            harness.until_times(&client, 2, Established)?;
-            harness.until(&second, Established)
+            harness.observe_result("server reads", &read);
+            harness.wait_for_state(&server, Close)?;
+            let connected = harness.connect(&client, host.endpoint(harness::SERVER_PORT));
+            harness.observe_result("connect", &connected);
+            let second_server = harness.accept(&listener, "second server")?;
+            harness.wait_for_nth_entry(&client, 2, Established)?;
+            harness.wait_for_state(&second_server, Established)
         },
         paths: &[
             LISTENER,
@@ -88,29 +88,32 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("connect", "success"),
         ],
         reference: "connect(2), AF_UNSPEC; tcp_disconnect",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "close/half-open-peer",
-        description: "the server has lost the connection without a word, and the client writes",
-        needs: &[Need::Wire],
+        description: "the server has lost the connection and no RST has reached the client; an RST answers \
+                      the client's data",
+        needs: &[Requirement::Wire],
         steps: |harness| {
-            let ends = harness.ends()?;
-            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
-            let word = ends.wire.add(Rule::drop(Segment::is_rst).sent_by(Side::B));
+            let hosts = harness.host_pair()?;
+            let [_listener, client, server] = harness.connection(&hosts.a, &hosts.b)?;
+            let resets = hosts.wire.add_rule(Rule::drop(Segment::is_rst).sent_by(Side::B));
             server.tcp.reset_on_close().step("server: setting SO_LINGER")?;
             let server = harness.close(server);
-            harness.until(server, Close)?;
-            ends.shows(Side::B, Segment::is_rst)?;
-            ends.wire.lift(word);
-            for (name, wait) in [("first write", true), ("second write", false), ("third write", false)] {
+            harness.wait_for_state(server, Close)?;
+            hosts.wait_for_segment(Side::B, Segment::is_rst)?;
+            hosts.wire.remove_rule(resets);
+            for (name, wait_for_rst) in
+                [("first write", true), ("second write", false), ("third write", false)]
+            {
                 let write = harness.write(&client, b"data");
-                harness.says(name, &write);
-                if wait {
-                    harness.until(&client, Close)?;
+                harness.observe_result(name, &write);
+                if wait_for_rst {
+                    harness.wait_for_state(&client, Close)?;
                 }
             }
-            harness.state("sent by the server's side", ends.carried(Side::B));
+            harness.observe("sent by the server's host", hosts.sent_segments(Side::B));
             Ok(())
         },
         paths: &[LISTENER, CLIENT, SERVER],
@@ -118,9 +121,9 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("first write", "success"),
             ("second write", "ECONNRESET"),
             ("third write", "EPIPE"),
-            ("sent by the server's side", "SYN+ACK, RST+ACK, RST"),
+            ("sent by the server's host", "SYN+ACK, RST+ACK, RST"),
         ],
         reference: "RFC 9293 §3.5.1; send(2)",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
 ];

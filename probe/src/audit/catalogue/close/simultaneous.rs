@@ -1,12 +1,12 @@
-//! Both ends close at once, or one end is both.
+//! Both sides close at the same time, or one socket is both sides.
 
 use State::{Close, Closing, Established, FinWait1, Listen, SynRecv, SynSent};
 
-use super::LISTENER;
 use crate::{
     audit::{
-        Behaviour, Harness, Need,
-        harness::{HostPair, SERVER, TestSocket},
+        Behaviour, Harness, Requirement,
+        catalogue::paths::LISTENER,
+        harness::{HostPair, SERVER_PORT, TestSocket},
     },
     model::{Segment, Side, State},
     scenario::{Step as _, StepError},
@@ -16,18 +16,18 @@ use crate::{
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "close/simultaneous",
-        description: "two FINs cross",
-        needs: &[Need::Wire],
+        description: "simultaneous close: two FINs cross",
+        needs: &[Requirement::Wire],
         steps: |harness| {
-            let ends = harness.ends()?;
-            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
-            fins_cross(harness, &ends, [&client, &server])?;
-            harness.until(&client, Close)?;
-            harness.until(&server, Close)?;
-            harness.state_remains(&ends.a, &client)?;
-            harness.state_remains(&ends.b, &server)?;
-            harness.state("sent by the client", ends.carried(Side::A));
-            harness.state("sent by the server", ends.carried(Side::B));
+            let hosts = harness.host_pair()?;
+            let [_listener, client, server] = harness.connection(&hosts.a, &hosts.b)?;
+            cross_fins(harness, &hosts, [&client, &server])?;
+            harness.wait_for_state(&client, Close)?;
+            harness.wait_for_state(&server, Close)?;
+            harness.observe_mini_socket(&hosts.a, &client)?;
+            harness.observe_mini_socket(&hosts.b, &server)?;
+            harness.observe("sent by the client", hosts.sent_segments(Side::A));
+            harness.observe("sent by the server", hosts.sent_segments(Side::B));
             Ok(())
         },
         paths: &[
@@ -36,67 +36,67 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("server", &[Listen, SynRecv, Established, FinWait1, Closing, Close]),
         ],
         facts: &[
-            ("remains of client", "TIME_WAIT"),
-            ("remains of server", "TIME_WAIT"),
+            ("mini-socket of client", "TIME_WAIT"),
+            ("mini-socket of server", "TIME_WAIT"),
             ("sent by the client", "SYN, FIN+ACK"),
             ("sent by the server", "SYN+ACK, FIN+ACK"),
         ],
         reference: "RFC 9293 §3.6, figure 13",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "close/simultaneous-then-close",
-        description: "two FINs cross, and both ends close before the ACKs come",
-        needs: &[Need::Wire],
+        description: "simultaneous close: two FINs cross, and both processes close before the ACKs arrive",
+        needs: &[Requirement::Wire],
         steps: |harness| {
-            let ends = harness.ends()?;
-            let [_listener, client, server] = harness.connected(&ends.a, &ends.b)?;
-            harness.until(&server, Established)?;
-            let acks = ends.wire.add(Rule::hold(Segment::is_bare_ack));
-            fins_cross(harness, &ends, [&client, &server])?;
-            harness.until(&client, Closing)?;
-            harness.until(&server, Closing)?;
+            let hosts = harness.host_pair()?;
+            let [_listener, client, server] = harness.connection(&hosts.a, &hosts.b)?;
+            harness.wait_for_state(&server, Established)?;
+            let acks = hosts.wire.add_rule(Rule::hold(Segment::is_bare_ack));
+            cross_fins(harness, &hosts, [&client, &server])?;
+            harness.wait_for_state(&client, Closing)?;
+            harness.wait_for_state(&server, Closing)?;
             let (client, server) = (harness.close(client), harness.close(server));
-            harness.until_times(client, 2, Closing)?;
-            harness.until_times(server, 2, Closing)?;
-            ends.wire.lift(acks);
-            harness.until(client, Close)?;
-            harness.until(server, Close)
+            harness.wait_for_nth_entry(client, 2, Closing)?;
+            harness.wait_for_nth_entry(server, 2, Closing)?;
+            hosts.wire.remove_rule(acks);
+            harness.wait_for_state(client, Close)?;
+            harness.wait_for_state(server, Close)
         },
         paths: &[
             LISTENER,
             ("client", &[Close, SynSent, Established, FinWait1, Closing, Closing, Close]),
             ("server", &[Listen, SynRecv, Established, FinWait1, Closing, Closing, Close]),
         ],
-        reference: "RFC 9293 §3.6, figure 13; tcp_close_state sets the state that is set",
-        ..Behaviour::BLANK
+        reference: "RFC 9293 §3.6, figure 13; tcp_close_state sets the state again, unchanged",
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "close/self-connect",
-        description: "a socket that is connected to itself closes, and meets its own FIN",
-        needs: &[Need::Crossing],
+        description: "a self-connected socket closes, and receives its own FIN",
+        needs: &[Requirement::SimultaneousOpen],
         steps: |harness| {
-            let here = harness.here()?;
-            let itself = harness.bound(&here, "itself", SERVER)?;
-            harness.connect(&itself, here.port(SERVER)).step("itself: connecting")?;
-            let itself = harness.close(itself);
-            harness.until(itself, Close)?;
-            harness.state_remains(&here, itself)
+            let host = harness.host()?;
+            let socket = harness.bound_socket(&host, "self", SERVER_PORT)?;
+            harness.connect(&socket, host.endpoint(SERVER_PORT)).step("self: connecting")?;
+            let socket = harness.close(socket);
+            harness.wait_for_state(socket, Close)?;
+            harness.observe_mini_socket(&host, socket)
         },
-        paths: &[("itself", &[Close, SynSent, SynRecv, Established, FinWait1, Closing, Close])],
-        facts: &[("remains of itself", "TIME_WAIT")],
-        reference: "RFC 9293 §3.6, figure 13, with both ends in one",
-        ..Behaviour::BLANK
+        paths: &[("self", &[Close, SynSent, SynRecv, Established, FinWait1, Closing, Close])],
+        facts: &[("mini-socket of self", "TIME_WAIT")],
+        reference: "RFC 9293 §3.6, figure 13, with one socket as both sides",
+        ..Behaviour::DEFAULT
     },
 ];
 
-/// Both send their FINs before either is heard.
-fn fins_cross(harness: &mut Harness, ends: &HostPair, players: [&TestSocket; 2]) -> Result<(), StepError> {
-    let fins = ends.wire.add(Rule::hold(Segment::is_fin));
-    for player in players {
-        harness.finish(player)?;
+/// Has both sockets send a FIN, and delivers the FINs when both have been sent.
+fn cross_fins(harness: &mut Harness, hosts: &HostPair, sockets: [&TestSocket; 2]) -> Result<(), StepError> {
+    let fins = hosts.wire.add_rule(Rule::hold(Segment::is_fin));
+    for socket in sockets {
+        harness.shutdown_write(socket)?;
     }
-    ends.both_show(Segment::is_fin)?;
-    ends.wire.lift(fins);
+    hosts.wait_for_both(Segment::is_fin)?;
+    hosts.wire.remove_rule(fins);
     Ok(())
 }

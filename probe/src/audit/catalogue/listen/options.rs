@@ -1,11 +1,12 @@
-//! What options and sysctls change about how a child comes to be.
+//! Options and sysctls that change when and where a child is created.
 
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Harness, Need,
-        harness::{SERVER, TestHost, TestSocket},
+        Behaviour, Harness, Requirement,
+        catalogue::paths::LISTENER,
+        harness::{SERVER_PORT, TestHost, TestSocket},
     },
     model::State,
     net::sysctl,
@@ -15,79 +16,81 @@ use crate::{
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "listen/defer-accept",
-        description: "with TCP_DEFER_ACCEPT the child comes with the first data",
+        description: "with TCP_DEFER_ACCEPT, the first data creates the child, not the third ACK",
         steps: |harness| {
-            let here = harness.here()?;
-            let before = here.counters()?;
-            let listener = harness.listener(&here, "listener")?;
+            let host = harness.host()?;
+            let before = host.counters()?;
+            let listener = harness.listener(&host, "listener")?;
             listener.tcp.defer_accept(5).step("listener: setting TCP_DEFER_ACCEPT")?;
-            let client = harness.socket(&here, "client")?;
-            harness.connect(&client, here.port(SERVER)).step("client: connecting")?;
-            harness.until_risen(&here, &before, "TCPDeferAcceptDrop")?;
-            harness.state("requests after the third ACK", here.requests()?);
+            let client = harness.socket(&host, "client")?;
+            harness.connect(&client, host.endpoint(SERVER_PORT)).step("client: connecting")?;
+            harness.observe_counter_rise(&host, &before, "TCPDeferAcceptDrop")?;
+            harness.observe("request sockets after the third ACK", host.request_sockets()?);
             harness.write(&client, b"data").step("client: writing")?;
             let server = harness.accept(&listener, "server")?;
             let read = server.tcp.read_exact(4, harness.deadline());
-            harness.says("server reads", &read);
-            harness.until(&server, Established)
+            harness.observe_result("server reads", &read);
+            harness.wait_for_state(&server, Established)
         },
         paths: &[
-            ("listener", &[Close, Listen]),
+            LISTENER,
             ("client", &[Close, SynSent, Established]),
             ("server", &[Listen, SynRecv, Established]),
         ],
         facts: &[
             ("TCPDeferAcceptDrop", "rises"),
-            ("requests after the third ACK", "1"),
+            ("request sockets after the third ACK", "1"),
             ("server reads", "success"),
         ],
         reference: "tcp(7), TCP_DEFER_ACCEPT",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "listen/syncookies",
-        description: "with tcp_syncookies = 2 a child is made from the third ACK alone",
-        needs: &[Need::Sysctl("tcp_syncookies")],
+        description: "with tcp_syncookies=2, the third ACK alone creates the child",
+        needs: &[Requirement::Sysctl("tcp_syncookies")],
         steps: |harness| {
-            let here = harness.here()?;
-            here.set(sysctl::TCP_SYNCOOKIES, &2)?;
-            let before = here.counters()?;
-            let [_listener, client, server] = harness.connected(&here, &here)?;
-            harness.until_risen(&here, &before, "SyncookiesSent")?;
-            harness.until_risen(&here, &before, "SyncookiesRecv")?;
-            harness.until(&client, Established)?;
-            harness.until(&server, Established)
+            let host = harness.host()?;
+            host.set_sysctl(sysctl::TCP_SYNCOOKIES, &2)?;
+            let before = host.counters()?;
+            let [_listener, client, server] = harness.connection(&host, &host)?;
+            harness.observe_counter_rise(&host, &before, "SyncookiesSent")?;
+            harness.observe_counter_rise(&host, &before, "SyncookiesRecv")?;
+            harness.wait_for_state(&client, Established)?;
+            harness.wait_for_state(&server, Established)
         },
         paths: &[
-            ("listener", &[Close, Listen]),
+            LISTENER,
             ("client", &[Close, SynSent, Established]),
             ("server", &[Listen, SynRecv, Established]),
         ],
         facts: &[("SyncookiesSent", "rises"), ("SyncookiesRecv", "rises")],
         reference: "tcp(7), tcp_syncookies; RFC 4987 §3.6",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "listen/migration",
-        description: "with tcp_migrate_req a listener that closes leaves its child to its SO_REUSEPORT sibling",
-        needs: &[Need::Linux(5, 14), Need::Sysctl("tcp_migrate_req")],
+        description: "with tcp_migrate_req, a listener that closes passes its queued child to another \
+                      listener of its SO_REUSEPORT group",
+        needs: &[Requirement::Linux(5, 14), Requirement::Sysctl("tcp_migrate_req")],
         steps: |harness| {
-            let here = harness.here()?;
-            here.set(sysctl::TCP_MIGRATE_REQ, &true)?;
-            let before = here.counters()?;
-            let closing = sharing(harness, &here, "closing")?;
-            let client = harness.socket(&here, "client")?;
-            harness.connect(&client, here.port(SERVER)).step("client: connecting")?;
-            // Once the third ACK is there, the child waits in the queue; there is no other to put it in.
-            harness.eventually(|| Ok(here.requests()? == 0))?;
-            let staying = sharing(harness, &here, "staying")?;
+            let host = harness.host()?;
+            host.set_sysctl(sysctl::TCP_MIGRATE_REQ, &true)?;
+            let before = host.counters()?;
+            let closing = reuse_port_listener(harness, &host, "closing")?;
+            let client = harness.socket(&host, "client")?;
+            harness.connect(&client, host.endpoint(SERVER_PORT)).step("client: connecting")?;
+            // Once the third ACK has arrived, the child is in this listener's queue: there is no other
+            // listener yet.
+            harness.poll_until(|| Ok(host.request_sockets()? == 0))?;
+            let staying = reuse_port_listener(harness, &host, "staying")?;
             harness.close(closing);
-            harness.until_risen(&here, &before, "TCPMigrateReqSuccess")?;
+            harness.observe_counter_rise(&host, &before, "TCPMigrateReqSuccess")?;
             let child = harness.accept(&staying, "child")?;
-            let write =
+            let read =
                 harness.write(&client, b"data").and_then(|()| child.tcp.read_exact(4, harness.deadline()));
-            harness.says("child reads", &write);
-            harness.until(&child, Established)
+            harness.observe_result("child reads", &read);
+            harness.wait_for_state(&child, Established)
         },
         paths: &[
             ("closing", &[Close, Listen, Close]),
@@ -97,15 +100,19 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ],
         facts: &[("TCPMigrateReqSuccess", "rises"), ("child reads", "success")],
         reference: "Documentation/networking/ip-sysctl.rst, tcp_migrate_req; since f9ac779f881c (5.14)",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
 ];
 
-/// A listener that shares its port with others.
-fn sharing(harness: &mut Harness, here: &TestHost, label: &'static str) -> Result<TestSocket, StepError> {
-    let listener = harness.socket(here, label)?;
-    listener.tcp.reuse_port().step("setting SO_REUSEPORT")?;
-    harness.bind(&listener, here.port(SERVER)).step("binding")?;
-    listener.tcp.listen(16).step("listening")?;
+/// A listener on [`SERVER_PORT`] with SO_REUSEPORT.
+fn reuse_port_listener(
+    harness: &mut Harness,
+    host: &TestHost,
+    label: &'static str,
+) -> Result<TestSocket, StepError> {
+    let listener = harness.socket(host, label)?;
+    listener.tcp.reuse_port().step(format!("{label}: setting SO_REUSEPORT"))?;
+    harness.bind(&listener, host.endpoint(SERVER_PORT)).step(format!("{label}: binding"))?;
+    listener.tcp.listen(16).step(format!("{label}: listening"))?;
     Ok(listener)
 }

@@ -1,4 +1,4 @@
-//! How connections come to be, or do not.
+//! Opening a connection.
 
 mod fast_open;
 mod nonblocking;

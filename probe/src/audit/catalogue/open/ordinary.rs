@@ -1,9 +1,9 @@
-//! Opening towards a listener, and without anybody's help.
+//! Opening a connection to a listener, and without a peer (TCP_REPAIR).
 
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
-    audit::{Behaviour, Need, harness::SERVER},
+    audit::{Behaviour, Requirement, catalogue::paths::LISTENER, harness::SERVER_PORT},
     model::State,
     os::capability::Capability,
     scenario::Step as _,
@@ -12,65 +12,67 @@ use crate::{
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/ordinary",
-        description: "a client connects to a listener",
+        description: "a client connects to a listener with a three-way handshake",
         steps: |harness| {
-            let here = harness.here()?;
-            let [_listener, client, server] = harness.connected(&here, &here)?;
-            harness.until(&client, Established)?;
-            harness.until(&server, Established)
+            let host = harness.host()?;
+            let [_listener, client, server] = harness.connection(&host, &host)?;
+            harness.wait_for_state(&client, Established)?;
+            harness.wait_for_state(&server, Established)
         },
         paths: &[
-            ("listener", &[Close, Listen]),
+            LISTENER,
             ("client", &[Close, SynSent, Established]),
             ("server", &[Listen, SynRecv, Established]),
         ],
         reference: "RFC 9293 §3.5, figure 6",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "open/to-any-address",
-        description: "a connect to 0.0.0.0 goes to the loopback address",
+        description: "a client connects to 0.0.0.0, and the kernel connects it to 127.0.0.1",
         steps: |harness| {
-            let here = harness.here()?;
-            let listener = harness.listener(&here, "listener")?;
-            let client = harness.socket(&here, "client")?;
-            // What the kernel makes of it is what it will report.
-            harness.aims(&client, here.port(SERVER));
-            client.tcp.begin_connect(([0, 0, 0, 0], SERVER).into()).step("client: connecting")?;
+            let host = harness.host()?;
+            let listener = harness.listener(&host, "listener")?;
+            let client = harness.socket(&host, "client")?;
+            // The kernel will report 127.0.0.1 as the remote address.
+            harness.set_remote(&client, host.endpoint(SERVER_PORT));
+            client.tcp.begin_connect(([0, 0, 0, 0], SERVER_PORT).into()).step("client: connecting")?;
             let server = harness.accept(&listener, "server")?;
-            harness.until(&client, Established)?;
-            harness.until(&server, Established)?;
-            let peer = client.tcp.remote().step("client: asking for its peer")?;
-            harness.state("peer", peer);
+            harness.wait_for_state(&client, Established)?;
+            harness.wait_for_state(&server, Established)?;
+            let peer = client.tcp.remote().step("client: reading its remote endpoint")?;
+            harness.observe("peer", peer);
             Ok(())
         },
         paths: &[
-            ("listener", &[Close, Listen]),
+            LISTENER,
             ("client", &[Close, SynSent, Established]),
             ("server", &[Listen, SynRecv, Established]),
         ],
         facts: &[("peer", "127.0.0.1:1314")],
-        reference: "ip_route_output_key_hash_rcu in net/ipv4/route.c: no destination is the own host",
-        ..Behaviour::BLANK
+        reference: "ip_route_output_key_hash_rcu in net/ipv4/route.c: an unspecified destination is the \
+                    local host",
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "open/repair",
-        description: "under TCP_REPAIR a connect is a change of state, without a packet",
-        needs: &[Need::Capability(Capability::NET_ADMIN)],
+        description: "under TCP_REPAIR, connect sets the state to ESTABLISHED without sending a segment",
+        needs: &[Requirement::Capability(Capability::NET_ADMIN)],
         steps: |harness| {
-            let here = harness.here()?;
-            let before = here.counters()?;
-            let client = harness.socket(&here, "client")?;
+            let host = harness.host()?;
+            let before = host.counters()?;
+            let client = harness.socket(&host, "client")?;
             client.tcp.repair().step("client: setting TCP_REPAIR")?;
-            harness.aims(&client, here.port(SERVER));
-            let connected = client.tcp.connect_once(here.port(SERVER));
-            harness.says("connect", &connected);
-            harness.until(&client, Established)?;
-            harness.counted(&here, &before, &["OutSegs"])
+            harness.set_remote(&client, host.endpoint(SERVER_PORT));
+            let connected = client.tcp.connect_once(host.endpoint(SERVER_PORT));
+            harness.observe_result("connect", &connected);
+            harness.wait_for_state(&client, Established)?;
+            harness.observe_counters(&host, &before, &["OutSegs"])
         },
         paths: &[("client", &[Close, SynSent, Established])],
         facts: &[("connect", "success"), ("OutSegs", "0")],
-        reference: "tcp_connect in net/ipv4/tcp_output.c: under repair it ends with tcp_finish_connect",
-        ..Behaviour::BLANK
+        reference: "tcp_connect in net/ipv4/tcp_output.c: under TCP_REPAIR it calls tcp_finish_connect and \
+                    returns",
+        ..Behaviour::DEFAULT
     },
 ];

@@ -1,94 +1,99 @@
-//! Connects that come to nothing.
+//! Connects that fail.
 
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
-    audit::{Behaviour, Need, Variant, harness::SERVER},
+    audit::{Behaviour, Requirement, Variant, catalogue::paths::LISTENER, harness::SERVER_PORT},
     model::{Segment, Side, State},
     net::sysctl,
     scenario::{Step as _, StepError},
     wire::Rule,
 };
 
-/// The codes of ICMP's "destination unreachable" that are tried, each by a socket that is bound to that port.
+/// The codes of ICMP destination unreachable to test, and the label of the socket for each.
 const CODES: [(u8, &str); 5] =
     [(0, "network"), (1, "host"), (2, "protocol"), (3, "port"), (13, "prohibited")];
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "open/refused",
-        description: "a client connects where nobody listens",
+        description: "a client connects to a port without a listener and is refused",
         steps: |harness| {
-            let here = harness.here()?;
-            let client = harness.socket(&here, "client")?;
-            let connected = harness.connect(&client, here.port(SERVER));
-            harness.says("connect", &connected);
-            harness.until(&client, Close)
+            let host = harness.host()?;
+            let client = harness.socket(&host, "client")?;
+            let connected = harness.connect(&client, host.endpoint(SERVER_PORT));
+            harness.observe_result("connect", &connected);
+            harness.wait_for_state(&client, Close)
         },
         paths: &[("client", &[Close, SynSent, Close])],
         facts: &[("connect", "ECONNREFUSED")],
         reference: "RFC 9293 §3.10.7.1",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "open/to-port-0",
-        description: "port 0 can be connected to like any other, and is refused",
+        description: "a client connects to port 0, which the kernel treats like any other port, and is \
+                      refused",
         steps: |harness| {
-            let here = harness.here()?;
-            let client = harness.socket(&here, "client")?;
-            let connected = harness.connect(&client, here.port(0));
-            harness.says("connect", &connected);
-            harness.until(&client, Close)
+            let host = harness.host()?;
+            let client = harness.socket(&host, "client")?;
+            let connected = harness.connect(&client, host.endpoint(0));
+            harness.observe_result("connect", &connected);
+            harness.wait_for_state(&client, Close)
         },
         paths: &[("client", &[Close, SynSent, Close])],
         facts: &[("connect", "ECONNREFUSED")],
         reference: "RFC 9293 §3.10.7.1",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "open/timeout",
-        description: "nobody answers the SYN, which is sent again as often as tcp_syn_retries=1 allows",
-        needs: &[Need::Wire, Need::Sysctl("tcp_syn_retries")],
+        description: "the SYN is never answered: the client retransmits it as tcp_syn_retries=1 allows, \
+                      then fails with ETIMEDOUT",
+        needs: &[Requirement::Wire, Requirement::Sysctl("tcp_syn_retries")],
         steps: |harness| {
-            let ends = harness.ends()?;
-            ends.a.set(sysctl::TCP_SYN_RETRIES, &1)?;
-            ends.wire.add(Rule::drop(Segment::is_syn));
-            let client = harness.socket(&ends.a, "client")?;
-            harness.begin_connect(&client, ends.b.port(SERVER)).step("client: connecting")?;
-            harness.until(&client, Close)?;
+            let hosts = harness.host_pair()?;
+            hosts.a.set_sysctl(sysctl::TCP_SYN_RETRIES, &1)?;
+            hosts.wire.add_rule(Rule::drop(Segment::is_syn));
+            let client = harness.socket(&hosts.a, "client")?;
+            harness.begin_connect(&client, hosts.b.endpoint(SERVER_PORT)).step("client: connecting")?;
+            harness.wait_for_state(&client, Close)?;
             let connected = client.tcp.pending_error();
-            harness.says("connect", &connected);
-            harness.state("SYNs", ends.count(Side::A, Segment::is_syn));
+            harness.observe_result("connect", &connected);
+            harness.observe("SYNs", hosts.count_sent(Side::A, Segment::is_syn));
             Ok(())
         },
         paths: &[("client", &[Close, SynSent, Close])],
         facts: &[("connect", "ETIMEDOUT"), ("SYNs", "2")],
         reference: "RFC 9293 §3.8.3; tcp(7), tcp_syn_retries",
         variants: &[Variant {
-            cause: "since ccce324dabfe (6.5): tcp_syn_linear_timeouts sends them a second apart, so that the three seconds of \
-                    one retry have room for two",
+            cause: "since ccce324dabfe (6.5): tcp_syn_linear_timeouts retransmits at intervals of 1s, so \
+                    that two retransmissions fit into the 3s of one retry",
             paths: &[],
             facts: &[("SYNs", "3")],
         }],
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "open/unreachable",
-        description: "an ICMP message ends a connect, whether it says that the trouble may pass or not",
-        needs: &[Need::Wire],
+        description: "an ICMP destination unreachable in SYN_SENT aborts the connect, whether the error is \
+                      soft or hard",
+        needs: &[Requirement::Wire],
         steps: |harness| {
-            let ends = harness.ends()?;
-            ends.wire.add(Rule::drop(Segment::is_syn));
+            let hosts = harness.host_pair()?;
+            hosts.wire.add_rule(Rule::drop(Segment::is_syn));
             for (code, label) in CODES {
-                let port = SERVER + u16::from(code);
-                let client = harness.bound(&ends.a, label, port)?;
-                harness.begin_connect(&client, ends.b.port(SERVER)).step(format!("{label}: connecting"))?;
-                let own = move |segment: &Segment| segment.is_syn() && segment.source.port() == port;
-                let syn = ends.shows_times(Side::A, 1, own)?;
-                ends.wire.inject_unreachable(&syn, code);
-                harness.until(&client, Close)?;
+                let port = SERVER_PORT + u16::from(code);
+                let client = harness.bound_socket(&hosts.a, label, port)?;
+                harness
+                    .begin_connect(&client, hosts.b.endpoint(SERVER_PORT))
+                    .step(format!("{label}: connecting"))?;
+                let is_syn = move |segment: &Segment| segment.is_syn() && segment.source.port() == port;
+                let syn = hosts.wait_for_nth_segment(Side::A, 1, is_syn)?;
+                hosts.wire.inject_unreachable(&syn, code);
+                harness.wait_for_state(&client, Close)?;
                 let connected = client.tcp.pending_error();
-                harness.says(label, &connected);
+                harness.observe_result(label, &connected);
             }
             Ok(())
         },
@@ -106,76 +111,82 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("port", "ECONNREFUSED"),
             ("prohibited", "EHOSTUNREACH"),
         ],
-        reference: "RFC 5461 §4.1, which says why soft errors end a connect against RFC 9293 §3.9.2.2 (MUST-56)",
-        ..Behaviour::BLANK
+        reference: "RFC 5461 §4.1, which explains why soft errors abort a connect, contrary to RFC 9293 \
+                    §3.9.2.2 (MUST-56)",
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "open/no-route",
-        description: "where no route leads, connect fails before the socket has left CLOSE",
+        description: "without a route to the destination, connect fails before the socket leaves CLOSE",
         steps: |harness| {
-            let here = harness.here()?;
-            let before = here.counters()?;
-            let client = harness.socket(&here, "client")?;
-            let connected = harness.connect(&client, ([10, 13, 14, 2], SERVER).into());
-            harness.says("connect", &connected);
-            harness.counted(&here, &before, &["OutSegs"])
+            let host = harness.host()?;
+            let before = host.counters()?;
+            let client = harness.socket(&host, "client")?;
+            let connected = harness.connect(&client, ([10, 13, 14, 2], SERVER_PORT).into());
+            harness.observe_result("connect", &connected);
+            harness.observe_counters(&host, &before, &["OutSegs"])
         },
         facts: &[("connect", "ENETUNREACH"), ("OutSegs", "0")],
-        reference: "connect(2); tcp_v4_connect in net/ipv4/tcp_ipv4.c looks for a route first",
-        ..Behaviour::BLANK
+        reference: "connect(2); tcp_v4_connect in net/ipv4/tcp_ipv4.c looks up the route first",
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "open/duplicate",
-        description: "a second connection between the same ends is refused by the kernel itself, without a packet",
+        description: "the kernel refuses a second connection with the same 4-tuple without sending a segment",
         steps: |harness| {
-            let here = harness.here()?;
-            let listener = harness.listener(&here, "listener")?;
+            let host = harness.host()?;
+            let listener = harness.listener(&host, "listener")?;
             let mut bind = |label| {
-                let player = harness.socket(&here, label)?;
-                player.tcp.reuse_address().step("setting SO_REUSEADDR")?;
-                harness.bind(&player, here.port(SERVER + 1)).step(format!("{label}: binding"))?;
-                Ok::<_, StepError>(player)
+                let socket = harness.socket(&host, label)?;
+                socket.tcp.reuse_address().step("setting SO_REUSEADDR")?;
+                harness.bind(&socket, host.endpoint(SERVER_PORT + 1)).step(format!("{label}: binding"))?;
+                Ok::<_, StepError>(socket)
             };
             let (first, second) = (bind("first")?, bind("second")?);
-            harness.connect(&first, here.port(SERVER)).step("first: connecting")?;
+            harness.connect(&first, host.endpoint(SERVER_PORT)).step("first: connecting")?;
             let server = harness.accept(&listener, "server")?;
-            harness.until(&server, Established)?;
-            let before = here.counters()?;
-            let connected = harness.connect(&second, here.port(SERVER));
-            harness.says("second", &connected);
-            harness.until(&second, Close)?;
-            harness.counted(&here, &before, &["OutSegs"])
+            harness.wait_for_state(&server, Established)?;
+            let before = host.counters()?;
+            let connected = harness.connect(&second, host.endpoint(SERVER_PORT));
+            harness.observe_result("second", &connected);
+            harness.wait_for_state(&second, Close)?;
+            harness.observe_counters(&host, &before, &["OutSegs"])
         },
         paths: &[
-            ("listener", &[Close, Listen]),
+            LISTENER,
             ("first", &[Close, SynSent, Established]),
             ("second", &[Close, SynSent, Close]),
             ("server", &[Listen, SynRecv, Established]),
         ],
         facts: &[("second", "EADDRNOTAVAIL"), ("OutSegs", "0")],
         reference: "connect(2); __inet_check_established in net/ipv4/inet_hashtables.c",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "open/exhausted",
-        description: "no port is left to choose from: connect and bind to port 0 say it in two ways",
-        needs: &[Need::Sysctl("ip_local_port_range")],
+        description: "no local port is free: connect fails with EADDRNOTAVAIL, bind to port 0 with \
+                      EADDRINUSE",
+        needs: &[Requirement::Sysctl("ip_local_port_range")],
         steps: |harness| {
-            let here = harness.here()?;
-            here.set(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER..=SERVER))?;
-            let occupant = here.bystander()?;
-            occupant.bind(here.port(SERVER)).step("taking the only port")?;
-            let client = harness.socket(&here, "client")?;
-            let connected = harness.connect(&client, here.port(SERVER + 1));
-            harness.says("connect", &connected);
-            let bound = here.bystander()?.bind(here.port(0));
-            harness.says("bind", &bound);
-            harness.until(&client, Close)?;
-            harness.state_first_port(&client)
+            let host = harness.host()?;
+            host.set_sysctl(sysctl::IP_LOCAL_PORT_RANGE, &(SERVER_PORT..=SERVER_PORT))?;
+            let holder = host.unobserved_socket()?;
+            holder.bind(host.endpoint(SERVER_PORT)).step("binding to the only port")?;
+            let client = harness.socket(&host, "client")?;
+            let connected = harness.connect(&client, host.endpoint(SERVER_PORT + 1));
+            harness.observe_result("connect", &connected);
+            let bound = host.unobserved_socket()?.bind(host.endpoint(0));
+            harness.observe_result("bind", &bound);
+            harness.wait_for_state(&client, Close)?;
+            harness.observe_port_leaving_close(&client)
         },
         paths: &[("client", &[Close, SynSent, Close])],
-        facts: &[("connect", "EADDRNOTAVAIL"), ("bind", "EADDRINUSE"), ("port when it left CLOSE", "none")],
-        reference: "connect(2); bind(2), EADDRINUSE, the second",
-        ..Behaviour::BLANK
+        facts: &[
+            ("connect", "EADDRNOTAVAIL"),
+            ("bind", "EADDRINUSE"),
+            ("local port on leaving CLOSE", "none"),
+        ],
+        reference: "connect(2); bind(2), EADDRINUSE, second entry",
+        ..Behaviour::DEFAULT
     },
 ];

@@ -1,4 +1,5 @@
-//! Who may bind to a port that somebody else is bound to. Binding changes no state: all of it is in what bind says.
+//! Whether a socket may bind to a port that another one is bound to. Binding changes no state, so these
+//! entries observe the result of bind(2).
 
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 
@@ -6,8 +7,9 @@ use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Need,
-        harness::{SERVER, TestHost},
+        Behaviour, Requirement,
+        catalogue::paths::LISTENER,
+        harness::{SERVER_PORT, TestHost},
     },
     model::{Family, State},
     net::{Tcp, socket},
@@ -15,86 +17,87 @@ use crate::{
     scenario::{Step as _, StepError},
 };
 
-/// The user nobody.
+/// The uid of the user `nobody`.
 const NOBODY: u32 = 65_534;
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), SERVER);
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), SERVER_PORT);
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/reuse-address",
-        description: "SO_REUSEADDR lets sockets share a port if all have it and none listens",
+        description: "SO_REUSEADDR lets sockets share a port if all of them set it and none listens",
         steps: |harness| {
-            let here = harness.here()?;
+            let host = harness.host()?;
             for (name, first, second) in [
-                ("neither has it", Reuse::Nothing, Reuse::Nothing),
-                ("the first has it", Reuse::Address, Reuse::Nothing),
-                ("the second has it", Reuse::Nothing, Reuse::Address),
-                ("both have it", Reuse::Address, Reuse::Address),
+                ("neither sets it", Reuse::None, Reuse::None),
+                ("first sets it", Reuse::Address, Reuse::None),
+                ("second sets it", Reuse::None, Reuse::Address),
+                ("both set it", Reuse::Address, Reuse::Address),
             ] {
-                let bound = second_bind(&here, first, second)?;
-                harness.says(name, &bound);
+                let bound = second_bind(&host, first, second)?;
+                harness.observe_result(name, &bound);
             }
-            let first = harness.socket(&here, "listener")?;
+            let first = harness.socket(&host, "listener")?;
             Reuse::Address.set(&first.tcp)?;
-            harness.bind(&first, LOOPBACK).step("the first: binding")?;
-            first.tcp.listen(1).step("the first: listening")?;
-            let second = here.bystander()?;
+            harness.bind(&first, LOOPBACK).step("listener: binding")?;
+            first.tcp.listen(1).step("listener: listening")?;
+            let second = host.unobserved_socket()?;
             Reuse::Address.set(&second)?;
             let bound = second.bind(LOOPBACK);
-            harness.says("both have it, and the first listens", &bound);
-            harness.until(&first, Listen)
+            harness.observe_result("both set it, first listens", &bound);
+            harness.wait_for_state(&first, Listen)
         },
-        paths: &[("listener", &[Close, Listen])],
+        paths: &[LISTENER],
         facts: &[
-            ("neither has it", "EADDRINUSE"),
-            ("the first has it", "EADDRINUSE"),
-            ("the second has it", "EADDRINUSE"),
-            ("both have it", "success"),
-            ("both have it, and the first listens", "EADDRINUSE"),
+            ("neither sets it", "EADDRINUSE"),
+            ("first sets it", "EADDRINUSE"),
+            ("second sets it", "EADDRINUSE"),
+            ("both set it", "success"),
+            ("both set it, first listens", "EADDRINUSE"),
         ],
         reference: "socket(7), SO_REUSEADDR; inet_bind_conflict in net/ipv4/inet_connection_sock.c",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "ports/reuse-port",
-        description: "SO_REUSEPORT lets sockets of one user share a port, listeners too",
-        needs: &[Need::Capability(Capability::SETUID)],
+        description: "SO_REUSEPORT lets sockets of the same user share a port, listeners included",
+        needs: &[Requirement::Capability(Capability::SETUID)],
         steps: |harness| {
-            let here = harness.here()?;
-            let first = harness.socket(&here, "listener")?;
+            let host = harness.host()?;
+            let first = harness.socket(&host, "listener")?;
             Reuse::Port.set(&first.tcp)?;
-            harness.bind(&first, LOOPBACK).step("the first: binding")?;
-            first.tcp.listen(1).step("the first: listening")?;
-            let second = here.bystander()?;
+            harness.bind(&first, LOOPBACK).step("listener: binding")?;
+            first.tcp.listen(1).step("listener: listening")?;
+            let second = host.unobserved_socket()?;
             Reuse::Port.set(&second)?;
             let bound = second.bind(LOOPBACK);
-            harness.says("of the same user", &bound);
-            let opened = here.namespace.enter(|| as_user(NOBODY, || Tcp::new(Family::Ipv4)))?;
-            let third = opened.ok_or("not permitted").step("acting as another user")?;
+            harness.observe_result("same user", &bound);
+            let opened = host.namespace.enter(|| as_user(NOBODY, || Tcp::new(Family::Ipv4)))?;
+            let third = opened.ok_or("not permitted").step("changing the user")?;
             let third = third.step("opening a socket as another user")?;
             Reuse::Port.set(&third)?;
             let bound = third.bind(LOOPBACK);
-            harness.says("of another user", &bound);
-            harness.until(&first, Listen)
+            harness.observe_result("another user", &bound);
+            harness.wait_for_state(&first, Listen)
         },
-        paths: &[("listener", &[Close, Listen])],
-        facts: &[("of the same user", "success"), ("of another user", "EADDRINUSE")],
+        paths: &[LISTENER],
+        facts: &[("same user", "success"), ("another user", "EADDRINUSE")],
         reference: "socket(7), SO_REUSEPORT",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "ports/mixed-reuse",
-        description: "SO_REUSEADDR and SO_REUSEPORT do not go together, unless one socket has both",
+        description: "a socket with SO_REUSEADDR and one with SO_REUSEPORT share a port only if one of them \
+                      sets both",
         steps: |harness| {
-            let here = harness.here()?;
+            let host = harness.host()?;
             for (name, first, second) in [
                 ("port, then address", Reuse::Port, Reuse::Address),
                 ("address, then port", Reuse::Address, Reuse::Port),
                 ("both, then address", Reuse::Both, Reuse::Address),
                 ("both, then port", Reuse::Both, Reuse::Port),
             ] {
-                let bound = second_bind(&here, first, second)?;
-                harness.says(name, &bound);
+                let bound = second_bind(&host, first, second)?;
+                harness.observe_result(name, &bound);
             }
             Ok(())
         },
@@ -105,70 +108,71 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("both, then port", "success"),
         ],
         reference: "inet_bind_conflict in net/ipv4/inet_connection_sock.c",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "ports/wildcard",
-        description: "a wildcard address is in the way of every address of its families",
-        needs: &[Need::Ipv6],
+        description: "a socket bound to a wildcard address conflicts with every address of the families \
+                      that it covers",
+        needs: &[Requirement::Ipv6],
         steps: |harness| {
-            let here = harness.here()?;
+            let host = harness.host()?;
             for (name, first, second, only_v6) in [
-                ("127.0.0.1 under 0.0.0.0", "0.0.0.0", "127.0.0.1", false),
-                ("0.0.0.0 over 127.0.0.1", "127.0.0.1", "0.0.0.0", false),
-                ("127.0.0.2 beside 127.0.0.1", "127.0.0.1", "127.0.0.2", false),
-                ("[::] beside 0.0.0.0", "0.0.0.0", "::", false),
-                ("[::] for IPv6 only", "0.0.0.0", "::", true),
+                ("0.0.0.0, then 127.0.0.1", "0.0.0.0", "127.0.0.1", false),
+                ("127.0.0.1, then 0.0.0.0", "127.0.0.1", "0.0.0.0", false),
+                ("127.0.0.1, then 127.0.0.2", "127.0.0.1", "127.0.0.2", false),
+                ("0.0.0.0, then [::]", "0.0.0.0", "::", false),
+                ("0.0.0.0, then [::] with IPV6_V6ONLY", "0.0.0.0", "::", true),
             ] {
-                let bound = bind_both(&here, first, second, only_v6)?;
-                harness.says(name, &bound);
+                let bound = second_bind_on(&host, first, second, only_v6)?;
+                harness.observe_result(name, &bound);
             }
             Ok(())
         },
         facts: &[
-            ("127.0.0.1 under 0.0.0.0", "EADDRINUSE"),
-            ("0.0.0.0 over 127.0.0.1", "EADDRINUSE"),
-            ("127.0.0.2 beside 127.0.0.1", "success"),
-            ("[::] beside 0.0.0.0", "EADDRINUSE"),
-            ("[::] for IPv6 only", "success"),
+            ("0.0.0.0, then 127.0.0.1", "EADDRINUSE"),
+            ("127.0.0.1, then 0.0.0.0", "EADDRINUSE"),
+            ("127.0.0.1, then 127.0.0.2", "success"),
+            ("0.0.0.0, then [::]", "EADDRINUSE"),
+            ("0.0.0.0, then [::] with IPV6_V6ONLY", "success"),
         ],
         reference: "ip(7), INADDR_ANY; ipv6(7), IPV6_V6ONLY",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "ports/wrong-state",
-        description: "a connected socket can neither be bound nor listen, a fresh one not be shut down",
+        description: "bind and listen fail on a connected socket, shutdown on an unconnected one",
         steps: |harness| {
-            let here = harness.here()?;
-            let [_listener, client, server] = harness.connected(&here, &here)?;
-            let bound = client.tcp.bind(here.port(SERVER + 1));
-            harness.says("bind, connected", &bound);
+            let host = harness.host()?;
+            let [_listener, client, server] = harness.connection(&host, &host)?;
+            let bound = client.tcp.bind(host.endpoint(SERVER_PORT + 1));
+            harness.observe_result("bind when connected", &bound);
             let listening = client.tcp.listen(1);
-            harness.says("listen, connected", &listening);
-            let shut = here.bystander()?.shutdown(Shutdown::Both);
-            harness.says("shutdown, fresh", &shut);
-            harness.until(&client, Established)?;
-            harness.until(&server, Established)
+            harness.observe_result("listen when connected", &listening);
+            let shut = host.unobserved_socket()?.shutdown(Shutdown::Both);
+            harness.observe_result("shutdown when unconnected", &shut);
+            harness.wait_for_state(&client, Established)?;
+            harness.wait_for_state(&server, Established)
         },
         paths: &[
-            ("listener", &[Close, Listen]),
+            LISTENER,
             ("client", &[Close, SynSent, Established]),
             ("server", &[Listen, SynRecv, Established]),
         ],
         facts: &[
-            ("bind, connected", "EINVAL"),
-            ("listen, connected", "EINVAL"),
-            ("shutdown, fresh", "ENOTCONN"),
+            ("bind when connected", "EINVAL"),
+            ("listen when connected", "EINVAL"),
+            ("shutdown when unconnected", "ENOTCONN"),
         ],
         reference: "bind(2), EINVAL; shutdown(2), ENOTCONN",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
 ];
 
-/// What a socket says of sharing its port.
+/// The options of a socket that let it share its port.
 #[derive(Clone, Copy)]
 enum Reuse {
-    Nothing,
+    None,
     Address,
     Port,
     Both,
@@ -186,32 +190,32 @@ impl Reuse {
     }
 }
 
-/// What bind says to the second of two sockets.
-fn second_bind(here: &TestHost, first: Reuse, second: Reuse) -> Result<socket::Result<()>, StepError> {
-    let sockets = [here.bystander()?, here.bystander()?];
+/// The result of bind for the second of two sockets with these options.
+fn second_bind(host: &TestHost, first: Reuse, second: Reuse) -> Result<socket::Result<()>, StepError> {
+    let sockets = [host.unobserved_socket()?, host.unobserved_socket()?];
     first.set(&sockets[0])?;
     second.set(&sockets[1])?;
     sockets[0].bind(LOOPBACK).step("binding the first")?;
     Ok(sockets[1].bind(LOOPBACK))
 }
 
-/// What bind says to the second of two sockets without options, at these addresses.
-fn bind_both(
-    here: &TestHost,
+/// The result of bind for the second of two sockets without these options, on these addresses.
+fn second_bind_on(
+    host: &TestHost,
     first: &str,
     second: &str,
     only_v6: bool,
 ) -> Result<socket::Result<()>, StepError> {
     let open = |address: &str| -> Result<(Tcp, SocketAddr), StepError> {
-        let address = SocketAddr::new(address.parse().step("reading an address")?, SERVER);
+        let address = SocketAddr::new(address.parse().step("parsing an address")?, SERVER_PORT);
         let family = if address.is_ipv6() { Family::Ipv6 } else { Family::Ipv4 };
-        let socket = here.namespace.enter(|| Tcp::new(family))?.step("opening a socket")?;
+        let socket = host.namespace.enter(|| Tcp::new(family))?.step("opening a socket")?;
         Ok((socket, address))
     };
-    let ((one, there), (other, address)) = (open(first)?, open(second)?);
+    let ((first, first_address), (second, second_address)) = (open(first)?, open(second)?);
     if only_v6 {
-        other.only_v6().step("setting IPV6_V6ONLY")?;
+        second.only_v6().step("setting IPV6_V6ONLY")?;
     }
-    one.bind(there).step("binding the first")?;
-    Ok(other.bind(address))
+    first.bind(first_address).step("binding the first")?;
+    Ok(second.bind(second_address))
 }

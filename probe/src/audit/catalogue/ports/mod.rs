@@ -1,4 +1,4 @@
-//! Binding, sharing and running out of ports.
+//! Binding, sharing, choosing and exhausting ports.
 
 mod binding;
 mod choice;

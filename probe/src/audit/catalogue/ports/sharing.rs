@@ -1,99 +1,102 @@
-//! Listening at a port and connecting from it.
+//! Listening on a port and connecting from it.
 
 use State::{Close, Established, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
         Behaviour, Harness,
-        harness::{SERVER, TestHost, TestSocket},
+        catalogue::paths::LISTENER,
+        harness::{SERVER_PORT, TestHost, TestSocket},
     },
     model::State,
     net::{Tcp, socket},
     scenario::{Step as _, StepError},
 };
 
-/// The port that is shared.
-const SHARED: u16 = SERVER + 1;
+/// The port that the listener and the client share.
+const SHARED_PORT: u16 = SERVER_PORT + 1;
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/listen-and-connect",
-        description: "one port to listen at and to connect from: with SO_REUSEADDR both are bound first",
+        description: "a listener and a client share a local port with SO_REUSEADDR if both bind before the \
+                      first listens",
         steps: |harness| {
-            let here = harness.here()?;
-            let far = harness.listener(&here, "far")?;
+            let host = harness.host()?;
+            let destination = harness.listener(&host, "destination")?;
 
-            let listener = sharing(harness, &here, "listener", Tcp::reuse_address)?;
-            let client = sharing(harness, &here, "client", Tcp::reuse_address)?;
-            harness.bind(&listener, here.port(SHARED)).step("listener: binding")?;
-            harness.bind(&client, here.port(SHARED)).step("client: binding")?;
+            let listener = sharing_socket(harness, &host, "listener", Tcp::reuse_address)?;
+            let client = sharing_socket(harness, &host, "client", Tcp::reuse_address)?;
+            harness.bind(&listener, host.endpoint(SHARED_PORT)).step("listener: binding")?;
+            harness.bind(&client, host.endpoint(SHARED_PORT)).step("client: binding")?;
             let listening = listener.tcp.listen(1);
-            harness.says("bound both, then listen", &listening);
-            let connected = harness.connect(&client, here.port(SERVER));
-            harness.says("then connect", &connected);
-            let server = harness.accept(&far, "server")?;
-            let late = here.bystander()?;
-            late.reuse_address().step("setting SO_REUSEADDR")?;
-            let bound = late.bind(here.port(SHARED));
-            harness.says("bind after listen", &bound);
+            harness.observe_result("listen after both binds", &listening);
+            let connected = harness.connect(&client, host.endpoint(SERVER_PORT));
+            harness.observe_result("connect", &connected);
+            let server = harness.accept(&destination, "server")?;
+            let third = host.unobserved_socket()?;
+            third.reuse_address().step("setting SO_REUSEADDR")?;
+            let bound = third.bind(host.endpoint(SHARED_PORT));
+            harness.observe_result("bind after listen", &bound);
 
-            harness.until(&listener, Listen)?;
-            harness.until(&client, Established)?;
-            harness.until(&server, Established)
+            harness.wait_for_state(&listener, Listen)?;
+            harness.wait_for_state(&client, Established)?;
+            harness.wait_for_state(&server, Established)
         },
         paths: &[
-            ("far", &[Close, Listen]),
-            ("listener", &[Close, Listen]),
+            ("destination", &[Close, Listen]),
+            LISTENER,
             ("client", &[Close, SynSent, Established]),
             ("server", &[Listen, SynRecv, Established]),
         ],
         facts: &[
-            ("bound both, then listen", "success"),
-            ("then connect", "success"),
+            ("listen after both binds", "success"),
+            ("connect", "success"),
             ("bind after listen", "EADDRINUSE"),
         ],
         reference: "socket(7), SO_REUSEADDR",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "ports/listen-and-connect-reuse-port",
-        description: "one port to listen at and to connect from: with SO_REUSEPORT in any order",
+        description: "a listener and a client share a local port with SO_REUSEPORT, in any order of the \
+                      calls",
         steps: |harness| {
-            let here = harness.here()?;
-            let far = harness.listener(&here, "far")?;
-            let listener = sharing(harness, &here, "listener", Tcp::reuse_port)?;
-            harness.bind(&listener, here.port(SHARED)).step("listener: binding")?;
+            let host = harness.host()?;
+            let destination = harness.listener(&host, "destination")?;
+            let listener = sharing_socket(harness, &host, "listener", Tcp::reuse_port)?;
+            harness.bind(&listener, host.endpoint(SHARED_PORT)).step("listener: binding")?;
             listener.tcp.listen(1).step("listener: listening")?;
-            let client = sharing(harness, &here, "client", Tcp::reuse_port)?;
-            let bound = harness.bind(&client, here.port(SHARED));
-            harness.says("bind after listen", &bound);
-            let connected = harness.connect(&client, here.port(SERVER));
-            harness.says("then connect", &connected);
-            let server = harness.accept(&far, "server")?;
-            harness.until(&listener, Listen)?;
-            harness.until(&client, Established)?;
-            harness.until(&server, Established)
+            let client = sharing_socket(harness, &host, "client", Tcp::reuse_port)?;
+            let bound = harness.bind(&client, host.endpoint(SHARED_PORT));
+            harness.observe_result("bind after listen", &bound);
+            let connected = harness.connect(&client, host.endpoint(SERVER_PORT));
+            harness.observe_result("connect", &connected);
+            let server = harness.accept(&destination, "server")?;
+            harness.wait_for_state(&listener, Listen)?;
+            harness.wait_for_state(&client, Established)?;
+            harness.wait_for_state(&server, Established)
         },
         paths: &[
-            ("far", &[Close, Listen]),
-            ("listener", &[Close, Listen]),
+            ("destination", &[Close, Listen]),
+            LISTENER,
             ("client", &[Close, SynSent, Established]),
             ("server", &[Listen, SynRecv, Established]),
         ],
-        facts: &[("bind after listen", "success"), ("then connect", "success")],
+        facts: &[("bind after listen", "success"), ("connect", "success")],
         reference: "socket(7), SO_REUSEPORT",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
 ];
 
-/// A socket that shares its port in this way.
-fn sharing(
+/// A socket with the option that `share` sets.
+fn sharing_socket(
     harness: &mut Harness,
-    here: &TestHost,
+    host: &TestHost,
     label: &'static str,
     share: fn(&Tcp) -> socket::Result<()>,
 ) -> Result<TestSocket, StepError> {
-    let player = harness.socket(here, label)?;
-    share(&player.tcp).step(format!("{label}: setting an option"))?;
-    Ok(player)
+    let socket = harness.socket(host, label)?;
+    share(&socket.tcp).step(format!("{label}: setting an option"))?;
+    Ok(socket)
 }

@@ -1,13 +1,19 @@
-//! Ports that a TIME_WAIT holds.
+//! Ports in TIME_WAIT.
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 
-use State::{Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent};
+use State::{Close, Closing, Established, FinWait1, Listen, SynRecv, SynSent};
 
 use crate::{
     audit::{
-        Behaviour, Harness, Need,
-        harness::{SERVER, TestSocket},
+        Behaviour, Harness, Requirement,
+        catalogue::{
+            paths::{
+                ACTIVE_OPEN, CLIENT_CLOSES_FIRST, FAILED_OPEN, LISTENER, PASSIVE_OPEN, SERVER_CLOSES_SECOND,
+            },
+            steps::close_client_first,
+        },
+        harness::{SERVER_PORT, TestSocket},
     },
     model::{Side, State},
     net::sysctl,
@@ -15,165 +21,169 @@ use crate::{
     wire::Rule,
 };
 
-/// The port of clients, and the first of several.
-const CLIENT: u16 = 1400;
-/// A port that nobody answers at.
-const NOBODY: u16 = 1500;
-/// A client that closed first, and has left a TIME_WAIT.
-const CLOSED_FIRST: &[State] = &[Close, SynSent, Established, FinWait1, FinWait2, Close];
-/// Its server.
-const CLOSED_AFTER: &[State] = &[Listen, SynRecv, Established, CloseWait, LastAck, Close];
+/// The clients' port, and the first of several.
+const CLIENT_PORT: u16 = 1400;
+/// A port whose SYNs the wire drops.
+const UNANSWERED_PORT: u16 = 1500;
 
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         id: "ports/rebind-over-time-wait",
-        description: "SO_REUSEADDR binds over a TIME_WAIT only if the socket that left it had it too",
+        description: "bind to a port in TIME_WAIT succeeds only if both the old and the new socket set \
+                      SO_REUSEADDR",
         steps: |harness| {
-            let here = harness.here()?;
-            let listener = harness.listener(&here, "listener")?;
-            for (port, [old, server], name, before, now) in [
-                (CLIENT, ["client 1", "server 1"], "both have it", true, true),
-                (CLIENT + 1, ["client 2", "server 2"], "the old one had it", true, false),
-                (CLIENT + 2, ["client 3", "server 3"], "the new one has it", false, true),
+            let host = harness.host()?;
+            let listener = harness.listener(&host, "listener")?;
+            for (port, [old, server], name, old_reuses, new_reuses) in [
+                (CLIENT_PORT, ["client 1", "server 1"], "both set it", true, true),
+                (CLIENT_PORT + 1, ["client 2", "server 2"], "old socket set it", true, false),
+                (CLIENT_PORT + 2, ["client 3", "server 3"], "new socket sets it", false, true),
             ] {
-                let client = harness.socket(&here, old)?;
-                if before {
+                let client = harness.socket(&host, old)?;
+                if old_reuses {
                     client.tcp.reuse_address().step("setting SO_REUSEADDR")?;
                 }
-                harness.bind(&client, here.port(port)).step(format!("{old}: binding"))?;
-                leave_time_wait(harness, client, here.port(SERVER), &listener, server)?;
-                let new = here.bystander()?;
-                if now {
+                harness.bind(&client, host.endpoint(port)).step(format!("{old}: binding"))?;
+                leave_time_wait(harness, client, host.endpoint(SERVER_PORT), &listener, server)?;
+                let new = host.unobserved_socket()?;
+                if new_reuses {
                     new.reuse_address().step("setting SO_REUSEADDR")?;
                 }
-                let bound = new.bind(here.port(port));
-                harness.says(name, &bound);
+                let bound = new.bind(host.endpoint(port));
+                harness.observe_result(name, &bound);
             }
             Ok(())
         },
         paths: &[
-            ("listener", &[Close, Listen]),
-            ("client 1", CLOSED_FIRST),
-            ("server 1", CLOSED_AFTER),
-            ("client 2", CLOSED_FIRST),
-            ("server 2", CLOSED_AFTER),
-            ("client 3", CLOSED_FIRST),
-            ("server 3", CLOSED_AFTER),
+            LISTENER,
+            ("client 1", CLIENT_CLOSES_FIRST),
+            ("server 1", SERVER_CLOSES_SECOND),
+            ("client 2", CLIENT_CLOSES_FIRST),
+            ("server 2", SERVER_CLOSES_SECOND),
+            ("client 3", CLIENT_CLOSES_FIRST),
+            ("server 3", SERVER_CLOSES_SECOND),
         ],
         facts: &[
-            ("both have it", "success"),
-            ("the old one had it", "EADDRINUSE"),
-            ("the new one has it", "EADDRINUSE"),
+            ("both set it", "success"),
+            ("old socket set it", "EADDRINUSE"),
+            ("new socket sets it", "EADDRINUSE"),
         ],
-        reference: "inet_bind_conflict in net/ipv4/inet_connection_sock.c; a TIME_WAIT keeps sk_reuse",
-        ..Behaviour::BLANK
+        reference: "inet_bind_conflict in net/ipv4/inet_connection_sock.c; a TIME_WAIT keeps the socket's \
+                    sk_reuse",
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "ports/self-connect-time-wait",
-        description: "the TIME_WAIT of a self-connect keeps the port from a server that has SO_REUSEADDR",
-        needs: &[Need::Crossing],
+        description: "the TIME_WAIT of a self-connect holds the port for a minute, even against a server \
+                      with SO_REUSEADDR",
+        needs: &[Requirement::SimultaneousOpen],
         steps: |harness| {
-            let here = harness.here()?;
-            let own = harness.bound(&here, "self", SERVER)?;
-            harness.connect(&own, here.port(SERVER)).step("self: connecting")?;
-            harness.until(&own, Established)?;
-            let own = harness.close(own);
-            harness.until(own, Close)?;
-            harness.state_remains(&here, own)?;
-            harness.state_rest(&here, own)?;
-            let server = here.bystander()?;
+            let host = harness.host()?;
+            let socket = harness.bound_socket(&host, "self", SERVER_PORT)?;
+            harness.connect(&socket, host.endpoint(SERVER_PORT)).step("self: connecting")?;
+            harness.wait_for_state(&socket, Established)?;
+            let socket = harness.close(socket);
+            harness.wait_for_state(socket, Close)?;
+            harness.observe_mini_socket(&host, socket)?;
+            harness.observe_expiry(&host, socket)?;
+            let server = host.unobserved_socket()?;
             server.reuse_address().step("setting SO_REUSEADDR")?;
-            let bound = server.bind(here.port(SERVER));
-            harness.says("bind", &bound);
+            let bound = server.bind(host.endpoint(SERVER_PORT));
+            harness.observe_result("bind", &bound);
             Ok(())
         },
         paths: &[("self", &[Close, SynSent, SynRecv, Established, FinWait1, Closing, Close])],
-        facts: &[("remains of self", "TIME_WAIT"), ("for", "60 s"), ("bind", "EADDRINUSE")],
-        reference: "TCP_TIMEWAIT_LEN in include/net/tcp.h; the socket that left it had no SO_REUSEADDR",
-        ..Behaviour::BLANK
+        facts: &[("mini-socket of self", "TIME_WAIT"), ("expires in", "60s"), ("bind", "EADDRINUSE")],
+        reference: "TCP_TIMEWAIT_LEN in include/net/tcp.h; the self-connected socket had no SO_REUSEADDR",
+        ..Behaviour::DEFAULT
     },
     Behaviour {
         id: "ports/reuse-of-time-wait",
-        description: "a connect takes the place of a TIME_WAIT of a second ago on loopback, and elsewhere with tcp_tw_reuse=1",
-        needs: &[Need::Wire, Need::Sysctl("ip_local_port_range"), Need::Sysctl("tcp_tw_reuse")],
+        description: "connect reuses a 4-tuple that has been in TIME_WAIT for a second: on loopback by \
+                      default, elsewhere with tcp_tw_reuse=1",
+        needs: &[
+            Requirement::Wire,
+            Requirement::Sysctl("ip_local_port_range"),
+            Requirement::Sysctl("tcp_tw_reuse"),
+        ],
         steps: |harness| {
-            let ends = harness.ends()?;
-            ends.a.set(sysctl::IP_LOCAL_PORT_RANGE, &(CLIENT..=CLIENT))?;
-            let far = harness.listener(&ends.b, "far")?;
-            let near = harness.socket(&ends.a, "near")?;
-            let loopback = SocketAddr::from(([127, 0, 0, 1], SERVER));
-            harness.bind(&near, loopback).step("near: binding")?;
-            near.tcp.listen(16).step("near: listening")?;
+            let hosts = harness.host_pair()?;
+            hosts.a.set_sysctl(sysctl::IP_LOCAL_PORT_RANGE, &(CLIENT_PORT..=CLIENT_PORT))?;
+            let wire = hosts.b.endpoint(SERVER_PORT);
+            let wire_listener = harness.listener(&hosts.b, "wire listener")?;
+            let loopback = SocketAddr::from(([127, 0, 0, 1], SERVER_PORT));
+            let loopback_listener = harness.socket(&hosts.a, "loopback listener")?;
+            harness.bind(&loopback_listener, loopback).step("loopback listener: binding")?;
+            loopback_listener.tcp.listen(16).step("loopback listener: listening")?;
 
-            let client = harness.socket(&ends.a, "to near")?;
-            leave_time_wait(harness, client, loopback, &near, "of near")?;
-            let client = harness.socket(&ends.a, "to far")?;
-            leave_time_wait(harness, client, ends.b.port(SERVER), &far, "of far")?;
+            let client = harness.socket(&hosts.a, "loopback client")?;
+            leave_time_wait(harness, client, loopback, &loopback_listener, "loopback server")?;
+            let client = harness.socket(&hosts.a, "wire client")?;
+            leave_time_wait(harness, client, wire, &wire_listener, "wire server")?;
 
-            // A SYN that nobody answers is sent again after a second, by the kernel's own clock.
-            ends.wire.add(Rule::drop(|segment| segment.destination.port() == NOBODY));
-            let clock = harness.socket(&ends.b, "clock")?;
-            harness.begin_connect(&clock, ends.a.port(NOBODY)).step("clock: connecting")?;
-            ends.shows_times(Side::B, 2, |segment| segment.destination.port() == NOBODY)?;
+            // Wait a second by the kernel's clock: until an unanswered SYN is retransmitted.
+            hosts.wire.add_rule(Rule::drop(|segment| segment.destination.port() == UNANSWERED_PORT));
+            let timer = harness.socket(&hosts.b, "timer")?;
+            harness.begin_connect(&timer, hosts.a.endpoint(UNANSWERED_PORT)).step("timer: connecting")?;
+            hosts
+                .wait_for_nth_segment(Side::B, 2, |segment| segment.destination.port() == UNANSWERED_PORT)?;
 
-            let client = harness.socket(&ends.a, "to far again")?;
-            let connected = harness.connect(&client, ends.b.port(SERVER));
-            harness.says("far", &connected);
-            harness.until(&client, Close)?;
-            let client = harness.socket(&ends.a, "to near again")?;
+            let client = harness.socket(&hosts.a, "wire client 2")?;
+            let connected = harness.connect(&client, wire);
+            harness.observe_result("over the wire", &connected);
+            harness.wait_for_state(&client, Close)?;
+            let client = harness.socket(&hosts.a, "loopback client 2")?;
             let connected = harness.connect(&client, loopback);
-            harness.says("near", &connected);
-            let server = harness.accept(&near, "of near again")?;
-            harness.until(&client, Established)?;
-            harness.until(&server, Established)?;
+            harness.observe_result("on loopback", &connected);
+            let server = harness.accept(&loopback_listener, "loopback server 2")?;
+            harness.wait_for_state(&client, Established)?;
+            harness.wait_for_state(&server, Established)?;
 
-            ends.a.set(sysctl::TCP_TW_REUSE, &1)?;
-            let client = harness.socket(&ends.a, "to far at last")?;
-            let connected = harness.connect(&client, ends.b.port(SERVER));
-            harness.says("far, with tcp_tw_reuse=1", &connected);
-            let server = harness.accept(&far, "of far at last")?;
-            harness.until(&client, Established)?;
-            harness.until(&server, Established)
+            hosts.a.set_sysctl(sysctl::TCP_TW_REUSE, &1)?;
+            let client = harness.socket(&hosts.a, "wire client 3")?;
+            let connected = harness.connect(&client, wire);
+            harness.observe_result("over the wire, tcp_tw_reuse=1", &connected);
+            let server = harness.accept(&wire_listener, "wire server 3")?;
+            harness.wait_for_state(&client, Established)?;
+            harness.wait_for_state(&server, Established)
         },
         paths: &[
-            ("far", &[Close, Listen]),
-            ("near", &[Close, Listen]),
-            ("to near", CLOSED_FIRST),
-            ("of near", CLOSED_AFTER),
-            ("to far", CLOSED_FIRST),
-            ("of far", CLOSED_AFTER),
-            ("clock", &[Close, SynSent]),
-            ("to far again", &[Close, SynSent, Close]),
-            ("to near again", &[Close, SynSent, Established]),
-            ("of near again", &[Listen, SynRecv, Established]),
-            ("to far at last", &[Close, SynSent, Established]),
-            ("of far at last", &[Listen, SynRecv, Established]),
+            ("wire listener", &[Close, Listen]),
+            ("loopback listener", &[Close, Listen]),
+            ("loopback client", CLIENT_CLOSES_FIRST),
+            ("loopback server", SERVER_CLOSES_SECOND),
+            ("wire client", CLIENT_CLOSES_FIRST),
+            ("wire server", SERVER_CLOSES_SECOND),
+            ("timer", &[Close, SynSent]),
+            ("wire client 2", FAILED_OPEN),
+            ("loopback client 2", ACTIVE_OPEN),
+            ("loopback server 2", PASSIVE_OPEN),
+            ("wire client 3", ACTIVE_OPEN),
+            ("wire server 3", PASSIVE_OPEN),
         ],
-        facts: &[("far", "EADDRNOTAVAIL"), ("near", "success"), ("far, with tcp_tw_reuse=1", "success")],
+        facts: &[
+            ("over the wire", "EADDRNOTAVAIL"),
+            ("on loopback", "success"),
+            ("over the wire, tcp_tw_reuse=1", "success"),
+        ],
         reference: "Documentation/networking/ip-sysctl.rst, tcp_tw_reuse=2 and tcp_tw_reuse_delay; RFC 6191",
-        ..Behaviour::BLANK
+        ..Behaviour::DEFAULT
     },
 ];
 
-/// Connects, and closes before the server does: what is left is a TIME_WAIT.
+/// Connects the client and closes the connection, so that its port is in TIME_WAIT.
 fn leave_time_wait(
     harness: &mut Harness,
     client: TestSocket,
-    to: SocketAddr,
+    remote: SocketAddr,
     listener: &TestSocket,
-    label: &'static str,
+    server_label: &'static str,
 ) -> Result<(), StepError> {
-    harness.connect(&client, to).step("connecting")?;
-    let server = harness.accept(listener, label)?;
-    harness.until(&server, Established)?;
-    // Not close: an orphan would not stay until the server's FIN comes.
-    client.tcp.shutdown(Shutdown::Write).step("ending the client's direction")?;
-    harness.until(&client, FinWait2)?;
-    harness.until(&server, CloseWait)?;
-    let server = harness.close(server);
-    harness.until(&client, Close)?;
-    harness.until(server, Close)?;
-    // It keeps the port that it was bound to until then.
+    harness.connect(&client, remote).step("connecting")?;
+    let server = harness.accept(listener, server_label)?;
+    harness.wait_for_state(&server, Established)?;
+    close_client_first(harness, &client, server)?;
+    // The socket stays bound to its port until its descriptor is closed.
     harness.close(client);
     Ok(())
 }

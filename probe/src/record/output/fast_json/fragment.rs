@@ -1,19 +1,20 @@
-//! The pieces that lines have in common.
+//! The fragments that lines have in common.
 
 use std::{net::IpAddr, num::NonZero, sync::Arc};
 
 use super::{fragment_cache::Fragment, line::Line};
 use crate::{
     model::{
-        Cause, Cgroup, Connection, Edge, Endpoints, Family, Open, Owner, Protocol, SocketId, State,
+        Cause, Cgroup, ClosedBy, Connection, Edge, Endpoints, Family, Open, Owner, Protocol, SocketId, State,
         StatePath, Transition,
     },
     record::output::value::generation,
 };
 
-/// Which socket it is, and its ends: the same in all lines of a connection but the first.
+/// Socket, namespace, protocol, family and endpoints: the same in all lines of a connection, except for the first one or
+/// two, where the local port is not assigned yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct IdentityFragment {
     socket: SocketId,
     netns: Option<u32>,
     protocol: Protocol,
@@ -21,61 +22,61 @@ pub struct Identity {
     ends: Endpoints,
 }
 
-impl From<&Transition> for Identity {
+impl From<&Transition> for IdentityFragment {
     fn from(transition: &Transition) -> Self {
         let Transition { socket, netns, protocol, family, ends, .. } = *transition;
         Self { socket, netns, protocol, family, ends }
     }
 }
 
-impl From<&Connection> for Identity {
+impl From<&Connection> for IdentityFragment {
     fn from(connection: &Connection) -> Self {
         let Connection { socket, netns, protocol, family, ends, .. } = *connection;
         Self { socket, netns, protocol, family, ends }
     }
 }
 
-impl Fragment for Identity {
-    type Content = Self;
+impl Fragment for IdentityFragment {
+    type Key = Self;
 
-    /// Cookies follow each other; addresses are multiples of what a socket takes.
-    fn slot(&self) -> usize {
+    /// Cookies are consecutive numbers; addresses are multiples of a socket's size.
+    fn hash(&self) -> usize {
         (self.socket.number ^ self.socket.number >> 6 ^ self.socket.number >> 12) as usize
     }
 
-    fn says(&self, content: &Self) -> bool {
-        self == content
+    fn matches(&self, key: &Self) -> bool {
+        self == key
     }
 
-    fn content(&self) -> Self {
+    fn key(&self) -> Self {
         *self
     }
 
     fn write(&self, line: &mut Line<'_>) {
-        self.write_around(line, AddressFragment::write);
+        self.write_with(line, AddressFragment::write);
     }
 }
 
-impl Identity {
-    /// Writes it anew, but for the part that has a writer of its own.
-    pub fn write_around(
+impl IdentityFragment {
+    /// Formats the fragment; `write_address` appends the part up to the local address.
+    pub fn write_with(
         &self,
         line: &mut Line<'_>,
-        write_place: impl FnOnce(&AddressFragment, &mut Line<'_>),
+        write_address: impl FnOnce(&AddressFragment, &mut Line<'_>),
     ) {
         let Self { socket, netns, protocol, family, ends } = *self;
-        line.word(r#","socket":""#);
-        line.number(socket.number);
-        line.word(r#"","generation":"#);
-        line.any_number(generation(socket).map(NonZero::get));
-        write_place(&AddressFragment { netns, protocol, family, addr: ends.local.addr }, line);
-        line.any_number(ends.local.port.map(NonZero::get));
-        line.word(r#"},"remote":"#);
+        line.raw(r#","socket":""#);
+        line.integer(socket.number);
+        line.raw(r#"","generation":"#);
+        line.integer_or_null(generation(socket).map(NonZero::get));
+        write_address(&AddressFragment { netns, protocol, family, addr: ends.local.addr }, line);
+        line.integer_or_null(ends.local.port.map(NonZero::get));
+        line.raw(r#"},"remote":"#);
         line.endpoint(ends.remote);
     }
 }
 
-/// Where the sockets of a host are, but for the port: there are few places.
+/// Namespace, protocol, family and local address: a host has few combinations of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressFragment {
     netns: Option<u32>,
@@ -85,9 +86,9 @@ pub struct AddressFragment {
 }
 
 impl Fragment for AddressFragment {
-    type Content = Self;
+    type Key = Self;
 
-    fn slot(&self) -> usize {
+    fn hash(&self) -> usize {
         let addr = match self.addr {
             IpAddr::V4(addr) => addr.to_bits(),
             IpAddr::V6(addr) => addr.to_bits() as u32,
@@ -95,68 +96,68 @@ impl Fragment for AddressFragment {
         (addr ^ addr >> 8 ^ addr >> 24 ^ self.netns.unwrap_or_default()) as usize
     }
 
-    fn says(&self, content: &Self) -> bool {
-        self == content
+    fn matches(&self, key: &Self) -> bool {
+        self == key
     }
 
-    fn content(&self) -> Self {
+    fn key(&self) -> Self {
         *self
     }
 
     fn write(&self, line: &mut Line<'_>) {
-        line.word(r#","netns":"#);
-        line.any_number(self.netns);
-        line.word(r#","protocol":""#);
-        line.word(self.protocol.name());
-        line.word(r#"","family":""#);
-        line.word(self.family.name());
-        line.word(r#"","local":{"addr":""#);
-        line.addr(self.addr);
-        line.word(r#"","port":"#);
+        line.raw(r#","netns":"#);
+        line.integer_or_null(self.netns);
+        line.raw(r#","protocol":""#);
+        line.raw(self.protocol.name());
+        line.raw(r#"","family":""#);
+        line.raw(self.family.name());
+        line.raw(r#"","local":{"addr":""#);
+        line.address(self.addr);
+        line.raw(r#"","port":"#);
     }
 }
 
-/// How a socket moved on, and why: there are few ways.
+/// Old state, new state and cause.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub struct StepFragment {
     edge: Edge,
     cause: Option<Cause>,
 }
 
-impl From<&Transition> for Step {
+impl From<&Transition> for StepFragment {
     fn from(transition: &Transition) -> Self {
         Self { edge: transition.edge(), cause: transition.cause }
     }
 }
 
-impl Fragment for Step {
-    type Content = (Edge, Option<Cause>);
+impl Fragment for StepFragment {
+    type Key = (Edge, Option<Cause>);
 
-    fn slot(&self) -> usize {
+    fn hash(&self) -> usize {
         let (old, new) = self.edge;
         State::ALL.len() * old as usize + new as usize
     }
 
-    fn says(&self, (edge, cause): &Self::Content) -> bool {
+    fn matches(&self, (edge, cause): &Self::Key) -> bool {
         (self.edge, self.cause) == (*edge, *cause)
     }
 
-    fn content(&self) -> Self::Content {
+    fn key(&self) -> Self::Key {
         (self.edge, self.cause)
     }
 
     fn write(&self, line: &mut Line<'_>) {
         let (old, new) = self.edge;
-        line.word(r#","old":""#);
-        line.word(old.name());
-        line.word(r#"","new":""#);
-        line.word(new.name());
-        line.word(r#"","cause":"#);
+        line.raw(r#","old":""#);
+        line.raw(old.name());
+        line.raw(r#"","new":""#);
+        line.raw(new.name());
+        line.raw(r#"","cause":"#);
         line.cause(self.cause);
     }
 }
 
-/// Which states connections go through: there are few ways.
+/// The states of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct PathFragment<'a> {
     path: &'a StatePath,
@@ -169,102 +170,112 @@ impl<'a> From<&'a Connection> for PathFragment<'a> {
 }
 
 impl Fragment for PathFragment<'_> {
-    type Content = StatePath;
+    type Key = StatePath;
 
-    fn slot(&self) -> usize {
+    fn hash(&self) -> usize {
         (self.path.packed().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
     }
 
-    fn says(&self, path: &StatePath) -> bool {
+    fn matches(&self, path: &StatePath) -> bool {
         self.path == path
     }
 
-    fn content(&self) -> StatePath {
+    fn key(&self) -> StatePath {
         self.path.clone()
     }
 
     fn write(&self, line: &mut Line<'_>) {
-        for (place, state) in self.path.iter().enumerate() {
-            line.word(if place == 0 { "\"" } else { ",\"" });
-            line.word(state.name());
-            line.word("\"");
+        for (index, state) in self.path.iter().enumerate() {
+            line.raw(if index == 0 { "\"" } else { ",\"" });
+            line.raw(state.name());
+            line.raw("\"");
         }
     }
 }
 
-/// How a connection came to be, and why it ended.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenAndClose {
+/// How a connection was opened and closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenCloseFragment {
     open: Open,
     close: Option<Cause>,
+    closed_by: Option<ClosedBy>,
 }
 
-impl From<&Connection> for OpenAndClose {
+impl From<&Connection> for OpenCloseFragment {
     fn from(connection: &Connection) -> Self {
         let close = connection.close.as_ref().and_then(|close| close.cause);
-        Self { open: connection.open, close }
+        Self { open: connection.open, close, closed_by: connection.closed_by() }
     }
 }
 
-impl Fragment for OpenAndClose {
-    type Content = (Open, Option<Cause>);
+impl Fragment for OpenCloseFragment {
+    type Key = Self;
 
-    fn slot(&self) -> usize {
-        8 * self.close.map_or(0, |cause| cause.detail().len()) + self.open as usize
+    fn hash(&self) -> usize {
+        let closed_by = self.closed_by.map_or(0, |closed_by| 1 + closed_by as usize);
+        8 * self.close.map_or(0, |cause| cause.detail().len()) + self.open as usize + 32 * closed_by
     }
 
-    fn says(&self, (open, close): &Self::Content) -> bool {
-        (self.open, self.close) == (*open, *close)
+    fn matches(&self, key: &Self) -> bool {
+        self == key
     }
 
-    fn content(&self) -> Self::Content {
-        (self.open, self.close)
+    fn key(&self) -> Self {
+        *self
     }
 
     fn write(&self, line: &mut Line<'_>) {
-        line.word(r#","open":""#);
-        line.word(self.open.name());
-        line.word(r#"","close":"#);
+        line.raw(r#","open":""#);
+        line.raw(self.open.name());
+        line.raw(r#"","close":"#);
         line.cause(self.close);
+        match self.closed_by {
+            Some(closed_by) => {
+                line.raw(r#","closed_by":""#);
+                line.raw(closed_by.name());
+                line.raw("\"");
+            }
+            None => line.raw(r#","closed_by":null"#),
+        }
     }
 }
 
-/// Whose it is: most lines have the very owner that is kept, so that nothing of it has to be compared.
+/// The owner. Most lines share the cached `Arc`, so that the comparison is one of pointers.
 impl Fragment for &Arc<Owner> {
-    type Content = Arc<Owner>;
+    type Key = Arc<Owner>;
 
-    fn slot(&self) -> usize {
+    fn hash(&self) -> usize {
         4 * self.task.as_ref().map_or(0, |task| task.pid as usize) + self.known as usize
     }
 
-    fn says(&self, owner: &Arc<Owner>) -> bool {
+    fn matches(&self, owner: &Arc<Owner>) -> bool {
         *self == owner
     }
 
-    fn content(&self) -> Arc<Owner> {
+    fn key(&self) -> Arc<Owner> {
         Arc::clone(self)
     }
 
     fn write(&self, line: &mut Line<'_>) {
         let task = self.task.as_ref();
         let cgroup = self.cgroup.as_ref();
-        line.word(r#"{"pid":"#);
-        line.any_number(task.map(|task| task.pid));
-        line.word(r#","comm":"#);
-        line.any_text(task.map(|task| task.comm.as_bytes()));
-        line.word(r#","uid":"#);
-        line.any_number(task.map(|task| task.uid));
-        line.word(r#","cgroup":"#);
+        line.raw(r#"{"pid":"#);
+        line.integer_or_null(task.map(|task| task.pid));
+        line.raw(r#","comm":"#);
+        line.string_or_null(task.map(|task| task.comm.as_bytes()));
+        line.raw(r#","uid":"#);
+        line.integer_or_null(task.map(|task| task.uid));
+        line.raw(r#","cgroup":"#);
         match cgroup {
-            Some(cgroup) => line.decimal(cgroup.id),
-            None => line.word("null"),
+            Some(cgroup) => line.decimal_string(cgroup.id),
+            None => line.raw("null"),
         }
-        line.word(r#","cgroup_path":"#);
-        line.any_text(cgroup.and_then(|cgroup| Some(cgroup.path.as_ref()?.as_bytes())));
-        line.word(r#","container":"#);
-        line.any_text(cgroup.and_then(Cgroup::container).map(str::as_bytes));
-        line.word(r#","known":""#);
-        line.word(self.known.name());
-        line.word("\"}");
+        line.raw(r#","cgroup_path":"#);
+        line.string_or_null(cgroup.and_then(|cgroup| Some(cgroup.path.as_ref()?.as_bytes())));
+        line.raw(r#","container":"#);
+        line.string_or_null(cgroup.and_then(Cgroup::container).map(str::as_bytes));
+        line.raw(r#","known":""#);
+        line.raw(self.known.name());
+        line.raw("\"}");
     }
 }

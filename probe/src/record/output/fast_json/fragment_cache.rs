@@ -1,54 +1,54 @@
-//! What many lines have in common: it is kept as it was written last, and copied.
+//! A cache of the text of fragments that recur from line to line.
 
 use super::line::Line;
 
-/// A piece of a line that comes again in others.
+/// A part of a line that recurs in other lines.
 pub trait Fragment {
-    /// What it says, as it is remembered.
-    type Content;
+    /// What the text depends on, as stored in the cache.
+    type Key;
 
-    /// Where it is kept: another number for another content, if possible.
-    fn slot(&self) -> usize;
+    /// A number that differs for most different keys; it selects the slot of the cache.
+    fn hash(&self) -> usize;
 
-    /// Whether it says the same.
-    fn says(&self, content: &Self::Content) -> bool;
+    /// Whether the text of `key` is the text of this fragment.
+    fn matches(&self, key: &Self::Key) -> bool;
 
-    /// What it says.
-    fn content(&self) -> Self::Content;
+    /// The key of this fragment.
+    fn key(&self) -> Self::Key;
 
-    /// Writes it anew.
+    /// Formats the fragment.
     fn write(&self, line: &mut Line<'_>);
 }
 
-/// BlockWriter of one kind as they were written last, in so many slots.
+/// The most recent fragment of each slot with its text.
 #[derive(Debug)]
-pub struct FragmentCache<Content, const SLOTS: usize>([Option<(Content, Vec<u8>)>; SLOTS]);
+pub struct FragmentCache<Key, const SLOTS: usize>([Option<(Key, Vec<u8>)>; SLOTS]);
 
-impl<Content, const SLOTS: usize> Default for FragmentCache<Content, SLOTS> {
+impl<Key, const SLOTS: usize> Default for FragmentCache<Key, SLOTS> {
     fn default() -> Self {
         Self([const { None }; SLOTS])
     }
 }
 
-impl<Content, const SLOTS: usize> FragmentCache<Content, SLOTS> {
-    /// Writes a piece, and keeps it for the lines to come.
-    pub fn write(&mut self, piece: &impl Fragment<Content = Content>, line: &mut Line<'_>) {
-        if self.copy(piece, line) {
+impl<Key, const SLOTS: usize> FragmentCache<Key, SLOTS> {
+    /// Appends a fragment, from the cache if possible; otherwise formats and caches it.
+    pub fn write(&mut self, fragment: &impl Fragment<Key = Key>, line: &mut Line<'_>) {
+        if self.copy(fragment, line) {
             return;
         }
-        let begin = line.len();
-        piece.write(line);
-        let place = &mut self.0[piece.slot() % SLOTS];
-        let mut text = place.take().map(|(_, text)| text).unwrap_or_default();
+        let start = line.len();
+        fragment.write(line);
+        let slot = &mut self.0[fragment.hash() % SLOTS];
+        let mut text = slot.take().map(|(_, text)| text).unwrap_or_default();
         text.clear();
-        text.extend_from_slice(line.since(begin));
-        *place = Some((piece.content(), text));
+        text.extend_from_slice(line.since(start));
+        *slot = Some((fragment.key(), text));
     }
 
-    /// Writes a piece only where it is kept; `false` where it is not.
-    pub fn copy(&self, piece: &impl Fragment<Content = Content>, line: &mut Line<'_>) -> bool {
-        match &self.0[piece.slot() % SLOTS] {
-            Some((content, text)) if piece.says(content) => {
+    /// Appends a fragment if it is cached; returns whether it was.
+    pub fn copy(&self, fragment: &impl Fragment<Key = Key>, line: &mut Line<'_>) -> bool {
+        match &self.0[fragment.hash() % SLOTS] {
+            Some((key, text)) if fragment.matches(key) => {
                 line.bytes(text);
                 true
             }

@@ -1,10 +1,10 @@
-//! Held against what serde makes of the same.
+//! Compares the fast writer with serde.
 
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
-    model::{Clock, Connection, Endpoints, Output, Owner, Transition},
-    record::{Lines, Object, arbitrary},
+    model::{Backend, Clock, Connection, Endpoints, Host, Output, Owner, Transition, testing},
+    record::{Lines, Object, StreamTime, arbitrary},
 };
 
 fn transition(event: Output) -> Option<Transition> {
@@ -21,40 +21,61 @@ fn connection(event: Output) -> Option<Connection> {
     }
 }
 
-fn written(lines: &mut Lines, event: &Output, clock: Option<Clock>) -> String {
-    let mut line = Vec::new();
-    lines.write(event, clock, &mut line).expect("memory takes everything");
-    String::from_utf8(line).expect("text")
+/// Both writers of one stream.
+#[derive(Default)]
+struct Writers {
+    lines: Lines,
+    time: StreamTime,
 }
 
-fn expected(event: &Output, clock: Option<Clock>) -> String {
-    serde_json::to_string(&Object::of(event, clock)).expect("JSON") + "\n"
+impl Writers {
+    fn with_clock(clock: Option<Clock>) -> Self {
+        let mut writers = Self::default();
+        if let Some(clock) = clock {
+            let host = Host { clock, ..testing::host() };
+            let backend = Backend::TpBtf;
+            let ready = Output::Ready { host, backend, unavailable: Vec::new(), existing: None };
+            writers.lines.observe(&ready);
+            writers.time.observe(&ready);
+        }
+        writers
+    }
+
+    /// The line of the event, and what serde writes.
+    fn write(&mut self, event: &Output) -> [String; 2] {
+        let mut line = Vec::new();
+        self.lines.write(event, &mut line).expect("a Vec accepts every write");
+        self.time.observe(event);
+        let expected = Object::of(event, self.time);
+        [String::from_utf8(line).expect("UTF-8"), serde_json::to_string(&expected).expect("JSON") + "\n"]
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn every_line_is_what_its_object_comes_to(
+    fn every_line_is_what_serde_writes(
         events in vec(arbitrary::output(), 1..8),
         offset in prop_oneof![Just(None), any::<i64>().prop_map(Some)],
     ) {
         let clock = offset.map(|offset| Clock { realtime_offset_ns: offset.into() });
-        let mut lines = Lines::default();
-        // Twice, since pieces are kept from line to line.
+        let mut writers = Writers::with_clock(clock);
+        // Twice, because fragments are cached from line to line.
         for event in events.iter().chain(&events) {
-            prop_assert_eq!(written(&mut lines, event, clock), expected(event, clock));
+            let [line, expected] = writers.write(event);
+            prop_assert_eq!(line, expected);
         }
     }
 
     #[test]
-    fn what_is_kept_is_told_from_what_looks_alike(events in vec(arbitrary::output(), 4..8)) {
+    fn cached_fragments_of_similar_transitions_are_not_mixed_up(events in vec(arbitrary::output(), 4..8)) {
         let transitions: Vec<Transition> = events.into_iter().filter_map(transition).collect();
-        let mut lines = Lines::default();
+        let mut writers = Writers::default();
         for pair in transitions.windows(2) {
-            let [one, other] = pair else { unreachable!("they are pairs") };
+            let [one, other] = pair else { unreachable!("windows of two") };
             let owner = Owner { task: one.owner.task.clone(), ..(*other.owner).clone() };
-            // Each shares its place with the one before, and more or less of what is kept there.
+            // Each has a cache slot in common with the one before, and more or less of the key.
             for next in [
                 one.clone(),
                 Transition { socket: one.socket, ..other.clone() },
@@ -63,17 +84,18 @@ proptest! {
                 Transition { owner: owner.into(), ..one.clone() },
             ] {
                 let event = Output::Transition(next);
-                prop_assert_eq!(written(&mut lines, &event, None), expected(&event, None));
+                let [line, expected] = writers.write(&event);
+                prop_assert_eq!(line, expected);
             }
         }
     }
 
     #[test]
-    fn so_it_is_of_connections(events in vec(arbitrary::output(), 4..12)) {
+    fn cached_fragments_of_similar_connections_are_not_mixed_up(events in vec(arbitrary::output(), 4..12)) {
         let connections: Vec<Connection> = events.into_iter().filter_map(connection).collect();
-        let mut lines = Lines::default();
+        let mut writers = Writers::default();
         for pair in connections.windows(2) {
-            let [one, other] = pair else { unreachable!("they are pairs") };
+            let [one, other] = pair else { unreachable!("windows of two") };
             for next in [
                 one.clone(),
                 Connection { netns: other.netns, ..one.clone() },
@@ -83,7 +105,8 @@ proptest! {
                 Connection { close: one.close.clone(), path: other.path.clone(), ..other.clone() },
             ] {
                 let event = Output::Connection(next);
-                prop_assert_eq!(written(&mut lines, &event, None), expected(&event, None));
+                let [line, expected] = writers.write(&event);
+                prop_assert_eq!(line, expected);
             }
         }
     }

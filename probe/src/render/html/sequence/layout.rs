@@ -1,37 +1,36 @@
-//! What happened at both ends of a wire, in rows: every moment at which something happened is one, however long it
-//! was until the next.
+//! Lays out the events at both endpoints in rows: one for each time at which something happened, regardless of the time
+//! between them.
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use crate::{
     model::{BehaviourResult, Fate, Mono, Packet, Side, State, Transition},
-    render::table::words,
+    render::table::format,
 };
 
-/// From here on, the time in which nothing happened is told.
-const LONG: Duration = Duration::from_millis(100);
+/// The least time without events that is shown as a pause.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
 
-/// So many packets are drawn; a drawing with more has nothing to read in it.
-const MOST: usize = 60;
+/// The number of packets that are drawn. A diagram with more is unreadable.
+const MAX_PACKETS: usize = 60;
 
-/// The whole drawing.
+/// The layout of a diagram.
 pub struct SequenceLayout<'a> {
-    /// The ends' addresses.
+    /// The addresses of the endpoints.
     pub names: [String; 2],
-    pub crossings: Vec<PacketArrow<'a>>,
-    pub moments: Vec<StateMark<'a>>,
-    /// Where nothing happened for long.
+    pub arrows: Vec<PacketArrow<'a>>,
+    pub states: Vec<StateMark<'a>>,
     pub pauses: Vec<Pause>,
-    /// How many rows there are, pauses included.
+    /// The number of rows, including pauses.
     pub height: usize,
-    /// How many packets are not drawn.
-    pub left_out: usize,
+    /// The number of packets that are not drawn.
+    pub omitted: usize,
 }
 
-/// A time in which nothing happened: a row of its own.
+/// A time without events, shown in a row of its own.
 pub struct Pause {
     pub row: usize,
-    /// How long it was.
+    /// Its duration.
     pub time: String,
 }
 
@@ -39,7 +38,7 @@ pub struct Pause {
 pub struct PacketArrow<'a> {
     pub packet: &'a Packet,
     pub sent: usize,
-    /// Where its line ends: just below, where it never came to the other end.
+    /// The row in which the arrow ends: the next one, if the packet did not arrive.
     pub ended: usize,
     pub has_arrived: bool,
 }
@@ -52,14 +51,14 @@ pub struct StateMark<'a> {
     pub old: State,
     pub new: State,
     pub cause: String,
-    /// Since the first of all, in milliseconds.
+    /// The time since the first event, in milliseconds.
     pub time: String,
 }
 
 impl<'a> SequenceLayout<'a> {
-    /// Lays out what is known.
+    /// Lays out the packets and transitions of a behaviour.
     pub fn of(result: &'a BehaviourResult) -> Self {
-        let packets = &result.packets[..result.packets.len().min(MOST)];
+        let packets = &result.packets[..result.packets.len().min(MAX_PACKETS)];
         let sides = Sides::of(result);
         let transitions: Vec<(Side, &str, &Transition)> = result
             .transitions
@@ -69,7 +68,7 @@ impl<'a> SequenceLayout<'a> {
             })
             .collect();
         let rows = Rows::of(packets, transitions.iter().map(|(_, _, transition)| transition.at));
-        let crossings = packets
+        let arrows = packets
             .iter()
             .map(|packet| PacketArrow {
                 packet,
@@ -79,7 +78,7 @@ impl<'a> SequenceLayout<'a> {
             })
             .collect();
         let first = rows.0.first().copied().unwrap_or_default();
-        let moments = transitions
+        let states = transitions
             .into_iter()
             .map(|(side, label, transition)| StateMark {
                 side,
@@ -87,37 +86,37 @@ impl<'a> SequenceLayout<'a> {
                 label,
                 old: transition.old,
                 new: transition.new,
-                cause: words::cause(transition.cause).1,
-                time: words::milliseconds(first, transition.at),
+                cause: format::cause(transition.cause).1,
+                time: format::milliseconds(first, transition.at),
             })
             .collect();
         Self {
             names: sides.names,
-            crossings,
-            moments,
+            arrows,
+            states,
             pauses: rows.pauses().collect(),
             height: rows.at(Mono(u64::MAX)),
-            left_out: result.packets.len() - packets.len(),
+            omitted: result.packets.len() - packets.len(),
         }
     }
 }
 
-/// When a packet came to the other end.
+/// When a packet arrived at the other endpoint.
 fn arrival(packet: &Packet) -> Option<Mono> {
     match packet.fate {
         Fate::Delivered { before, .. } => Some(before),
-        // It got there, and was turned away.
+        // It arrived, and the kernel rejected it.
         Fate::Refused(_) => Some(packet.sent),
         Fate::Travelling | Fate::Held | Fate::Dropped => None,
     }
 }
 
-/// When its line ends. What gets lost does so at a moment of its own, so that nothing is drawn over it.
+/// When the arrow of a packet ends. A lost packet gets a row of its own, so that nothing is drawn over its end.
 fn end(packet: &Packet) -> Mono {
     arrival(packet).unwrap_or_else(|| packet.sent.after(Duration::from_nanos(1)))
 }
 
-/// Every moment, once, in order.
+/// The distinct times of events, in order.
 struct Rows(Vec<Mono>);
 
 impl Rows {
@@ -129,25 +128,25 @@ impl Rows {
         Self(rows)
     }
 
-    /// Its row: one for each moment before it, and one for each pause.
-    fn at(&self, moment: Mono) -> usize {
-        let place = self.0.partition_point(|row| *row < moment);
-        place + self.0[..self.0.len().min(place + 1)].windows(2).filter(|pair| is_pause(pair)).count()
+    /// The row of a time: the number of earlier times and pauses.
+    fn at(&self, time: Mono) -> usize {
+        let index = self.0.partition_point(|row| *row < time);
+        index + self.0[..self.0.len().min(index + 1)].windows(2).filter(|pair| is_pause(pair)).count()
     }
 
     fn pauses(&self) -> impl Iterator<Item = Pause> {
         self.0
             .windows(2)
             .filter(|pair| is_pause(pair))
-            .map(|pair| Pause { row: self.at(pair[1]) - 1, time: words::span(pair[1].since(pair[0])) })
+            .map(|pair| Pause { row: self.at(pair[1]) - 1, time: format::duration(pair[1].since(pair[0])) })
     }
 }
 
 fn is_pause(pair: &[Mono]) -> bool {
-    pair[1].since(pair[0]) >= LONG
+    pair[1].since(pair[0]) >= MIN_PAUSE
 }
 
-/// Which end is which: by the addresses in the packets, and for sockets without one by the namespace.
+/// Maps sockets to endpoints: by the addresses in the packets, or by the namespace if the socket has no address.
 struct Sides {
     names: [String; 2],
     by_addr: HashMap<IpAddr, Side>,
@@ -191,49 +190,49 @@ mod tests {
     use crate::model::testing;
 
     #[test]
-    fn what_happens_later_stands_lower() {
+    fn later_events_are_in_lower_rows() {
         let results = testing::results();
-        let course = SequenceLayout::of(&results[0]);
-        assert_eq!(course.names, ["10.13.14.1", "10.13.14.2"]);
-        assert_eq!((course.crossings.len(), course.moments.len(), course.left_out), (6, 8, 0));
-        assert!(course.moments.is_sorted_by_key(|moment| moment.row));
-        let lost = &course.crossings[0];
+        let layout = SequenceLayout::of(&results[0]);
+        assert_eq!(layout.names, ["10.13.14.1", "10.13.14.2"]);
+        assert_eq!((layout.arrows.len(), layout.states.len(), layout.omitted), (6, 8, 0));
+        assert!(layout.states.is_sorted_by_key(|mark| mark.row));
+        let lost = &layout.arrows[0];
         assert_eq!((lost.sent, lost.ended, lost.has_arrived), (1, 2, false));
-        for crossing in &course.crossings[1..] {
-            assert!(crossing.has_arrived && crossing.ended > crossing.sent);
+        for arrow in &layout.arrows[1..] {
+            assert!(arrow.has_arrived && arrow.ended > arrow.sent);
         }
-        // Nothing else happens where a packet is lost.
-        assert!(course.moments.iter().all(|moment| moment.row != lost.ended));
+        // Nothing else is in the row in which a packet is lost.
+        assert!(layout.states.iter().all(|mark| mark.row != lost.ended));
     }
 
     #[test]
-    fn a_socket_without_an_address_is_found_by_its_namespace() {
+    fn a_socket_without_an_address_is_assigned_by_its_namespace() {
         let mut results = testing::results();
         results[0].transitions[0].1.ends.local.addr = IpAddr::from([0, 0, 0, 0]);
-        assert_eq!(SequenceLayout::of(&results[0]).moments.len(), 8);
+        assert_eq!(SequenceLayout::of(&results[0]).states.len(), 8);
         results[0].transitions[0].1.netns = Some(1);
-        assert_eq!(SequenceLayout::of(&results[0]).moments.len(), 7);
+        assert_eq!(SequenceLayout::of(&results[0]).states.len(), 7);
     }
 
     #[test]
-    fn a_long_time_has_a_row_of_its_own() {
+    fn a_pause_has_a_row_of_its_own() {
         let mut results = testing::results();
         let before = SequenceLayout::of(&results[0]);
         assert_eq!(before.pauses.len(), 0);
         let height = before.height;
-        let last = results[0].transitions.last_mut().expect("there are some");
-        last.1.at = last.1.at.after(LONG * 12);
-        let course = SequenceLayout::of(&results[0]);
-        let pause = &course.pauses[0];
-        assert_eq!((course.pauses.len(), course.height, pause.time.as_str()), (1, height + 1, "1.20 s"));
-        assert_eq!(course.moments.last().map(|moment| moment.row), Some(pause.row + 1));
+        let last = results[0].transitions.last_mut().expect("a transition");
+        last.1.at = last.1.at.after(MIN_PAUSE * 12);
+        let layout = SequenceLayout::of(&results[0]);
+        let pause = &layout.pauses[0];
+        assert_eq!((layout.pauses.len(), layout.height, pause.time.as_str()), (1, height + 1, "1.20 s"));
+        assert_eq!(layout.states.last().map(|mark| mark.row), Some(pause.row + 1));
     }
 
     #[test]
-    fn a_flood_is_cut() {
+    fn packets_beyond_the_limit_are_omitted() {
         let mut results = testing::results();
         let packet = results[0].packets[1].clone();
-        results[0].packets = vec![packet; MOST + 7];
-        assert_eq!(SequenceLayout::of(&results[0]).left_out, 7);
+        results[0].packets = vec![packet; MAX_PACKETS + 7];
+        assert_eq!(SequenceLayout::of(&results[0]).omitted, 7);
     }
 }

@@ -1,40 +1,39 @@
-//! The columns: which there are, and how many of them fit.
+//! The columns of each view, and the layout of those that fit a width.
 
 use super::super::super::view::View;
 
-/// Between two columns.
+/// The space between two columns.
 pub const GAP: usize = 2;
 
-/// The room for a time that the tables below reckon with.
-const TIME: usize = 10;
+/// The width of the time column that the specifications below assume.
+const TIME_WIDTH: usize = 10;
 
-/// Narrower than this nothing is laid out.
-const NARROWEST: usize = 20;
+/// The least width of a table.
+const MIN_WIDTH: usize = 20;
 
-/// What a column shows.
+/// The content of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
     Time,
     Socket,
-    /// The local port and the remote end: the local address is this host's.
+    /// The local port and the remote endpoint: the local address is one of this host's.
     Remote,
-    /// Both ends.
-    Ends,
-    /// The state entered.
-    New,
-    /// The state left and the state entered.
-    Edge,
+    /// Both endpoints.
+    Endpoints,
+    NewState,
+    /// The old and the new state.
+    States,
     Cause,
     Owner,
-    /// The time in the state left.
-    Since,
+    /// The time spent in the old state.
+    StateDuration,
     Uid,
     Netns,
     Cgroup,
     Cpu,
     Opened,
     Closed,
-    /// The connection's, from its first transition to its last.
+    /// The time from the connection's first transition to its last.
     Duration,
     Handshake,
     Sent,
@@ -45,68 +44,66 @@ pub enum Column {
     Finding,
 }
 
-/// A column of a view.
-struct Spec {
+/// A column of a view: when it is shown, and its width.
+struct ColumnSpec {
     column: Column,
-    name: &'static str,
-    /// From this width of the table on it is shown…
+    heading: &'static str,
+    /// The least table width with this column.
     from: usize,
-    /// …and from this one on no more, since another one says it better.
+    /// The table width from which another column replaces it.
     until: usize,
-    /// So wide it is at least, …
-    least: usize,
-    /// …so wide where there is some room, …
-    good: usize,
-    /// …and wider than this never.
-    most: usize,
-    /// Whether it is a number.
-    right: bool,
+    min: usize,
+    /// The width that the column gets before any grows beyond its own.
+    preferred: usize,
+    max: usize,
+    align_right: bool,
 }
 
-/// A column of words, shown from one width to another. Its widths: least, good, most.
-const fn text(column: Column, name: &'static str, shown: [usize; 2], wide: [usize; 3]) -> Spec {
-    let ([from, until], [least, good, most]) = (shown, wide);
-    Spec { column, name, from, until, least, good, most, right: false }
+/// A column of text. `shown` has `from` and `until`, `widths` has `min`, `preferred` and `max`.
+const fn text(column: Column, heading: &'static str, shown: [usize; 2], widths: [usize; 3]) -> ColumnSpec {
+    let ([from, until], [min, preferred, max]) = (shown, widths);
+    ColumnSpec { column, heading, from, until, min, preferred, max, align_right: false }
 }
 
-/// A column of numbers, which does not grow.
-const fn number(column: Column, name: &'static str, from: usize, wide: usize) -> Spec {
-    Spec { column, name, from, until: EVER, least: wide, good: wide, most: wide, right: true }
+/// A column of numbers, with a fixed width.
+const fn number(column: Column, heading: &'static str, from: usize, width: usize) -> ColumnSpec {
+    let (min, preferred, max) = (width, width, width);
+    ColumnSpec { column, heading, from, until: MAX, min, preferred, max, align_right: true }
 }
 
-const EVER: usize = usize::MAX;
+const MAX: usize = usize::MAX;
 
-/// In the order in which they stand. The order in which they are dropped is that of `from`, the
-/// greatest first: what tells least, or can be asked of another line or another tool.
+/// In the order in which they are shown. As the table gets narrower, they are dropped in descending order of `from`: first
+/// those with the least information, or with information that another line or tool shows.
 #[rustfmt::skip]
-const TRANSITIONS: &[Spec] = &[
-    //                                         from  until   least good most
-    number(Column::Time,    "",                  23,               TIME),
-    text(Column::Socket,    "socket",          [126, EVER], [ 9,  9,  9]),
+const TRANSITIONS: &[ColumnSpec] = &[
+    //                                               from  until   min pref. max
+    number(Column::Time,    "",                  23,               TIME_WIDTH),
+    text(Column::Socket,    "socket",          [126, MAX], [ 9,  9,  9]),
     text(Column::Remote,    ":port → remote",  [ 47,  112], [22, 25, 31]),
-    text(Column::Ends,      "local → remote",  [112, EVER], [36, 39, 45]),
-    text(Column::New,       "state",           [  0,   96], [11, 11, 11]),
-    text(Column::Edge,      "old → new",       [ 96, EVER], [25, 25, 25]),
-    text(Column::Cause,     "cause",           [ 61, EVER], [12, 27, 44]),
-    text(Column::Owner,     "owner",           [ 75, EVER], [12, 14, 26]),
-    number(Column::Since,   "after",            150,                  8),
+    text(Column::Endpoints, "local → remote",  [112, MAX], [36, 39, 45]),
+    text(Column::NewState,       "state",           [  0,   96], [11, 11, 11]),
+    text(Column::States,      "old → new",       [ 96, MAX], [25, 25, 25]),
+    text(Column::Cause,     "cause",           [ 61, MAX], [12, 27, 44]),
+    text(Column::Owner,     "owner",           [ 75, MAX], [12, 14, 26]),
+    number(Column::StateDuration, "in old",            150,                  8),
     number(Column::Uid,     "uid",              158,                  5),
     number(Column::Netns,   "netns",            170,                 10),
-    text(Column::Cgroup,    "cgroup",          [186, EVER], [12, 12, 24]),
+    text(Column::Cgroup,    "cgroup",          [186, MAX], [12, 12, 24]),
     number(Column::Cpu,     "cpu",              194,                  3),
 ];
 
 /// As [`TRANSITIONS`].
 #[rustfmt::skip]
-const CONNECTIONS: &[Spec] = &[
-    //                                           from  until   least good most
-    number(Column::Time,        "",                24,               TIME),
-    text(Column::Socket,        "socket",        [168, EVER], [ 9,  9,  9]),
-    text(Column::Owner,         "owner",         [ 38, EVER], [12, 14, 26]),
+const CONNECTIONS: &[ColumnSpec] = &[
+    //                                               from  until   min pref. max
+    number(Column::Time,        "",                24,               TIME_WIDTH),
+    text(Column::Socket,        "socket",        [168, MAX], [ 9,  9,  9]),
+    text(Column::Owner,         "owner",         [ 38, MAX], [12, 14, 26]),
     text(Column::Remote,        ":port → remote",[ 62,  118], [22, 25, 31]),
-    text(Column::Ends,          "local → remote",[118, EVER], [36, 39, 45]),
-    text(Column::Opened,        "opened",        [104, EVER], [ 7,  7, 12]),
-    text(Column::Closed,        "closed",        [  0, EVER], [12, 27, 44]),
+    text(Column::Endpoints,     "local → remote",[118, MAX], [36, 39, 45]),
+    text(Column::Opened,        "opened",        [104, MAX], [ 7,  7, 12]),
+    text(Column::Closed,        "closed",        [  0, MAX], [12, 27, 44]),
     number(Column::Duration,    "duration",        75,                  8),
     number(Column::Handshake,   "handshake",      128,                  9),
     number(Column::Sent,        "sent",            92,                  7),
@@ -116,56 +113,57 @@ const CONNECTIONS: &[Spec] = &[
     number(Column::Rtt,         "srtt",           144,                  7),
     number(Column::Uid,         "uid",            178,                  5),
     number(Column::Netns,       "netns",          190,                 10),
-    text(Column::Cgroup,        "cgroup",        [204, EVER], [12, 12, 24]),
+    text(Column::Cgroup,        "cgroup",        [204, MAX], [12, 12, 24]),
 ];
 
 /// As [`TRANSITIONS`].
-const FINDINGS: &[Spec] =
-    &[number(Column::Time, "", 23, TIME), text(Column::Finding, "finding", [0, EVER], [11, 11, EVER])];
+const FINDINGS: &[ColumnSpec] =
+    &[number(Column::Time, "", 23, TIME_WIDTH), text(Column::Finding, "finding", [0, MAX], [11, 11, MAX])];
 
-/// A column in its place.
+/// A column of a layout.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Placed {
+pub struct LayoutColumn {
     pub column: Column,
-    pub name: &'static str,
-    /// Where it begins.
-    pub at: usize,
+    pub heading: &'static str,
+    /// The offset of its left edge.
+    pub start: usize,
     pub width: usize,
-    /// Whether it is aligned to the right.
-    pub right: bool,
+    pub align_right: bool,
 }
 
-/// The columns that a width has room for.
+/// The columns that fit a width.
 #[derive(Debug)]
 pub struct Layout {
-    pub columns: Vec<Placed>,
-    /// No line is wider.
+    pub columns: Vec<LayoutColumn>,
+    /// The width of the table.
     pub width: usize,
 }
 
 impl Layout {
-    /// The columns of a view at this width, with so much room for the times.
+    /// The columns of a view that fit `width`, if the time column is `time` wide.
     pub fn of(view: View, width: usize, time: usize) -> Self {
-        let width = width.max(NARROWEST);
+        let width = width.max(MIN_WIDTH);
         let specs = match view {
             View::Transitions => TRANSITIONS,
             View::Connections => CONNECTIONS,
             View::Findings => FINDINGS,
         };
-        let room = width.saturating_sub(time - TIME);
-        let shown: Vec<&Spec> = specs.iter().filter(|spec| (spec.from..spec.until).contains(&room)).collect();
-        let widths = grown(&shown, room);
-        let mut at = 0;
-        let columns = shown.into_iter().zip(widths).map(|(spec, width)| {
+        let available = width.saturating_sub(time - TIME_WIDTH);
+        let shown: Vec<&ColumnSpec> =
+            specs.iter().filter(|spec| (spec.from..spec.until).contains(&available)).collect();
+        let widths = grow(&shown, available);
+        let mut start = 0;
+        let columns = shown.iter().zip(widths).map(|(spec, width)| {
             let width = if spec.column == Column::Time { time } else { width };
-            let placed = Placed { column: spec.column, name: spec.name, at, width, right: spec.right };
-            at += width + GAP;
-            placed
+            let ColumnSpec { column, heading, align_right, .. } = **spec;
+            let laid_out = LayoutColumn { column, heading, start, width, align_right };
+            start += width + GAP;
+            laid_out
         });
         Self { columns: columns.collect(), width }
     }
 
-    /// Where the columns after the time begin.
+    /// The offset of the first column after the time.
     pub fn indent(&self) -> usize {
         match self.columns.first() {
             Some(first) if first.column == Column::Time => first.width + GAP,
@@ -173,25 +171,25 @@ impl Layout {
         }
     }
 
-    /// How far the columns reach.
+    /// The offset of the right edge of the last column.
     pub fn end(&self) -> usize {
-        self.columns.last().map_or(0, |last| last.at + last.width).min(self.width)
+        self.columns.last().map_or(0, |last| last.start + last.width).min(self.width)
     }
 }
 
-/// The least widths, grown into the room that is left: one after the other until they are good, then
-/// all alike.
-fn grown(shown: &[&Spec], room: usize) -> Vec<usize> {
-    let mut widths: Vec<usize> = shown.iter().map(|spec| spec.least).collect();
+/// The widths of the columns: the minimum, increased to the preferred width one column after the other while there is room,
+/// then evenly.
+fn grow(shown: &[&ColumnSpec], available: usize) -> Vec<usize> {
+    let mut widths: Vec<usize> = shown.iter().map(|spec| spec.min).collect();
     let gaps = GAP * widths.len().saturating_sub(1);
-    let mut left = room.saturating_sub(widths.iter().sum::<usize>() + gaps);
+    let mut left = available.saturating_sub(widths.iter().sum::<usize>() + gaps);
     for (width, spec) in widths.iter_mut().zip(shown) {
-        let more = left.min(spec.good - *width);
+        let more = left.min(spec.preferred - *width);
         *width += more;
         left -= more;
     }
     loop {
-        let growing = widths.iter_mut().zip(shown).filter(|(width, spec)| **width < spec.most).take(left);
+        let growing = widths.iter_mut().zip(shown).filter(|(width, spec)| **width < spec.max).take(left);
         let more = growing.map(|(width, _)| *width += 1).count();
         if more == 0 {
             return widths;
@@ -207,18 +205,18 @@ mod tests {
     const VIEWS: [View; 3] = [View::Transitions, View::Connections, View::Findings];
 
     #[test]
-    fn what_is_shown_fits() {
+    fn every_layout_fits_its_width() {
         for width in 20..400 {
             for (view, time) in VIEWS.into_iter().flat_map(|view| [(view, 10), (view, 15)]) {
                 let layout = Layout::of(view, width, time);
-                let last = layout.columns.last().expect("there is always a column");
-                assert!(last.at + last.width <= width, "{view:?} at {width}: {layout:?}");
+                let last = layout.columns.last().expect("at least one column");
+                assert!(last.start + last.width <= width, "{view:?} at {width}: {layout:?}");
             }
         }
     }
 
     #[test]
-    fn a_wider_table_shows_no_less() {
+    fn a_wider_table_has_no_fewer_columns() {
         for view in VIEWS {
             let shown = |width| Layout::of(view, width, 10).columns.len();
             assert!((20..400).all(|width| shown(width) <= shown(width + 1)), "{view:?}");
@@ -226,13 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn what_matters_most_fits_into_80_columns() {
+    fn the_most_important_columns_fit_80() {
         let shown = |view, time| -> Vec<Column> {
-            Layout::of(view, 80, time).columns.iter().map(|placed| placed.column).collect()
+            Layout::of(view, 80, time).columns.iter().map(|column| column.column).collect()
         };
         use Column::*;
         for time in [10, 15] {
-            assert_eq!(shown(View::Transitions, time), [Time, Remote, New, Cause, Owner]);
+            assert_eq!(shown(View::Transitions, time), [Time, Remote, NewState, Cause, Owner]);
             assert_eq!(shown(View::Connections, time), [Time, Owner, Remote, Closed, Duration]);
         }
     }

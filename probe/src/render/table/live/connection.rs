@@ -1,102 +1,131 @@
-//! What is shown of a connection that ended.
+//! The line of a connection that ended.
 
 use std::time::Duration;
 
 use super::{
     super::{
-        super::style::Tone,
-        pen::{Cell, Pen},
+        super::style::Role,
+        cell_writer::{Cell, CellWriter},
     },
     column::Column,
-    line::Row,
-    row,
+    row::{self, Row},
 };
-use crate::model::{Connection, Counters, Open};
+use crate::model::{Cause, ClosedBy, Connection, Counters, Open};
 
 impl Row for Connection {
-    fn cell(&self, column: Column, room: usize, pen: &mut Pen) -> Tone {
+    fn cell(&self, column: Column, width: usize, cell: &mut CellWriter) -> Role {
         match column {
-            Column::Socket => row::socket(self.socket, pen),
-            Column::Remote | Column::Ends => row::ends(column, self.ends, self.protocol, pen),
-            Column::Owner => row::owner(&self.owner, pen),
-            Column::Opened => opened(self.open, pen),
-            Column::Closed => cause(self, room, pen),
-            Column::Duration => duration(self, pen),
-            Column::Handshake => handshake(self, pen),
-            Column::Sent => counted(self, pen, |counters, pen| pen.bytes(counters.bytes_sent)),
-            Column::Received => counted(self, pen, |counters, pen| pen.bytes(counters.bytes_received)),
-            Column::Segments => counted(self, pen, segments),
-            Column::Retransmits => retransmits(self, pen),
-            Column::Rtt => rtt(self, pen),
-            other => row::place(other, &self.owner, self.netns, pen),
+            Column::Socket => row::socket(self.socket, cell),
+            Column::Remote | Column::Endpoints => row::endpoints(column, self.ends, self.protocol, cell),
+            Column::Owner => row::owner(&self.owner, cell),
+            Column::Opened => opened(self.open, cell),
+            Column::Closed => closed(self, width, cell),
+            Column::Duration => duration(self, cell),
+            Column::Handshake => handshake(self, cell),
+            Column::Sent => counter(self, cell, |counters, cell| cell.bytes(counters.bytes_sent)),
+            Column::Received => counter(self, cell, |counters, cell| cell.bytes(counters.bytes_received)),
+            Column::Segments => counter(self, cell, segments),
+            Column::Retransmits => retransmits(self, cell),
+            Column::Rtt => rtt(self, cell),
+            other => row::environment(other, &self.owner, self.netns, cell),
         }
     }
 
-    fn split(&self, column: Column, pen: &mut Pen) -> Option<[Cell; 2]> {
-        row::split(column, self.ends, self.protocol, pen, |pen| cause(self, usize::MAX, pen))
+    fn split(&self, column: Column, cell: &mut CellWriter) -> Option<[Cell; 2]> {
+        row::split(column, self.ends, self.protocol, cell, |cell| closed(self, usize::MAX, cell))
     }
 }
 
-fn counted(connection: &Connection, pen: &mut Pen, show: impl FnOnce(Counters, &mut Pen)) -> Tone {
-    let Some(counters) = connection.counters else { return row::unknown(pen) };
-    show(counters, pen);
-    Tone::Plain
+fn counter(
+    connection: &Connection,
+    cell: &mut CellWriter,
+    write: impl FnOnce(Counters, &mut CellWriter),
+) -> Role {
+    let Some(counters) = connection.counters else { return row::unknown(cell) };
+    write(counters, cell);
+    Role::Plain
 }
 
-fn segments(counters: Counters, pen: &mut Pen) {
-    pen.number(counters.segs_out);
-    pen.word("/");
-    pen.number(counters.segs_in);
+fn segments(counters: Counters, cell: &mut CellWriter) {
+    cell.number(counters.segs_out);
+    cell.escaped("/");
+    cell.number(counters.segs_in);
 }
 
-/// From the first transition to the last, with a mark where that is not all of it.
-fn duration(connection: &Connection, pen: &mut Pen) -> Tone {
+/// Writes the time from the first transition to the last, marked if the connection is incomplete.
+fn duration(connection: &Connection, cell: &mut CellWriter) -> Role {
     let closed = connection.close.as_ref().map(|close| close.at);
-    let known = connection.opened.zip(closed).map(|(opened, closed)| closed.since(opened));
+    let duration = connection.opened.zip(closed).map(|(opened, closed)| closed.since(opened));
     if !connection.complete {
-        pen.word("~");
+        cell.escaped("~");
     }
-    if let Some(duration) = known {
-        pen.lasted(duration);
+    if let Some(duration) = duration {
+        cell.duration(duration);
     }
-    match (known, connection.complete) {
-        (_, false) => Tone::Remarkable,
-        (Some(_), true) => Tone::Plain,
-        (None, true) => row::unknown(pen),
+    match (duration, connection.complete) {
+        (_, false) => Role::Warning,
+        (Some(_), true) => Role::Plain,
+        (None, true) => row::unknown(cell),
     }
 }
 
-fn handshake(connection: &Connection, pen: &mut Pen) -> Tone {
+fn handshake(connection: &Connection, cell: &mut CellWriter) -> Role {
     let Some((opened, established)) = connection.opened.zip(connection.established) else {
-        return row::unknown(pen);
+        return row::unknown(cell);
     };
-    pen.lasted(established.since(opened));
-    Tone::Plain
+    cell.duration(established.since(opened));
+    Role::Plain
 }
 
-fn retransmits(connection: &Connection, pen: &mut Pen) -> Tone {
-    let tone = counted(connection, pen, |counters, pen| pen.number(counters.retransmits));
-    let some = connection.counters.is_some_and(|counters| counters.retransmits > 0);
-    if some { Tone::Timer } else { tone }
+fn retransmits(connection: &Connection, cell: &mut CellWriter) -> Role {
+    let role = counter(connection, cell, |counters, cell| cell.number(counters.retransmits));
+    let any = connection.counters.is_some_and(|counters| counters.retransmits > 0);
+    if any { Role::Timer } else { role }
 }
 
-fn rtt(connection: &Connection, pen: &mut Pen) -> Tone {
+fn rtt(connection: &Connection, cell: &mut CellWriter) -> Role {
     let Some(srtt) = connection.counters.and_then(|counters| counters.srtt_us) else {
-        return row::unknown(pen);
+        return row::unknown(cell);
     };
-    pen.lasted(Duration::from_micros(srtt.into()));
-    Tone::Plain
+    cell.duration(Duration::from_micros(srtt.into()));
+    Role::Plain
 }
 
-fn opened(open: Open, pen: &mut Pen) -> Tone {
-    let tone = match open {
-        Open::Active | Open::Passive => Tone::Plain,
-        Open::Simultaneous | Open::SelfConnect => Tone::Remarkable,
-        Open::Preexisting => Tone::Faint,
+fn opened(open: Open, cell: &mut CellWriter) -> Role {
+    let role = match open {
+        Open::Active | Open::Passive => Role::Plain,
+        Open::Simultaneous | Open::SelfConnect => Role::Warning,
+        Open::Preexisting => Role::Dim,
     };
-    row::word(tone, open.name(), pen)
+    row::text(role, open.name(), cell)
 }
 
-fn cause(connection: &Connection, room: usize, pen: &mut Pen) -> Tone {
-    row::cause(connection.close.as_ref().and_then(|close| close.cause), room, pen)
+/// Writes which side closed the connection, with the socket error that resulted; the cause where that says more.
+fn closed(connection: &Connection, width: usize, cell: &mut CellWriter) -> Role {
+    let cause = connection.close.as_ref().and_then(|close| close.cause);
+    let text = match connection.closed_by() {
+        Some(ClosedBy::Local) => "closed by us",
+        Some(ClosedBy::Remote) => "closed by peer",
+        Some(ClosedBy::Both) => "closed by both",
+        Some(ClosedBy::ResetLocal) => "RST sent",
+        Some(ClosedBy::ResetRemote) => "RST received",
+        Some(ClosedBy::Timeout) => "timeout",
+        // A FIN that does not tell whose was the first would be misread as the answer.
+        None if matches!(cause, Some(Cause::FinReceived | Cause::AckOfFinReceived)) => {
+            return row::unknown(cell);
+        }
+        Some(ClosedBy::Kernel) | None => return row::cause(cause, width, cell),
+    };
+    cell.escaped(text);
+    let errno = cause.and_then(Cause::errno);
+    if let Some(errno) = errno {
+        cell.ascii(&format!(" ({errno})"));
+    }
+    match connection.closed_by() {
+        _ if errno.is_some() => Role::Error,
+        Some(ClosedBy::ResetLocal | ClosedBy::ResetRemote) => Role::Warning,
+        Some(ClosedBy::Timeout) => Role::Timer,
+        Some(ClosedBy::Remote | ClosedBy::Both) => Role::Segment,
+        _ => Role::Plain,
+    }
 }

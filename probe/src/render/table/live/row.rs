@@ -1,271 +1,172 @@
-//! What is shown of a transition, of an RST that was sent, and of what stayed after CLOSE.
+//! What a line shows, and the cells that several kinds of lines have in common.
 
 use super::{
     super::{
-        super::style::Tone,
-        pen::{Cell, Pen},
-        words,
+        super::style::Role,
+        cell_writer::{Cell, CellWriter},
+        format,
     },
     column::Column,
-    line::Row,
 };
-use crate::model::{
-    Cause, CauseKind, Cgroup, Endpoints, Owner, Protocol, Reset, SocketId, State, TimeWaitEntry, Transition,
-};
+use crate::model::{Cause, CauseKind, Cgroup, Endpoints, Owner, Protocol, SocketId};
 
-/// In a column of causes that is narrower than this, segments are not said to be received.
-const ROOM_FOR_RECEIVED: usize = 19;
+/// The content of a line.
+pub trait Row {
+    /// Writes the cell of a column that is `width` wide, and returns its role. It may be wider.
+    fn cell(&self, column: Column, width: usize, cell: &mut CellWriter) -> Role;
 
-/// What a segment's cause says where there is room.
+    /// Splits a cell that is too wide: the first part stays in its column, the second goes below the line. `None` if the cell
+    /// cannot be split.
+    fn split(&self, column: Column, cell: &mut CellWriter) -> Option<[Cell; 2]>;
+}
+
+/// In a narrower column, `SYN received` becomes `SYN`.
+const FULL_CAUSE_WIDTH: usize = 19;
+
+/// The end of a segment's cause, where there is room.
 const RECEIVED: &str = " received";
 
-/// The longest name of a state that is shown on the left of an arrow.
-const STATE: usize = 11;
-
-/// The digits of a container's id that people use.
+/// The length of a short container id.
 const SHORT_ID: usize = 12;
 
-impl Row for Transition {
-    fn cell(&self, column: Column, room: usize, pen: &mut Pen) -> Tone {
-        match column {
-            Column::Socket => socket(self.socket, pen),
-            Column::Remote | Column::Ends => ends(column, self.ends, self.protocol, pen),
-            Column::New => word(Tone::Plain, self.new.name(), pen),
-            Column::Edge => edge(self, pen),
-            Column::Cause => cause(self.cause, room, pen),
-            Column::Owner => owner(&self.owner, pen),
-            Column::Since => match self.state_duration {
-                Some(duration) => {
-                    pen.lasted(duration);
-                    Tone::Faint
-                }
-                None => unknown(pen),
-            },
-            Column::Cpu => number(self.cpu, pen),
-            other => place(other, &self.owner, self.netns, pen),
-        }
-    }
-
-    fn split(&self, column: Column, pen: &mut Pen) -> Option<[Cell; 2]> {
-        split(column, self.ends, self.protocol, pen, |pen| cause(self.cause, usize::MAX, pen))
-    }
+/// Writes escaped text.
+pub fn text(role: Role, text: &str, cell: &mut CellWriter) -> Role {
+    cell.escaped(text);
+    role
 }
 
-fn edge(transition: &Transition, pen: &mut Pen) -> Tone {
-    let old = transition.old.name();
-    pen.ascii(old);
-    pen.blanks(STATE.saturating_sub(old.len()));
-    pen.word(" → ");
-    pen.ascii(transition.new.name());
-    Tone::Plain
+pub fn number(number: impl itoa::Integer, cell: &mut CellWriter) -> Role {
+    cell.number(number);
+    Role::Dim
 }
 
-impl Row for Reset {
-    fn cell(&self, column: Column, _room: usize, pen: &mut Pen) -> Tone {
-        match column {
-            Column::Socket => socket(self.socket, pen),
-            Column::Remote | Column::Ends => ends(column, self.ends, Protocol::Tcp, pen),
-            Column::New | Column::Edge => word(Tone::Faint, self.state.name(), pen),
-            Column::Cause | Column::Closed => sent(self, pen),
-            Column::Owner => owner(&self.owner, pen),
-            Column::Cpu => number(self.cpu, pen),
-            other => place(other, &self.owner, self.netns, pen),
-        }
-    }
-
-    fn split(&self, column: Column, pen: &mut Pen) -> Option<[Cell; 2]> {
-        split(column, self.ends, Protocol::Tcp, pen, |pen| sent(self, pen))
-    }
+pub fn unknown(cell: &mut CellWriter) -> Role {
+    text(Role::Dim, "–", cell)
 }
 
-fn sent(reset: &Reset, pen: &mut Pen) -> Tone {
-    pen.word("RST sent");
-    if let Some(reason) = &reset.reason {
-        pen.foreign(&format!(" ({reason})"));
-    }
-    Tone::Remarkable
-}
-
-/// What stayed, and for how long, as the lines show times.
-pub struct Stayed<'a> {
-    pub remains: &'a TimeWaitEntry,
-    pub until: Option<String>,
-}
-
-impl Stayed<'_> {
-    fn told(&self) -> &str {
-        match (self.remains.state, &self.until) {
-            (None, _) => "nothing stayed",
-            (Some(_), Some(until)) => until,
-            (Some(_), None) => "stayed",
-        }
-    }
-
-    fn closed(&self, pen: &mut Pen) -> Tone {
-        if let Some(state) = self.remains.state {
-            pen.word(state.name());
-            pen.word(" ");
-        }
-        word(Tone::Faint, self.told(), pen)
-    }
-}
-
-impl Row for Stayed<'_> {
-    fn cell(&self, column: Column, _room: usize, pen: &mut Pen) -> Tone {
-        match column {
-            Column::Socket => socket(self.remains.socket, pen),
-            Column::Remote | Column::Ends => ends(column, self.remains.ends, Protocol::Tcp, pen),
-            Column::New | Column::Edge => word(Tone::Faint, self.remains.state.map_or("–", State::name), pen),
-            Column::Cause => word(Tone::Faint, self.told(), pen),
-            Column::Closed => self.closed(pen),
-            Column::Owner => owner(&self.remains.owner, pen),
-            other => place(other, &self.remains.owner, self.remains.netns, pen),
-        }
-    }
-
-    fn split(&self, column: Column, pen: &mut Pen) -> Option<[Cell; 2]> {
-        split(column, self.remains.ends, Protocol::Tcp, pen, |pen| self.closed(pen))
-    }
-}
-
-/// Text that is safe.
-pub fn word(tone: Tone, text: &str, pen: &mut Pen) -> Tone {
-    pen.word(text);
-    tone
-}
-
-pub fn number(number: impl itoa::Integer, pen: &mut Pen) -> Tone {
-    pen.number(number);
-    Tone::Faint
-}
-
-pub fn unknown(pen: &mut Pen) -> Tone {
-    word(Tone::Faint, "–", pen)
-}
-
-pub fn socket(socket: SocketId, pen: &mut Pen) -> Tone {
+pub fn socket(socket: SocketId, cell: &mut CellWriter) -> Role {
     if socket.number >> 48 == 0 && socket.generation <= 1 {
-        return number(socket.number, pen);
+        return number(socket.number, cell);
     }
-    word(Tone::Faint, &words::socket(socket), pen)
+    text(Role::Dim, &format::socket(socket), cell)
 }
 
-pub fn owner(owner: &Owner, pen: &mut Pen) -> Tone {
-    let (tone, mark) = words::mark(owner.known);
+pub fn owner(owner: &Owner, cell: &mut CellWriter) -> Role {
+    let (role, mark) = format::owner_mark(owner.known);
     match &owner.task {
         Some(task) => {
-            pen.foreign(&task.comm.to_text());
-            pen.ascii("[");
-            pen.number(task.pid);
-            pen.ascii("]");
+            cell.unescaped(&task.comm.to_text());
+            cell.ascii("[");
+            cell.number(task.pid);
+            cell.ascii("]");
         }
-        None => pen.ascii("unknown"),
+        None => cell.ascii("unknown"),
     }
-    pen.ascii(mark);
-    tone
+    cell.ascii(mark);
+    role
 }
 
-/// Why it happened. Where there is little room, a segment is named and no more: all are received.
-pub fn cause(cause: Option<Cause>, room: usize, pen: &mut Pen) -> Tone {
-    let Some(cause) = cause else { return unknown(pen) };
+/// Writes a cause. In a narrow column, a segment has no "received": a cause is never a segment that was sent.
+pub fn cause(cause: Option<Cause>, width: usize, cell: &mut CellWriter) -> Role {
+    let Some(cause) = cause else { return unknown(cell) };
     let errno = cause.errno().map(|errno| format!(" ({errno})")).unwrap_or_default();
-    let is_tight = room < ROOM_FOR_RECEIVED || room < cause.detail().len() + errno.len();
-    let is_shortened = is_tight && cause.kind() == CauseKind::Segment;
+    let is_narrow = width < FULL_CAUSE_WIDTH || width < cause.detail().len() + errno.len();
+    let is_shortened = is_narrow && cause.kind() == CauseKind::Segment;
     match is_shortened.then(|| cause.detail().split_once(RECEIVED)).flatten() {
         Some((before, after)) => {
-            pen.foreign(before);
-            pen.foreign(after);
+            cell.unescaped(before);
+            cell.unescaped(after);
         }
-        None => pen.foreign(cause.detail()),
+        None => cell.unescaped(cause.detail()),
     }
-    pen.ascii(&errno);
-    words::tone(cause)
+    cell.ascii(&errno);
+    format::cause_role(cause)
 }
 
-/// Both ends, as the column has them; MPTCP's own sockets are marked.
-pub fn ends(column: Column, ends: Endpoints, protocol: Protocol, pen: &mut Pen) -> Tone {
-    pen.ascii(mark(protocol));
-    if words::is_alone(ends) {
-        pen.endpoint(ends.local);
-        return Tone::Plain;
+/// Writes both endpoints as the column shows them, marked if the socket is MPTCP's own.
+pub fn endpoints(column: Column, ends: Endpoints, protocol: Protocol, cell: &mut CellWriter) -> Role {
+    cell.ascii(protocol_mark(protocol));
+    if format::has_no_peer(ends) {
+        cell.endpoint(ends.local);
+        return Role::Plain;
     }
-    local(column, ends, pen);
-    pen.word(" → ");
-    pen.endpoint(ends.remote);
-    Tone::Plain
+    local(column, ends, cell);
+    cell.escaped(" → ");
+    cell.endpoint(ends.remote);
+    Role::Plain
 }
 
-/// This host's end: of one whose address has no column, the port.
-fn local(column: Column, ends: Endpoints, pen: &mut Pen) {
+/// Writes the local endpoint, or its port if the column does not show the local address.
+fn local(column: Column, ends: Endpoints, cell: &mut CellWriter) {
     match column {
-        Column::Remote => pen.port(ends.local),
-        _ => pen.endpoint(ends.local),
+        Column::Remote => cell.port(ends.local),
+        _ => cell.endpoint(ends.local),
     }
 }
 
-fn mark(protocol: Protocol) -> &'static str {
+fn protocol_mark(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "",
         Protocol::Mptcp => "mptcp ",
     }
 }
 
-/// The remote end goes below the local one, and the cause below the line.
+/// Splits endpoints before the remote one; moves a cause, which `cause` writes, below the line as a whole.
 pub fn split(
     column: Column,
     ends: Endpoints,
     protocol: Protocol,
-    pen: &mut Pen,
-    cause: impl FnOnce(&mut Pen) -> Tone,
+    cell: &mut CellWriter,
+    cause: impl FnOnce(&mut CellWriter) -> Role,
 ) -> Option<[Cell; 2]> {
     match column {
-        Column::Remote | Column::Ends if words::is_alone(ends) => None,
-        Column::Remote | Column::Ends => {
-            pen.ascii(mark(protocol));
-            local(column, ends, pen);
-            let stays = pen.finish(Tone::Plain);
-            pen.word("→ ");
-            pen.endpoint(ends.remote);
-            Some([stays, pen.finish(Tone::Plain)])
+        Column::Remote | Column::Endpoints if format::has_no_peer(ends) => None,
+        Column::Remote | Column::Endpoints => {
+            cell.ascii(protocol_mark(protocol));
+            local(column, ends, cell);
+            let first = cell.finish(Role::Plain);
+            cell.escaped("→ ");
+            cell.endpoint(ends.remote);
+            Some([first, cell.finish(Role::Plain)])
         }
         Column::Cause | Column::Closed => {
-            pen.word("… ");
-            let tone = cause(pen);
-            let goes = pen.finish(tone);
-            pen.word("…");
-            Some([pen.finish(tone), goes])
+            cell.escaped("… ");
+            let role = cause(cell);
+            let second = cell.finish(role);
+            cell.escaped("…");
+            Some([cell.finish(role), second])
         }
         _ => None,
     }
 }
 
-fn any_number(any: Option<u32>, pen: &mut Pen) -> Tone {
-    match any {
-        Some(any) => number(any, pen),
-        None => unknown(pen),
+fn number_or_unknown(value: Option<u32>, cell: &mut CellWriter) -> Role {
+    match value {
+        Some(value) => number(value, cell),
+        None => unknown(cell),
     }
 }
 
-/// Where the owner is at home.
-pub fn place(column: Column, owner: &Owner, netns: Option<u32>, pen: &mut Pen) -> Tone {
+/// Writes the columns that describe where the owner runs; any other column stays empty.
+pub fn environment(column: Column, owner: &Owner, netns: Option<u32>, cell: &mut CellWriter) -> Role {
     match column {
-        Column::Uid => any_number(owner.task.as_ref().map(|task| task.uid), pen),
-        Column::Netns => any_number(netns, pen),
+        Column::Uid => number_or_unknown(owner.task.as_ref().map(|task| task.uid), cell),
+        Column::Netns => number_or_unknown(netns, cell),
         Column::Cgroup => match &owner.cgroup {
-            Some(cgroup) => group(cgroup, pen),
-            None => unknown(pen),
+            Some(group) => cgroup(group, cell),
+            None => unknown(cell),
         },
-        _ => Tone::Plain,
+        _ => Role::Plain,
     }
 }
 
-/// A container's short id, else the last part of the group's path.
-fn group(cgroup: &Cgroup, pen: &mut Pen) -> Tone {
+/// Writes the short id of the container, or else the last component of the cgroup's path.
+fn cgroup(cgroup: &Cgroup, cell: &mut CellWriter) -> Role {
     if let Some(id) = cgroup.container().and_then(|id| id.get(..SHORT_ID)) {
-        return word(Tone::Faint, id, pen);
+        return text(Role::Dim, id, cell);
     }
-    let Some(path) = &cgroup.path else { return unknown(pen) };
+    let Some(path) = &cgroup.path else { return unknown(cell) };
     let path = path.to_text();
-    pen.foreign(path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("/"));
-    Tone::Faint
+    cell.unescaped(path.rsplit('/').find(|component| !component.is_empty()).unwrap_or("/"));
+    Role::Dim
 }

@@ -1,15 +1,15 @@
 //! Whose sockets are shown.
 
-use super::{Told, check, ends, owner};
+use super::{Harness, check, ends, owner};
 use crate::{
     model::{
         BindFailure, Cgroup, Endpoint, Errno, Family, Filter, Mono, Name, Output, Owner, Protocol, State,
     },
-    session::filter::Exact,
+    session::filter::SocketFilter,
 };
 
 #[test]
-fn owners_by_process_name_and_cgroup() {
+fn owners_match_by_process_name_and_cgroup() {
     let name = |text: &str| Name::from_bytes(text.as_bytes());
     let at = |path: &str| Cgroup { id: 0, path: Some(name(path)) };
     for (filter, expected) in [
@@ -30,42 +30,42 @@ fn owners_by_process_name_and_cgroup() {
 }
 
 #[test]
-fn an_owner_who_becomes_known_is_shown_from_then_on() {
+fn a_socket_is_shown_once_its_owner_is_known() {
     let connection = ends("10.0.0.1:5", "10.0.0.2:6");
-    let mut told = Told::to(Filter { pids: vec![100], ..Filter::default() });
-    told.owner = Owner::UNKNOWN;
-    assert!(told.step(connection, State::Established, State::CloseWait).is_empty());
-    told.owner = owner(100, "worker", "/");
-    assert_eq!(told.step(connection, State::CloseWait, State::LastAck), ["CLOSE_WAIT→LAST_ACK"]);
-    // Whoever has it now, it is the one that was shown.
-    told.owner = owner(101, "other", "/");
-    assert_eq!(told.step(connection, State::LastAck, State::Close), ["LAST_ACK→CLOSE"]);
-    assert_eq!(told.find(connection, Some(told.socket())), ["finding"]);
+    let mut harness = Harness::new(Filter { pids: vec![100], ..Filter::default() });
+    harness.owner = Owner::UNKNOWN;
+    assert!(harness.step(connection, State::Established, State::CloseWait).is_empty());
+    harness.owner = owner(100, "worker", "/");
+    assert_eq!(harness.step(connection, State::CloseWait, State::LastAck), ["CLOSE_WAIT→LAST_ACK"]);
+    // A socket that was shown stays shown, even if another process takes it over.
+    harness.owner = owner(101, "other", "/");
+    assert_eq!(harness.step(connection, State::LastAck, State::Close), ["LAST_ACK→CLOSE"]);
+    assert_eq!(harness.find(connection, Some(harness.socket())), ["finding"]);
 }
 
 #[test]
-fn the_kernels_word_on_owners_counts() {
+fn the_kernel_sides_decision_on_owners_counts() {
     let connection = ends("10.0.0.1:5", "10.0.0.2:6");
-    let mut told = Told::to(Filter { pids: vec![1], descendants: true, ..Filter::default() });
-    assert!(told.step(connection, State::SynSent, State::Established).is_empty());
-    told.next();
-    told.kernels_word = Some(true);
-    assert_eq!(told.step(connection, State::Close, State::SynSent), ["CLOSE→SYN_SENT"]);
-    // Another socket of a process that it has named.
-    told.next();
-    told.kernels_word = None;
-    assert_eq!(told.step(connection, State::Established, State::Close), ["ESTABLISHED→CLOSE"]);
+    let mut harness = Harness::new(Filter { pids: vec![1], descendants: true, ..Filter::default() });
+    assert!(harness.step(connection, State::SynSent, State::Established).is_empty());
+    harness.next_socket();
+    harness.owner_matches = Some(true);
+    assert_eq!(harness.step(connection, State::Close, State::SynSent), ["CLOSE→SYN_SENT"]);
+    // Another socket of a process that the kernel side has found to be a descendant.
+    harness.next_socket();
+    harness.owner_matches = None;
+    assert_eq!(harness.step(connection, State::Established, State::Close), ["ESTABLISHED→CLOSE"]);
 }
 
 #[test]
-fn the_tools_own_sockets_are_not_meant() {
+fn the_tools_own_sockets_do_not_match() {
     let filter = Filter { pids: vec![100], descendants: true, ..Filter::default() };
-    let mut told = Told::to(filter);
-    told.kernels_word = Some(true);
-    assert!(told.step(ends("10.0.0.1:5", "10.0.0.2:6"), State::Close, State::SynSent).is_empty());
+    let mut harness = Harness::new(filter);
+    harness.owner_matches = Some(true);
+    assert!(harness.step(ends("10.0.0.1:5", "10.0.0.2:6"), State::Close, State::SynSent).is_empty());
 }
 
-fn bind_failed(port: u16, pid: u32) -> BindFailure {
+fn bind_failure(port: u16, pid: u32) -> BindFailure {
     let owner = owner(pid, "server", "/");
     BindFailure {
         at: Mono(1),
@@ -83,20 +83,20 @@ fn bind_failed(port: u16, pid: u32) -> BindFailure {
 }
 
 #[test]
-fn a_bind_that_failed_is_its_callers() {
-    let admitted = |filter: &Filter, port, pid| {
+fn a_failed_bind_matches_by_its_caller() {
+    let matches = |filter: &Filter, port, pid| {
         // Any output will do: the failure decides.
         let mut outputs = vec![Output::Note("bind failed".to_owned())];
-        Exact::new(filter).admit_bind_failure(&bind_failed(port, pid), &mut outputs);
+        SocketFilter::new(filter).select_bind_failure(&bind_failure(port, pid), &mut outputs);
         !outputs.is_empty()
     };
     let filter = Filter { ports: vec![80..=80], pids: vec![5], ..Filter::default() };
-    assert!(admitted(&filter, 80, 5));
-    assert!(!admitted(&filter, 80, 6));
-    assert!(!admitted(&filter, 81, 5));
-    // The kernel had no port to give.
-    assert!(admitted(&filter, 0, 5));
-    // The kernel side has seen whose descendant the caller is.
+    assert!(matches(&filter, 80, 5));
+    assert!(!matches(&filter, 80, 6));
+    assert!(!matches(&filter, 81, 5));
+    // The kernel was to pick the port and found none.
+    assert!(matches(&filter, 0, 5));
+    // The kernel side has found the caller to be a descendant.
     let command = Filter { pids: vec![1], descendants: true, ..Filter::default() };
-    assert!(admitted(&command, 80, 5));
+    assert!(matches(&command, 80, 5));
 }

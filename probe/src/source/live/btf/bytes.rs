@@ -1,4 +1,4 @@
-//! The kernel's type information as it lies in memory: some megabytes.
+//! The bytes of the kernel's type information: some megabytes.
 
 use std::{
     fs::File,
@@ -10,15 +10,18 @@ use crate::source::live::mapped::ConstantMemory;
 
 /// Type information as bytes.
 pub enum Bytes {
-    /// The kernel's own, mapped.
+    /// The kernel's own memory, mapped.
     Mapped(ConstantMemory),
     /// A copy.
     Read(Vec<u8>),
 }
 
 impl Bytes {
-    /// Takes the file as it is, which the kernel allows since Linux 6.16 ("btf: Allow mmap of vmlinux btf"). To read it
-    /// takes a hundred times as long: it comes page by page, into memory that has to be found first.
+    /// Maps the file, which the kernel allows since Linux 6.16 ("btf: Allow mmap of vmlinux btf"), or else reads it. Reading
+    /// takes a hundred times as long: it copies page by page, into memory that has to be allocated first.
+    ///
+    /// # Errors
+    /// The file can be neither mapped nor read.
     pub fn of(mut file: File) -> io::Result<Self> {
         let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         if let Ok(mapped) = ConstantMemory::map(&file, length) {
@@ -35,8 +38,8 @@ impl Deref for Bytes {
 
     fn deref(&self) -> &[u8] {
         match self {
-            #[expect(unsafe_code, reason = "the bytes lie in memory that the kernel has made readable")]
-            // SAFETY: they are there as long as the mapping, and the types of a running kernel do not change.
+            #[expect(unsafe_code, reason = "the bytes are in the kernel's memory, mapped")]
+            // SAFETY: valid while the mapping exists, and the types of a running kernel do not change.
             Self::Mapped(mapped) => unsafe { &*mapped.bytes() },
             Self::Read(bytes) => bytes,
         }
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_own_are_the_same_either_way() {
+    fn mapped_and_read_bytes_are_equal() {
         let path = "/sys/kernel/btf/vmlinux";
         let bytes = Bytes::of(File::open(path).unwrap()).unwrap();
         assert!(*bytes == *std::fs::read(path).unwrap());

@@ -1,21 +1,21 @@
-//! The kernel's type information cut down to what attaching takes: the numbers of the types that tracepoints go by.
+//! The kernel's type information reduced to what attaching needs: the ids of the tracepoints' types.
 
 use super::{Btf, Header, KIND_PTR, KIND_TYPEDEF, MAGIC};
 
-/// How the kernel names the type of a tracepoint's handlers.
+/// The prefix of the name of a tracepoint's handler type.
 const PREFIX: &[u8] = b"btf_trace_";
 
-/// The bytes of a header of version 1 (`struct btf_header`).
+/// The size in bytes of a header of version 1 (`struct btf_header`).
 const HEADER: u32 = 24;
 
 impl Btf {
-    /// Type information of the same numbering that has nothing but the names of the tracepoints; every other type is a
-    /// pointer to void. The loader looks a tracepoint up by its name, and for that parses all that it is given: of the
-    /// kernel's own that takes as long as everything else together, and some thirty megabytes.
+    /// Type information with the same ids that contains only the names of the tracepoints; every other type is a pointer to
+    /// void. aya looks up a tracepoint by its name, and parses all types for that: with the kernel's own, this takes as long
+    /// as everything else together, and some thirty megabytes.
     pub fn tracepoints(&self) -> Vec<u8> {
         let mut strings = vec![0];
         let mut words: Vec<u32> = Vec::new();
-        let mut known = 0;
+        let mut used = 0;
         for at in &self.types[1..] {
             let named = self.header(*at).ok().and_then(|header| self.handler(&header));
             let name = named.map_or(0, |_| strings.len() as u32);
@@ -23,17 +23,17 @@ impl Btf {
             let kind = if named.is_some() { KIND_TYPEDEF } else { KIND_PTR };
             words.extend([name, kind << 24, 0]);
             if named.is_some() {
-                known = words.len();
+                used = words.len();
             }
         }
-        words.truncate(known);
+        words.truncate(used);
         let types = words.len() as u32 * 4;
         let header = [u32::from(MAGIC) | 1 << 16, HEADER, 0, types, types, strings.len() as u32];
         let words = header.iter().chain(&words).flat_map(|word| word.to_ne_bytes());
         words.chain(strings.iter().copied()).collect()
     }
 
-    /// The name of a tracepoint's type, with the NUL at its end.
+    /// The name of a tracepoint's handler type, with its final NUL.
     fn handler(&self, header: &Header) -> Option<&[u8]> {
         let name = self.bytes.get(self.strings + header.name as usize..)?;
         (header.kind == KIND_TYPEDEF && name.starts_with(PREFIX)).then_some(())?;
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracepoint_keeps_its_number() {
+    fn a_tracepoint_keeps_its_id() {
         let cut = parsed(parsed(sample()).tracepoints());
         assert_eq!(cut.types.len(), 10);
         assert_eq!(cut.find(KIND_TYPEDEF, "btf_trace_b"), cut.types.last().copied());
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_the_kernel_keep_theirs() {
+    fn the_kernels_tracepoints_keep_their_ids() {
         let all = Btf::of_kernel().unwrap();
         let cut = parsed(all.tracepoints());
         let number = |btf: &Btf| {

@@ -1,4 +1,4 @@
-//! What comes in an interrupt while a program runs on that CPU.
+//! Events in an interrupt while a program runs on the same CPU.
 
 use std::{
     sync::{
@@ -10,58 +10,58 @@ use std::{
 
 use super::*;
 
-/// So many such events are enough to see what part of them is lost: give or take one in a hundred.
+/// How many such events to wait for: enough to know the lost fraction to about one in a hundred.
 const ENOUGH: u64 = 1000;
 
-/// How long they may take to come.
-const LONG: Duration = Duration::from_secs(60);
+/// The time limit for that.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// Has each CPU hand packets on to the other one, as a network card does, by interrupts: on loopback they stay where they are
-/// sent, and nothing comes in between. The device's settings are where this namespace's sysfs is mounted.
-fn hand_on(inside: &Namespace) {
+/// Makes each CPU pass packets to the other one by interrupts (RPS), as a network card would: without it, the CPU that sends
+/// a packet on loopback also receives it, and nothing interrupts the program. The setting is in the namespace's own sysfs.
+fn enable_rps(inside: &Namespace) {
     let set = "mount -t sysfs none /sys && echo 3 > /sys/class/net/lo/queues/rx-0/rps_cpus";
     let mut shell = Command::new("unshare");
     let status = inside.enter(|| shell.args(["--mount", "sh", "-c", set]).status()).unwrap().unwrap();
-    assert!(status.success(), "packets cannot be handed on");
+    assert!(status.success(), "cannot enable RPS");
 }
 
-/// Connections as fast as two threads make them, until this goes.
-struct Storm {
-    is_over: Arc<AtomicBool>,
+/// Two threads that open connections as fast as they can, until this is dropped.
+struct Load {
+    is_stopped: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Storm {
-    fn begin(inside: &Namespace) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
+impl Load {
+    fn start(inside: &Namespace) -> Self {
+        let is_stopped = Arc::new(AtomicBool::new(false));
         let threads = [PORT, PORT + 1].map(|port| {
-            let (inside, is_over) = (inside.clone(), Arc::clone(&is_over));
-            thread::spawn(move || inside.enter(|| Self::rage(port, &is_over)).unwrap())
+            let (inside, is_stopped) = (inside.clone(), Arc::clone(&is_stopped));
+            thread::spawn(move || inside.enter(|| Self::connect_in_a_loop(port, &is_stopped)).unwrap())
         });
-        Self { is_over, threads: threads.into() }
+        Self { is_stopped, threads: threads.into() }
     }
 
-    fn rage(port: u16, is_over: &AtomicBool) {
+    fn connect_in_a_loop(port: u16, is_stopped: &AtomicBool) {
         let listener = Tcp::listening(loopback(port)).unwrap();
-        while !is_over.load(Ordering::Relaxed) {
+        while !is_stopped.load(Ordering::Relaxed) {
             let client = Tcp::new(Family::Ipv4).unwrap();
-            client.connect(loopback(port), soon()).unwrap();
-            drop(listener.accept(soon()).unwrap());
+            client.connect(loopback(port), deadline()).unwrap();
+            drop(listener.accept(deadline()).unwrap());
         }
     }
 }
 
-impl Drop for Storm {
+impl Drop for Load {
     fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
+        self.is_stopped.store(true, Ordering::Relaxed);
         self.threads.drain(..).for_each(|thread| thread.join().unwrap());
     }
 }
 
-/// How often the kernel has passed over the program that reports transitions.
-fn passed_over(live: &Live) -> u64 {
-    let info = misses::info(&live.ebpf, load::transition(Backend::TpBtf)).unwrap();
-    misses::passed_over(&info).unwrap()
+/// How many times the kernel has skipped the program that reports transitions.
+fn skipped(live: &Live) -> u64 {
+    let info = misses::info(&live.ebpf, load::transition_program(Backend::TpBtf)).unwrap();
+    misses::skipped(&info).unwrap()
 }
 
 fn lost_in_kernel(events: &[Input]) -> u64 {
@@ -72,29 +72,29 @@ fn lost_in_kernel(events: &[Input]) -> u64 {
     events.iter().map(count).sum()
 }
 
-/// The kernel does not run a program that is running on the CPU already; it takes two CPUs for that.
+/// The kernel skips a program that is already running on the CPU. Needs two CPUs.
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn what_comes_in_an_interrupt_is_taken() {
+async fn most_events_in_an_interrupt_are_reported() {
     let ring_bytes = Some(64 << 20);
     let mut live =
         attach(&LiveOptions { backend: Some(Backend::TpBtf), ring_bytes, ..LiveOptions::default() });
     let inside = Namespace::private().unwrap();
-    hand_on(&inside);
-    let before = passed_over(&live);
-    let (storm, deadline) = (Storm::begin(&inside), Instant::now() + LONG);
+    enable_rps(&inside);
+    let before = skipped(&live);
+    let (load, deadline) = (Load::start(&inside), Instant::now() + TIME_LIMIT);
     let (mut events, mut lost) = (Vec::new(), 0);
-    while passed_over(&live) < before + ENOUGH {
-        assert!(Instant::now() < deadline, "{} have come in an interrupt", passed_over(&live) - before);
+    while skipped(&live) < before + ENOUGH {
+        assert!(Instant::now() < deadline, "only {} events in an interrupt", skipped(&live) - before);
         live.deliver(&mut events).await.unwrap();
         lost += lost_in_kernel(&events);
         events.clear();
     }
-    drop(storm);
+    drop(load);
     live.drain(&mut events).unwrap();
     lost += lost_in_kernel(&events);
-    let nested = passed_over(&live) - before;
-    // Only what comes in the moment between a program's last instruction and its end. The shorter the program, the greater a part
-    // of what comes in an interrupt that is: 6 in 100 on a quiet host, 11 beside a compiler.
-    assert!(lost * 5 <= nested, "{lost} lost of {nested} that came in an interrupt");
+    let nested = skipped(&live) - before;
+    // Lost are only the events between a program's last instruction and its return. The shorter the program, the larger is
+    // their share of the events in an interrupt: 6 in 100 on an idle host, 11 while a compiler runs.
+    assert!(lost * 5 <= nested, "{lost} lost of {nested} events in an interrupt");
 }

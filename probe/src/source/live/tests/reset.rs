@@ -7,35 +7,35 @@ use socket2::SockRef;
 use super::{super::btf::Btf, *};
 use crate::model::Reset;
 
-/// A port of these tests alone.
+/// A port that only these tests use.
 const PORT: u16 = 2421;
 
 fn with_resets(backend: Backend) -> LiveOptions {
     LiveOptions { backend: Some(backend), resets: true, ..LiveOptions::default() }
 }
 
-/// Both ends of a connection: the client's, and the accepted one.
+/// The client's and the accepted socket of a connection.
 fn connection(inside: &Namespace) -> (Tcp, Tcp) {
     inside
         .enter(|| {
             let listener = Tcp::listening(loopback(PORT)).unwrap();
             let client = Tcp::new(Family::Ipv4).unwrap();
-            client.connect(loopback(PORT), soon()).unwrap();
-            let server = listener.accept(soon()).unwrap();
+            client.connect(loopback(PORT), deadline()).unwrap();
+            let server = listener.accept(deadline()).unwrap();
             (client, server)
         })
         .unwrap()
 }
 
-/// Closes with data unread, which sends an RST (RFC 1122, section 4.2.2.13).
+/// Closes with unread data, which sends an RST (RFC 1122, section 4.2.2.13).
 fn close_unread(socket: Tcp, peer: &Tcp) {
-    peer.write_all(b"unread", soon()).unwrap();
-    // All of it has come; the rest stays.
-    socket.read_exact(1, soon()).unwrap();
+    peer.write_all(b"unread", deadline()).unwrap();
+    // All data has arrived; the rest stays unread.
+    socket.read_exact(1, deadline()).unwrap();
 }
 
-/// What the transition into CLOSE says of a socket.
-fn end(events: &[Input], cookie: u64) -> Option<&Report> {
+/// The socket's transition into CLOSE.
+fn close_report(events: &[Input], cookie: u64) -> Option<&Report> {
     reports(events).find(|report| report.cookie == Some(cookie) && report.new == State::Close)
 }
 
@@ -46,8 +46,8 @@ fn sent(events: &[Input], cookie: u64) -> Option<&Reset> {
     })
 }
 
-/// The reason that this kernel gives for a close with data unread: none before Linux 6.10, and a vague
-/// one in the first versions after it.
+/// The reason that this kernel gives for a close with unread data: none before Linux 6.10, and an unspecific one in the
+/// first releases after it.
 fn reason_of_close() -> Option<String> {
     let btf = Btf::of_kernel().unwrap();
     let names: Vec<_> = btf.values("sk_rst_reason").map(|(_, name)| name).collect();
@@ -59,7 +59,7 @@ fn reason_of_close() -> Option<String> {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn a_reset_is_told_at_both_of_its_ends() {
+async fn a_reset_is_reported_by_sender_and_receiver() {
     let mut live = attach(&with_resets(Backend::TpBtf));
     let inside = Namespace::private().unwrap();
     let (client, server) = connection(&inside);
@@ -68,7 +68,7 @@ async fn a_reset_is_told_at_both_of_its_ends() {
     close_unread(client, &server);
     let events = until(&mut live, |events| {
         sent(events, sender).is_some()
-            && [sender, receiver].into_iter().all(|cookie| end(events, cookie).is_some())
+            && [sender, receiver].into_iter().all(|cookie| close_report(events, cookie).is_some())
     })
     .await;
 
@@ -79,26 +79,26 @@ async fn a_reset_is_told_at_both_of_its_ends() {
     assert_eq!(reset.reason, reason_of_close());
     // __tcp_close sets the state first.
     assert_eq!(reset.state, State::Close);
-    assert!(reset.at > end(&events, sender).unwrap().at);
+    assert!(reset.at > close_report(&events, sender).unwrap().at);
     assert_eq!(sent(&events, receiver), None);
 
-    let received = |cookie| end(&events, cookie).unwrap().rst_received;
+    let received = |cookie| close_report(&events, cookie).unwrap().rst_received;
     assert_eq!((received(sender), received(receiver)), (Some(false), Some(true)));
 }
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn a_mark_does_not_outlive_its_connection() {
+async fn a_received_reset_does_not_mark_the_sockets_next_connection() {
     let mut live = attach(&with_resets(Backend::TpBtf));
     let inside = Namespace::private().unwrap();
     let client = inside.enter(|| Tcp::new(Family::Ipv4)).unwrap().unwrap();
-    // Refused, and so ready to connect again: see a_socket_that_is_connected_again_has_a_second_generation.
-    client.connect(loopback(CLOSED), soon()).unwrap_err();
+    // Refused, and ready to connect again: see a_socket_that_is_connected_again_has_a_second_generation.
+    client.connect(loopback(CLOSED), deadline()).unwrap_err();
     client.begin_connect(loopback(CLOSED)).unwrap_err();
     let listener = inside.enter(|| Tcp::listening(loopback(PORT))).unwrap().unwrap();
-    client.connect(loopback(PORT), soon()).unwrap();
-    let _never_reads = listener.accept(soon()).unwrap();
-    // Its second end is an error without an RST: the peer's window stays shut for too long.
+    client.connect(loopback(PORT), deadline()).unwrap();
+    let _never_reads = listener.accept(deadline()).unwrap();
+    // The second connection ends with an error and without an RST: the peer's window stays closed for too long.
     let socket = SockRef::from(&client);
     socket.set_tcp_user_timeout(Some(Duration::from_millis(1))).unwrap();
     while (&*socket).write(&[0; 1 << 16]).is_ok() {}
@@ -117,36 +117,41 @@ async fn a_mark_does_not_outlive_its_connection() {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn a_socket_older_than_the_programs_is_watched_too() {
+async fn resets_of_preexisting_sockets_are_reported() {
     let inside = Namespace::private().unwrap();
     let (client, server) = connection(&inside);
     let mut live = attach(&with_resets(Backend::TpBtf));
-    check_heard(&mut live, client, server, Some(true)).await;
+    check_reset_received(&mut live, client, server, Some(true)).await;
 }
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn unwatched_is_not_the_same_as_unreset() {
+async fn a_reset_is_unknown_where_resets_are_not_watched() {
     let inside = Namespace::private().unwrap();
-    // Without the option nobody looks, nor does the classic backend.
+    // Without the option, and on the classic backend.
     for options in
         [LiveOptions { resets: false, ..with_resets(Backend::TpBtf) }, with_resets(Backend::Tracepoint)]
     {
         let mut live = attach(&options);
         let (client, server) = connection(&inside);
-        let (sender, receiver) = check_heard(&mut live, client, server, None).await;
+        let (sender, receiver) = check_reset_received(&mut live, client, server, None).await;
         let mut more = Vec::new();
         live.deliver_batch(&mut more).unwrap();
         assert!([sender, receiver].into_iter().all(|cookie| sent(&more, cookie).is_none()));
     }
 }
 
-/// Resets the connection, and checks what is claimed of the end that the RST goes to.
-async fn check_heard(live: &mut Live, client: Tcp, server: Tcp, heard: Option<bool>) -> (u64, u64) {
+/// Resets the connection, and checks what the receiver's transition says of it.
+async fn check_reset_received(
+    live: &mut Live,
+    client: Tcp,
+    server: Tcp,
+    received: Option<bool>,
+) -> (u64, u64) {
     let (sender, receiver) = (client.cookie().unwrap(), server.cookie().unwrap());
     close_unread(client, &server);
-    let events = until(live, |events| end(events, receiver).is_some()).await;
-    let report = end(&events, receiver).unwrap();
-    assert_eq!((report.error, report.rst_received), (Some(Some(Errno::ECONNRESET)), heard));
+    let events = until(live, |events| close_report(events, receiver).is_some()).await;
+    let report = close_report(&events, receiver).unwrap();
+    assert_eq!((report.error, report.rst_received), (Some(Some(Errno::ECONNRESET)), received));
     (sender, receiver)
 }

@@ -1,21 +1,21 @@
-//! What the kernel side holds back, and connections in one record.
+//! The filter in the BPF programs, and summaries of connections.
 
 use std::collections::BTreeSet;
 
 use super::*;
 use crate::model::{Cgroup, Filter, Name, Summary};
 
-/// Reported last of all, and asked for by every filter here: what has not come before it does not come.
+/// The port of the last connection, which every filter here selects: what was not reported before it is not reported.
 const LAST: u16 = 2419;
 
-/// A namespace, and an address in it that no other test uses: without type information no report says which
-/// namespace it is from.
-struct Place {
+/// A namespace, and an address in it that no other test uses: without type information, reports do not contain the
+/// namespace.
+struct TestNetns {
     inside: Namespace,
     addr: Ipv4Addr,
 }
 
-impl Place {
+impl TestNetns {
     fn new(host: u8) -> Self {
         Self { inside: Namespace::private().unwrap(), addr: Ipv4Addr::new(127, 24, 17, host) }
     }
@@ -24,12 +24,12 @@ impl Place {
         SocketAddr::new(self.addr.into(), port)
     }
 
-    /// Whether the report is of a socket of this place.
+    /// Whether the report is of a socket in this namespace.
     fn has(&self, report: &Report) -> bool {
         [report.ends.local, report.ends.remote].iter().any(|end| end.addr == self.addr)
     }
 
-    /// A connection to [`PORT`] and back to CLOSE, and a refusal by [`CLOSED`].
+    /// A connection to [`PORT`] that both sides close, and one to [`CLOSED`] that is refused.
     fn traffic(&self) {
         self.inside.enter(|| self.traffic_inside()).unwrap();
     }
@@ -37,35 +37,35 @@ impl Place {
     fn traffic_inside(&self) {
         let listener = Tcp::listening(self.port(PORT)).unwrap();
         let client = Tcp::new(Family::Ipv4).unwrap();
-        client.connect(self.port(PORT), soon()).unwrap();
-        let server = listener.accept(soon()).unwrap();
+        client.connect(self.port(PORT), deadline()).unwrap();
+        let server = listener.accept(deadline()).unwrap();
         drop(client);
-        assert_eq!(server.read_to_end(soon()).unwrap(), b"");
+        assert_eq!(server.read_to_end(deadline()).unwrap(), b"");
         drop(server);
         self.refused(CLOSED);
     }
 
     fn refused(&self, port: u16) {
-        Tcp::new(Family::Ipv4).unwrap().connect(self.port(port), soon()).unwrap_err();
+        Tcp::new(Family::Ipv4).unwrap().connect(self.port(port), deadline()).unwrap_err();
     }
 }
 
-/// Everything reported of the place when the traffic in it was selected so.
-async fn selected(options: &LiveOptions, filter: Filter, place: &Place) -> Vec<Input> {
+/// Everything reported of the traffic in the namespace with this filter.
+async fn selected(options: &LiveOptions, filter: Filter, netns: &TestNetns) -> Vec<Input> {
     let mut live = attach(&LiveOptions { filter, ..options.clone() });
-    place.traffic();
-    place.inside.enter(|| place.refused(LAST)).unwrap();
+    netns.traffic();
+    netns.inside.enter(|| netns.refused(LAST)).unwrap();
     let is_last =
-        |event: &Input| is_of(event, place, |report| is_at(report, LAST) && report.new == State::Close);
+        |event: &Input| is_of(event, netns, |report| is_at(report, LAST) && report.new == State::Close);
     let mut events = until(&mut live, |events| events.iter().any(is_last)).await;
-    events.retain(|event| is_of(event, place, |report| !is_at(report, LAST)));
+    events.retain(|event| is_of(event, netns, |report| !is_at(report, LAST)));
     events
 }
 
-fn is_of(event: &Input, place: &Place, wanted: impl Fn(&Report) -> bool) -> bool {
+fn is_of(event: &Input, netns: &TestNetns, wanted: impl Fn(&Report) -> bool) -> bool {
     match event {
-        Input::Report(report) => place.has(report) && wanted(report),
-        Input::Summary(summary) => place.has(&summary.end) && wanted(&summary.end),
+        Input::Report(report) => netns.has(report) && wanted(report),
+        Input::Summary(summary) => netns.has(&summary.end) && wanted(&summary.end),
         _ => false,
     }
 }
@@ -74,8 +74,8 @@ fn is_at(report: &Report, port: u16) -> bool {
     [report.ends.local, report.ends.remote].iter().any(|end| end.port_or_zero() == port)
 }
 
-/// Each transition that was reported, by its ports and states.
-fn moves(events: &[Input]) -> BTreeSet<(bool, bool, State, State)> {
+/// Each reported transition, by its ports and states.
+fn transitions(events: &[Input]) -> BTreeSet<(bool, bool, State, State)> {
     reports(events)
         .map(|report| (is_at(report, PORT), is_at(report, CLOSED), report.old, report.new))
         .collect()
@@ -83,30 +83,30 @@ fn moves(events: &[Input]) -> BTreeSet<(bool, bool, State, State)> {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn what_is_asked_for_comes_whole_and_the_rest_not_at_all() {
-    // Without type information it is the thread's.
+async fn selected_sockets_are_reported_completely_and_others_not_at_all() {
+    // Without type information, the reported name is the thread's.
     let own = ["/proc/self/comm", "/proc/thread-self/comm"]
         .map(|file| Name::from_bytes(std::fs::read(file).unwrap().trim_ascii_end()));
     let other = Name::from_bytes(b"nobody's name");
     for options in every_backend() {
-        let place = Place::new(1);
-        let everything = selected(&options, Filter::default(), &place).await;
-        assert!(moves(&everything).len() > 10, "{everything:?}");
+        let netns = TestNetns::new(1);
+        let everything = selected(&options, Filter::default(), &netns).await;
+        assert!(transitions(&everything).len() > 10, "{everything:?}");
 
         let all = [
             Filter { families: vec![Family::Ipv4], protocols: vec![Protocol::Tcp], ..Filter::default() },
             Filter { networks: vec!["127.0.0.0/8".parse().unwrap()], ..Filter::default() },
-            Filter { ports: vec![PORT..=LAST], netns: vec![place.inside.inode()], ..Filter::default() },
+            Filter { ports: vec![PORT..=LAST], netns: vec![netns.inside.inode()], ..Filter::default() },
             Filter { comms: own.iter().chain([&other]).cloned().collect(), ..Filter::default() },
         ];
         for filter in all {
-            let events = selected(&options, filter.clone(), &place).await;
-            assert_eq!(moves(&events), moves(&everything), "{filter:?}");
+            let events = selected(&options, filter.clone(), &netns).await;
+            assert_eq!(transitions(&events), transitions(&everything), "{filter:?}");
         }
 
         let refused = Filter { remote_ports: vec![CLOSED..=CLOSED, LAST..=LAST], ..Filter::default() };
-        let events = selected(&options, refused, &place).await;
-        // A listener's remote port may be any yet.
+        let events = selected(&options, refused, &netns).await;
+        // A listener's remote port is undecided.
         let connections =
             reports(&events).filter(|report| report.old != State::Listen && report.new != State::Listen);
         let edges: Vec<_> = connections.map(|report| (is_at(report, CLOSED), report.new)).collect();
@@ -116,15 +116,15 @@ async fn what_is_asked_for_comes_whole_and_the_rest_not_at_all() {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn another_owner_or_place_is_held_back() {
+async fn another_owner_or_endpoint_is_not_reported() {
     let options = LiveOptions::default();
-    let place = Place::new(2);
+    let netns = TestNetns::new(2);
     let last = || Filter { ports: vec![PORT..=LAST], ..Filter::default() };
     let nothing = [
         Filter { families: vec![Family::Ipv6], ..last() },
         Filter { protocols: vec![Protocol::Mptcp], ..last() },
         Filter { networks: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()], ..last() },
-        Filter { netns: vec![place.inside.inode() + 1], ..last() },
+        Filter { netns: vec![netns.inside.inode() + 1], ..last() },
         Filter { comms: vec![Name::from_bytes(b"nobody's name")], ..last() },
         Filter { pids: vec![1], ..last() },
         Filter { cgroups: vec![Cgroup { id: u64::MAX, path: None }], ..last() },
@@ -133,19 +133,19 @@ async fn another_owner_or_place_is_held_back() {
         .iter()
         .map(|filter| attach(&LiveOptions { filter: filter.clone(), ..options.clone() }))
         .collect();
-    let mut witness = attach(&options);
-    place.traffic();
+    let mut unfiltered = attach(&options);
+    netns.traffic();
     let is_last =
-        |event: &Input| is_of(event, &place, |report| is_at(report, CLOSED) && report.new == State::Close);
-    until(&mut witness, |events| events.iter().any(is_last)).await;
+        |event: &Input| is_of(event, &netns, |report| is_at(report, CLOSED) && report.new == State::Close);
+    until(&mut unfiltered, |events| events.iter().any(is_last)).await;
     for (live, filter) in lives.iter_mut().zip(nothing) {
         let mut events = Vec::new();
-        // The first batch is what there was before; the second one is everything.
+        // The first batch precedes the traffic; the second one has all of it.
         live.deliver(&mut events).await.unwrap();
         live.deliver(&mut events).await.unwrap();
-        // A listener on every address may be of any network yet.
+        // The network of a listener on the unspecified address is undecided.
         events.retain(|event| {
-            is_of(event, &place, |report| report.old != State::Listen && report.new != State::Listen)
+            is_of(event, &netns, |report| report.old != State::Listen && report.new != State::Listen)
         });
         assert_eq!(events, [], "{filter:?}");
     }
@@ -153,12 +153,12 @@ async fn another_owner_or_place_is_held_back() {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn what_was_told_of_is_told_to_its_end() {
+async fn a_reported_socket_is_reported_until_its_close() {
     for options in every_backend() {
-        let place = Place::new(5);
-        // A connect goes out before its port is known.
+        let netns = TestNetns::new(5);
+        // The opening of a connect is reported before its local port is known.
         let filter = Filter { local_ports: vec![PORT..=PORT], ..Filter::default() };
-        let events = selected(&options, filter, &place).await;
+        let events = selected(&options, filter, &netns).await;
         let to_closed = reports(&events).filter(|report| report.ends.remote.port_or_zero() == CLOSED);
         assert_eq!(to_closed.map(|report| report.new).collect::<Vec<_>>(), [State::SynSent, State::Close]);
     }
@@ -166,20 +166,20 @@ async fn what_was_told_of_is_told_to_its_end() {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn descendants_are_asked_for_from_their_first_instruction() {
+async fn descendants_are_selected_from_their_first_instruction() {
     for options in every_backend() {
         let filter = Filter { descendants: true, ..Filter::default() };
         let mut live = attach(&LiveOptions { filter, ..options });
-        let place = Place::new(3);
-        let listener = place.inside.enter(|| Tcp::listening(place.port(PORT))).unwrap().unwrap();
-        // A grandchild, whose parent has ended by then.
-        let connect = format!("(exec 3<>/dev/tcp/{}/{PORT} && read -r _ <&3) & exit 0", place.addr);
+        let netns = TestNetns::new(3);
+        let listener = netns.inside.enter(|| Tcp::listening(netns.port(PORT))).unwrap().unwrap();
+        // A grandchild, whose parent has exited by then.
+        let connect = format!("(exec 3<>/dev/tcp/{}/{PORT} && read -r _ <&3) & exit 0", netns.addr);
         let mut parent =
-            place.inside.enter(|| Command::new("bash").args(["-c", &connect]).spawn()).unwrap().unwrap();
+            netns.inside.enter(|| Command::new("bash").args(["-c", &connect]).spawn()).unwrap().unwrap();
         parent.wait().unwrap();
-        drop(listener.accept(soon()).unwrap());
-        let events = until(&mut live, |events| connects(events, PORT).any(|report| place.has(report))).await;
-        let report = connects(&events, PORT).find(|report| place.has(report)).unwrap();
+        drop(listener.accept(deadline()).unwrap());
+        let events = until(&mut live, |events| connects(events, PORT).any(|report| netns.has(report))).await;
+        let report = connects(&events, PORT).find(|report| netns.has(report)).unwrap();
         assert_eq!(report.owner_matches, Some(true));
         assert_ne!(report.task.as_ref().unwrap().pid, parent.id());
     }
@@ -187,17 +187,17 @@ async fn descendants_are_asked_for_from_their_first_instruction() {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn a_connection_in_one_record_has_its_course() {
+async fn a_summary_has_the_path_of_the_connection() {
     use State::*;
     for options in every_backend() {
-        let place = Place::new(4);
+        let netns = TestNetns::new(4);
         let summarized = LiveOptions { summaries: true, ..options.clone() };
-        let events = selected(&summarized, Filter::default(), &place).await;
-        // Where the kernel side does not know whose a child is, it tells of the listener.
+        let events = selected(&summarized, Filter::default(), &netns).await;
+        // The classic backend does not know a child's owner, and reports the listener.
         let listens = |report: &&Report| report.new == Listen || (report.old, report.new) == (Listen, Close);
-        let told = if options.backend == Some(Backend::TpBtf) { 0 } else { 2 };
-        assert_eq!(reports(&events).filter(listens).count(), told, "{events:?}");
-        assert_eq!(reports(&events).count(), told, "{events:?}");
+        let expected = if options.backend == Some(Backend::TpBtf) { 0 } else { 2 };
+        assert_eq!(reports(&events).filter(listens).count(), expected, "{events:?}");
+        assert_eq!(reports(&events).count(), expected, "{events:?}");
         let summaries: Vec<&Summary> = events
             .iter()
             .filter_map(|event| if let Input::Summary(summary) = event { Some(summary) } else { None })
@@ -221,7 +221,7 @@ async fn a_connection_in_one_record_has_its_course() {
         );
         let server = of(Listen, PORT);
         assert_eq!(server.path, [Listen, SynRecv, Established, CloseWait, LastAck, Close].into());
-        // It closed in its own call.
+        // Its owner closed it in a call.
         assert_eq!(server.end.opened.as_ref().unwrap().known, Known::Exact);
         assert_eq!(of(Close, CLOSED).path, [Close, SynSent, Close].into());
         assert_eq!(summaries.len(), 3);
@@ -230,7 +230,7 @@ async fn a_connection_in_one_record_has_its_course() {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn namespaces_can_be_named_while_it_runs() {
+async fn namespaces_can_be_selected_during_the_trace() {
     for options in every_backend() {
         let options = LiveOptions { namespaces: true, ..options };
         if options.without_btf {
@@ -240,8 +240,8 @@ async fn namespaces_can_be_named_while_it_runs() {
         }
         let mut live = attach(&options);
         let namespaces = live.namespaces().unwrap();
-        let [here, elsewhere] = [5, 6].map(Place::new);
-        let traffic = || [&here, &elsewhere].map(Place::traffic);
+        let [here, elsewhere] = [5, 6].map(TestNetns::new);
+        let traffic = || [&here, &elsewhere].map(TestNetns::traffic);
         traffic();
         namespaces.add(here.inside.inode()).unwrap();
         traffic();
@@ -253,6 +253,6 @@ async fn namespaces_can_be_named_while_it_runs() {
         let events = until(&mut live, |events| reports(events).any(is_last)).await;
         assert!(reports(&events).all(|report| here.has(report)), "{events:?}");
         let connects = reports(&events).filter(|report| report.new == State::SynSent).count();
-        assert_eq!(connects, 3, "one round of it, and the last: {events:?}");
+        assert_eq!(connects, 3, "one round of traffic, and the last connection: {events:?}");
     }
 }

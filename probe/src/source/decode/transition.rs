@@ -1,0 +1,147 @@
+//! State transitions.
+
+use probe_ebpf::{
+    ClosedRecord, FLAGS_UNKNOWN, InCallRecord, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES, OpenedRecord,
+    RST_WATCHED, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, TaskRecord, TransitionRecord,
+    UNKNOWN_U8, UNKNOWN_U32,
+};
+
+use super::{
+    error::DecodeError,
+    values::{address, family, protocol, state, task},
+};
+use crate::model::{
+    Backend, Counters, Endpoint, Endpoints, Errno, Family, Known, Mono, Opened, Protocol, Report, State, Task,
+};
+
+/// The report of a bare transition.
+pub(super) fn bare(record: &TransitionRecord, fields: CheckedFields, backend: Backend) -> Report {
+    report(record, fields, OptionalParts::default(), backend)
+}
+
+/// The report of a transition that may have run in a call on the socket.
+pub(super) fn in_call(record: &InCallRecord, fields: CheckedFields, backend: Backend) -> Report {
+    let parts = OptionalParts { task: task(&record.task), ..OptionalParts::default() };
+    report(&record.transition, fields, parts, backend)
+}
+
+/// The report of a transition that opens a socket.
+pub(super) fn opening(record: &OpenedRecord, fields: CheckedFields, backend: Backend) -> Report {
+    let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
+    let current = if opened.known == Known::Listener { None } else { task(&record.owner) };
+    let parts = OptionalParts { task: current, opened: Some(opened), counters: None };
+    report(&record.transition, fields, parts, backend)
+}
+
+/// The report of a transition into CLOSE. `opened` is set for a whole connection.
+pub(super) fn closing(
+    record: &ClosedRecord,
+    fields: CheckedFields,
+    opened: Option<Opened>,
+    backend: Backend,
+) -> Report {
+    let parts = OptionalParts { task: task(&record.task), opened, counters: counters(record) };
+    report(&record.transition, fields, parts, backend)
+}
+
+/// The fields of a transition whose values may have no meaning. They are checked first: the report is then built in place
+/// by code that cannot fail.
+#[derive(Clone, Copy)]
+pub(super) struct CheckedFields {
+    protocol: Protocol,
+    family: Family,
+    old: State,
+    new: State,
+}
+
+impl CheckedFields {
+    pub(super) fn of(record: &TransitionRecord) -> Result<Self, DecodeError> {
+        Ok(Self {
+            protocol: protocol(record.protocol)?,
+            family: family(record.family)?,
+            old: state("old state", record.old)?,
+            new: state("new state", record.new)?,
+        })
+    }
+}
+
+/// What some kinds of records add to the transition.
+#[derive(Default)]
+struct OptionalParts {
+    /// The task that was current, if it may be the caller.
+    task: Option<Task>,
+    opened: Option<Opened>,
+    counters: Option<Counters>,
+}
+
+fn report(
+    record: &TransitionRecord,
+    fields: CheckedFields,
+    parts: OptionalParts,
+    backend: Backend,
+) -> Report {
+    let CheckedFields { protocol, family, old, new } = fields;
+    let OptionalParts { task, opened, counters } = parts;
+    let has = |bit| record.flags & bit != 0;
+    let flag = |bit| (!has(FLAGS_UNKNOWN)).then_some(has(bit));
+    Report {
+        at: Mono(record.header.mono_ns),
+        cpu: record.header.cpu.into(),
+        socket: match backend {
+            Backend::TpBtf => record.cookie,
+            Backend::Tracepoint => record.skaddr,
+        },
+        cookie: (record.cookie != 0).then_some(record.cookie),
+        netns: (record.netns != 0).then_some(record.netns),
+        protocol,
+        family,
+        ends: Endpoints {
+            local: Endpoint::new(address(family, record.local_addr), record.local_port),
+            remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+        },
+        old,
+        new,
+        error: (record.error != UNKNOWN_U32)
+            .then(|| i32::try_from(record.error).ok().filter(|error| *error != 0).map(Errno)),
+        shutdown: (record.shutdown != UNKNOWN_U8).then_some(record.shutdown),
+        orphaned: flag(SOCKET_ORPHANED),
+        fin_received: flag(SOCKET_FIN_RECEIVED),
+        rst_received: has(RST_WATCHED).then_some(has(SOCKET_RST_RECEIVED)),
+        syscall: (record.syscall != UNKNOWN_U32).then_some(record.syscall),
+        task,
+        owner_matches: has(OWNER_MATCHES).then_some(true),
+        opened,
+        counters,
+    }
+}
+
+/// The owner and the generation of a socket that has opened.
+pub(super) fn opened(generation: u32, known: u32, owner: &TaskRecord, cgroup: u64) -> Opened {
+    let known = match known {
+        OWNER_EXACT => Known::Exact,
+        OWNER_LISTENER => Known::Listener,
+        _ => Known::Unknown,
+    };
+    let is_known = known != Known::Unknown;
+    Opened {
+        generation,
+        owner: is_known.then(|| task(owner)).flatten(),
+        known,
+        cgroup: (is_known && cgroup != 0).then_some(cgroup),
+    }
+}
+
+/// The counters: all, or none for an MPTCP socket or on a kernel without type information.
+fn counters(record: &ClosedRecord) -> Option<Counters> {
+    // `bytes_received` follows `rcv_nxt`, and a FIN takes a sequence number (tcp_rcv_nxt_update).
+    let flags = record.transition.flags;
+    let fin = u64::from(flags & FLAGS_UNKNOWN == 0 && flags & SOCKET_FIN_RECEIVED != 0);
+    (record.segs_out != UNKNOWN_U32).then(|| Counters {
+        bytes_sent: record.bytes_sent.saturating_sub(record.bytes_retrans),
+        bytes_received: record.bytes_received.saturating_sub(fin),
+        segs_out: record.segs_out,
+        segs_in: record.segs_in,
+        retransmits: record.retransmits,
+        srtt_us: (record.srtt_us != 0 && record.srtt_us != UNKNOWN_U32).then_some(record.srtt_us),
+    })
+}
