@@ -61,8 +61,7 @@ fn build(toolchain: &Toolchain, target_dir: &Path, to: &Path) -> Result<()> {
     }
     let object = build_dir.join(target).join("release").join("probe-kernel");
     ensure!(object.exists(), "{cargo:?} did not create {}", object.display());
-    fs::copy(&object, to)
-        .with_context(|| format!("cannot copy {} to {}", object.display(), to.display()))?;
+    fs::copy(&object, to).with_context(|| format!("cannot copy {} to {}", object.display(), to.display()))?;
     Ok(())
 }
 

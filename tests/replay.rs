@@ -137,7 +137,7 @@ fn an_edge_that_the_kernel_never_takes_is_found() {
 #[test]
 fn what_was_lost_is_counted_and_casts_doubt() {
     const CLOSES: &str = r#"{"report":"#;
-    let lost = format!("{{\"lost\":{{\"count\":5,\"place\":\"ring\"}}}}\n{CLOSES}");
+    let lost = format!("{{\"lost\":{{\"count\":5,\"stage\":\"ring\"}}}}\n{CLOSES}");
     let recording = with_one_more(&edited("self-connect-tracepoint-ipv6", CLOSES, &lost));
     let outcome = replay_of(recording).exits(0).silently();
     let objects = outcome.objects();
