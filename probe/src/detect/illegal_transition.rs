@@ -96,8 +96,8 @@ mod tests {
     fn the_message_names_both_states() {
         let mut simulation = Simulation::new(IllegalTransition);
         let findings = simulation.moves(7, ENDS, &[Established, Listen]);
-        insta::assert_snapshot!(findings[0].message, @"the socket went from ESTABLISHED to LISTEN, which Linux never does");
+        insta::assert_snapshot!(findings[0].message, @"the socket went from ESTABLISHED to LISTEN, a transition that Linux does not make");
         let findings = simulation.moves(7, ENDS, &[SynSent, Established]);
-        insta::assert_snapshot!(findings[0].message, @"the socket left SYN_SENT, though the report before had left it in LISTEN");
+        insta::assert_snapshot!(findings[0].message, @"the socket left SYN_SENT, but the previous report had left it in LISTEN");
     }
 }

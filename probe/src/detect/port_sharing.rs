@@ -179,11 +179,11 @@ mod tests {
         let findings = simulation.moves(2, (LOCAL, "127.0.0.1:4321"), &OPEN);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].evidence, [2, 4]);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:4321; connections from there already lead to 127.0.0.1:80 (client[100])");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:4321, a local port that it shares with connections to 127.0.0.1:80 (client[100])");
         assert_eq!(simulation.moves(3, (LOCAL, "127.0.0.1:81"), &OPEN).len(), 1);
         assert_eq!(simulation.moves(4, (LOCAL, "127.0.0.1:82"), &OPEN).len(), 1);
         let findings = simulation.moves(5, (LOCAL, "127.0.0.1:83"), &OPEN);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:83; connections from there already lead to 127.0.0.1:80 (client[100]), 127.0.0.1:4321 (client[100]), 127.0.0.1:81 (client[100]) and 1 more");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:83, a local port that it shares with connections to 127.0.0.1:80 (client[100]), 127.0.0.1:4321 (client[100]), 127.0.0.1:81 (client[100]) and 1 more");
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         simulation.existing(&[existing(Established)]);
         let findings = simulation.moves(2, (LOCAL, "127.0.0.1:4321"), &OPEN);
         assert_eq!(findings[0].evidence, [2]);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:4321; connections from there already lead to 127.0.0.1:80 (daemon[300])");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:4321, a local port that it shares with connections to 127.0.0.1:80 (daemon[300])");
         simulation.moves(1, (LOCAL, "127.0.0.1:80"), &[Established, Close]);
         simulation.moves(2, (LOCAL, "127.0.0.1:4321"), &[Established, Close]);
         assert_eq!(simulation.moves(3, (LOCAL, "127.0.0.1:81"), &OPEN), [], "both are closed");
@@ -239,7 +239,7 @@ mod tests {
         simulation.existing(&[diag_entry(1, Established, LOCAL, "127.0.0.1:80")]);
         assert_eq!(simulation.moves(1, (LOCAL, "127.0.0.1:80"), &OPEN), []);
         let findings = simulation.moves(2, (LOCAL, "127.0.0.1:81"), &OPEN);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:81; connections from there already lead to 127.0.0.1:80 (client[100])");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected from 127.0.0.1:12345 to 127.0.0.1:81, a local port that it shares with connections to 127.0.0.1:80 (client[100])");
     }
 
     #[test]

@@ -153,7 +153,7 @@ mod tests {
         let findings = simulation().moves(7, ends, &OPEN);
         let [finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!(finding.evidence, [1, 2]);
-        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: it was bound to 127.0.0.1:1314 and connected to it; the port is outside the ephemeral range 32768-60999");
+        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: it was bound to 127.0.0.1:1314, and connected to that address; the port is outside the ephemeral range 32768-60999");
         insta::assert_snapshot!(finding.remedy.as_deref().unwrap_or_default(), @"do not bind the client to the port that it connects to");
     }
 
@@ -162,8 +162,8 @@ mod tests {
         let mut simulation = simulation();
         simulation.moves(7, ("127.0.0.1:0", "127.0.0.1:40001"), &[Close, SynSent]);
         let findings = simulation.moves(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, from the ephemeral range 32768-60999");
-        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: the kernel picked 40001, from the ephemeral range 32768-60999, as the local port for 127.0.0.1:40001");
+        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (this replaces the list: include the ports already in it)");
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn who_chose_the_port_of_a_socket_first_seen_in_syn_sent_is_not_known() {
         let findings = simulation().moves(7, ("127.0.0.1:1314", "127.0.0.1:1314"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: both of its ends are 127.0.0.1:1314; the port is outside the ephemeral range 32768-60999");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: its local and remote endpoints are both 127.0.0.1:1314; the port is outside the ephemeral range 32768-60999");
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
         let mut simulation = simulation();
         simulation.moves(7, ("[::]:0", "[::1]:2000"), &[Close, SynSent]);
         let findings = simulation.moves(7, ("[::1]:2000", "[::1]:2000"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: for [::1]:2000 the kernel picked 2000 as the local port, from the ephemeral range");
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: the kernel picked 2000, from the ephemeral range, as the local port for [::1]:2000");
         assert!(
             findings[0].remedy.as_ref().is_some_and(|remedy| remedy.contains("ip_local_reserved_ports=2000"))
         );
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_bound_port_that_the_kernel_could_pick_has_both_cures() {
         let findings = simulation().moves(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN);
-        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to; where bind chose it, keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"do not bind the client to the port that it connects to; if it bound port 0, reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (this replaces the list: include the ports already in it)");
     }
 
     #[test]
@@ -204,8 +204,8 @@ mod tests {
         let finding =
             simulation().detector().ended(&end(("127.0.0.1:40001", "127.0.0.1:40001"))).expect("it is one");
         assert_eq!((finding.at.0, finding.evidence.len()), (9, 0));
-        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: both of its ends are 127.0.0.1:40001; the port is in the ephemeral range 32768-60999");
-        insta::assert_snapshot!(finding.remedy.unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too); where it was bound, do not bind a client to the port that it connects to");
+        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: its local and remote endpoints are both 127.0.0.1:40001; the port is in the ephemeral range 32768-60999");
+        insta::assert_snapshot!(finding.remedy.unwrap_or_default(), @"reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (this replaces the list: include the ports already in it); if it was bound, do not bind the client to the port that it connects to");
         let simultaneous = connection(Open::Simultaneous, ("10.0.0.1:1", "10.0.0.2:1"), &path, None);
         assert_eq!(simulation().detector().ended(&simultaneous), None);
     }

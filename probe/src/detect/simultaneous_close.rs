@@ -61,7 +61,7 @@ mod tests {
         let findings = simulation.moves(7, ends, &[Close, SynSent, Established, FinWait1, Closing, Close]);
         let [finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!(finding.evidence, [1, 2, 3, 4]);
-        insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:5000 got the FIN of 10.0.0.2:80 before the ACK of its own: closed simultaneously at this end (the other end may have seen an ordinary close)");
+        insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:5000 received the FIN of 10.0.0.2:80 before the ACK of its own FIN: a simultaneous close on this side (the peer may see an ordinary close)");
     }
 
     #[test]

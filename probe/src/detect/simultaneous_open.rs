@@ -62,7 +62,7 @@ mod tests {
         let [finding] = &simulation.moves(7, ends, &[SynSent, SynRecv, Established])[..] else { panic!() };
         assert_eq!(finding.evidence, [1, 2]);
         assert_eq!(finding.remedy, None);
-        insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:1314 got a SYN from 10.0.0.2:1314 while its own connect to it was under way: opened simultaneously at this end (the other end may have seen an ordinary open)");
+        insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:1314 received a SYN from 10.0.0.2:1314 while it was connecting there: a simultaneous open on this side (the peer may see an ordinary open)");
     }
 
     #[test]

@@ -28,9 +28,9 @@ fn message(path: &[State]) -> String {
 
 #[test]
 fn the_message_says_what_the_state_means() {
-    insta::assert_snapshot!(message(&[Close, SynSent]), @"client[100] has been in SYN_SENT for 61 s: 10.0.0.2:80 does not answer, not even by a refusal (a firewall that drops, or a host that is down)");
-    insta::assert_snapshot!(message(&[Listen, SynRecv, Established, CloseWait]), @"client[100] has been in CLOSE_WAIT at 10.0.0.1:5000 for 61 s: 10.0.0.2:80 has closed its end, and nobody here has closed this one (typically a descriptor that is leaked, or a process that hangs)");
-    insta::assert_snapshot!(message(&[Established, FinWait1, FinWait2]), @"client[100] has been in FIN_WAIT2 at 10.0.0.1:5000 for 61 s: it has sent all that it will, and 10.0.0.2:80 knows that and has not closed its own end");
+    insta::assert_snapshot!(message(&[Close, SynSent]), @"client[100] has been in SYN_SENT for 61 s: 10.0.0.2:80 does not answer, not even with an RST (a firewall drops the SYNs, or the host is down)");
+    insta::assert_snapshot!(message(&[Listen, SynRecv, Established, CloseWait]), @"client[100] has been in CLOSE_WAIT at 10.0.0.1:5000 for 61 s: 10.0.0.2:80 has closed, and no process here has (typically a leaked descriptor or a hanging process)");
+    insta::assert_snapshot!(message(&[Established, FinWait1, FinWait2]), @"client[100] has been in FIN_WAIT2 at 10.0.0.1:5000 for 61 s: 10.0.0.2:80 has acknowledged its FIN, but has not sent one");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_pre_existing_socket_waits_from_the_snapshot_on() {
     simulation.moves(5, ENDS, &[Established, CloseWait]);
     let findings = simulation.wait(LONGER);
     assert_eq!(findings.len(), 2);
-    insta::assert_snapshot!(findings[0].message, @"daemon[300] has been in CLOSE_WAIT at 10.0.0.1:5000 for at least 61 s: 10.0.0.2:80 has closed its end, and nobody here has closed this one (typically a descriptor that is leaked, or a process that hangs)");
+    insta::assert_snapshot!(findings[0].message, @"daemon[300] has been in CLOSE_WAIT at 10.0.0.1:5000 for at least 61 s: 10.0.0.2:80 has closed, and no process here has (typically a leaked descriptor or a hanging process)");
     assert_eq!(
         (findings[0].socket, findings[0].evidence.len()),
         (Some(SocketId { number: 1, generation: 0 }), 0)
