@@ -7,11 +7,11 @@ use super::{Packet, SocketId, State, Transition, path_text};
 /// The parts of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BehaviourGroup {
-    /// How connections open, or fail to.
+    /// Opening a connection.
     Open,
     /// Listening and accepting.
     Listen,
-    /// How connections end.
+    /// Closing a connection.
     Close,
     /// Binding, sharing and exhausting ports.
     Ports,
@@ -25,9 +25,9 @@ impl BehaviourGroup {
     #[must_use]
     pub fn about(self) -> &'static str {
         match self {
-            Self::Open => "how connections open, or fail to",
+            Self::Open => "opening a connection",
             Self::Listen => "listening and accepting",
-            Self::Close => "how connections end",
+            Self::Close => "closing a connection",
             Self::Ports => "binding, sharing and exhausting ports",
         }
     }
