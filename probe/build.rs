@@ -1,4 +1,4 @@
-//! Compiles the kernel side, for `aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel"))`.
+//! Compiles the BPF programs for `aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-kernel"))`.
 
 use std::{
     env, fs,
@@ -14,7 +14,7 @@ use toolchain::Toolchain;
 
 fn main() -> Result<()> {
     let probe = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
-    let workspace = probe.parent().context("probe lies in the workspace")?;
+    let workspace = probe.parent().context("the package directory has no parent")?;
     for file in
         ["Cargo.lock", "Cargo.toml", "probe-ebpf/Cargo.toml", "probe-ebpf/src", "xtask/src/toolchain.rs"]
     {
@@ -38,19 +38,19 @@ fn main() -> Result<()> {
             }],
             aya_build::Toolchain::Nightly,
         ),
-        // aya-build takes its compiler from rustup, or from PATH, and would have to be deceived.
+        // aya-build supports only a compiler from rustup or from PATH.
         Toolchain::Debian { .. } => build(&toolchain, &target_dir, &out_dir.join("probe-kernel")),
     }
 }
 
-/// Compiles with Debian's toolchain and puts the object where the library includes it from.
+/// Compiles with Debian's toolchain, and copies the object to where the library includes it from.
 fn build(toolchain: &Toolchain, target_dir: &Path, to: &Path) -> Result<()> {
     let target = toolchain::bpf_target(&variable("CARGO_CFG_TARGET_ENDIAN")?);
-    // One directory for every profile and every OUT_DIR: the kernel side is always compiled for release.
+    // One directory for all profiles and all OUT_DIRs: the programs are always compiled for release.
     let build_dir = Toolchain::directory(target_dir).join("build");
     let arch = variable("CARGO_CFG_TARGET_ARCH")?;
     let mut cargo = toolchain.cargo("build", &arch, target, &build_dir);
-    let output = cargo.arg("--quiet").output().with_context(|| format!("could not run {cargo:?}"))?;
+    let output = cargo.arg("--quiet").output().with_context(|| format!("cannot run {cargo:?}"))?;
     let messages = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         eprintln!("{messages}");
@@ -60,14 +60,13 @@ fn build(toolchain: &Toolchain, target_dir: &Path, to: &Path) -> Result<()> {
         println!("cargo::warning={line}");
     }
     let object = build_dir.join(target).join("release").join("probe-kernel");
-    ensure!(object.exists(), "{cargo:?} left no {}", object.display());
-    fs::copy(&object, to)
-        .with_context(|| format!("could not copy {} to {}", object.display(), to.display()))?;
+    ensure!(object.exists(), "{cargo:?} did not create {}", object.display());
+    fs::copy(&object, to).with_context(|| format!("cannot copy {} to {}", object.display(), to.display()))?;
     Ok(())
 }
 
-/// The toolchain that set-up wrote down, and the target directory that it lies in: the one being
-/// built in, or else the workspace's own.
+/// The toolchain that `cargo xtask setup` has chosen, and the target directory in which it is: that of this build, or else
+/// the workspace's own.
 fn find_toolchain(out_dir: &Path, workspace: &Path) -> Option<(Toolchain, PathBuf)> {
     let own = workspace.join("target");
     out_dir.ancestors().chain([own.as_path()]).find_map(|target_dir| {
@@ -83,5 +82,5 @@ fn rerun_if_changed(path: &Path) {
 }
 
 fn variable(name: &str) -> Result<String> {
-    env::var(name).with_context(|| format!("cargo sets {name} for build scripts"))
+    env::var(name).with_context(|| format!("{name} is not set: run this as a cargo build script"))
 }

@@ -121,6 +121,15 @@ fn without_tun_simultaneous_open_is_unsupported() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn an_audit_of_unsupported_behaviours_only_exits_with_3() {
+    let outcome = without(&["/dev/net"], "audit open/simultaneous --format json");
+    let objects = outcome.exits(3).saying(&["open/simultaneous", "modprobe tun"]).objects();
+    contract::hold(&objects);
+    assert_eq!(objects.one("behaviour")["status"], "unsupported");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn without_btf_the_classic_tracepoint_is_used() {
     let objects =
         without(&["/sys/kernel/btf"], "run shared-port --format json").exits(0).silently().objects();

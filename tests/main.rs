@@ -17,6 +17,7 @@
 //! - `rendezvous`: two processes that open simultaneously
 //! - `interrupted`, `kernel_objects`: interrupted runs leave nothing in the kernel
 //! - `failures`: failing checks, unsuitable hosts, wrong command lines
+//! - `docs`: the pages: commands, samples, JSON, links
 //! - `doctor`: facilities and hazards, with their remedies applied
 //! - `replay`, `broken`: complete and damaged recordings
 //! - `wire`: the emulated link
@@ -30,6 +31,7 @@ mod coherence;
 mod command;
 mod connect_failed;
 mod contract;
+mod docs;
 mod doctor;
 mod existing;
 mod failures;

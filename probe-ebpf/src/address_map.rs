@@ -15,7 +15,7 @@ pub fn find(skaddr: u64) -> Option<SocketStatePtr> {
     ADDRESS_STATES.get_ptr_mut(skaddr).and_then(|state| unsafe { SocketStatePtr::new(state) })
 }
 
-/// The state of the socket at this address, empty where there was none; `None` where the map takes no more.
+/// The state of the socket at this address, empty where there was none; `None` where the map is full.
 #[inline(always)]
 pub fn find_or_insert(skaddr: u64) -> Option<SocketStatePtr> {
     static EMPTY: SocketState = SocketState::EMPTY;

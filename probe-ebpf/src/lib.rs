@@ -189,7 +189,7 @@ pub struct ClosedRecord {
     pub task: TaskRecord,
 }
 
-/// A whole connection at its transition into CLOSE, by the state that the programs kept of it.
+/// A whole connection at its transition into CLOSE, from the state that the programs have tracked.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct SummaryRecord {

@@ -125,8 +125,8 @@ impl SocketStatePtr {
     /// The state at this address; `None` for null.
     ///
     /// # Safety
-    /// `state` is null or a map value, which the kernel keeps mapped while the program runs: arrays for good, the elements
-    /// of the other maps until an RCU grace period has passed.
+    /// `state` is null or a map value, which the kernel keeps mapped while the program runs: array elements as long as the
+    /// map exists, those of other maps until an RCU grace period has passed.
     #[inline(always)]
     pub unsafe fn new(state: *mut SocketState) -> Option<Self> {
         NonNull::new(state).map(Self)
@@ -275,7 +275,7 @@ impl SocketStatePtr {
             let before = get!(self, owner_decision);
             self.claim(transition);
             // A socket that matched continues to match, whoever owns it now: the reader decides likewise. Where the
-            // decision on the earlier owner was open, the reader alone knows it.
+            // decision on the earlier owner was open, only the reader knows it.
             let after = get!(self, owner_decision);
             if before == Decision::Match || (before, after) == (Decision::Undecided, Decision::NoMatch) {
                 set!(self, owner_decision, before);

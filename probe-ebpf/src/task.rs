@@ -38,8 +38,8 @@ struct Loaded {
 }
 
 impl Task<Direct> {
-    /// The current task, with the pointers in it loaded. The verifier takes long over a plain load of a pointer, on each
-    /// path that leads to one, so there is one place that loads them.
+    /// The current task, with the pointers in it loaded. The verifier needs a long time for a plain load of a pointer, on
+    /// each path that leads to one, so that only this function loads them.
     #[inline(always)]
     pub fn load() -> Self {
         let current = Self::current();

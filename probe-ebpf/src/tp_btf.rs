@@ -304,7 +304,7 @@ impl BtfTransition<'_> {
             return None;
         }
         let queue = offsets::offset(Field::SentQueue)?;
-        // No plain load: the verifier takes long over one of a pointer.
+        // No plain load: the verifier needs a long time for one of a pointer.
         // SAFETY: a read at an address that is not mapped fails.
         unsafe {
             let listener = Probed::at::<*const u8>(tcp, queue)?.wrapping_sub(queue);

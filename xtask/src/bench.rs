@@ -47,7 +47,7 @@ use crate::{privilege, setup, workspace};
 const RUN: &str = "bench/run";
 
 /// The pages that show the tables.
-const PAGES: [&str; 2] = ["README.md", "probe/benches/README.md"];
+const PAGES: [&str; 2] = ["README.md", "docs/benchmarks.md"];
 
 /// What to measure, and for how long.
 #[derive(clap::Args)]

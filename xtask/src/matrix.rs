@@ -32,8 +32,8 @@ const FILES: [&str; 2] = ["profile.json", "page.html"];
 /// The audit's command line.
 const AUDIT: [&str; 5] = ["audit", "--save", FILES[0], "--html", FILES[1]];
 
-/// The page's name, among the profiles.
-const PAGE: &str = "README.md";
+/// The page that compares the kernels.
+const PAGE: &str = "kernels.md";
 
 /// Options of the matrix.
 #[derive(clap::Args)]
@@ -76,8 +76,8 @@ pub fn matrix(matrix: &Matrix) -> Result<()> {
             );
             fs::copy(seen, of(&saved, name, profile::EXTENSION))?;
         }
-        fs::write(saved.join(PAGE), page::of(&Profile::all(&saved)?))?;
-        eprintln!("Saved in {}.", saved.display());
+        fs::write(published(), page::of(&Profile::all(&saved)?))?;
+        eprintln!("Saved in {} and {}.", saved.display(), published().display());
     }
     let seen = names.iter().map(|name| Profile::read(&of(&out, name, profile::EXTENSION)));
     fs::write(out.join(PAGE), page::of(&seen.collect::<Result<Vec<_>>>()?))?;
@@ -88,6 +88,11 @@ pub fn matrix(matrix: &Matrix) -> Result<()> {
 /// The directory of the saved profiles.
 fn saved_profiles() -> PathBuf {
     workspace::root().join("tests/profiles")
+}
+
+/// Where the page lies in the repository.
+fn published() -> PathBuf {
+    workspace::root().join("docs").join(PAGE)
 }
 
 /// A kernel's file of this kind. `with_extension` would cut the version at its dot.
@@ -174,8 +179,15 @@ mod tests {
 
     #[test]
     fn the_page_matches_the_profiles() {
-        let written = fs::read_to_string(saved_profiles().join(PAGE)).expect("the page exists");
+        let written = fs::read_to_string(published()).expect("the page exists");
         let page = page::of(&Profile::all(&saved_profiles()).expect("there are saved profiles"));
-        assert!(written == page, "run `cargo xtask matrix --bless`");
+        if std::env::var_os("SNAPSHOTS").is_some_and(|action| action == "overwrite") {
+            fs::write(published(), &page).expect("the page can be written");
+            return;
+        }
+        assert!(
+            written == page,
+            "docs/kernels.md is stale: SNAPSHOTS=overwrite cargo test -p xtask page rewrites it"
+        );
     }
 }

@@ -3,12 +3,14 @@
 //! To add a rule, add a line to a table.
 
 mod code;
+mod imports;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use self::imports::Modules;
 use crate::workspace;
 
 /// Words that only some parts of the tree may use.
@@ -55,6 +57,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The parts whose modules must not import each other in a circle, with the directory of their crate root.
+const ACYCLIC: &[(&str, &str)] = &[("probe-ebpf/src", "probe-ebpf/src"), ("probe/src", "probe/src/source")];
+
 /// A Rust file of the repository.
 struct Source {
     /// Its path relative to the root.
@@ -85,6 +90,19 @@ fn reserved_words_stay_in_their_parts() {
 #[test]
 fn modules_use_only_lower_layers() {
     report(sources().iter().flat_map(misplaced_uses));
+}
+
+#[test]
+fn modules_do_not_import_each_other_in_a_circle() {
+    let sources = sources();
+    report(ACYCLIC.iter().filter_map(|(root, part)| {
+        let mut modules = Modules::default();
+        for source in sources.iter().filter(|source| source.is_in(part)) {
+            modules.add(source.path[root.len()..].trim_start_matches('/'), &source.text);
+        }
+        let circle = modules.in_circles();
+        (!circle.is_empty()).then(|| format!("{part}: modules import each other: {}", circle.join(", ")))
+    }));
 }
 
 fn misplaced_words(source: &Source) -> Vec<String> {

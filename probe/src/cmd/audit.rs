@@ -35,7 +35,7 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     let namespaces = live.namespaces().map_err(Failure::host)?;
     let session = Session::new(Scope::All, renderer(args.format, &selected), output::unbuffered());
     let mut auditor = Auditor::new(session, selected.clone(), CONCURRENCY, namespaces);
-    let outcome_of_run = live::unless_interrupted(async {
+    let result = live::unless_interrupted(async {
         let run = auditor.run(&mut live).await;
         outcome(run, |()| Exit::Expected)
     })
@@ -43,9 +43,9 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     // Even a failed or interrupted run closes the stream and saves its results.
     let duration = auditor.elapsed();
     let closed = outcome(auditor.finish(live.attach_time()), |_| Exit::Expected);
-    let exit = outcome_of_run.and_then(|exit| closed.map(|_| exit))?;
+    let exit = result.and_then(|exit| closed.map(|_| exit))?;
     files.write(&auditor, &selected, duration).map_err(Failure::unexpected)?;
-    Ok(if exit == Exit::Expected { verdict(auditor.results()) } else { exit })
+    if exit == Exit::Expected { verdict(auditor.results()) } else { Ok(exit) }
 }
 
 /// The behaviours selected by id or group, in the catalogue's order; all if neither is given.
@@ -105,12 +105,24 @@ fn renderer(format: Format, selected: &[&'static Behaviour]) -> Box<dyn Render> 
     }
 }
 
-/// The exit code by the results: a behaviour that this host does not support is not a failure.
-fn verdict(results: &[BehaviourResult]) -> Exit {
+/// The exit by the results. A behaviour that this host does not support is not a failure, unless it supports none.
+fn verdict(results: &[BehaviourResult]) -> Result<Exit, Failure> {
     let is_failure = |result: &BehaviourResult| {
         matches!(result.status, BehaviourStatus::Differs | BehaviourStatus::Failed)
     };
-    if results.iter().any(is_failure) { Exit::Unexpected } else { Exit::Expected }
+    if results.iter().any(is_failure) {
+        return Ok(Exit::Unexpected);
+    }
+    match results {
+        [first, ..] if results.iter().all(|result| result.status == BehaviourStatus::Unsupported) => {
+            Err(Failure::host(format!(
+                "this host supports none of the selected behaviours; {}: {}",
+                first.id,
+                first.reason.as_deref().unwrap_or("unsupported")
+            )))
+        }
+        _ => Ok(Exit::Expected),
+    }
 }
 
 /// The files of --save and --html.

@@ -75,7 +75,7 @@ struct Tracepoint {
     name: &'static str,
     directory: &'static str,
     costs: &'static str,
-    /// The kernel that has it.
+    /// The remedy where it is missing: the kernel that has it.
     needs: &'static str,
 }
 
@@ -84,31 +84,31 @@ const TRACEPOINTS: [Tracepoint; 5] = [
         name: "sock:inet_sock_set_state",
         directory: "sock/inet_sock_set_state",
         costs: "everything: it reports the transitions",
-        needs: "Linux 4.16",
+        needs: "run Linux 4.16 or later",
     },
     Tracepoint {
         name: "tcp:tcp_send_reset",
         directory: "tcp/tcp_send_reset",
         costs: "reset objects; `RST sent` as a cause",
-        needs: "Linux 4.15",
+        needs: "run Linux 4.15 or later",
     },
     Tracepoint {
         name: "tcp:tcp_receive_reset",
         directory: "tcp/tcp_receive_reset",
         costs: "`RST received` as a certain cause",
-        needs: "Linux 4.15",
+        needs: "run Linux 4.15 or later",
     },
     Tracepoint {
         name: "syscalls:sys_exit_bind",
         directory: "syscalls/sys_exit_bind",
         costs: "bind-failed findings",
-        needs: "a kernel with CONFIG_FTRACE_SYSCALLS",
+        needs: "run a kernel built with CONFIG_FTRACE_SYSCALLS",
     },
     Tracepoint {
         name: "sched:sched_process_fork",
         directory: "sched/sched_process_fork",
         costs: "tracing the descendants of COMMAND in probe trace -- COMMAND",
-        needs: "a kernel with CONFIG_EVENT_TRACING",
+        needs: "run a kernel built with CONFIG_EVENT_TRACING",
     },
 ];
 
@@ -201,7 +201,7 @@ fn failure(subject: Subject, error: &LiveError) -> Facility {
             "loading BPF programs is not permitted",
             "run as root, or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN",
         ),
-        LiveError::TooOld(_) => subject.unavailable(error.to_string(), "Linux 5.12"),
+        LiveError::TooOld(_) => subject.unavailable(error.to_string(), "run Linux 5.12 or later"),
         other => subject.failed(other),
     }
 }

@@ -66,7 +66,7 @@ fn bound() -> Facility {
         Ok(sockets) if sockets.iter().any(|socket| socket.cookie == cookie) => {
             subject.ok("listed a test socket")
         }
-        Ok(_) => subject.unavailable("did not list a test socket", "Linux 6.8"),
+        Ok(_) => subject.unavailable("did not list a test socket", "run Linux 6.8 or later"),
         Err(error) => subject.unknown(error.to_string()),
     }
 }
@@ -84,7 +84,7 @@ fn mptcp() -> Facility {
         }
         Ok(_) => subject.unavailable(
             "did not list a test listener",
-            "a kernel with CONFIG_INET_MPTCP_DIAG, or modprobe mptcp_diag",
+            "modprobe mptcp_diag, or run a kernel built with CONFIG_INET_MPTCP_DIAG",
         ),
         Err(error) => subject.failed(error),
     }

@@ -144,7 +144,7 @@ fn encode_summary(summary: &Summary, backend: Backend) -> SummaryRecord {
         known,
         generation: opened.generation,
         first_port: summary.first_port.map_or(0, NonZeroU16::get),
-        has_gap: u16::from(!summary.path_is_whole),
+        has_gap: u16::from(!summary.path_is_complete),
         owner_cgroup,
         owner,
     }

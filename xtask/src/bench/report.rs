@@ -62,7 +62,11 @@ impl Report {
         let text = fs::read_to_string(page).with_context(|| format!("could not read {}", page.display()))?;
         let content = |name: &str| match name {
             "host" => Some(format!("{}\n", self.host_line())),
-            name => self.tables.iter().find(|table| table.name == name).map(Table::markdown),
+            name => {
+                let (scenario, columns, rows) = publish::parts(name);
+                let table = self.tables.iter().find(|table| table.name == scenario)?;
+                Some(table.select(&columns, &rows).markdown())
+            }
         };
         let new = publish::fill(&text, content).with_context(|| page.display().to_string())?;
         fs::write(page, new).with_context(|| format!("could not write {}", page.display()))

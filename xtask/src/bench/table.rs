@@ -80,6 +80,19 @@ impl Table {
         format!("## {}\n\n{}\n\n{}", self.name, self.about, self.markdown())
     }
 
+    /// Returns the table with only these columns and rows, by their titles; none means all.
+    pub fn select(&self, columns: &[&str], rows: &[&str]) -> Self {
+        let is_wanted = |column: &Column| columns.is_empty() || columns.contains(&column.title);
+        let mut table = self.clone();
+        table.columns.retain(is_wanted);
+        table.rows.retain(|row| rows.is_empty() || rows.contains(&row.of.as_str()));
+        for row in &mut table.rows {
+            let mut columns = self.columns.iter();
+            row.values.retain(|_| columns.next().is_some_and(is_wanted));
+        }
+        table
+    }
+
     /// The rows alone, as an aligned Markdown table.
     pub fn markdown(&self) -> String {
         let mut cells = vec![self.heading()];
@@ -214,6 +227,13 @@ What is kept.
 | perf       |                · |         · |
 ";
         assert_eq!(table().section(), expected);
+    }
+
+    #[test]
+    fn columns_and_rows_can_be_selected() {
+        let table = table().select(&["lost"], &["tcpstates"]);
+        assert_eq!(table.markdown().lines().nth(2), Some("| tcpstates | 1,234,567 |"));
+        assert_eq!(self::table().select(&[], &[]).markdown(), self::table().markdown());
     }
 
     #[test]

@@ -1,18 +1,31 @@
-//! Several kernels side by side, as a page that the repository's host renders.
+//! docs/kernels.md: the profiles of several kernels side by side.
 
 use std::fmt::Write as _;
 
 use super::profile::{AS_EXPECTED, Behaviour, Profile, Values};
 
 /// What the page begins with.
-const HEAD: &str = "# What the TCP of these kernels does
+const HEAD: &str = "# Kernels
 
-`cargo xtask matrix --bless` wrote this page and the profiles beside it: `probe audit --save` on Debian's kernels, each
-in a virtual machine, and on the kernel of the machine that it was run on. `cargo xtask matrix` audits them again and
-fails where one does something else than is written down here; `probe diff A B` compares any two.
+What the TCP of several Linux kernels does, by `probe audit`: Debian's kernels, each in a virtual machine, and the kernel of the machine
+that made this page (`sid` is Debian's newest). `cargo xtask matrix --bless` writes this page and the profiles in
+[tests/profiles](../tests/profiles). `cargo xtask matrix` audits the kernels again and fails where one of them does something else than its
+profile says; `probe diff A B` compares any two profiles ([audit.md](audit.md#compare-two-kernels)).
+
+To run any `probe` command on these kernels:
+
+```sh
+cargo xtask vm 5.10 -- doctor
+cargo xtask vm 6.1 sid -- audit --group open
+```
+
+QEMU and the kernels are Debian's packages, unpacked below `target/`; nothing is installed on the host. A machine starts in some five seconds
+without hardware virtualization.
+
+## Summary
 ";
 
-/// The page.
+/// Renders the page of these profiles.
 pub fn of(profiles: &[Profile]) -> String {
     let mut page = HEAD.to_owned();
     counts(profiles, &mut page);
@@ -25,7 +38,7 @@ pub fn of(profiles: &[Profile]) -> String {
     page
 }
 
-/// What each kernel does in each behaviour, ordered by id.
+/// Each behaviour on every kernel, ordered by id.
 fn rows(profiles: &[Profile]) -> Vec<Vec<Option<&Behaviour>>> {
     let mut ids: Vec<&str> = profiles
         .iter()
@@ -53,13 +66,13 @@ fn counts(profiles: &[Profile], page: &mut String) {
         profiles.iter().map(move |profile| profile.behaviours.iter().filter(|one| is_so(one)).count())
     };
     row("as expected", count(|one| one.status == AS_EXPECTED), page);
-    row("of these by a known variant", count(|one| one.variant.is_some()), page);
+    row("of these, as a known variant", count(|one| one.variant.is_some()), page);
     row("differ", count(|one| one.status == "differs"), page);
     row("unsupported", count(|one| one.status == "unsupported"), page);
 }
 
 fn differences(profiles: &[Profile], rows: &[Vec<Option<&Behaviour>>], page: &mut String) {
-    *page += "\n## Where they differ\n";
+    *page += "\n## Where kernels differ\n";
     for all in rows {
         let Some(first) = all.iter().copied().flatten().next() else { continue };
         let _ = write!(page, "\n### `{}`\n\n{}\n\n", first.id, sentence(&first.description));
@@ -68,14 +81,14 @@ fn differences(profiles: &[Profile], rows: &[Vec<Option<&Behaviour>>], page: &mu
         for (kernels, one) in groups(profiles, all) {
             let what = match one {
                 None => "not audited".to_owned(),
-                Some(one) => telling(one, usual),
+                Some(one) => description(one, usual),
             };
             let _ = writeln!(page, "- **{}**: {what}", kernels.join(", "));
         }
     }
 }
 
-/// The kernels that do the same, together.
+/// Groups the kernels that behave alike.
 fn groups<'a>(
     profiles: &'a [Profile],
     row: &[Option<&'a Behaviour>],
@@ -92,38 +105,38 @@ fn groups<'a>(
     groups
 }
 
-/// What one kernel does, and what of it is otherwise than usual.
-fn telling(one: &Behaviour, usual: Option<&Behaviour>) -> String {
+/// What one kernel does, and the observations that differ from the usual ones.
+fn description(one: &Behaviour, usual: Option<&Behaviour>) -> String {
     let why = one.variant.as_ref().or(one.reason.as_ref());
     let mut text = match (why, one.status.as_str()) {
         (Some(why), AS_EXPECTED) => why.clone(),
         (Some(why), status) => format!("{status}: {why}"),
-        (None, AS_EXPECTED) => "as the entry says".to_owned(),
+        (None, AS_EXPECTED) => "as expected".to_owned(),
         (None, status) => status.to_owned(),
     };
     if let Some(usual) = usual.filter(|_| one.variant.is_some()) {
         let seen: Vec<String> = one.beside(usual).iter().map(|seen| format!("`{seen}`")).collect();
-        let _ = write!(text, ". Seen: {}", seen.join(", "));
+        let _ = write!(text, ". Observed: {}", seen.join(", "));
     }
     text
 }
 
-/// Where all of them do otherwise than is written.
+/// The behaviours in which every kernel departs from the reference.
 fn departures(rows: &[Vec<Option<&Behaviour>>], page: &mut String) {
     let all = rows.iter().filter_map(|row| row.first().copied().flatten());
     let departing: Vec<_> = all.filter_map(|one| Some((one, one.variant.as_ref()?))).collect();
     if departing.is_empty() {
         return;
     }
-    *page += "\n## Where all of them depart from what is written\n\n";
+    *page += "\n## Where every kernel departs from the reference\n\n";
     for (one, why) in departing {
         let _ = writeln!(page, "- `{}`: {}. {}", one.id, one.description, sentence(why));
     }
 }
 
-/// The options and sysctls in which they differ.
+/// The options and sysctls that differ.
 fn facts(profiles: &[Profile], page: &mut String) {
-    *page += "\n## How they are built and set\n\nOptions and defaults that TCP's behaviour depends on, where they differ.\n";
+    *page += "\n## Build options and defaults\n\nThe options and sysctls on which TCP's behaviour depends, where they differ.\n";
     heading(profiles, "", page);
     let none = Values::new();
     let kinds: [fn(&Profile) -> Option<&Values>; 2] =
@@ -149,7 +162,7 @@ fn facts(profiles: &[Profile], page: &mut String) {
 
 /// Every behaviour, on every kernel.
 fn all(profiles: &[Profile], page: &mut String) {
-    *page += "\n## All of them\n\n✓ as the entry says, v as a known variant of it does, – not there, ✗ otherwise.\n";
+    *page += "\n## Every behaviour\n\n✓ as expected, v as a known variant, – unsupported, ✗ differs.\n";
     heading(profiles, "", page);
     for all in rows(profiles) {
         let Some(first) = all.iter().copied().flatten().next() else { continue };
@@ -178,7 +191,7 @@ fn row<T: std::fmt::Display>(what: &str, cells: impl Iterator<Item = T>, page: &
     page.push('\n');
 }
 
-/// With a capital and a full stop.
+/// Adds a capital letter and a full stop.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
@@ -204,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_stands_with_its_cause() {
+    fn a_difference_has_its_cause() {
         let plain = r#""status":"as-expected""#;
         let variant = r#""status":"as-expected","variant":"before 9.2: otherwise""#;
         let gated = r#""status":"unsupported","reason":"not before Linux 9.2""#;
@@ -216,11 +229,11 @@ mod tests {
         let page = of(&profiles.map(|(name, behaviours)| profile(name, &behaviours.join(","))));
         for line in [
             "| as expected | 1 | 2 | 1 |",
-            "| of these by a known variant | 1 | 0 | 0 |",
+            "| of these, as a known variant | 1 | 0 | 0 |",
             "| differ | 0 | 0 | 1 |",
             "### `open/a`\n\nIt opens.",
-            "- **9.1**: before 9.2: otherwise. Seen: `connect: EAGAIN`",
-            "- **9.2, 9.3**: as the entry says",
+            "- **9.1**: before 9.2: otherwise. Observed: `connect: EAGAIN`",
+            "- **9.2, 9.3**: as expected",
             "- **9.1**: unsupported: not before Linux 9.2",
             "- **9.3**: differs",
             "| `net.ipv4.tcp_ecn` | 9.1 | 9.2 | 9.3 |",
@@ -233,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_do_otherwise_than_written_is_told_once() {
+    fn a_departure_of_every_kernel_is_listed_once() {
         let variant = r#""status":"as-expected","variant":"Linux has its own way""#;
         let profiles = ["9.1", "9.2"].map(|name| profile(name, &behaviour("open/a", variant, "EIO")));
         let page = of(&profiles);

@@ -24,9 +24,7 @@ const KIND_FUNC_PROTO: u32 = 13;
 #[derive(Debug, Error)]
 pub enum BtfError {
     /// The kernel was built without CONFIG_DEBUG_INFO_BTF, or /sys is not mounted.
-    #[error(
-        "cannot read {path}: use a kernel with CONFIG_DEBUG_INFO_BTF, and mount sysfs at /sys ({source})"
-    )]
+    #[error("cannot read {path}: {source}; use a kernel with CONFIG_DEBUG_INFO_BTF, and mount sysfs at /sys")]
     Missing {
         /// The file.
         path: String,

@@ -170,7 +170,10 @@ impl Fields {
             (Field::Shutdown, "whether close or shutdown ended a connection"),
             (Field::Flags, "whether a socket was orphaned or had received a FIN"),
             (Field::SegsOut, "connection counters"),
-            (Field::SyscallNumber, "the system call behind a transition (needs Linux 5.15)"),
+            (
+                Field::SyscallNumber,
+                "the system call behind a transition (needs the BTF tracepoint and Linux 5.15)",
+            ),
         ];
         phrases.into_iter().filter(|(field, _)| !self.has(*field)).map(|(_, what)| what).collect()
     }

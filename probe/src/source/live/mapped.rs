@@ -49,7 +49,7 @@ impl Drop for Mapping {
     }
 }
 
-/// Memory that both sides read and write at any time: a mapped BPF map. So it gives out atomic words and raw ranges, and
+/// Memory that both sides read and write at any time: a mapped BPF map. So it provides atomic words and raw ranges, and
 /// no references to data.
 pub struct SharedMemory(Mapping);
 

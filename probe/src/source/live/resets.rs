@@ -10,7 +10,7 @@ use super::{
 use crate::source::decode::ResetReasons;
 
 /// What is unavailable on the classic backend: its tracepoints would need record kinds of their own.
-pub const NOT_CLASSIC: &str = "resets are not reported: they need the BTF tracepoints (--backend tp_btf)";
+pub const NOT_CLASSIC: &str = "resets are not reported: they need the BTF tracepoints";
 
 const RECEIVED: BtfProgram = ("reset_received", "tcp_receive_reset");
 const SENT: BtfProgram = ("reset_sent", "tcp_send_reset");

@@ -72,7 +72,7 @@ impl RingSize {
     }
 }
 
-/// A ring holds what no BPF program writes. Where its next record begins is unknown, so that nothing more can be read.
+/// A ring contains what no BPF program writes. The start of its next record is unknown, so that nothing more can be read.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
     "the ring buffer of CPU {cpu} is corrupt: the record at position {position} claims {length} bytes, \
@@ -341,7 +341,7 @@ mod tests {
             let (times, result) = poll(&mut rings);
             let corrupt = CorruptRing { cpu: 1, position: LENGTH as u64, length: length.into() };
             assert_eq!((times, result), (vec![10], Err(corrupt)), "{length}");
-            // It stays an error, and the ring is not taken for empty.
+            // Later polls fail as well, and the ring does not count as empty.
             assert!(poll(&mut rings).1.is_err() && !rings.is_empty());
         }
     }
