@@ -275,10 +275,7 @@ mod tests {
         let both = Expectation::Overlap { sockets: vec![SocketIndex(0), SocketIndex(1)], state: Established };
         let all = "ESTABLISHED at once".to_owned();
         assert_eq!(check(&both, &[open(&one, 1, 5), open(&two, 4, 9)]), (all.clone(), all, true));
-        assert_eq!(
-            check(&both, &[open(&one, 1, 5), open(&two, 5, 9)]).1,
-            "never ESTABLISHED at once"
-        );
+        assert_eq!(check(&both, &[open(&one, 1, 5), open(&two, 5, 9)]).1, "never ESTABLISHED at once");
         assert!(!check(&both, &[open(&one, 1, 5), vec![]]).2);
         let still_open = vec![transition(&two, 6, SynSent, Established)];
         assert!(check(&both, &[open(&one, 1, 7), still_open.clone()]).2);
