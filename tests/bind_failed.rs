@@ -122,7 +122,7 @@ fn a_time_wait_holds_the_port() {
         stage.wait_for("finding", 1);
         let objects = stage.end();
         let (message, remedy) = only(&objects, "bind-failed", &late);
-        says(message, &["left a TIME_WAIT of 127.0.0.1:7000 with 127.0.0.1:7001", &format!("holder[{pid}]")]);
+        says(message, &["left a TIME_WAIT from 127.0.0.1:7000 to 127.0.0.1:7001", &format!("holder[{pid}]")]);
         says(remedy.unwrap(), &["SO_REUSEADDR"]);
     }
 }

@@ -19,7 +19,7 @@ const REQUIRED: [(&str, &[&str]); 3] = [
         &[
             "CLOSE → SYN_SENT → ESTABLISHED",
             "LISTEN → SYN_RECV → ESTABLISHED",
-            "ESTABLISHED at once",
+            "ESTABLISHED at the same time",
             "I love you.",
             "EISCONN",
             "EADDRNOTAVAIL",
@@ -31,7 +31,7 @@ const REQUIRED: [(&str, &[&str]); 3] = [
         "simultaneous-open",
         &[
             "CLOSE → SYN_SENT → SYN_RECV → ESTABLISHED",
-            "ESTABLISHED at once",
+            "ESTABLISHED at the same time",
             "SYN, SYN, SYN+ACK, SYN+ACK",
             "I love you.",
             "ECONNREFUSED",

@@ -53,9 +53,9 @@ fn group() -> impl TypedValueParser<Value = BehaviourGroup> {
 #[command(after_long_help = "\
 Examples:
   probe diff 5.15.json 6.8.json
-        everything in which the two kernels differ
+        all differences between the two kernels
   probe diff --behaviours 5.15.json 6.8.json
-        only what they do differently
+        only differences in behaviour
   ssh server cat profile.json | probe diff - profile.json
         a remote profile and a local one")]
 pub struct DiffArgs {

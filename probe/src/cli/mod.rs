@@ -79,37 +79,37 @@ pub enum Command {
     /// Run TCP scenarios and check what the kernel does
     ///
     /// Each scenario opens real connections in network namespaces of its own and compares the transitions that the
-    /// kernel reports with the expected ones: shared-port (two sockets bound to one port), simultaneous-open (two SYNs
-    /// cross) and self-connect (a socket connects to itself).
+    /// kernel reports with the expected ones: shared-port (several connections share one local port),
+    /// simultaneous-open (two SYNs cross) and self-connect (a socket connects to itself).
     Run(RunArgs),
     /// Trace the TCP sockets of this host: transitions, causes, owners, findings
     ///
-    /// Prints every state transition with its cause and the process that owns the socket, and a finding where something
-    /// looks wrong. Without filters it covers every network namespace. Ctrl-C stops it. Repeat a filter, or separate
+    /// Prints every state transition with its cause and the process that owns the socket, and findings such as failed
+    /// connects. Without filters it covers every network namespace. Ctrl-C stops it. Repeat a filter, or separate its
     /// values by commas, to match any of them; filters of different kinds must all match.
     Trace(Box<TraceArgs>),
     /// Open a TCP connection to another host simultaneously, at an agreed time
     ///
     /// Both hosts run this command, each with its own --local and the other as --peer, and connect at the same moment.
-    /// Their clocks must agree to within the delay of the path, so run NTP or PTP on both.
+    /// Their clocks must differ by less than --window, so run NTP or PTP on both.
     Rendezvous(RendezvousArgs),
     /// Show a recording made with --record; needs no root
     ///
-    /// Runs everything but the kernel side again: filters, findings and output formats may differ from those of the
-    /// trace that made the recording.
+    /// Computes transitions, owners and findings again from the recorded reports. Filters, thresholds and output formats
+    /// may differ from those of the trace that made the recording.
     Replay(Box<ReplayArgs>),
     /// Test how this kernel's TCP behaves and compare it with the expected behaviour
     ///
-    /// Runs behaviours in network namespaces of their own: what a segment, call or timer does to a socket in a given
-    /// state. Each is compared with what the RFCs and the Linux sources specify. Exits with 1 if any differs.
+    /// A behaviour is what a segment, call or timer does to a socket in a given state. The audit triggers each one in its
+    /// own network namespaces and compares it with the RFCs and the Linux sources. Exits with 1 if any differs.
     Audit(AuditArgs),
     /// Compare two kernels by the profiles of their audits; needs no root
     ///
     /// Exits with 1 if they differ.
     Diff(DiffArgs),
-    /// Check what this host supports, what each missing facility costs, and which port hazards it has
+    /// Check what this host supports, what depends on each missing facility, and which ports are hazards
     ///
-    /// Tries out everything that probe builds on, changes no setting and leaves nothing behind. Exits with 3 if this
+    /// Tries out each facility that probe needs. Changes no setting and leaves nothing behind. Exits with 3 if this
     /// host cannot be traced.
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the JSON output

@@ -46,7 +46,7 @@ pub struct TraceArgs {
     /// Record the kernel's reports, for `probe replay`
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub record: Option<PathBuf>,
-    /// Print only when the trace starts and ends, and what was lost
+    /// Print only the start, the end and the losses of the trace
     ///
     /// Reports go into the recording unprocessed, which costs the traced host the least; `probe replay` processes them.
     #[arg(
@@ -59,7 +59,7 @@ pub struct TraceArgs {
     pub quiet: bool,
     /// Stop after this time
     ///
-    /// A COMMAND that still runs then is left running, untraced; probe waits for it and passes its exit status on.
+    /// If COMMAND still runs then, probe stops tracing, waits for it and exits with its exit status.
     #[arg(long, value_name = "DURATION", value_parser = value::positive_duration, help_heading = "Limits")]
     pub duration: Option<Duration>,
     /// Stop after N lines: transitions, connections with --connections, or findings with --only
@@ -68,10 +68,10 @@ pub struct TraceArgs {
     /// Run this command and trace it and its descendants; exit with its exit status
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "pid", help_heading = "Arguments")]
     pub command: Vec<OsString>,
-    /// Do not list the existing sockets at start; each appears with its first transition
+    /// Do not list the existing sockets at the start; each then appears with its next transition
     #[arg(long, help_heading = "Collection")]
     pub no_snapshot: bool,
-    /// Look up, after each connection, how long TIME_WAIT or an orphan's FIN_WAIT2 lasts
+    /// Look up, after each connection closes, how long its TIME_WAIT or FIN_WAIT2 mini-socket lasts
     #[arg(long, help_heading = "Collection")]
     pub time_wait: bool,
     /// Total size of the per-CPU ring buffers, such as 64KiB; reports that do not fit are lost and counted [default: 4MiB]

@@ -128,7 +128,7 @@ impl Tracefs {
     }
 
     fn facility(&self) -> Facility {
-        let subject = subject("tracefs", "the classic tracepoint, and those of bind and fork below");
+        let subject = subject("tracefs", "the classic tracepoint, and the tracepoints of bind and fork");
         match self {
             Self::At(mount) => subject.ok(format!("mounted at {mount}")),
             Self::Unreadable(mount) => Facility {

@@ -43,7 +43,7 @@ const SETTINGS: [Setting; 11] = [
     ),
     setting(
         "net.ipv4.tcp_max_tw_buckets",
-        "the most TIME_WAIT sockets; beyond it, connections close without TIME_WAIT",
+        "the maximum number of TIME_WAIT sockets; beyond it, connections close without TIME_WAIT",
     ),
     setting(
         "net.ipv4.tcp_syn_retries",
@@ -56,7 +56,7 @@ const SETTINGS: [Setting; 11] = [
     ),
     setting(
         "net.ipv4.tcp_max_syn_backlog",
-        "the most half-open connections, which cause no transitions, before SYNs are dropped if SYN cookies are off",
+        "the maximum number of half-open connections; beyond it, the kernel drops SYNs if SYN cookies are off",
     ),
     Setting {
         name: "net.ipv4.tcp_simult_connect",

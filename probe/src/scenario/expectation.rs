@@ -154,7 +154,7 @@ fn local_endpoint(history: &[&Transition]) -> String {
 }
 
 fn in_state(state: State, together: bool) -> String {
-    format!("{}{state} at once", if together { "" } else { "never " })
+    format!("{}{state} at the same time", if together { "" } else { "never " })
 }
 
 fn segments(count: u32) -> String {
@@ -273,9 +273,12 @@ mod tests {
             vec![transition(socket, from, SynSent, Established), transition(socket, to, Established, Close)]
         };
         let both = Expectation::Overlap { sockets: vec![SocketIndex(0), SocketIndex(1)], state: Established };
-        let all = "ESTABLISHED at once".to_owned();
+        let all = "ESTABLISHED at the same time".to_owned();
         assert_eq!(check(&both, &[open(&one, 1, 5), open(&two, 4, 9)]), (all.clone(), all, true));
-        assert_eq!(check(&both, &[open(&one, 1, 5), open(&two, 5, 9)]).1, "never ESTABLISHED at once");
+        assert_eq!(
+            check(&both, &[open(&one, 1, 5), open(&two, 5, 9)]).1,
+            "never ESTABLISHED at the same time"
+        );
         assert!(!check(&both, &[open(&one, 1, 5), vec![]]).2);
         let still_open = vec![transition(&two, 6, SynSent, Established)];
         assert!(check(&both, &[open(&one, 1, 7), still_open.clone()]).2);

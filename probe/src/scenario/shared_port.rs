@@ -34,7 +34,7 @@ impl Scenario for SharedPort {
     }
 
     fn summary(&self) -> &'static str {
-        "two sockets bound to the same local address and port are connected to two destinations at once"
+        "clients bound to one local port are connected to two destinations at the same time"
     }
 
     fn drive(&self, context: &mut Context) -> Result<(), StepError> {
@@ -148,8 +148,8 @@ impl Driver<'_> {
     fn expect_shared_listener_port(&mut self, one: &Connection, other: &Connection) {
         let sockets = vec![one.server_index, other.server_index];
         let local = one.to.into();
-        self.context.expect("two accepted on", Expectation::SameLocalEndpoint { sockets, local });
-        self.context.expect_all_established("both accepted", &[one.server_index, other.server_index]);
+        self.context.expect("both accepted on", Expectation::SameLocalEndpoint { sockets, local });
+        self.context.expect_all_established("both servers open", &[one.server_index, other.server_index]);
     }
 
     fn expect_refusals(&mut self, first: &Connection, second: &Connection) -> Result<(), StepError> {

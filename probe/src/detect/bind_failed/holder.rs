@@ -33,7 +33,7 @@ impl fmt::Display for Holders<'_> {
         if self.0.is_empty() {
             // Up to Linux 6.8 at least, sock_diag does not list sockets that are only bound.
             return f.write_str(
-                "sock_diag lists no socket on this port (it may not list one that is bound only)",
+                "sock_diag lists no socket on this port (it may not list one that is only bound)",
             );
         }
         let named: Vec<String> = self.0.iter().take(NAMED).map(describe).collect();
@@ -54,9 +54,9 @@ fn describe(row: &DiagEntry) -> String {
         State::Listen => format!("{owner} listens on {local}"),
         State::Close => format!("{owner} is bound to {local}"),
         _ if row.is_mini() && row.is_self_connected() => {
-            format!("{owner} left a {state} of {local}{expiry}, where it had connected to itself")
+            format!("{owner}, which had connected to itself at {local}, left a {state} there{expiry}")
         }
-        _ if row.is_mini() => format!("{owner} left a {state} of {local} with {remote}{expiry}"),
+        _ if row.is_mini() => format!("{owner} left a {state} from {local} to {remote}{expiry}"),
         _ if row.is_self_connected() => format!("{owner}, which connected to itself at {local}, holds it"),
         State::SynRecv => format!("a connection from {remote} to {owner} at {local} is in {state}"),
         _ => format!("{owner} has a connection in {state} from {local} to {remote}"),

@@ -71,13 +71,13 @@ fn each_holder_is_described_by_its_state() {
     let holder = |row| held_by(vec![row]).0;
     insta::assert_snapshot!(holder(row(Established, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] has a connection in ESTABLISHED from 10.0.0.1:8080 to 10.0.0.2:5000");
     insta::assert_snapshot!(holder(row(Established, "10.0.0.1:8080", "10.0.0.1:8080")), @"client[77], which connected to itself at 10.0.0.1:8080, holds it");
-    insta::assert_snapshot!(holder(mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] left a TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (expires in 43 s)");
-    insta::assert_snapshot!(holder(mini(TimeWait, "10.0.0.1:8080", "10.0.0.1:8080")), @"client[77] left a TIME_WAIT of 10.0.0.1:8080 (expires in 43 s), where it had connected to itself");
-    insta::assert_snapshot!(holder(mini(FinWait2, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] left a FIN_WAIT2 of 10.0.0.1:8080 with 10.0.0.2:5000 (expires in 43 s)");
+    insta::assert_snapshot!(holder(mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] left a TIME_WAIT from 10.0.0.1:8080 to 10.0.0.2:5000 (expires in 43 s)");
+    insta::assert_snapshot!(holder(mini(TimeWait, "10.0.0.1:8080", "10.0.0.1:8080")), @"client[77], which had connected to itself at 10.0.0.1:8080, left a TIME_WAIT there (expires in 43 s)");
+    insta::assert_snapshot!(holder(mini(FinWait2, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] left a FIN_WAIT2 from 10.0.0.1:8080 to 10.0.0.2:5000 (expires in 43 s)");
     insta::assert_snapshot!(holder(row(SynRecv, "10.0.0.1:8080", "10.0.0.2:5000")), @"a connection from 10.0.0.2:5000 to client[77] at 10.0.0.1:8080 is in SYN_RECV");
     insta::assert_snapshot!(holder(row(Close, "0.0.0.0:8080", "0.0.0.0:0")), @"client[77] is bound to 0.0.0.0:8080");
     let unknown = DiagEntry { owner: Owner::unknown(), ..mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000") };
-    insta::assert_snapshot!(holder(unknown), @"an unknown process left a TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (expires in 43 s)");
+    insta::assert_snapshot!(holder(unknown), @"an unknown process left a TIME_WAIT from 10.0.0.1:8080 to 10.0.0.2:5000 (expires in 43 s)");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn of_many_holders_the_most_likely_come_first() {
 #[test]
 fn a_holder_of_the_port_at_another_address_does_not_conflict() {
     let finding = |local| find("127.0.0.1:8080", Errno::EADDRINUSE, vec![row(Listen, local, "0.0.0.0:0")]);
-    let nobody = "sock_diag lists no socket on this port (it may not list one that is bound only)";
+    let nobody = "sock_diag lists no socket on this port (it may not list one that is only bound)";
     assert!(finding("127.0.0.2:8080").message.ends_with(nobody));
     assert!(finding("[::1]:8080").message.ends_with(nobody));
     for local in ["127.0.0.1:8080", "0.0.0.0:8080", "[::]:8080", "[::ffff:127.0.0.1]:8080"] {

@@ -18,7 +18,7 @@ impl Scenario for SelfConnect {
     }
 
     fn summary(&self) -> &'static str {
-        "a socket connects to itself: from a bound port, and as a retrying client until the port is reserved"
+        "a socket connects to itself: from a bound port, and by accident as a client that retries a server"
     }
 
     fn drive(&self, context: &mut Context) -> Result<(), StepError> {
