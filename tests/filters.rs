@@ -188,7 +188,7 @@ const PORTS: &[(&str, Wanted)] = &[
     }),
 ];
 
-const PLACES: &[(&str, Wanted)] = &[
+const NAMESPACES_AND_ADDRESSES: &[(&str, Wanted)] = &[
     ("--addr 127.0.0.2", |_, connection| has_addr(connection, "127.0.0.2")),
     ("--addr ::1/128 --addr 127.0.0.2/31", |_, connection| {
         has_addr(connection, "::1") || has_addr(connection, "127.0.0.2")
@@ -223,7 +223,7 @@ fn ports_on_the_btf_tracepoint() {
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn namespaces_and_addresses_on_the_btf_tracepoint() {
-    check_filters("tp_btf", PLACES);
+    check_filters("tp_btf", NAMESPACES_AND_ADDRESSES);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn ports_on_the_classic_tracepoint() {
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn namespaces_and_addresses_on_the_classic_tracepoint() {
-    check_filters("tracepoint", PLACES);
+    check_filters("tracepoint", NAMESPACES_AND_ADDRESSES);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn mptcp_and_its_subflows() {
             running.wait_for_state("ESTABLISHED");
             running.signal(Signal::SIGINT);
             let objects = running.finish().exits(0).silently().objects();
-            contract::hold(&objects);
+            contract::check_stream(&objects);
             // On 6.18 an accepted MPTCP socket has its listener's cookie.
             let others: Vec<_> = objects.of("transition").filter(|one| one["protocol"] != protocol).collect();
             assert!(others.is_empty(), "{backend} {protocol}: {others:?}");

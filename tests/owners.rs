@@ -34,14 +34,14 @@ fn connection(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> Vec<&
 }
 
 /// An owner's pid, name, and how it is known.
-fn whose(object: &Value) -> (u64, &str, &str) {
+fn owner_of(object: &Value) -> (u64, &str, &str) {
     let owner = &object["owner"];
     (number(&owner["pid"]), text(&owner["comm"]), text(&owner["known"]))
 }
 
 /// The owners of consecutive transitions, without repetitions.
 fn owners<'a>(connection: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
-    let mut owners: Vec<_> = connection.iter().map(|transition| whose(transition)).collect();
+    let mut owners: Vec<_> = connection.iter().map(|transition| owner_of(transition)).collect();
     owners.dedup();
     owners
 }
@@ -49,7 +49,7 @@ fn owners<'a>(connection: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
 /// The parent listens; its children accept, write and close.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_server_that_forks_first() {
+fn connections_of_a_forking_server_belong_to_its_children() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let parent = stage.actor("parent");
@@ -82,7 +82,7 @@ fn of_a_server_that_forks_first() {
 /// The client closes first, so that the accepted socket closes passively.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_server_whose_client_closes_first() {
+fn a_passive_close_belongs_to_the_server() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let (server, client) = (stage.actor("server"), stage.actor("client"));
@@ -104,7 +104,7 @@ fn of_a_server_whose_client_closes_first() {
 /// Several listeners with SO_REUSEPORT: each connection belongs to the process whose listener received it.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_group_that_shares_a_port() {
+fn a_connection_of_a_reuseport_group_belongs_to_its_listener() {
     const CONNECTIONS: usize = 12;
     for backend in BACKENDS {
         let stage = stage(backend);
@@ -140,7 +140,7 @@ fn of_a_group_that_shares_a_port() {
                 // The port alone does not identify which of the three it is.
                 let honest = backend == "tracepoint" && transition["owner"]["known"] == "unknown";
                 let right = || {
-                    let (owner, _, known) = whose(transition);
+                    let (owner, _, known) = owner_of(transition);
                     owner == u64::from(pid) && known == "listener"
                 };
                 assert!(honest || right(), "{backend}: it is {pid}'s: {transition}");
@@ -152,7 +152,7 @@ fn of_a_group_that_shares_a_port() {
 /// The process has exited before it can be looked up.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_client_that_exits_at_once() {
+fn a_client_that_exits_at_once_is_the_owner() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let server = stage.actor("server");
@@ -175,7 +175,7 @@ fn of_a_client_that_exits_at_once() {
 /// One process connects, another closes: the connection belongs to the one that connected.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_client_that_passes_its_descriptor_on() {
+fn a_client_that_passes_its_descriptor_on_remains_the_owner() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let [server, giver, taker] = ["server", "giver", "taker"].map(|name| stage.actor(name));
@@ -196,7 +196,7 @@ fn of_a_client_that_passes_its_descriptor_on() {
 /// One process listens and accepts, another receives the connection: it belongs to the listener until the other's
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_server_that_passes_its_descriptor_on() {
+fn an_accepted_socket_that_is_passed_on_belongs_to_the_process_that_closes_it() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let [giver, taker, client] = ["giver", "taker", "client"].map(|name| stage.actor(name));
@@ -224,7 +224,7 @@ fn of_a_server_that_passes_its_descriptor_on() {
 /// Sockets closed by exec(2) belong to the process, whatever its name is then.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_process_that_becomes_another_program() {
+fn sockets_closed_by_exec_belong_to_the_process() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let [server, client] = ["server", "before"].map(|name| stage.actor(name));
@@ -245,7 +245,7 @@ fn of_a_process_that_becomes_another_program() {
 /// The listener's owner is the process that called listen(2), with its user id at that time.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_process_that_gives_up_its_privilege() {
+fn a_listeners_owner_has_the_user_id_of_its_listen_call() {
     const NOBODY: u32 = 65534;
     for backend in BACKENDS {
         let stage = stage(backend);
@@ -272,7 +272,7 @@ fn of_a_process_that_gives_up_its_privilege() {
 /// each child gets a copy.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_more_listeners_than_the_table_has_slots() {
+fn listeners_beyond_the_table_have_owners() {
     const LISTENERS: usize = (TABLE_SETS * TABLE_WAYS + 500) as usize;
     let room = LISTENERS as u64 + 1000;
     setrlimit(Resource::RLIMIT_NOFILE, room, room).unwrap();
@@ -294,6 +294,6 @@ fn of_more_listeners_than_the_table_has_slots() {
     let objects = end(stage, 2 * sampled.len());
     for (listener, local) in connections {
         let connection = connection(&objects, listener, local);
-        assert_eq!(whose(connection[0]), owner, "{}", connection[0]);
+        assert_eq!(owner_of(connection[0]), owner, "{}", connection[0]);
     }
 }

@@ -44,8 +44,8 @@ fn fixtures_replay_as_json() {
     for name in FIXTURES {
         let outcome = replay(name, "json").run().exits(0).silently();
         let objects = outcome.objects();
-        contract::hold(&objects);
-        coherence::hold(&objects);
+        contract::check_stream(&objects);
+        coherence::check_stream(&objects);
         insta::assert_snapshot!(format!("{name}.json"), abridged(&outcome.stdout, &objects));
     }
 }
@@ -157,7 +157,7 @@ fn a_transition_that_linux_never_makes_is_found() {
     assert!(is_edited);
     let outcome = replay_of(recording).exits(0).silently();
     let objects = outcome.objects();
-    contract::hold(&objects);
+    contract::check_stream(&objects);
     let illegal: Vec<_> =
         objects.of("finding").filter(|finding| finding["kind"] == "illegal-transition").collect();
     let [edge, gap] = illegal[..] else { panic!("{illegal:?}") };
@@ -183,7 +183,7 @@ fn lost_reports_in_a_recording_are_counted() {
     });
     let outcome = replay_of(recording).exits(0).silently();
     let objects = outcome.objects();
-    contract::hold(&objects);
+    contract::check_stream(&objects);
     let lost = objects.one("lost");
     assert_eq!((number(&lost["count"]), text(&lost["stage"])), (5, "ring"));
     assert_eq!(number(&objects.one("end")["lost"]), 5);
