@@ -85,8 +85,8 @@ fn connection_from(
     let mut stage = Stage::with(flags);
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     group.takes(&client);
-    let there = server.at("listen l 127.0.0.1:0");
-    client.does(&format!("connect c {there}"));
+    let server_addr = server.at("listen l 127.0.0.1:0");
+    client.does(&format!("connect c {server_addr}"));
     server.does("accept s l");
     let _until_end = before_close(&mut stage, client, group);
     server.does("close s");

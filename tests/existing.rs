@@ -17,7 +17,7 @@ struct PreexistingSockets {
     inside: Namespace,
     server: Actor,
     client: Actor,
-    there: SocketAddr,
+    server_addr: SocketAddr,
     open: SocketAddr,
     half_closed: SocketAddr,
 }
@@ -26,15 +26,15 @@ impl PreexistingSockets {
     fn new() -> Self {
         let inside = quickack_netns();
         let [server, client] = ["server", "client"].map(|name| Actor::inside(&inside, name));
-        let there = server.at("listen l 127.0.0.1:0");
+        let server_addr = server.at("listen l 127.0.0.1:0");
         let [open, half_closed] = ["open", "half-closed"].map(|name| {
-            let here = client.at(&format!("connect {name} {there}"));
+            let client_addr = client.at(&format!("connect {name} {server_addr}"));
             server.does(&format!("accept {name} l"));
-            here
+            client_addr
         });
         client.does("shutdown half-closed");
         server.does("read-to-end half-closed");
-        Self { inside, server, client, there, open, half_closed }
+        Self { inside, server, client, server_addr, open, half_closed }
     }
 
     /// Starts a trace.
@@ -99,9 +99,13 @@ fn preexisting_connections_are_reported_at_close() {
             // A listener, and two endpoints per connection.
             assert!(number(&objects.one("ready")["existing"]) >= 5, "{}", objects.one("ready"));
 
-            let PreexistingSockets { there, open, half_closed, server, client, .. } = &existing;
-            let both_ends =
-                [(*there, *open), (*open, *there), (*there, *half_closed), (*half_closed, *there)];
+            let PreexistingSockets { server_addr, open, half_closed, server, client, .. } = &existing;
+            let both_ends = [
+                (*server_addr, *open),
+                (*open, *server_addr),
+                (*server_addr, *half_closed),
+                (*half_closed, *server_addr),
+            ];
             let [server_open, client_open, server_half, client_half] =
                 both_ends.map(|(local, remote)| connection(&objects, local, remote));
             // A connection reported only at close has left one state since the start.
@@ -142,7 +146,7 @@ fn events_caused_by_the_peer_keep_the_owner() {
         let running = existing.trace(&format!("--backend {backend}"));
         existing.client.does("abort open");
         let objects = end(running, 2);
-        let reset = connection(&objects, existing.there, existing.open);
+        let reset = connection(&objects, existing.server_addr, existing.open);
         is_preexisting(reset, &["ESTABLISHED", "CLOSE"]);
         assert_eq!(
             owner(reset),
@@ -161,11 +165,11 @@ fn a_child_belongs_to_its_preexisting_listener() {
             let existing = PreexistingSockets::new();
             let running = existing.trace(&format!("--backend {backend} {view}"));
             let late = Actor::inside(&existing.inside, "late");
-            let here = late.at(&format!("connect c {}", existing.there));
+            let client_addr = late.at(&format!("connect c {}", existing.server_addr));
             // It is never accepted.
             late.does("abort c");
             let objects = end(running, 2);
-            let child = connection(&objects, existing.there, here);
+            let child = connection(&objects, existing.server_addr, client_addr);
             assert_eq!(
                 owner(child),
                 PreexistingSockets::owner(&existing.server, "server", "listener"),
@@ -213,8 +217,8 @@ fn no_snapshot_means_no_existing_sockets() {
         let objects = end(running, 2);
         assert_eq!(objects.one("ready")["existing"], Value::Null);
         let (server, client) = (
-            connection(&objects, existing.there, existing.open),
-            connection(&objects, existing.open, existing.there),
+            connection(&objects, existing.server_addr, existing.open),
+            connection(&objects, existing.open, existing.server_addr),
         );
         is_preexisting(client, &["ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"]);
         is_preexisting(server, &["ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSE"]);
@@ -241,7 +245,7 @@ fn no_bystander_becomes_the_owner_without_a_snapshot() {
             let running = existing.trace(&format!("--no-snapshot --backend {backend} {view}"));
             existing.client.does("abort open");
             let objects = end(running, 2);
-            let reset = connection(&objects, existing.there, existing.open);
+            let reset = connection(&objects, existing.server_addr, existing.open);
             is_preexisting(reset, &["ESTABLISHED", "CLOSE"]);
             assert_eq!(owner(reset), json!([null, null, "unknown"]), "{backend} {view}: {reset}");
         }

@@ -167,8 +167,8 @@ fn stuck_sockets_are_found() {
             let flags = format!("--backend {backend} --only stuck --stuck-after 200ms");
             let early = (!preexisting).then(|| Stage::of(inside.clone(), &flags));
             let [server, client] = ["server", "client"].map(|name| Actor::inside(&inside, name));
-            let there = server.at("listen l 127.0.0.1:0");
-            client.does(&format!("connect c {there}"));
+            let server_addr = server.at("listen l 127.0.0.1:0");
+            client.does(&format!("connect c {server_addr}"));
             server.does("accept s l");
             client.does("shutdown c");
             let deaf = DeafListener::inside(&inside);

@@ -86,15 +86,15 @@ fn a_passive_close_belongs_to_the_server() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let (server, client) = (stage.actor("server"), stage.actor("client"));
-        let there = server.at("listen l [::1]:0");
-        let here = client.at(&format!("connect c {there}"));
+        let server_addr = server.at("listen l [::1]:0");
+        let client_addr = client.at(&format!("connect c {server_addr}"));
         server.does("accept s l");
         client.does("close c");
         server.does("read-to-end s");
         server.does("close s");
         let pid = u64::from(server.pid());
         let objects = end(stage, 2);
-        let connection = connection(&objects, there, here);
+        let connection = connection(&objects, server_addr, client_addr);
         assert_eq!(owners(&connection), [(pid, "server", "listener"), (pid, "server", "exact")], "{backend}");
         let exact: Vec<_> = connection.iter().filter(|one| one["owner"]["known"] == "exact").collect();
         assert_eq!(exact[0]["new"], "LAST_ACK", "{backend}");
@@ -109,16 +109,16 @@ fn a_connection_of_a_reuseport_group_belongs_to_its_listener() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let first = stage.actor("first");
-        let there = first.at("listen l 127.0.0.1:0 reuseport");
+        let server_addr = first.at("listen l 127.0.0.1:0 reuseport");
         let others = ["second", "third"].map(|name| {
             let other = stage.actor(name);
-            other.does(&format!("listen l {there} reuseport"));
+            other.does(&format!("listen l {server_addr} reuseport"));
             other
         });
         let group = [&first, &others[0], &others[1]];
         let client = stage.actor("client");
         for number in 0..CONNECTIONS {
-            client.does(&format!("connect c{number} {there}"));
+            client.does(&format!("connect c{number} {server_addr}"));
         }
         let mut accepted: Vec<(SocketAddr, u32)> = Vec::new();
         let deadline = Instant::now() + PATIENCE;
@@ -135,8 +135,8 @@ fn a_connection_of_a_reuseport_group_belongs_to_its_listener() {
             client.does(&format!("abort c{number}"));
         }
         let objects = end(stage, 2 * CONNECTIONS);
-        for (here, pid) in accepted {
-            for transition in connection(&objects, there, here) {
+        for (client_addr, pid) in accepted {
+            for transition in connection(&objects, server_addr, client_addr) {
                 // The port alone does not identify which of the three it is.
                 let honest = backend == "tracepoint" && transition["owner"]["known"] == "unknown";
                 let right = || {
@@ -156,16 +156,16 @@ fn a_client_that_exits_at_once_is_the_owner() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let server = stage.actor("server");
-        let there = server.at("listen l 127.0.0.1:0");
+        let server_addr = server.at("listen l 127.0.0.1:0");
         let hasty = stage.actor("hasty \u{2764}");
         let pid = u64::from(hasty.pid());
-        let here = hasty.at(&format!("connect c {there}"));
+        let client_addr = hasty.at(&format!("connect c {server_addr}"));
         hasty.exits();
         server.does("accept s l");
         server.does("close s");
         let objects = end(stage, 2);
         assert_eq!(
-            owners(&connection(&objects, here, there)),
+            owners(&connection(&objects, client_addr, server_addr)),
             [(pid, "hasty \u{2764}", "exact")],
             "{backend}"
         );
@@ -179,8 +179,8 @@ fn a_client_that_passes_its_descriptor_on_remains_the_owner() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let [server, giver, taker] = ["server", "giver", "taker"].map(|name| stage.actor(name));
-        let there = server.at("listen l 127.0.0.1:0");
-        let here = giver.at(&format!("connect c {there}"));
+        let server_addr = server.at("listen l 127.0.0.1:0");
+        let client_addr = giver.at(&format!("connect c {server_addr}"));
         server.does("accept s l");
         let pid = u64::from(giver.pid());
         taker.takes("c", giver.gives("c"));
@@ -189,7 +189,11 @@ fn a_client_that_passes_its_descriptor_on_remains_the_owner() {
         server.does("read-to-end s");
         server.does("close s");
         let objects = end(stage, 2);
-        assert_eq!(owners(&connection(&objects, here, there)), [(pid, "giver", "exact")], "{backend}");
+        assert_eq!(
+            owners(&connection(&objects, client_addr, server_addr)),
+            [(pid, "giver", "exact")],
+            "{backend}"
+        );
     }
 }
 
@@ -200,8 +204,8 @@ fn an_accepted_socket_that_is_passed_on_belongs_to_the_process_that_closes_it() 
     for backend in BACKENDS {
         let stage = stage(backend);
         let [giver, taker, client] = ["giver", "taker", "client"].map(|name| stage.actor(name));
-        let there = giver.at("listen l 127.0.0.1:0");
-        let here = client.at(&format!("connect c {there}"));
+        let server_addr = giver.at("listen l 127.0.0.1:0");
+        let client_addr = client.at(&format!("connect c {server_addr}"));
         giver.does("accept s l");
         taker.takes("s", giver.gives("s"));
         giver.does("close s");
@@ -210,7 +214,7 @@ fn an_accepted_socket_that_is_passed_on_belongs_to_the_process_that_closes_it() 
         taker.does("close s");
         let pids = [&giver, &taker].map(|actor| u64::from(actor.pid()));
         let objects = end(stage, 2);
-        let connection = connection(&objects, there, here);
+        let connection = connection(&objects, server_addr, client_addr);
         assert_eq!(
             owners(&connection),
             [(pids[0], "giver", "listener"), (pids[1], "taker", "exact")],
@@ -228,15 +232,15 @@ fn sockets_closed_by_exec_belong_to_the_process() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let [server, client] = ["server", "before"].map(|name| stage.actor(name));
-        let there = server.at("listen l 127.0.0.1:0");
-        let here = client.at(&format!("connect c {there}"));
+        let server_addr = server.at("listen l 127.0.0.1:0");
+        let client_addr = client.at(&format!("connect c {server_addr}"));
         server.does("accept s l");
         client.becomes("after");
         server.does("read-to-end s");
         server.does("close s");
         let pid = u64::from(client.pid());
         let objects = end(stage, 2);
-        let owners = owners(&connection(&objects, here, there));
+        let owners = owners(&connection(&objects, client_addr, server_addr));
         assert_eq!(owners[0], (pid, "before", "exact"), "{backend}");
         assert!(owners.iter().all(|(owner, _, known)| (*owner, *known) == (pid, "exact")), "{owners:?}");
     }
@@ -250,19 +254,19 @@ fn a_listeners_owner_has_the_user_id_of_its_listen_call() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let [server, client] = ["server", "client"].map(|name| stage.actor(name));
-        let there = server.at("listen l 127.0.0.1:0");
+        let server_addr = server.at("listen l 127.0.0.1:0");
         client.does(&format!("user {NOBODY}"));
-        let here = client.at(&format!("connect c {there}"));
+        let client_addr = client.at(&format!("connect c {server_addr}"));
         server.does("accept s l");
         server.does(&format!("user {NOBODY}"));
         client.does("close c");
         server.does("close s");
         let objects = end(stage, 2);
         assert!(
-            connection(&objects, here, there).iter().all(|one| one["owner"]["uid"] == NOBODY),
+            connection(&objects, client_addr, server_addr).iter().all(|one| one["owner"]["uid"] == NOBODY),
             "{backend}"
         );
-        let child = connection(&objects, there, here);
+        let child = connection(&objects, server_addr, client_addr);
         assert_eq!(child[0]["owner"]["uid"], 0, "{backend}: {}", child[0]);
         assert_eq!(child[child.len() - 1]["owner"]["uid"], NOBODY, "{backend}");
     }
