@@ -150,7 +150,7 @@ fn simultaneous_open_and_close() {
                 .filter(|finding| finding["kind"] == kind)
                 .map(|finding| finding["netns"].as_u64())
                 .collect();
-            let both: BTreeSet<_> = places.iter().map(|place| Some(place.inode().into())).collect();
+            let both: BTreeSet<_> = namespaces.iter().map(|namespace| Some(namespace.inode().into())).collect();
             assert_eq!(found, both, "{backend} {kind}");
         }
     }

@@ -93,6 +93,8 @@ static SUMMARY: LazyLock<SummaryRecord> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use probe_ebpf::RecordHeader;
+
     use super::*;
     use crate::{
         model::{Backend, Input, Known, Mono, State},
