@@ -68,7 +68,7 @@ fn the_holder_is_a_wildcard_listener() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn the_holder_has_a_connection() {
     check(
-        &["EADDRINUSE", "a connection of HOLDER", "127.0.0.1:7001"],
+        &["EADDRINUSE", "HOLDER has a connection", "127.0.0.1:7001"],
         |holder| {
             holder.does("listen l 127.0.0.1:7001");
             holder.does("bind c 127.0.0.1:7000");
@@ -82,7 +82,7 @@ fn the_holder_has_a_connection() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn the_holder_has_only_bound_it() {
     check(
-        &["EADDRINUSE", "HOLDER has bound 127.0.0.1:7000"],
+        &["EADDRINUSE", "HOLDER is bound to 127.0.0.1:7000"],
         |holder| {
             holder.does("bind c 127.0.0.1:7000");
         },
@@ -122,7 +122,7 @@ fn a_time_wait_holds_the_port() {
         stage.wait_for("finding", 1);
         let objects = stage.end();
         let (message, remedy) = only(&objects, "bind-failed", &late);
-        says(message, &["the TIME_WAIT of 127.0.0.1:7000 with 127.0.0.1:7001", &format!("holder[{pid}]")]);
+        says(message, &["left a TIME_WAIT of 127.0.0.1:7000 with 127.0.0.1:7001", &format!("holder[{pid}]")]);
         says(remedy.unwrap(), &["SO_REUSEADDR"]);
     }
 }

@@ -89,7 +89,7 @@ fn bpf_objects(process: PathBuf) -> BTreeSet<String> {
 /// Files in any bpffs named like one of the tool's programs or maps.
 fn pins() -> Vec<PathBuf> {
     const OURS: [&str; 6] =
-        ["transition_btf", "transition_classic", "EVENTS", "LOST", "GENERATIONS", "SOCKETS"];
+        ["transition_btf", "transition_classic", "RING_MEMORY", "RING_CURSORS", "SLOTS", "SK_STORAGE"];
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let bpffs = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ');

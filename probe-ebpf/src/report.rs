@@ -89,14 +89,14 @@ fn report<T: TrackedTransition>(transition: &T, kind: TransitionKind) {
             emit(T::WRITERS, |record| fill_opened(transition, state, record));
         }
         TransitionKind::Close => {
-            emit(T::WRITERS, |record| fill_closed(transition, state, record, KIND_CLOSED))
+            emit(T::WRITERS, |record| fill_closed(transition, state, record, KIND_CLOSED));
         }
-        // SAFETY: a reserved record.
         TransitionKind::Segment => {
+            // SAFETY: a reserved record.
             emit(T::WRITERS, |record| unsafe { fill(transition, state, record, KIND_TRANSITION) });
         }
-        // SAFETY: a reserved record.
         TransitionKind::InCall => {
+            // SAFETY: a reserved record.
             emit(T::WRITERS, |record| unsafe { fill_in_call(transition, state, record, KIND_IN_CALL) });
         }
     }

@@ -83,7 +83,7 @@ pub struct TransitionInContext {
     pub transition: Transition,
     previous: Option<State>,
     open: Option<Open>,
-    course: Option<StateHistory>,
+    history: Option<StateHistory>,
     /// The connection, if the transition is its last.
     pub ended: Option<Box<Connection>>,
 }
@@ -94,8 +94,8 @@ impl TransitionInContext {
             transition: &self.transition,
             previous: self.previous,
             open: self.open,
-            course: self.course.as_ref(),
-            others: &NoSockets,
+            history: self.history.as_ref(),
+            sockets: &NoSockets,
         }
     }
 }
@@ -106,8 +106,8 @@ pub fn tracked() -> (Host, Vec<TransitionInContext>) {
     let mut tracker = Tracker::new(&host);
     let transitions = reports.iter().map(|report| {
         let Tracked { transition, previous, ended } = tracker.observe(report);
-        let (open, course) = tracker.so_far(transition.socket).unzip();
-        TransitionInContext { previous, open: open.flatten(), course: course.cloned(), transition, ended }
+        let (open, history) = tracker.history(transition.socket).unzip();
+        TransitionInContext { previous, open: open.flatten(), history: history.cloned(), transition, ended }
     });
     let transitions: Vec<TransitionInContext> = transitions.collect();
     (host, transitions)

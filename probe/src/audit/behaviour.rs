@@ -132,7 +132,7 @@ mod tests {
     use State::{Close, Listen, SynSent};
 
     use super::*;
-    use crate::model::testing::sight;
+    use crate::model::testing::observation;
 
     #[test]
     fn a_variant_names_only_what_differs() {
@@ -150,7 +150,7 @@ mod tests {
             paths: &[("child", &[]), ("client", &[Close, SynSent, Close])],
             facts: &[("SYNs", "3"), ("RSTs", "1")],
         };
-        let expected = sight(
+        let expected = observation(
             &[("client", &[Close, SynSent, Close]), ("listener", &[Close, Listen])],
             &[("connect", "success"), ("SYNs", "3"), ("RSTs", "1")],
         );

@@ -1,4 +1,4 @@
-//! A bind(2) or a listen(2) that was refused, and who has the port.
+//! A bind(2) or listen(2) that failed, and who holds the port.
 
 mod holder;
 #[cfg(test)]
@@ -18,10 +18,10 @@ use crate::model::{
     Owner, SocketId, State, Transition,
 };
 
-/// Takes refusals of bind as they are told; a refusal of listen is the transition back to CLOSE.
+/// Finds binds that failed, from their own event, and listens that failed, from the transition back to CLOSE.
 pub struct BindFailed {
     host: Host,
-    /// The sockets that listen, by their numbers.
+    /// The listening sockets, by number.
     listeners: HashMap<u64, Listener>,
 }
 
@@ -32,19 +32,18 @@ struct Listener {
 }
 
 impl BindFailed {
-    /// A detector for a stream that was taken on this host.
+    /// A detector for a stream from this host.
     pub fn new(host: &Host) -> Self {
         Self { host: host.clone(), listeners: HashMap::default() }
     }
 
-    /// Why bind was refused, in a clause, and the remedy.
-    fn why(&self, failure: &BindFailure) -> (String, Option<String>) {
+    /// Why bind failed, as a clause, and the remedy.
+    fn reason(&self, failure: &BindFailure) -> (String, Option<String>) {
         let port = failure.local.port_or_zero();
         let range = self.host.ephemeral_in(failure.netns);
         match failure.errno {
             Errno::EADDRINUSE if port == 0 => {
-                let why = "no ephemeral port is left to give it (EADDRINUSE)".to_owned();
-                (why, Some(widen(range)))
+                ("EADDRINUSE, no ephemeral port is free".to_owned(), Some(widen(range)))
             }
             Errno::EADDRINUSE => {
                 let holders = Holders::of(failure);
@@ -56,21 +55,21 @@ impl BindFailed {
                 };
                 (format!("EADDRINUSE, {holders}"), remedy)
             }
-            errno => (format!("{errno}{}", words(errno, port)), remedy(errno, port)),
+            errno => (format!("{errno}{}", meaning(errno, port)), remedy(errno, port)),
         }
     }
 
-    /// Who listens where this socket was refused to.
-    fn rival(&self, transition: &Transition) -> Option<&Listener> {
+    /// The listener that keeps this socket from listening.
+    fn conflicting_listener(&self, transition: &Transition) -> Option<&Listener> {
         let local = transition.ends.local;
-        let is_rival = |number: u64, listener: &Listener| {
+        let conflicts = |number: u64, listener: &Listener| {
             number != transition.socket.number
                 && Some(number) != transition.cookie
                 && listener.netns == transition.netns
                 && listener.local.port == local.port
                 && listener.local.may_conflict(local)
         };
-        self.listeners.iter().find(|(number, listener)| is_rival(**number, listener)).map(|(_, found)| found)
+        self.listeners.iter().find(|(number, listener)| conflicts(**number, listener)).map(|(_, found)| found)
     }
 }
 
@@ -92,14 +91,15 @@ impl Detector for BindFailed {
                 self.listeners.remove(&transition.socket.number);
                 transition.cookie.and_then(|cookie| self.listeners.remove(&cookie));
                 (transition.cause == Some(Cause::ListenFailed)).then(|| {
-                    let rival = self.rival(transition).map_or_else(
-                        || "another socket listens there".to_owned(),
-                        |rival| format!("{} listens on {}", who(&rival.owner), rival.local),
+                    let holder = self.conflicting_listener(transition).map_or_else(
+                        || "another socket listens on the same port".to_owned(),
+                        |listener| format!("{} listens on {}", who(&listener.owner), listener.local),
                     );
                     let owner = who(&transition.owner);
                     let local = transition.ends.local;
-                    let message =
-                        format!("{owner} was bound to {local} and could not listen: EADDRINUSE, {rival}");
+                    let message = format!(
+                        "{owner} could not listen on {local}, to which it is bound: EADDRINUSE, {holder}"
+                    );
                     context.finding(FindingKind::BindFailed, message)
                 })
             }
@@ -118,42 +118,44 @@ impl Detector for BindFailed {
     fn bind_failed(&mut self, failure: &BindFailure) -> Option<Finding> {
         let known = if failure.task.is_some() { Known::Exact } else { Known::Unknown };
         let owner = Owner { task: failure.task.clone(), cgroup: failure.cgroup.clone(), known };
-        let (why, remedy) = self.why(failure);
+        let (reason, remedy) = self.reason(failure);
         Some(Finding {
             kind: FindingKind::BindFailed,
             at: failure.at,
             socket: failure.cookie.map(|number| SocketId { number, generation: 0 }),
             netns: failure.netns,
-            ends: Endpoints { local: failure.local, remote: nowhere(failure.local.addr) },
-            message: format!("{} could not bind {}: {why}", who(&owner), failure.local),
+            ends: Endpoints { local: failure.local, remote: unspecified(failure.local.addr) },
+            message: format!("{} could not bind {}: {reason}", who(&owner), failure.local),
             owner: owner.into(),
             remedy,
             evidence: Vec::new(),
         })
     }
 
-    /// Any of them may listen no more.
+    /// Any of them may have stopped listening.
     fn lost(&mut self) {
         self.listeners.clear();
     }
 }
 
-/// A TIME_WAIT keeps the flag of the socket that it was made from.
+/// A TIME_WAIT mini-socket inherits SO_REUSEADDR from the socket that it replaces.
 const REUSE: &str =
-    "set SO_REUSEADDR before bind, each time: it helps where the socket that left it had it, too";
+    "set SO_REUSEADDR before every bind: it works only where the socket that left the TIME_WAIT had it too";
 
-/// What an error of bind means, for `inet_bind` and `inet6_bind`.
-fn words(errno: Errno, port: u16) -> &'static str {
+/// What an error of `inet_bind` and `inet6_bind` means.
+fn meaning(errno: Errno, port: u16) -> &'static str {
     match errno {
         Errno::EACCES if is_privileged(port) => {
-            ", a port below net.ipv4.ip_unprivileged_port_start (1024 unless it is set) takes CAP_NET_BIND_SERVICE"
+            ", a port below net.ipv4.ip_unprivileged_port_start (default 1024) requires CAP_NET_BIND_SERVICE"
         }
-        Errno::EACCES => ", a security module forbids it, or net.ipv4.ip_unprivileged_port_start is above it",
-        Errno::EADDRNOTAVAIL => ", no interface of its namespace has that address",
-        Errno::EAFNOSUPPORT => ", the address is of another family than the socket",
-        Errno::EINVAL => ", the socket is bound already, or the address does not fit it",
-        Errno::ENODEV => ", a link-local address takes the interface that it is on",
-        Errno::EPERM => ", a BPF program or a security module forbids it",
+        Errno::EACCES => {
+            ", a security module denied it, or net.ipv4.ip_unprivileged_port_start is above the port"
+        }
+        Errno::EADDRNOTAVAIL => ", no interface in its network namespace has the address",
+        Errno::EAFNOSUPPORT => ", the address family differs from the socket's",
+        Errno::EINVAL => ", the socket is already bound, or the address is not valid for it",
+        Errno::ENODEV => ", a link-local address requires a scope id (its interface)",
+        Errno::EPERM => ", a BPF program or a security module denied it",
         _ => "",
     }
 }
@@ -161,24 +163,24 @@ fn words(errno: Errno, port: u16) -> &'static str {
 fn remedy(errno: Errno, port: u16) -> Option<String> {
     match errno {
         Errno::EACCES if is_privileged(port) => Some(format!(
-            "give it CAP_NET_BIND_SERVICE, or sysctl -w net.ipv4.ip_unprivileged_port_start={port}"
+            "grant the process CAP_NET_BIND_SERVICE, or run sysctl -w net.ipv4.ip_unprivileged_port_start={port}"
         )),
         Errno::EADDRNOTAVAIL => Some(
-            "give an interface the address; where it comes later, sysctl -w net.ipv4.ip_nonlocal_bind=1 (ipv6: \
-             net.ipv6.ip_nonlocal_bind) or IP_FREEBIND lets bind go ahead"
+            "add the address to an interface; to bind before it is there, set IP_FREEBIND, or run sysctl -w \
+             net.ipv4.ip_nonlocal_bind=1 (for IPv6 net.ipv6.ip_nonlocal_bind)"
                 .to_owned(),
         ),
         _ => None,
     }
 }
 
-/// Below what `net.ipv4.ip_unprivileged_port_start` is where nobody set it.
+/// Whether the port is below the default of `net.ipv4.ip_unprivileged_port_start`.
 fn is_privileged(port: u16) -> bool {
     (1..1024).contains(&port)
 }
 
-/// The other end of a socket that has none.
-fn nowhere(local: IpAddr) -> Endpoint {
+/// The unspecified endpoint of the same family, for a socket without a peer.
+fn unspecified(local: IpAddr) -> Endpoint {
     let addr = match local {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

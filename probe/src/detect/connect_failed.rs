@@ -122,7 +122,7 @@ impl Detector for ConnectFailed {
         let explained = cause.and_then(|cause| {
             let Transition { netns, ends, ref owner, old: state, segs_out, .. } = *transition;
             let in_use = cause == Cause::TupleInUse;
-            let holder = if in_use { self.holder(transition, context.others) } else { None };
+            let holder = if in_use { self.holder(transition, context.sockets) } else { None };
             self.explain(&Failed { state, netns, ends, owner, cause, segs_out }, holder)
         });
         self.tuples.observe(transition);
@@ -136,7 +136,7 @@ impl Detector for ConnectFailed {
         }
     }
 
-    fn heeds(&self, edge: Edge) -> bool {
+    fn examines(&self, edge: Edge) -> bool {
         matches!(edge, (State::SynSent | State::SynRecv, State::Close))
     }
 

@@ -1,76 +1,76 @@
-//! All detectors at work, each asked where it may have something to say.
+//! Runs the detectors, each only on the transitions that it watches.
 
 use std::iter;
 
 use super::{Context, Detector};
 use crate::model::{BindFailure, Connection, DiagEntry, Edge, Finding, Mono, State};
 
-/// How many numbers states have, from 0.
+/// The number of state numbers, from 0.
 const STATES: usize = State::NewSynRecv as usize + 1;
 
 /// The detectors of one stream.
 pub struct Detectors {
     all: Vec<Box<dyn Detector>>,
-    /// Which of them watch an edge.
-    watching: ByEdge,
-    /// Which of them heed it in a connection.
-    heeding: ByEdge,
+    /// Which detectors watch an edge.
+    watching: DetectorsByEdge,
+    /// Which detectors examine a connection whose path has an edge.
+    examining: DetectorsByEdge,
 }
 
-/// Detectors by the state left and the state entered: a bit for each.
-type ByEdge = [[u16; STATES]; STATES];
+/// One bit for each detector, by the state left and the state entered.
+type DetectorsByEdge = [[u16; STATES]; STATES];
 
 impl Detectors {
-    /// These detectors, in the order in which their findings are told. There may be sixteen.
-    pub(super) fn of(all: Vec<Box<dyn Detector>>) -> Self {
+    /// These detectors, at most sixteen, in the order in which their findings are emitted.
+    pub(super) fn new(all: Vec<Box<dyn Detector>>) -> Self {
         let watching = by_edge(&all, |detector, edge| detector.watches(edge));
-        let heeding = by_edge(&all, |detector, edge| detector.heeds(edge));
-        Self { all, watching, heeding }
+        let examining = by_edge(&all, |detector, edge| detector.examines(edge));
+        Self { all, watching, examining }
     }
 
     /// No detectors.
     #[must_use]
     pub fn none() -> Self {
-        Self::of(Vec::new())
+        Self::new(Vec::new())
     }
 
-    /// Takes the next transition, and says what it shows.
+    /// The findings of the next transition.
     pub fn observe(&mut self, context: &Context<'_>) -> Vec<Finding> {
         let watching = match context.is_in_order() {
             true => of_edge(&self.watching, context.transition.edge()),
             false => u16::MAX,
         };
         let all = &mut self.all;
-        places(watching, all.len()).filter_map(|place| all[place].observe(context)).collect()
+        indices(watching, all.len()).filter_map(|index| all[index].observe(context)).collect()
     }
 
-    /// Takes the sockets that were there before the stream began.
+    /// Adds the pre-existing sockets.
     pub fn existing(&mut self, at: Mono, sockets: &[DiagEntry]) {
         self.all.iter_mut().for_each(|detector| detector.existing(at, sockets));
     }
 
-    /// Takes a connection of which nothing but its end was reported, and says what that alone shows.
+    /// The findings of a connection of which only the summary was reported.
     pub fn ended(&mut self, connection: &Connection) -> Vec<Finding> {
-        let heeding = connection.path.edges().fold(0, |all, edge| all | of_edge(&self.heeding, edge));
-        // Most show nothing.
-        if heeding == 0 {
+        let examining = connection.path.edges().fold(0, |all, edge| all | of_edge(&self.examining, edge));
+        // No detector examines most connections.
+        if examining == 0 {
             return Vec::new();
         }
         let all = &mut self.all;
-        places(heeding, all.len()).filter_map(|place| all[place].ended(connection)).collect()
+        indices(examining, all.len()).filter_map(|index| all[index].ended(connection)).collect()
     }
 
-    /// Takes a bind(2) that was refused, and says what that shows.
+    /// The findings of a bind(2) that failed.
     pub fn bind_failed(&mut self, failure: &BindFailure) -> Vec<Finding> {
         self.all.iter_mut().filter_map(|detector| detector.bind_failed(failure)).collect()
     }
 
-    /// So late is it now: what that shows.
+    /// The findings that are due at this time.
     pub fn tick(&mut self, now: Mono) -> Vec<Finding> {
         self.all.iter_mut().flat_map(|detector| detector.tick(now)).collect()
     }
 
-    /// Reports were lost.
+    /// Reports were lost: no detector can rely on what it remembers.
     pub fn lost(&mut self) {
         self.all.iter_mut().for_each(|detector| detector.lost());
     }
@@ -81,27 +81,27 @@ impl Detectors {
     }
 }
 
-/// The places below `end` that have a bit.
-fn places(mut bits: u16, end: usize) -> impl Iterator<Item = usize> {
+/// The indices below `end` whose bits are set.
+fn indices(mut bits: u16, end: usize) -> impl Iterator<Item = usize> {
     iter::from_fn(move || {
-        let place = bits.trailing_zeros() as usize;
+        let index = bits.trailing_zeros() as usize;
         bits &= bits.wrapping_sub(1);
-        (place < end).then_some(place)
+        (index < end).then_some(index)
     })
 }
 
-fn by_edge(all: &[Box<dyn Detector>], wants: impl Fn(&dyn Detector, Edge) -> bool) -> ByEdge {
+fn by_edge(all: &[Box<dyn Detector>], selects: impl Fn(&dyn Detector, Edge) -> bool) -> DetectorsByEdge {
     let mut by_edge = [[0; STATES]; STATES];
     for (old, new) in State::ALL.into_iter().flat_map(|old| State::ALL.map(|new| (old, new))) {
         let bits = all
             .iter()
             .enumerate()
-            .map(|(place, detector)| u16::from(wants(&**detector, (old, new))) << place);
+            .map(|(index, detector)| u16::from(selects(&**detector, (old, new))) << index);
         by_edge[old as usize][new as usize] = bits.sum();
     }
     by_edge
 }
 
-fn of_edge(by_edge: &ByEdge, (old, new): Edge) -> u16 {
+fn of_edge(by_edge: &DetectorsByEdge, (old, new): Edge) -> u16 {
     by_edge[old as usize][new as usize]
 }

@@ -1,7 +1,7 @@
-//! What is worth an engineer's attention: one detector a file, all behind one trait.
+//! Detectors: what in a stream deserves an engineer's attention. One detector per file, all behind one trait.
 //!
-//! Pure: transitions in, findings out, and time as it is told. A detector says only what is certain; what it cannot know it
-//! leaves out. A new one is a file here, and a line in [`all`].
+//! Pure: transitions in, findings out, and time from ticks. A detector claims only what is certain, and omits what it
+//! cannot know. To add one, add a file here and a line in [`all`].
 
 mod bind_failed;
 mod connect_failed;
@@ -32,50 +32,50 @@ use crate::model::{
     State, StateHistory, Transition,
 };
 
-/// Something that looks at transitions, and says what they show.
+/// Derives findings from transitions.
 pub trait Detector {
-    /// Whether it has to see the transitions that take this edge. One that does not follow from the socket's last is seen
-    /// by every detector.
+    /// Whether it observes the transitions along this edge. Every detector observes a transition that does not follow
+    /// from the socket's last one.
     fn watches(&self, edge: Edge) -> bool;
 
-    /// Takes the next transition, and says what it shows.
+    /// The finding of the next transition.
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding>;
 
-    /// Takes the sockets that were there before the stream began.
+    /// Adds the pre-existing sockets.
     fn existing(&mut self, _at: Mono, _sockets: &[DiagEntry]) {}
 
-    /// Whether a connection that took this edge may show something by its end alone.
-    fn heeds(&self, _edge: Edge) -> bool {
+    /// Whether it examines connections whose path has this edge, where only the summary is reported.
+    fn examines(&self, _edge: Edge) -> bool {
         false
     }
 
-    /// Takes a connection of which nothing but its end was reported, and says what that alone shows. Asked where it took
-    /// an edge that the detector heeds.
+    /// The finding of a connection of which only the summary was reported. Called where its path has an edge that the
+    /// detector [examines](Self::examines).
     fn ended(&mut self, _connection: &Connection) -> Option<Finding> {
         None
     }
 
-    /// Takes a bind(2) that was refused.
+    /// The finding of a bind(2) that failed.
     fn bind_failed(&mut self, _failure: &BindFailure) -> Option<Finding> {
         None
     }
 
-    /// So late is it now: the only way in which time passes by itself here.
+    /// The findings that are due at this time. Ticks are the only clock here.
     fn tick(&mut self, _now: Mono) -> Vec<Finding> {
         Vec::new()
     }
 
-    /// Reports were lost: what was remembered of other sockets may be out of date.
+    /// Reports were lost: what it remembers of sockets may be out of date.
     fn lost(&mut self) {}
 }
 
-/// What can be asked of the detectors.
+/// Settings of the detectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// How long a socket may stay in SYN_SENT, CLOSE_WAIT or FIN_WAIT2 before it counts as stuck.
     pub stuck_after: Duration,
-    /// Whether the stream has whole connections in place of their transitions: then what was there before need not be
-    /// remembered for what only a transition can show.
+    /// Whether the stream has summaries of connections in place of their transitions: then no detector needs to index
+    /// pre-existing sockets for findings that only transitions show.
     pub summaries: bool,
 }
 
@@ -85,10 +85,10 @@ impl Default for Options {
     }
 }
 
-/// Every detector, in the order in which their findings are told.
+/// Every detector, in the order in which their findings are emitted.
 #[must_use]
 pub fn all(host: &Host, options: &Options) -> Detectors {
-    Detectors::of(vec![
+    Detectors::new(vec![
         Box::new(SelfConnect::new(host)),
         Box::new(SimultaneousOpen),
         Box::new(SimultaneousClose),
@@ -100,29 +100,30 @@ pub fn all(host: &Host, options: &Options) -> Detectors {
     ])
 }
 
-/// A transition, and what is known of its socket by then.
+/// A transition, and what is known of its socket at that time.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The transition.
     pub transition: &'a Transition,
-    /// The state in which the report before this one left the socket; `None` where that was not
-    /// seen, or where reports may be missing between the two.
+    /// The state in which the previous report left the socket; `None` where there was none, or where reports may have
+    /// been lost in between.
     pub previous: Option<State>,
-    /// How the socket's connection came to be, this transition included; `None` for a listener.
+    /// How the socket's connection opened, this transition included; `None` for a listener.
     pub open: Option<Open>,
-    /// The course of that connection so far, this transition its last; `None` where it is not known yet whose it is.
-    pub course: Option<&'a StateHistory>,
-    /// All the others, this one among them.
-    pub others: &'a dyn SocketTable,
+    /// The connection's states and transitions so far, this one included; `None` for a child that is reported before it
+    /// has an identity.
+    pub history: Option<&'a StateHistory>,
+    /// All known sockets, this one included.
+    pub sockets: &'a dyn SocketTable,
 }
 
 impl Context<'_> {
-    /// Whether the transition begins where the socket's last one is known to have left it.
+    /// Whether the transition leaves the state in which the socket is known to be.
     fn is_in_order(&self) -> bool {
         self.previous == Some(self.transition.old)
     }
 
-    /// A finding about this socket, with its whole course as evidence.
+    /// A finding about this socket, with all transitions of its connection as evidence.
     fn finding(&self, kind: FindingKind, message: String) -> Finding {
         Finding {
             kind,
@@ -137,22 +138,22 @@ impl Context<'_> {
         }
     }
 
-    /// The whole course as evidence, or this transition where there is none.
+    /// The `seq` of each transition of the connection; of this one alone where no history is known.
     fn evidence(&self) -> Vec<u64> {
-        self.course.map_or_else(|| vec![self.transition.seq], StateHistory::seqs)
+        self.history.map_or_else(|| vec![self.transition.seq], StateHistory::seqs)
     }
 
-    /// The whole course, or this transition where there is none.
-    fn course(&self) -> StateHistory {
-        self.course.cloned().unwrap_or_else(|| {
-            let mut course = StateHistory::default();
-            course.pass(self.transition.seq);
-            course
+    /// A copy of the history; of this transition alone where none is known.
+    fn history(&self) -> StateHistory {
+        self.history.cloned().unwrap_or_else(|| {
+            let mut history = StateHistory::default();
+            history.add_transition(self.transition.seq);
+            history
         })
     }
 }
 
-/// A finding about a connection of which nothing but its end was reported: no transition shows it.
+/// A finding about a connection of which only the summary was reported: it has no transitions as evidence.
 fn finding_of(connection: &Connection, kind: FindingKind, message: String) -> Finding {
     Finding {
         kind,
@@ -171,6 +172,6 @@ fn finding_of(connection: &Connection, kind: FindingKind, message: String) -> Fi
 fn who(owner: &Owner) -> String {
     match owner.task {
         Some(_) => owner.to_string(),
-        None => "a process that is not known".to_owned(),
+        None => "an unknown process".to_owned(),
     }
 }

@@ -1,9 +1,9 @@
 //! A socket that connected to itself.
 //!
-//! A SYN that arrives in SYN_SENT opens the connection whoever sent it (RFC 9293 §3.5), and one that is
-//! sent to the sender's own address and port arrives at the sender. It takes a client whose local
-//! port is the one that it connects to: bound by hand, or picked by the kernel from the ephemeral
-//! range while the server that belongs there is down. The server then cannot bind.
+//! A SYN that arrives in SYN_SENT opens the connection, whoever sent it (RFC 9293 §3.5); and a SYN to the sender's own
+//! address and port arrives at the sender. It happens to a client whose local port is the port that it connects to:
+//! bound explicitly, or picked by the kernel from the ephemeral range while the server on that port is down. The server
+//! then cannot bind.
 
 use std::num::NonZeroU16;
 
@@ -14,23 +14,21 @@ use crate::model::{
     Connection, Edge, Endpoint, Finding, FindingKind, Host, Open, Owner, PortRange, SocketId, State,
 };
 
-/// Certain at SYN_SENT→SYN_RECV with both ends equal, and not before: until then, the connect may be
-/// refused as any other.
+/// Certain at SYN_SENT→SYN_RECV with equal endpoints, and not before: until then the connect can fail like any other.
 pub struct SelfConnect {
     host: Host,
-    /// The local ports with which sockets in SYN_SENT left CLOSE: the kernel picked any other.
+    /// The local ports with which sockets in SYN_SENT left CLOSE: the kernel picked any later one.
     bound: HashMap<SocketId, Option<NonZeroU16>>,
 }
 
 impl SelfConnect {
-    /// A detector for a stream that was taken on this host.
+    /// A detector for a stream from this host.
     pub fn new(host: &Host) -> Self {
         Self { host: host.clone(), bound: HashMap::default() }
     }
 
-    /// What happened, in a sentence, and its remedy. `picked` says whether the kernel chose the local port,
-    /// where that is known.
-    fn words(
+    /// The message and the remedy. `picked`: whether the kernel picked the local port, where known.
+    fn explain(
         &self,
         netns: Option<u32>,
         owner: &Owner,
@@ -39,47 +37,52 @@ impl SelfConnect {
     ) -> (String, String) {
         let port = remote.port_or_zero();
         let range = self.host.ephemeral_in(netns);
-        // Where the range is not known, it may be.
+        // It may be, where the range is unknown.
         let is_ephemeral = range.is_none_or(|range| range.contains(&port));
         let text = |range: &PortRange| format!("the ephemeral range {}-{}", range.start(), range.end());
-        let place = range.map(|range| {
+        let location = range.map(|range| {
             let side = if is_ephemeral { "in" } else { "outside" };
             format!("; the port is {side} {}", text(range))
         });
         let how = match (picked, range) {
             (Some(true), Some(range)) if is_ephemeral => {
-                format!("for {remote} the kernel picked {port} as the local port, from {}", text(range))
+                format!("the kernel picked {port}, from {}, as the local port for {remote}", text(range))
             }
-            // Another namespace's range, or one that has changed since.
+            // The range of another namespace, or one that changed since.
             (Some(true), _) => {
-                format!("for {remote} the kernel picked {port} as the local port, from the ephemeral range")
+                format!("the kernel picked {port}, from the ephemeral range, as the local port for {remote}")
             }
             (Some(false), _) => {
-                format!("it was bound to {remote} and connected to it{}", place.unwrap_or_default())
+                format!(
+                    "it was bound to {remote}, and connected to that address{}",
+                    location.unwrap_or_default()
+                )
             }
-            (None, _) => format!("both of its ends are {remote}{}", place.unwrap_or_default()),
+            (None, _) => {
+                format!("its local and remote endpoints are both {remote}{}", location.unwrap_or_default())
+            }
         };
         (format!("{} connected to itself: {how}", who(owner)), remedy(port, picked, is_ephemeral))
     }
 }
 
-/// `picked` says whether the kernel chose the local port, where that is known.
+/// The remedy. `picked`: whether the kernel picked the local port, where known.
 pub fn remedy(port: u16, picked: Option<bool>, is_ephemeral: bool) -> String {
-    let unbind = "do not bind a client to the port that it connects to";
+    let unbind = "do not bind the client to the port that it connects to";
     match (picked, is_ephemeral) {
         (Some(true), _) => reserve(port),
-        // Bound by its number, or by the kernel through bind to port 0.
-        (Some(false), true) => format!("{unbind}; where bind chose it, {}", reserve(port)),
-        (None, true) => format!("{}; where it was bound, {unbind}", reserve(port)),
+        // Bound to a given port, or to one that the kernel picked in bind to port 0.
+        (Some(false), true) => format!("{unbind}; if it bound port 0, {}", reserve(port)),
+        (None, true) => format!("{}; if it was bound, {unbind}", reserve(port)),
         (_, false) => unbind.to_owned(),
     }
 }
 
-/// How to keep a server's port out of the hands of clients.
+/// How to reserve a server's port.
 fn reserve(port: u16) -> String {
     format!(
-        "keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports={port} (it replaces \
-         the list: name what is in it already, too)"
+        "reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports={port} \
+         (this replaces the list: include the ports already in it)"
     )
 }
 
@@ -101,7 +104,7 @@ impl Detector for SelfConnect {
                 let picked = bound.map(|bound| bound != Some(port));
                 (new == State::SynRecv && transition.ends.is_self()).then(|| {
                     let (message, remedy) =
-                        self.words(transition.netns, &transition.owner, transition.ends.remote, picked);
+                        self.explain(transition.netns, &transition.owner, transition.ends.remote, picked);
                     Finding { remedy: Some(remedy), ..context.finding(FindingKind::SelfConnect, message) }
                 })
             }
@@ -109,19 +112,19 @@ impl Detector for SelfConnect {
         }
     }
 
-    fn heeds(&self, edge: Edge) -> bool {
+    fn examines(&self, edge: Edge) -> bool {
         edge == (State::SynSent, State::SynRecv)
     }
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         (connection.open == Open::SelfConnect).then(|| {
             let (message, remedy) =
-                self.words(connection.netns, &connection.owner, connection.ends.remote, None);
+                self.explain(connection.netns, &connection.owner, connection.ends.remote, None);
             Finding { remedy: Some(remedy), ..finding_of(connection, FindingKind::SelfConnect, message) }
         })
     }
 
-    /// What was in SYN_SENT may have left it unheard.
+    /// Sockets may have left SYN_SENT without a report.
     fn lost(&mut self) {
         self.bound.clear();
     }
@@ -134,55 +137,55 @@ mod tests {
 
     use super::*;
     use crate::{
-        detect::testing::{Story, endpoint, walk, whole},
+        detect::testing::{Simulation, connection, endpoint, walk},
         model::testing::host,
     };
 
     const OPEN: [State; 4] = [Close, SynSent, SynRecv, Established];
 
-    fn story() -> Story<SelfConnect> {
-        Story::new(SelfConnect::new(&host()))
+    fn simulation() -> Simulation<SelfConnect> {
+        Simulation::new(SelfConnect::new(&host()))
     }
 
     #[test]
     fn a_bound_one_is_found_when_it_is_certain() {
         let ends = ("127.0.0.1:1314", "127.0.0.1:1314");
-        let findings = story().tell(7, ends, &OPEN);
+        let findings = simulation().moves(7, ends, &OPEN);
         let [finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!(finding.evidence, [1, 2]);
-        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: it was bound to 127.0.0.1:1314 and connected to it; the port is outside the ephemeral range 32768-60999");
-        insta::assert_snapshot!(finding.remedy.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to");
+        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: it was bound to 127.0.0.1:1314, and connected to that address; the port is outside the ephemeral range 32768-60999");
+        insta::assert_snapshot!(finding.remedy.as_deref().unwrap_or_default(), @"do not bind the client to the port that it connects to");
     }
 
     #[test]
     fn one_by_accident_has_a_cure() {
-        let mut story = story();
-        story.tell(7, ("127.0.0.1:0", "127.0.0.1:40001"), &[Close, SynSent]);
-        let findings = story.tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: for 127.0.0.1:40001 the kernel picked 40001 as the local port, from the ephemeral range 32768-60999");
-        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+        let mut simulation = simulation();
+        simulation.moves(7, ("127.0.0.1:0", "127.0.0.1:40001"), &[Close, SynSent]);
+        let findings = simulation.moves(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: the kernel picked 40001, from the ephemeral range 32768-60999, as the local port for 127.0.0.1:40001");
+        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (this replaces the list: include the ports already in it)");
     }
 
     #[test]
     fn a_port_left_over_from_an_earlier_connection_is_not_bound() {
-        let mut story = story();
-        story.tell(7, ("127.0.0.1:50000", "127.0.0.1:40001"), &[Close, SynSent]);
-        let findings = story.tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
+        let mut simulation = simulation();
+        simulation.moves(7, ("127.0.0.1:50000", "127.0.0.1:40001"), &[Close, SynSent]);
+        let findings = simulation.moves(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
         assert!(findings[0].message.contains("the kernel picked 40001"), "{}", findings[0].message);
     }
 
     #[test]
     fn who_chose_the_port_of_a_socket_first_seen_in_syn_sent_is_not_known() {
-        let findings = story().tell(7, ("127.0.0.1:1314", "127.0.0.1:1314"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: both of its ends are 127.0.0.1:1314; the port is outside the ephemeral range 32768-60999");
+        let findings = simulation().moves(7, ("127.0.0.1:1314", "127.0.0.1:1314"), &OPEN[1..]);
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: its local and remote endpoints are both 127.0.0.1:1314; the port is outside the ephemeral range 32768-60999");
     }
 
     #[test]
     fn another_namespace_may_have_another_range() {
-        let mut story = story();
-        story.tell(7, ("[::]:0", "[::1]:2000"), &[Close, SynSent]);
-        let findings = story.tell(7, ("[::1]:2000", "[::1]:2000"), &OPEN[1..]);
-        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: for [::1]:2000 the kernel picked 2000 as the local port, from the ephemeral range");
+        let mut simulation = simulation();
+        simulation.moves(7, ("[::]:0", "[::1]:2000"), &[Close, SynSent]);
+        let findings = simulation.moves(7, ("[::1]:2000", "[::1]:2000"), &OPEN[1..]);
+        insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: the kernel picked 2000, from the ephemeral range, as the local port for [::1]:2000");
         assert!(
             findings[0].remedy.as_ref().is_some_and(|remedy| remedy.contains("ip_local_reserved_ports=2000"))
         );
@@ -190,43 +193,43 @@ mod tests {
 
     #[test]
     fn a_bound_port_that_the_kernel_could_pick_has_both_cures() {
-        let findings = story().tell(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN);
-        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"do not bind a client to the port that it connects to; where bind chose it, keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too)");
+        let findings = simulation().moves(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN);
+        insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"do not bind the client to the port that it connects to; if it bound port 0, reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (this replaces the list: include the ports already in it)");
     }
 
     #[test]
     fn its_end_alone_tells_it() {
         let path = [Close, SynSent, SynRecv, Established, FinWait1, Closing, Close];
-        let end = |ends| whole(Open::SelfConnect, ends, &path, None);
+        let end = |ends| connection(Open::SelfConnect, ends, &path, None);
         let finding =
-            story().detector().ended(&end(("127.0.0.1:40001", "127.0.0.1:40001"))).expect("it is one");
+            simulation().detector().ended(&end(("127.0.0.1:40001", "127.0.0.1:40001"))).expect("it is one");
         assert_eq!((finding.at.0, finding.evidence.len()), (9, 0));
-        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: both of its ends are 127.0.0.1:40001; the port is in the ephemeral range 32768-60999");
-        insta::assert_snapshot!(finding.remedy.unwrap_or_default(), @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too); where it was bound, do not bind a client to the port that it connects to");
-        let simultaneous = whole(Open::Simultaneous, ("10.0.0.1:1", "10.0.0.2:1"), &path, None);
-        assert_eq!(story().detector().ended(&simultaneous), None);
+        insta::assert_snapshot!(finding.message, @"client[100] connected to itself: its local and remote endpoints are both 127.0.0.1:40001; the port is in the ephemeral range 32768-60999");
+        insta::assert_snapshot!(finding.remedy.unwrap_or_default(), @"reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (this replaces the list: include the ports already in it); if it was bound, do not bind the client to the port that it connects to");
+        let simultaneous = connection(Open::Simultaneous, ("10.0.0.1:1", "10.0.0.2:1"), &path, None);
+        assert_eq!(simulation().detector().ended(&simultaneous), None);
     }
 
     #[test]
     fn the_same_port_at_another_address_is_none() {
         let ends = ("127.0.0.1:1314", "127.0.0.2:1314");
-        assert_eq!(story().tell(7, ends, &[Close, SynSent, Close]), []);
-        assert_eq!(story().tell(7, ends, &OPEN), []);
+        assert_eq!(simulation().moves(7, ends, &[Close, SynSent, Close]), []);
+        assert_eq!(simulation().moves(7, ends, &OPEN), []);
     }
 
     #[test]
     fn one_that_is_refused_is_none() {
         let ends = ("127.0.0.1:1314", "127.0.0.1:1314");
-        assert_eq!(story().tell(7, ends, &[Close, SynSent, Close]), []);
+        assert_eq!(simulation().moves(7, ends, &[Close, SynSent, Close]), []);
     }
 
     proptest! {
         #[test]
         fn it_takes_equal_ends_and_crossed_syns(walk in walk(), local in endpoint(), remote in endpoint()) {
             let crossed = walk.windows(2).filter(|edge| *edge == [SynSent, SynRecv]).count();
-            prop_assert_eq!(story().tell(7, (&local, &local), &walk).len(), crossed);
+            prop_assert_eq!(simulation().moves(7, (&local, &local), &walk).len(), crossed);
             prop_assume!(local != remote);
-            prop_assert_eq!(story().tell(7, (&local, &remote), &walk), []);
+            prop_assert_eq!(simulation().moves(7, (&local, &remote), &walk), []);
         }
     }
 }

@@ -1,13 +1,13 @@
-//! A SYN came to a socket whose own connect was under way (RFC 9293 §3.5, figure 7).
+//! A SYN arrived at a socket that had sent its own SYN (RFC 9293 §3.5, figure 7).
 
 use super::{Context, Detector, finding_of, who};
 use crate::model::{Connection, Edge, Endpoints, Finding, FindingKind, Owner, State};
 
 const EDGE: Edge = (State::SynSent, State::SynRecv);
 
-/// SYN_SENT→SYN_RECV has one place in the kernel (`tcp_rcv_synsent_state_process`), so it is certain
-/// at this end. Of the other it says only that it sent a SYN: where ours was lost, or came
-/// too late to cross it, that end gets a SYN+ACK in SYN_SENT and opens ordinarily.
+/// Only `tcp_rcv_synsent_state_process` makes SYN_SENT→SYN_RECV: a simultaneous open, on this side for certain. Of the
+/// peer it shows only that it sent a SYN: where our SYN was lost, or was sent too late to cross the peer's, the peer
+/// receives a SYN+ACK in SYN_SENT and opens ordinarily.
 pub struct SimultaneousOpen;
 
 impl Detector for SimultaneousOpen {
@@ -17,27 +17,27 @@ impl Detector for SimultaneousOpen {
 
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        let is_one = transition.edge() == EDGE && !transition.ends.is_self();
-        is_one.then(|| {
+        let is_simultaneous = transition.edge() == EDGE && !transition.ends.is_self();
+        is_simultaneous.then(|| {
             context.finding(FindingKind::SimultaneousOpen, message(&transition.owner, transition.ends))
         })
     }
 
-    fn heeds(&self, edge: Edge) -> bool {
+    fn examines(&self, edge: Edge) -> bool {
         edge == EDGE
     }
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
-        let is_one = connection.path.takes(EDGE) && !connection.ends.is_self();
+        let is_simultaneous = connection.path.contains(EDGE) && !connection.ends.is_self();
         let message = || message(&connection.owner, connection.ends);
-        is_one.then(|| finding_of(connection, FindingKind::SimultaneousOpen, message()))
+        is_simultaneous.then(|| finding_of(connection, FindingKind::SimultaneousOpen, message()))
     }
 }
 
 fn message(owner: &Owner, ends: Endpoints) -> String {
     format!(
-        "{} at {} got a SYN from {} while its own connect to it was under way: opened simultaneously at \
-         this end (the other end may have seen an ordinary open)",
+        "{} at {} received a SYN from {} while it was connecting there: a simultaneous open on this side (the peer may \
+         see an ordinary open)",
         who(owner),
         ends.local,
         ends.remote,
@@ -50,39 +50,51 @@ mod tests {
 
     use super::*;
     use crate::{
-        detect::testing::{Story, whole},
+        detect::testing::{Simulation, connection},
         model::Open,
     };
 
     #[test]
-    fn crossed_syns_are_one() {
-        let mut story = Story::new(SimultaneousOpen);
+    fn crossed_syns_are_a_simultaneous_open() {
+        let mut simulation = Simulation::new(SimultaneousOpen);
         let ends = ("10.0.0.1:1314", "10.0.0.2:1314");
-        assert_eq!(story.tell(7, ends, &[Close, SynSent]), []);
-        let [finding] = &story.tell(7, ends, &[SynSent, SynRecv, Established])[..] else { panic!() };
+        assert_eq!(simulation.moves(7, ends, &[Close, SynSent]), []);
+        let [finding] = &simulation.moves(7, ends, &[SynSent, SynRecv, Established])[..] else { panic!() };
         assert_eq!(finding.evidence, [1, 2]);
         assert_eq!(finding.remedy, None);
-        insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:1314 got a SYN from 10.0.0.2:1314 while its own connect to it was under way: opened simultaneously at this end (the other end may have seen an ordinary open)");
+        insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:1314 received a SYN from 10.0.0.2:1314 while it was connecting there: a simultaneous open on this side (the peer may see an ordinary open)");
     }
 
     #[test]
-    fn its_end_alone_tells_it_in_the_same_words() {
+    fn the_connection_alone_gives_the_same_message() {
         let ends = ("10.0.0.1:1314", "10.0.0.2:1314");
         let path = [Close, SynSent, SynRecv, Established, Close];
-        let told = Story::new(SimultaneousOpen).tell(7, ends, &path);
+        let found = Simulation::new(SimultaneousOpen).moves(7, ends, &path);
         let finding =
-            SimultaneousOpen.ended(&whole(Open::Simultaneous, ends, &path, None)).expect("it is one");
-        assert_eq!((&finding.message, finding.kind), (&told[0].message, told[0].kind));
+            SimultaneousOpen.ended(&connection(Open::Simultaneous, ends, &path, None)).expect("a finding");
+        assert_eq!((&finding.message, finding.kind), (&found[0].message, found[0].kind));
         let own = ("127.0.0.1:1314", "127.0.0.1:1314");
-        assert_eq!(SimultaneousOpen.ended(&whole(Open::SelfConnect, own, &path, None)), None);
-        assert_eq!(SimultaneousOpen.ended(&whole(Open::Active, ends, &[Close, SynSent, Close], None)), None);
+        assert_eq!(SimultaneousOpen.ended(&connection(Open::SelfConnect, own, &path, None)), None);
+        assert_eq!(
+            SimultaneousOpen.ended(&connection(Open::Active, ends, &[Close, SynSent, Close], None)),
+            None
+        );
     }
 
     #[test]
-    fn nothing_else_is() {
-        let mut story = Story::new(SimultaneousOpen);
-        assert_eq!(story.tell(1, ("10.0.0.1:1314", "10.0.0.2:1314"), &[Close, SynSent, Established]), []);
-        assert_eq!(story.tell(2, ("10.0.0.2:80", "10.0.0.1:5000"), &[Listen, SynRecv, Established]), []);
-        assert_eq!(story.tell(3, ("[::1]:1314", "[::1]:1314"), &[Close, SynSent, SynRecv, Established]), []);
+    fn ordinary_opens_and_self_connects_are_no_finding() {
+        let mut simulation = Simulation::new(SimultaneousOpen);
+        assert_eq!(
+            simulation.moves(1, ("10.0.0.1:1314", "10.0.0.2:1314"), &[Close, SynSent, Established]),
+            []
+        );
+        assert_eq!(
+            simulation.moves(2, ("10.0.0.2:80", "10.0.0.1:5000"), &[Listen, SynRecv, Established]),
+            []
+        );
+        assert_eq!(
+            simulation.moves(3, ("[::1]:1314", "[::1]:1314"), &[Close, SynSent, SynRecv, Established]),
+            []
+        );
     }
 }

@@ -1,56 +1,56 @@
-//! Which sockets are at which places.
+//! Socket numbers by a hash of what they share.
 
 use foldhash::HashMap;
 
-/// The numbers of the sockets at each place, in the order in which they came. A place is known by its hash, and hardly any
-/// has more than one: a hundred thousand take two megabytes.
+/// The numbers of the sockets under each hash, in the order in which they were added. Hardly any hash has more than one
+/// socket: a hundred thousand take two megabytes.
 #[derive(Default)]
 pub struct SocketMultimap {
     first: HashMap<u64, u64>,
-    /// Those that came where one was already.
+    /// The second socket of a hash and all later ones.
     more: HashMap<u64, Vec<u64>>,
 }
 
 impl SocketMultimap {
-    /// Adds a socket, after the others.
-    pub fn add(&mut self, place: u64, number: u64) {
-        let first = *self.first.entry(place).or_insert(number);
+    /// Adds a socket, after the others under the same hash.
+    pub fn add(&mut self, hash: u64, number: u64) {
+        let first = *self.first.entry(hash).or_insert(number);
         if first != number {
-            let more = self.more.entry(place).or_default();
+            let more = self.more.entry(hash).or_default();
             if !more.contains(&number) {
                 more.push(number);
             }
         }
     }
 
-    /// Takes away those that are it.
-    pub fn remove(&mut self, place: u64, is_it: impl Fn(u64) -> bool) {
-        let Some(first) = self.first.get_mut(&place) else { return };
+    /// Removes the sockets under a hash that match.
+    pub fn remove(&mut self, hash: u64, matches: impl Fn(u64) -> bool) {
+        let Some(first) = self.first.get_mut(&hash) else { return };
         let mut none = Vec::new();
-        let more = if self.more.is_empty() { None } else { self.more.get_mut(&place) };
-        let are_more = more.is_some();
+        let more = if self.more.is_empty() { None } else { self.more.get_mut(&hash) };
+        let has_more = more.is_some();
         let more = more.unwrap_or(&mut none);
-        more.retain(|number| !is_it(*number));
-        let is_alone = more.is_empty();
-        if is_it(*first) {
-            if is_alone {
-                self.first.remove(&place);
+        more.retain(|number| !matches(*number));
+        let is_only = more.is_empty();
+        if matches(*first) {
+            if is_only {
+                self.first.remove(&hash);
             } else {
                 *first = more.remove(0);
             }
         }
-        if are_more && more.is_empty() {
-            self.more.remove(&place);
+        if has_more && more.is_empty() {
+            self.more.remove(&hash);
         }
     }
 
-    /// The sockets there.
-    pub fn at(&self, place: u64) -> impl Iterator<Item = u64> {
-        let more = self.more.get(&place).into_iter().flatten();
-        self.first.get(&place).into_iter().chain(more).copied()
+    /// The sockets under a hash.
+    pub fn get(&self, hash: u64) -> impl Iterator<Item = u64> {
+        let more = self.more.get(&hash).into_iter().flatten();
+        self.first.get(&hash).into_iter().chain(more).copied()
     }
 
-    /// Takes away all.
+    /// Removes all sockets.
     pub fn clear(&mut self) {
         self.first.clear();
         self.more.clear();
@@ -65,26 +65,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_there_in_the_order_in_which_they_came(steps in vec((0..3_u64, 0..6_u64, any::<bool>()), 0..60)) {
-            let mut socket_multimap = SocketMultimap::default();
-            let mut plain: Vec<(u64, u64)> = Vec::new();
-            for (place, number, comes) in steps {
-                if comes {
-                    socket_multimap.add(place, number);
-                    if !plain.contains(&(place, number)) {
-                        plain.push((place, number));
+        fn sockets_are_found_in_the_order_in_which_they_were_added(steps in vec((0..3_u64, 0..6_u64, any::<bool>()), 0..60)) {
+            let mut sockets = SocketMultimap::default();
+            let mut expected: Vec<(u64, u64)> = Vec::new();
+            for (hash, number, adds) in steps {
+                if adds {
+                    sockets.add(hash, number);
+                    if !expected.contains(&(hash, number)) {
+                        expected.push((hash, number));
                     }
                 } else {
-                    socket_multimap.remove(place, |other| other == number);
-                    plain.retain(|there| *there != (place, number));
+                    sockets.remove(hash, |other| other == number);
+                    expected.retain(|entry| *entry != (hash, number));
                 }
-                let there = plain.iter().filter(|there| there.0 == place).map(|there| there.1);
-                prop_assert_eq!(socket_multimap.at(place).collect::<Vec<_>>(), there.collect::<Vec<_>>());
+                let under_hash = expected.iter().filter(|entry| entry.0 == hash).map(|entry| entry.1);
+                prop_assert_eq!(sockets.get(hash).collect::<Vec<_>>(), under_hash.collect::<Vec<_>>());
             }
-            let mut places: Vec<u64> = plain.iter().map(|there| there.0).collect();
-            places.dedup();
-            prop_assert!(socket_multimap.first.keys().all(|place| places.contains(place)));
-            prop_assert!(socket_multimap.more.values().all(|more| !more.is_empty()));
+            let mut hashes: Vec<u64> = expected.iter().map(|entry| entry.0).collect();
+            hashes.dedup();
+            prop_assert!(sockets.first.keys().all(|hash| hashes.contains(hash)));
+            prop_assert!(sockets.more.values().all(|more| !more.is_empty()));
         }
     }
 }

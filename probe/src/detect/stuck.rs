@@ -1,8 +1,7 @@
-//! A socket that stays in a state which it should leave.
+//! A socket that stays in a state that it should leave.
 //!
-//! Time passes by ticks alone, and findings come from them alone. Of what happens in between, each stay
-//! costs one entry in a queue: all of them are due the same time after they begin, so that the oldest is in
-//! front. The tick looks at those that are due, and at no others.
+//! Ticks are the only clock, and only ticks produce findings. Each wait costs one entry in a queue: all are due after the
+//! same time, so that the oldest is in front. A tick examines only those that are due.
 
 #[cfg(test)]
 mod tests;
@@ -20,47 +19,47 @@ use crate::model::{
 /// Sockets in SYN_SENT, CLOSE_WAIT and FIN_WAIT2.
 pub struct Stuck {
     after: Duration,
-    /// By the socket's number; of those from the snapshot, by the cookie.
-    stays: HashMap<u64, Stay>,
-    /// When each began, and where it is. Those that have ended since are still here.
+    /// By the socket's number; by the cookie for pre-existing sockets.
+    waiting: HashMap<u64, Waiting>,
+    /// When each wait began, and the key in `waiting`. Entries of waits that have ended stay until they are due.
     queue: VecDeque<(Mono, u64)>,
 }
 
 /// A socket in one of these states.
-struct Stay {
+struct Waiting {
     state: State,
     since: Mono,
-    /// Whether it was there already when the trace began.
-    was_there: bool,
+    /// Whether the socket is pre-existing: then the wait may have begun earlier.
+    is_preexisting: bool,
     socket: SocketId,
     netns: Option<u32>,
     ends: PackedEnds,
     owner: Arc<Owner>,
-    /// The course of its connection up to there.
-    course: StateHistory,
+    /// The connection's history up to this state.
+    history: StateHistory,
 }
 
 impl Stuck {
-    /// A detector that finds what stays for longer than this.
+    /// A detector of sockets that wait for longer than this.
     pub fn new(after: Duration) -> Self {
-        Self { after, stays: HashMap::default(), queue: VecDeque::new() }
+        Self { after, waiting: HashMap::default(), queue: VecDeque::new() }
     }
 
-    fn enter(&mut self, number: u64, stay: Stay) {
-        // Most stays end long before they are due. What they leave in the queue may not outgrow what counts.
-        if self.queue.len() > 2 * self.stays.len() + 1024 {
-            let stays = &self.stays;
-            self.queue.retain(|(since, number)| is_there(stays, *since, *number));
+    fn enter(&mut self, number: u64, wait: Waiting) {
+        // Most waits end long before they are due: the queue must not outgrow those that last.
+        if self.queue.len() > 2 * self.waiting.len() + 1024 {
+            let waiting = &self.waiting;
+            self.queue.retain(|(since, number)| still_waits(waiting, *since, *number));
         }
-        self.queue.push_back((stay.since, number));
-        self.stays.insert(number, stay);
+        self.queue.push_back((wait.since, number));
+        self.waiting.insert(number, wait);
     }
 
     fn leave(&mut self, transition: &Transition) {
-        self.stays.remove(&transition.socket.number);
-        // On the fallback backend, the snapshot's has another number.
+        self.waiting.remove(&transition.socket.number);
+        // On backend `tracepoint` the snapshot's entry has another number.
         if let Some(cookie) = transition.cookie.filter(|cookie| *cookie != transition.socket.number) {
-            self.stays.remove(&cookie);
+            self.waiting.remove(&cookie);
         }
     }
 }
@@ -72,7 +71,7 @@ impl Detector for Stuck {
 
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        // A close after shutdown reports FIN_WAIT2 once more.
+        // A close after shutdown reports FIN_WAIT2 to FIN_WAIT2.
         if transition.old == transition.new {
             return None;
         }
@@ -80,17 +79,17 @@ impl Detector for Stuck {
             self.leave(transition);
         }
         if is_waiting(transition.protocol, transition.new) {
-            let stay = Stay {
+            let wait = Waiting {
                 state: transition.new,
                 since: transition.at,
-                was_there: false,
+                is_preexisting: false,
                 socket: transition.socket,
                 netns: transition.netns,
                 ends: transition.ends.into(),
                 owner: Arc::clone(&transition.owner),
-                course: context.course(),
+                history: context.history(),
             };
-            self.enter(transition.socket.number, stay);
+            self.enter(transition.socket.number, wait);
         }
         None
     }
@@ -98,17 +97,17 @@ impl Detector for Stuck {
     fn existing(&mut self, at: Mono, sockets: &[DiagEntry]) {
         let waits = |socket: &&DiagEntry| is_waiting(socket.protocol, socket.state) && socket.is_full();
         for socket in sockets.iter().filter(waits) {
-            let stay = Stay {
+            let wait = Waiting {
                 state: socket.state,
                 since: at,
-                was_there: true,
+                is_preexisting: true,
                 socket: SocketId { number: socket.cookie, generation: 0 },
                 netns: Some(socket.netns),
                 ends: socket.ends.into(),
                 owner: Arc::clone(&socket.owner),
-                course: StateHistory::default(),
+                history: StateHistory::default(),
             };
-            self.enter(socket.cookie, stay);
+            self.enter(socket.cookie, wait);
         }
     }
 
@@ -118,24 +117,24 @@ impl Detector for Stuck {
             && now.since(since) > self.after
         {
             self.queue.pop_front();
-            // Told once, it is done with.
-            if is_there(&self.stays, since, number)
-                && let Some(stay) = self.stays.remove(&number)
+            // Each wait is one finding.
+            if still_waits(&self.waiting, since, number)
+                && let Some(wait) = self.waiting.remove(&number)
             {
-                findings.push(stay.finding(now));
+                findings.push(wait.finding(now));
             }
         }
         findings
     }
 
-    /// Any of them may have left its state unheard.
+    /// Any of them may have left its state without a report.
     fn lost(&mut self) {
-        self.stays.clear();
+        self.waiting.clear();
         self.queue.clear();
     }
 }
 
-impl Stay {
+impl Waiting {
     fn finding(self, now: Mono) -> Finding {
         Finding {
             kind: FindingKind::Stuck,
@@ -146,34 +145,33 @@ impl Stay {
             ends: self.ends.unpack(),
             owner: self.owner,
             remedy: None,
-            evidence: self.course.seqs(),
+            evidence: self.history.seqs(),
         }
     }
 
     fn message(&self, now: Mono) -> String {
         let owner = who(&self.owner);
         let Endpoints { local, remote } = self.ends.unpack();
-        let at_least = if self.was_there { "at least " } else { "" };
+        let at_least = if self.is_preexisting { "at least " } else { "" };
         let time = format!("for {at_least}{} s", now.since(self.since).as_secs());
         match self.state {
             State::SynSent => format!(
-                "{owner} has been in SYN_SENT {time}: {remote} does not answer, not even by a refusal (a firewall \
-                 that drops, or a host that is down)"
+                "{owner} has been in SYN_SENT {time}: {remote} does not answer, not even with an RST (a firewall drops the \
+                 SYNs, or the host is down)"
             ),
             State::CloseWait => format!(
-                "{owner} has been in CLOSE_WAIT at {local} {time}: {remote} has closed its end, and nobody here has \
-                 closed this one (typically a descriptor that is leaked, or a process that hangs)"
+                "{owner} has been in CLOSE_WAIT at {local} {time}: {remote} has closed, and no process here has (typically \
+                 a leaked descriptor or a hanging process)"
             ),
             _ => format!(
-                "{owner} has been in {} at {local} {time}: it has sent all that it will, and {remote} knows that and \
-                 has not closed its own end",
+                "{owner} has been in {} at {local} {time}: {remote} has acknowledged its FIN, but has not sent one",
                 self.state
             ),
         }
     }
 }
 
-/// An MPTCP socket waits for an answer to its SYN where its subflow does.
+/// SYN_SENT counts for TCP only: an MPTCP socket's subflow sends the SYN.
 fn is_waiting(protocol: Protocol, state: State) -> bool {
     match state {
         State::SynSent => protocol == Protocol::Tcp,
@@ -182,6 +180,6 @@ fn is_waiting(protocol: Protocol, state: State) -> bool {
     }
 }
 
-fn is_there(stays: &HashMap<u64, Stay>, since: Mono, number: u64) -> bool {
-    stays.get(&number).is_some_and(|stay| stay.since == since)
+fn still_waits(waiting: &HashMap<u64, Waiting>, since: Mono, number: u64) -> bool {
+    waiting.get(&number).is_some_and(|wait| wait.since == since)
 }

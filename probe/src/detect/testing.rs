@@ -1,4 +1,4 @@
-//! Transitions for tests, told as stories of sockets.
+//! A simulation that feeds detectors with transitions, for tests.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -8,27 +8,27 @@ use foldhash::HashMap;
 
 use super::{Context, Detector};
 use crate::model::{
-    Cause, Close, Connection, DiagEntry, Endpoints, Family, Finding, Known as How, KnownSocket, Mono, Open,
-    Owner, Protocol, SocketId, SocketTable, State, StateHistory, Transition, is_legal,
+    Cause, Close, Connection, DiagEntry, Endpoints, Family, Finding, Known, KnownSocket, Mono, Open, Owner,
+    Protocol, SocketId, SocketTable, State, StateHistory, Transition, is_legal,
     testing::{ends, owner},
 };
 
-/// Sockets as they go by a detector.
-pub struct Story<D> {
+/// Sockets whose transitions one detector observes.
+pub struct Simulation<D> {
     detector: D,
     seq: u64,
-    /// Time goes on by a nanosecond a transition, and by what is waited.
+    /// Advances by a nanosecond with each transition, and by each wait.
     now: Mono,
     protocol: Protocol,
     netns: Option<u32>,
     cause: Option<Cause>,
     segs_out: Option<u32>,
-    known: Known,
+    sockets: Sockets,
 }
 
-/// The sockets by their numbers.
+/// The sockets by number.
 #[derive(Debug, Default)]
-struct Known(HashMap<u64, Socket>);
+struct Sockets(HashMap<u64, Socket>);
 
 #[derive(Debug)]
 struct Socket {
@@ -37,17 +37,17 @@ struct Socket {
     owner: Arc<Owner>,
     state: Option<State>,
     open: Open,
-    course: StateHistory,
+    history: StateHistory,
 }
 
-impl SocketTable for Known {
+impl SocketTable for Sockets {
     fn find(&self, number: u64) -> Option<KnownSocket<'_>> {
-        let Socket { netns, ends, owner, course, .. } = self.0.get(&number)?;
-        Some(KnownSocket { netns: *netns, ends: *ends, owner, course: Some(course) })
+        let Socket { netns, ends, owner, history, .. } = self.0.get(&number)?;
+        Some(KnownSocket { netns: *netns, ends: *ends, owner, history: Some(history) })
     }
 }
 
-impl<D: Detector> Story<D> {
+impl<D: Detector> Simulation<D> {
     pub fn new(detector: D) -> Self {
         Self {
             detector,
@@ -57,39 +57,39 @@ impl<D: Detector> Story<D> {
             netns: Some(1),
             cause: Some(Cause::UnknownTransition),
             segs_out: None,
-            known: Known::default(),
+            sockets: Sockets::default(),
         }
     }
 
-    /// What follows happens for this reason.
+    /// The cause of the transitions from here on.
     pub fn because(&mut self, cause: Option<Cause>) -> &mut Self {
         self.cause = cause;
         self
     }
 
-    /// What follows happens when so many segments have been sent.
+    /// The segments sent by the transitions from here on.
     pub fn having_sent(&mut self, segments: u32) -> &mut Self {
         self.segs_out = Some(segments);
         self
     }
 
-    /// Sockets that were there already.
+    /// Adds pre-existing sockets.
     pub fn existing(&mut self, rows: &[DiagEntry]) {
         for row in rows {
-            let there = Socket {
+            let socket = Socket {
                 netns: Some(row.netns),
                 ends: row.ends,
                 owner: Arc::clone(&row.owner),
                 state: None,
                 open: Open::Preexisting,
-                course: StateHistory::from(row.state),
+                history: StateHistory::from(row.state),
             };
-            self.known.0.insert(row.cookie, there);
+            self.sockets.0.insert(row.cookie, socket);
         }
         self.detector.existing(self.now, rows);
     }
 
-    /// Time passes, and is told: what is found then.
+    /// Advances the time and ticks: the findings.
     pub fn wait(&mut self, time: Duration) -> Vec<Finding> {
         self.now = Mono(self.now.0 + time.as_nanos() as u64);
         self.detector.tick(self.now)
@@ -103,18 +103,18 @@ impl<D: Detector> Story<D> {
         Self { protocol: Protocol::Mptcp, ..self }
     }
 
-    /// What follows happens in another namespace.
+    /// The namespace of the transitions from here on.
     pub fn enter(&mut self, netns: Option<u32>) {
         self.netns = netns;
     }
 
     pub fn lose(&mut self) {
         self.detector.lost();
-        self.known.0.values_mut().for_each(|socket| socket.state = None);
+        self.sockets.0.values_mut().for_each(|socket| socket.state = None);
     }
 
-    /// The socket goes through these states, the first one left: what is found on the way.
-    pub fn tell(&mut self, number: u64, (local, remote): (&str, &str), states: &[State]) -> Vec<Finding> {
+    /// The socket goes through these states, from the first one on: the findings.
+    pub fn moves(&mut self, number: u64, (local, remote): (&str, &str), states: &[State]) -> Vec<Finding> {
         states
             .windows(2)
             .filter_map(|edge| self.step(number, ends(local, remote), edge[0], edge[1]))
@@ -136,9 +136,9 @@ impl<D: Detector> Story<D> {
             owner: Arc::clone(&transition.owner),
             state: None,
             open: open.unwrap_or(Open::Preexisting),
-            course: StateHistory::from(old),
+            history: StateHistory::from(old),
         };
-        let socket = self.known.0.entry(number).or_insert_with(fresh);
+        let socket = self.sockets.0.entry(number).or_insert_with(fresh);
         if open.is_some() {
             *socket = Socket { state: socket.state.filter(|_| old == State::Close), ..fresh() };
         }
@@ -146,18 +146,18 @@ impl<D: Detector> Story<D> {
             socket.open = if ends.is_self() { Open::SelfConnect } else { Open::Simultaneous };
         }
         let previous = socket.state.replace(new);
-        socket.course.enter(new);
-        socket.course.pass(self.seq);
-        let socket = &self.known.0[&number];
+        socket.history.add_state(new);
+        socket.history.add_transition(self.seq);
+        let socket = &self.sockets.0[&number];
         let context = Context {
             transition: &transition,
             previous,
             open: Some(socket.open),
-            course: Some(&socket.course),
-            others: &self.known,
+            history: Some(&socket.history),
+            sockets: &self.sockets,
         };
-        let is_asked = self.detector.watches((old, new)) || !context.is_in_order();
-        is_asked.then(|| self.detector.observe(&context)).flatten()
+        let is_watched = self.detector.watches((old, new)) || !context.is_in_order();
+        is_watched.then(|| self.detector.observe(&context)).flatten()
     }
 
     fn transition(&self, number: u64, ends: Endpoints, old: State, new: State) -> Transition {
@@ -174,15 +174,20 @@ impl<D: Detector> Story<D> {
             old,
             new,
             cause: self.cause,
-            owner: owner(100, "client", How::Exact).into(),
-            since: None,
+            owner: owner(100, "client", Known::Exact).into(),
+            state_duration: None,
             segs_out: self.segs_out,
         }
     }
 }
 
-/// A connection of client[100] as it is told at its end, and nothing before.
-pub fn whole(open: Open, (local, remote): (&str, &str), path: &[State], cause: Option<Cause>) -> Connection {
+/// A connection of client[100] of which only the summary is reported.
+pub fn connection(
+    open: Open,
+    (local, remote): (&str, &str),
+    path: &[State],
+    cause: Option<Cause>,
+) -> Connection {
     Connection {
         socket: SocketId { number: 7, generation: 1 },
         netns: Some(1),
@@ -195,12 +200,12 @@ pub fn whole(open: Open, (local, remote): (&str, &str), path: &[State], cause: O
         close: Some(Close { at: Mono(9), cause }),
         path: path.iter().copied().collect(),
         counters: None,
-        owner: owner(100, "client", How::Exact).into(),
+        owner: owner(100, "client", Known::Exact).into(),
         complete: true,
     }
 }
 
-/// States that a socket goes through on edges that the kernel takes, the first one left.
+/// States that a socket goes through along legal edges.
 pub fn walk() -> impl Strategy<Value = Vec<State>> {
     let picks = collection::vec(any::<prop::sample::Index>(), 1..12);
     (select(vec![State::Close, State::Listen]), picks).prop_map(|(start, picks)| {

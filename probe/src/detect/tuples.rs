@@ -1,4 +1,4 @@
-//! Which connection is between which ends: whose a four-tuple is that somebody else wants.
+//! Connections by 4-tuple: who holds the one that another socket tries to use.
 
 use std::{collections::hash_map::Entry, hash::BuildHasher as _, sync::Arc, time::Duration};
 
@@ -9,30 +9,30 @@ use crate::model::{
     Transition,
 };
 
-/// How long TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`).
+/// `TCP_TIMEWAIT_LEN`.
 const TIME_WAIT: Duration = Duration::from_secs(60);
 
-/// How many ended connections are remembered at most.
+/// The maximum number of ended connections to remember.
 const MOST_ENDED: usize = 1 << 16;
 
-/// The connections that there are, and those whose TIME_WAIT there may be.
+/// The live connections, and those that may be in TIME_WAIT.
 pub struct Tuples {
     hasher: RandomState,
-    /// The number of the socket that has a place, by the place's hash: it knows its ends. One from the snapshot has its
-    /// cookie.
-    by_place: HashMap<u64, u64>,
-    /// What the connections left that ended, by their places' hashes; `None` where that is nothing, which counts only where an
-    /// earlier one may have left something. Apart from those that there are, of which there are few on most hosts.
+    /// The number of the socket that holds a 4-tuple, by its hash: the socket table has its endpoints. The cookie for a
+    /// pre-existing socket.
+    live: HashMap<u64, u64>,
+    /// What ended connections left, by the hash of the 4-tuple; `None` for one that left no mini-socket, which matters only
+    /// where an earlier one may have left one. Separate from the live ones, which are few on most hosts.
     ended: Recent<u64, Option<Left>>,
 }
 
 impl Default for Tuples {
     fn default() -> Self {
-        Self { hasher: RandomState::default(), by_place: HashMap::default(), ended: Recent::new(MOST_ENDED) }
+        Self { hasher: RandomState::default(), live: HashMap::default(), ended: Recent::new(MOST_ENDED) }
     }
 }
 
-/// A namespace, and both ends of a connection in it.
+/// A namespace, and both endpoints of a connection in it.
 type NetnsFourTuple = (u32, Endpoints);
 
 /// A connection of which at most a mini-socket is left.
@@ -45,84 +45,85 @@ struct Left {
     owner: Arc<Owner>,
 }
 
-/// Who has a four-tuple.
+/// Who holds a 4-tuple.
 pub struct Holder {
-    /// Whose it is, or was.
+    /// The connection's owner.
     pub owner: Arc<Owner>,
-    /// When the connection ended, where at most a mini-socket is left of it.
+    /// When the connection ended, where only a mini-socket is left of it.
     pub left: Option<Mono>,
 }
 
 impl Tuples {
-    /// Takes in a socket that was there before.
+    /// Adds a pre-existing socket.
     pub fn existing(&mut self, row: &DiagEntry) {
         if row.protocol == Protocol::Tcp && row.state != State::Listen && row.is_full() {
             let hash = self.hash((row.netns, canonical(row.ends)));
-            self.by_place.insert(hash, row.cookie);
+            self.live.insert(hash, row.cookie);
         }
     }
 
-    /// Whether a transition that takes this edge changes anything here.
+    /// Whether a transition along this edge changes the holders.
     pub fn watches(edge: Edge) -> bool {
         use State::{Close, Established, SynRecv, SynSent};
         matches!(edge, (Close, SynSent) | (SynSent, SynRecv) | (_, Established | Close))
     }
 
-    /// Takes in a transition.
+    /// Adds a transition.
     pub fn observe(&mut self, transition: &Transition) {
         use State::{Close, SynSent};
-        let place = place(transition).filter(|_| Self::watches(transition.edge()));
-        let Some(place) = place else { return };
-        let hash = self.hash(place);
+        let tuple = four_tuple(transition).filter(|_| Self::watches(transition.edge()));
+        let Some(tuple) = tuple else { return };
+        let hash = self.hash(tuple);
         let socket = transition.socket.number;
         match transition.edge() {
-            // It has asked for the four-tuple, which somebody else may have.
+            // It requests the 4-tuple, which another socket may hold.
             (Close, SynSent) => {
-                self.by_place.entry(hash).or_insert(socket);
+                self.live.entry(hash).or_insert(socket);
             }
-            (_, Close) => self.leave(hash, place, transition),
+            (_, Close) => self.leave(hash, tuple, transition),
             _ => {
-                self.by_place.insert(hash, socket);
+                self.live.insert(hash, socket);
             }
         }
     }
 
-    /// Who else has the four-tuple that this socket wants.
-    pub fn holder(&mut self, transition: &Transition, others: &dyn SocketTable) -> Option<Holder> {
-        let place = place(transition)?;
-        let hash = self.hash(place);
-        match self.by_place.get(&hash) {
-            Some(number) if !is(*number, transition) => {
-                let (netns, ends) = place;
-                let is_there =
+    /// Who else holds the 4-tuple that this socket requested.
+    pub fn holder(&mut self, transition: &Transition, sockets: &dyn SocketTable) -> Option<Holder> {
+        let tuple = four_tuple(transition)?;
+        let hash = self.hash(tuple);
+        match self.live.get(&hash) {
+            Some(number) if !is_same(*number, transition) => {
+                let (netns, ends) = tuple;
+                let has_tuple =
                     |other: &KnownSocket<'_>| (other.netns, canonical(other.ends)) == (Some(netns), ends);
-                let other = others.find(*number).filter(is_there)?;
+                let other = sockets.find(*number).filter(has_tuple)?;
                 Some(Holder { owner: Arc::clone(other.owner), left: None })
             }
             _ => {
                 let left = self.ended.last(&hash)?.as_ref()?;
-                let is_anothers = !is(left.number, transition) && (left.netns, left.ends.unpack()) == place;
-                let is_gone = transition.at.since(left.at) > TIME_WAIT;
-                (is_anothers && !is_gone)
+                let is_another =
+                    !is_same(left.number, transition) && (left.netns, left.ends.unpack()) == tuple;
+                let has_expired = transition.at.since(left.at) > TIME_WAIT;
+                (is_another && !has_expired)
                     .then(|| Holder { owner: Arc::clone(&left.owner), left: Some(left.at) })
             }
         }
     }
 
-    /// Reports were lost: any of them may have ended.
+    /// Removes all: after a loss, any of them may have ended.
     pub fn clear(&mut self) {
-        self.by_place.clear();
+        self.live.clear();
         self.ended.clear();
     }
 
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
-        self.by_place.is_empty() && self.ended.is_empty()
+        self.live.is_empty() && self.ended.is_empty()
     }
 
     fn leave(&mut self, hash: u64, (netns, ends): NetnsFourTuple, transition: &Transition) {
-        match self.by_place.entry(hash) {
-            Entry::Occupied(has) if is(*has.get(), transition) => drop(has.remove()),
+        match self.live.entry(hash) {
+            Entry::Occupied(holder) if is_same(*holder.get(), transition) => drop(holder.remove()),
             _ => return,
         }
         let Transition { at, old, .. } = *transition;
@@ -131,7 +132,7 @@ impl Tuples {
             .oldest()
             .is_some_and(|left| left.as_ref().is_none_or(|left| at.since(left.at) > TIME_WAIT))
         {
-            self.ended.forget_oldest();
+            self.ended.remove_oldest();
         }
         let sent_fin_first = matches!(old, State::FinWait1 | State::FinWait2 | State::Closing);
         if sent_fin_first && transition.cause.is_some_and(|cause| cause.errno().is_none()) {
@@ -142,18 +143,18 @@ impl Tuples {
         }
     }
 
-    fn hash(&self, place: NetnsFourTuple) -> u64 {
-        self.hasher.hash_one(place)
+    fn hash(&self, tuple: NetnsFourTuple) -> u64 {
+        self.hasher.hash_one(tuple)
     }
 }
 
-/// Whether the number is the transition's socket's.
-fn is(number: u64, transition: &Transition) -> bool {
+/// Whether the transition's socket has this number or cookie.
+fn is_same(number: u64, transition: &Transition) -> bool {
     number == transition.socket.number || Some(number) == transition.cookie
 }
 
-/// Without namespaces, two of them with the same addresses would look like one.
-fn place(transition: &Transition) -> Option<NetnsFourTuple> {
+/// `None` without a namespace: the same addresses in two namespaces would look like one 4-tuple.
+fn four_tuple(transition: &Transition) -> Option<NetnsFourTuple> {
     let known = transition.ends.local.port.is_some() && transition.protocol == Protocol::Tcp;
     Some((transition.netns.filter(|_| known)?, canonical(transition.ends)))
 }

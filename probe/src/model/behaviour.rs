@@ -1,4 +1,4 @@
-//! What an audit says of one behaviour.
+//! One behaviour of an audit: what was expected and what was observed.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use super::{Packet, SocketId, State, Transition, path_text};
 /// The parts of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BehaviourGroup {
-    /// How connections come to be, or do not.
+    /// Opening a connection.
     Open,
     /// Listening and accepting.
     Listen,
-    /// How connections end.
+    /// Closing a connection.
     Close,
-    /// Binding, sharing and running out of ports.
+    /// Binding, sharing and exhausting ports.
     Ports,
 }
 
@@ -21,18 +21,18 @@ impl BehaviourGroup {
     /// Every group, in the order of the report.
     pub const ALL: [Self; 4] = [Self::Open, Self::Listen, Self::Close, Self::Ports];
 
-    /// What it is about.
+    /// Its topic, as a phrase.
     #[must_use]
     pub fn about(self) -> &'static str {
         match self {
-            Self::Open => "how connections come to be, or do not",
+            Self::Open => "opening a connection",
             Self::Listen => "listening and accepting",
-            Self::Close => "how connections end",
-            Self::Ports => "binding, sharing and running out of ports",
+            Self::Close => "closing a connection",
+            Self::Ports => "binding, sharing and exhausting ports",
         }
     }
 
-    /// The group of that [`name`](Self::name).
+    /// The group with this [`name`](Self::name).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|group| group.name() == name)
@@ -50,16 +50,16 @@ impl BehaviourGroup {
     }
 }
 
-/// How a behaviour came out.
+/// The outcome of a behaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BehaviourStatus {
-    /// As the reference says, or as a known variant.
+    /// As the reference says, or a known variant of it.
     AsExpected,
-    /// Otherwise.
+    /// Neither.
     Differs,
-    /// This host cannot show it.
+    /// This host lacks what it needs.
     Unsupported,
-    /// The audit itself did not get to its end: nothing is said of the kernel.
+    /// The audit itself failed: it says nothing about the kernel.
     Failed,
 }
 
@@ -79,13 +79,13 @@ impl BehaviourStatus {
     }
 }
 
-/// What was seen, or is to be seen: the path of each socket by its label, and facts by their names (what calls
-/// returned, what was read, counted, or carried by the wire).
+/// What is expected or was observed: the path of each socket by its label, and named facts (what calls returned, what was
+/// read or counted, what the wire carried).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observation {
-    /// The states of each socket, the first one left included.
+    /// The states of each socket, the initial one included.
     pub paths: Vec<(String, Vec<State>)>,
-    /// Whatever else there is.
+    /// Everything else, by name.
     pub facts: Vec<(String, String)>,
 }
 
@@ -99,32 +99,32 @@ impl fmt::Display for Observation {
     }
 }
 
-/// One behaviour's outcome.
+/// The result of one behaviour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BehaviourResult {
-    /// The slug, such as `open/simultaneous`.
+    /// The id, such as `open/simultaneous`.
     pub id: String,
     /// One sentence.
     pub description: String,
     /// The part of the catalogue.
     pub group: BehaviourGroup,
-    /// What it asks of the host, such as `wire` or `net.ipv4.tcp_fastopen`.
+    /// What it needs of the host, such as `wire` or `net.ipv4.tcp_fastopen`.
     pub needs: Vec<String>,
-    /// How it came out.
+    /// The outcome.
     pub status: BehaviourStatus,
-    /// What the reference says, or the variant that came.
+    /// What the reference says, or the known variant that was observed.
     pub expected: Observation,
-    /// What came.
+    /// What was observed.
     pub observed: Observation,
-    /// The variant that came in place of what the reference says: its cause.
+    /// Why the kernel shows the known variant, where it does.
     pub variant: Option<String>,
     /// Why it is unsupported or failed.
     pub reason: Option<String>,
     /// RFC section, manual page or commit.
     pub reference: String,
-    /// What the kernel reported, each with its socket's label.
+    /// The transitions that the kernel reported, each with its socket's label.
     pub transitions: Vec<(Option<String>, Transition)>,
-    /// What the wire carried.
+    /// The packets that the wire carried.
     pub packets: Vec<Packet>,
     /// The sockets' labels by their ids.
     pub labels: Vec<(SocketId, String)>,

@@ -1,15 +1,15 @@
-//! Calls of bind(2) that failed.
+//! Failed calls of bind(2).
 
 use super::{Cgroup, DiagEntry, Endpoint, Errno, Family, Mono, Protocol, State, Task};
 
-/// A bind(2) on a TCP socket that the kernel refused.
+/// A bind(2) on a TCP or MPTCP socket that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindFailure {
     /// When the call returned.
     pub at: Mono,
     /// The CPU that it ran on.
     pub cpu: u32,
-    /// Who called.
+    /// The calling process.
     pub task: Option<Task>,
     /// The caller's cgroup.
     pub cgroup: Option<Cgroup>,
@@ -21,28 +21,29 @@ pub struct BindFailure {
     pub protocol: Protocol,
     /// The socket's address family.
     pub family: Family,
-    /// What was asked for; no port is port 0, which leaves the choice to the kernel.
+    /// The requested address and port; no port means port 0, for which the kernel picks one.
     pub local: Endpoint,
-    /// What the call returned.
+    /// The error that the call returned.
     pub errno: Errno,
-    /// For EADDRINUSE: the sockets of that namespace that have the port, at that moment or right after, as
-    /// [`sift_holders`](Self::sift_holders) leaves them.
+    /// For EADDRINUSE: the sockets of the namespace that hold the port, at that time or right after, as
+    /// [`retain_conflicting_holders`](Self::retain_conflicting_holders) leaves them.
     pub holders: Vec<DiagEntry>,
 }
 
 impl BindFailure {
-    /// How many holders are kept at most. A server's port has as many as the server has connections.
-    pub const MOST_HOLDERS: usize = 64;
+    /// The maximum number of holders. A server's port has one for each connection.
+    pub const MAX_HOLDERS: usize = 64;
 
-    /// Keeps of the holders those that can be in the way, the plainest first, and not too many.
-    pub fn sift_holders(&mut self) {
+    /// Removes holders that cannot conflict, sorts the likeliest first, and keeps at most
+    /// [`MAX_HOLDERS`](Self::MAX_HOLDERS).
+    pub fn retain_conflicting_holders(&mut self) {
         self.holders.retain(|row| row.ends.local.may_conflict(self.local));
         self.holders.sort_by_key(rank);
-        self.holders.truncate(Self::MOST_HOLDERS);
+        self.holders.truncate(Self::MAX_HOLDERS);
     }
 }
 
-/// The less, the more it says of why the port cannot be had.
+/// The likelier a holder is the reason, the lower.
 fn rank(row: &DiagEntry) -> u8 {
     match row.state {
         State::Listen => 0,
@@ -56,15 +57,15 @@ fn rank(row: &DiagEntry) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing::listed;
+    use crate::model::testing::diag_entry;
 
     #[test]
-    fn the_plainest_of_very_many_holders_are_kept() {
-        let most = BindFailure::MOST_HOLDERS as u64;
-        let connection = |cookie| listed(cookie, State::Established, "127.0.0.1:80", "127.0.0.1:5000");
-        let mut holders: Vec<DiagEntry> = (0..2 * most).map(connection).collect();
-        holders.push(listed(7, State::Listen, "127.0.0.2:80", "0.0.0.0:0"));
-        holders.push(listed(8, State::Listen, "0.0.0.0:80", "0.0.0.0:0"));
+    fn of_very_many_holders_the_likeliest_are_kept() {
+        let max = BindFailure::MAX_HOLDERS as u64;
+        let connection = |cookie| diag_entry(cookie, State::Established, "127.0.0.1:80", "127.0.0.1:5000");
+        let mut holders: Vec<DiagEntry> = (0..2 * max).map(connection).collect();
+        holders.push(diag_entry(7, State::Listen, "127.0.0.2:80", "0.0.0.0:0"));
+        holders.push(diag_entry(8, State::Listen, "0.0.0.0:80", "0.0.0.0:0"));
         let mut failure = BindFailure {
             at: Mono(1),
             cpu: 0,
@@ -78,8 +79,8 @@ mod tests {
             errno: Errno::EADDRINUSE,
             holders,
         };
-        failure.sift_holders();
+        failure.retain_conflicting_holders();
         let cookies: Vec<u64> = failure.holders.iter().map(|row| row.cookie).collect();
-        assert_eq!((cookies.len() as u64, &cookies[..3]), (most, &[8, 0, 1][..]));
+        assert_eq!((cookies.len() as u64, &cookies[..3]), (max, &[8, 0, 1][..]));
     }
 }

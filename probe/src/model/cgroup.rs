@@ -1,4 +1,4 @@
-//! The control group of a process.
+//! Control groups.
 
 use super::Name;
 
@@ -7,32 +7,31 @@ use super::Name;
 pub struct Cgroup {
     /// Its id (`bpf_get_current_cgroup_id`): the inode number of its directory.
     pub id: u64,
-    /// Its path below the root of the hierarchy, `/` first; `None` where it was gone before it could be
-    /// looked up.
+    /// Its path below the root of the hierarchy, with a leading `/`; `None` where it was removed before the lookup.
     pub path: Option<Name>,
 }
 
 impl Cgroup {
-    /// The container that the path names: the 64 hexadecimal digits that Docker, containerd, CRI-O and
-    /// Podman give each, by themselves (`/docker/<id>`) or in a systemd scope (`docker-<id>.scope`).
+    /// The container id in the path: the 64 hexadecimal digits that Docker, containerd, CRI-O and Podman use, alone
+    /// (`/docker/<id>`) or in a systemd scope (`docker-<id>.scope`).
     #[must_use]
     pub fn container(&self) -> Option<&str> {
         self.path.as_ref()?.as_bytes().rsplit(|byte| *byte == b'/').find_map(container_id)
     }
 }
 
-/// The length of a container's id.
-const CONTAINER_ID: usize = 64;
+/// Digits of a container id.
+const CONTAINER_ID_LENGTH: usize = 64;
 
 fn container_id(group: &[u8]) -> Option<&str> {
     let name = group.strip_suffix(b".scope").unwrap_or(group);
-    if name.len() < CONTAINER_ID {
+    if name.len() < CONTAINER_ID_LENGTH {
         return None;
     }
     let id = name.rsplit(|byte| matches!(byte, b'-' | b':')).next()?;
     let hexadecimal = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
-    let is_one = id.len() == CONTAINER_ID && id.iter().all(hexadecimal);
-    str::from_utf8(id).ok().filter(|_| is_one)
+    let is_container_id = id.len() == CONTAINER_ID_LENGTH && id.iter().all(hexadecimal);
+    str::from_utf8(id).ok().filter(|_| is_container_id)
 }
 
 #[cfg(test)]
@@ -44,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn every_runtime_writes_the_id_its_own_way() {
+    fn each_runtimes_path_contains_the_container_id() {
         let id = "0123456789abcdef".repeat(4);
         for path in [
             format!("/docker/{id}"),
@@ -59,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_container_has_no_id() {
+    fn a_path_without_a_container_has_no_container_id() {
         for path in ["/", "/system.slice/ssh.service", "/docker/0123", "/user.slice/\u{fffd}"] {
             assert_eq!(container(path), None, "{path}");
         }

@@ -1,15 +1,15 @@
-//! What scenarios say of themselves: phases, checks, socket lists.
+//! Scenarios: phases, checks and socket lists.
 
 use super::{Endpoints, Owner, State};
 
-/// An expectation held against what was observed.
+/// An expectation, and what was observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// The scenario that asks.
+    /// The scenario.
     pub scenario: String,
-    /// What is asked, in a few words.
+    /// What is checked, in a few words.
     pub name: String,
-    /// What TCP, or the manual, says.
+    /// What TCP or the manual page says.
     pub expected: String,
     /// What the kernel reported, or a call returned.
     pub observed: String,
@@ -24,37 +24,37 @@ pub enum Verdict {
     Passed,
     /// At least one check failed.
     Failed,
-    /// This host cannot run it; the text says why and what would remedy it.
+    /// This host cannot run it: the reason and the remedy.
     Unsupported(String),
-    /// It was stopped before its end.
+    /// It was stopped early.
     Interrupted,
 }
 
-/// Where in a scenario the stream is.
+/// The start or the end of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It begins; the text says what it shows.
+    /// It starts.
     Start {
-        /// One sentence.
+        /// What it demonstrates, in one sentence.
         summary: String,
     },
-    /// It ended so.
+    /// It ended.
     End {
         /// The verdict.
         verdict: Verdict,
     },
 }
 
-/// A socket as sock_diag lists it: a line of `ss`.
+/// A socket that sock_diag lists, like a line of `ss`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketRow {
-    /// What the scenario calls it.
+    /// The scenario's label for it.
     pub label: String,
     /// Its state, TIME_WAIT and SYN_RECV included.
     pub state: State,
-    /// Both ends.
+    /// Both endpoints.
     pub ends: Endpoints,
-    /// Whose it is, as its transitions say.
+    /// Its owner, from its transitions.
     pub owner: Owner,
     /// Its cookie.
     pub cookie: u64,

@@ -1,33 +1,33 @@
-//! What a host can give to the tool, and what on it is likely to go wrong.
+//! What a host provides to the tool, and hazards on it.
 
 use super::{Endpoint, Owner, PortRange};
 
-/// What was found out about a host.
+/// The diagnosis of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// What the tool builds on, by group.
+    /// What the tool relies on, by group.
     pub facilities: Vec<Facility>,
-    /// What may go wrong, by network namespace, in the order of the ports.
+    /// Hazards, by network namespace and port.
     pub hazards: Vec<Hazard>,
-    /// Why nothing can be traced here, and what remedies that; `None` where it can.
+    /// Why this host cannot trace, and the remedy; `None` where it can.
     pub refusal: Option<String>,
 }
 
-/// Where a facility belongs.
+/// The group of a facility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FacilityGroup {
-    /// The machine, and what this process may do on it.
+    /// The machine, and this process's privileges on it.
     Host,
-    /// What the programs in the kernel need.
+    /// What the BPF programs need.
     Kernel,
-    /// What the tool asks of the kernel besides.
+    /// What else the tool needs of the kernel.
     User,
     /// Settings of the calling process's network namespace.
     Sysctl,
 }
 
 impl FacilityGroup {
-    /// Every group, in the order in which they are shown.
+    /// Every group, in display order.
     pub const ALL: [Self; 4] = [Self::Host, Self::Kernel, Self::User, Self::Sysctl];
 
     /// The name in output.
@@ -42,14 +42,14 @@ impl FacilityGroup {
     }
 }
 
-/// Whether a facility is there.
+/// Whether a facility is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FacilityStatus {
     /// It works.
     Ok,
-    /// It does not.
+    /// It does not work here.
     Unavailable,
-    /// It could not be tried.
+    /// It could not be tested.
     Unknown,
 }
 
@@ -65,37 +65,35 @@ impl FacilityStatus {
     }
 }
 
-/// Something that the tool builds on.
+/// Something that the tool relies on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facility {
-    /// Where it belongs.
+    /// Its group.
     pub group: FacilityGroup,
     /// Its name.
     pub name: String,
-    /// Whether it is there.
+    /// Whether it is available.
     pub status: FacilityStatus,
-    /// What was seen of it.
+    /// What was observed.
     pub observed: String,
-    /// What depends on it: the command or the column that suffers without. Of a sysctl, what its value
-    /// decides.
+    /// What is lost without it: a command or a column. For a sysctl, what its value controls.
     pub costs: String,
-    /// What would put it in place.
+    /// How to make it available.
     pub remedy: Option<String>,
 }
 
-/// Something that is likely to go wrong on this host.
+/// Something that may cause a failure on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hazard {
-    /// What it is, with what belongs to it.
+    /// What it is.
     pub facts: HazardFacts,
     /// The network namespace's inode number.
     pub netns: u32,
-    /// The address, and the port where one is meant.
+    /// The address, with the port where it concerns one.
     pub local: Endpoint,
-    /// Whose it is.
+    /// The socket's owner.
     pub owner: Owner,
-    /// The command line, or the sentence, that remedies it. Hazards of one namespace that one command
-    /// remedies have the same.
+    /// The remedy: a command line or a sentence. Hazards of one namespace that one command removes have the same remedy.
     pub remedy: Option<String>,
 }
 
@@ -106,7 +104,7 @@ pub enum HazardKind {
     EphemeralListener,
     /// A socket that is connected to itself.
     SelfConnected,
-    /// An ephemeral range that is nearly used up.
+    /// An ephemeral range that is nearly exhausted.
     EphemeralExhaustion,
 }
 
@@ -122,76 +120,75 @@ impl HazardKind {
     }
 }
 
-/// What is known of a hazard, by its kind.
+/// The facts of a hazard, by its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HazardFacts {
-    /// A listener whose port the kernel may choose for a client: one that tries again while the server
-    /// is down can then connect to itself.
+    /// A listener whose port the kernel may pick for a client: a client that retries while the server is down can then
+    /// connect to itself.
     EphemeralListener {
         /// `ip_local_port_range` of its namespace.
         range: PortRange,
-        /// Which call chooses it.
+        /// Which call picks it.
         reach: PortReach,
     },
-    /// A socket that is connected to itself at this moment, or was and stays in TIME_WAIT.
+    /// A socket that is connected to itself, or the TIME_WAIT of one.
     SelfConnected {
         /// Whether the connection is over.
         time_wait: bool,
     },
-    /// Hardly a port is left for further connections from one address to one other end.
+    /// Few ports are free for more connections from one address to one remote endpoint.
     EphemeralExhaustion {
-        /// The other end.
+        /// The remote endpoint.
         remote: Endpoint,
-        /// Ports taken.
+        /// Ports in use.
         used: usize,
-        /// Those of them that only a TIME_WAIT holds.
+        /// How many of them only a TIME_WAIT holds.
         time_wait: usize,
-        /// Ports that there are: the range's without the reserved ones.
+        /// Ports in the range that are not reserved.
         available: usize,
     },
 }
 
-/// Which call comes first to a port of the ephemeral range. connect(2) tries the half that has the
-/// parity of the range's low end before the other (`__inet_hash_connect`), and bind(2) to port 0 does
-/// the opposite (`inet_csk_find_open_port`).
+/// Which call picks a port of the ephemeral range first. connect(2) tries ports with the parity of the range's low end
+/// before the others (`__inet_hash_connect`), and bind(2) to port 0 does the opposite (`inet_csk_find_open_port`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortReach {
     /// connect(2).
     Connect,
-    /// bind(2) to port 0; connect(2) where no port of its own half is left.
+    /// bind(2) to port 0; connect(2) where all ports of its own parity are in use.
     Bind,
 }
 
 impl PortReach {
-    /// Which call chooses this port; `None` where none does: it lies outside, or it is the last one of
-    /// an odd number, which both leave out.
+    /// Which call picks this port; `None` where none does: it is outside the range, or the last port of a range of odd
+    /// size, which both skip.
     #[must_use]
     pub fn of(port: u16, range: &PortRange) -> Option<Self> {
         if !range.contains(&port) {
             return None;
         }
-        let place = port - range.start();
+        let offset = port - range.start();
         let count = u32::from(range.end() - range.start()) + 1;
         let searched = if count > 1 { count & !1 } else { count };
-        match place % 2 {
-            _ if u32::from(place) >= searched => None,
+        match offset % 2 {
+            _ if u32::from(offset) >= searched => None,
             0 => Some(Self::Connect),
             _ => Some(Self::Bind),
         }
     }
 
-    /// Which call, in words.
+    /// The call, as a phrase.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
             Self::Connect => "connect",
-            Self::Bind => "bind to port 0, or connect when its own half is used up",
+            Self::Bind => "bind to port 0, or connect when all ports of its own parity are in use",
         }
     }
 }
 
 impl Hazard {
-    /// What kind of thing it is.
+    /// The kind of hazard.
     #[must_use]
     pub fn kind(&self) -> HazardKind {
         match self.facts {
@@ -201,34 +198,34 @@ impl Hazard {
         }
     }
 
-    /// What can happen, in one sentence.
+    /// What may happen, in one sentence.
     #[must_use]
     pub fn message(&self) -> String {
         match &self.facts {
             HazardFacts::EphemeralListener { range, reach } => {
                 let port = self.local.port_or_zero();
                 let (low, high) = (range.start(), range.end());
-                let chosen = reach.text();
+                let picked_by = reach.text();
                 format!(
-                    "port {port} lies in the ephemeral range {low}-{high}: while its server is down, a client on \
-                     this host that keeps trying it can be given the same port by the kernel ({chosen}) and \
-                     connect to itself, and then the server cannot bind it"
+                    "port {port} is in the ephemeral range {low}-{high}: while the server is down, the kernel may pick \
+                     {port} ({picked_by}) for a client on this host that retries it; the client then connects to itself, \
+                     and the server cannot bind"
                 )
             }
             HazardFacts::SelfConnected { time_wait: false } => {
                 let local = self.local;
-                format!("a socket is connected to itself at {local}, and holds the port until it is closed")
+                format!("a socket is connected to itself at {local} and holds the port until it is closed")
             }
             HazardFacts::SelfConnected { time_wait: true } => {
                 let local = self.local;
                 format!(
-                    "a socket was connected to itself at {local}, and its TIME_WAIT holds the port, against \
-                     SO_REUSEADDR too where that socket had not set it"
+                    "a socket was connected to itself at {local}, and its TIME_WAIT holds the port: bind fails even with \
+                     SO_REUSEADDR, unless that socket had set it too"
                 )
             }
             HazardFacts::EphemeralExhaustion { remote, used, time_wait, available } => format!(
-                "{used} of {available} ephemeral ports are taken by connections from {} to {remote}, {time_wait} of \
-                 them in TIME_WAIT: when none is left, connect fails with EADDRNOTAVAIL",
+                "connections from {} to {remote} use {used} of {available} ephemeral ports, {time_wait} of them in \
+                 TIME_WAIT: when none is free, connect fails with EADDRNOTAVAIL",
                 self.local.addr
             ),
         }
@@ -240,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_low_ends_parity_is_connects() {
+    fn connect_picks_the_parity_of_the_low_end() {
         let even = 32768..=60999;
         assert_eq!(PortReach::of(32768, &even), Some(PortReach::Connect));
         assert_eq!(PortReach::of(50051, &even), Some(PortReach::Bind));
@@ -252,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_an_odd_number_is_nobodys() {
+    fn neither_call_picks_the_last_port_of_an_odd_range() {
         assert_eq!(PortReach::of(1316, &(1314..=1316)), None);
         assert_eq!(PortReach::of(1315, &(1314..=1316)), Some(PortReach::Bind));
         assert_eq!(PortReach::of(1314, &(1314..=1314)), Some(PortReach::Connect));

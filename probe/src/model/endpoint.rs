@@ -1,4 +1,4 @@
-//! Addresses with ports.
+//! Endpoints: addresses with ports.
 
 use std::{
     fmt,
@@ -8,17 +8,17 @@ use std::{
     num::NonZeroU16,
 };
 
-/// One end of a connection: an address, and a port where one is known.
+/// An address, and a port where one is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
-    /// The address as the kernel has it; v4-mapped ones stay IPv6.
+    /// The address as the kernel has it: v4-mapped addresses stay IPv6.
     pub addr: IpAddr,
-    /// `None` for port 0: not bound yet, or cleared already.
+    /// `None` for port 0: not bound yet, or already cleared.
     pub port: Option<NonZeroU16>,
 }
 
 impl Endpoint {
-    /// An endpoint from an address and a port in which 0 means none.
+    /// An endpoint; port 0 means none.
     #[must_use]
     pub fn new(addr: IpAddr, port: u16) -> Self {
         Self { addr, port: NonZeroU16::new(port) }
@@ -30,14 +30,14 @@ impl Endpoint {
         self.port.map_or(0, NonZeroU16::get)
     }
 
-    /// The same place with v4-mapped addresses written as IPv4, for comparing sockets of both kinds.
+    /// The same endpoint with a v4-mapped address as IPv4, to compare sockets of both families.
     #[must_use]
     pub fn canonical(self) -> Self {
         Self { addr: self.addr.to_canonical(), port: self.port }
     }
 
-    /// Whether two sockets with one port can be in each other's way here and there: at one address, or one of
-    /// them at all addresses. That `[::]` may stand for IPv6 alone is not known.
+    /// Whether two sockets with the same port may conflict at these endpoints: their addresses are equal, or one is
+    /// unspecified. Whether `[::]` is IPv6 only (IPV6_V6ONLY) is not known.
     #[must_use]
     pub fn may_conflict(self, other: Self) -> bool {
         let (one, other) = (self.canonical().addr, other.canonical().addr);
@@ -45,7 +45,7 @@ impl Endpoint {
     }
 }
 
-/// In as few words as possible: detectors look connections up by their ends, several times in the life of each.
+/// In as few writes as possible: detectors look each connection up by its endpoints several times.
 impl Hash for Endpoint {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let port = self.port_or_zero();
@@ -75,38 +75,38 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The two ends of a connection, seen from one of them.
+/// Both endpoints of a connection, from the point of view of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoints {
-    /// This socket's end.
+    /// This socket's endpoint.
     pub local: Endpoint,
-    /// The peer's end.
+    /// The peer's endpoint.
     pub remote: Endpoint,
 }
 
 impl Endpoints {
-    /// Whether both ends are the same address and port, and the port is known: a self-connect once
-    /// the socket is past SYN_SENT.
+    /// Whether both endpoints are the same address and port, and the port is known: a self-connect once the socket has
+    /// left SYN_SENT.
     #[must_use]
     pub fn is_self(self) -> bool {
         self.local.port.is_some() && self.local.canonical() == self.remote.canonical()
     }
 
-    /// The same connection from the peer's side.
+    /// The same connection from the peer's point of view.
     #[must_use]
     pub fn reversed(self) -> Self {
         Self { local: self.remote, remote: self.local }
     }
 
-    /// Fills in what `self` lacks (a port, an address that reads as unspecified) from an earlier
-    /// sight of the same socket.
+    /// Fills what `self` lacks (a port, or an address that reads as unspecified) from earlier endpoints of the same
+    /// socket.
     #[must_use]
     pub fn or_earlier(self, earlier: Self) -> Self {
-        Self { local: later(self.local, earlier.local), remote: later(self.remote, earlier.remote) }
+        Self { local: merge(self.local, earlier.local), remote: merge(self.remote, earlier.remote) }
     }
 }
 
-fn later(now: Endpoint, earlier: Endpoint) -> Endpoint {
+fn merge(now: Endpoint, earlier: Endpoint) -> Endpoint {
     Endpoint {
         addr: if now.addr.is_unspecified() { earlier.addr } else { now.addr },
         port: now.port.or(earlier.port),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_cleared_is_taken_from_before() {
+    fn what_the_kernel_cleared_is_filled_from_earlier_endpoints() {
         let before = Endpoints { local: at("10.0.0.1:5"), remote: at("10.0.0.2:6") };
         let now = Endpoints { local: at("0.0.0.0:0"), remote: at("10.0.0.2:0") };
         assert_eq!(now.or_earlier(before), before);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_read_as_people_write_them() {
+    fn ipv6_addresses_are_bracketed_and_no_port_is_a_star() {
         assert_eq!(at("127.0.0.1:80").to_string(), "127.0.0.1:80");
         assert_eq!(at("[::1]:0").to_string(), "[::1]:*");
     }

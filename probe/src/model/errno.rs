@@ -1,4 +1,4 @@
-//! Error numbers by name.
+//! Error numbers.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ impl Errno {
         }
     }
 
-    /// The error number of an I/O error that came from the kernel.
+    /// The error number of an I/O error; `None` where the kernel did not return it.
     #[must_use]
     pub fn of(error: &std::io::Error) -> Option<Self> {
         error.raw_os_error().map(Self)
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_the_kernels() {
+    fn numbers_have_the_names_of_errno_3() {
         assert_eq!(Errno::EISCONN.to_string(), "EISCONN");
         assert_eq!(Errno::EADDRNOTAVAIL.to_string(), "EADDRNOTAVAIL");
         assert_eq!(Errno(4711).to_string(), "errno 4711");

@@ -1,18 +1,17 @@
-//! Which sockets a trace is about.
+//! Which sockets a trace selects.
 
 use ipnet::IpNet;
 
 use super::{Cgroup, Family, Name, PortRange, Protocol};
 
-/// What was asked for: a socket is meant where every kind that has entries has one that fits. No entries
-/// mean everything.
+/// A socket matches where each field with entries has one that matches. Without entries, every socket matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// The owner's process id, in the initial pid namespace.
     pub pids: Vec<u32>,
-    /// Whether the descendants of `pids` are meant in their place: the processes that they start from now on.
+    /// Whether to match the descendants of `pids` instead: the processes that they start from now on.
     pub descendants: bool,
-    /// The owner's name, all of it.
+    /// The owner's name, in full.
     pub comms: Vec<Name>,
     /// The local or the remote port.
     pub ports: Vec<PortRange>,
@@ -20,11 +19,11 @@ pub struct Filter {
     pub local_ports: Vec<PortRange>,
     /// The remote port.
     pub remote_ports: Vec<PortRange>,
-    /// A network of the local or the remote address. A v4-mapped address is meant by its IPv4 network.
+    /// A network of the local or the remote address. A v4-mapped address matches its IPv4 network.
     pub networks: Vec<IpNet>,
     /// The network namespace's inode number.
     pub netns: Vec<u32>,
-    /// The owner's cgroup, or one that it lies in.
+    /// The owner's cgroup, or an ancestor of it.
     pub cgroups: Vec<Cgroup>,
     /// The socket's address family.
     pub families: Vec<Family>,
@@ -33,13 +32,13 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether everything is meant.
+    /// Whether every socket matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it asks for an owner.
+    /// Whether it selects by owner.
     #[must_use]
     pub fn names_owners(&self) -> bool {
         !(self.pids.is_empty() && self.comms.is_empty() && self.cgroups.is_empty())

@@ -1,25 +1,25 @@
-//! What the detectors say.
+//! Findings: what detectors report.
 
 use std::sync::Arc;
 
 use super::{Endpoints, Mono, Owner, SocketId};
 
-/// The kinds of things that a detector finds.
+/// The kinds of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FindingKind {
     /// A socket connected to itself.
     SelfConnect,
-    /// A SYN came from the end that a connect was under way to.
+    /// A SYN arrived from the endpoint that the socket was connecting to.
     SimultaneousOpen,
-    /// A FIN came before the ACK of this end's own.
+    /// A FIN arrived before the ACK of our own.
     SimultaneousClose,
-    /// One local address and port serves several outgoing connections.
+    /// Several outgoing connections share one local address and port.
     PortSharing,
-    /// A connect that came to nothing, other than by its owner's own will.
+    /// A connect that failed, other than because its owner gave it up.
     ConnectFailed,
-    /// A bind or a listen that was refused.
+    /// A bind or listen that failed.
     BindFailed,
-    /// An edge that the kernel does not take.
+    /// A transition that Linux does not make.
     IllegalTransition,
     /// A socket that stays in SYN_SENT, CLOSE_WAIT or FIN_WAIT2.
     Stuck,
@@ -53,44 +53,44 @@ impl FindingKind {
         }
     }
 
-    /// Whether it is seen from single transitions alone, not from what is known of a connection at its end.
+    /// Whether it is found in transitions only, and not in a connection's summary.
     #[must_use]
     pub fn needs_transitions(self) -> bool {
         matches!(self, Self::PortSharing | Self::IllegalTransition | Self::Stuck)
     }
 
-    /// Whether it says that something failed, rather than that something is peculiar.
+    /// Whether it reports a failure, rather than something unusual.
     #[must_use]
     pub fn is_failure(self) -> bool {
         matches!(self, Self::ConnectFailed | Self::BindFailed | Self::Stuck)
     }
 
-    /// The kind of that [`name`](Self::name).
+    /// The kind with this [`name`](Self::name).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// Something worth an engineer's attention.
+/// Something that deserves an engineer's attention.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of thing.
+    /// The kind.
     pub kind: FindingKind,
     /// When it became certain.
     pub at: Mono,
-    /// The socket it is about; `None` for one that never had an identity to the kernel.
+    /// The socket; `None` where the kernel never gave it an identity.
     pub socket: Option<SocketId>,
     /// The socket's namespace.
     pub netns: Option<u32>,
-    /// The socket's ends.
+    /// The socket's endpoints.
     pub ends: Endpoints,
-    /// Whose socket it is.
+    /// The socket's owner.
     pub owner: Arc<Owner>,
     /// What happened, in one sentence.
     pub message: String,
-    /// What remedies it, in one sentence, where it wants curing.
+    /// The remedy, as an imperative; `None` where none is needed or known.
     pub remedy: Option<String>,
-    /// The transitions that show it, by `seq`.
+    /// The `seq` of the transitions that show it.
     pub evidence: Vec<u64>,
 }

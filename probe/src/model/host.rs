@@ -1,10 +1,10 @@
-//! What is said of the machine itself.
+//! The machine that a stream was recorded on.
 
 use std::ops::RangeInclusive;
 
 use super::{Clock, Mono};
 
-/// Which kernel interface the reports come from.
+/// The tracepoint that reports come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// The BTF tracepoint: cookies, owners, counters.
@@ -24,10 +24,10 @@ impl Backend {
     }
 }
 
-/// A range of ports, both ends in it.
+/// A range of ports, inclusive.
 pub type PortRange = RangeInclusive<u16>;
 
-/// The host a stream was taken on: everything downstream of the kernel that depends on it.
+/// The host of a stream, as far as the rest of the program depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// `uname -r`
@@ -36,7 +36,7 @@ pub struct Host {
     pub arch: String,
     /// `uname -n`
     pub hostname: String,
-    /// From the monotonic clock to the calendar.
+    /// Maps the monotonic clock to calendar time.
     pub clock: Clock,
     /// When the stream became ready: every event from then on is reported.
     pub ready_at: Mono,
@@ -47,7 +47,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// The ephemeral range of a network namespace; `None` for another one than the tracer's, which has its own.
+    /// The ephemeral range of a network namespace; `None` for any namespace but the tracer's, since each has its own.
     #[must_use]
     pub fn ephemeral_in(&self, netns: Option<u32>) -> Option<&PortRange> {
         let is_another = netns.zip(self.netns).is_some_and(|(socket, tracer)| socket != tracer);

@@ -1,6 +1,6 @@
-//! What the rest of the tool talks about: states, endpoints, sockets, owners, causes and reports.
+//! The data model: states, endpoints, sockets, owners, causes, reports, connections, findings.
 //!
-//! Pure data: nothing here does I/O, reads a clock or can fail. Names follow the kernel and RFC 9293.
+//! Pure data: nothing here does I/O, reads a clock or fails. Names follow the kernel and RFC 9293.
 
 mod behaviour;
 mod bind;

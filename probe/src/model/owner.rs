@@ -1,4 +1,4 @@
-//! Whose socket it is, and how that is known.
+//! The owner of a socket, and how it is known.
 
 use std::{
     borrow::Cow,
@@ -10,17 +10,17 @@ use std::{
 
 use super::Cgroup;
 
-/// A task's name, or a cgroup's path, as somebody chose it: any bytes, so it is shown escaped and nothing else.
+/// A task's name or a cgroup's path: arbitrary bytes that a process chose, so that it is only displayed escaped.
 ///
-/// Every transition carries its owner's, so that a copy has to be cheap: short names, and a task's always is, lie in
-/// the value itself, and copies of long ones share the bytes.
+/// Copies are cheap, since every transition carries its owner's name: short names, such as every task's, are stored
+/// inline, and copies of long ones share their bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Name(Bytes);
 
-/// How long a name may be that lies in the value itself.
+/// The longest name that is stored inline, in bytes.
 const SHORT: usize = 22;
 
-/// A name has one form: what is short lies here, with zeros behind it.
+/// Each name has one representation: a short one is always inline and padded with zeros.
 #[derive(Clone, PartialEq, Eq)]
 enum Bytes {
     Short { length: u8, bytes: [u8; SHORT] },
@@ -40,10 +40,10 @@ impl Name {
         Self(Bytes::Short { length: name.len() as u8, bytes })
     }
 
-    /// The name as text with invalid UTF-8 replaced; control characters are still in it.
+    /// The name as text with invalid UTF-8 replaced. Control characters remain.
     #[must_use]
     pub fn to_text(&self) -> Cow<'_, str> {
-        // Most are text, and to find that out is cheaper by itself.
+        // Most are valid UTF-8, and checking that alone is cheaper.
         str::from_utf8(self.as_bytes())
             .map_or_else(|_| String::from_utf8_lossy(self.as_bytes()), Cow::Borrowed)
     }
@@ -57,7 +57,7 @@ impl Name {
         }
     }
 
-    /// Whether there is no name at all.
+    /// Whether the name is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
@@ -83,7 +83,7 @@ impl Hash for Name {
 }
 
 impl fmt::Display for Name {
-    /// Safe for a terminal: control characters, and those that turn text around, are escaped.
+    /// Safe for a terminal: control and bidirectional formatting characters are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&escape(&self.to_text()))
     }
@@ -95,15 +95,14 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Text that someone else chose, made safe for a terminal: control characters, and those that turn
-/// text around, are escaped.
+/// Makes untrusted text safe for a terminal: escapes control and bidirectional formatting characters.
 #[must_use]
 pub fn escape(text: &str) -> String {
-    let turns =
+    let is_bidi =
         |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
         .flat_map(|c| {
-            let escaped = c.is_control() || turns(c);
+            let escaped = c.is_control() || is_bidi(c);
             let one = (!escaped).then_some(c);
             escaped.then(|| c.escape_default()).into_iter().flatten().chain(one)
         })
@@ -117,21 +116,21 @@ pub struct Task {
     pub pid: u32,
     /// The user id in the initial user namespace.
     pub uid: u32,
-    /// The process's name; the thread's, on a kernel without type information.
+    /// The process's name; the thread's on a kernel without BTF.
     pub comm: Name,
 }
 
 /// How an owner is known, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Known {
-    /// An event ran in the owner's own system call.
+    /// A transition ran in a system call of the owner.
     Exact,
-    /// The listener's owner, inherited by the socket that was accepted for it.
+    /// The owner of the listener that accepted the socket.
     Listener,
-    /// The owner of a pre-existing socket, inferred: the process that held a descriptor of it when the trace began
-    /// (/proc), otherwise the task that was on the CPU at its first event.
+    /// For a pre-existing socket: the process that had a descriptor of it when the trace began, from /proc; otherwise, as a
+    /// guess, the task on the CPU when a system call first moved it.
     Inferred,
-    /// Not at all.
+    /// It is not.
     Unknown,
 }
 
@@ -148,31 +147,31 @@ impl Known {
     }
 }
 
-/// Whose socket it is.
+/// The owner of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The process; `None` exactly where `known` is [`Known::Unknown`].
     pub task: Option<Task>,
     /// Its cgroup, where known.
     pub cgroup: Option<Cgroup>,
-    /// How this is known.
+    /// How the owner is known.
     pub known: Known,
 }
 
 impl Owner {
-    /// Nobody known.
+    /// No known owner.
     pub const UNKNOWN: Self = Self { task: None, cgroup: None, known: Known::Unknown };
 
-    /// The same, to be shared.
+    /// No known owner, shared.
     #[must_use]
-    pub fn nobody() -> Arc<Self> {
-        static NOBODY: LazyLock<Arc<Owner>> = LazyLock::new(|| Arc::new(Owner::UNKNOWN));
-        Arc::clone(&NOBODY)
+    pub fn unknown() -> Arc<Self> {
+        static UNKNOWN: LazyLock<Arc<Owner>> = LazyLock::new(|| Arc::new(Owner::UNKNOWN));
+        Arc::clone(&UNKNOWN)
     }
 }
 
 impl fmt::Display for Owner {
-    /// `comm[pid]`, safe for a terminal; `unknown` for nobody known.
+    /// `comm[pid]`, safe for a terminal; `unknown` for an unknown owner.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.task {
             Some(task) => f.pad(&format!("{}[{}]", task.comm, task.pid)),
@@ -186,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hostile_name_reaches_no_terminal() {
+    fn control_and_bidi_characters_in_a_name_are_escaped() {
         let name = Name::from_bytes(b"a\x1b[31m\n\xff\0rest");
         assert_eq!(name.to_string(), "a\\u{1b}[31m\\n\u{fffd}");
         assert_eq!(Name::from_bytes("\u{202e}x".as_bytes()).to_string(), "\\u{202e}x");
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_its_bytes_however_long() {
+    fn a_name_of_any_length_keeps_its_bytes() {
         for length in [0, 1, SHORT, SHORT + 1, 4095] {
             let bytes = vec![b'x'; length];
             let name = Name::from_bytes(&[&bytes[..], b"\0rest"].concat());

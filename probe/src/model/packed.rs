@@ -1,4 +1,4 @@
-//! Both ends of a connection in little memory.
+//! Both endpoints of a connection in little memory.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -7,8 +7,8 @@ use std::{
 
 use super::{Endpoint, Endpoints};
 
-/// [`Endpoints`], for whoever keeps those of very many sockets: two IPv4 addresses with their ports take 16 bytes in
-/// place of 40. All others are rarer, and elsewhere.
+/// [`Endpoints`] for tables of very many sockets: two IPv4 endpoints take 16 bytes in place of 40. All others are rarer,
+/// and take a heap allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackedEnds(Packed);
 
@@ -19,7 +19,7 @@ enum Packed {
 }
 
 impl PackedEnds {
-    /// The ends as they were.
+    /// The endpoints.
     #[must_use]
     pub fn unpack(&self) -> Endpoints {
         match &self.0 {
@@ -31,10 +31,10 @@ impl PackedEnds {
         }
     }
 
-    /// Takes these in place of what it has.
+    /// Replaces the endpoints; reuses the allocation where there is one.
     pub fn set(&mut self, ends: Endpoints) {
         match (&mut self.0, Packed::of(&ends)) {
-            (Packed::Other(place), None) => **place = ends,
+            (Packed::Other(boxed), None) => **boxed = ends,
             (packed, Some(ipv4)) => *packed = ipv4,
             (packed, None) => *packed = Packed::Other(Box::new(ends)),
         }
@@ -48,12 +48,12 @@ impl From<Endpoints> for PackedEnds {
 }
 
 impl Packed {
-    /// `None` where an end is not IPv4.
+    /// `None` unless both addresses are IPv4.
     fn of(ends: &Endpoints) -> Option<Self> {
         let Endpoints { local, remote } = ends;
         match (local.addr, remote.addr) {
-            (IpAddr::V4(here), IpAddr::V4(there)) => {
-                Some(Self::Ipv4 { addrs: [here, there], ports: [local.port, remote.port] })
+            (IpAddr::V4(local_addr), IpAddr::V4(remote_addr)) => {
+                Some(Self::Ipv4 { addrs: [local_addr, remote_addr], ports: [local.port, remote.port] })
             }
             _ => None,
         }
@@ -66,7 +66,7 @@ mod tests {
     use crate::model::testing::ends;
 
     #[test]
-    fn they_come_out_as_they_went_in() {
+    fn unpacking_returns_what_was_packed() {
         let all = [
             ends("127.0.0.1:1", "10.0.0.1:0"),
             ends("[::1]:1", "[fd00::2]:2"),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_small() {
+    fn packed_endpoints_take_16_bytes() {
         assert_eq!(size_of::<PackedEnds>(), 16);
     }
 }

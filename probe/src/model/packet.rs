@@ -1,10 +1,10 @@
-//! What crosses a wire: packets, the TCP segments in them, and what became of each.
+//! Packets on the emulated link: their TCP segments, and the fate of each.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use super::{Endpoints, Errno, Mono};
 
-/// One of the two sides of a wire.
+/// One of the two sides of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The first.
@@ -106,13 +106,13 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// A SYN that opens: without ACK.
+    /// A SYN without ACK.
     #[must_use]
     pub fn is_syn(&self) -> bool {
         self.flags.contains(Flags::SYN) && !self.flags.contains(Flags::ACK)
     }
 
-    /// A SYN that answers one.
+    /// A SYN+ACK.
     #[must_use]
     pub fn is_syn_ack(&self) -> bool {
         self.flags.contains(Flags::SYN.with(Flags::ACK))
@@ -121,11 +121,12 @@ impl Segment {
     /// An ACK and nothing else: no SYN, FIN, RST, and no payload.
     #[must_use]
     pub fn is_bare_ack(&self) -> bool {
-        let moving = [Flags::SYN, Flags::FIN, Flags::RST].into_iter().any(|flag| self.flags.contains(flag));
-        self.flags.contains(Flags::ACK) && !moving && self.payload == 0
+        let has_control =
+            [Flags::SYN, Flags::FIN, Flags::RST].into_iter().any(|flag| self.flags.contains(flag));
+        self.flags.contains(Flags::ACK) && !has_control && self.payload == 0
     }
 
-    /// A segment that ends its direction, with or without payload.
+    /// A FIN, with or without payload.
     #[must_use]
     pub fn is_fin(&self) -> bool {
         self.flags.contains(Flags::FIN)
@@ -137,26 +138,26 @@ impl Segment {
         self.flags.contains(Flags::RST)
     }
 
-    /// A segment that carries bytes of the stream.
+    /// A segment with payload.
     #[must_use]
     pub fn has_data(&self) -> bool {
         self.payload > 0
     }
 
-    /// Both ends as the sender has them.
+    /// Both endpoints from the sender's point of view.
     #[must_use]
     pub fn ends(&self) -> Endpoints {
         Endpoints { local: self.source.into(), remote: self.destination.into() }
     }
 
-    /// SEG.LEN: the sequence numbers it takes, SYN and FIN counted.
+    /// SEG.LEN: the sequence numbers that it occupies, SYN and FIN included.
     #[must_use]
     pub fn length(&self) -> u32 {
         let payload = u32::try_from(self.payload).expect("an IP packet has at most 65,535 bytes");
         payload + u32::from(self.flags.contains(Flags::SYN)) + u32::from(self.is_fin())
     }
 
-    /// The reset with which a host that has no such connection answers this segment (RFC 9293 §3.10.7.1).
+    /// The RST with which a host without such a connection answers this segment (RFC 9293 §3.10.7.1).
     #[must_use]
     pub fn refusal(&self) -> Self {
         let (flags, seq, ack) = if self.flags.contains(Flags::ACK) {
@@ -169,49 +170,49 @@ impl Segment {
 }
 
 impl fmt::Display for Segment {
-    /// `10.13.14.1:1314 > 10.13.14.2:1314 SYN+ACK`, with the payload's length where there is one.
+    /// `10.13.14.1:1314 > 10.13.14.2:1314 SYN+ACK`, with the length of the payload where there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} > {} {}", self.source, self.destination, self.flags)?;
         if self.has_data() { write!(f, " {} bytes", self.payload) } else { Ok(()) }
     }
 }
 
-/// How a packet came onto the wire.
+/// Where a packet comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Its side's kernel sent it.
     Sent,
-    /// The wire made it up, as if its side had sent it.
+    /// The link injected it as if its side had sent it.
     Injected,
-    /// The wire made it from another packet, which has this number.
+    /// The link copied it from the packet with this number.
     Copy(usize),
 }
 
-/// What became of a packet.
+/// The fate of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// On its way.
+    /// In flight.
     Travelling,
-    /// ProfileEntry back by a rule until that is lifted.
+    /// Held back by a rule until the rule is lifted.
     Held,
-    /// The wire lost it.
+    /// The link dropped it.
     Dropped,
-    /// It was delivered between these two moments. Whatever the other side's kernel did about it at
-    /// once (state changes, answers) it did between them.
+    /// Delivered between these two times. What the receiving kernel did at once (state changes, answers) happened between
+    /// them.
     Delivered {
-        /// Just before it was handed over.
+        /// Right before it was written to the TUN device.
         before: Mono,
-        /// Just after.
+        /// Right after.
         after: Mono,
     },
-    /// The other side's kernel would not take it.
+    /// The receiving kernel rejected the write.
     Refused(Errno),
 }
 
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Travelling => f.pad("travelling"),
+            Self::Travelling => f.pad("in flight"),
             Self::Held => f.pad("held"),
             Self::Dropped => f.pad("dropped"),
             Self::Delivered { .. } => f.pad("delivered"),
@@ -220,22 +221,22 @@ impl fmt::Display for Fate {
     }
 }
 
-/// A packet on the wire.
+/// A packet on the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// The how-manieth it is, from 0.
+    /// Its index among all packets, from 0.
     pub number: usize,
     /// The side that sent it.
     pub from: Side,
-    /// How it came onto the wire.
+    /// Where it comes from.
     pub origin: Origin,
-    /// When the wire took it from its side: a little after the kernel sent it.
+    /// When the link read it from its side: shortly after the kernel sent it.
     pub sent: Mono,
-    /// What became of it.
+    /// Its fate.
     pub fate: Fate,
     /// The segment in it, where it is TCP.
     pub segment: Option<Segment>,
-    /// All of it, from the IP header on.
+    /// The whole packet, from the IP header on.
     pub bytes: Arc<[u8]>,
 }
 
@@ -251,12 +252,12 @@ impl fmt::Display for Packet {
 }
 
 impl Packet {
-    /// What a packet is that carries no TCP: `ICMP unreachable, code 1`.
+    /// The description of a packet without a TCP segment: `ICMP unreachable, code 1`.
     #[must_use]
     pub fn foreign(&self) -> String {
         const ICMP: u8 = 1;
         const UNREACHABLE: u8 = 3;
-        // An IPv4 header without options, as the wire makes them.
+        // An IPv4 header without options, as the link builds them.
         match (self.bytes.first(), self.bytes.get(9), self.bytes.get(20..22)) {
             (Some(0x45), Some(&ICMP), Some(&[UNREACHABLE, code])) => format!("ICMP unreachable, code {code}"),
             _ => format!("{} bytes, not TCP", self.bytes.len()),
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_read_as_people_say_them() {
+    fn flags_print_like_tcpdump_names() {
         assert_eq!(Flags::SYN.to_string(), "SYN");
         assert_eq!(Flags::ACK.with(Flags::SYN).to_string(), "SYN+ACK");
         assert_eq!(Flags::default().to_string(), "none");
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_segments_are_told_apart() {
+    fn segments_are_classified_by_their_control_bits() {
         assert!(segment(Flags::SYN, 0).is_syn());
         assert!(segment(Flags::SYN.with(Flags::ECE).with(Flags::CWR), 0).is_syn());
         assert!(!segment(Flags::SYN.with(Flags::ACK), 0).is_syn());
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tcp_is_named() {
+    fn a_packet_without_tcp_is_described() {
         let packet = |bytes: &[u8]| Packet {
             number: 0,
             from: Side::A,
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_what_a_closed_port_answers() {
+    fn a_refusal_is_the_rst_of_a_closed_port() {
         let to_syn = segment(Flags::SYN, 0).refusal();
         assert_eq!((to_syn.seq, to_syn.ack), (0, 0));
         assert_eq!(to_syn.flags, Flags::RST.with(Flags::ACK));

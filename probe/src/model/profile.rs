@@ -1,33 +1,32 @@
-//! What is kept of an audit, to be held against another kernel's.
+//! A profile: the results of an audit, to compare with those of another kernel.
 
 use super::{Backend, BehaviourResult, BehaviourStatus, Observation};
 
-/// What is known of a kernel, beside its behaviour.
+/// Facts about a kernel besides its behaviours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelFacts {
     /// `uname -r`
     pub kernel: String,
     /// `uname -m`
     pub arch: String,
-    /// What the behaviours were observed by.
+    /// The tracepoint that the behaviours were observed with.
     pub backend: Backend,
-    /// The options that it was built with, of those that matter here; `None` for one that is not set. `None` as a
-    /// whole where this kernel does not show them.
+    /// The relevant build options; `None` for one that is not set. `None` as a whole where the kernel does not expose them.
     pub config: Option<Vec<(String, Option<String>)>>,
-    /// The sysctls that matter here, as a new network namespace has them; `None` for one that this kernel has not.
+    /// The relevant sysctls, with their values in a new network namespace; `None` for one that this kernel lacks.
     pub sysctls: Vec<(String, Option<String>)>,
 }
 
-/// What one kernel does.
+/// The behaviours of one kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// Which kernel.
+    /// The kernel.
     pub facts: KernelFacts,
-    /// What it does, ordered by id.
+    /// Its behaviours, ordered by id.
     pub behaviours: Vec<ProfileEntry>,
 }
 
-/// What is kept of one behaviour: nothing that the next audit of the same kernel would have otherwise.
+/// One behaviour in a profile: only what every audit of the same kernel reproduces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileEntry {
     /// As in [`BehaviourResult`].
@@ -42,12 +41,12 @@ pub struct ProfileEntry {
     pub reason: Option<String>,
     /// As in [`BehaviourResult`].
     pub reference: String,
-    /// What was observed, the paths ordered by label; nothing where the audit did not get to its end.
+    /// What was observed, with the paths ordered by label; empty where the audit did not complete.
     pub observed: Observation,
 }
 
 impl Profile {
-    /// What is kept of these results.
+    /// The profile of these results.
     #[must_use]
     pub fn new(facts: KernelFacts, results: &[BehaviourResult]) -> Self {
         let mut behaviours: Vec<ProfileEntry> = results.iter().map(ProfileEntry::from).collect();
@@ -57,16 +56,16 @@ impl Profile {
 }
 
 impl ProfileEntry {
-    /// Whether the audit got to its end.
+    /// Whether the audit completed.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         matches!(self.status, BehaviourStatus::AsExpected | BehaviourStatus::Differs)
     }
 }
 
 impl From<&BehaviourResult> for ProfileEntry {
     fn from(result: &BehaviourResult) -> Self {
-        let mut kept = Self {
+        let mut entry = Self {
             id: result.id.clone(),
             description: result.description.clone(),
             status: result.status,
@@ -75,25 +74,25 @@ impl From<&BehaviourResult> for ProfileEntry {
             reference: result.reference.clone(),
             observed: Observation::default(),
         };
-        // How far an audit came that did not get to its end says nothing of the kernel.
-        if kept.is_whole() {
-            kept.observed = result.observed.clone();
-            kept.observed.paths.sort();
+        // How far an incomplete audit got says nothing about the kernel.
+        if entry.is_complete() {
+            entry.observed = result.observed.clone();
+            entry.observed.paths.sort();
         }
-        kept
+        entry
     }
 }
 
-/// What a fact is about.
+/// The kind of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FactKind {
-    /// Its release.
+    /// The kernel's release.
     Kernel,
-    /// The machine that it is for.
+    /// The architecture.
     Arch,
-    /// What the behaviours were observed by.
+    /// The tracepoint that the behaviours were observed with.
     Backend,
-    /// An option that it was built with.
+    /// A build option.
     Config,
     /// A sysctl.
     Sysctl,
@@ -113,29 +112,29 @@ impl FactKind {
     }
 }
 
-/// Something in which two profiles differ.
+/// A difference between two profiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
     /// A fact about the kernels.
     Fact {
-        /// What it is about.
+        /// Its kind.
         kind: FactKind,
         /// Its name.
         name: String,
-        /// The first profile's; `None` where that kernel has no such thing, or does not show it.
+        /// The first profile's value; `None` where that kernel lacks or does not expose it.
         a: Option<String>,
-        /// The second one's.
+        /// The second profile's value.
         b: Option<String>,
     },
     /// A behaviour.
     Behaviour {
-        /// Its slug.
+        /// Its id.
         id: String,
-        /// What the first profile has of it; `None` where it has nothing.
+        /// The first profile's entry; `None` where it has none.
         a: Option<Box<ProfileEntry>>,
-        /// What the second one has.
+        /// The second profile's entry.
         b: Option<Box<ProfileEntry>>,
-        /// What explains it, as far as is known.
+        /// Known explanations.
         why: Vec<String>,
     },
 }

@@ -1,76 +1,75 @@
-//! The last of very many things, of which hardly anybody asks for one.
+//! The most recent of very many entries, of which few are ever looked up.
 
 use std::{collections::VecDeque, hash::Hash};
 
 use foldhash::HashMap;
 
-/// Values in the order in which they came, so many at most; the last one under a key can be found.
+/// A bounded queue of entries; the last one under a key can be looked up.
 ///
-/// They are put in a row, and looked up in an index that is brought up to date when it is asked for: as long as nobody asks,
-/// one costs no more than its place.
+/// A lookup first updates an index of the queue: without lookups, an entry costs no more than its slot in the queue.
 #[derive(Debug)]
 pub struct Recent<K, V> {
-    most: usize,
-    row: VecDeque<(K, V)>,
-    /// How many are forgotten: so many does the first one's number count.
-    forgotten: u64,
-    /// The number of the last one under each key, of those before `indexed`; forgotten ones are among them.
+    capacity: usize,
+    entries: VecDeque<(K, V)>,
+    /// How many entries were removed: the number of the oldest entry in the queue.
+    removed: u64,
+    /// The number of the last entry under each key, of those before `indexed`. Removed entries may be among them.
     index: HashMap<K, u64>,
     indexed: u64,
 }
 
 impl<K: Clone + Eq + Hash, V> Recent<K, V> {
-    /// So many at most.
+    /// An empty queue of at most `capacity` entries.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { most, row: VecDeque::new(), forgotten: 0, index: HashMap::default(), indexed: 0 }
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, entries: VecDeque::new(), removed: 0, index: HashMap::default(), indexed: 0 }
     }
 
-    /// Adds one, for which the oldest may have to go.
+    /// Adds an entry; removes the oldest one where the queue is full.
     pub fn push(&mut self, key: K, value: V) {
-        if self.row.len() == self.most {
-            self.forget_oldest();
+        if self.entries.len() == self.capacity {
+            self.remove_oldest();
         }
-        self.row.push_back((key, value));
+        self.entries.push_back((key, value));
     }
 
-    /// The oldest one.
+    /// The oldest entry.
     #[must_use]
     pub fn oldest(&self) -> Option<&V> {
-        self.row.front().map(|(_, value)| value)
+        self.entries.front().map(|(_, value)| value)
     }
 
-    /// Forgets the oldest one.
-    pub fn forget_oldest(&mut self) {
-        self.forgotten += u64::from(self.row.pop_front().is_some());
+    /// Removes the oldest entry.
+    pub fn remove_oldest(&mut self) {
+        self.removed += u64::from(self.entries.pop_front().is_some());
     }
 
-    /// Forgets all of them.
+    /// Removes all entries.
     pub fn clear(&mut self) {
-        *self = Self::new(self.most);
+        *self = Self::new(self.capacity);
     }
 
-    /// Whether there is none.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.row.is_empty()
+        self.entries.is_empty()
     }
 
-    /// The last one under this key.
+    /// The last entry under this key.
     pub fn last(&mut self, key: &K) -> Option<&V> {
-        self.bring_up_to_date();
-        let place = self.index.get(key)?.checked_sub(self.forgotten)?;
-        self.row.get(place as usize).map(|(_, value)| value)
+        self.update_index();
+        let position = self.index.get(key)?.checked_sub(self.removed)?;
+        self.entries.get(position as usize).map(|(_, value)| value)
     }
 
-    fn bring_up_to_date(&mut self) {
-        if self.index.len() > 2 * self.most {
-            self.index.retain(|_, number| *number >= self.forgotten);
+    fn update_index(&mut self) {
+        if self.index.len() > 2 * self.capacity {
+            self.index.retain(|_, number| *number >= self.removed);
         }
-        let known = self.indexed.saturating_sub(self.forgotten) as usize;
-        let numbers = self.forgotten + known as u64..;
-        self.index.extend(self.row.range(known..).map(|(key, _)| key.clone()).zip(numbers));
-        self.indexed = self.forgotten + self.row.len() as u64;
+        let known = self.indexed.saturating_sub(self.removed) as usize;
+        let numbers = self.removed + known as u64..;
+        self.index.extend(self.entries.range(known..).map(|(key, _)| key.clone()).zip(numbers));
+        self.indexed = self.removed + self.entries.len() as u64;
     }
 }
 
@@ -83,7 +82,7 @@ mod tests {
     const MOST: usize = 16;
 
     #[test]
-    fn the_oldest_goes() {
+    fn a_full_queue_removes_the_oldest_entry() {
         let mut recent = Recent::new(MOST);
         (0..=MOST).for_each(|at| recent.push(at, at));
         for (key, last) in [(0, None), (1, Some(&1)), (MOST, Some(&MOST))] {
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_does_not_pile_up() {
+    fn lookups_do_not_grow_the_index_without_bound() {
         let mut recent = Recent::new(MOST);
         for at in 0..100 * MOST {
             recent.push(at, at);
@@ -105,20 +104,20 @@ mod tests {
     }
 
     proptest! {
-        /// Whenever somebody asks, the answer is that of one who goes through the row.
+        /// A lookup finds what a search through the queue finds.
         #[test]
-        fn the_last_one_is_found(steps in prop::collection::vec((0..8_u8, 0..4_u8), 0..200)) {
+        fn the_last_entry_under_a_key_is_found(steps in prop::collection::vec((0..8_u8, 0..4_u8), 0..200)) {
             let mut recent = Recent::new(MOST);
             for (at, (key, step)) in steps.into_iter().enumerate() {
                 match step {
                     0 => {
-                        let row = recent.row.iter().rev().find(|(other, _)| *other == key).map(|(_, at)| *at);
-                        prop_assert_eq!(recent.last(&key).copied(), row);
+                        let last = recent.entries.iter().rev().find(|(other, _)| *other == key).map(|(_, at)| *at);
+                        prop_assert_eq!(recent.last(&key).copied(), last);
                     }
-                    1 => recent.forget_oldest(),
+                    1 => recent.remove_oldest(),
                     _ => recent.push(key, at),
                 }
-                prop_assert!(recent.row.len() <= MOST);
+                prop_assert!(recent.entries.len() <= MOST);
             }
         }
     }

@@ -1,19 +1,18 @@
-//! What the kernel said, before anything is made of it.
+//! A decoded kernel event, before anything is derived from it.
 
 use super::{Endpoints, Errno, Family, Known, Mono, Protocol, State, Task};
 
-/// One call of the tracepoint, decoded and nothing more. Every derived fact (generation, owner of a
-/// later event, cause, time in the old state) is `Tracker`'s to add, so that
-/// a recording of reports yields them all again.
+/// One event of the tracepoint. The tracker adds every derived fact (generation, owner of later transitions, cause, time in
+/// the old state), so that a replay of recorded reports derives them again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// When, on CLOCK_MONOTONIC.
     pub at: Mono,
     /// The CPU it ran on.
     pub cpu: u32,
-    /// The identity: the cookie, or `skaddr` on the fallback backend.
+    /// The socket's number: its cookie, or on backend `tracepoint` the address of its `struct sock`.
     pub socket: u64,
-    /// The cookie, where the kernel gives one: what `SO_COOKIE` and sock_diag say.
+    /// The cookie as in SO_COOKIE and sock_diag, where the kernel reports one.
     pub cookie: Option<u64>,
     /// The network namespace's inode number.
     pub netns: Option<u32>,
@@ -21,7 +20,7 @@ pub struct Report {
     pub protocol: Protocol,
     /// The socket's address family.
     pub family: Family,
-    /// Both ends as the kernel has them at this moment.
+    /// Both endpoints as the kernel has them at this time.
     pub ends: Endpoints,
     /// The state left.
     pub old: State,
@@ -31,35 +30,35 @@ pub struct Report {
     pub error: Option<Option<Errno>>,
     /// `sk_shutdown`: bit 0 receive, bit 1 send.
     pub shutdown: Option<u8>,
-    /// Whether no process held the socket any more (`SOCK_DEAD`).
+    /// Whether the socket is an orphan: no process has it any more (`SOCK_DEAD`).
     pub orphaned: Option<bool>,
-    /// Whether the peer's FIN had come (`SOCK_DONE`, set by `tcp_fin`).
+    /// Whether the peer's FIN has arrived (`SOCK_DONE`, set by `tcp_fin`).
     pub fin_received: Option<bool>,
-    /// Whether `tcp_reset` took the socket right before (`tcp_receive_reset`): for an RST that came, or, with the
-    /// receiving side shut, for data that nobody can read any more. `None` where this kernel is not asked.
+    /// Whether `tcp_reset` ran right before (tracepoint `tcp_receive_reset`): for an RST that arrived or, with
+    /// RCV_SHUTDOWN, for data that no process can read any more. `None` where the tracepoint is not attached.
     pub rst_received: Option<bool>,
     /// The number of the system call that `task` is in.
     pub syscall: Option<u32>,
-    /// Who was on the CPU: the caller only where the event ran in a call.
+    /// The task on the CPU: the caller only where the transition ran in a system call.
     pub task: Option<Task>,
-    /// Whether the owner is one that the filter asks for, where the kernel side has decided that.
+    /// Whether the owner matches the filter, where the kernel side decided that.
     pub owner_matches: Option<bool>,
-    /// At a transition that opens a socket: whose it is.
+    /// At a transition that opens a socket: its generation and owner.
     pub opened: Option<Opened>,
-    /// At a transition into CLOSE: what the connection had counted.
+    /// At a transition into CLOSE: the connection's counters.
     pub counters: Option<Counters>,
 }
 
-/// What the kernel side knows of a socket at its opening.
+/// What the kernel side knows of a socket when it opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The how-manieth opening of this socket, from 1.
+    /// The number of times that this socket was opened, this one included.
     pub generation: u32,
     /// Its owner.
     pub owner: Option<Task>,
     /// How the owner is known.
     pub known: Known,
-    /// The owner's cgroup v2 id. Its path comes by itself ([`Input::Cgroup`](super::Input::Cgroup)), once.
+    /// The owner's cgroup v2 id. Its path is an input of its own ([`Input::Cgroup`](super::Input::Cgroup)), once.
     pub cgroup: Option<u64>,
 }
 
@@ -70,7 +69,7 @@ pub struct Counters {
     pub bytes_sent: u64,
     /// Payload bytes received in order.
     pub bytes_received: u64,
-    /// Segments sent, SYNs and bare ACKs included. 0 after SYN_SENT means that no packet left.
+    /// Segments sent, SYNs and bare ACKs included. 0 after SYN_SENT means that no SYN was sent.
     pub segs_out: u32,
     /// Segments received.
     pub segs_in: u32,

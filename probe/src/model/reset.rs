@@ -1,28 +1,28 @@
-//! RST segments that this host sends.
+//! RST segments that this host sent.
 
 use super::{Endpoints, Family, Mono, Owner, SocketId, State};
 
-/// An RST sent for a socket (`tcp_send_reset`). On the ways of close it leaves after the transition to
-/// CLOSE has been reported.
+/// An RST that a socket sent (tracepoint `tcp_send_reset`). On close, the kernel sends it after it reports the transition to
+/// CLOSE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reset {
     /// When.
     pub at: Mono,
     /// The CPU it ran on.
     pub cpu: u32,
-    /// The socket. The generation is the tracker's to add.
+    /// The socket. The tracker adds the generation.
     pub socket: SocketId,
     /// The network namespace's inode number.
     pub netns: Option<u32>,
     /// The socket's address family.
     pub family: Family,
-    /// Both ends.
+    /// Both endpoints.
     pub ends: Endpoints,
-    /// The socket's state at that moment.
+    /// The socket's state at that time.
     pub state: State,
-    /// Why, by the kernel's name without `SK_RST_REASON_`, such as `TCP_ABORT_ON_CLOSE`; `None` before
+    /// The reason, by the kernel's name without `SK_RST_REASON_`, such as `TCP_ABORT_ON_CLOSE`; `None` before
     /// Linux 6.10.
     pub reason: Option<String>,
-    /// Whose socket it is; the tracker's to add.
+    /// The socket's owner. The tracker adds it.
     pub owner: Owner,
 }

@@ -1,21 +1,21 @@
-//! What tells one socket from another.
+//! The identity of a socket.
 
 use std::fmt;
 
-/// A socket over its whole life: the cookie that the kernel and sock_diag give it, and which of its
-/// connections is meant. On the fallback backend the number is the address of its `struct sock`.
+/// A socket and one of its connections. The number is the cookie as in SO_COOKIE and sock_diag; on backend `tracepoint` it is
+/// the address of the `struct sock`. In a stream it identifies a connection: no two have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId {
-    /// The socket cookie, or `skaddr`.
+    /// The cookie, or the address of the `struct sock`.
     pub number: u64,
-    /// From 1: a socket that was disconnected and connected again has a second generation.
-    /// 0 where the opening was not seen.
+    /// Which of the socket's connections, from 1: a socket that is disconnected and connected again has a second generation.
+    /// 0 for the first connection of a socket whose opening was not seen.
     pub generation: u32,
 }
 
 impl fmt::Display for SocketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A cookie is small; a kernel address reads as one.
+        // A cookie is small; a kernel address is printed in hexadecimal.
         let number =
             if self.number >> 48 == 0 { self.number.to_string() } else { format!("{:x}", self.number) };
         match self.generation {
@@ -25,10 +25,10 @@ impl fmt::Display for SocketId {
     }
 }
 
-/// The protocols whose states follow TCP's.
+/// The protocols with TCP's states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
-    /// TCP, MPTCP's subflows among them.
+    /// TCP, MPTCP subflows included.
     Tcp,
     /// The MPTCP socket above its subflows.
     Mptcp,
@@ -45,7 +45,7 @@ impl Protocol {
     }
 }
 
-/// The address family of a socket. A v4-mapped connection is an IPv6 socket's.
+/// The address family of a socket; a v4-mapped connection has an IPv6 socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// `AF_INET`

@@ -1,14 +1,15 @@
-//! What can be asked about other sockets than the one that a transition is of.
+//! Lookup of known sockets.
 //!
-//! There may be hundreds of thousands, and the tracker knows each: a detector keeps their numbers.
+//! The tracker may know hundreds of thousands, so detectors remember only their numbers.
 
 use std::{fmt::Debug, sync::Arc};
 
 use super::{Endpoints, Owner, State, StateHistory};
 
-/// The sockets that are known by now.
+/// The sockets that are known at this time.
 pub trait SocketTable: Debug {
-    /// The socket of that number; or of that cookie, where the snapshot had nothing else. `None` where it is forgotten.
+    /// The socket with this number, or with this cookie where the snapshot had no number. `None` where it is unknown or
+    /// evicted.
     fn find(&self, number: u64) -> Option<KnownSocket<'_>>;
 }
 
@@ -17,18 +18,18 @@ pub trait SocketTable: Debug {
 pub struct KnownSocket<'a> {
     /// The network namespace's inode number.
     pub netns: Option<u32>,
-    /// Both ends.
+    /// Both endpoints.
     pub ends: Endpoints,
-    /// Whose it is.
+    /// The owner.
     pub owner: &'a Arc<Owner>,
-    /// The course of its connection; `None` for one from the snapshot that has not been heard of since.
-    pub course: Option<&'a StateHistory>,
+    /// Its connection's states and transitions; `None` for a pre-existing socket without a report so far.
+    pub history: Option<&'a StateHistory>,
 }
 
 impl KnownSocket<'_> {
-    /// The `seq` of the transition that established it; `None` for one that was there before.
+    /// The `seq` of the transition into ESTABLISHED; `None` for a pre-existing connection.
     #[must_use]
     pub fn established(&self) -> Option<u64> {
-        self.course?.entry_into(State::Established)
+        self.history?.first_entry_into(State::Established)
     }
 }

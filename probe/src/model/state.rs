@@ -1,4 +1,4 @@
-//! The TCP states, and the edges between them that Linux takes.
+//! The TCP states, and the transitions that Linux makes between them.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum State {
     LastAck = 9,
     Listen = 10,
     Closing = 11,
-    /// A request socket's: the kernel never reports it.
+    /// The state of a request socket, which the kernel does not report.
     NewSynRecv = 12,
 }
 
@@ -41,10 +41,10 @@ impl State {
         Self::NewSynRecv,
     ];
 
-    /// The state that the kernel numbers so.
+    /// The state with this number.
     #[must_use]
     pub fn from_kernel(number: u8) -> Option<Self> {
-        // They are numbered from 1.
+        // The kernel numbers states from 1.
         Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
     }
 
@@ -67,7 +67,7 @@ impl State {
         }
     }
 
-    /// The state of that [`name`](Self::name).
+    /// The state with this [`name`](Self::name).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
@@ -80,7 +80,7 @@ impl fmt::Display for State {
     }
 }
 
-/// States in their order, as people read them.
+/// The states with arrows between them.
 #[must_use]
 pub fn path_text(path: &[State]) -> String {
     if path.is_empty() {
@@ -89,14 +89,14 @@ pub fn path_text(path: &[State]) -> String {
     path.iter().map(|state| state.name()).collect::<Vec<_>>().join(" → ")
 }
 
-/// A transition without its socket: the state left and the state entered.
+/// The state left and the state entered.
 pub type Edge = (State, State);
 
 /// The edges that `inet_sock_set_state` reports for protocol TCP.
 ///
-/// They are not RFC 9293's figure 5. TIME_WAIT is a mini-socket that the tracepoint never sees, so
-/// FIN_WAIT2 and CLOSING end in CLOSE; a child appears as LISTEN→SYN_RECV; a shutdown that is
-/// followed by a close reports some states to themselves (`tcp_close_state` sets what is set).
+/// They differ from RFC 9293's figure 5. TIME_WAIT is a mini-socket without reports, so FIN_WAIT2 and CLOSING end in CLOSE;
+/// a child appears as LISTEN→SYN_RECV; a close after shutdown reports some states to themselves (`tcp_close_state` sets the
+/// state that is set already).
 pub const TCP_EDGES: &[Edge] = {
     use State::*;
     &[
@@ -107,9 +107,9 @@ pub const TCP_EDGES: &[Edge] = {
         (Listen, SynRecv),        // the child: inet_csk_clone_lock
         (SynSent, Established),   // SYN+ACK: tcp_finish_connect
         (SynSent, SynRecv),       // SYN: tcp_rcv_synsent_state_process, simultaneous open
-        (SynSent, Close),         // refused, timed out, closed
+        (SynSent, Close),         // refused, timeout, close
         (SynRecv, Established),   // ACK of SYN: tcp_rcv_state_process
-        (SynRecv, FinWait1),      // close before the handshake's end
+        (SynRecv, FinWait1),      // close during the handshake
         (SynRecv, CloseWait),     // FIN: tcp_fin
         (SynRecv, Close),         // RST, timeout
         (Established, FinWait1),  // close, shutdown: tcp_close_state
@@ -130,7 +130,7 @@ pub const TCP_EDGES: &[Edge] = {
     ]
 };
 
-/// [`TCP_EDGES`] as they are looked up: a bit for each state entered, by the state left.
+/// [`TCP_EDGES`] for lookups: one bit for each state entered, by the state left.
 const TCP_TABLE: [u16; State::NewSynRecv as usize + 1] = {
     let mut table = [0; State::NewSynRecv as usize + 1];
     let mut number = 0;
@@ -142,8 +142,8 @@ const TCP_TABLE: [u16; State::NewSynRecv as usize + 1] = {
     table
 };
 
-/// Whether the kernel takes this edge. MPTCP's own socket mirrors its subflows and moves by other
-/// rules (`mptcp_set_state`), so only TCP's edges are judged.
+/// Whether Linux makes this transition. MPTCP sockets follow their subflows by other rules (`mptcp_set_state`), so that
+/// every edge of theirs is legal here.
 #[must_use]
 pub fn is_legal(protocol: Protocol, edge: Edge) -> bool {
     match protocol {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_hides_is_never_legal() {
+    fn edges_of_unreported_states_are_illegal() {
         for state in State::ALL {
             for hidden in [State::TimeWait, State::NewSynRecv] {
                 assert!(!is_legal(Protocol::Tcp, (state, hidden)));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_own_edges_are_judged_by_the_kernel() {
+    fn legality_follows_the_kernel_rather_than_the_rfc_figure() {
         assert!(is_legal(Protocol::Tcp, (State::FinWait2, State::Close)));
         assert!(is_legal(Protocol::Tcp, (State::Listen, State::SynRecv)));
         assert!(!is_legal(Protocol::Tcp, (State::Listen, State::SynSent)));

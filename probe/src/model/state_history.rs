@@ -1,75 +1,75 @@
-//! The course of a socket's life: the states that it goes through, and the transitions by number.
+//! The states of a connection, and its transitions by `seq`.
 
-use super::{State, StatePath, state_path::Few};
+use super::{State, StatePath, state_path::PackedStates};
 
-/// How many transitions beyond the first lie in the value itself: an ordinary connection makes five in all.
-const LATER: usize = 4;
+/// How many transitions after the first are stored inline: an ordinary connection makes five in all.
+const INLINE_LATER: usize = 4;
 
 /// The states that a connection went through, and the `seq` of each of its transitions.
 ///
-/// Every open connection has one, so that an ordinary one takes 40 bytes and nothing elsewhere.
+/// Every open connection has one: an ordinary one takes 40 bytes and no heap memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateHistory {
-    /// The `seq` of the first transition; 0 for none yet.
+    /// The `seq` of the first transition; 0 for none.
     first: u64,
-    /// How much later the `seq` of each of the next is; 0 for none.
-    later: [u32; LATER],
-    /// The states in their order.
-    states: Few,
-    /// What has no room there.
-    rest: Option<Box<Rest>>,
+    /// The `seq` of each of the next ones, minus the first; 0 for none.
+    later: [u32; INLINE_LATER],
+    /// The states, in order.
+    states: PackedStates,
+    /// What does not fit inline.
+    overflow: Option<Box<Overflow>>,
 }
 
-/// What goes on where there is no room, each in its order.
+/// Transitions and states that do not fit inline, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Rest {
+struct Overflow {
     seqs: Vec<u64>,
     states: Vec<State>,
 }
 
 impl StateHistory {
-    /// That of a socket that is in this state, before its first transition.
+    /// The history of a socket in this state, before its first transition.
     #[must_use]
     pub fn from(state: State) -> Self {
-        let mut course = Self::default();
-        course.enter(state);
-        course
+        let mut history = Self::default();
+        history.add_state(state);
+        history
     }
 
-    /// The next state.
-    pub fn enter(&mut self, state: State) {
+    /// Appends a state.
+    pub fn add_state(&mut self, state: State) {
         if !self.states.push(state) {
-            self.rest.get_or_insert_default().states.push(state);
+            self.overflow.get_or_insert_default().states.push(state);
         }
     }
 
-    /// The next transition.
-    pub fn pass(&mut self, seq: u64) {
+    /// Appends a transition.
+    pub fn add_transition(&mut self, seq: u64) {
         if self.first == 0 {
             self.first = seq;
             return;
         }
         let offset = seq.checked_sub(self.first).and_then(|offset| u32::try_from(offset).ok());
-        let place = self.later.iter_mut().find(|later| **later == 0);
-        match (offset, place) {
-            (Some(offset @ 1..), Some(place))
-                if self.rest.as_ref().is_none_or(|rest| rest.seqs.is_empty()) =>
+        let slot = self.later.iter_mut().find(|later| **later == 0);
+        match (offset, slot) {
+            (Some(offset @ 1..), Some(slot))
+                if self.overflow.as_ref().is_none_or(|overflow| overflow.seqs.is_empty()) =>
             {
-                *place = offset;
+                *slot = offset;
             }
-            _ => self.rest.get_or_insert_default().seqs.push(seq),
+            _ => self.overflow.get_or_insert_default().seqs.push(seq),
         }
     }
 
-    /// Forgets the transitions.
+    /// Removes the transitions; the states remain.
     pub fn clear_transitions(&mut self) {
-        (self.first, self.later) = (0, [0; LATER]);
-        self.rest.iter_mut().for_each(|rest| rest.seqs.clear());
+        (self.first, self.later) = (0, [0; INLINE_LATER]);
+        self.overflow.iter_mut().for_each(|overflow| overflow.seqs.clear());
     }
 
     /// The `seq` of the first transition.
     #[must_use]
-    pub fn first(&self) -> Option<u64> {
+    pub fn first_seq(&self) -> Option<u64> {
         (self.first != 0).then_some(self.first)
     }
 
@@ -78,24 +78,24 @@ impl StateHistory {
     pub fn seqs(&self) -> Vec<u64> {
         let later =
             self.later.iter().filter(|later| **later != 0).map(|later| self.first + u64::from(*later));
-        self.first()
+        self.first_seq()
             .into_iter()
             .chain(later)
-            .chain(self.rest.iter().flat_map(|rest| rest.seqs.iter().copied()))
+            .chain(self.overflow.iter().flat_map(|overflow| overflow.seqs.iter().copied()))
             .collect()
     }
 
     /// The states.
     #[must_use]
     pub fn path(&self) -> StatePath {
-        StatePath::new(self.states, self.rest.as_ref().map_or(&[], |rest| &rest.states))
+        StatePath::new(self.states, self.overflow.as_ref().map_or(&[], |overflow| &overflow.states))
     }
 
-    /// The `seq` of the first transition into that state; `None` where it was not seen.
+    /// The `seq` of the first transition into this state; `None` where there is none.
     #[must_use]
-    pub fn entry_into(&self, state: State) -> Option<u64> {
-        let place = self.path().iter().skip(1).position(|entered| entered == state)?;
-        self.seqs().get(place).copied()
+    pub fn first_entry_into(&self, state: State) -> Option<u64> {
+        let index = self.path().iter().skip(1).position(|entered| entered == state)?;
+        self.seqs().get(index).copied()
     }
 }
 
@@ -107,35 +107,35 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_went_in_comes_out(
+        fn every_state_and_transition_is_kept(
             states in vec(select(State::ALL.to_vec()), 1..40),
             steps in vec(prop_oneof![1..9_u64, Just(1 << 33)], 0..40),
         ) {
-            let mut course = StateHistory::from(states[0]);
-            states[1..].iter().for_each(|state| course.enter(*state));
+            let mut history = StateHistory::from(states[0]);
+            states[1..].iter().for_each(|state| history.add_state(*state));
             let seqs: Vec<u64> =
                 steps.iter().scan(0, |seq, step| { *seq += step; Some(*seq) }).collect();
-            seqs.iter().for_each(|seq| course.pass(*seq));
-            prop_assert_eq!(course.path(), states.iter().copied().collect::<StatePath>());
-            prop_assert_eq!(course.seqs(), seqs.clone());
-            prop_assert_eq!(course.first(), seqs.first().copied());
+            seqs.iter().for_each(|seq| history.add_transition(*seq));
+            prop_assert_eq!(history.path(), states.iter().copied().collect::<StatePath>());
+            prop_assert_eq!(history.seqs(), seqs.clone());
+            prop_assert_eq!(history.first_seq(), seqs.first().copied());
             let entry = states.iter().skip(1).zip(&seqs).find(|(state, _)| **state == State::Closing);
             let is_within = states.len() <= seqs.len() + 1;
-            prop_assert!(!is_within || course.entry_into(State::Closing) == entry.map(|(_, seq)| *seq));
-            course.clear_transitions();
-            course.pass(7);
-            prop_assert_eq!((course.seqs(), course.path().iter().collect()), (vec![7], states));
+            prop_assert!(!is_within || history.first_entry_into(State::Closing) == entry.map(|(_, seq)| *seq));
+            history.clear_transitions();
+            history.add_transition(7);
+            prop_assert_eq!((history.seqs(), history.path().iter().collect()), (vec![7], states));
         }
     }
 
     #[test]
     fn an_ordinary_one_is_small_and_in_one_piece() {
         use State::{Close, CloseWait, Established, LastAck, SynSent};
-        let mut course = StateHistory::from(Close);
+        let mut history = StateHistory::from(Close);
         for (seq, state) in [SynSent, Established, CloseWait, LastAck, Close].into_iter().enumerate() {
-            course.enter(state);
-            course.pass(1_000_000 * (seq as u64 + 1));
+            history.add_state(state);
+            history.add_transition(1_000_000 * (seq as u64 + 1));
         }
-        assert_eq!((size_of::<StateHistory>(), course.rest), (40, None));
+        assert_eq!((size_of::<StateHistory>(), history.overflow), (40, None));
     }
 }

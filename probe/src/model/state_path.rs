@@ -1,45 +1,46 @@
-//! The states that a connection goes through, in little memory.
+//! The states that a connection went through, in little memory.
 
 use std::fmt;
 
 use super::{Edge, State};
 
-/// States in their order, as long as a number has room for them.
+/// Up to sixteen states in one number, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Few(u64);
+pub(super) struct PackedStates(u64);
 
-impl Few {
-    /// So many, of four bits each.
-    const ROOM: u32 = u64::BITS / Self::BITS;
+impl PackedStates {
+    /// The number of states that fit.
+    const CAPACITY: u32 = u64::BITS / Self::BITS;
 
+    /// Bits for each state.
     const BITS: u32 = 4;
 
-    /// The first lowest: none has the number 0.
-    fn at(place: u32, state: State) -> u64 {
-        (state as u64) << (Self::BITS * place)
+    /// A state at this index. The first is in the lowest bits; no state has the number 0.
+    fn at(index: u32, state: State) -> u64 {
+        (state as u64) << (Self::BITS * index)
     }
 
-    /// Puts one behind the last; `false` where there is no room.
+    /// Appends a state; `false` where it does not fit.
     pub fn push(&mut self, state: State) -> bool {
-        let has_room = self.len() < Self::ROOM;
-        if has_room {
+        let fits = self.len() < Self::CAPACITY;
+        if fits {
             self.0 |= Self::at(self.len(), state);
         }
-        has_room
+        fits
     }
 
     /// The states.
     pub fn iter(self) -> impl Iterator<Item = State> + Clone {
-        (0..self.len()).filter_map(move |place| self.get(place))
+        (0..self.len()).filter_map(move |index| self.get(index))
     }
 
-    /// Every two that follow each other.
+    /// Every two consecutive states.
     fn edges(self) -> impl Iterator<Item = Edge> {
-        (1..self.len()).filter_map(move |place| Some((self.get(place - 1)?, self.get(place)?)))
+        (1..self.len()).filter_map(move |index| Some((self.get(index - 1)?, self.get(index)?)))
     }
 
-    fn get(self, place: u32) -> Option<State> {
-        NUMBERED[usize::from(number_at(self.0, place))]
+    fn get(self, index: u32) -> Option<State> {
+        BY_NUMBER[usize::from(number_at(self.0, index))]
     }
 
     fn last(self) -> Option<State> {
@@ -51,66 +52,66 @@ impl Few {
     }
 }
 
-/// The states by their numbers, which have four bits: to look one up here takes no comparison.
-const NUMBERED: [Option<State>; 1 << Few::BITS] = {
-    let mut numbered = [None; 1 << Few::BITS];
-    let mut place = 0;
-    while place < State::ALL.len() {
-        let state = State::ALL[place];
-        numbered[state as usize] = Some(state);
-        place += 1;
+/// The states by their four-bit numbers: a lookup takes no comparison.
+const BY_NUMBER: [Option<State>; 1 << PackedStates::BITS] = {
+    let mut by_number = [None; 1 << PackedStates::BITS];
+    let mut index = 0;
+    while index < State::ALL.len() {
+        let state = State::ALL[index];
+        by_number[state as usize] = Some(state);
+        index += 1;
     }
-    numbered
+    by_number
 };
 
-fn number_at(states: u64, place: u32) -> u8 {
-    (states >> (Few::BITS * place) & 0xf) as u8
+fn number_at(states: u64, index: u32) -> u8 {
+    (states >> (PackedStates::BITS * index) & 0xf) as u8
 }
 
-/// The states that a connection went through, in order. One of sixteen, which hardly any exceeds, takes no memory
-/// elsewhere.
+/// The states that a connection went through, in order. Up to sixteen, which hardly any connection exceeds, take no heap
+/// memory.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StatePath {
-    first: Few,
-    /// What has no room there.
+    first: PackedStates,
+    /// The states after the first sixteen.
     rest: Vec<State>,
 }
 
 impl StatePath {
-    pub(super) fn new(first: Few, rest: &[State]) -> Self {
+    pub(super) fn new(first: PackedStates, rest: &[State]) -> Self {
         Self { first, rest: rest.to_vec() }
     }
 
-    /// The first `length` of the states that a record has: four bits each, the first one lowest, sixteen at most.
+    /// The first `length` states of a record: four bits each, the first in the lowest bits, sixteen at most.
     ///
     /// # Errors
-    /// The first number among them that no state has.
+    /// The first number that is no state's.
     pub fn unpack(states: u64, length: u32) -> Result<Self, u8> {
-        let known = |known, place| {
-            let number = number_at(states, place);
-            NUMBERED[usize::from(number)].map(|state| known | Few::at(place, state)).ok_or(number)
+        let add = |packed, index| {
+            let number = number_at(states, index);
+            BY_NUMBER[usize::from(number)].map(|state| packed | PackedStates::at(index, state)).ok_or(number)
         };
-        let first = Few((0..length.min(Few::ROOM)).try_fold(0, known)?);
+        let first = PackedStates((0..length.min(PackedStates::CAPACITY)).try_fold(0, add)?);
         Ok(Self { first, rest: Vec::new() })
     }
 
-    /// The first sixteen states in the form that a record has them in.
+    /// The first sixteen states, packed as in a record.
     #[must_use]
     pub fn packed(&self) -> u64 {
         self.first.0
     }
 
-    /// The next state.
+    /// Appends a state.
     pub fn push(&mut self, state: State) {
         if !self.first.push(state) {
             self.rest.push(state);
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no states.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.first == Few::default()
+        self.first == PackedStates::default()
     }
 
     /// The states.
@@ -118,25 +119,25 @@ impl StatePath {
         self.first.iter().chain(self.rest.iter().copied())
     }
 
-    /// Every two states that follow each other.
+    /// Every two consecutive states.
     pub fn edges(&self) -> impl Iterator<Item = Edge> {
         let beyond = self.rest.iter().scan(self.first.last(), |old, new| Some((old.replace(*new)?, *new)));
         self.first.edges().chain(beyond)
     }
 
-    /// Whether it went from one state right to the other.
+    /// Whether the second state of the edge directly follows the first.
     #[must_use]
-    pub fn takes(&self, edge: Edge) -> bool {
+    pub fn contains(&self, edge: Edge) -> bool {
         self.edges().any(|taken| taken == edge)
     }
 
-    /// The first edge of it; `None` for less than two states.
+    /// The first edge; `None` for fewer than two states.
     #[must_use]
     pub fn first_edge(&self) -> Option<Edge> {
         self.edges().next()
     }
 
-    /// The last edge of it; `None` for less than two states.
+    /// The last edge; `None` for fewer than two states.
     #[must_use]
     pub fn last_edge(&self) -> Option<Edge> {
         match self.rest[..] {
@@ -178,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_its_states_however_long(states in vec(select(State::ALL.to_vec()), 0..24)) {
+        fn a_path_of_any_length_keeps_its_states(states in vec(select(State::ALL.to_vec()), 0..24)) {
             let path: StatePath = states.iter().copied().collect();
             prop_assert_eq!(path.iter().collect::<Vec<_>>(), states.clone());
             prop_assert_eq!(path.is_empty(), states.is_empty());
@@ -186,7 +187,7 @@ mod tests {
             let edges: Vec<Edge> = states.windows(2).map(|edge| (edge[0], edge[1])).collect();
             prop_assert_eq!((path.first_edge(), path.last_edge()), (edges.first().copied(), edges.last().copied()));
             for (old, new) in State::ALL.into_iter().flat_map(|old| State::ALL.map(|new| (old, new))) {
-                prop_assert_eq!(path.takes((old, new)), edges.contains(&(old, new)));
+                prop_assert_eq!(path.contains((old, new)), edges.contains(&(old, new)));
             }
             let first: StatePath = states.iter().take(16).copied().collect();
             prop_assert_eq!(StatePath::unpack(path.packed(), states.len() as u32), Ok(first));
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_state_has_is_refused() {
+    fn a_number_that_is_no_state_is_rejected() {
         assert_eq!(StatePath::unpack(0xd_27, 3), Err(13));
         assert_eq!(StatePath::unpack(0x27, 3), Err(0));
         assert_eq!(StatePath::unpack(0xd_27, 2), Ok([State::Close, State::SynSent].into()));

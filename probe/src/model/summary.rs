@@ -1,22 +1,23 @@
-//! A connection in one record: what the kernel side kept of it in the socket's own storage.
+//! A connection in one record, which the kernel side collected in the socket's storage.
 
 use std::num::NonZeroU16;
 
 use super::{Mono, Report, StatePath};
 
-/// The end of a connection whose transitions were not reported one by one.
+/// A connection that is reported once, at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// The transition into CLOSE, with the owner as the last word (`opened`) and the counters.
+    /// The transition into CLOSE, with the final owner (`opened`) and the counters.
     pub end: Report,
-    /// When the first transition was; `None` for a socket older than the tracer.
+    /// The time of the first transition; `None` for a pre-existing socket.
     pub opened: Option<Mono>,
     /// When it reached ESTABLISHED.
     pub established: Option<Mono>,
-    /// The local port that it left CLOSE with, before the kernel picked one.
+    /// The local port with which it left CLOSE, before the kernel picked one.
     pub first_port: Option<NonZeroU16>,
-    /// The states it went through, in order, CLOSE at the end.
+    /// The states it went through, in order, CLOSE last.
     pub path: StatePath,
-    /// Whether all of them are in `path`: it has room for sixteen, and the kernel may have passed over a transition.
-    pub path_is_whole: bool,
+    /// Whether `path` is complete: it holds at most sixteen states, and the kernel may have skipped the program for a
+    /// transition.
+    pub path_is_complete: bool,
 }

@@ -1,4 +1,4 @@
-//! Pieces of the model that tests everywhere are made of.
+//! Sample values of the model, for tests.
 
 mod audit;
 mod causes;
@@ -6,7 +6,7 @@ mod causes;
 use std::{net::SocketAddr, sync::Arc};
 
 pub use self::{
-    audit::{kernel_facts, profiles, results, sight},
+    audit::{kernel_facts, observation, profiles, results},
     causes::{any_cause, cause, causes},
 };
 use super::{
@@ -14,7 +14,7 @@ use super::{
     Task,
 };
 
-/// An ordinary host.
+/// A host.
 pub fn host() -> Host {
     Host {
         kernel: "6.18.0".to_owned(),
@@ -27,28 +27,28 @@ pub fn host() -> Host {
     }
 }
 
-/// A process of an ordinary user.
+/// A process of user 1000.
 pub fn task(pid: u32, comm: &str) -> Task {
     Task { pid, uid: 1000, comm: Name::from_bytes(comm.as_bytes()) }
 }
 
-/// That process as an owner in cgroup 9, whose path is not known.
+/// The same process as an owner in cgroup 9, whose path is unknown.
 pub fn owner(pid: u32, comm: &str, known: Known) -> Owner {
     Owner { task: Some(task(pid, comm)), cgroup: Some(Cgroup { id: 9, path: None }), known }
 }
 
-/// `address:port`, in which port 0 means none.
+/// An endpoint from `address:port`; port 0 means none.
 pub fn endpoint(text: &str) -> Endpoint {
     text.parse::<SocketAddr>().expect("an address in a test").into()
 }
 
-/// Two of them.
+/// Both endpoints of a connection.
 pub fn ends(local: &str, remote: &str) -> Endpoints {
     Endpoints { local: endpoint(local), remote: endpoint(remote) }
 }
 
-/// A row of sock_diag's list in namespace 1; nobody holds a descriptor.
-pub fn listed(cookie: u64, state: State, local: &str, remote: &str) -> DiagEntry {
+/// A socket that sock_diag lists in namespace 1, without an owner.
+pub fn diag_entry(cookie: u64, state: State, local: &str, remote: &str) -> DiagEntry {
     DiagEntry {
         cookie,
         netns: 1,
@@ -56,13 +56,13 @@ pub fn listed(cookie: u64, state: State, local: &str, remote: &str) -> DiagEntry
         family: Family::Ipv4,
         ends: ends(local, remote),
         state,
-        owner: Owner::nobody(),
+        owner: Owner::unknown(),
         expires: None,
     }
 }
 
 impl DiagEntry {
-    /// This process holds a descriptor of it, by /proc.
+    /// With this process as the holder of its descriptor, from /proc.
     pub fn held_by(self, pid: u32, comm: &str) -> Self {
         Self { owner: Arc::new(owner(pid, comm, Known::Inferred)), ..self }
     }

@@ -1,13 +1,13 @@
-//! Times: the kernel's monotonic clock, and how it is shown.
+//! Times on the kernel's monotonic clock, and their calendar time.
 
 use std::{fmt, time::Duration};
 
-/// A moment on CLOCK_MONOTONIC, in nanoseconds since boot (`bpf_ktime_get_ns`).
+/// A time on CLOCK_MONOTONIC, in nanoseconds since boot (`bpf_ktime_get_ns`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mono(pub u64);
 
 impl Mono {
-    /// The time from `earlier` to here; zero where the order is the other way.
+    /// The time since `earlier`; zero where `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanoseconds_since(earlier))
@@ -19,13 +19,13 @@ impl Mono {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The moment so long before, at the earliest the boot.
+    /// This time minus `time`; boot at the earliest.
     #[must_use]
     pub fn before(self, time: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
     }
 
-    /// The moment so long after, as far as there is one.
+    /// This time plus `time`, saturating.
     #[must_use]
     pub fn after(self, time: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
@@ -38,8 +38,8 @@ impl fmt::Display for Mono {
     }
 }
 
-/// How CLOCK_MONOTONIC maps to the calendar: read once at the start and kept in recordings, so that
-/// a replay shows the times of the day it was made.
+/// Maps CLOCK_MONOTONIC to calendar time: read once at the start and stored in recordings, so that a replay shows the
+/// original times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// CLOCK_REALTIME minus CLOCK_MONOTONIC, in nanoseconds.
@@ -47,7 +47,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The calendar time of a moment, in nanoseconds since 1970.
+    /// The calendar time, in nanoseconds since 1970.
     #[must_use]
     pub fn unix_ns(self, at: Mono) -> i128 {
         self.realtime_offset_ns.saturating_add(at.0.into())

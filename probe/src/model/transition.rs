@@ -7,15 +7,15 @@ use super::{Cause, Edge, Endpoints, Family, Mono, Owner, Protocol, SocketId, Sta
 /// One state transition of one socket, with everything known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The how-manieth transition of this stream it is, from 1.
+    /// The number of the transition in its stream, from 1.
     pub seq: u64,
     /// When.
     pub at: Mono,
     /// The CPU it ran on.
     pub cpu: u32,
-    /// Whose life it belongs to.
+    /// The socket and its connection.
     pub socket: SocketId,
-    /// The cookie, where the kernel gives one.
+    /// The cookie, where the kernel reports one.
     pub cookie: Option<u64>,
     /// The network namespace's inode number.
     pub netns: Option<u32>,
@@ -23,19 +23,19 @@ pub struct Transition {
     pub protocol: Protocol,
     /// The socket's address family.
     pub family: Family,
-    /// Both ends; where the kernel has cleared one already, the last known.
+    /// Both endpoints; where the kernel has cleared one, the last known.
     pub ends: Endpoints,
     /// The state left.
     pub old: State,
     /// The state entered.
     pub new: State,
-    /// Why; `None` where the kernel does not tell.
+    /// The cause; `None` where the kernel does not show it.
     pub cause: Option<Cause>,
-    /// Whose socket it is.
+    /// The socket's owner.
     pub owner: Arc<Owner>,
-    /// How long the socket was in `old`; `None` where its beginning was not seen.
-    pub since: Option<Duration>,
-    /// Segments the socket had sent, at a transition into CLOSE: 0 means that no packet ever left.
+    /// The time that the socket spent in `old`; `None` where it was not seen to enter it.
+    pub state_duration: Option<Duration>,
+    /// Segments that the socket sent, at a transition into CLOSE: 0 means that no packet was sent.
     pub segs_out: Option<u32>,
 }
 

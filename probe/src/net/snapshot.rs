@@ -64,7 +64,7 @@ struct Found {
 
 impl Found {
     fn add(&mut self, netns: u32, socket: &DiagSocket) {
-        self.sockets.push(socket.entry(netns, Owner::nobody()));
+        self.sockets.push(socket.entry(netns, Owner::unknown()));
         self.inodes.push(socket.inode);
     }
 }

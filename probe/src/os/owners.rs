@@ -54,10 +54,10 @@ impl Owners {
         owners
     }
 
-    /// The owner of the socket with this inode number; [`Owner::nobody`] where no process is known to hold it.
+    /// The owner of the socket with this inode number; [`Owner::unknown`] where no process is known to hold it.
     pub(crate) fn of_inode(&self, inode: Option<u32>) -> Arc<Owner> {
         let owner = inode.and_then(|inode| self.owners.get(*self.by_inode.get(&inode)?));
-        owner.map_or_else(Owner::nobody, Arc::clone)
+        owner.map_or_else(Owner::unknown, Arc::clone)
     }
 
     /// Searches these processes until nothing is missing.

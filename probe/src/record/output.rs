@@ -43,7 +43,7 @@ use self::{
     time_wait::TimeWaitObject,
     transition::TransitionObject,
 };
-use crate::model::{Difference, End, Facility, Hazard, Output};
+use crate::model::{Difference, End, Facility, Hazard, Mono, Output};
 
 /// One object of the output.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -141,6 +141,11 @@ impl Lines {
     /// Takes note of an event that gets no line: the lines after it are not dated before it.
     pub fn observe(&mut self, event: &Output) {
         self.time.observe(event);
+    }
+
+    /// Takes note of the time of an event that may not be shown.
+    pub fn advance(&mut self, latest: Mono) {
+        self.time.advance(latest);
     }
 
     /// Appends the line of an event.

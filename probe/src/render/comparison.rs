@@ -104,11 +104,11 @@ mod tests {
     use proptest::{collection, sample::select, strategy::Strategy};
 
     use super::*;
-    use crate::model::testing::sight;
+    use crate::model::testing::observation;
 
     /// Both lines of the first mismatch.
     fn lines_of(a: &[State], b: &[State]) -> [String; 2] {
-        let (a, b) = (sight(&[("a", a)], &[]), sight(&[("a", b)], &[]));
+        let (a, b) = (observation(&[("a", a)], &[]), observation(&[("a", b)], &[]));
         let mismatches = mismatches(&a, &b);
         mismatches[0].values.each_ref().map(|chunks| Chunk::join(chunks.as_deref().expect("a value in both")))
     }
@@ -127,9 +127,9 @@ mod tests {
 
     #[test]
     fn equal_values_are_no_mismatch() {
-        let one = sight(&[("a", &[Close, SynSent])], &[("connect", "success")]);
+        let one = observation(&[("a", &[Close, SynSent])], &[("connect", "success")]);
         assert_eq!(mismatches(&one, &one), []);
-        let other = sight(&[], &[("connect", "success"), ("bind", "EADDRINUSE")]);
+        let other = observation(&[], &[("connect", "success"), ("bind", "EADDRINUSE")]);
         let names: Vec<_> = mismatches(&one, &other).into_iter().map(|mismatch| mismatch.name).collect();
         assert_eq!(names, ["a", "bind"]);
     }

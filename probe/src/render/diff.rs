@@ -89,7 +89,7 @@ struct Totals {
 
 impl Totals {
     fn count(&mut self, a: &ProfileEntry, b: &ProfileEntry) {
-        match a.is_whole() && b.is_whole() {
+        match a.is_complete() && b.is_complete() {
             true => self.differing += 1,
             false => self.incomparable += 1,
         }
@@ -143,7 +143,7 @@ fn behaviour(
     if a.status != b.status || a.reason.is_some() || b.reason.is_some() {
         details.extend([("A", a), ("B", b)].map(|(name, entry)| (name, "", status(entry))));
     }
-    if a.is_whole() && b.is_whole() {
+    if a.is_complete() && b.is_complete() {
         let mismatches = mismatches(&a.observed, &b.observed);
         details.extend(mismatches.into_iter().flat_map(|mismatch| both_values(mismatch, ["A", "B"])));
     }

@@ -3,7 +3,10 @@
 use std::io;
 
 use super::{Render, View};
-use crate::{model::Output, record::Lines};
+use crate::{
+    model::{Mono, Output},
+    record::Lines,
+};
 
 /// Writes the events of a view as the objects that [`record`](crate::record) defines.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ impl Render for Json {
             self.lines.observe(event);
         }
         Ok(())
+    }
+
+    fn advance(&mut self, latest: Mono) {
+        self.lines.advance(latest);
     }
 
     /// Nothing is buffered.
@@ -109,6 +116,22 @@ mod tests {
         );
         assert_eq!(types(View::Connections), without(&["transition"]));
         assert_eq!(types(View::Findings), without(&["transition", "connection", "reset", "time_wait"]));
+    }
+
+    #[test]
+    fn a_loss_is_dated_by_the_latest_event_even_if_that_is_not_shown() {
+        let mut json = Json::new(View::Findings);
+        let mut out = Vec::new();
+        let lost = Output::Lost { count: 1, stage: "ring".to_owned() };
+        json.render(&testing::ready(), &mut out).expect("a Vec accepts every write");
+        json.advance(Mono(2_000_000_000));
+        json.render(&lost, &mut out).expect("a Vec accepts every write");
+        let text = String::from_utf8(out).expect("UTF-8");
+        let line = text.lines().last().expect("two lines");
+        assert!(
+            line.starts_with(r#"{"type":"lost","v":1,"time":"2026-11-18T11:06:42.000000000Z","#),
+            "{line}"
+        );
     }
 
     #[test]

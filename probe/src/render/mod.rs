@@ -27,7 +27,7 @@ pub use style::Style;
 pub use table::Table;
 pub use view::{TimeFormat, View};
 
-use crate::model::Output;
+use crate::model::{Mono, Output};
 
 /// Renders the output stream in one format.
 pub trait Render {
@@ -36,6 +36,10 @@ pub trait Render {
     /// # Errors
     /// None in practice: writing to memory cannot fail, but the traits for writing return a result.
     fn render(&mut self, output: &Output, out: &mut Vec<u8>) -> io::Result<()>;
+
+    /// Tells the time of the latest event in the stream, which may not be shown. Outputs without a time of their own are
+    /// dated no earlier.
+    fn advance(&mut self, _latest: Mono) {}
 
     /// Appends what is held back of a stream that has failed: [`Output::End`] will not come.
     ///

@@ -186,8 +186,8 @@ pub(super) mod tests {
             old,
             new,
             cause: Some(cause),
-            owner: Owner::nobody(),
-            since: None,
+            owner: Owner::unknown(),
+            state_duration: None,
             segs_out: None,
         }
     }

@@ -110,7 +110,7 @@ impl Stream {
             new,
             cause: cause.into(),
             owner: socket.owner.clone().into(),
-            since: Some(Duration::from_micros(micros)),
+            state_duration: Some(Duration::from_micros(micros)),
             segs_out: None,
         }))
     }
@@ -294,7 +294,7 @@ pub fn outside() -> Vec<Output> {
                 retransmits: 0,
                 srtt_us: None,
             }),
-            owner: Owner::nobody(),
+            owner: Owner::unknown(),
             complete: true,
         }));
     stream.events

@@ -158,9 +158,8 @@ mod tests {
     fn a_cookie_identifies_a_socket() {
         let client = socket(1, "127.0.0.1:12345", "127.0.0.1:80");
         let twin = socket(2, "127.0.0.1:12345", "127.0.0.1:80");
-        let stranger = socket(3, "127.0.0.1:12345", "127.0.0.1:80");
-        let transitions =
-            [&twin, &stranger, &client].map(|twin| history(twin, 1, &[Close, SynSent])).concat();
+        let other = socket(3, "127.0.0.1:12345", "127.0.0.1:80");
+        let transitions = [&twin, &other, &client].map(|twin| history(twin, 1, &[Close, SynSent])).concat();
         assert_eq!(assign(&[client, twin], &transitions), [Some(1), None, Some(0)]);
     }
 

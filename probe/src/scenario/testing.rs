@@ -34,8 +34,8 @@ pub(super) fn transition(socket: &LabelledSocket, at: u64, old: State, new: Stat
         old,
         new,
         cause: Some(Cause::CloseOrShutdown),
-        owner: Owner::nobody(),
-        since: None,
+        owner: Owner::unknown(),
+        state_duration: None,
         segs_out: (new == State::Close).then_some(2),
     }
 }

@@ -105,19 +105,19 @@ impl Analysis {
 
     /// The `seq` of the first transition of a connection, if it was seen.
     pub fn first_seq(&self, socket: SocketId) -> Option<u64> {
-        self.tracker.so_far(socket)?.1.first()
+        self.tracker.history(socket)?.1.first_seq()
     }
 
     /// A report yields a transition, its findings, and the connection that it ends.
     fn report<S: OutputSink>(&mut self, report: &Report, sink: &mut S) -> Result<(), S::Error> {
         let Tracked { transition, previous, ended } = self.tracker.observe(report);
-        let (open, history) = self.tracker.so_far(transition.socket).unzip();
+        let (open, history) = self.tracker.history(transition.socket).unzip();
         let findings = self.detectors.observe(&Context {
             transition: &transition,
             previous,
             open: open.flatten(),
-            course: history,
-            others: &self.tracker,
+            history,
+            sockets: &self.tracker,
         });
         sink.push(Output::Transition(transition))?;
         push_findings(findings, sink)?;

@@ -7,7 +7,8 @@ use foldhash::HashSet;
 use super::{SessionError, analysis::OutputSink, block_writer::BlockWriter, host_queries::Enricher};
 use crate::{
     model::{
-        BehaviourStatus, Connection, End, FindingKind, Output, SocketId, State, TimeWaitEntry, Transition,
+        BehaviourStatus, Connection, End, FindingKind, Mono, Output, SocketId, State, TimeWaitEntry,
+        Transition,
     },
     render::Render,
 };
@@ -95,6 +96,12 @@ impl Emitter {
     pub fn show(&mut self, output: &Output) -> Result<(), SessionError> {
         let Self { render, out, .. } = self;
         out.append(|text| render.render(output, text)).map_err(SessionError::Output)
+    }
+
+    /// Shows an output that has no time of its own. `latest` is the time of the latest event in the stream.
+    pub fn show_at(&mut self, latest: Mono, output: &Output) -> Result<(), SessionError> {
+        self.render.advance(latest);
+        self.show(output)
     }
 
     /// Shows what the renderer holds back of a stream that failed.

@@ -58,7 +58,7 @@ impl Enricher {
                     && let (Some(netns), Some(port)) = (failure.netns, failure.local.port)
                 {
                     failure.holders = self.host.port_holders(netns, port.get());
-                    failure.sift_holders();
+                    failure.retain_conflicting_holders();
                 }
                 None
             }

@@ -40,7 +40,7 @@ pub use self::{
 use crate::{
     audit::Observer,
     detect,
-    model::{Backend, End, Filter, FindingKind, Host, Input, Output, Phase, Verdict},
+    model::{Backend, End, Filter, FindingKind, Host, Input, Mono, Output, Phase, Verdict},
     record::Writer,
     render::Render,
     source::{Source, SourceError},
@@ -79,6 +79,8 @@ pub struct Session {
     recorded_only: Option<u64>,
     /// Whether the kernel reports connections at their end, instead of each transition.
     has_summaries: bool,
+    /// The time of the latest report.
+    latest: Mono,
     verdicts: Vec<Verdict>,
     started: Instant,
     /// The buffer for the outputs of one input.
@@ -101,6 +103,7 @@ impl Session {
             recording: None,
             recorded_only: None,
             has_summaries: false,
+            latest: Mono::default(),
             verdicts: Vec::new(),
             started: Instant::now(),
             outputs: Vec::new(),
@@ -214,7 +217,7 @@ impl Session {
         let open = self.open_connections();
         let end = End { duration, attach, open, recorded, ..self.emitter.totals.clone() };
         self.record(|recording| recording.event(&Input::End(end.clone())))?;
-        self.emitter.show(&Output::End(end.clone()))?;
+        self.emitter.show_at(self.latest, &Output::End(end.clone()))?;
         self.flush()?;
         Ok(end)
     }

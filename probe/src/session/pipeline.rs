@@ -56,13 +56,16 @@ impl Session {
             None => recording.event(input),
         })?;
         match input {
-            Input::Summary(_) => {
+            Input::Report(report) => {
+                self.latest = self.latest.max(report.at);
+                return self.analyze(input);
+            }
+            Input::Summary(summary) => {
                 self.has_summaries = true;
+                self.latest = self.latest.max(summary.end.at);
                 return self.analyze(input);
             }
-            Input::Report(_) | Input::BindFailed(_) | Input::Reset(_) | Input::TimeWaitEntry(_) => {
-                return self.analyze(input);
-            }
+            Input::BindFailed(_) | Input::Reset(_) | Input::TimeWaitEntry(_) => return self.analyze(input),
             Input::Filter(filter) => self.selector.set_stream_filter(filter),
             Input::Existing { at, sockets } => {
                 self.selector.retain_covered(sockets);
@@ -95,7 +98,7 @@ impl Session {
             Input::Check(_) => self.emitter.totals.checks_failed += 1,
             Input::Tick(_) | Input::Labels(_) | Input::Sockets(_) | Input::Note(_) | Input::End(_) => {}
         }
-        input.to_output().map_or(Ok(()), |output| self.emitter.show(&output))
+        input.to_output().map_or(Ok(()), |output| self.emitter.show_at(self.latest, &output))
     }
 
     /// Tells the detectors the time, and records it.

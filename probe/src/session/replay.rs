@@ -86,10 +86,10 @@ impl RecordSink for ReplaySink<'_> {
             if *ticks == TickMode::Filled {
                 session.fill_ticks(last_tick, &input)?;
             }
-            match input {
+            match &mut input {
                 // The source rejects whatever follows it.
-                Input::End(recorded) => *end = Some(recorded),
-                _ => session.process(&mut input, None)?,
+                Input::End(recorded) => *end = Some(recorded.clone()),
+                input => session.process(input, None)?,
             }
             Ok(())
         })

@@ -1,4 +1,4 @@
-//! Listening sockets by port: whose a child is where the kernel side could not say.
+//! Listening sockets by port: the owner of a child where the kernel side does not know it.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -9,9 +9,9 @@ use crate::model::{Endpoint, Known, Owner};
 /// The listening sockets of all namespaces.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    by_place: HashMap<NetnsPort, Vec<Listener>>,
-    /// Where each stands in the other map: by the end, the port may read otherwise.
-    places: HashMap<u64, NetnsPort>,
+    by_port: HashMap<NetnsPort, Vec<Listener>>,
+    /// The key of each listener in the other map: at its end the port may read differently.
+    ports: HashMap<u64, NetnsPort>,
 }
 
 /// A namespace, and a port in it.
@@ -25,32 +25,32 @@ struct Listener {
 }
 
 impl Listeners {
-    /// The socket of that number listens from here on.
+    /// Adds the listener with this number.
     pub fn add(&mut self, number: u64, netns: Option<u32>, local: Endpoint, owner: Arc<Owner>) {
         self.remove(number);
-        let place = place(netns, local);
-        self.places.insert(number, place);
+        let port = netns_port(netns, local);
+        self.ports.insert(number, port);
         let listener = Listener { number, addr: local.addr, owner };
-        self.by_place.entry(place).or_default().push(listener);
+        self.by_port.entry(port).or_default().push(listener);
     }
 
-    /// It listens no more.
+    /// Removes the listener with this number.
     pub fn remove(&mut self, number: u64) {
-        let Some(place) = self.places.remove(&number) else { return };
-        if let Some(here) = self.by_place.get_mut(&place) {
-            here.retain(|listener| listener.number != number);
-            if here.is_empty() {
-                self.by_place.remove(&place);
+        let Some(port) = self.ports.remove(&number) else { return };
+        if let Some(listeners) = self.by_port.get_mut(&port) {
+            listeners.retain(|listener| listener.number != number);
+            if listeners.is_empty() {
+                self.by_port.remove(&port);
             }
         }
     }
 
-    /// The owner of a child that was accepted there, if only one can be it: in a SO_REUSEPORT group
-    /// of several processes, each may.
+    /// The owner of a child with this local endpoint, where only one process can be: in a SO_REUSEPORT group of several
+    /// processes, each may.
     pub fn owner_of_child(&self, netns: Option<u32>, local: Endpoint) -> Option<Owner> {
-        let here = self.by_place.get(&place(netns, local))?;
+        let listeners = self.by_port.get(&netns_port(netns, local))?;
         let addr = local.canonical().addr;
-        let mut owners = here
+        let mut owners = listeners
             .iter()
             .filter(|listener| listener.addr.is_unspecified() || listener.addr.to_canonical() == addr)
             .map(|listener| &listener.owner);
@@ -62,6 +62,6 @@ impl Listeners {
     }
 }
 
-fn place(netns: Option<u32>, local: Endpoint) -> NetnsPort {
+fn netns_port(netns: Option<u32>, local: Endpoint) -> NetnsPort {
     (netns, local.port_or_zero())
 }

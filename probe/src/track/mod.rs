@@ -1,20 +1,18 @@
-//! From reports to transitions and connections: everything that one report alone does not say.
+//! Turns reports into transitions and connections: adds everything that a single report does not contain.
 //!
-//! Pure: no I/O, no clock, nothing that can fail, so a recording yields what the live kernel did.
-//! The tracker remembers every live socket (`life`), and from that adds to each report its number,
-//! the generation, the owner (`owner`, `listeners`), the cause (`cause`), the ends that the kernel
-//! has cleared already, and the time in the old state. Of sockets older than the tracer the snapshot
-//! tells what it can (`older`). What comes beside the reports is in `beside`, connections of which only the
-//! end is reported are in `summary`.
+//! Pure: no I/O, no clock, no errors, so that a replay yields what the live trace did. The tracker knows every open socket
+//! (`tracked_socket`), and adds to each report its number, the generation, the owner (`owner`, `listeners`), the cause (`cause`),
+//! endpoints that the kernel has cleared, and the time in the old state. For pre-existing sockets the snapshot gives owner and
+//! endpoints (`preexisting`). `events` handles all other events, `summary` connections that are reported once, at their end.
 
-mod beside;
 mod cause;
 mod cgroups;
-mod children;
+mod events;
+mod generations;
 mod listeners;
 mod owner;
+mod owner_cache;
 mod preexisting;
-mod shared;
 mod summary;
 mod syscall;
 #[cfg(test)]
@@ -23,6 +21,7 @@ mod testing;
 mod tests;
 mod time_wait_owners;
 mod tracked_socket;
+mod unnamed_children;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -32,153 +31,177 @@ use indexmap::{IndexMap, map::Entry};
 use self::{
     cause::{CauseContext, cause},
     cgroups::Cgroups,
-    children::Children,
+    generations::Generations,
     listeners::Listeners,
+    owner_cache::OwnerCache,
     preexisting::PreexistingSockets,
-    shared::Shared,
     syscall::SyscallTable,
     time_wait_owners::TimeWaitOwners,
     tracked_socket::TrackedSocket,
+    unnamed_children::UnnamedChildren,
 };
 use crate::model::{
     Connection, Endpoints, Host, Open, Owner, Protocol, Report, SocketId, State, StateHistory, Transition,
 };
 
-/// How many closed sockets are remembered: a destroyed listener reports once more after its end, and
-/// a socket can be connected again.
-const CLOSED: usize = 1024;
+/// How many closed sockets the tracker keeps: a destroyed listener reports once more after its end, and a socket can be connected
+/// again.
+const MAX_CLOSED: usize = 1024;
 
-/// So much room for live sockets is never given back.
-const ROOM: usize = 1 << 13;
+/// The capacity for sockets that is never released.
+const MIN_CAPACITY: usize = 1 << 13;
 
-/// With more sockets than this remembered, those that were not heard of since reports were lost are
-/// forgotten: some of them will have ended unheard. Without a loss, there really are so many.
-const MOST: usize = if cfg!(test) { 1 << 12 } else { 1 << 18 };
+/// With more sockets than this, those without a report since the last loss are removed: some of them ended without a report.
+/// Without a loss there really are so many.
+const MAX: usize = if cfg!(test) { 1 << 12 } else { 1 << 18 };
 
-/// What the tracker makes of a report.
+/// A report, and what the tracker derived from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracked {
     /// The transition, with everything known about it.
     pub transition: Transition,
-    /// The state in which the report before this one left the socket; `None` where that was not
-    /// seen, or where reports may be missing between the two.
+    /// The state in which the previous report left the socket; `None` where there was none, or where reports may have been lost
+    /// in between.
     pub previous: Option<State>,
-    /// The connection, where this was its end: by itself, since most reports are of none, and room for it would be handed on
-    /// with each.
+    /// The connection, where it ends here. Boxed, since most reports end none, and would all be moved with room for one.
     pub ended: Option<Box<Connection>>,
 }
 
-/// The lifecycles of all sockets in a stream.
+/// All sockets of a stream.
 #[derive(Debug)]
 pub struct Tracker {
     syscalls: SyscallTable,
     seq: u64,
-    /// Every socket that is known, by its number.
-    lives: IndexMap<u64, TrackedSocket, RandomState>,
-    /// Reports were lost since stale lives were last cleared out.
-    gap: bool,
-    /// Sockets that have ended, in the order of their ends.
+    /// Every tracked socket, by number.
+    sockets: IndexMap<u64, TrackedSocket, RandomState>,
+    /// Whether reports were lost since stale sockets were last removed.
+    has_loss: bool,
+    /// The numbers of closed sockets, oldest first.
     closed: VecDeque<u64>,
+    generations: Generations,
     listeners: Listeners,
-    children: Children,
-    older: PreexistingSockets,
+    unnamed_children: UnnamedChildren,
+    preexisting: PreexistingSockets,
     time_wait_owners: TimeWaitOwners,
     cgroups: Cgroups,
-    shared: Shared,
+    owners: OwnerCache,
 }
 
 impl Tracker {
-    /// A tracker for a stream that was taken on this host.
+    /// A tracker for a stream from this host.
     #[must_use]
     pub fn new(host: &Host) -> Self {
         Self {
             syscalls: SyscallTable::of(&host.arch),
             seq: 0,
-            lives: IndexMap::default(),
-            gap: false,
+            sockets: IndexMap::default(),
+            has_loss: false,
             closed: VecDeque::new(),
+            generations: Generations::default(),
             listeners: Listeners::default(),
-            children: Children::default(),
-            older: PreexistingSockets::default(),
+            unnamed_children: UnnamedChildren::default(),
+            preexisting: PreexistingSockets::default(),
             time_wait_owners: TimeWaitOwners::default(),
             cgroups: Cgroups::default(),
-            shared: Shared::default(),
+            owners: OwnerCache::default(),
         }
     }
 
-    /// Takes the next report.
+    /// Adds the next report.
     pub fn observe(&mut self, report: &Report) -> Tracked {
         self.seq += 1;
         let mut unnamed;
         let is_unnamed = self.is_unnamed_child(report);
-        let Self { lives, closed, listeners, children, older, cgroups, shared, .. } = self;
-        let life = match opening(report) {
+        let Self {
+            sockets,
+            closed,
+            generations,
+            listeners,
+            unnamed_children,
+            preexisting,
+            cgroups,
+            owners,
+            ..
+        } = self;
+        let reported = report.opened.as_ref().map_or(0, |opened| opened.generation);
+        let socket = match opening(report) {
             Some(open) if is_unnamed => {
-                // It is given its place when it has a name; the listener's is left alone.
-                let owner = owner::at_opening(report, listeners, cgroups, shared);
+                // The number is the listener's, which stays tracked. The child is tracked from its second report on.
+                let owner = owner::at_opening(report, listeners, cgroups, owners);
                 unnamed = TrackedSocket::unnamed(report, open, owner);
-                children.expect(report, Arc::clone(&unnamed.owner), self.seq);
+                unnamed_children.add(report, Arc::clone(&unnamed.owner), self.seq);
                 &mut unnamed
             }
             Some(open) => {
-                // The snapshot shows what became of it, if it shows it at all.
-                older.take(report);
-                let owner = owner::at_opening(report, listeners, cgroups, shared);
-                match lives.entry(report.socket) {
+                // The snapshot, if it lists the socket, lists a later state.
+                preexisting.take(report);
+                let owner = owner::at_opening(report, listeners, cgroups, owners);
+                match sockets.entry(report.socket) {
                     Entry::Occupied(entry) => {
-                        let life = entry.into_mut();
-                        forget_end(closed, report.socket, life);
-                        *life = TrackedSocket::born(report, open, owner, Some(life));
-                        life
+                        let socket = entry.into_mut();
+                        reopen(closed, report.socket, socket);
+                        let generation = reported.max(socket.generation + 1);
+                        *socket = TrackedSocket::opened(report, open, owner, generation, Some(socket));
+                        socket
                     }
-                    Entry::Vacant(entry) => entry.insert(TrackedSocket::born(report, open, owner, None)),
+                    Entry::Vacant(entry) => {
+                        let generation = generations.next(report.socket, reported);
+                        entry.insert(TrackedSocket::opened(report, open, owner, generation, None))
+                    }
                 }
             }
-            None => match lives.entry(report.socket) {
+            None => match sockets.entry(report.socket) {
                 Entry::Occupied(entry) => {
-                    let life = entry.into_mut();
-                    if life.is_of_another(report) {
-                        forget_end(closed, report.socket, life);
-                        *life = TrackedSocket::first_seen(report, None);
+                    let socket = entry.into_mut();
+                    if socket.is_of_later_connection(report) {
+                        reopen(closed, report.socket, socket);
+                        *socket = TrackedSocket::first_seen(report, socket.generation + 1, None);
                     }
-                    life
+                    socket
                 }
-                Entry::Vacant(entry) => entry.insert(match children.take(report) {
-                    Some(unnamed) => TrackedSocket::named(report, unnamed),
-                    None => TrackedSocket::first_seen(report, older.take(report)),
+                Entry::Vacant(entry) => entry.insert(match unnamed_children.take(report) {
+                    Some(unnamed) => {
+                        let generation = generations.next(report.socket, unnamed.generation);
+                        TrackedSocket::named(report, generation, unnamed)
+                    }
+                    None => {
+                        let generation = generations.next(report.socket, 0);
+                        TrackedSocket::first_seen(report, generation, preexisting.take(report))
+                    }
                 }),
             },
         };
 
-        let previous = life.continuous.then_some(life.state);
-        let since = life.entered().filter(|_| life.state == report.old).map(|then| report.at.since(then));
-        let ends = report.ends.or_earlier(life.ends());
+        let previous = socket.continuous.then_some(socket.state);
+        let entered = socket.entered().filter(|_| socket.state == report.old);
+        let state_duration = entered.map(|entered| report.at.since(entered));
+        let ends = report.ends.or_earlier(socket.ends());
         let context = CauseContext {
-            prior: life.prior,
+            prior: socket.prior,
             syscall: report.syscall.and_then(|number| self.syscalls.by_number(number)),
         };
         let cause = cause(report, &context);
         if cause::is_owners_call(report, &context) {
-            owner::claim(&mut life.owner, report, shared);
+            owner::claim(&mut socket.owner, report, owners);
         }
-        owner::guess(&mut life.owner, report, cause, shared);
+        owner::guess(&mut socket.owner, report, cause, owners);
         if is_end(report) {
-            forget_end(closed, report.socket, life);
+            reopen(closed, report.socket, socket);
             closed.push_back(report.socket);
         }
-        let ends_connection = life.step(report, ends, self.seq);
+        let ends_connection = socket.add(report, ends, self.seq);
 
-        let socket = SocketId { number: report.socket, generation: life.generation };
-        let owner = Arc::clone(&life.owner);
-        let ended = if ends_connection { life.ended(report, cause) } else { None };
+        let id = SocketId { number: report.socket, generation: socket.generation };
+        let owner = Arc::clone(&socket.owner);
+        let ended = if ends_connection { socket.connection(report, cause) } else { None };
         self.index(report, ends, &owner);
-        // Put together last, where the caller has its place for it.
+        // Built last, so that it is built in the caller's memory.
         Tracked {
             transition: Transition {
                 seq: self.seq,
                 at: report.at,
                 cpu: report.cpu,
-                socket,
+                socket: id,
                 cookie: report.cookie,
                 netns: report.netns,
                 protocol: report.protocol,
@@ -188,7 +211,7 @@ impl Tracker {
                 new: report.new,
                 cause,
                 owner,
-                since,
+                state_duration,
                 segs_out: report.counters.map(|counters| counters.segs_out),
             },
             previous,
@@ -196,27 +219,31 @@ impl Tracker {
         }
     }
 
-    /// The number of connections that are open, including pre-existing ones that have had no event yet.
-    pub fn open_connections(&self) -> u64 {
-        let is_open = |socket: &&TrackedSocket| socket.open.is_some() && socket.state != State::Close;
-        self.lives.values().filter(is_open).count() as u64 + self.older.connections()
-    }
-
-    /// Reports were lost: what is remembered of live sockets may be out of date from here on.
+    /// Reports were lost: the states of open sockets may be out of date.
     pub fn lost(&mut self) {
-        self.gap = true;
-        self.lives.values_mut().for_each(TrackedSocket::gap);
+        self.has_loss = true;
+        self.sockets.values_mut().for_each(TrackedSocket::lost);
     }
 
-    /// How the connection of a socket, live or just ended, came to be (`None` for a listener), and its course so far;
-    /// `None` for a generation that is not the socket's present one.
+    /// How a connection, open or just ended, was opened (`None` for a listener), and its history; `None` for a generation that is
+    /// not the socket's current one.
     #[must_use]
-    pub fn so_far(&self, socket: SocketId) -> Option<(Option<Open>, &StateHistory)> {
-        let life = self.lives.get(&socket.number)?;
-        (life.generation == socket.generation).then_some((life.open, &life.course))
+    pub fn history(&self, id: SocketId) -> Option<(Option<Open>, &StateHistory)> {
+        let socket = self.sockets.get(&id.number)?;
+        (socket.generation == id.generation).then_some((socket.open, &socket.history))
     }
 
-    /// Keeps the listeners findable by port, and the memory bounded.
+    /// The number of connections that are open now: those of which transitions were reported, and pre-existing ones. After a
+    /// loss it may count connections whose end was lost. Summaries are reported at the end of a connection only, so that a
+    /// stream of summaries gives no meaningful number. Visits every socket.
+    #[must_use]
+    pub fn open_connections(&self) -> u64 {
+        let is_open = |socket: &&TrackedSocket| socket.open.is_some() && !socket.has_ended;
+        let tracked = self.sockets.values().filter(is_open).count();
+        (tracked + self.preexisting.connections()) as u64
+    }
+
+    /// Updates the indices, and evicts what exceeds the memory bounds.
     fn index(&mut self, report: &Report, ends: Endpoints, owner: &Arc<Owner>) {
         match (report.old, report.new) {
             (_, State::Listen) => {
@@ -224,60 +251,69 @@ impl Tracker {
             }
             (State::Listen, State::Close) => {
                 self.listeners.remove(report.socket);
-                // On the fallback backend, the snapshot's has another number.
+                // On backend `tracepoint` the snapshot's entry has another number.
                 report.cookie.into_iter().for_each(|cookie| self.listeners.remove(cookie));
             }
             _ => {}
         }
         if is_end(report) {
-            // Without a cookie at its opening, it was not recognised in the snapshot then.
-            self.older.take(report);
+            // A socket without a cookie at its opening was not found in the snapshot then.
+            self.preexisting.take(report);
             self.time_wait_owners.add(report, ends, owner);
         }
-        if self.closed.len() > CLOSED
+        if self.closed.len() > MAX_CLOSED
             && let Some(number) = self.closed.pop_front()
         {
-            self.lives.swap_remove(&number);
-            if self.lives.capacity() > ROOM.max(4 * self.lives.len()) {
+            if let Some(socket) = self.sockets.swap_remove(&number) {
+                self.generations.evicted(number, &socket);
+            }
+            if self.sockets.capacity() > MIN_CAPACITY.max(4 * self.sockets.len()) {
                 // There were very many for a while.
-                self.lives.shrink_to(2 * self.lives.len());
+                self.sockets.shrink_to(2 * self.sockets.len());
             }
         }
-        if self.lives.len() + self.older.len() > MOST && self.gap {
-            self.gap = false;
-            self.older.forget_connections();
-            self.lives.retain(|_, life| life.continuous || life.state == State::Listen);
-            self.closed.retain(|number| self.lives.contains_key(number));
+        if self.sockets.len() + self.preexisting.len() > MAX && self.has_loss {
+            self.has_loss = false;
+            self.preexisting.clear_connections();
+            let generations = &mut self.generations;
+            self.sockets.retain(|number, socket| {
+                let stays = socket.continuous || socket.state == State::Listen;
+                if !stays {
+                    generations.evicted(*number, socket);
+                }
+                stays
+            });
+            self.closed.retain(|number| self.sockets.contains_key(number));
         }
     }
 
-    /// Whether a child's report carries its listener's cookie, and no remote port: up to Linux 6.12 at least
-    /// (not on 6.18), `inet_csk_clone_lock` sets the state first and the identity after.
+    /// Whether a child's report carries its listener's cookie and no remote port: up to Linux 6.12 at least (not on 6.18),
+    /// `inet_csk_clone_lock` sets the state before the identity.
     fn is_unnamed_child(&self, report: &Report) -> bool {
         let is_child = (report.old, report.new) == (State::Listen, State::SynRecv);
         let listens = || {
-            self.lives.get(&report.socket).is_some_and(|life| life.state == State::Listen)
-                || self.older.listens(report.socket)
+            self.sockets.get(&report.socket).is_some_and(|socket| socket.state == State::Listen)
+                || self.preexisting.listens(report.socket)
         };
         is_child && report.cookie == Some(report.socket) && (report.ends.remote.port.is_none() || listens())
     }
 }
 
-/// The socket of that number goes on, or ends once more.
-fn forget_end(closed: &mut VecDeque<u64>, number: u64, life: &TrackedSocket) {
-    if life.has_ended
-        && let Some(place) = closed.iter().rposition(|closed| *closed == number)
+/// Removes the socket from the closed ones: it opens or ends once more.
+fn reopen(closed: &mut VecDeque<u64>, number: u64, socket: &TrackedSocket) {
+    if socket.has_ended
+        && let Some(index) = closed.iter().rposition(|closed| *closed == number)
     {
-        closed.remove(place);
+        closed.remove(index);
     }
 }
 
-/// Whether a connection, or a listener, ends here. A destroyed listener reports CLOSE→CLOSE after that.
+/// Whether a connection or a listener ends here. A destroyed listener reports CLOSE→CLOSE after that.
 fn is_end(report: &Report) -> bool {
     report.new == State::Close && report.old != State::Close
 }
 
-/// Whether this report is the first of a connection or of a listener, and how it opens.
+/// How the connection opens where this report is its first; `Some(None)` for a listener.
 fn opening(report: &Report) -> Option<Option<Open>> {
     match (report.old, report.new) {
         (State::Close, State::Listen) => Some(None),

@@ -1,11 +1,11 @@
-//! Reports for tests, as the kernel sends them on the BTF backend.
+//! Reports for tests, as from backend `tp_btf`.
 
 use crate::model::{
     Counters, Errno, Family, Known, Mono, Opened, Protocol, Report, State, Task,
     testing::{ends, task},
 };
 
-/// A client's transition, in its own process 100, without an error.
+/// A client's transition, in process 100, without an error.
 pub fn report(old: State, new: State) -> Report {
     Report {
         at: Mono(1_000),
@@ -36,7 +36,7 @@ impl Report {
         Self { at: Mono(at), ..self }
     }
 
-    /// Another socket, with its cookie.
+    /// Of the socket with this cookie.
     pub(super) fn of(self, cookie: u64) -> Self {
         Self { socket: cookie, cookie: Some(cookie), ..self }
     }
@@ -53,12 +53,12 @@ impl Report {
         Self { shutdown: Some(bits), ..self }
     }
 
-    /// No process holds it any more.
+    /// Of a socket that no process has any more.
     pub(super) fn orphaned(self) -> Self {
         Self { orphaned: Some(true), ..self }
     }
 
-    /// The peer has sent its FIN.
+    /// After the peer's FIN has arrived.
     pub(super) fn fin(self) -> Self {
         Self { fin_received: Some(true), ..self }
     }

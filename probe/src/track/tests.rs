@@ -1,6 +1,6 @@
-//! What the tracker adds to reports.
+//! What the tracker derives from reports.
 
-mod beside;
+mod events;
 mod identity;
 mod preexisting;
 mod summary;
@@ -20,7 +20,7 @@ fn tracker() -> Tracker {
     Tracker::new(&host())
 }
 
-/// Feeds the reports and gives back what became of each.
+/// Feeds the reports, and returns what the tracker made of each.
 fn run(tracker: &mut Tracker, reports: impl IntoIterator<Item = Report>) -> Vec<Tracked> {
     reports.into_iter().map(|report| tracker.observe(&report)).collect()
 }
@@ -30,22 +30,27 @@ fn pid(tracked: &Tracked) -> (Option<u32>, Known) {
     (owner.task.as_ref().map(|task| task.pid), owner.known)
 }
 
-/// How a socket's connection came to be.
+/// How a socket's connection opened.
 fn open(tracker: &Tracker, socket: SocketId) -> Option<Open> {
-    tracker.so_far(socket)?.0
+    tracker.history(socket)?.0
 }
 
-/// The transitions of a socket's connection.
+/// The `seq` of each transition of a socket's connection.
 fn seqs(tracker: &Tracker, socket: SocketId) -> Vec<u64> {
-    tracker.so_far(socket).map(|(_, course)| course.seqs()).unwrap_or_default()
+    tracker.history(socket).map(|(_, history)| history.seqs()).unwrap_or_default()
 }
 
-/// The cause in words.
+/// The text of the cause.
 fn detail(cause: Option<Cause>) -> &'static str {
     cause.map_or("unknown", Cause::detail)
 }
 
-/// A client's ordinary life, in process 100.
+/// The time in the old state, in nanoseconds.
+fn nanoseconds(tracked: &Tracked) -> Option<u128> {
+    tracked.transition.state_duration.map(|duration| duration.as_nanos())
+}
+
+/// A client's connection from connect to close, in process 100.
 fn client(cookie: u64) -> Vec<Report> {
     vec![
         report(Close, SynSent).of(cookie).at(1_000).between("127.0.0.1:0", "127.0.0.1:80").opened_by(
@@ -85,13 +90,13 @@ fn child(cookie: u64, pid: u32) -> Report {
 }
 
 #[test]
-fn a_connection_has_a_life() {
+fn a_connection_has_its_transitions_times_owner_and_path() {
     let mut tracker = tracker();
     let tracked = run(&mut tracker, client(7));
     let numbers: Vec<u64> = tracked.iter().map(|tracked| tracked.transition.seq).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5]);
-    let since: Vec<_> = tracked.iter().map(|t| t.transition.since.map(|since| since.as_nanos())).collect();
-    assert_eq!(since, [None, Some(2_000), Some(7_000), Some(2_000), Some(3_000)]);
+    let durations: Vec<_> = tracked.iter().map(nanoseconds).collect();
+    assert_eq!(durations, [None, Some(2_000), Some(7_000), Some(2_000), Some(3_000)]);
     let previous: Vec<_> = tracked.iter().map(|tracked| tracked.previous).collect();
     assert_eq!(previous, [None, Some(SynSent), Some(Established), Some(FinWait1), Some(FinWait2)]);
     assert!(tracked.iter().all(|tracked| pid(tracked) == (Some(100), Known::Exact)));
@@ -111,7 +116,7 @@ fn a_connection_has_a_life() {
 }
 
 #[test]
-fn a_childs_owner_is_the_listeners_until_someone_closes_it() {
+fn a_childs_owner_is_the_listeners_until_a_process_closes_it() {
     let mut tracker = tracker();
     let tracked = run(
         &mut tracker,
@@ -131,7 +136,7 @@ fn a_childs_owner_is_the_listeners_until_someone_closes_it() {
 }
 
 #[test]
-fn a_kernel_worker_owns_nothing() {
+fn a_kernel_worker_is_no_owner() {
     let mut tracker = tracker();
     let tracked = run(
         &mut tracker,
@@ -145,7 +150,7 @@ fn a_kernel_worker_owns_nothing() {
 }
 
 #[test]
-fn a_shutdown_that_waited_for_established_runs_in_nobodys_call() {
+fn a_deferred_shutdown_runs_in_no_call_of_the_owner() {
     let mut tracker = tracker();
     let tracked = run(
         &mut tracker,
@@ -160,7 +165,7 @@ fn a_shutdown_that_waited_for_established_runs_in_nobodys_call() {
 }
 
 #[test]
-fn a_socket_older_than_the_tracer_is_nobodys_until_a_call_moves_it() {
+fn a_pre_existing_sockets_owner_is_unknown_until_a_call_moves_it() {
     let mut tracker = tracker();
     let tracked = run(
         &mut tracker,
@@ -170,17 +175,17 @@ fn a_socket_older_than_the_tracer_is_nobodys_until_a_call_moves_it() {
             report(LastAck, Close).of(5).shut(3).fin(),
         ],
     );
-    assert_eq!(pid(&tracked[0]), (None, Known::Unknown), "a segment runs under anybody");
+    assert_eq!(pid(&tracked[0]), (None, Known::Unknown), "a segment runs on top of any task");
     assert_eq!(pid(&tracked[1]), (Some(300), Known::Exact));
     assert_eq!(tracked[0].transition.socket.generation, 0);
-    assert_eq!((tracked[0].previous, tracked[0].transition.since), (None, None));
+    assert_eq!((tracked[0].previous, tracked[0].transition.state_duration), (None, None));
     let connection = tracked[2].ended.as_ref().expect("it ended");
     assert_eq!((connection.open, connection.opened, connection.complete), (Open::Preexisting, None, false));
     assert_eq!(connection.path, [Established, CloseWait, LastAck, Close].into());
 }
 
 #[test]
-fn an_end_that_the_kernel_does_not_explain_is_an_end_of_unknown_cause() {
+fn an_end_without_sk_err_has_no_cause() {
     let mut reports = client(7);
     let last = reports.pop().expect("it ends");
     let mut tracker = tracker();
@@ -192,13 +197,13 @@ fn an_end_that_the_kernel_does_not_explain_is_an_end_of_unknown_cause() {
 }
 
 #[test]
-fn nobody_on_the_cpu_is_nobody_known() {
+fn without_a_task_the_owner_is_unknown() {
     let first = Report { task: None, ..report(Established, CloseWait) };
     assert_eq!(pid(&tracker().observe(&first)), (None, Known::Unknown));
 }
 
 #[test]
-fn a_socket_connected_again_is_a_new_generation() {
+fn a_socket_that_connects_again_has_a_new_generation() {
     let mut tracker = tracker();
     run(&mut tracker, client(7));
     let again = report(Close, SynSent).of(7).at(20_000).between("0.0.0.0:0", "127.0.0.1:81").opened_by(
@@ -208,10 +213,14 @@ fn a_socket_connected_again_is_a_new_generation() {
     );
     let tracked = tracker.observe(&again);
     assert_eq!(tracked.transition.socket, SocketId { number: 7, generation: 2 });
-    assert_eq!(tracked.transition.ends, ends("0.0.0.0:0", "127.0.0.1:81"), "nothing of the first life");
-    assert_eq!(tracked.transition.since.map(|since| since.as_nanos()), Some(5_000));
+    assert_eq!(
+        tracked.transition.ends,
+        ends("0.0.0.0:0", "127.0.0.1:81"),
+        "none of the first connection's endpoints"
+    );
+    assert_eq!(nanoseconds(&tracked), Some(5_000));
     assert_eq!(tracked.previous, Some(Close));
-    assert!(tracker.so_far(SocketId { number: 7, generation: 1 }).is_none());
+    assert!(tracker.history(SocketId { number: 7, generation: 1 }).is_none());
     assert_eq!(seqs(&tracker, tracked.transition.socket), [6]);
 }
 
@@ -232,7 +241,7 @@ fn a_destroyed_listener_reports_twice_and_is_no_connection() {
 }
 
 #[test]
-fn opens_are_told_apart() {
+fn simultaneous_open_and_self_connect_are_distinguished() {
     let open_from = |local: &str| {
         let mut tracker = tracker();
         run(
@@ -249,48 +258,47 @@ fn opens_are_told_apart() {
 }
 
 #[test]
-fn a_gap_makes_the_living_incomplete_and_breaks_no_rule() {
+fn a_loss_makes_open_connections_incomplete_and_nothing_illegal() {
     let mut tracker = tracker();
     let reports = client(7);
     tracker.observe(&reports[0]);
     tracker.lost();
     let after: Vec<_> = run(&mut tracker, reports[2..].iter().cloned());
-    assert_eq!((after[0].previous, after[0].transition.since), (None, None));
-    assert_eq!(after[1].previous, Some(FinWait1), "the gap is behind");
+    assert_eq!((after[0].previous, after[0].transition.state_duration), (None, None));
+    assert_eq!(after[1].previous, Some(FinWait1), "the loss was earlier");
     assert!(!after[2].ended.as_ref().expect("it ended").complete);
     assert!(run(&mut tracker, client(8))[4].ended.as_ref().expect("it ended").complete);
 }
 
 #[test]
-fn closed_sockets_are_forgotten_in_time() {
+fn closed_sockets_are_evicted() {
     let mut tracker = tracker();
-    for cookie in 1..=(3 * CLOSED as u64) {
+    for cookie in 1..=(3 * MAX_CLOSED as u64) {
         run(&mut tracker, client(cookie));
     }
-    assert_eq!(tracker.lives.len(), CLOSED);
-    // One socket, connected over and over, is one.
-    for _ in 0..(3 * CLOSED) {
+    assert_eq!(tracker.sockets.len(), MAX_CLOSED);
+    // One socket that connects repeatedly counts once.
+    for _ in 0..(3 * MAX_CLOSED) {
         run(&mut tracker, client(1));
     }
-    assert_eq!((tracker.lives.len(), tracker.closed.len()), (CLOSED, CLOSED));
+    assert_eq!((tracker.sockets.len(), tracker.closed.len()), (MAX_CLOSED, MAX_CLOSED));
 }
 
 #[test]
-fn the_unheard_of_are_forgotten_where_there_are_too_many() {
+fn after_a_loss_sockets_without_a_report_are_evicted_where_there_are_too_many() {
     let mut tracker = tracker();
     let established = |cookie| report(SynRecv, Established).of(cookie);
-    run(&mut tracker, (1..=MOST as u64).map(established));
+    run(&mut tracker, (1..=MAX as u64).map(established));
     tracker.lost();
     tracker.observe(&established(1));
-    assert_eq!(tracker.lives.len(), MOST);
+    assert_eq!(tracker.sockets.len(), MAX);
     tracker.observe(&established(0));
-    assert_eq!(tracker.lives.len(), 2, "the two that were heard of since");
-    run(&mut tracker, (1..=MOST as u64 + 1).map(established));
-    assert_eq!(tracker.lives.len(), MOST + 2, "all of them live");
+    assert_eq!(tracker.sockets.len(), 2, "the two with a report since");
+    run(&mut tracker, (1..=MAX as u64 + 1).map(established));
+    assert_eq!(tracker.sockets.len(), MAX + 2, "all of them are open");
 }
 
-/// A random walk over edges that the kernel takes: of a client, a listener, or a child from its first
-/// report on.
+/// A random walk along legal edges: of a client, a listener, or a child from its first report on.
 fn walk() -> impl Strategy<Value = Vec<(State, State)>> {
     (select(vec![Close, Listen]), collection::vec(any::<prop::sample::Index>(), 1..12)).prop_map(
         |(start, picks)| {
@@ -312,30 +320,30 @@ fn walk() -> impl Strategy<Value = Vec<(State, State)>> {
 
 proptest! {
     #[test]
-    fn each_socket_is_as_if_it_were_alone(
+    fn other_sockets_make_no_difference(
         walks in collection::vec(walk(), 2..5),
         picks in collection::vec(any::<prop::sample::Index>(), 60),
         port in 1..=u16::MAX,
     ) {
-        let make = |place: usize, edge: (State, State)| {
-            let mut report = report(edge.0, edge.1).of(place as u64 + 1);
-            // Each at its own address: a listener says whose the children of its port are.
-            report.ends.local = Endpoint::new([127, 0, 0, place as u8 + 1].into(), port);
+        let make = |index: usize, edge: (State, State)| {
+            let mut report = report(edge.0, edge.1).of(index as u64 + 1);
+            // Each at its own address: a child inherits its owner from the listener on its port.
+            report.ends.local = Endpoint::new([127, 0, 0, index as u8 + 1].into(), port);
             report
         };
         let mut together: Vec<Vec<Tracked>> = vec![Vec::new(); walks.len()];
         let mut tracker = tracker();
         let mut queues: Vec<_> = walks.iter().map(|walk| walk.iter()).collect();
         for pick in picks {
-            let place = pick.index(queues.len());
-            if let Some(edge) = queues[place].next() {
-                together[place].push(tracker.observe(&make(place, *edge)));
+            let index = pick.index(queues.len());
+            if let Some(edge) = queues[index].next() {
+                together[index].push(tracker.observe(&make(index, *edge)));
             }
         }
-        for (place, seen) in together.iter().enumerate() {
+        for (index, seen) in together.iter().enumerate() {
             let mut alone = Tracker::new(&host());
-            for (edge, tracked) in walks[place].iter().zip(seen) {
-                let mut expected = alone.observe(&make(place, *edge));
+            for (edge, tracked) in walks[index].iter().zip(seen) {
+                let mut expected = alone.observe(&make(index, *edge));
                 expected.transition.seq = tracked.transition.seq;
                 prop_assert_eq!(&expected, tracked);
                 prop_assert!(tracked.previous.is_none_or(|previous| previous == edge.0));

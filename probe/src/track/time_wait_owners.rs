@@ -1,12 +1,12 @@
-//! Whose the connections were of which only a mini-socket is left: the answer to "who left this TIME_WAIT?".
+//! The owners of closed connections of which a mini-socket may be left: who left this TIME_WAIT?
 
 use std::sync::Arc;
 
 use crate::model::{DiagEntry, Endpoints, Owner, Recent, Report, State};
 
-/// How many are remembered. A mini-socket stays for a minute, so that this is enough for a thousand closes a
-/// second; of more, the oldest are forgotten. An entry takes 24 bytes, and once somebody has asked, some 50 more.
-const MOST: usize = if cfg!(test) { 256 } else { 1 << 16 };
+/// The maximum number; the oldest are evicted first. A mini-socket lasts for a minute: this covers a thousand closes a second.
+/// An entry takes 24 bytes, and some 50 more once it is indexed for a lookup.
+const MAX: usize = if cfg!(test) { 256 } else { 1 << 16 };
 
 /// The owners of closed connections.
 #[derive(Debug)]
@@ -14,12 +14,12 @@ pub struct TimeWaitOwners(Recent<Key, Arc<Owner>>);
 
 impl Default for TimeWaitOwners {
     fn default() -> Self {
-        Self(Recent::new(MOST))
+        Self(Recent::new(MAX))
     }
 }
 
-/// A mini-socket takes its cookie from the socket it is made of. Where nobody had asked for that one's, it
-/// gets another; but in its namespace there is only one with these ends.
+/// A mini-socket inherits the cookie of the socket that it replaces. If that socket had none yet, the mini-socket gets a new one;
+/// but its namespace has only one with these endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Cookie(u64),
@@ -34,20 +34,20 @@ impl Key {
 }
 
 impl TimeWaitOwners {
-    /// Remembers whose the connection is that ends with this report, between these ends.
+    /// Adds the owner of the connection that ends with this report.
     pub fn add(&mut self, end: &Report, ends: Endpoints, owner: &Arc<Owner>) {
-        if may_stay(end) {
+        if may_leave_mini_socket(end) {
             let key = end.cookie.map_or_else(|| Key::of_ends(end.netns, ends), Key::Cookie);
-            self.put(key, owner);
+            self.push(key, owner);
         }
     }
 
-    /// Remembers whose a mini-socket is that was there already.
-    pub fn add_listed(&mut self, row: &DiagEntry, owner: &Arc<Owner>) {
-        self.put(Key::Cookie(row.cookie), owner);
+    /// Adds the owner of a pre-existing mini-socket.
+    pub fn add_existing(&mut self, row: &DiagEntry, owner: &Arc<Owner>) {
+        self.push(Key::Cookie(row.cookie), owner);
     }
 
-    /// Whose the connection was of which this is left.
+    /// The owner of the connection that left this mini-socket.
     pub fn owner(&mut self, row: &DiagEntry) -> Option<&Owner> {
         let by_cookie = Key::Cookie(row.cookie);
         let key = if self.0.last(&by_cookie).is_some() {
@@ -58,16 +58,16 @@ impl TimeWaitOwners {
         self.0.last(&key).map(|owner| &**owner)
     }
 
-    fn put(&mut self, key: Key, owner: &Arc<Owner>) {
+    fn push(&mut self, key: Key, owner: &Arc<Owner>) {
         if owner.task.is_some() {
             self.0.push(key, Arc::clone(owner));
         }
     }
 }
 
-/// Whether a mini-socket may be left (`tcp_time_wait`): the side whose FIN went second, and one that was
-/// reset, leaves none.
-fn may_stay(end: &Report) -> bool {
+/// Whether the connection may leave a mini-socket (`tcp_time_wait`): not where the peer's FIN was first, and not after an
+/// RST.
+fn may_leave_mini_socket(end: &Report) -> bool {
     let sent_fin_first = matches!(end.old, State::FinWait1 | State::FinWait2 | State::Closing);
     sent_fin_first && !matches!(end.error, Some(Some(_)))
 }
@@ -77,34 +77,34 @@ mod tests {
     use super::*;
     use crate::model::{
         Known,
-        testing::{listed, owner},
+        testing::{diag_entry, owner},
     };
 
     fn left_by(pid: u32) -> DiagEntry {
         DiagEntry {
             owner: owner(pid, "client", Known::Exact).into(),
-            ..listed(u64::from(pid), State::TimeWait, "127.0.0.1:5000", "127.0.0.1:80")
+            ..diag_entry(u64::from(pid), State::TimeWait, "127.0.0.1:5000", "127.0.0.1:80")
         }
     }
 
-    fn add(time_wait_owners: &mut TimeWaitOwners, row: &DiagEntry) {
-        time_wait_owners.add_listed(row, &row.owner);
+    fn add(owners: &mut TimeWaitOwners, row: &DiagEntry) {
+        owners.add_existing(row, &row.owner);
     }
 
     #[test]
-    fn the_oldest_is_forgotten() {
-        let mut time_wait_owners = TimeWaitOwners::default();
-        (1..=MOST as u32 + 1).for_each(|pid| add(&mut time_wait_owners, &left_by(pid)));
-        assert_eq!(time_wait_owners.owner(&left_by(1)), None);
-        for pid in [2, MOST as u32 + 1] {
-            assert_eq!(time_wait_owners.owner(&left_by(pid)), Some(&*left_by(pid).owner));
+    fn the_oldest_owner_is_evicted() {
+        let mut owners = TimeWaitOwners::default();
+        (1..=MAX as u32 + 1).for_each(|pid| add(&mut owners, &left_by(pid)));
+        assert_eq!(owners.owner(&left_by(1)), None);
+        for pid in [2, MAX as u32 + 1] {
+            assert_eq!(owners.owner(&left_by(pid)), Some(&*left_by(pid).owner));
         }
     }
 
     #[test]
-    fn nobody_known_is_not_worth_a_place() {
-        let mut time_wait_owners = TimeWaitOwners::default();
-        add(&mut time_wait_owners, &DiagEntry { owner: Owner::nobody(), ..left_by(1) });
-        assert_eq!(time_wait_owners.owner(&left_by(1)), None);
+    fn an_unknown_owner_takes_no_entry() {
+        let mut owners = TimeWaitOwners::default();
+        add(&mut owners, &DiagEntry { owner: Owner::unknown(), ..left_by(1) });
+        assert_eq!(owners.owner(&left_by(1)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Who has the port, in words.
+//! The messages and remedies of failed binds and listens.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use State::*;
 
 use super::*;
 use crate::{
-    detect::testing::Story,
+    detect::testing::Simulation,
     model::{
         Family, Protocol,
-        testing::{endpoint, host, listed, task},
+        testing::{diag_entry, endpoint, host, task},
     },
 };
 
 const SERVER: &str = "0.0.0.0:8080";
 
-fn story() -> Story<BindFailed> {
-    Story::new(BindFailed::new(&host()))
+fn simulation() -> Simulation<BindFailed> {
+    Simulation::new(BindFailed::new(&host()))
 }
 
 fn find(local: &str, errno: Errno, holders: Vec<DiagEntry>) -> Finding {
@@ -33,22 +33,22 @@ fn find(local: &str, errno: Errno, holders: Vec<DiagEntry>) -> Finding {
         errno,
         holders,
     };
-    failure.sift_holders();
-    story().detector().bind_failed(&failure).expect("every refusal is one")
+    failure.retain_conflicting_holders();
+    simulation().detector().bind_failed(&failure).expect("every failed bind is a finding")
 }
 
 fn message(local: &str, errno: Errno) -> String {
     find(local, errno, Vec::new()).message
 }
 
-/// What is said of the holders, and the remedy.
-fn taken_by(holders: Vec<DiagEntry>) -> (String, Option<String>) {
+/// What a message says of the holders, and the remedy.
+fn held_by(holders: Vec<DiagEntry>) -> (String, Option<String>) {
     let finding = find(SERVER, Errno::EADDRINUSE, holders);
     (finding.message.split_once("EADDRINUSE, ").expect("it says so").1.to_owned(), finding.remedy)
 }
 
 fn row(state: State, local: &str, remote: &str) -> DiagEntry {
-    listed(1, state, local, remote).held_by(77, "client")
+    diag_entry(1, state, local, remote).held_by(77, "client")
 }
 
 fn mini(state: State, local: &str, remote: &str) -> DiagEntry {
@@ -57,7 +57,7 @@ fn mini(state: State, local: &str, remote: &str) -> DiagEntry {
 
 #[test]
 fn a_finding_names_caller_port_and_holder() {
-    let listener = listed(1, Listen, "0.0.0.0:80", "0.0.0.0:0").held_by(123, "nginx");
+    let listener = diag_entry(1, Listen, "0.0.0.0:80", "0.0.0.0:0").held_by(123, "nginx");
     let finding = find("0.0.0.0:80", Errno::EADDRINUSE, vec![listener]);
     insta::assert_snapshot!(finding.message, @"late[500] could not bind 0.0.0.0:80: EADDRINUSE, nginx[123] listens on 0.0.0.0:80");
     assert_eq!((finding.kind, finding.at, finding.remedy), (FindingKind::BindFailed, Mono(5), None));
@@ -67,21 +67,21 @@ fn a_finding_names_caller_port_and_holder() {
 }
 
 #[test]
-fn every_holder_has_its_words() {
-    let said = |row| taken_by(vec![row]).0;
-    insta::assert_snapshot!(said(row(Established, "10.0.0.1:8080", "10.0.0.2:5000")), @"a connection of client[77] has it: 10.0.0.1:8080 with 10.0.0.2:5000 in ESTABLISHED");
-    insta::assert_snapshot!(said(row(Established, "10.0.0.1:8080", "10.0.0.1:8080")), @"client[77], which connected to itself at 10.0.0.1:8080, has it");
-    insta::assert_snapshot!(said(mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000")), @"the TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by client[77]");
-    insta::assert_snapshot!(said(mini(TimeWait, "10.0.0.1:8080", "10.0.0.1:8080")), @"the TIME_WAIT of 10.0.0.1:8080 (gone in 43 s), left by client[77], which connected to itself");
-    insta::assert_snapshot!(said(mini(FinWait2, "10.0.0.1:8080", "10.0.0.2:5000")), @"the FIN_WAIT2 of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by client[77]");
-    insta::assert_snapshot!(said(row(SynRecv, "10.0.0.1:8080", "10.0.0.2:5000")), @"10.0.0.2:5000 is connecting to 10.0.0.1:8080 of client[77]");
-    insta::assert_snapshot!(said(row(Close, "0.0.0.0:8080", "0.0.0.0:0")), @"client[77] has bound 0.0.0.0:8080");
-    let nobodys = DiagEntry { owner: Owner::nobody(), ..mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000") };
-    insta::assert_snapshot!(said(nobodys), @"the TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (gone in 43 s), left by a process that is not known");
+fn each_holder_is_described_by_its_state() {
+    let holder = |row| held_by(vec![row]).0;
+    insta::assert_snapshot!(holder(row(Established, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] has a connection in ESTABLISHED from 10.0.0.1:8080 to 10.0.0.2:5000");
+    insta::assert_snapshot!(holder(row(Established, "10.0.0.1:8080", "10.0.0.1:8080")), @"client[77], which connected to itself at 10.0.0.1:8080, holds it");
+    insta::assert_snapshot!(holder(mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] left a TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (expires in 43 s)");
+    insta::assert_snapshot!(holder(mini(TimeWait, "10.0.0.1:8080", "10.0.0.1:8080")), @"client[77] left a TIME_WAIT of 10.0.0.1:8080 (expires in 43 s), where it had connected to itself");
+    insta::assert_snapshot!(holder(mini(FinWait2, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] left a FIN_WAIT2 of 10.0.0.1:8080 with 10.0.0.2:5000 (expires in 43 s)");
+    insta::assert_snapshot!(holder(row(SynRecv, "10.0.0.1:8080", "10.0.0.2:5000")), @"a connection from 10.0.0.2:5000 to client[77] at 10.0.0.1:8080 is in SYN_RECV");
+    insta::assert_snapshot!(holder(row(Close, "0.0.0.0:8080", "0.0.0.0:0")), @"client[77] is bound to 0.0.0.0:8080");
+    let unknown = DiagEntry { owner: Owner::unknown(), ..mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000") };
+    insta::assert_snapshot!(holder(unknown), @"an unknown process left a TIME_WAIT of 10.0.0.1:8080 with 10.0.0.2:5000 (expires in 43 s)");
 }
 
 #[test]
-fn of_many_the_plainest_come_first() {
+fn of_many_holders_the_most_likely_come_first() {
     let connection = |port: u16| row(Established, "10.0.0.1:8080", &format!("10.0.0.2:{port}"));
     let holders = vec![
         mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:1"),
@@ -90,13 +90,13 @@ fn of_many_the_plainest_come_first() {
         row(Listen, SERVER, "0.0.0.0:0"),
         connection(4),
     ];
-    insta::assert_snapshot!(taken_by(holders).0, @"client[77] listens on 0.0.0.0:8080; a connection of client[77] has it: 10.0.0.1:8080 with 10.0.0.2:2 in ESTABLISHED; a connection of client[77] has it: 10.0.0.1:8080 with 10.0.0.2:3 in ESTABLISHED; and 2 more");
+    insta::assert_snapshot!(held_by(holders).0, @"client[77] listens on 0.0.0.0:8080; client[77] has a connection in ESTABLISHED from 10.0.0.1:8080 to 10.0.0.2:2; client[77] has a connection in ESTABLISHED from 10.0.0.1:8080 to 10.0.0.2:3; and 2 more");
 }
 
 #[test]
-fn who_has_the_port_elsewhere_is_in_nobodys_way() {
+fn a_holder_of_the_port_at_another_address_does_not_conflict() {
     let finding = |local| find("127.0.0.1:8080", Errno::EADDRINUSE, vec![row(Listen, local, "0.0.0.0:0")]);
-    let nobody = "no socket that is listed has it (one that is bound and no more may not be)";
+    let nobody = "sock_diag lists no socket on this port (it may not list one that is bound only)";
     assert!(finding("127.0.0.2:8080").message.ends_with(nobody));
     assert!(finding("[::1]:8080").message.ends_with(nobody));
     for local in ["127.0.0.1:8080", "0.0.0.0:8080", "[::]:8080", "[::ffff:127.0.0.1]:8080"] {
@@ -105,50 +105,50 @@ fn who_has_the_port_elsewhere_is_in_nobodys_way() {
 }
 
 #[test]
-fn a_cure_is_given_where_it_is_certain() {
+fn a_remedy_is_given_only_where_it_works() {
     let waiting = || mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000");
-    assert_eq!(taken_by(vec![waiting(), waiting()]).1.as_deref(), Some(REUSE));
-    assert_eq!(taken_by(vec![waiting(), row(Listen, SERVER, "0.0.0.0:0")]).1, None);
-    assert_eq!(taken_by(Vec::new()).1, None);
-    // SO_REUSEADDR is no help there.
+    assert_eq!(held_by(vec![waiting(), waiting()]).1.as_deref(), Some(REUSE));
+    assert_eq!(held_by(vec![waiting(), row(Listen, SERVER, "0.0.0.0:0")]).1, None);
+    assert_eq!(held_by(Vec::new()).1, None);
+    // SO_REUSEADDR does not help there.
     let left = mini(TimeWait, "10.0.0.1:40001", "10.0.0.1:40001");
     let remedy = find("0.0.0.0:40001", Errno::EADDRINUSE, vec![left]).remedy.unwrap_or_default();
-    insta::assert_snapshot!(remedy, @"keep the kernel from picking the port: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (it replaces the list: name what is in it already, too); where it was bound, do not bind a client to the port that it connects to");
+    insta::assert_snapshot!(remedy, @"reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (this replaces the list: include the ports already in it); if it was bound, do not bind the client to the port that it connects to");
     let bound = mini(TimeWait, "10.0.0.1:8080", "10.0.0.1:8080");
-    insta::assert_snapshot!(taken_by(vec![bound]).1.unwrap_or_default(), @"do not bind a client to the port that it connects to");
+    insta::assert_snapshot!(held_by(vec![bound]).1.unwrap_or_default(), @"do not bind the client to the port that it connects to");
 }
 
 #[test]
-fn every_error_has_its_words() {
-    insta::assert_snapshot!(message("0.0.0.0:80", Errno::EACCES), @"late[500] could not bind 0.0.0.0:80: EACCES, a port below net.ipv4.ip_unprivileged_port_start (1024 unless it is set) takes CAP_NET_BIND_SERVICE");
-    insta::assert_snapshot!(find("0.0.0.0:80", Errno::EACCES, Vec::new()).remedy.unwrap_or_default(), @"give it CAP_NET_BIND_SERVICE, or sysctl -w net.ipv4.ip_unprivileged_port_start=80");
-    insta::assert_snapshot!(message(SERVER, Errno::EACCES), @"late[500] could not bind 0.0.0.0:8080: EACCES, a security module forbids it, or net.ipv4.ip_unprivileged_port_start is above it");
-    insta::assert_snapshot!(message("10.9.9.9:8080", Errno::EADDRNOTAVAIL), @"late[500] could not bind 10.9.9.9:8080: EADDRNOTAVAIL, no interface of its namespace has that address");
-    insta::assert_snapshot!(message(SERVER, Errno::EINVAL), @"late[500] could not bind 0.0.0.0:8080: EINVAL, the socket is bound already, or the address does not fit it");
-    insta::assert_snapshot!(message(SERVER, Errno::EAFNOSUPPORT), @"late[500] could not bind 0.0.0.0:8080: EAFNOSUPPORT, the address is of another family than the socket");
-    insta::assert_snapshot!(message(SERVER, Errno::EPERM), @"late[500] could not bind 0.0.0.0:8080: EPERM, a BPF program or a security module forbids it");
-    insta::assert_snapshot!(message("[fe80::1]:8080", Errno::ENODEV), @"late[500] could not bind [fe80::1]:8080: ENODEV, a link-local address takes the interface that it is on");
+fn each_error_has_its_meaning() {
+    insta::assert_snapshot!(message("0.0.0.0:80", Errno::EACCES), @"late[500] could not bind 0.0.0.0:80: EACCES, a port below net.ipv4.ip_unprivileged_port_start (default 1024) requires CAP_NET_BIND_SERVICE");
+    insta::assert_snapshot!(find("0.0.0.0:80", Errno::EACCES, Vec::new()).remedy.unwrap_or_default(), @"grant the process CAP_NET_BIND_SERVICE, or run sysctl -w net.ipv4.ip_unprivileged_port_start=80");
+    insta::assert_snapshot!(message(SERVER, Errno::EACCES), @"late[500] could not bind 0.0.0.0:8080: EACCES, a security module denied it, or net.ipv4.ip_unprivileged_port_start is above the port");
+    insta::assert_snapshot!(message("10.9.9.9:8080", Errno::EADDRNOTAVAIL), @"late[500] could not bind 10.9.9.9:8080: EADDRNOTAVAIL, no interface in its network namespace has the address");
+    insta::assert_snapshot!(message(SERVER, Errno::EINVAL), @"late[500] could not bind 0.0.0.0:8080: EINVAL, the socket is already bound, or the address is not valid for it");
+    insta::assert_snapshot!(message(SERVER, Errno::EAFNOSUPPORT), @"late[500] could not bind 0.0.0.0:8080: EAFNOSUPPORT, the address family differs from the socket's");
+    insta::assert_snapshot!(message(SERVER, Errno::EPERM), @"late[500] could not bind 0.0.0.0:8080: EPERM, a BPF program or a security module denied it");
+    insta::assert_snapshot!(message("[fe80::1]:8080", Errno::ENODEV), @"late[500] could not bind [fe80::1]:8080: ENODEV, a link-local address requires a scope id (its interface)");
     insta::assert_snapshot!(message(SERVER, Errno(12)), @"late[500] could not bind 0.0.0.0:8080: ENOMEM");
     let none_left = find("0.0.0.0:0", Errno::EADDRINUSE, Vec::new());
-    insta::assert_snapshot!(none_left.message, @"late[500] could not bind 0.0.0.0:*: no ephemeral port is left to give it (EADDRINUSE)");
+    insta::assert_snapshot!(none_left.message, @"late[500] could not bind 0.0.0.0:*: EADDRINUSE, no ephemeral port is free");
     assert!(none_left.remedy.is_some_and(|remedy| remedy.contains("ip_local_port_range=")));
 }
 
 #[test]
-fn a_listen_that_is_refused_names_the_listener() {
+fn a_listen_that_fails_names_the_listener() {
     let ends = (SERVER, "0.0.0.0:0");
-    let refused = Some(Cause::ListenFailed);
-    let mut story = story();
-    story.tell(1, ends, &[Close, Listen]);
-    let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);
+    let failed = Some(Cause::ListenFailed);
+    let mut simulation = simulation();
+    simulation.moves(1, ends, &[Close, Listen]);
+    let findings = simulation.because(failed).moves(2, ends, &[Close, Listen, Close]);
     assert_eq!(findings[0].evidence.len(), 2);
-    insta::assert_snapshot!(findings[0].message, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, client[100] listens on 0.0.0.0:8080");
-    // The rival ends, in the usual way.
-    story.because(None);
-    assert_eq!(story.tell(1, ends, &[Listen, Close]), []);
-    let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);
-    insta::assert_snapshot!(findings[0].message, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, another socket listens there");
-    story.existing(&[listed(9, Listen, "[::]:8080", "[::]:0").held_by(300, "daemon")]);
-    let findings = story.because(refused).tell(2, ends, &[Close, Listen, Close]);
-    insta::assert_snapshot!(findings[0].message, @"client[100] was bound to 0.0.0.0:8080 and could not listen: EADDRINUSE, daemon[300] listens on [::]:8080");
+    insta::assert_snapshot!(findings[0].message, @"client[100] could not listen on 0.0.0.0:8080, to which it is bound: EADDRINUSE, client[100] listens on 0.0.0.0:8080");
+    // The other listener closes.
+    simulation.because(None);
+    assert_eq!(simulation.moves(1, ends, &[Listen, Close]), []);
+    let findings = simulation.because(failed).moves(2, ends, &[Close, Listen, Close]);
+    insta::assert_snapshot!(findings[0].message, @"client[100] could not listen on 0.0.0.0:8080, to which it is bound: EADDRINUSE, another socket listens on the same port");
+    simulation.existing(&[diag_entry(9, Listen, "[::]:8080", "[::]:0").held_by(300, "daemon")]);
+    let findings = simulation.because(failed).moves(2, ends, &[Close, Listen, Close]);
+    insta::assert_snapshot!(findings[0].message, @"client[100] could not listen on 0.0.0.0:8080, to which it is bound: EADDRINUSE, daemon[300] listens on [::]:8080");
 }

@@ -1,78 +1,78 @@
-//! Why a connect failed, in words.
+//! The messages and remedies of failed connects.
 
 use State::*;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    detect::testing::{Story, endpoint, whole},
+    detect::testing::{Simulation, connection, endpoint},
     model::{
         CloseCall,
-        testing::{host, listed},
+        testing::{diag_entry, host},
     },
 };
 
 const ENDS: (&str, &str) = ("10.0.0.1:5000", "10.0.0.2:80");
 const SELF: (&str, &str) = ("127.0.0.1:1314", "127.0.0.1:1314");
 
-fn story() -> Story<ConnectFailed> {
-    Story::new(ConnectFailed::new(&host(), true))
+fn simulation() -> Simulation<ConnectFailed> {
+    Simulation::new(ConnectFailed::new(&host(), true))
 }
 
-/// What is said of a connect that ended in SYN_SENT for this reason; no more is said by its end alone.
-fn said(cause: Option<Cause>) -> String {
+/// The message about a connect that ended in SYN_SENT for this reason; the same from its connection alone.
+fn message(cause: Option<Cause>) -> String {
     let path = [Close, SynSent, Close];
-    let findings = story().because(cause).tell(7, ENDS, &path);
-    let ended = story().detector().ended(&whole(Open::Active, ENDS, &path, cause));
-    let message = findings.first().map(|finding| finding.message.clone());
-    assert_eq!(ended.map(|finding| finding.message), message);
-    message.unwrap_or_else(|| "nothing".to_owned())
+    let findings = simulation().because(cause).moves(7, ENDS, &path);
+    let ended = simulation().detector().ended(&connection(Open::Active, ENDS, &path, cause));
+    let found = findings.first().map(|finding| finding.message.clone());
+    assert_eq!(ended.map(|finding| finding.message), found);
+    found.unwrap_or_else(|| "nothing".to_owned())
 }
 
 #[test]
-fn the_words_say_who_refused() {
-    insta::assert_snapshot!(said(Some(Cause::RstReceived(Errno::ECONNREFUSED))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an RST (no process listens on that port, or a firewall rejects it)");
-    insta::assert_snapshot!(said(Some(Cause::PortUnreachable)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an ICMP port unreachable (typically a firewall's REJECT rule)");
-    insta::assert_snapshot!(said(Some(Cause::RstOrPortUnreachable)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an RST or an ICMP port unreachable");
-    insta::assert_snapshot!(said(Some(Cause::IcmpError(Errno::EHOSTUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: the host is unreachable, or a firewall rejects the connection (EHOSTUNREACH)");
-    insta::assert_snapshot!(said(Some(Cause::IcmpError(Errno(71)))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: EPROTO");
-    insta::assert_snapshot!(said(Some(Cause::SynTimeout)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: timed out: its SYNs went unanswered (a firewall drops them, or the host is down)");
-    insta::assert_snapshot!(said(Some(Cause::Destroyed)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an administrator destroyed the socket, over sock_diag (`ss -K`) or by BPF");
-    insta::assert_snapshot!(said(Some(Cause::TupleInUse)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: EADDRNOTAVAIL before a SYN was sent: another connection or its TIME_WAIT has the same 4-tuple");
-    insta::assert_snapshot!(said(Some(Cause::ConnectFailed)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the kernel failed it before a SYN was sent: no route, a policy, or no memory");
+fn the_message_says_what_ended_the_connect() {
+    insta::assert_snapshot!(message(Some(Cause::RstReceived(Errno::ECONNREFUSED))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an RST (no process listens on that port, or a firewall rejects it)");
+    insta::assert_snapshot!(message(Some(Cause::PortUnreachable)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an ICMP port unreachable (typically a firewall's REJECT rule)");
+    insta::assert_snapshot!(message(Some(Cause::RstOrPortUnreachable)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an RST or an ICMP port unreachable");
+    insta::assert_snapshot!(message(Some(Cause::IcmpError(Errno::EHOSTUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: the host is unreachable, or a firewall rejects the connection (EHOSTUNREACH)");
+    insta::assert_snapshot!(message(Some(Cause::IcmpError(Errno(71)))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: EPROTO");
+    insta::assert_snapshot!(message(Some(Cause::SynTimeout)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: timed out: its SYNs went unanswered (a firewall drops them, or the host is down)");
+    insta::assert_snapshot!(message(Some(Cause::Destroyed)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an administrator destroyed the socket, over sock_diag (`ss -K`) or by BPF");
+    insta::assert_snapshot!(message(Some(Cause::TupleInUse)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: EADDRNOTAVAIL before a SYN was sent: another connection or its TIME_WAIT has the same 4-tuple");
+    insta::assert_snapshot!(message(Some(Cause::ConnectFailed)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the kernel failed it before a SYN was sent: no route, a policy, or no memory");
 }
 
 #[test]
-fn what_its_owner_gave_up_did_not_fail() {
+fn a_connect_that_its_owner_gave_up_is_no_finding() {
     for cause in [
         Some(Cause::Close(CloseCall::Close)),
         Some(Cause::ConnectUnspec),
         Some(Cause::ConnectFailedOrDisconnect),
         None,
     ] {
-        assert_eq!(said(cause), "nothing");
+        assert_eq!(message(cause), "nothing");
     }
 }
 
 #[test]
-fn how_often_it_tried_is_counted() {
-    let mut story = story();
+fn a_timeout_counts_the_syns() {
+    let mut simulation = simulation();
     let timeout = Some(Cause::SynTimeout);
-    let findings = story.because(timeout).having_sent(7).tell(7, ENDS, &[Close, SynSent, Close]);
+    let findings = simulation.because(timeout).having_sent(7).moves(7, ENDS, &[Close, SynSent, Close]);
     assert!(findings[0].message.contains("timed out: 7 SYNs went unanswered"), "{findings:?}");
     assert_eq!(findings[0].evidence, [1, 2]);
 }
 
 #[test]
-fn exhausted_ports_have_a_cure() {
+fn port_exhaustion_has_a_remedy() {
     let unbound = ("10.0.0.1:0", "10.0.0.2:80");
     let none_left = || Some(Cause::NoLocalPort);
-    let findings = story().because(none_left()).tell(7, unbound, &[Close, SynSent, Close]);
+    let findings = simulation().because(none_left()).moves(7, unbound, &[Close, SynSent, Close]);
     insta::assert_snapshot!(findings[0].message, @"client[100] could not connect to 10.0.0.2:80: EADDRNOTAVAIL before a SYN was sent: no local port is free for this destination; net.ipv4.ip_local_port_range is 32768-60999 (28232 ports)");
     insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @r#"widen the range: sysctl -w net.ipv4.ip_local_port_range="10000 65535", and add the servers' ports in it to net.ipv4.ip_local_reserved_ports; where TIME_WAIT holds the ports, set net.ipv4.tcp_tw_reuse=1 so that connect reuses them"#);
 
     let elsewhere = Host { netns: Some(2), ..host() };
-    let findings = Story::new(ConnectFailed::new(&elsewhere, true)).because(none_left()).tell(
+    let findings = Simulation::new(ConnectFailed::new(&elsewhere, true)).because(none_left()).moves(
         7,
         unbound,
         &[Close, SynSent, Close],
@@ -80,7 +80,7 @@ fn exhausted_ports_have_a_cure() {
     assert!(findings[0].message.ends_with("no local port is free for this destination"), "{findings:?}");
 
     let wide = Host { ephemeral: Some(1024..=65535), ..host() };
-    let findings = Story::new(ConnectFailed::new(&wide, true)).because(none_left()).tell(
+    let findings = Simulation::new(ConnectFailed::new(&wide, true)).because(none_left()).moves(
         7,
         unbound,
         &[Close, SynSent, Close],
@@ -88,55 +88,55 @@ fn exhausted_ports_have_a_cure() {
     insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"use more local addresses, or reuse connections instead of opening new ones: the port range is wide already");
 }
 
-/// What is said of a second socket that wants the same four-tuple.
-fn duplicate(story: &mut Story<ConnectFailed>) -> String {
+/// What the message says of the holder when a second socket connects with the same 4-tuple.
+fn duplicate(simulation: &mut Simulation<ConnectFailed>) -> String {
     let taken = Some(Cause::TupleInUse);
-    let findings = story.because(taken).tell(99, ENDS, &[Close, SynSent, Close]);
+    let findings = simulation.because(taken).moves(99, ENDS, &[Close, SynSent, Close]);
     findings[0].message.rsplit(": ").next().unwrap_or_default().to_owned()
 }
 
 #[test]
-fn who_has_the_four_tuple_is_named() {
-    let mut live = story();
-    live.tell(1, ENDS, &[Close, SynSent, Established]);
+fn the_holder_of_the_4_tuple_is_named() {
+    let mut live = simulation();
+    live.moves(1, ENDS, &[Close, SynSent, Established]);
     insta::assert_snapshot!(duplicate(&mut live), @"a connection of client[100] has the same 4-tuple");
     insta::assert_snapshot!(duplicate(&mut live), @"a connection of client[100] has the same 4-tuple");
 
     live.because(Some(Cause::FinReceived));
-    live.tell(1, ENDS, &[Established, FinWait1, FinWait2, Close]);
+    live.moves(1, ENDS, &[Established, FinWait1, FinWait2, Close]);
     live.wait(std::time::Duration::from_secs(12));
     insta::assert_snapshot!(duplicate(&mut live), @"the TIME_WAIT that client[100] left 12 s ago has the same 4-tuple");
     live.wait(std::time::Duration::from_secs(50));
     insta::assert_snapshot!(duplicate(&mut live), @"another connection or its TIME_WAIT has the same 4-tuple");
 
-    let mut under_way = story();
-    under_way.tell(1, ENDS, &[Close, SynSent]);
-    insta::assert_snapshot!(duplicate(&mut under_way), @"a connection of client[100] has the same 4-tuple");
+    let mut connecting = simulation();
+    connecting.moves(1, ENDS, &[Close, SynSent]);
+    insta::assert_snapshot!(duplicate(&mut connecting), @"a connection of client[100] has the same 4-tuple");
 
-    let mut there = story();
-    there.existing(&[listed(5, Established, ENDS.0, ENDS.1).held_by(300, "daemon")]);
-    insta::assert_snapshot!(duplicate(&mut there), @"a connection of daemon[300] has the same 4-tuple");
+    let mut preexisting = simulation();
+    preexisting.existing(&[diag_entry(5, Established, ENDS.0, ENDS.1).held_by(300, "daemon")]);
+    insta::assert_snapshot!(duplicate(&mut preexisting), @"a connection of daemon[300] has the same 4-tuple");
 }
 
 #[test]
-fn what_is_gone_is_not_named() {
+fn a_holder_that_is_gone_is_not_named() {
     let unknown = "another connection or its TIME_WAIT has the same 4-tuple";
-    let mut reset = story();
+    let mut reset = simulation();
     reset.because(Some(Cause::RstReceived(Errno::ECONNRESET)));
-    reset.tell(1, ENDS, &[Close, SynSent, Established, Close]);
+    reset.moves(1, ENDS, &[Close, SynSent, Established, Close]);
     assert_eq!(duplicate(&mut reset), unknown);
-    let mut taken_over = story();
-    taken_over.because(Some(Cause::FinReceived));
-    taken_over.tell(1, ENDS, &[Close, SynSent, Established, FinWait1, FinWait2, Close]);
-    taken_over.because(Some(Cause::RstReceived(Errno::ECONNRESET)));
-    taken_over.tell(2, ENDS, &[Close, SynSent, Established, Close]);
-    assert_eq!(duplicate(&mut taken_over), unknown);
-    let mut unheard = story();
-    unheard.tell(1, ENDS, &[Close, SynSent, Established]);
-    unheard.lose();
-    assert_eq!(duplicate(&mut unheard), unknown);
-    let mut elsewhere = story();
-    elsewhere.tell(1, ENDS, &[Close, SynSent, Established]);
+    let mut replaced = simulation();
+    replaced.because(Some(Cause::FinReceived));
+    replaced.moves(1, ENDS, &[Close, SynSent, Established, FinWait1, FinWait2, Close]);
+    replaced.because(Some(Cause::RstReceived(Errno::ECONNRESET)));
+    replaced.moves(2, ENDS, &[Close, SynSent, Established, Close]);
+    assert_eq!(duplicate(&mut replaced), unknown);
+    let mut lost = simulation();
+    lost.moves(1, ENDS, &[Close, SynSent, Established]);
+    lost.lose();
+    assert_eq!(duplicate(&mut lost), unknown);
+    let mut elsewhere = simulation();
+    elsewhere.moves(1, ENDS, &[Close, SynSent, Established]);
     elsewhere.enter(Some(2));
     assert_eq!(duplicate(&mut elsewhere), unknown);
 }
@@ -145,43 +145,46 @@ fn what_is_gone_is_not_named() {
 fn an_active_open_can_fail_in_syn_recv_too() {
     let reset = || Some(Cause::RstReceived(Errno::ECONNRESET));
     let path = [Close, SynSent, SynRecv, Close];
-    let mut told = story();
-    told.tell(7, ENDS, &path[..3]);
-    let findings = told.because(reset()).tell(7, ENDS, &path[2..]);
+    let mut simulation = simulation();
+    simulation.moves(7, ENDS, &path[..3]);
+    let findings = simulation.because(reset()).moves(7, ENDS, &path[2..]);
     insta::assert_snapshot!(findings[0].message, @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the peer reset the connection during the handshake");
-    let ended = story().detector().ended(&whole(Open::Simultaneous, ENDS, &path, reset()));
+    let ended = simulation.detector().ended(&connection(Open::Simultaneous, ENDS, &path, reset()));
     assert_eq!(ended.map(|finding| finding.message).as_ref(), Some(&findings[0].message));
-    assert_eq!(story().because(reset()).tell(7, SELF, &path).len(), 1);
+    assert_eq!(self::simulation().because(reset()).moves(7, SELF, &path).len(), 1);
 
     let accepted = [Listen, SynRecv, Close];
-    assert_eq!(story().because(reset()).tell(8, ENDS, &accepted), []);
-    assert_eq!(story().detector().ended(&whole(Open::Passive, ENDS, &accepted, reset())), None);
+    assert_eq!(self::simulation().because(reset()).moves(8, ENDS, &accepted), []);
+    assert_eq!(
+        self::simulation().detector().ended(&connection(Open::Passive, ENDS, &accepted, reset())),
+        None
+    );
 }
 
 #[test]
 fn an_established_connection_that_is_reset_did_connect() {
     let path = [Close, SynSent, Established, Close];
     let reset = || Some(Cause::RstReceived(Errno::ECONNRESET));
-    assert_eq!(story().because(reset()).tell(7, ENDS, &path), []);
-    assert_eq!(story().detector().ended(&whole(Open::Active, ENDS, &path, reset())), None);
+    assert_eq!(simulation().because(reset()).moves(7, ENDS, &path), []);
+    assert_eq!(simulation().detector().ended(&connection(Open::Active, ENDS, &path, reset())), None);
 }
 
 #[test]
 fn mptcp_fails_by_its_subflow() {
-    let mut story = story().mptcp();
-    story.because(Some(Cause::RstReceived(Errno::ECONNREFUSED)));
-    assert_eq!(story.tell(7, ENDS, &[Close, SynSent, Close]), []);
+    let mut simulation = simulation().mptcp();
+    simulation.because(Some(Cause::RstReceived(Errno::ECONNREFUSED)));
+    assert_eq!(simulation.moves(7, ENDS, &[Close, SynSent, Close]), []);
 }
 
 proptest! {
-    /// However many come and go, nothing of those that were refused is kept.
+    /// However many connects are refused, none leaves an entry behind.
     #[test]
     fn refusals_leave_nothing_behind(remotes in proptest::collection::vec(endpoint(), 1..50)) {
-        let mut story = story();
-        story.because(Some(Cause::RstReceived(Errno::ECONNREFUSED)));
+        let mut simulation = simulation();
+        simulation.because(Some(Cause::RstReceived(Errno::ECONNREFUSED)));
         for (number, remote) in (0..).zip(&remotes) {
-            prop_assert_eq!(story.tell(number, (ENDS.0, remote), &[Close, SynSent, Close]).len(), 1);
+            prop_assert_eq!(simulation.moves(number, (ENDS.0, remote), &[Close, SynSent, Close]).len(), 1);
         }
-        prop_assert!(story.detector().tuples.is_empty());
+        prop_assert!(simulation.detector().tuples.is_empty());
     }
 }

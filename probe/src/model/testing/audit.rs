@@ -1,4 +1,4 @@
-//! The results of an audit: one of every kind, one with packets, and some text that nobody should trust.
+//! The results of an audit: one of every status, one with packets, and some untrusted text.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,15 +13,15 @@ use crate::model::{
 type Paths<'a> = &'a [(&'a str, &'a [State])];
 type Facts<'a> = &'a [(&'a str, &'a str)];
 
-/// A sight of these.
-pub fn sight(paths: Paths<'_>, facts: Facts<'_>) -> Observation {
+/// An observation of these paths and facts.
+pub fn observation(paths: Paths<'_>, facts: Facts<'_>) -> Observation {
     Observation {
         paths: paths.iter().map(|(label, path)| ((*label).to_owned(), path.to_vec())).collect(),
         facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
     }
 }
 
-/// As expected, and nothing was reported beside.
+/// A result that is as expected, without transitions and packets.
 fn result(id: &str, description: &str, reference: &str, expected: Observation) -> BehaviourResult {
     let group =
         id.split('/').next().and_then(BehaviourGroup::from_name).expect("an id begins with its group");
@@ -42,23 +42,23 @@ fn result(id: &str, description: &str, reference: &str, expected: Observation) -
     }
 }
 
-/// One of every kind, in the order of the report.
+/// One result of every status, in the order of the report.
 pub fn results() -> Vec<BehaviourResult> {
     let refused = result(
         "open/refused",
         "a client connects where nobody listens",
         "RFC 9293 §3.10.7.1",
-        sight(&[("client", &[Close, SynSent, Close])], &[("connect", "ECONNREFUSED")]),
+        observation(&[("client", &[Close, SynSent, Close])], &[("connect", "ECONNREFUSED")]),
     );
     let timeout = BehaviourResult {
         status: BehaviourStatus::Failed,
         reason: Some("waiting for client to be in CLOSE: not reported by the deadline".to_owned()),
-        observed: sight(&[("client", &[Close, SynSent])], &[]),
+        observed: observation(&[("client", &[Close, SynSent])], &[]),
         ..result(
             "open/syn-timeout",
             "nobody answers the SYN, and the client gives up after the last of its retransmissions",
             "RFC 9293 §3.8.3 (MUST-23); net.ipv4.tcp_syn_retries",
-            sight(&[("client", &[Close, SynSent, Close])], &[("connect", "ETIMEDOUT")]),
+            observation(&[("client", &[Close, SynSent, Close])], &[("connect", "ETIMEDOUT")]),
         )
     };
     let half_open = BehaviourResult {
@@ -70,7 +70,7 @@ pub fn results() -> Vec<BehaviourResult> {
             "listen/half-open",
             "a SYN whose SYN+ACK is never answered moves no socket",
             "RFC 9293 §3.10.7.2",
-            sight(&[("listener", &[Close, Listen])], &[]),
+            observation(&[("listener", &[Close, Listen])], &[]),
         )
     };
     let shutdown = BehaviourResult {
@@ -79,17 +79,17 @@ pub fn results() -> Vec<BehaviourResult> {
             "close/shutdown-in-syn-recv",
             "a shutdown before the handshake's end waits for it",
             "94062790aedb, CVE-2024-36905",
-            sight(&[("a", &[Close, SynSent, SynRecv, FinWait1])], &[]),
+            observation(&[("a", &[Close, SynSent, SynRecv, FinWait1])], &[]),
         )
     };
     vec![simultaneous(), refused, timeout, half_open, shutdown, differing()]
 }
 
-/// Everything that can be otherwise is.
+/// A result that differs in everything.
 fn differing() -> BehaviourResult {
     BehaviourResult {
         status: BehaviourStatus::Differs,
-        observed: sight(
+        observed: observation(
             &[
                 ("client", &[Close, SynSent, Established, FinWait1, State::Closing, Close]),
                 ("stranger 1", &[Listen, SynRecv]),
@@ -100,7 +100,7 @@ fn differing() -> BehaviourResult {
             "ports/reuse",
             "a port is used again while its TIME_WAIT lasts",
             "RFC 6191; net.ipv4.tcp_rfc1337",
-            sight(
+            observation(
                 &[
                     ("client", &[Close, SynSent, Established, FinWait1, State::FinWait2, Close]),
                     ("server", &[Close, Listen]),
@@ -118,7 +118,7 @@ fn us(micros: u64) -> Mono {
     Mono(1_000_000_000 + micros * 1_000)
 }
 
-/// A packet that is handed over within 5 µs, where it is.
+/// A packet, delivered within 5 µs where `delivered` is set.
 fn packet(number: usize, from: Side, flags: Flags, sent: u64, delivered: Option<u64>) -> Packet {
     let addr = |side: Side| ADDRS[side as usize].parse::<SocketAddr>().expect("an address in a test");
     let segment = Segment {
@@ -150,13 +150,13 @@ fn change(side: Side, (old, new): (State, State), at: u64, cause: Cause) -> Tran
         old,
         new,
         cause: Some(cause),
-        owner: Owner::nobody(),
-        since: Some(Duration::from_micros(10)),
+        owner: Owner::unknown(),
+        state_duration: Some(Duration::from_micros(10)),
         segs_out: None,
     }
 }
 
-/// A simultaneous open that a reset ends; one SYN was lost, one was held back.
+/// A simultaneous open that ends with an RST; one SYN was lost, one was held back.
 fn simultaneous() -> BehaviourResult {
     let syn_ack = Flags::SYN.with(Flags::ACK);
     let path: &[State] = &[Close, SynSent, SynRecv, Established, Close];
@@ -190,12 +190,12 @@ fn simultaneous() -> BehaviourResult {
             "open/simultaneous",
             "two SYNs cross, and each opens the other end",
             "RFC 9293 §3.5, figure 7 (MUST-10)",
-            sight(&[("a", path), ("b", path)], &[]),
+            observation(&[("a", path), ("b", path)], &[]),
         )
     }
 }
 
-/// What is known of the kernel that gave [`results`].
+/// Facts about the kernel of [`results`].
 pub fn kernel_facts() -> KernelFacts {
     let pair = |(name, value): (&str, Option<&str>)| (name.to_owned(), value.map(str::to_owned));
     KernelFacts {
@@ -213,16 +213,16 @@ pub fn kernel_facts() -> KernelFacts {
     }
 }
 
-/// Two kernels that differ in everything in which two can.
+/// The profiles of two kernels that differ in everything possible.
 pub fn profiles() -> [Profile; 2] {
     let mut results = results();
     let newer = Profile::new(kernel_facts(), &results);
     let mut facts = KernelFacts { kernel: "6.1.0-30-amd64".to_owned(), config: None, ..kernel_facts() };
     facts.sysctls[0].1 = Some("1".to_owned());
     facts.sysctls[2].1 = None;
-    // What is a variant there is as expected here, and the other way round.
+    // A known variant on one is as expected on the other, and the reverse.
     results[4].variant = None;
-    results[4].observed = sight(&[("a", &[Close, SynSent, SynRecv, Established, FinWait1])], &[]);
+    results[4].observed = observation(&[("a", &[Close, SynSent, SynRecv, Established, FinWait1])], &[]);
     results[5].observed.paths[0].1 = vec![Close, SynSent, Established, FinWait1, State::FinWait2, Close];
     results[2].reason = None;
     results[2].status = BehaviourStatus::AsExpected;

@@ -22,7 +22,7 @@ fn transition() -> BoxedStrategy<Transition> {
     let place = (any::<u64>(), mono(), any::<u32>(), socket(), any::<Option<u64>>(), any::<Option<u32>>());
     let edge = (word(), word(), option::of(any_cause()), option::of(duration()), any::<Option<u32>>());
     (place, (word(), word()), ends(), edge, owner())
-        .prop_map(|(place, (protocol, family), ends, (old, new, cause, since, segs_out), owner)| {
+        .prop_map(|(place, (protocol, family), ends, (old, new, cause, state_duration, segs_out), owner)| {
             let (seq, at, cpu, socket, cookie, netns) = place;
             Transition {
                 seq,
@@ -38,7 +38,7 @@ fn transition() -> BoxedStrategy<Transition> {
                 new,
                 cause,
                 owner: owner.into(),
-                since,
+                state_duration,
                 segs_out,
             }
         })

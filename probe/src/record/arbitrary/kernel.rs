@@ -120,13 +120,13 @@ pub fn counters() -> impl Strategy<Value = Counters> {
 fn summary() -> BoxedStrategy<Summary> {
     let times = (option::of(mono()), option::of(mono()));
     (report(), times, any::<Option<NonZeroU16>>(), collection::vec(word(), 0..20), any::<bool>())
-        .prop_map(|(end, (opened, established), first_port, path, path_is_whole)| Summary {
+        .prop_map(|(end, (opened, established), first_port, path, path_is_complete)| Summary {
             end,
             opened,
             established,
             first_port,
             path: path.into_iter().collect(),
-            path_is_whole,
+            path_is_complete,
         })
         .boxed()
 }

@@ -135,7 +135,7 @@ mod tests {
             close: None,
             path: StatePath::default(),
             counters: None,
-            owner: Owner::nobody(),
+            owner: Owner::unknown(),
             complete: false,
         };
         let time = StreamTime::with_clock(Some(Clock { realtime_offset_ns: 0 }));

@@ -60,7 +60,7 @@ impl<'a> DifferenceObject<'a> {
             },
             Difference::Behaviour { id, a, b, why } => {
                 let observed = |entry: &Option<Box<ProfileEntry>>| {
-                    let complete = entry.as_ref().filter(|entry| entry.is_whole());
+                    let complete = entry.as_ref().filter(|entry| entry.is_complete());
                     complete.map(|entry| entry.observed.to_string())
                 };
                 let status =

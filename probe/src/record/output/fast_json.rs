@@ -54,7 +54,7 @@ impl FastJson {
         line.raw(r#","cpu":"#);
         line.integer(transition.cpu);
         line.raw(r#","state_duration_ns":"#);
-        line.integer_or_null(transition.since.map(nanoseconds));
+        line.integer_or_null(transition.state_duration.map(nanoseconds));
         line.raw("}\n");
     }
 

@@ -68,7 +68,7 @@ impl<'a> ReadyObject<'a> {
 #[schemars(deny_unknown_fields)]
 pub struct LostObject<'a> {
     v: Version,
-    /// When the loss was noticed, in the time of the stream: that of the latest event before it; RFC 3339, UTC,
+    /// When the loss was noticed, in the time of the stream: that of the latest event before it, shown or not; RFC 3339, UTC,
     /// nanoseconds.
     time: Option<Time>,
     /// The number of events lost.
@@ -94,7 +94,7 @@ impl<'a> LostObject<'a> {
 #[schemars(deny_unknown_fields)]
 pub struct NoteObject<'a> {
     v: Version,
-    /// When the note was written, in the time of the stream: that of the latest event before it; RFC 3339, UTC,
+    /// When the note was written, in the time of the stream: that of the latest event before it, shown or not; RFC 3339, UTC,
     /// nanoseconds.
     time: Option<Time>,
     /// The text. Its wording may change.

@@ -48,8 +48,13 @@ impl StreamTime {
             _ => None,
         };
         if let Some(at) = at {
-            self.latest = self.latest.max(at);
+            self.advance(at);
         }
+    }
+
+    /// Takes note of the time of an event.
+    pub fn advance(&mut self, at: Mono) {
+        self.latest = self.latest.max(at);
     }
 
     /// The time of day at `at`; `None` before the clock is known, or if the date is out of range.

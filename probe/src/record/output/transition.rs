@@ -74,7 +74,7 @@ impl<'a> TransitionObject<'a> {
             cause: transition.cause.map(Into::into),
             owner: (&*transition.owner).into(),
             cpu: transition.cpu,
-            state_duration_ns: transition.since.map(nanoseconds),
+            state_duration_ns: transition.state_duration.map(nanoseconds),
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct SummaryLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_port: Option<NonZeroU16>,
     path: Vec<ByName<State>>,
-    path_is_whole: bool,
+    path_is_complete: bool,
 }
 
 impl From<&Summary> for SummaryLine {
@@ -33,7 +33,7 @@ impl From<&Summary> for SummaryLine {
             established: summary.established.map(|at| at.0),
             first_port: summary.first_port,
             path: summary.path.iter().map(ByName).collect(),
-            path_is_whole: summary.path_is_whole,
+            path_is_complete: summary.path_is_complete,
         }
     }
 }
@@ -46,7 +46,7 @@ impl From<SummaryLine> for Summary {
             established: line.established.map(Mono),
             first_port: line.first_port,
             path: line.path.into_iter().map(|state| state.0).collect(),
-            path_is_whole: line.path_is_whole,
+            path_is_complete: line.path_is_complete,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{iter, net::SocketAddr};
 use super::*;
 use crate::model::{
     Cgroup, Endpoints, Family, Finding, FindingKind, Known, Mono, Name, Owner, Protocol, State, Task,
-    Transition, testing::listed,
+    Transition, testing::diag_entry,
 };
 
 fn owner(pid: u32, comm: &str, cgroup: &str) -> Owner {
@@ -75,7 +75,7 @@ impl Harness {
             new,
             cause: None,
             owner: self.owner.clone().into(),
-            since: None,
+            state_duration: None,
             segs_out: None,
         };
         vec![Output::Transition(transition)]
@@ -289,7 +289,7 @@ fn memory_is_bounded_when_closes_are_lost() {
 fn existing_sockets_that_may_match_are_kept() {
     let filter =
         SocketFilter::new(&Filter { remote_ports: vec![443..=443], pids: vec![1], ..Filter::default() });
-    let row = |state, remote| listed(7, state, "10.0.0.1:5000", remote);
+    let row = |state, remote| diag_entry(7, state, "10.0.0.1:5000", remote);
     assert!(filter.may_match(&row(State::Established, "10.0.0.2:443")));
     assert!(filter.may_match(&row(State::Listen, "0.0.0.0:0")), "the sockets that it accepts may match");
     assert!(!filter.may_match(&row(State::Established, "10.0.0.2:80")));

@@ -28,7 +28,7 @@ pub(super) fn decode(record: &SummaryRecord, backend: Backend) -> Result<Summary
         established: time(record.established_ns),
         first_port: NonZeroU16::new(record.first_port),
         path,
-        path_is_whole: record.path_length <= PATH_STATES.into() && record.has_gap == 0,
+        path_is_complete: record.path_length <= PATH_STATES.into() && record.has_gap == 0,
     })
 }
 
@@ -55,7 +55,10 @@ mod tests {
         record.opened_ns = 9;
         let summary = decode(&record, Backend::TpBtf).expect("a summary");
         assert_eq!(summary.path, [State::Close, State::SynSent, State::Close].into());
-        assert_eq!((summary.opened, summary.established, summary.path_is_whole), (Some(Mono(9)), None, true));
+        assert_eq!(
+            (summary.opened, summary.established, summary.path_is_complete),
+            (Some(Mono(9)), None, true)
+        );
 
         record.path_length = 17;
         let refused = decode(&record, Backend::TpBtf);

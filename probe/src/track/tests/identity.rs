@@ -1,10 +1,11 @@
-//! Children that have no name yet, and sockets that have none at all.
+//! Children whose first report has their listener's cookie, and sockets without cookies.
 
 use super::*;
+use crate::model::testing::diag_entry;
 
 /// Linux 6.1 and 6.12: the first report of a child has the listener's cookie, and no remote port.
 #[test]
-fn a_child_without_a_name_is_recognised_when_it_has_one() {
+fn a_child_under_its_listeners_cookie_is_matched_with_its_second_report() {
     for listener_was_seen in [true, false] {
         let mut tracker = tracker();
         if listener_was_seen {
@@ -22,11 +23,11 @@ fn a_child_without_a_name_is_recognised_when_it_has_one() {
         );
         let established = &tracked[1].transition;
         assert_eq!(established.socket, SocketId { number: 2, generation: 1 });
-        assert_eq!(established.since.map(|since| since.as_nanos()), Some(1_000));
+        assert_eq!(nanoseconds(&tracked[1]), Some(1_000));
         assert_eq!(pid(&tracked[1]), (Some(200), Known::Listener));
-        let (open, course) = tracker.so_far(established.socket).expect("it lives");
-        assert_eq!((open, course.path()), (Some(Open::Passive), [Listen, SynRecv, Established].into()));
-        assert_eq!(course.seqs(), [tracked[0].transition.seq, established.seq]);
+        let (open, history) = tracker.history(established.socket).expect("it lives");
+        assert_eq!((open, history.path()), (Some(Open::Passive), [Listen, SynRecv, Established].into()));
+        assert_eq!(history.seqs(), [tracked[0].transition.seq, established.seq]);
         assert_eq!(tracked[3].transition.socket, SocketId { number: 3, generation: 1 });
         // The listener was in LISTEN all the time.
         assert!(tracked.iter().all(|t| t.previous.is_none_or(|previous| previous == t.transition.old)));
@@ -34,7 +35,7 @@ fn a_child_without_a_name_is_recognised_when_it_has_one() {
 }
 
 #[test]
-fn a_connection_whose_opening_was_lost_is_not_the_one_before() {
+fn a_connection_whose_opening_was_lost_is_not_the_previous_one() {
     let mut tracker = tracker();
     run(&mut tracker, client(7));
     tracker.lost();
@@ -45,58 +46,136 @@ fn a_connection_whose_opening_was_lost_is_not_the_one_before() {
     assert_eq!(seqs(&tracker, connection.socket), [6, 7, 8, 9]);
 }
 
+/// What a stream can do to one of a few sockets.
+#[derive(Clone, Debug)]
+enum Step {
+    /// It goes through these states. Its opening carries this generation, where the kernel side saw it.
+    Walk { number: u64, edges: Vec<(State, State)>, generation: Option<u32> },
+    /// A child appears under this number, which is its listener's.
+    Child { number: u64 },
+    /// Reports were lost.
+    Lost,
+    /// So many other sockets open and close.
+    Others(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let number = 1..4_u64;
+    let walk = (number.clone(), walk(), any::<prop::sample::Index>(), proptest::option::of(1..3_u32))
+        .prop_map(|(number, edges, start, generation)| {
+            let start = start.index(edges.len());
+            Step::Walk { number, edges: edges[start..].to_vec(), generation }
+        });
+    prop_oneof![
+        8 => walk,
+        1 => number.prop_map(|number| Step::Child { number }),
+        1 => Just(Step::Lost),
+        1 => (1..64_u64).prop_map(Step::Others),
+        1 => Just(Step::Others(MAX_CLOSED as u64 + 1)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is reported, lost or listed in the snapshot, and however often a number is reused: the number and the generation identify
+    /// a connection.
+    #[test]
+    fn no_two_connections_of_a_stream_have_the_same_id(
+        steps in collection::vec(step(), 1..40),
+        existing in collection::vec((1..4_u64, select(State::ALL.to_vec())), 0..3),
+        has_cookies in any::<bool>(),
+        protocol in select(vec![Protocol::Tcp, Protocol::Mptcp]),
+    ) {
+        let mut tracker = tracker();
+        let row = |(cookie, state)| diag_entry(cookie, state, "127.0.0.1:50000", "127.0.0.1:80");
+        tracker.existing(Mono(1), &existing.into_iter().map(row).collect::<Vec<_>>());
+        let mut ids = std::collections::HashSet::new();
+        let mut others = 1_000;
+        for step in steps {
+            let reports = match step {
+                Step::Walk { number, edges, generation } => {
+                    let make = |(index, edge): (usize, &(State, State))| {
+                        let report = Report { protocol, ..report(edge.0, edge.1).of(number) };
+                        match generation.filter(|_| index == 0) {
+                            Some(generation) => report.opened_by(task(100, "client"), Known::Exact, generation),
+                            None => report,
+                        }
+                    };
+                    edges.iter().enumerate().map(make).collect()
+                }
+                Step::Child { number } => vec![child(number, 200).between("0.0.0.0:80", "0.0.0.0:0")],
+                Step::Lost => {
+                    tracker.lost();
+                    continue;
+                }
+                Step::Others(count) => {
+                    others += count;
+                    (others - count..others).map(|number| report(Established, Close).of(number)).collect()
+                }
+            };
+            for report in reports {
+                let cookie = report.cookie.filter(|_| has_cookies);
+                if let Some(ended) = tracker.observe(&Report { cookie, ..report }).ended {
+                    prop_assert!(ids.insert(ended.socket), "{:?} identifies two connections", ended.socket);
+                }
+            }
+        }
+    }
+}
+
 mod fallback {
     use super::*;
 
-    const NOBODY: u64 = 0xffff_8880_0000_0000;
+    const ADDRESS: u64 = 0xffff_8880_0000_0000;
 
     /// As the classic tracepoint reports: by address, without owners of children.
-    fn anonymous(report: Report, place: u64) -> Report {
-        Report { socket: NOBODY + place, cookie: None, ..report }
+    fn by_address(report: Report, offset: u64) -> Report {
+        Report { socket: ADDRESS + offset, cookie: None, ..report }
     }
 
     fn owner_of_child(listeners: &[(&str, u32)], child_at: &str) -> (Option<u32>, Known) {
         let mut tracker = tracker();
-        for (place, (local, pid)) in listeners.iter().enumerate() {
+        for (index, (local, pid)) in listeners.iter().enumerate() {
             let listener = listener(1, *pid).between(local, "0.0.0.0:0");
-            tracker.observe(&anonymous(listener, 64 * place as u64));
+            tracker.observe(&by_address(listener, 64 * index as u64));
         }
         let child = Report { opened: None, ..child(2, 0).between(child_at, "127.0.0.1:50000") };
-        pid(&tracker.observe(&anonymous(child, 4096)))
+        pid(&tracker.observe(&by_address(child, 4096)))
     }
 
     #[test]
     fn a_child_inherits_from_the_one_listener_on_its_port() {
-        let (one, nobody) = ((Some(200), Known::Listener), (None, Known::Unknown));
+        let (one, unknown) = ((Some(200), Known::Listener), (None, Known::Unknown));
         assert_eq!(owner_of_child(&[("127.0.0.1:80", 200)], "127.0.0.1:80"), one);
         assert_eq!(owner_of_child(&[("0.0.0.0:80", 200)], "127.0.0.1:80"), one);
         assert_eq!(owner_of_child(&[("[::]:80", 200)], "[::ffff:127.0.0.1]:80"), one);
         assert_eq!(owner_of_child(&[("0.0.0.0:80", 200), ("0.0.0.0:80", 200)], "127.0.0.1:80"), one);
-        assert_eq!(owner_of_child(&[("0.0.0.0:80", 200), ("0.0.0.0:80", 201)], "127.0.0.1:80"), nobody);
-        assert_eq!(owner_of_child(&[("127.0.0.2:80", 200)], "127.0.0.1:80"), nobody);
-        assert_eq!(owner_of_child(&[("0.0.0.0:81", 200)], "127.0.0.1:80"), nobody);
-        assert_eq!(owner_of_child(&[], "127.0.0.1:80"), nobody);
+        assert_eq!(owner_of_child(&[("0.0.0.0:80", 200), ("0.0.0.0:80", 201)], "127.0.0.1:80"), unknown);
+        assert_eq!(owner_of_child(&[("127.0.0.2:80", 200)], "127.0.0.1:80"), unknown);
+        assert_eq!(owner_of_child(&[("0.0.0.0:81", 200)], "127.0.0.1:80"), unknown);
+        assert_eq!(owner_of_child(&[], "127.0.0.1:80"), unknown);
     }
 
     #[test]
-    fn an_address_that_is_used_again_is_another_socket() {
+    fn a_reused_address_is_another_socket() {
         let mut tracker = tracker();
         let mut first = client(7);
         let second = first[0].clone();
         first.truncate(3);
-        run(&mut tracker, first.into_iter().map(|report| anonymous(report, 0)));
-        let tracked = tracker.observe(&anonymous(second, 0));
-        assert_eq!((tracked.previous, tracked.transition.since), (None, None));
+        run(&mut tracker, first.into_iter().map(|report| by_address(report, 0)));
+        let tracked = tracker.observe(&by_address(second, 0));
+        assert_eq!((tracked.previous, tracked.transition.state_duration), (None, None));
     }
 
     #[test]
-    fn a_listener_that_ends_is_no_longer_asked() {
+    fn a_closed_listener_has_no_children() {
         let mut tracker = tracker();
-        tracker.observe(&anonymous(listener(1, 200), 0));
-        // Listening again after shutdown takes another port, which only the end shows.
+        tracker.observe(&by_address(listener(1, 200), 0));
+        // A listen after shutdown takes another port, which only the end shows.
         let end = report(Listen, Close).between("0.0.0.0:81", "0.0.0.0:0").shut(3);
-        tracker.observe(&anonymous(end, 0));
+        tracker.observe(&by_address(end, 0));
         let child = Report { opened: None, ..child(2, 0) };
-        assert_eq!(pid(&tracker.observe(&anonymous(child, 4096))), (None, Known::Unknown));
+        assert_eq!(pid(&tracker.observe(&by_address(child, 4096))), (None, Known::Unknown));
     }
 }

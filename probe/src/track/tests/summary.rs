@@ -1,9 +1,9 @@
-//! Connections of which only the end was reported.
+//! Connections from summaries.
 
 use super::*;
-use crate::model::{Family, Owner, Summary, testing::listed};
+use crate::model::{Family, Owner, Summary, testing::diag_entry};
 
-/// The summary that the kernel side would have kept of these reports.
+/// The summary that the kernel side makes of these reports.
 fn summary(reports: &[Report]) -> Summary {
     let (first, last) = (&reports[0], &reports[reports.len() - 1]);
     let known = reports.iter().fold(first.ends, |earlier, report| report.ends.or_earlier(earlier));
@@ -13,12 +13,12 @@ fn summary(reports: &[Report]) -> Summary {
         established: reports.iter().find(|report| report.new == Established).map(|report| report.at),
         first_port: first.ends.local.port,
         path: [first.old].into_iter().chain(reports.iter().map(|report| report.new)).collect(),
-        path_is_whole: true,
+        path_is_complete: true,
     }
 }
 
-/// A connection as it is told report by report.
-fn told(reports: &[Report]) -> Connection {
+/// The connection of these reports.
+fn from_reports(reports: &[Report]) -> Connection {
     *run(&mut tracker(), reports.iter().cloned()).pop().and_then(|last| last.ended).expect("it ended")
 }
 
@@ -27,7 +27,7 @@ fn opened(report: Report) -> Report {
 }
 
 #[test]
-fn a_summary_says_what_the_reports_would() {
+fn a_summary_gives_the_connection_of_its_reports() {
     let (one, other) = ("10.0.0.1:1314", "10.0.0.2:1314");
     let crossed = |remote: &str| {
         vec![
@@ -44,7 +44,7 @@ fn a_summary_says_what_the_reports_would() {
         report(CloseWait, LastAck).of(2).shut(3).in_call(CLOSE),
         report(LastAck, Close).of(2).shut(3).fin(),
     ];
-    // The kernel side's last word: the worker that closed it.
+    // The kernel side reports the final owner: the worker that closed it.
     let accepted = accepted.into_iter().map(|report| report.on(task(200, "server"))).collect();
     let refused = vec![
         opened(report(Close, SynSent)).between("127.0.0.1:0", "127.0.0.1:80"),
@@ -63,8 +63,8 @@ fn a_summary_says_what_the_reports_would() {
         assert_eq!(connection.open, open);
         let close = connection.close.as_ref().expect("it ended");
         assert_eq!(close.cause, Some(cause));
-        let mut expected = told(&reports);
-        // It was claimed in a report in between, of which a summary is the last word alone.
+        let mut expected = from_reports(&reports);
+        // An earlier report made the owner exact; a summary has only the final one.
         let Owner { cgroup, known, .. } = (*connection.owner).clone();
         expected.owner = Owner { cgroup, known, ..(*expected.owner).clone() }.into();
         assert_eq!(connection, expected);
@@ -72,15 +72,15 @@ fn a_summary_says_what_the_reports_would() {
 }
 
 proptest! {
-    /// The two ways of telling a connection differ in nothing.
+    /// A summary and its reports give equal connections.
     #[test]
-    fn any_life_is_told_alike(walk in walk(), port in 0..3_u16) {
+    fn any_summary_gives_the_connection_of_its_reports(walk in walk(), port in 0..3_u16) {
         let opens = |edge: &(State, State)| matches!(edge, (Close, SynSent) | (Listen, SynRecv));
         let opening = walk.iter().position(opens);
         prop_assume!(opening.is_some());
         let walk = walk.into_iter().skip(opening.unwrap_or_default());
         let mut walk: Vec<_> = walk.take_while(|edge| edge.1 != Close).collect();
-        // From every state there is a way to CLOSE.
+        // Every state has an edge to CLOSE.
         walk.push((walk[walk.len() - 1].1, Close));
         let mut reports: Vec<Report> = walk.iter().map(|edge| report(edge.0, edge.1)).collect();
         let first = format!("127.0.0.1:{port}");
@@ -88,14 +88,14 @@ proptest! {
         for report in &mut reports[1..] {
             *report = report.clone().between("127.0.0.1:1", "127.0.0.1:1").counted(u32::from(port), 1);
         }
-        prop_assert_eq!(tracker().summarize(&mut summary(&reports)), told(&reports));
+        prop_assert_eq!(tracker().summarize(&mut summary(&reports)), from_reports(&reports));
     }
 }
 
 #[test]
-fn a_socket_older_than_the_tracer_is_whose_the_snapshot_says() {
+fn a_pre_existing_sockets_owner_comes_from_the_snapshot() {
     let mut tracker = tracker();
-    let rows = [5, 6].map(|cookie| listed(cookie, Established, "127.0.0.1:50000", "127.0.0.1:80"));
+    let rows = [5, 6].map(|cookie| diag_entry(cookie, Established, "127.0.0.1:50000", "127.0.0.1:80"));
     tracker.existing(Mono(1), &rows.map(|row| row.held_by(300, "daemon")));
     let reports = |cookie| {
         [
@@ -108,8 +108,8 @@ fn a_socket_older_than_the_tracer_is_whose_the_snapshot_says() {
     assert_eq!(connection.owner.task, Some(task(300, "daemon")));
     assert_eq!(connection.owner.known, Known::Inferred);
     assert_eq!(connection.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
-    assert_eq!(tracker.older.len(), 1);
-    // Whoever resets it by close has it.
+    assert_eq!(tracker.preexisting.len(), 1);
+    // The process that closes it has it.
     let mut closed = reports(6);
     closed[1] = report(CloseWait, Close).of(6).shut(3).in_call(CLOSE).on(task(301, "worker"));
     let owner = tracker.summarize(&mut summary(&closed)).owner;
@@ -117,9 +117,9 @@ fn a_socket_older_than_the_tracer_is_whose_the_snapshot_says() {
 }
 
 #[test]
-fn a_child_of_an_older_listener_is_the_listeners() {
+fn a_child_of_a_pre_existing_listener_has_its_owner() {
     let mut tracker = tracker();
-    let row = listed(1, Listen, "0.0.0.0:80", "0.0.0.0:0").held_by(200, "server");
+    let row = diag_entry(1, Listen, "0.0.0.0:80", "0.0.0.0:0").held_by(200, "server");
     tracker.existing(Mono(1), &[row]);
     let mut summary = summary(&[child(2, 0), report(SynRecv, Close).of(2).failed(Errno::ECONNRESET)]);
     summary.end = summary.end.between("127.0.0.1:80", "127.0.0.1:50000");
@@ -130,17 +130,17 @@ fn a_child_of_an_older_listener_is_the_listeners() {
 }
 
 #[test]
-fn only_a_path_that_is_not_whole_makes_it_incomplete() {
+fn only_an_incomplete_path_makes_a_connection_incomplete() {
     let mut tracker = tracker();
     tracker.lost();
     let mut summary = summary(&client(7));
-    let mut cut = Summary { path_is_whole: false, ..summary.clone() };
-    assert!(tracker.summarize(&mut summary).complete, "what was lost was others'");
+    let mut cut = Summary { path_is_complete: false, ..summary.clone() };
+    assert!(tracker.summarize(&mut summary).complete, "the lost reports are of other sockets");
     assert!(!tracker.summarize(&mut cut).complete);
 }
 
 #[test]
-fn mptcp_is_accepted_without_a_handshake_of_its_own() {
+fn an_accepted_mptcp_socket_has_no_handshake() {
     let mptcp = |report| Report { protocol: Protocol::Mptcp, family: Family::Ipv4, ..report };
     let accepted = child(2, 200);
     let reports = [Report { new: Established, ..accepted }, report(Established, Close).of(2)].map(mptcp);
@@ -149,9 +149,9 @@ fn mptcp_is_accepted_without_a_handshake_of_its_own() {
 }
 
 #[test]
-fn its_time_wait_has_an_owner() {
+fn the_time_wait_of_a_summary_has_an_owner() {
     let mut tracker = tracker();
     let connection = tracker.summarize(&mut summary(&client(7)));
-    let row = listed(7, TimeWait, "127.0.0.1:50000", "127.0.0.1:80");
+    let row = diag_entry(7, TimeWait, "127.0.0.1:50000", "127.0.0.1:80");
     assert_eq!(tracker.time_wait_owners.owner(&row), Some(&*connection.owner));
 }

@@ -92,8 +92,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "close/half-open-peer",
-        description: "the server has lost the connection and no RST has reached the client; an RST answers \
-                      the client's data",
+        description: "half-open connection: the server no longer has it, and answers the client's data with an RST",
         needs: &[Requirement::Wire],
         steps: |harness| {
             let hosts = harness.host_pair()?;

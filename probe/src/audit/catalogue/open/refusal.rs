@@ -48,8 +48,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     },
     Behaviour {
         id: "open/timeout",
-        description: "the SYN is never answered: the client retransmits it as tcp_syn_retries=1 allows, \
-                      then fails with ETIMEDOUT",
+        description: "the SYN is never answered: the client retransmits it, then fails with ETIMEDOUT",
         needs: &[Requirement::Wire, Requirement::Sysctl("tcp_syn_retries")],
         steps: |harness| {
             let hosts = harness.host_pair()?;

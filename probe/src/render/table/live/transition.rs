@@ -22,7 +22,7 @@ impl Row for Transition {
             Column::States => states(self, cell),
             Column::Cause => row::cause(self.cause, width, cell),
             Column::Owner => row::owner(&self.owner, cell),
-            Column::StateDuration => match self.since {
+            Column::StateDuration => match self.state_duration {
                 Some(duration) => {
                     cell.duration(duration);
                     Role::Dim

@@ -81,7 +81,7 @@ fn transition() -> BoxedStrategy<Transition> {
         (moment(), any::<(u32, Option<u32>, Option<u64>)>(), socket(), protocol()),
         (ends(), [state(), state()], cause(), owner()),
     )
-        .prop_map(|((at, (cpu, netns, since), socket, protocol), (ends, [old, new], cause, owner))| {
+        .prop_map(|((at, (cpu, netns, duration), socket, protocol), (ends, [old, new], cause, owner))| {
             Transition {
                 seq: 1,
                 at,
@@ -96,7 +96,7 @@ fn transition() -> BoxedStrategy<Transition> {
                 new,
                 cause,
                 owner: owner.into(),
-                since: since.map(Duration::from_nanos),
+                state_duration: duration.map(Duration::from_nanos),
                 segs_out: None,
             }
         })

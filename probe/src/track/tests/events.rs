@@ -1,9 +1,9 @@
-//! Binds that failed, and resets that were sent.
+//! Failed binds, and sent RSTs.
 
 use super::*;
 use crate::model::{
     BindFailure, Cgroup, DiagEntry, Family, Name, Owner, Reset,
-    testing::{endpoint, listed, owner},
+    testing::{diag_entry, endpoint, owner},
 };
 
 fn failure(holders: Vec<DiagEntry>) -> BindFailure {
@@ -22,7 +22,7 @@ fn failure(holders: Vec<DiagEntry>) -> BindFailure {
     }
 }
 
-/// Whose the one holder is by what the tracker knows.
+/// The owner of this holder, according to the tracker.
 fn holder(tracker: &mut Tracker, row: DiagEntry) -> (Option<u32>, Known) {
     let cookie = row.cookie;
     let failure = tracker.bind_failed(failure(vec![row]));
@@ -32,11 +32,11 @@ fn holder(tracker: &mut Tracker, row: DiagEntry) -> (Option<u32>, Known) {
 }
 
 fn row(cookie: u64, state: State) -> DiagEntry {
-    listed(cookie, state, "127.0.0.1:50000", "127.0.0.1:80")
+    diag_entry(cookie, state, "127.0.0.1:50000", "127.0.0.1:80")
 }
 
 #[test]
-fn a_live_holder_is_known_by_its_reports() {
+fn a_live_holders_owner_comes_from_its_reports() {
     let mut tracker = tracker();
     run(&mut tracker, client(7).into_iter().take(2));
     assert_eq!(holder(&mut tracker, row(7, Established).held_by(999, "heir")), (Some(100), Known::Exact));
@@ -44,15 +44,15 @@ fn a_live_holder_is_known_by_its_reports() {
 }
 
 #[test]
-fn a_holder_that_is_gone_when_it_is_asked_for_is_known_by_its_reports() {
+fn a_holder_that_closed_before_the_query_comes_from_its_reports() {
     let mut tracker = tracker();
     let listens = report(Close, Listen).of(7).between("0.0.0.0:80", "0.0.0.0:0");
     run(&mut tracker, [listens.clone()]);
     let holders = tracker.bind_failed(failure(Vec::new())).holders;
     assert_eq!(holders.len(), 1);
     assert_eq!((holders[0].cookie, holders[0].state), (7, Listen));
-    // It was asked for later than it failed.
-    let later = listed(7, TimeWait, "0.0.0.0:80", "0.0.0.0:0");
+    // sock_diag lists a later state than at the failure.
+    let later = diag_entry(7, TimeWait, "0.0.0.0:80", "0.0.0.0:0");
     assert_eq!(tracker.bind_failed(failure(vec![later])).holders[0].state, Listen);
     let elsewhere = BindFailure { netns: Some(2), ..failure(Vec::new()) };
     assert_eq!(tracker.bind_failed(elsewhere).holders, []);
@@ -61,30 +61,30 @@ fn a_holder_that_is_gone_when_it_is_asked_for_is_known_by_its_reports() {
 }
 
 #[test]
-fn a_holder_from_the_snapshot_is_whose_it_was_then() {
+fn a_pre_existing_holders_owner_comes_from_the_snapshot() {
     let mut tracker = tracker();
-    let there = [row(5, Established).held_by(300, "daemon"), row(6, TimeWait).held_by(301, "gone")];
-    tracker.existing(Mono(1), &there);
+    let existing = [row(5, Established).held_by(300, "daemon"), row(6, TimeWait).held_by(301, "gone")];
+    tracker.existing(Mono(1), &existing);
     assert_eq!(holder(&mut tracker, row(5, Established)), (Some(300), Known::Inferred));
     assert_eq!(holder(&mut tracker, row(6, TimeWait)), (Some(301), Known::Inferred));
 }
 
 #[test]
-fn a_time_wait_is_whose_the_connection_was() {
+fn a_time_waits_owner_is_its_connections() {
     let mut tracker = tracker();
     run(&mut tracker, client(7));
-    // More closed sockets than are remembered in full.
-    (100..100 + CLOSED as u64).for_each(|cookie| {
+    // More closed sockets than the tracker keeps.
+    (100..100 + MAX_CLOSED as u64).for_each(|cookie| {
         run(&mut tracker, [report(Established, Close).of(cookie).shut(3)]);
     });
-    assert!(!tracker.lives.contains_key(&7));
+    assert!(!tracker.sockets.contains_key(&7));
     assert_eq!(holder(&mut tracker, row(7, TimeWait)), (Some(100), Known::Exact));
     assert_eq!(holder(&mut tracker, row(99_999, TimeWait)), (None, Known::Unknown), "another's cookie");
 }
 
-/// A socket whose cookie nobody had asked for gives none to its mini-socket.
+/// A socket without a cookie passes none on to its mini-socket.
 #[test]
-fn without_a_cookie_the_ends_tell() {
+fn without_a_cookie_a_time_wait_is_found_by_its_endpoints() {
     let mut tracker = tracker();
     let nameless = |report| Report { socket: 0xffff_8880_0000_0000, cookie: None, ..report };
     run(&mut tracker, client(7).into_iter().map(nameless));
@@ -94,7 +94,7 @@ fn without_a_cookie_the_ends_tell() {
 }
 
 #[test]
-fn a_connection_that_was_reset_or_closed_second_leaves_nothing() {
+fn a_connection_that_was_reset_or_closed_second_leaves_no_time_wait() {
     let mut tracker = tracker();
     run(&mut tracker, [report(FinWait2, Close).of(1).failed(Errno::ECONNRESET)]);
     run(&mut tracker, [report(LastAck, Close).of(2).shut(3).fin()]);
@@ -102,29 +102,29 @@ fn a_connection_that_was_reset_or_closed_second_leaves_nothing() {
         &mut tracker,
         [report(Established, FinWait1).of(3).shut(3), report(FinWait2, Close).of(3).shut(3).fin()],
     );
-    // As if all three were long closed.
-    tracker.lives.clear();
+    // As if all three had been evicted.
+    tracker.sockets.clear();
     let pids: Vec<_> = (1..4)
-        .map(|cookie| listed(cookie, TimeWait, "127.0.0.1:1", "127.0.0.1:2"))
+        .map(|cookie| diag_entry(cookie, TimeWait, "127.0.0.1:1", "127.0.0.1:2"))
         .map(|row| holder(&mut tracker, row).0)
         .collect();
     assert_eq!(pids, [None, None, Some(100)]);
 }
 
 #[test]
-fn a_half_open_connection_is_its_listeners() {
+fn a_request_sockets_owner_is_its_listeners() {
     let mut tracker = tracker();
     tracker.observe(&listener(1, 200));
-    let request = listed(9, SynRecv, "127.0.0.1:80", "127.0.0.1:50000");
+    let request = diag_entry(9, SynRecv, "127.0.0.1:80", "127.0.0.1:50000");
     assert_eq!(holder(&mut tracker, request), (Some(200), Known::Listener));
 }
 
 #[test]
-fn callers_and_holders_have_their_cgroups_paths() {
+fn callers_and_holders_have_their_cgroup_paths() {
     let mut tracker = tracker();
     tracker.cgroup(&Cgroup { id: 9, path: Some(Name::from_bytes(b"/a")) });
-    let unheard_of = DiagEntry { owner: owner(999, "heir", Known::Inferred).into(), ..row(8, Established) };
-    let failure = tracker.bind_failed(failure(vec![unheard_of]));
+    let unreported = DiagEntry { owner: owner(999, "heir", Known::Inferred).into(), ..row(8, Established) };
+    let failure = tracker.bind_failed(failure(vec![unreported]));
     let path = |cgroup: &Option<Cgroup>| Some(cgroup.as_ref()?.path.as_ref()?.to_text().into_owned());
     assert_eq!(path(&failure.cgroup).as_deref(), Some("/a"));
     assert_eq!(path(&failure.holders[0].owner.cgroup).as_deref(), Some("/a"));
@@ -145,7 +145,7 @@ fn reset(cookie: u64) -> Reset {
 }
 
 #[test]
-fn a_reset_is_its_connections() {
+fn an_rst_has_its_connections_generation_owner_and_endpoints() {
     let mut tracker = tracker();
     tracker.existing(Mono(1), &[row(5, Established).held_by(300, "daemon")]);
     run(&mut tracker, client(7));
@@ -153,7 +153,7 @@ fn a_reset_is_its_connections() {
     let [closed, older, stranger] = [7, 5, 8].map(|cookie| tracker.reset(reset(cookie)));
     assert_eq!(known(&closed), (1, Some(100)));
     assert_eq!(known(&older), (0, Some(300)));
-    assert_eq!(closed.ends, ends("127.0.0.1:50000", "127.0.0.1:80"), "ends that were cleared");
+    assert_eq!(closed.ends, ends("127.0.0.1:50000", "127.0.0.1:80"), "the kernel cleared them");
     assert_eq!(older.ends, closed.ends);
     assert_eq!(stranger, reset(8));
 }

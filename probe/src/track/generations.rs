@@ -1,0 +1,45 @@
+//! The generations of sockets that the tracker no longer holds, so that no two connections of a stream have the same socket number and
+//! generation.
+
+use foldhash::HashMap;
+
+use super::tracked_socket::TrackedSocket;
+
+/// The maximum number of sockets with a generation of their own.
+const MAX: usize = if cfg!(test) { 16 } else { 1 << 16 };
+
+/// The last generation of evicted sockets, where the kernel side may report it again.
+///
+/// A cookie is unique, and the kernel side counts the connections of its socket. It repeats a generation only where it did not see the
+/// opening (generation 0); for MPTCP, where accepted sockets share the listener's cookie; and on backend `tracepoint`, where the number is an address: other sockets reuse it, and its count restarts
+/// when the kernel's map evicts it.
+#[derive(Debug, Default)]
+pub struct Generations {
+    last: HashMap<u64, u32>,
+    /// No socket that was removed from `last` had a later generation; `None` where none was removed.
+    floor: Option<u32>,
+}
+
+impl Generations {
+    /// The generation of a connection under a number that is not tracked. `reported`: what the kernel side counted, or 0 where the opening
+    /// was not seen.
+    pub fn next(&mut self, number: u64, reported: u32) -> u32 {
+        if self.last.is_empty() && self.floor.is_none() {
+            return reported;
+        }
+        let last = self.last.remove(&number).max(self.floor.filter(|floor| reported <= *floor));
+        last.map_or(reported, |last| reported.max(last + 1))
+    }
+
+    /// The tracker no longer holds this socket.
+    pub fn evicted(&mut self, number: u64, socket: &TrackedSocket) {
+        if socket.generation > 0 && socket.has_cookie(number) && !socket.is_mptcp() {
+            return;
+        }
+        if self.last.len() == MAX && !self.last.contains_key(&number) {
+            self.floor = self.floor.max(self.last.values().copied().max());
+            self.last.clear();
+        }
+        self.last.insert(number, socket.generation);
+    }
+}
