@@ -253,8 +253,8 @@ fn a_file_that_is_not_a_profile_is_rejected() {
     let newer = file("newer", "{\"format\":\"probe-profile\",\"version\":99}");
     let cut = file("cut", "{\"format\":\"probe-profile\",\"version\":1,\"kernel\":");
     for (path, words) in [
-        (&foreign, ["foreign: not a profile of probe's", "--save FILE"]),
-        (&newer, ["newer: a profile in version 99", "reads version 1"]),
+        (&foreign, ["foreign: not a profile: ", "--save FILE"]),
+        (&newer, ["newer: the profile is in version 99", "reads version 1"]),
         (&cut, ["cut: the profile is corrupted", "line 1"]),
         (&directory.path().join("none"), ["none: ", "No such file"]),
     ] {

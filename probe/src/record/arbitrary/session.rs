@@ -1,18 +1,18 @@
-//! Any event that the run itself makes: what is lost, and what scenarios say.
+//! Inputs that the session and scenarios add.
 
 use proptest::{collection, prelude::*, sample::select};
 
-use super::{ends, owner, socket, word};
+use super::{ends, named, owner, socket};
 use crate::{
     model::{Check, Input, Phase, SocketRow, Verdict},
     record::named::STAGES,
 };
 
 /// Any of them.
-pub fn event() -> BoxedStrategy<Input> {
+pub fn input() -> BoxedStrategy<Input> {
     prop_oneof![
         (any::<u64>(), select(&STAGES[..]))
-            .prop_map(|(count, place)| Input::Lost { count, stage: place.to_owned() }),
+            .prop_map(|(count, stage)| Input::Lost { count, stage: stage.to_owned() }),
         (any::<String>(), phase()).prop_map(|(name, phase)| Input::Scenario { name, phase }),
         check().prop_map(Input::Check),
         collection::vec((socket(), any::<String>()), 0..3).prop_map(Input::Labels),
@@ -40,6 +40,6 @@ fn check() -> impl Strategy<Value = Check> {
 }
 
 fn row() -> impl Strategy<Value = SocketRow> {
-    (any::<String>(), word(), ends(), owner(), any::<u64>())
+    (any::<String>(), named(), ends(), owner(), any::<u64>())
         .prop_map(|(label, state, ends, owner, cookie)| SocketRow { label, state, ends, owner, cookie })
 }

@@ -1,24 +1,24 @@
-//! Which sockets a trace was about, as a recording keeps it.
+//! The filter of a trace, in a recording.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::owner::CgroupLine;
+use super::{encoding::EscapedName, owner::CgroupJson};
 use crate::{
     model::{Family, Filter, PortRange, Protocol},
-    record::{named::ByName, names::Escaped},
+    record::named::ByName,
 };
 
-/// [`Filter`], with what was not asked for left out.
+/// [`Filter`]. A criterion that is missing selects everything.
 #[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FilterLine {
+#[serde(default)]
+pub struct FilterJson {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pids: Vec<u32>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     descendants: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    comms: Vec<Escaped>,
+    comms: Vec<EscapedName>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ports: Vec<(u16, u16)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -30,7 +30,7 @@ pub struct FilterLine {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     netns: Vec<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    cgroups: Vec<CgroupLine>,
+    cgroups: Vec<CgroupJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     families: Vec<ByName<Family>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -53,14 +53,14 @@ impl<'de> Deserialize<'de> for Network {
     }
 }
 
-impl From<&Filter> for FilterLine {
+impl From<&Filter> for FilterJson {
     fn from(filter: &Filter) -> Self {
         let ranges =
             |ranges: &[PortRange]| ranges.iter().map(|range| (*range.start(), *range.end())).collect();
         Self {
             pids: filter.pids.clone(),
             descendants: filter.descendants,
-            comms: filter.comms.iter().cloned().map(Escaped).collect(),
+            comms: filter.comms.iter().cloned().map(EscapedName).collect(),
             ports: ranges(&filter.ports),
             local_ports: ranges(&filter.local_ports),
             remote_ports: ranges(&filter.remote_ports),
@@ -73,21 +73,21 @@ impl From<&Filter> for FilterLine {
     }
 }
 
-impl From<FilterLine> for Filter {
-    fn from(line: FilterLine) -> Self {
+impl From<FilterJson> for Filter {
+    fn from(json: FilterJson) -> Self {
         let ranges = |ranges: Vec<(u16, u16)>| ranges.into_iter().map(|(first, last)| first..=last).collect();
         Self {
-            pids: line.pids,
-            descendants: line.descendants,
-            comms: line.comms.into_iter().map(|comm| comm.0).collect(),
-            ports: ranges(line.ports),
-            local_ports: ranges(line.local_ports),
-            remote_ports: ranges(line.remote_ports),
-            networks: line.networks.into_iter().map(|network| network.0).collect(),
-            netns: line.netns,
-            cgroups: line.cgroups.into_iter().map(Into::into).collect(),
-            families: line.families.into_iter().map(|family| family.0).collect(),
-            protocols: line.protocols.into_iter().map(|protocol| protocol.0).collect(),
+            pids: json.pids,
+            descendants: json.descendants,
+            comms: json.comms.into_iter().map(|comm| comm.0).collect(),
+            ports: ranges(json.ports),
+            local_ports: ranges(json.local_ports),
+            remote_ports: ranges(json.remote_ports),
+            networks: json.networks.into_iter().map(|network| network.0).collect(),
+            netns: json.netns,
+            cgroups: json.cgroups.into_iter().map(Into::into).collect(),
+            families: json.families.into_iter().map(|family| family.0).collect(),
+            protocols: json.protocols.into_iter().map(|protocol| protocol.0).collect(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How single values of the model are spelt in a recording, where that is not how the output has them.
+//! Values that a recording writes otherwise than the output does.
 
 use std::fmt::Write;
 
@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::model::Name;
 
-/// A number wider than readers of JSON take numbers to be, as decimal text.
-pub mod wide {
+/// An `i128` as decimal text: readers of JSON do not take numbers of that width.
+pub mod decimal {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub fn serialize<S: Serializer>(value: &i128, serializer: S) -> Result<S::Ok, S::Error> {
@@ -19,12 +19,12 @@ pub mod wide {
     }
 }
 
-/// A name that a process chose, whatever bytes it is made of: valid UTF-8 as it is, any other byte as
-/// `\xNN`, and a backslash doubled.
+/// A name that a process chose, which may be any bytes: valid UTF-8 as it is, any other byte as `\xNN`, and a
+/// backslash as two.
 #[derive(Clone, Debug)]
-pub struct Escaped(pub Name);
+pub struct EscapedName(pub Name);
 
-impl Serialize for Escaped {
+impl Serialize for EscapedName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut text = String::with_capacity(self.0.as_bytes().len());
         for chunk in self.0.as_bytes().utf8_chunks() {
@@ -38,25 +38,26 @@ impl Serialize for Escaped {
     }
 }
 
-impl<'de> Deserialize<'de> for Escaped {
+impl<'de> Deserialize<'de> for EscapedName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = unescape(&text)
-            .ok_or_else(|| D::Error::custom(format_args!("the name `{text}` is escaped wrongly")))?;
+        let bytes = unescape(&text).ok_or_else(|| {
+            D::Error::custom(format_args!("the name `{text}` has an escape other than `\\\\` and `\\xNN`"))
+        })?;
         Ok(Self(Name::from_bytes(&bytes)))
     }
 }
 
 fn unescape(text: &str) -> Option<Vec<u8>> {
-    let mut pieces = text.split('\\');
-    let mut bytes = pieces.next()?.as_bytes().to_vec();
-    while let Some(piece) = pieces.next() {
-        if piece.is_empty() {
-            // A doubled backslash: what follows the second one is plain.
+    let mut parts = text.split('\\');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    while let Some(part) = parts.next() {
+        if part.is_empty() {
+            // Two backslashes: what follows the second one is not an escape.
             bytes.push(b'\\');
-            bytes.extend_from_slice(pieces.next()?.as_bytes());
+            bytes.extend_from_slice(parts.next()?.as_bytes());
         } else {
-            let (digits, rest) = piece.strip_prefix('x')?.split_at_checked(2)?;
+            let (digits, rest) = part.strip_prefix('x')?.split_at_checked(2)?;
             if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
                 return None;
             }
@@ -72,7 +73,7 @@ mod tests {
     use super::unescape;
 
     #[test]
-    fn wrong_escapes_are_refused() {
+    fn invalid_escapes_are_rejected() {
         assert_eq!(unescape(r"a\xffb\\c").as_deref(), Some(&b"a\xffb\\c"[..]));
         assert_eq!(unescape(r"\\\\").as_deref(), Some(&br"\\"[..]));
         for wrong in [r"\", r"\q", r"\x", r"\xf", r"\xzz", r"\x+f", "\\x\u{e9}"] {

@@ -2,7 +2,7 @@
 
 use proptest::{collection, option, prelude::*};
 
-use super::{duration, ends, kernel::counters, mono, owner, socket, word};
+use super::{duration, ends, kernel::counters, mono, named, owner, socket};
 use crate::model::{
     BehaviourResult, Close, Connection, Finding, Observation, Output, Transition, testing::any_cause,
 };
@@ -20,8 +20,8 @@ pub fn derived() -> BoxedStrategy<Output> {
 
 fn transition() -> BoxedStrategy<Transition> {
     let place = (any::<u64>(), mono(), any::<u32>(), socket(), any::<Option<u64>>(), any::<Option<u32>>());
-    let edge = (word(), word(), option::of(any_cause()), option::of(duration()), any::<Option<u32>>());
-    (place, (word(), word()), ends(), edge, owner())
+    let edge = (named(), named(), option::of(any_cause()), option::of(duration()), any::<Option<u32>>());
+    (place, (named(), named()), ends(), edge, owner())
         .prop_map(|(place, (protocol, family), ends, (old, new, cause, state_duration, segs_out), owner)| {
             let (seq, at, cpu, socket, cookie, netns) = place;
             Transition {
@@ -46,10 +46,10 @@ fn transition() -> BoxedStrategy<Transition> {
 }
 
 fn connection() -> BoxedStrategy<Connection> {
-    let place = (socket(), any::<Option<u32>>(), word(), word(), ends());
+    let place = (socket(), any::<Option<u32>>(), named(), named(), ends());
     let close = (mono(), option::of(any_cause())).prop_map(|(at, cause)| Close { at, cause });
     let times = (option::of(mono()), option::of(mono()), option::of(close));
-    let life = (word(), times, collection::vec(word(), 0..20), option::of(counters()), any::<bool>());
+    let life = (named(), times, collection::vec(named(), 0..20), option::of(counters()), any::<bool>());
     (place, life, owner())
         .prop_map(|(place, (open, (opened, established, close), path, counters, complete), owner)| {
             let (socket, netns, protocol, family, ends) = place;
@@ -75,7 +75,7 @@ fn connection() -> BoxedStrategy<Connection> {
 fn finding() -> BoxedStrategy<Finding> {
     let place = (mono(), option::of(socket()), any::<Option<u32>>(), ends());
     let evidence = collection::vec(any::<u64>(), 0..4);
-    (word(), place, owner(), any::<String>(), any::<Option<String>>(), evidence)
+    (named(), place, owner(), any::<String>(), any::<Option<String>>(), evidence)
         .prop_map(|(kind, (at, socket, netns, ends), owner, message, remedy, evidence)| Finding {
             kind,
             at,
@@ -93,7 +93,7 @@ fn finding() -> BoxedStrategy<Finding> {
 fn behaviour() -> BoxedStrategy<BehaviourResult> {
     let names = any::<[String; 3]>();
     let why = any::<[Option<String>; 2]>();
-    (names, any::<Vec<String>>(), (word(), word()), sight(), sight(), why)
+    (names, any::<Vec<String>>(), (named(), named()), observation(), observation(), why)
         .prop_map(|(names, needs, (group, status), expected, observed, why)| {
             let ([id, says, reference], [variant, reason]) = (names, why);
             BehaviourResult {
@@ -115,8 +115,8 @@ fn behaviour() -> BoxedStrategy<BehaviourResult> {
         .boxed()
 }
 
-pub fn sight() -> impl Strategy<Value = Observation> {
-    let paths = collection::vec((any::<String>(), collection::vec(word(), 0..5)), 0..3);
+pub fn observation() -> impl Strategy<Value = Observation> {
+    let paths = collection::vec((any::<String>(), collection::vec(named(), 0..5)), 0..3);
     let facts = collection::vec(any::<(String, String)>(), 0..3);
     (paths, facts).prop_map(|(paths, facts)| Observation { paths, facts })
 }
