@@ -152,7 +152,7 @@ mod tests {
             let counters = summary.end.counters.expect("it has counters");
             assert_eq!((counters.segs_out, counters.segs_in, counters.srtt_us), (3, 4, srtt_us));
             assert_eq!(summary.path, [State::Established, State::Close].into());
-            assert_eq!(summary.path_is_complete, false);
+            assert!(!summary.path_is_complete);
             assert_eq!(summary.opened, (length == 160).then_some(Mono(2)));
         }
     }
