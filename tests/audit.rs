@@ -253,8 +253,8 @@ fn a_file_that_is_not_a_profile_is_rejected() {
     let newer = file("newer", "{\"format\":\"probe-profile\",\"version\":99}");
     let cut = file("cut", "{\"format\":\"probe-profile\",\"version\":1,\"kernel\":");
     for (path, words) in [
-        (&foreign, ["foreign: not a profile of probe's", "--save FILE"]),
-        (&newer, ["newer: a profile in version 99", "reads version 1"]),
+        (&foreign, ["foreign: not a profile: ", "--save FILE"]),
+        (&newer, ["newer: the profile is in version 99", "reads version 1"]),
         (&cut, ["cut: the profile is corrupted", "line 1"]),
         (&directory.path().join("none"), ["none: ", "No such file"]),
     ] {
@@ -287,15 +287,15 @@ fn the_page_has_diagrams_and_packets() {
         .saying(&["same file"]);
 }
 
-/// The README's example is an entry of the catalogue, verbatim, and a short one.
+/// The example in docs/audit.md is an entry of the catalogue, verbatim, and a short one.
 #[test]
-fn the_readme_shows_a_behaviour_verbatim() {
+fn the_docs_show_a_behaviour_verbatim() {
     let file = |path: &str| {
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
             .unwrap_or_else(|error| panic!("{path}: {error}"))
     };
-    let readme = file("../README.md");
-    let (_, section) = readme.split_once("### Adding a behaviour").expect("a section says how");
+    let page = file("../docs/audit.md");
+    let (_, section) = page.split_once("## Add a behaviour").expect("a section says how");
     let (_, shown) = section.split_once("```rust\n").expect("with an example");
     let (shown, _) = shown.split_once("```").expect("that ends");
     assert!((5..30).contains(&shown.lines().count()), "{shown}");

@@ -205,7 +205,7 @@ fn a_closed_pipe_is_not_a_failure() {
 fn a_full_disk_is_a_failure() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
     Probe::new("replay --format json")
-        .arg(fixture("shared-port-tp_btf-ipv4.jsonl"))
+        .arg(fixture("shared-port-tp_btf-ipv4.probe"))
         .stdout(full())
         .run()
         .exits(1)
@@ -225,7 +225,7 @@ fn a_recording_that_cannot_be_written_is_a_failure() {
 fn on_a_terminal(no_color: &str) -> String {
     let terminal = pty::openpty(None, None).unwrap();
     let running = Probe::new("replay")
-        .arg(fixture("self-connect-tp_btf-ipv4.jsonl"))
+        .arg(fixture("self-connect-tp_btf-ipv4.probe"))
         .env("NO_COLOR", no_color)
         .stdout(terminal.slave)
         .start();
@@ -241,7 +241,7 @@ fn colour_is_for_terminals_without_no_color() {
     const ESCAPE: char = '\x1b';
     assert!(on_a_terminal("").contains(ESCAPE));
     assert!(!on_a_terminal("1").contains(ESCAPE));
-    let piped = Probe::new("replay").arg(fixture("self-connect-tp_btf-ipv4.jsonl")).run().exits(0);
+    let piped = Probe::new("replay").arg(fixture("self-connect-tp_btf-ipv4.probe")).run().exits(0);
     assert!(!piped.stdout.contains(ESCAPE), "{piped}");
     assert!(piped.stdout.contains("self-connect"), "{piped}");
 }

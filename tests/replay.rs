@@ -1,10 +1,15 @@
-//! `probe replay`: everything downstream of the kernel again, from recordings of a real one.
+//! `probe replay` of recordings of a real kernel.
 //!
-//! The fixtures were made by `probe run SCENARIO --backend BACKEND [--ipv6] --record FILE`. When the
-//! recording's format changes they are made anew, and the snapshots with them.
+//! The fixtures were recorded with `probe run SCENARIO --backend BACKEND [--ipv6] --record FILE`. Later versions must
+//! read them as they are.
 
-use std::fs;
+use std::{fs, mem::offset_of};
 
+use probe::{
+    model::{Input, State},
+    record::{Entry, Reader, Writer},
+};
+use probe_ebpf::TransitionRecord;
 use serde_json::Value;
 
 use crate::{
@@ -12,7 +17,7 @@ use crate::{
     support::{Objects, Outcome, Probe, fixture, number, text},
 };
 
-/// Each scenario over both backends and both address families.
+/// Each scenario on both backends and in both address families.
 const FIXTURES: [&str; 6] = [
     "shared-port-tp_btf-ipv4",
     "shared-port-tracepoint-ipv6",
@@ -23,10 +28,10 @@ const FIXTURES: [&str; 6] = [
 ];
 
 fn replay(name: &str, format: &str) -> Probe {
-    Probe::new(&format!("replay --format {format}")).arg(fixture(&format!("{name}.jsonl")))
+    Probe::new(&format!("replay --format {format}")).arg(fixture(&format!("{name}.probe")))
 }
 
-/// Replays what stands in a file of the test's own.
+/// The replay of a recording that a test made.
 pub fn replay_of(recording: impl AsRef<[u8]>) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("recording");
@@ -35,7 +40,7 @@ pub fn replay_of(recording: impl AsRef<[u8]>) -> Outcome {
 }
 
 #[test]
-fn as_json() {
+fn fixtures_replay_as_json() {
     for name in FIXTURES {
         let outcome = replay(name, "json").run().exits(0).silently();
         let objects = outcome.objects();
@@ -45,21 +50,21 @@ fn as_json() {
     }
 }
 
-/// The output without the lives of the hundred and more sockets that are refused like the first, once the
-/// port of a self-connect is reserved.
+/// The output without the more than a hundred sockets that are refused as the first one is, once the port of a
+/// self-connect is reserved.
 fn abridged(output: &str, objects: &Objects) -> String {
-    let labels = objects.one("labels")["labels"].as_array().expect("the contract holds");
-    let cured =
+    let labels = objects.one("labels")["labels"].as_array().expect("labels is an array");
+    let is_repeated =
         |label: &&Value| text(&label["label"]).starts_with("cured try ") && label["label"] != "cured try 1";
     let left_out: Vec<_> =
-        labels.iter().filter(cured).map(|label| (&label["socket"], &label["generation"])).collect();
+        labels.iter().filter(is_repeated).map(|label| (&label["socket"], &label["generation"])).collect();
     let lines = output.lines().zip(objects.iter());
     let kept = lines.filter(|(_, object)| !left_out.contains(&(&object["socket"], &object["generation"])));
     kept.map(|(line, _)| format!("{line}\n")).collect()
 }
 
 #[test]
-fn as_tables() {
+fn fixtures_replay_as_tables() {
     for name in FIXTURES {
         for width in ["80", "140"] {
             let outcome = replay(name, "table").env("COLUMNS", width).run().exits(0).silently();
@@ -70,9 +75,9 @@ fn as_tables() {
     }
 }
 
-/// Live and again: the same objects, byte by byte, and the same table.
+/// The replay has the same bytes as the live output, as JSON and as a table.
 #[track_caller]
-fn replays_as_it_was(arguments: &str, exit: i32) {
+fn check_round_trip(arguments: &str, exit: i32) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("recording");
     for format in ["json", "table"] {
@@ -88,37 +93,69 @@ fn replays_as_it_was(arguments: &str, exit: i32) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_live_stream_replays_as_it_was() {
-    replays_as_it_was("--backend tp_btf", 0);
-    replays_as_it_was("--backend tracepoint --ipv6", 0);
-    replays_as_it_was("--backend tracepoint --no-btf", 0);
+fn a_run_replays_as_it_was() {
+    check_round_trip("--backend tp_btf", 0);
+    check_round_trip("--backend tracepoint --ipv6", 0);
+    check_round_trip("--backend tracepoint --no-btf", 0);
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_failure_replays_as_one() {
-    replays_as_it_was("--sabotage", 1);
+fn a_failed_run_replays_with_its_exit_code() {
+    check_round_trip("--sabotage", 1);
 }
 
-/// A fixture in which one line reads otherwise.
-fn edited(name: &str, from: &str, to: &str) -> String {
-    let recording = fs::read_to_string(fixture(&format!("{name}.jsonl"))).unwrap();
-    assert!(recording.contains(from), "{name} has no {from}");
-    recording.replacen(from, to, 1)
+/// A fixture whose entries pass through `edit`, which writes what becomes of each.
+fn edited(name: &str, mut edit: impl FnMut(Entry<'_>, &mut Writer<&mut Vec<u8>>)) -> Vec<u8> {
+    let recording = fs::read(fixture(&format!("{name}.probe"))).unwrap();
+    let mut reader = Reader::new(&recording[..]).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes).unwrap();
+    while let Some(entry) = reader.entry() {
+        edit(entry.unwrap(), &mut writer);
+    }
+    drop(writer);
+    bytes
 }
 
-/// Lets the end line count one event more.
-fn with_one_more(recording: &str) -> String {
-    let (before, end) = recording.rsplit_once("\"events\":").expect("an end line");
-    let (count, after) = end.split_once(',').expect("more than a count");
-    format!("{before}\"events\":{},{after}", count.parse::<u64>().unwrap() + 1)
+/// Writes an entry as it is.
+fn copy(entry: Entry<'_>, writer: &mut Writer<&mut Vec<u8>>) {
+    match entry {
+        Entry::Input(input) => writer.event(&input),
+        Entry::Reasons(names) => writer.reasons(&names),
+        Entry::Record(record) => writer.record(record),
+    }
+    .unwrap();
 }
 
 #[test]
-fn an_edge_that_the_kernel_never_takes_is_found() {
-    const CLOSES: &str = r#""old":"ESTABLISHED","new":"FIN_WAIT1""#;
-    const LISTENS: &str = r#""old":"ESTABLISHED","new":"LISTEN""#;
-    let outcome = replay_of(edited("shared-port-tp_btf-ipv4", CLOSES, LISTENS)).exits(0).silently();
+fn a_recording_that_is_copied_replays_as_it_was() {
+    for name in FIXTURES {
+        let copied = replay_of(edited(name, copy)).exits(0).silently();
+        assert_eq!(copied.stdout, replay(name, "json").run().exits(0).stdout);
+    }
+}
+
+#[test]
+fn a_transition_that_linux_never_makes_is_found() {
+    const OLD: usize = offset_of!(TransitionRecord, old);
+    const NEW: usize = offset_of!(TransitionRecord, new);
+    let mut is_edited = false;
+    let recording = edited("shared-port-tp_btf-ipv4", |entry, writer| match entry {
+        Entry::Record(record)
+            if !is_edited
+                && record[OLD] == State::Established as u8
+                && record[NEW] == State::FinWait1 as u8 =>
+        {
+            is_edited = true;
+            let mut record = record.to_vec();
+            record[NEW] = State::Listen as u8;
+            writer.record(&record).unwrap();
+        }
+        entry => copy(entry, writer),
+    });
+    assert!(is_edited);
+    let outcome = replay_of(recording).exits(0).silently();
     let objects = outcome.objects();
     contract::hold(&objects);
     let illegal: Vec<_> =
@@ -138,14 +175,19 @@ fn an_edge_that_the_kernel_never_takes_is_found() {
 }
 
 #[test]
-fn what_was_lost_is_counted_and_casts_doubt() {
-    const CLOSES: &str = r#"{"report":"#;
-    let lost = format!("{{\"lost\":{{\"count\":5,\"stage\":\"ring\"}}}}\n{CLOSES}");
-    let recording = with_one_more(&edited("self-connect-tracepoint-ipv6", CLOSES, &lost));
+fn lost_reports_in_a_recording_are_counted() {
+    let mut is_inserted = false;
+    let recording = edited("self-connect-tracepoint-ipv6", |entry, writer| {
+        if matches!(entry, Entry::Record(_)) && !is_inserted {
+            is_inserted = true;
+            writer.event(&Input::Lost { count: 5, stage: "ring".to_owned() }).unwrap();
+        }
+        copy(entry, writer);
+    });
     let outcome = replay_of(recording).exits(0).silently();
     let objects = outcome.objects();
     contract::hold(&objects);
-    let told = objects.one("lost");
-    assert_eq!((number(&told["count"]), text(&told["stage"])), (5, "ring"));
+    let lost = objects.one("lost");
+    assert_eq!((number(&lost["count"]), text(&lost["stage"])), (5, "ring"));
     assert_eq!(number(&objects.one("end")["lost"]), 5);
 }

@@ -1,4 +1,4 @@
-//! `--record` and `probe replay`: what was seen live is seen again, in every view and under every filter.
+//! `--record` and `probe replay`: a replay shows what the trace showed, in every view and with every filter.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::{
 
 use nix::sys::signal::Signal;
 
-/// What happens while it is recorded: something of every kind.
+/// Makes the kernel report something of every kind.
 pub fn play(stage: &Stage, group: &Group, old: &Actor) {
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     group.takes(&client);
@@ -37,14 +37,14 @@ pub fn play(stage: &Stage, group: &Group, old: &Actor) {
     old.does("connect late 127.0.0.1:7777");
 }
 
-/// A recording, and what was shown while it was made.
+/// A recording, and the output of the trace that made it.
 struct Recorded {
     directory: tempfile::TempDir,
     live: Outcome,
 }
 
 impl Recorded {
-    /// What the kernel has passed over for the sake of other tests cannot be compared: then it is made again.
+    /// Records again where reports were lost, since a recording with losses cannot be compared.
     fn with(flags: &str) -> Self {
         let is_whole = |recorded: &Self| recorded.live.objects().of("lost").count() == 0;
         undisturbed(|| Some(Self::once(flags)).filter(is_whole))
@@ -53,7 +53,7 @@ impl Recorded {
     fn once(flags: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let inside = quickack_netns();
-        // A listener and a connection that are there already.
+        // A pre-existing listener and a pre-existing connection.
         let old = Actor::inside(&inside, "old");
         old.does("listen l 127.0.0.1:7777");
         old.does("connect c 127.0.0.1:7777");
@@ -61,7 +61,7 @@ impl Recorded {
         let file = directory.path().join("recording");
         let flags = format!("--stuck-after 100ms {flags} --record {}", file.display());
         let mut stage = Stage::of(inside, &flags);
-        // Its name is looked up when somebody in it is first told of.
+        // The session looks its path up at the first report of a process in it.
         let group = Group::new("recorded");
         play(&stage, &group, &old);
         let deaf = DeafListener::inside(&stage.inside);
@@ -69,8 +69,8 @@ impl Recorded {
         waiting.does(&format!("begin-connect c {}", deaf.local));
         if !flags.contains("--connections") {
             let is_stuck = |object: &serde_json::Value| {
-                let is_it = object["kind"] == "stuck" && object["owner"]["comm"] == "waiting";
-                is_it || object["type"] == "lost"
+                let is_expected = object["kind"] == "stuck" && object["owner"]["comm"] == "waiting";
+                is_expected || object["type"] == "lost"
             };
             stage.running.wait_for("stuck", is_stuck);
         }
@@ -92,9 +92,9 @@ fn replay(flags: &str, file: &Path) -> Outcome {
         .silently()
 }
 
-/// Line by line; how long it took is the only thing that is live's alone.
+/// Compares line by line.
 #[track_caller]
-fn the_same(live: &Outcome, again: &Outcome, what: &str) {
+fn assert_same(live: &Outcome, again: &Outcome, what: &str) {
     let lines = |outcome: &Outcome| -> Vec<String> { outcome.stdout.lines().map(str::to_owned).collect() };
     let (live, again) = (lines(live), lines(again));
     for (live, again) in live.iter().zip(&again) {
@@ -105,22 +105,22 @@ fn the_same(live: &Outcome, again: &Outcome, what: &str) {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_trace_is_replayed_as_it_was() {
+fn a_trace_replays_as_it_was_shown() {
     for backend in BACKENDS {
         for view in ["", "--time-wait", "--connections", "--connections --time-wait"] {
             let recorded = Recorded::with(&format!("--backend {backend} {view}"));
             let objects = tracing::checked(recorded.live.objects());
             assert!(objects.of("connection").count() >= 9, "{}", recorded.live);
             let again = replay(&view.replace("--time-wait", ""), &recorded.file());
-            the_same(&recorded.live, &again, &format!("{backend} {view}"));
+            assert_same(&recorded.live, &again, &format!("{backend} {view}"));
         }
     }
 }
 
-/// What is recorded does not depend on what is shown: another view of it is what would have been shown live.
+/// A recording does not depend on the view: a replay in another view shows what the trace would have shown.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn views_and_filters_can_be_chosen_later() {
+fn a_replay_applies_views_and_filters() {
     for backend in BACKENDS {
         let recorded = Recorded::with(&format!("--backend {backend}"));
         let all = tracing::checked(recorded.live.objects());
@@ -139,8 +139,8 @@ fn views_and_filters_can_be_chosen_later() {
             });
             let flags = flags.replace("GROUP", cgroup.unwrap());
             let again = tracing::checked(replay(&flags, &recorded.file()).objects());
-            let wanted = |object: &&serde_json::Value| object.to_string().contains(fits);
-            let expected: Vec<_> = all.of(kind).filter(wanted).collect();
+            let matches = |object: &&serde_json::Value| object.to_string().contains(fits);
+            let expected: Vec<_> = all.of(kind).filter(matches).collect();
             let shown: Vec<_> = again.of(kind).collect();
             assert!(!expected.is_empty(), "{flags}");
             assert_eq!(shown, expected, "{backend} {flags}");

@@ -52,7 +52,7 @@ fn replays_of_both_backends_are_valid() {
         "self-connect-tp_btf-ipv4",
         "self-connect-tracepoint-ipv6",
     ] {
-        hold(&replay(&format!("{name}.jsonl")).objects());
+        hold(&replay(&format!("{name}.probe")).objects());
     }
 }
 
@@ -88,7 +88,7 @@ fn rejects(transition: &Value, change: impl FnOnce(&mut Value)) {
 
 #[test]
 fn invalid_objects_are_rejected() {
-    let objects = replay("self-connect-tp_btf-ipv4.jsonl").objects();
+    let objects = replay("self-connect-tp_btf-ipv4.probe").objects();
     let transition = objects.of("transition").next().expect("a transition");
     for (field, value) in transition.as_object().expect("an object") {
         let without = |object: &mut Value| object.as_object_mut().and_then(|object| object.remove(field));

@@ -1,4 +1,4 @@
-//! `trace --record FILE --quiet`: reports that nobody looks at before they are replayed.
+//! `trace --record FILE --quiet`: reports that are recorded and decoded only by the replay.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,13 +18,13 @@ use crate::{
     tracing::{self, BACKENDS, Stage},
 };
 
-/// A trace that shows nothing, and where it is recorded.
-struct Unseen {
+/// A quiet trace, and its recording.
+struct QuietTrace {
     directory: tempfile::TempDir,
     running: Running,
 }
 
-impl Unseen {
+impl QuietTrace {
     fn of(inside: &Namespace, flags: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let flags = format!("{flags} --quiet --record {}", directory.path().join("recording").display());
@@ -36,13 +36,13 @@ impl Unseen {
         self.directory.path().join("recording")
     }
 
-    /// Ends it. Returns what it has said, and what its recording shows in this view.
+    /// Stops the trace. Returns its output, and the replay of its recording in this view.
     fn end(self, view: &str) -> (Objects, Objects) {
         self.running.signal(Signal::SIGINT);
         let file = self.file();
-        let said = self.running.finish().exits(0).silently().objects();
-        contract::hold(&said);
-        (said, tracing::checked(replay(&file, view).exits(0).silently().objects()))
+        let output = self.running.finish().exits(0).silently().objects();
+        contract::hold(&output);
+        (output, tracing::checked(replay(&file, view).exits(0).silently().objects()))
     }
 }
 
@@ -50,16 +50,16 @@ fn replay(file: &Path, view: &str) -> Outcome {
     Probe::new(&format!("replay --format json {view}")).arg(file).run()
 }
 
-/// What happened, without the moments, since the programs of two traces run one after the other; and without what one
-/// of the traces does to find itself.
-fn happened(objects: &Objects) -> Vec<Vec<Value>> {
+/// The stream without times, which differ since the programs of two traces run one after the other, and without the
+/// sockets by which a trace finds its own process id.
+fn comparable(objects: &Objects) -> Vec<Vec<Value>> {
     let shown = |kind: &str, fields: &[&str]| -> Vec<Vec<Value>> {
         let of_others = objects.of(kind).filter(|one| one["owner"]["comm"] != "probe");
         of_others.map(|one| fields.iter().map(|field| one[*field].clone()).collect()).collect()
     };
     let mut all = shown("transition", &["socket", "local", "remote", "old", "new", "cause", "owner"]);
     all.extend(shown("connection", &["socket", "open", "path", "owner", "complete", "bytes_sent", "close"]));
-    // Without numbers and times, which some sentences have.
+    // Without the message, which may have numbers and times.
     all.extend(shown("finding", &["kind", "local", "owner", "remedy"]));
     all.extend(shown("reset", &["local", "remote", "state", "owner", "reason"]));
     all
@@ -67,7 +67,7 @@ fn happened(objects: &Objects) -> Vec<Vec<Value>> {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn it_is_all_there_when_somebody_looks() {
+fn the_replay_shows_what_another_trace_shows() {
     for backend in BACKENDS {
         for view in ["", "--connections"] {
             let inside = Namespace::private().unwrap();
@@ -75,70 +75,70 @@ fn it_is_all_there_when_somebody_looks() {
             for step in ["listen l 127.0.0.1:7777", "connect c 127.0.0.1:7777", "accept s l"] {
                 old.does(step);
             }
-            let unseen = Unseen::of(&inside, &format!("--backend {backend} {view}"));
+            let quiet = QuietTrace::of(&inside, &format!("--backend {backend} {view}"));
             let stage = Stage::of(inside, &format!("--backend {backend} {view}"));
             let group = Group::new("unseen");
             play(&stage, &group, &old);
-            let (said, again) = unseen.end(view);
+            let (output, again) = quiet.end(view);
             let live = stage.end();
-            let (again_happened, live_happened) = (happened(&again), happened(&live));
+            let (again_happened, live_happened) = (comparable(&again), comparable(&live));
             for (again, live) in again_happened.iter().zip(&live_happened) {
                 assert_eq!(again, live, "{backend} {view}");
             }
             assert_eq!(again_happened.len(), live_happened.len(), "{backend} {view}");
             assert!(again.of("finding").any(|finding| finding["kind"] == "bind-failed"));
-            assert!(said.iter().all(|object| ["ready", "end"].contains(&object["type"].as_str().unwrap())));
-            let end = said.one("end");
+            assert!(output.iter().all(|object| ["ready", "end"].contains(&object["type"].as_str().unwrap())));
+            let end = output.one("end");
             assert_eq!((&end["transitions"], &end["findings"]), (&Value::Null, &Value::Null));
             assert!(number(&end["recorded"]) >= 9, "{end}");
         }
     }
 }
 
-/// Told while it is recorded, and told again.
+/// The trace reports the loss, and the replay reports it again.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn what_is_lost_is_told_at_once() {
+fn lost_reports_are_reported_at_once() {
     const BURST: u64 = 1000;
     let inside = Namespace::private().unwrap();
-    let mut unseen = Unseen::of(&inside, "--no-snapshot --ring-size 64KiB");
+    let mut quiet = QuietTrace::of(&inside, "--no-snapshot --ring-size 64KiB");
     let client = Actor::inside(&inside, "client");
-    unseen.running.signal(Signal::SIGSTOP);
+    quiet.running.signal(Signal::SIGSTOP);
     client.does(&format!("try {BURST} 127.0.0.1:9"));
-    unseen.running.signal(Signal::SIGCONT);
-    unseen.running.wait_for("lost", |object| object["type"] == "lost");
-    let (said, again) = unseen.end("");
+    quiet.running.signal(Signal::SIGCONT);
+    quiet.running.wait_for("lost", |object| object["type"] == "lost");
+    let (output, again) = quiet.end("");
     let lost = |objects: &Objects| -> u64 { objects.of("lost").map(|lost| number(&lost["count"])).sum() };
-    assert_eq!(lost(&said), lost(&again));
-    assert_eq!(number(&said.one("end")["lost"]), lost(&said));
-    let told = again.of("transition").count() as u64;
-    assert!(told < BURST && told + lost(&again) >= 2 * BURST, "{told} and {}", lost(&again));
+    assert_eq!(lost(&output), lost(&again));
+    assert_eq!(number(&output.one("end")["lost"]), lost(&output));
+    let shown = again.of("transition").count() as u64;
+    assert!(shown < BURST && shown + lost(&again) >= 2 * BURST, "{shown} and {}", lost(&again));
 }
 
-/// What had happened a moment before is in the file.
+/// The file has what happened a moment before.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn kill_9_costs_the_end_alone() {
+fn a_recording_survives_kill_9_without_its_end() {
     let inside = Namespace::private().unwrap();
-    let unseen = Unseen::of(&inside, "");
+    let quiet = QuietTrace::of(&inside, "");
     let client = Actor::inside(&inside, "client");
     client.does("try 100 127.0.0.1:9");
     let deadline = Instant::now() + Duration::from_secs(10);
-    let written = || replay(&unseen.file(), "").exits(2).saying(&["cut off at byte"]).objects();
+    let written = || replay(&quiet.file(), "").exits(2).saying(&["cut off at byte"]).objects();
     while written().of("transition").count() < 200 {
-        assert!(Instant::now() < deadline, "it is never written");
+        assert!(Instant::now() < deadline, "the recording is not written");
     }
-    unseen.running.signal(Signal::SIGKILL);
-    let file = unseen.file();
-    unseen.running.finish().dies_of(Signal::SIGKILL);
+    quiet.running.signal(Signal::SIGKILL);
+    let file = quiet.file();
+    quiet.running.finish().dies_of(Signal::SIGKILL);
     let again = replay(&file, "").exits(2).saying(&["cut off at byte"]).objects();
     assert_eq!(again.of("connection").count(), 100);
 }
 
-/// The last packets travel when the command is gone.
+/// The last segments are sent after the command has exited.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn a_command_is_followed_to_its_end() {
+fn a_quiet_trace_of_a_command_records_its_last_connection_to_the_end() {
     let inside = Namespace::private().unwrap();
     let server = Actor::inside(&inside, "server");
     let there = server.at("listen l 127.0.0.1:0");
@@ -148,7 +148,7 @@ fn a_command_is_followed_to_its_end() {
     let flags = format!("--quiet --record {}", file.display());
     let probe = tracing::trace_of(&flags, &[&inside]).arg("--").arg("bash").arg("-c").arg(script);
     let running = inside.enter(|| probe.start()).unwrap();
-    // Its FIN is answered, and its end comes, when the server closes too.
+    // The kernel closes the connection when the server closes, too.
     server.does("accept s l");
     server.does("read-to-end s");
     server.does("close s");

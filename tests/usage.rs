@@ -67,7 +67,7 @@ fn invalid_durations_counts_and_sizes() {
 
 #[test]
 fn invalid_flags_of_replay() {
-    let file = fixture("self-connect-tp_btf-ipv4.jsonl");
+    let file = fixture("self-connect-tp_btf-ipv4.probe");
     let file = file.display();
     usage(&format!("replay {file} --netns /proc/self/ns/net"), &["--netns", "inode"]);
     usage(&format!("replay {file} --only connect-failed --fail-on stuck"), &["--only", "--fail-on"]);

@@ -18,7 +18,7 @@ use probe::{
 pub const CONNECTIONS: u64 = 1_000;
 
 /// A recording that contains the connection.
-const RECORDING: &[u8] = include_bytes!("../../../tests/fixtures/shared-port-tp_btf-ipv4.jsonl");
+const RECORDING: &[u8] = include_bytes!("../../../tests/fixtures/shared-port-tp_btf-ipv4.probe");
 /// The ports of the connection.
 const PORTS: [u16; 2] = [12346, 80];
 

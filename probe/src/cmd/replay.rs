@@ -1,6 +1,6 @@
 //! `probe replay`: processes a recording as a live trace is processed.
 
-use std::{fs::File, io::BufReader};
+use std::fs::File;
 
 use super::{
     exit::{Exit, Failure},
@@ -18,7 +18,7 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
     let filter = filter::of_recording(&args.filter)?;
     let at = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", args.file.display()));
     let file = File::open(&args.file).map_err(|error| at(&error))?;
-    let mut source = Recording::new(BufReader::new(file)).map_err(|error| at(&error))?;
+    let mut source = Recording::new(file).map_err(|error| at(&error))?;
     let selection = Selection {
         filter,
         view: show::view(&args.show),
@@ -29,7 +29,11 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
         .selection(selection)
         .detector_options(show::detection(&args.show));
     let ticks = if args.show.stuck_after.is_some() { TickMode::Filled } else { TickMode::Recorded };
-    let replayed = match session.replay(&mut source, ticks).await {
+    let replayed = session.replay(&mut source, ticks).await;
+    if !source.skipped().is_empty() {
+        eprintln!("probe: warning: {}: {}", args.file.display(), source.skipped());
+    }
+    let replayed = match replayed {
         Err(SessionError::Source(error)) => return Err(at(&error)),
         replayed => replayed,
     };

@@ -1,11 +1,10 @@
-//! Any event, for property tests. What is made of much is boxed: its tree of values would not fit a test's
-//! stack.
+//! Strategies for property tests. Large ones are boxed: their value trees would overflow the stack of a test.
 
-mod derived;
 mod difference;
 mod host;
 mod kernel;
-mod said;
+mod output;
+mod session;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -15,23 +14,23 @@ use std::{
 use proptest::{array, collection, option, prelude::*, sample::select};
 
 pub use self::{
-    derived::derived,
     difference::{difference, profile},
     host::{facility, hazard},
+    output::derived,
 };
 use super::named::Named;
 use crate::model::{
     Backend, Cgroup, Clock, End, Endpoint, Endpoints, Host, Input, Mono, Name, Output, Owner, SocketId, Task,
 };
 
-/// Any that a recording keeps, but the end.
+/// Any input but the end, reports and summaries.
 pub fn input() -> BoxedStrategy<Input> {
     prop_oneof![
-        1 => (host(), word::<Backend>(), collection::vec(any::<String>(), 0..3), any::<Option<u64>>())
+        1 => (host(), named::<Backend>(), collection::vec(any::<String>(), 0..3), any::<Option<u64>>())
             .prop_map(|(host, backend, unavailable, existing)| Input::Ready { host, backend, unavailable, existing }),
-        8 => kernel::event(),
+        8 => kernel::input(),
         1 => any::<u64>().prop_map(|now| Input::Tick(Mono(now))),
-        4 => said::event(),
+        4 => session::input(),
     ]
     .boxed()
 }
@@ -40,13 +39,13 @@ pub fn input() -> BoxedStrategy<Input> {
 pub fn output() -> BoxedStrategy<Output> {
     let unchanged = prop_oneof![8 => input(), 1 => end()];
     prop_oneof![
-        2 => unchanged.prop_filter_map("the analysis alone reads it", |input| input.to_output()),
+        2 => unchanged.prop_filter_map("only the analysis reads it", |input| input.to_output()),
         6 => derived(),
     ]
     .boxed()
 }
 
-/// Any end, as a recording keeps it.
+/// Any end, with what a recording holds of it.
 pub fn end() -> impl Strategy<Value = Input> {
     (duration(), option::of(duration()))
         .prop_map(|(duration, attach)| Input::End(End { duration, attach, ..End::default() }))
@@ -68,8 +67,8 @@ fn host() -> impl Strategy<Value = Host> {
         })
 }
 
-/// Any value that has a name.
-fn word<T: Named + std::fmt::Debug>() -> impl Strategy<Value = T> {
+/// Any variant that has a name.
+fn named<T: Named + std::fmt::Debug>() -> impl Strategy<Value = T> {
     select(T::ALL)
 }
 
@@ -86,14 +85,14 @@ fn socket() -> impl Strategy<Value = SocketId> {
 }
 
 fn owner() -> impl Strategy<Value = Owner> {
-    (option::of(task()), option::of(cgroup()), word()).prop_map(|(task, cgroup, known)| Owner {
+    (option::of(task()), option::of(cgroup()), named()).prop_map(|(task, cgroup, known)| Owner {
         task,
         cgroup,
         known,
     })
 }
 
-/// Any bytes make a name.
+/// A name may be any bytes.
 fn task() -> impl Strategy<Value = Task> {
     (any::<u32>(), any::<u32>(), array::uniform15(any::<u8>())).prop_map(|(pid, uid, comm)| Task {
         pid,
@@ -102,7 +101,7 @@ fn task() -> impl Strategy<Value = Task> {
     })
 }
 
-/// Any bytes make a path, and some make a container's.
+/// A path may be any bytes; some are those of containers.
 fn cgroup() -> impl Strategy<Value = Cgroup> {
     let bytes = collection::vec(any::<u8>(), 0..40);
     let container = "/docker/[0-9a-f]{64}".prop_map(String::into_bytes);

@@ -1,30 +1,30 @@
-//! Everything that is written as JSON: the output that scripts rely on, and recordings.
+//! Everything that is serialized: the JSON output, recordings and profiles.
 //!
-//! The only serde types of the tool live here, apart from the model, so that neither can change the
-//! other by accident. [`Object`] is the output's: one object a line, additive from version to version.
-//! [`Writer`] and [`Reader`] keep recordings, in a format of their own (`format`): what the kernel and
-//! the scenarios said, from which everything else is made again. [`profile`] is what an audit keeps of a kernel.
+//! All serde types of the tool are here, apart from the model, so that the model can change without the output changing by
+//! accident. [`Object`] is a line of the JSON output, to which versions only add. [`Writer`] and [`Reader`] are for
+//! recordings: the ring records and the events that a replay cannot compute, in frames under checksums (`frame`), with
+//! JSON in them where speed does not matter (`payload`). [`profile`] is what an audit saves of a kernel.
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
-mod format;
+mod frame;
 mod named;
-mod names;
 mod output;
+mod payload;
 pub mod profile;
-mod raw;
 mod reader;
+mod ring_record;
 mod schema;
 mod writer;
 
 use std::time::Duration;
 
 pub use output::{Lines, Object, StreamTime};
-pub use reader::{Entry, Position, ReadError, Reader};
+pub use reader::{Entry, ReadError, Reader, Skipped};
 pub use schema::schema;
 pub use writer::Writer;
 
-/// Whole nanoseconds; 584 years is enough.
+/// Whole nanoseconds, up to 584 years.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

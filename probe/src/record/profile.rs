@@ -1,7 +1,7 @@
-//! Profiles: what an audit keeps of a kernel, in a file that people can read and compare as text.
+//! Profiles: what an audit saves of a kernel, in a file that people can read and compare as text.
 //!
-//! One JSON object. Nothing in it changes from one audit of a kernel to the next: no times, no process ids, no
-//! cookies, and everything in a fixed order.
+//! A profile is one JSON object. Two audits of one kernel give the same bytes: it has no times, process ids or cookies,
+//! and a fixed order.
 
 mod compare;
 mod pairs;
@@ -22,33 +22,33 @@ const FORMAT: &str = "probe-profile";
 /// The version that this code writes, and the only one that it reads.
 const VERSION: u32 = 1;
 
-/// The largest file that is read: no profile is so large, and a file that is none must not fill the memory.
+/// The largest file that is read, so that a file that is not a profile cannot fill the memory.
 const LARGEST: u64 = 16 << 20;
 
 /// Why a profile cannot be read.
 #[derive(Debug, Error)]
 pub enum ProfileError {
-    /// Something else.
-    #[error("not a profile of probe's: {0}; profiles are written by `probe audit --save FILE`")]
+    /// Not a profile.
+    #[error("not a profile: {0}; `probe audit --save FILE` writes profiles")]
     Foreign(String),
     /// A profile in a format that this version does not know.
     #[error(
-        "a profile in version {found} of its format, where this probe reads version {VERSION}: audit that kernel again \
-         with this probe, or compare with the one that made it"
+        "the profile is in version {found} of its format, and this probe reads version {VERSION}: audit that kernel \
+         again with this probe, or compare with the probe that made it"
     )]
     Version {
         /// Its version.
         found: u32,
     },
-    /// A profile that something has happened to.
+    /// A profile that is not as it was written.
     #[error("the profile is corrupted: {0}")]
     Corrupted(serde_json::Error),
     /// The file cannot be read.
-    #[error("cannot be read: {0}")]
+    #[error("cannot read the profile: {0}")]
     Io(#[from] io::Error),
 }
 
-/// What stands in every version.
+/// What every version has.
 #[derive(Deserialize)]
 struct Header {
     format: String,
@@ -86,7 +86,7 @@ struct Entry {
 /// Writes a profile.
 ///
 /// # Errors
-/// Whatever `out` returns.
+/// Those of `out`.
 pub fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, &File::from(profile))?;
     out.write_all(b"\n")?;
@@ -96,12 +96,12 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
 /// Reads a profile.
 ///
 /// # Errors
-/// [`ProfileError`], where this is none that this version reads.
+/// [`ProfileError`], where this is not a profile of this version.
 pub fn read(input: impl Read) -> Result<Profile, ProfileError> {
     let mut bytes = Vec::new();
     input.take(LARGEST).read_to_end(&mut bytes)?;
     if bytes.is_empty() {
-        return Err(ProfileError::Foreign("it is empty".to_owned()));
+        return Err(ProfileError::Foreign("the file is empty".to_owned()));
     }
     match serde_json::from_slice::<Header>(&bytes) {
         Ok(header) if header.format != FORMAT => {
@@ -111,11 +111,11 @@ pub fn read(input: impl Read) -> Result<Profile, ProfileError> {
         Ok(_) => {
             serde_json::from_slice::<File>(&bytes).map(File::into_profile).map_err(ProfileError::Corrupted)
         }
-        // Whatever else is wrong with it, it begins as profiles do.
+        // Whatever else is wrong, the file names the format.
         Err(error) if String::from_utf8_lossy(&bytes).contains(&format!("\"{FORMAT}\"")) => {
             Err(ProfileError::Corrupted(error))
         }
-        Err(_) => Err(ProfileError::Foreign("it does not say so".to_owned())),
+        Err(_) => Err(ProfileError::Foreign("the file does not name the format `probe-profile`".to_owned())),
     }
 }
 
@@ -151,17 +151,17 @@ impl File {
 }
 
 impl From<ProfileEntry> for Entry {
-    fn from(kept: ProfileEntry) -> Self {
-        let paths = kept.observed.paths.into_iter().map(|(label, path)| (label, Path(path)));
+    fn from(entry: ProfileEntry) -> Self {
+        let paths = entry.observed.paths.into_iter().map(|(label, path)| (label, Path(path)));
         Self {
-            id: kept.id,
-            description: kept.description,
-            status: ByName(kept.status),
-            variant: kept.variant,
-            reason: kept.reason,
-            reference: kept.reference,
+            id: entry.id,
+            description: entry.description,
+            status: ByName(entry.status),
+            variant: entry.variant,
+            reason: entry.reason,
+            reference: entry.reference,
             paths: Pairs(paths.collect()),
-            facts: Pairs(kept.observed.facts),
+            facts: Pairs(entry.observed.facts),
         }
     }
 }
@@ -188,11 +188,11 @@ mod tests {
 
     fn written(profile: &Profile) -> String {
         let mut out = Vec::new();
-        write(profile, &mut out).expect("memory takes everything");
+        write(profile, &mut out).expect("a Vec accepts every write");
         String::from_utf8(out).expect("text")
     }
 
-    fn refusal(text: &str) -> String {
+    fn error_of(text: &str) -> String {
         read(text.as_bytes()).expect_err("not a profile").to_string()
     }
 
@@ -205,32 +205,32 @@ mod tests {
     }
 
     #[test]
-    fn it_is_text_that_people_can_compare() {
+    fn a_profile_is_text_that_people_can_compare() {
         insta::assert_snapshot!(written(&testing::profiles()[0]));
     }
 
     #[test]
-    fn what_is_no_profile_is_said_to_be_none() {
-        assert!(refusal("").contains("it is empty"));
-        assert!(refusal("\u{7f}ELF").contains("`probe audit --save FILE`"));
-        assert!(refusal("[1]").starts_with("not a profile"));
-        assert!(refusal(r#"{"format":"probe-recording","version":1}"#).contains("`probe-recording`"));
+    fn a_file_that_is_not_a_profile_is_rejected() {
+        assert!(error_of("").contains("the file is empty"));
+        assert!(error_of("\u{7f}ELF").contains("`probe audit --save FILE`"));
+        assert!(error_of("[1]").starts_with("not a profile"));
+        assert!(error_of(r#"{"format":"probe-recording","version":1}"#).contains("`probe-recording`"));
     }
 
     #[test]
-    fn a_later_version_is_not_guessed_at() {
-        let later = refusal(r#"{"format":"probe-profile","version":2,"news":[]}"#);
+    fn a_later_version_is_named() {
+        let later = error_of(r#"{"format":"probe-profile","version":2,"news":[]}"#);
         assert!(later.contains("version 2") && later.contains("version 1"), "{later}");
     }
 
     #[test]
-    fn what_is_wrong_in_a_profile_is_named_with_its_place() {
+    fn damage_in_a_profile_is_named_with_its_line() {
         let whole = written(&testing::profiles()[0]);
-        let cut = refusal(&whole[..whole.len() / 2]);
+        let cut = error_of(&whole[..whole.len() / 2]);
         assert!(cut.starts_with("the profile is corrupted: EOF") && cut.contains("line"), "{cut}");
-        let wrong = refusal(&whole.replace("SYN_SENT", "SYN_LOST"));
+        let wrong = error_of(&whole.replace("SYN_SENT", "SYN_LOST"));
         assert!(wrong.contains("there is no state `SYN_LOST`") && wrong.contains("line"), "{wrong}");
-        let more = refusal(&whole.replacen("\"arch\"", "\"arc\"", 1));
+        let more = error_of(&whole.replacen("\"arch\"", "\"arc\"", 1));
         assert!(more.contains("unknown field `arc`"), "{more}");
     }
 
@@ -240,13 +240,13 @@ mod tests {
             let text = written(&profile);
             proptest::prop_assert_eq!(&read(text.as_bytes()).expect("a profile"), &profile);
             proptest::prop_assert_eq!(compare(&profile, &profile), []);
-            // The last byte is a newline; without any other, it is no profile any more.
+            // The last byte is a newline. A profile without any other byte is not one any more.
             let rest = (text.len() as f64 * cut) as usize;
             proptest::prop_assert!(rest + 1 >= text.len() || read(&text.as_bytes()[..rest]).is_err());
         }
 
         #[test]
-        fn what_differs_does_so_both_ways(a in arbitrary::profile(), b in arbitrary::profile()) {
+        fn a_comparison_is_symmetric(a in arbitrary::profile(), b in arbitrary::profile()) {
             proptest::prop_assert_eq!(compare(&a, &b).len(), compare(&b, &a).len());
         }
     }

@@ -11,7 +11,9 @@
 
 use std::cmp::Reverse;
 
-use crate::model::{CauseKind, Endpoint, Endpoints, Fate, Flags, Mono, Packet, Side, State, Transition};
+use crate::model::{
+    Cause, CauseKind, Endpoint, Endpoints, Fate, Flags, Mono, Packet, Side, State, Transition,
+};
 
 /// How a transition and its packet are related.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(super) fn correlate(
     transition: &Transition,
 ) -> Option<(usize, Relation)> {
     let endpoint = EndpointView { side, packets, transition };
-    let cause = match transition.cause.map(|cause| cause.kind()) {
+    let cause = match transition.cause.map(Cause::kind) {
         Some(CauseKind::Segment) => endpoint.being_delivered().or_else(|| endpoint.last_delivered()),
         Some(CauseKind::Call | CauseKind::Kernel) => endpoint.sent_with_flag(),
         Some(CauseKind::Timer) | None => None,
@@ -142,7 +144,7 @@ fn same_connection(socket: Endpoints, packet: Endpoints) -> bool {
 pub(super) mod tests {
     use super::*;
     use crate::model::{
-        Cause, CloseCall, Errno, Family, Origin, Owner, Protocol, Segment, ShutdownHow, SocketId,
+        CloseCall, Errno, Family, Origin, Owner, Protocol, Segment, ShutdownHow, SocketId,
         State::{Close, Established, FinWait1, Listen, SynRecv, SynSent},
     };
 

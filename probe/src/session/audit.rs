@@ -57,7 +57,7 @@ struct FinishedRun {
 
 /// What the loop of an audit waits for besides the source.
 enum Event {
-    Finished(FinishedRun),
+    Finished(Box<FinishedRun>),
     /// The first run has reached its time limit.
     TimeLimit,
 }
@@ -101,7 +101,7 @@ impl Auditor {
             let limit = limit.unwrap_or_else(|| Instant::now() + TIME_LIMIT);
             let event = async {
                 tokio::select! {
-                    Some(finished) = receiver.recv() => Event::Finished(finished),
+                    Some(finished) = receiver.recv() => Event::Finished(Box::new(finished)),
                     () = sleep_until(limit.into()) => Event::TimeLimit,
                 }
             };
@@ -111,7 +111,7 @@ impl Auditor {
                 Next::Event(Event::Finished(finished)) => {
                     // The kernel has reported what happened before the end of the run.
                     self.session.drain(source)?;
-                    if let Some(result) = self.evaluate(finished) {
+                    if let Some(result) = self.evaluate(*finished) {
                         self.show(result)?;
                     }
                 }

@@ -1,59 +1,92 @@
-//! A recording as a source: everything downstream of the kernel again.
+//! A recording as a source.
 
-use std::io::BufRead;
+mod fit;
 
+use std::io::Read;
+
+use self::fit::{Fitted, fit};
 use super::{Flow, RecordSink, Source, SourceError, decode::ResetReasons, raw_record::Decoder};
 use crate::{
     model::{Backend, Input},
-    record::{Entry, ReadError, Reader},
+    record::{Entry, ReadError, Reader, Skipped},
 };
 
-/// How many events are read at once: enough to be quick, few enough to be shown as they come.
+/// How many inputs a batch has at most: many enough to be fast, few enough to be shown as they come.
 const BATCH: usize = 1024;
+
+/// How many bytes of records a batch takes, the last record aside, which may have 1 MiB.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// A recording that is being read.
 #[derive(Debug)]
 pub struct Recording<R> {
     reader: Reader<R>,
     decoder: Decoder,
+    /// A ring record that had to be extended.
+    buffer: Vec<u8>,
 }
 
-impl<R: BufRead> Recording<R> {
-    /// Reads the first line of a recording.
+impl<R: Read> Recording<R> {
+    /// Reads a recording from its start.
     ///
     /// # Errors
-    /// [`ReadError`], where this is no recording that this version reads.
+    /// [`ReadError`], where this is not a recording.
     pub fn new(input: R) -> Result<Self, ReadError> {
-        let decoder = Decoder::new(Backend::TpBtf, ResetReasons::default());
-        Ok(Self { reader: Reader::new(input)?, decoder })
+        Ok(Self::of(Reader::new(input)?))
     }
 
-    /// The next event; `None` where there is no more.
+    /// Reads a recording from the first segment that begins at `offset`, where the input is, or after it.
+    ///
+    /// # Errors
+    /// [`ReadError`], where no segment begins there or later.
+    pub fn join(input: R, offset: u64) -> Result<Self, ReadError> {
+        Ok(Self::of(Reader::join(input, offset)?))
+    }
+
+    /// The records that were skipped so far, since this version does not know their kinds.
+    pub fn skipped(&self) -> &Skipped {
+        self.reader.skipped()
+    }
+
+    fn of(reader: Reader<R>) -> Self {
+        let decoder = Decoder::new(Backend::TpBtf, ResetReasons::default());
+        Self { reader, decoder, buffer: Vec::new() }
+    }
+
+    /// The next input; `None` after the end.
     fn next(&mut self) -> Result<Option<Input>, ReadError> {
         loop {
             let Some(entry) = self.reader.entry() else { return Ok(None) };
             match entry? {
-                Entry::Input(event) => {
-                    if let Input::Ready { backend, .. } = *event {
+                Entry::Input(input) => {
+                    if let Input::Ready { backend, .. } = *input {
                         self.decoder.set_backend(backend);
                     }
-                    return Ok(Some(*event));
+                    return Ok(Some(*input));
                 }
-                Entry::Reasons(reasons) => self.decoder.set_reasons(reasons.into()),
-                Entry::Record(record) => {
-                    let decoded = self.decoder.decode(record);
-                    return decoded.map(Some).map_err(|error| self.reader.refuse(&error.to_string()));
-                }
+                Entry::Reasons(names) => self.decoder.set_reasons(names.into()),
+                Entry::Record(record) => match fit(record, &mut self.buffer) {
+                    Fitted::Record(record) => {
+                        let decoded = self.decoder.decode(record);
+                        return decoded.map(Some).map_err(|error| self.reader.reject(&error.to_string()));
+                    }
+                    Fitted::UnknownKind(kind) => self.reader.skip(kind),
+                },
             }
         }
     }
 }
 
-impl<R: BufRead> Source for Recording<R> {
+impl<R: Read> Source for Recording<R> {
     async fn deliver(&mut self, sink: &mut impl RecordSink) -> Result<Flow, SourceError> {
+        let mut bytes = 0;
         for _ in 0..BATCH {
             let Some(input) = self.next()? else { return Ok(Flow::Ended) };
             if sink.input(input).is_break() {
+                break;
+            }
+            bytes += self.reader.record_len();
+            if bytes >= BATCH_BYTES {
                 break;
             }
         }
@@ -63,14 +96,16 @@ impl<R: BufRead> Source for Recording<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::record::{Position, Writer};
+    use proptest::{array, prelude::*};
 
-    fn recorded(notes: usize) -> Vec<u8> {
+    use super::*;
+    use crate::record::Writer;
+
+    fn recorded(notes: impl Iterator<Item = String>) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
-        for number in 0..notes {
-            writer.event(&Input::Note(number.to_string())).expect("memory takes everything");
+        for note in notes {
+            writer.event(&Input::Note(note)).expect("memory takes everything");
         }
         writer.event(&Input::End(Default::default())).expect("memory takes everything");
         bytes
@@ -78,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_recording_comes_in_batches_and_ends() {
-        let bytes = recorded(2 * BATCH);
+        let bytes = recorded((0..2 * BATCH).map(|number| number.to_string()));
         let mut source = Recording::new(&bytes[..]).expect("a recording");
         let mut events = Vec::new();
         let mut batches = 1;
@@ -89,17 +124,82 @@ mod tests {
         assert_eq!(source.deliver(&mut events).await.expect("still over"), Flow::Ended);
     }
 
+    proptest! {
+        /// A report that comes from elsewhere than a ring is recorded as the ring would have it.
+        #[test]
+        fn a_report_is_recorded_as_a_ring_record(
+            bytes in array::uniform32(any::<[u8; 7]>()),
+            kind in 1..8_u16,
+            backend in prop_oneof![Just(Backend::TpBtf), Just(Backend::Tracepoint)],
+        ) {
+            let mut bytes = bytes.concat();
+            let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+            put(0, &kind.to_ne_bytes());
+            put(44, &[6_u16, 2].map(u16::to_ne_bytes).concat());
+            put(52, &[7, 2]);
+            // Of a reset.
+            if kind == 6 {
+                put(40, &[6_u16, 2].map(u16::to_ne_bytes).concat());
+                put(48, &7_u32.to_ne_bytes());
+            }
+            // A path of three states; no error code is negative.
+            put(36, &111_u32.to_ne_bytes());
+            put(168, &0x712_u64.to_ne_bytes());
+            put(176, &3_u32.to_ne_bytes());
+            let decoder = Decoder::new(backend, ResetReasons::default());
+            let mut buffer = Vec::new();
+            let Fitted::Record(record) = fit(&bytes, &mut buffer) else { panic!("kind {kind}") };
+            let Ok(input) = decoder.decode(record) else { return Ok(()) };
+            if matches!(input, Input::BindFailed(_)) {
+                return Ok(());
+            }
+            let mut recording = Vec::new();
+            let mut writer = Writer::new(&mut recording).expect("memory takes everything");
+            let ready = Input::Ready {
+                host: crate::model::testing::host(),
+                backend,
+                unavailable: Vec::new(),
+                existing: None,
+            };
+            writer.event(&ready).expect("memory takes everything");
+            writer.event(&input).expect("memory takes everything");
+            writer.flush().expect("memory takes everything");
+            drop(writer);
+            let mut source = Recording::new(&recording[..]).expect("a recording");
+            source.next().expect("whole").expect("ready");
+            let again = source.next().expect("whole").expect("a report");
+            prop_assert_eq!(again, input);
+        }
+    }
+
+    /// A file whose records are all as long as they may be.
     #[tokio::test]
-    async fn what_was_readable_comes_before_the_error() {
-        let bytes = recorded(3);
-        let cut = &bytes[..bytes.len() - 5];
-        let mut source = Recording::new(cut).expect("a recording");
+    async fn a_batch_is_bounded_by_bytes() {
+        let long = "x".repeat((1 << 20) - 64);
+        let bytes = recorded(std::iter::repeat_n(long, 32));
+        let mut source = Recording::new(&bytes[..]).expect("a recording");
+        let mut total = 0;
+        loop {
+            let mut events = Vec::new();
+            let flow = source.deliver(&mut events).await.expect("whole");
+            assert!(events.len() <= 2, "{} events of 1 MiB in a batch", events.len());
+            total += events.len();
+            if flow == Flow::Ended {
+                break;
+            }
+        }
+        assert_eq!(total, 33);
+    }
+
+    #[tokio::test]
+    async fn everything_before_an_error_is_delivered() {
+        let mut bytes = recorded((0..3).map(|number| number.to_string()));
+        let whole = bytes.len();
+        bytes.extend(recorded(std::iter::empty()));
+        let mut source = Recording::new(&bytes[..]).expect("a recording");
         let mut events = Vec::new();
-        let error = source.deliver(&mut events).await.expect_err("cut off");
-        // Where the line begins that has lost its end. Lines are not counted: frames may stand between them.
-        let last = cut.iter().rposition(|byte| *byte == b'\n').expect("a line before it") + 1;
-        let SourceError::Recording(ReadError::Truncated { place }) = error else { panic!("{error}") };
-        assert_eq!(place, Position::Byte(last as u64));
-        assert_eq!(events.len(), 3);
+        let error = source.deliver(&mut events).await.expect_err("something follows the end");
+        let SourceError::Recording(ReadError::Corrupted { offset, .. }) = error else { panic!("{error}") };
+        assert_eq!((offset, events.len()), (whole as u64, 4));
     }
 }

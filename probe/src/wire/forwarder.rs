@@ -103,7 +103,7 @@ fn deliver(tuns: &[Tun; 2], shared: &Shared) {
         shared.change(|emulator| match result {
             Ok(()) => emulator.mark_delivered(number, before, after),
             Err(error) => {
-                emulator.mark_refused(number, Errno::of(&error).unwrap_or(Errno(NixErrno::EIO as i32)))
+                emulator.mark_refused(number, Errno::of(&error).unwrap_or(Errno(NixErrno::EIO as i32)));
             }
         });
     }

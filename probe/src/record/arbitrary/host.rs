@@ -1,13 +1,13 @@
-//! Anything that is found out about a host.
+//! What `probe doctor` finds about a host.
 
 use proptest::{prelude::*, sample::select};
 
-use super::{endpoint, owner, word};
+use super::{endpoint, named, owner};
 use crate::model::{Facility, Hazard, HazardFacts, PortReach};
 
 /// Any facility.
 pub fn facility() -> BoxedStrategy<Facility> {
-    (word(), word(), any::<[String; 3]>(), any::<Option<String>>())
+    (named(), named(), any::<[String; 3]>(), any::<Option<String>>())
         .prop_map(|(group, status, [name, observed, costs], remedy)| Facility {
             group,
             name,

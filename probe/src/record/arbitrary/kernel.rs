@@ -1,28 +1,23 @@
-//! Any event that comes from the kernel.
+//! Inputs that come from the kernel.
 
-use std::{net::IpAddr, num::NonZeroU16};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use proptest::{collection, option, prelude::*};
 
-use super::{cgroup, duration, endpoint, ends, mono, owner, socket, task, word};
-use crate::model::{
-    BindFailure, Counters, DiagEntry, Errno, Filter, Input, Mono, Opened, Report, Reset, Summary,
-    TimeWaitEntry,
-};
+use super::{cgroup, duration, endpoint, ends, mono, named, owner, socket, task};
+use crate::model::{BindFailure, Counters, DiagEntry, Errno, Filter, Input, Reset, TimeWaitEntry};
 
-/// Any of them.
-pub fn event() -> BoxedStrategy<Input> {
+/// Any of them but reports and summaries, which are records of the ring buffer.
+pub fn input() -> BoxedStrategy<Input> {
     prop_oneof![
-        1 => (mono(), collection::vec(listed(), 0..3))
+        1 => (mono(), collection::vec(diag_entry(), 0..3))
             .prop_map(|(at, sockets)| Input::Existing { at, sockets }),
         1 => filter().prop_map(|filter| Input::Filter(Box::new(filter))),
         1 => cgroup().prop_map(Input::Cgroup),
-        5 => report().prop_map(Input::Report),
-        1 => summary().prop_map(Input::Summary),
         1 => bind_failure().prop_map(|failure| Input::BindFailed(Box::new(failure))),
         1 => reset().prop_map(Input::Reset),
-        1 => remains().prop_map(Input::TimeWaitEntry),
+        1 => time_wait_entry().prop_map(Input::TimeWaitEntry),
     ]
     .boxed()
 }
@@ -37,10 +32,11 @@ fn filter() -> impl Strategy<Value = Filter> {
     );
     let ports =
         || collection::vec((any::<u16>(), any::<u16>()).prop_map(|(a, b)| a.min(b)..=a.max(b)), 0..3_usize);
-    let network = (any::<IpAddr>(), 0..=32_u8)
-        .prop_map(|(addr, length)| IpNet::new(addr, length).expect("no address is shorter").trunc());
+    let network = (any::<IpAddr>(), 0..=32_u8).prop_map(|(addr, length)| {
+        IpNet::new(addr, length).expect("every address has 32 bits or more").trunc()
+    });
     let places = (collection::vec(network, few.clone()), collection::vec(any::<u32>(), few.clone()));
-    let words = (collection::vec(word(), few.clone()), collection::vec(word(), few));
+    let words = (collection::vec(named(), few.clone()), collection::vec(named(), few));
     (owners, [ports(), ports(), ports()], places, words).prop_map(
         |(
             (pids, descendants, comms, cgroups),
@@ -63,49 +59,6 @@ fn filter() -> impl Strategy<Value = Filter> {
     )
 }
 
-fn report() -> BoxedStrategy<Report> {
-    let place = (any::<u64>(), any::<u32>(), any::<u64>(), any::<Option<u64>>(), any::<Option<u32>>());
-    let kind = (word(), word());
-    let error = option::of(option::of((1..200).prop_map(Errno)));
-    let flags = (any::<Option<u8>>(), any::<[Option<bool>; 4]>());
-    let call = (error, flags, any::<Option<u32>>(), option::of(task()));
-    let extra = (option::of(opened()), option::of(counters()));
-    (place, kind, ends(), [word(), word()], call, extra)
-        .prop_map(|(place, kind, ends, edge, call, extra)| {
-            let (at, cpu, socket, cookie, netns) = place;
-            let (error, (shutdown, [orphaned, fin_received, rst_received, owner_matches]), syscall, task) =
-                call;
-            Report {
-                at: Mono(at),
-                cpu,
-                socket,
-                cookie,
-                netns,
-                protocol: kind.0,
-                family: kind.1,
-                ends,
-                old: edge[0],
-                new: edge[1],
-                error,
-                shutdown,
-                orphaned,
-                fin_received,
-                rst_received,
-                owner_matches,
-                syscall,
-                task,
-                opened: extra.0,
-                counters: extra.1,
-            }
-        })
-        .boxed()
-}
-
-fn opened() -> impl Strategy<Value = Opened> {
-    (any::<u32>(), option::of(task()), word(), any::<Option<u64>>())
-        .prop_map(|(generation, owner, known, cgroup)| Opened { generation, owner, known, cgroup })
-}
-
 pub fn counters() -> impl Strategy<Value = Counters> {
     (any::<[u64; 2]>(), any::<[u32; 3]>(), any::<Option<u32>>()).prop_map(|(bytes, segs, srtt_us)| Counters {
         bytes_sent: bytes[0],
@@ -117,23 +70,9 @@ pub fn counters() -> impl Strategy<Value = Counters> {
     })
 }
 
-fn summary() -> BoxedStrategy<Summary> {
-    let times = (option::of(mono()), option::of(mono()));
-    (report(), times, any::<Option<NonZeroU16>>(), collection::vec(word(), 0..20), any::<bool>())
-        .prop_map(|(end, (opened, established), first_port, path, path_is_complete)| Summary {
-            end,
-            opened,
-            established,
-            first_port,
-            path: path.into_iter().collect(),
-            path_is_complete,
-        })
-        .boxed()
-}
-
-fn listed() -> BoxedStrategy<DiagEntry> {
-    let place = (any::<u64>(), any::<u32>(), word(), word());
-    (place, ends(), word(), owner(), option::of(duration()))
+fn diag_entry() -> BoxedStrategy<DiagEntry> {
+    let place = (any::<u64>(), any::<u32>(), named(), named());
+    (place, ends(), named(), owner(), option::of(duration()))
         .prop_map(|((cookie, netns, protocol, family), ends, state, owner, expires)| DiagEntry {
             cookie,
             netns,
@@ -151,7 +90,7 @@ fn bind_failure() -> BoxedStrategy<BindFailure> {
     let place = (mono(), any::<u32>(), any::<Option<u64>>(), any::<Option<u32>>());
     let caller = (option::of(task()), option::of(cgroup()));
     let errno = (1..200).prop_map(Errno);
-    (place, caller, (word(), word()), endpoint(), errno, collection::vec(listed(), 0..3))
+    (place, caller, (named(), named()), endpoint(), errno, collection::vec(diag_entry(), 0..3))
         .prop_map(|(place, (task, cgroup), (protocol, family), local, errno, holders)| {
             let (at, cpu, cookie, netns) = place;
             BindFailure { at, cpu, task, cgroup, cookie, netns, protocol, family, local, errno, holders }
@@ -161,7 +100,7 @@ fn bind_failure() -> BoxedStrategy<BindFailure> {
 
 fn reset() -> BoxedStrategy<Reset> {
     let place = (mono(), any::<u32>(), socket(), any::<Option<u32>>());
-    (place, word(), ends(), word(), any::<Option<String>>(), owner())
+    (place, named(), ends(), named(), any::<Option<String>>(), owner())
         .prop_map(|((at, cpu, socket, netns), family, ends, state, reason, owner)| Reset {
             at,
             cpu,
@@ -176,9 +115,9 @@ fn reset() -> BoxedStrategy<Reset> {
         .boxed()
 }
 
-fn remains() -> BoxedStrategy<TimeWaitEntry> {
+fn time_wait_entry() -> BoxedStrategy<TimeWaitEntry> {
     let place = (mono(), socket(), any::<Option<u32>>());
-    (place, ends(), option::of(word()), option::of(mono()), owner())
+    (place, ends(), option::of(named()), option::of(mono()), owner())
         .prop_map(|((at, socket, netns), ends, state, until, owner)| TimeWaitEntry {
             at,
             socket,

@@ -1,8 +1,8 @@
-//! In what two kernels differ, and why, as far as the catalogue knows.
+//! How two kernels differ, and why, as far as the catalogue knows.
 
 use crate::model::{Difference, FactKind, KernelFacts, Profile, ProfileEntry};
 
-/// Holds two profiles against each other: first what is known of the kernels, then what they do.
+/// Compares two profiles: first the facts about the kernels, then the behaviours.
 #[must_use]
 pub fn compare(a: &Profile, b: &Profile) -> Vec<Difference> {
     let mut differences = facts(&a.facts, &b.facts);
@@ -13,27 +13,27 @@ pub fn compare(a: &Profile, b: &Profile) -> Vec<Difference> {
 
 fn facts(a: &KernelFacts, b: &KernelFacts) -> Vec<Difference> {
     let mut differences = Vec::new();
-    let mut hold = |kind, name: &str, a: Option<&str>, b: Option<&str>| {
+    let mut compare = |kind, name: &str, a: Option<&str>, b: Option<&str>| {
         if a != b {
             let [a, b] = [a, b].map(|value| value.map(str::to_owned));
             differences.push(Difference::Fact { kind, name: name.to_owned(), a, b });
         }
     };
-    hold(FactKind::Kernel, "release", Some(&a.kernel), Some(&b.kernel));
-    hold(FactKind::Arch, "machine", Some(&a.arch), Some(&b.arch));
-    hold(FactKind::Backend, "observed by", Some(a.backend.name()), Some(b.backend.name()));
-    // Where one kernel does not show its options, nothing is known of how they differ.
+    compare(FactKind::Kernel, "release", Some(&a.kernel), Some(&b.kernel));
+    compare(FactKind::Arch, "machine", Some(&a.arch), Some(&b.arch));
+    compare(FactKind::Backend, "observed by", Some(a.backend.name()), Some(b.backend.name()));
+    // Where one kernel does not show its options, how they differ is unknown.
     if let (Some(a), Some(b)) = (&a.config, &b.config) {
-        beside(a, b, |name, a, b| hold(FactKind::Config, name, a, b));
+        for_each_name(a, b, |name, a, b| compare(FactKind::Config, name, a, b));
     }
-    beside(&a.sysctls, &b.sysctls, |name, a, b| hold(FactKind::Sysctl, name, a, b));
+    for_each_name(&a.sysctls, &b.sysctls, |name, a, b| compare(FactKind::Sysctl, name, a, b));
     differences
 }
 
 type Values = [(String, Option<String>)];
 
-/// Visits every name that either has.
-fn beside(a: &Values, b: &Values, mut visit: impl FnMut(&str, Option<&str>, Option<&str>)) {
+/// Visits every name that either of the two has.
+fn for_each_name(a: &Values, b: &Values, mut visit: impl FnMut(&str, Option<&str>, Option<&str>)) {
     let of = |name: &str, all: &Values| {
         all.iter().find(|(other, _)| other == name).and_then(|(_, value)| value.clone())
     };
@@ -44,9 +44,9 @@ fn beside(a: &Values, b: &Values, mut visit: impl FnMut(&str, Option<&str>, Opti
 }
 
 fn behaviours(a: &Profile, b: &Profile, facts: &[Difference]) -> Vec<Difference> {
-    let of = |id: &str, profile: &Profile| profile.behaviours.iter().find(|kept| kept.id == id).cloned();
+    let of = |id: &str, profile: &Profile| profile.behaviours.iter().find(|entry| entry.id == id).cloned();
     let mut ids: Vec<&str> =
-        [a, b].iter().flat_map(|profile| &profile.behaviours).map(|kept| kept.id.as_str()).collect();
+        [a, b].iter().flat_map(|profile| &profile.behaviours).map(|entry| entry.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
     ids.into_iter()
@@ -66,20 +66,20 @@ fn same(a: Option<&ProfileEntry>, b: Option<&ProfileEntry>) -> bool {
     }
 }
 
-/// What explains that a behaviour differs: the variants that came, and the facts that differ and that its reference
-/// or a variant names.
+/// What explains a difference: the variants that were observed, and the facts that differ and that the reference or a
+/// variant of the behaviour names.
 fn why(a: Option<&ProfileEntry>, b: Option<&ProfileEntry>, facts: &[Difference]) -> Vec<String> {
     let (Some(a), Some(b)) = (a, b) else { return Vec::new() };
     let mut why = Vec::new();
     if a.variant != b.variant {
-        let variant = |side, kept: &ProfileEntry| {
-            kept.variant.as_ref().map(|cause| format!("{side} is a known variant: {cause}"))
+        let variant = |side, entry: &ProfileEntry| {
+            entry.variant.as_ref().map(|cause| format!("{side} is a known variant: {cause}"))
         };
         why.extend([variant("A", a), variant("B", b)].into_iter().flatten());
     }
     let texts: Vec<&str> = [a, b]
         .into_iter()
-        .flat_map(|kept| kept.variant.iter().chain([&kept.reference]))
+        .flat_map(|entry| entry.variant.iter().chain([&entry.reference]))
         .map(String::as_str)
         .collect();
     for fact in facts {
@@ -94,7 +94,7 @@ fn why(a: Option<&ProfileEntry>, b: Option<&ProfileEntry>, facts: &[Difference])
     why
 }
 
-/// Whether a text names a sysctl, by its last part, or an option.
+/// Whether a text names an option, or a sysctl by its last part.
 fn names(text: &str, fact: &str) -> bool {
     let short = fact.rsplit('.').next().unwrap_or(fact);
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|word| word == short)
@@ -112,7 +112,7 @@ mod tests {
         }
     }
 
-    fn told(differences: &[Difference]) -> Vec<String> {
+    fn names_of(differences: &[Difference]) -> Vec<String> {
         differences
             .iter()
             .map(|difference| match difference {
@@ -138,8 +138,8 @@ mod tests {
             "open/syn-timeout",
             "ports/reuse",
         ];
-        assert_eq!(told(&compare(&a, &b)), expected);
-        assert_eq!(told(&compare(&b, &a)), expected);
+        assert_eq!(names_of(&compare(&a, &b)), expected);
+        assert_eq!(names_of(&compare(&b, &a)), expected);
     }
 
     fn why_of(id: &str) -> Vec<String> {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variant_explains_and_so_does_a_fact_that_the_reference_names() {
+    fn variants_and_facts_that_the_reference_names_explain_a_difference() {
         assert_eq!(
             why_of("close/shutdown-in-syn-recv"),
             ["A is a known variant: before 6.9 the FIN is sent at once (94062790aedb)"]

@@ -1,4 +1,4 @@
-//! Names with their values, as a JSON object that keeps its order; and paths, each on one line.
+//! Names with values as a JSON object that keeps its order, and state paths as text.
 
 use std::{fmt, marker::PhantomData};
 
@@ -9,7 +9,7 @@ use serde::{
 
 use crate::model::State;
 
-/// Names with their values.
+/// Names with their values, in order.
 pub struct Pairs<T>(pub Vec<(String, T)>);
 
 impl<T: Serialize> Serialize for Pairs<T> {
@@ -42,7 +42,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
     }
 }
 
-/// The states that a socket went through: their names with blanks between them.
+/// The states of a socket in order, as their names with spaces between them.
 pub struct Path(pub Vec<State>);
 
 impl Serialize for Path {

@@ -1,0 +1,72 @@
+//! A failed bind(2) in a recording.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    diag_entry::DiagEntryJson,
+    owner::{CgroupJson, TaskJson, socket_addr},
+};
+use crate::{
+    model::{BindFailure, Errno, Family, Mono, Protocol},
+    record::named::ByName,
+};
+
+/// [`BindFailure`], without what is unknown.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct BindFailureJson {
+    at: u64,
+    cpu: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    task: Option<TaskJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cgroup: Option<CgroupJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cookie: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    netns: Option<u32>,
+    protocol: ByName<Protocol>,
+    family: ByName<Family>,
+    local: SocketAddr,
+    errno: i32,
+    /// Missing is none.
+    #[serde(default)]
+    holders: Vec<DiagEntryJson>,
+}
+
+impl From<&BindFailure> for BindFailureJson {
+    fn from(failure: &BindFailure) -> Self {
+        Self {
+            at: failure.at.0,
+            cpu: failure.cpu,
+            task: failure.task.as_ref().map(Into::into),
+            cgroup: failure.cgroup.as_ref().map(Into::into),
+            cookie: failure.cookie,
+            netns: failure.netns,
+            protocol: ByName(failure.protocol),
+            family: ByName(failure.family),
+            local: socket_addr(failure.local),
+            errno: failure.errno.0,
+            holders: failure.holders.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<BindFailureJson> for BindFailure {
+    fn from(json: BindFailureJson) -> Self {
+        Self {
+            at: Mono(json.at),
+            cpu: json.cpu,
+            task: json.task.map(Into::into),
+            cgroup: json.cgroup.map(Into::into),
+            cookie: json.cookie,
+            netns: json.netns,
+            protocol: json.protocol.0,
+            family: json.family.0,
+            local: json.local.into(),
+            errno: Errno(json.errno),
+            holders: json.holders.into_iter().map(Into::into).collect(),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What sock_diag lists, in a recording: sockets that were open before the trace began, and what the kernel keeps of a
+//! connection after CLOSE.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::owner::{OwnerJson, socket_addr};
+use crate::{
+    model::{DiagEntry, Endpoints, Family, Mono, Protocol, SocketId, State, TimeWaitEntry},
+    record::{named::ByName, nanoseconds},
+};
+
+/// [`DiagEntry`], without what is unknown.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct DiagEntryJson {
+    cookie: u64,
+    netns: u32,
+    protocol: ByName<Protocol>,
+    family: ByName<Family>,
+    local: SocketAddr,
+    remote: SocketAddr,
+    state: ByName<State>,
+    #[serde(default)]
+    owner: OwnerJson,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_ns: Option<u64>,
+}
+
+/// [`TimeWaitEntry`], without what is unknown.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct TimeWaitEntryJson {
+    at: u64,
+    socket: u64,
+    generation: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    netns: Option<u32>,
+    local: SocketAddr,
+    remote: SocketAddr,
+    /// Missing where the kernel keeps nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<ByName<State>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    #[serde(default)]
+    owner: OwnerJson,
+}
+
+impl From<&DiagEntry> for DiagEntryJson {
+    fn from(entry: &DiagEntry) -> Self {
+        Self {
+            cookie: entry.cookie,
+            netns: entry.netns,
+            protocol: ByName(entry.protocol),
+            family: ByName(entry.family),
+            local: socket_addr(entry.ends.local),
+            remote: socket_addr(entry.ends.remote),
+            state: ByName(entry.state),
+            owner: (&*entry.owner).into(),
+            expires_ns: entry.expires.map(nanoseconds),
+        }
+    }
+}
+
+impl From<DiagEntryJson> for DiagEntry {
+    fn from(json: DiagEntryJson) -> Self {
+        Self {
+            cookie: json.cookie,
+            netns: json.netns,
+            protocol: json.protocol.0,
+            family: json.family.0,
+            ends: Endpoints { local: json.local.into(), remote: json.remote.into() },
+            state: json.state.0,
+            owner: Arc::new(json.owner.into()),
+            expires: json.expires_ns.map(Duration::from_nanos),
+        }
+    }
+}
+
+impl From<&TimeWaitEntry> for TimeWaitEntryJson {
+    fn from(entry: &TimeWaitEntry) -> Self {
+        Self {
+            at: entry.at.0,
+            socket: entry.socket.number,
+            generation: entry.socket.generation,
+            netns: entry.netns,
+            local: socket_addr(entry.ends.local),
+            remote: socket_addr(entry.ends.remote),
+            state: entry.state.map(ByName),
+            until: entry.until.map(|until| until.0),
+            owner: (&entry.owner).into(),
+        }
+    }
+}
+
+impl From<TimeWaitEntryJson> for TimeWaitEntry {
+    fn from(json: TimeWaitEntryJson) -> Self {
+        Self {
+            at: Mono(json.at),
+            socket: SocketId { number: json.socket, generation: json.generation },
+            netns: json.netns,
+            ends: Endpoints { local: json.local.into(), remote: json.remote.into() },
+            state: json.state.map(|state| state.0),
+            until: json.until.map(Mono),
+            owner: json.owner.into(),
+        }
+    }
+}

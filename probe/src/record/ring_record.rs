@@ -1,0 +1,219 @@
+//! Records of the ring buffer in a recording: what the writer reads of them, and how it encodes an input that was never
+//! in a ring as one.
+
+use std::{mem::offset_of, net::IpAddr, num::NonZeroU16};
+
+use nix::libc::{AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP};
+use probe_ebpf::{
+    BindRecord, COMM_LEN, ClosedRecord, FLAGS_UNKNOWN, InCallRecord, KIND_BIND, KIND_CLOSED, KIND_IN_CALL,
+    KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES,
+    OWNER_UNKNOWN, OpenedRecord, PATH_STATES, RST_WATCHED, RecordHeader, ResetRecord, SOCKET_FIN_RECEIVED,
+    SOCKET_ORPHANED, SOCKET_RST_RECEIVED, SummaryRecord, TaskRecord, TransitionRecord, UNKNOWN_U8,
+    UNKNOWN_U32,
+};
+use zerocopy::{FromZeros as _, IntoBytes as _};
+
+use crate::model::{
+    Backend, Counters, Endpoint, Family, Input, Known, Mono, Opened, Protocol, Report, Reset, Summary, Task,
+};
+
+/// CLOCK_MONOTONIC at the event, in nanoseconds.
+#[inline]
+pub fn time(record: &[u8]) -> Option<u64> {
+    u64_at(record, offset_of!(RecordHeader, mono_ns))
+}
+
+/// The id of the cgroup that the record names.
+#[inline]
+pub fn cgroup(record: &[u8]) -> Option<u64> {
+    let at = match u16::from_ne_bytes(*record.first_chunk()?) {
+        KIND_OPENED => offset_of!(OpenedRecord, owner_cgroup),
+        KIND_SUMMARY => offset_of!(SummaryRecord, owner_cgroup),
+        KIND_BIND => offset_of!(BindRecord, cgroup),
+        _ => return None,
+    };
+    u64_at(record, at).filter(|id| *id != 0)
+}
+
+#[inline]
+fn u64_at(record: &[u8], at: usize) -> Option<u64> {
+    record.get(at..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
+}
+
+/// The input as a record of the ring buffer, with what a record holds of it; `None` for an input that is never one. The
+/// reason of a reset is left out: a record has the kernel's number for it.
+pub fn encode(input: &Input, backend: Backend) -> Option<Vec<u8>> {
+    match input {
+        Input::Report(report) => Some(encode_report(report, backend)),
+        Input::Summary(summary) => Some(encode_summary(summary, backend).as_bytes().to_vec()),
+        Input::Reset(reset) => Some(encode_reset(reset).as_bytes().to_vec()),
+        _ => None,
+    }
+}
+
+fn encode_report(report: &Report, backend: Backend) -> Vec<u8> {
+    if let Some(opened) = &report.opened {
+        let (known, owner, owner_cgroup) = encode_owner(opened, report);
+        let transition = encode_transition(KIND_OPENED, report, backend);
+        let generation = opened.generation;
+        OpenedRecord { transition, known, generation, owner_cgroup, owner }.as_bytes().to_vec()
+    } else if report.counters.is_some() {
+        encode_closed(KIND_CLOSED, report, backend).as_bytes().to_vec()
+    } else if let Some(task) = &report.task {
+        let transition = encode_transition(KIND_IN_CALL, report, backend);
+        InCallRecord { transition, task: encode_task(Some(task)) }.as_bytes().to_vec()
+    } else {
+        encode_transition(KIND_TRANSITION, report, backend).as_bytes().to_vec()
+    }
+}
+
+fn encode_transition(kind: u16, report: &Report, backend: Backend) -> TransitionRecord {
+    let bit = |is_set: Option<bool>, bit: u8| if is_set == Some(true) { bit } else { 0 };
+    let mut flags = bit(report.orphaned, SOCKET_ORPHANED)
+        | bit(report.fin_received, SOCKET_FIN_RECEIVED)
+        | bit(report.rst_received, SOCKET_RST_RECEIVED)
+        | bit(report.owner_matches, OWNER_MATCHES);
+    if report.orphaned.is_none() || report.fin_received.is_none() {
+        flags |= FLAGS_UNKNOWN;
+    }
+    if report.rst_received.is_some() {
+        flags |= RST_WATCHED;
+    }
+    let (cookie, skaddr) = match backend {
+        Backend::TpBtf => (report.socket, 0),
+        Backend::Tracepoint => (report.cookie.unwrap_or(0), report.socket),
+    };
+    TransitionRecord {
+        header: header(kind, report.cpu, report.at),
+        cookie,
+        skaddr,
+        netns: report.netns.unwrap_or(0),
+        error: report.error.map_or(UNKNOWN_U32, |error| error.map_or(0, |errno| errno.0 as u32)),
+        syscall: report.syscall.unwrap_or(UNKNOWN_U32),
+        protocol: protocol(report.protocol),
+        family: family(report.family),
+        local_port: report.ends.local.port_or_zero(),
+        remote_port: report.ends.remote.port_or_zero(),
+        old: report.old as u8,
+        new: report.new as u8,
+        shutdown: report.shutdown.unwrap_or(UNKNOWN_U8),
+        flags,
+        local_addr: address(report.ends.local),
+        remote_addr: address(report.ends.remote),
+    }
+}
+
+fn encode_closed(kind: u16, report: &Report, backend: Backend) -> ClosedRecord {
+    let unknown = Counters {
+        bytes_sent: u64::MAX,
+        bytes_received: u64::MAX,
+        segs_out: UNKNOWN_U32,
+        segs_in: UNKNOWN_U32,
+        retransmits: UNKNOWN_U32,
+        srtt_us: None,
+    };
+    let counters = report.counters.unwrap_or(unknown);
+    // The kernel's counter includes the sequence number of the FIN, which the report leaves out.
+    let fin = u64::from(report.fin_received == Some(true) && report.orphaned.is_some());
+    ClosedRecord {
+        transition: encode_transition(kind, report, backend),
+        bytes_sent: counters.bytes_sent,
+        bytes_retrans: 0,
+        bytes_received: counters.bytes_received.saturating_add(fin),
+        segs_out: counters.segs_out,
+        segs_in: counters.segs_in,
+        retransmits: counters.retransmits,
+        srtt_us: counters.srtt_us.unwrap_or(UNKNOWN_U32),
+        task: encode_task(report.task.as_ref()),
+    }
+}
+
+fn encode_summary(summary: &Summary, backend: Backend) -> SummaryRecord {
+    let none = Opened { generation: 0, owner: None, known: Known::Unknown, cgroup: None };
+    let opened = summary.end.opened.as_ref().unwrap_or(&none);
+    let (known, owner, owner_cgroup) = encode_owner(opened, &summary.end);
+    // The record leaves out the CLOSE at the end.
+    let path_length = (summary.path.iter().count() as u32).saturating_sub(1);
+    let states = summary.path.iter().take(path_length.min(PATH_STATES.into()) as usize);
+    SummaryRecord {
+        closed: encode_closed(KIND_SUMMARY, &summary.end, backend),
+        opened_ns: summary.opened.map_or(0, |at| at.0),
+        established_ns: summary.established.map_or(0, |at| at.0),
+        path: states.enumerate().fold(0, |path, (number, state)| path | (state as u64) << (4 * number)),
+        path_length,
+        known,
+        generation: opened.generation,
+        first_port: summary.first_port.map_or(0, NonZeroU16::get),
+        has_gap: u16::from(!summary.path_is_complete),
+        owner_cgroup,
+        owner,
+    }
+}
+
+fn encode_reset(reset: &Reset) -> ResetRecord {
+    let mut record = ResetRecord::new_zeroed();
+    record.header = header(KIND_RESET, reset.cpu, reset.at);
+    record.cookie = reset.socket.number;
+    record.netns = reset.netns.unwrap_or(0);
+    record.reason = UNKNOWN_U32;
+    record.protocol = IPPROTO_TCP as u16;
+    record.family = family(reset.family);
+    record.local_port = reset.ends.local.port_or_zero();
+    record.remote_port = reset.ends.remote.port_or_zero();
+    record.state = reset.state as u32;
+    record.local_addr = address(reset.ends.local);
+    record.remote_addr = address(reset.ends.remote);
+    record
+}
+
+/// How the owner is known, the owner or else the task on the CPU, and its cgroup.
+fn encode_owner(opened: &Opened, report: &Report) -> (u32, TaskRecord, u64) {
+    let known = match opened.known {
+        Known::Exact => OWNER_EXACT,
+        Known::Listener => OWNER_LISTENER,
+        _ => OWNER_UNKNOWN,
+    };
+    let task = opened.owner.as_ref().or(report.task.as_ref());
+    (known, encode_task(task), opened.cgroup.unwrap_or(0))
+}
+
+fn encode_task(task: Option<&Task>) -> TaskRecord {
+    let mut record = TaskRecord::new_zeroed();
+    if let Some(task) = task {
+        record.tgid = task.pid;
+        record.uid = task.uid;
+        let name = task.comm.as_bytes();
+        let length = name.len().min(COMM_LEN);
+        record.comm[..length].copy_from_slice(&name[..length]);
+    }
+    record
+}
+
+fn header(kind: u16, cpu: u32, at: Mono) -> RecordHeader {
+    RecordHeader { kind, cpu: cpu as u16, lost: 0, mono_ns: at.0 }
+}
+
+fn protocol(protocol: Protocol) -> u16 {
+    match protocol {
+        Protocol::Tcp => IPPROTO_TCP as u16,
+        Protocol::Mptcp => IPPROTO_MPTCP as u16,
+    }
+}
+
+fn family(family: Family) -> u16 {
+    match family {
+        Family::Ipv4 => AF_INET as u16,
+        Family::Ipv6 => AF_INET6 as u16,
+    }
+}
+
+fn address(endpoint: Endpoint) -> [u8; 16] {
+    match endpoint.addr {
+        IpAddr::V4(addr) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&addr.octets());
+            bytes
+        }
+        IpAddr::V6(addr) => addr.octets(),
+    }
+}
