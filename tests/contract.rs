@@ -442,7 +442,7 @@ fn is_ordered(value: &str, kind: &Kind) -> Result<(), String> {
 fn fields_are_written_in_the_order_of_the_contract() {
     let mut types = BTreeSet::new();
     for name in ["shared-port-tp_btf-ipv4", "simultaneous-open-tracepoint-ipv6", "self-connect-tp_btf-ipv4"] {
-        let replay = Probe::new("replay --format json").arg(fixture(&format!("{name}.jsonl"))).run().exits(0);
+        let replay = Probe::new("replay --format json").arg(fixture(&format!("{name}.probe"))).run().exits(0);
         for line in replay.stdout.lines() {
             let object: Value = serde_json::from_str(line).unwrap();
             is_in_order(line, &[COMMON, fields_of(&object)])

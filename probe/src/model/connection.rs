@@ -150,7 +150,7 @@ impl ClosedBy {
             (Cause::FinReceived | Cause::OrphanTimewaitOrRst, State::FinWait2) => Some(Self::Local),
             (Cause::AckOfFinReceived, State::LastAck) => Some(Self::Remote),
             (Cause::AckOfFinReceived, State::Closing) => Some(Self::Both),
-            // Before the SYN is answered there is nobody to send a FIN or an RST to.
+            // Before the SYN is answered, neither a FIN nor an RST is sent.
             (
                 Cause::Close(_) | Cause::Shutdown(_) | Cause::ConnectUnspec | Cause::Disconnect,
                 State::SynSent,
@@ -313,7 +313,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever came before, the state before CLOSE and the cause decide; and a FIN is only ascribed to a side
+        /// Whatever came before, the state before CLOSE and the cause decide; and a FIN is only attributed to a side
         /// whose FIN that state proves.
         #[test]
         fn no_value_contradicts_the_path(

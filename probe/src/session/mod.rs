@@ -216,7 +216,7 @@ impl Session {
         let recorded = self.recorded_only;
         let open = self.open_connections();
         let end = End { duration, attach, open, recorded, ..self.emitter.totals.clone() };
-        self.record(|recording| recording.event(&Input::End(end.clone())))?;
+        self.record(|recording| recording.input(&Input::End(end.clone())))?;
         self.emitter.show_at(self.latest, &Output::End(end.clone()))?;
         self.flush()?;
         Ok(end)

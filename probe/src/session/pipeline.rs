@@ -53,7 +53,7 @@ impl Session {
         }
         self.record(|recording| match record {
             Some(record) => recording.record(record),
-            None => recording.event(input),
+            None => recording.input(input),
         })?;
         match input {
             Input::Report(report) => {
@@ -106,7 +106,7 @@ impl Session {
         let mut input = Input::Tick(now);
         let findings = self.gather(&mut input);
         if recording == RecordTick::Always || self.recorded_only.is_some() || !findings.is_empty() {
-            self.record(|recording| recording.event(&input))?;
+            self.record(|recording| recording.input(&input))?;
         }
         if findings.is_empty() {
             self.outputs = findings;
