@@ -24,7 +24,7 @@ const ROLE: &str = "PROBE_TEST_ACTOR";
 /// A process that executes commands.
 pub struct Actor {
     pid: u32,
-    orders: OwnedFd,
+    commands: OwnedFd,
     /// `None` for a child of another actor.
     process: Option<Child>,
 }
@@ -32,8 +32,8 @@ pub struct Actor {
 impl Actor {
     /// A process with this name in the calling thread's namespace.
     pub fn here(name: &str) -> Self {
-        let (process, orders) = start(Stdio::inherit(), "");
-        let actor = Self { pid: process.id(), orders, process: Some(process) };
+        let (process, commands) = start(Stdio::inherit(), "");
+        let actor = Self { pid: process.id(), commands, process: Some(process) };
         actor.is_called(name);
         actor
     }
@@ -55,25 +55,25 @@ impl Actor {
 
     /// Executes a command that must succeed, and returns its answer.
     #[track_caller]
-    pub fn does(&self, order: &str) -> String {
-        self.tries(order).unwrap_or_else(|refusal| panic!("{order}: {refusal}"))
+    pub fn does(&self, command: &str) -> String {
+        self.tries(command).unwrap_or_else(|refusal| panic!("{command}: {refusal}"))
     }
 
     /// The same for a command that answers with an address.
     #[track_caller]
-    pub fn at(&self, order: &str) -> SocketAddr {
-        self.does(order).parse().unwrap()
+    pub fn at(&self, command: &str) -> SocketAddr {
+        self.does(command).parse().unwrap()
     }
 
     /// Executes a command that may fail; the error is the name of the errno.
-    pub fn tries(&self, order: &str) -> Result<String, String> {
-        self.begins(order);
+    pub fn tries(&self, command: &str) -> Result<String, String> {
+        self.begins(command);
         self.ends()
     }
 
     /// Starts a command that may block.
-    pub fn begins(&self, order: &str) {
-        Message::of(order).send(&self.orders).unwrap();
+    pub fn begins(&self, command: &str) {
+        Message::of(command).send(&self.commands).unwrap();
     }
 
     /// Waits for the answer to a started command.
@@ -96,9 +96,9 @@ impl Actor {
     pub fn starts(&self, name: &str, inherits: &str) -> Self {
         self.begins(&format!("start {inherits}"));
         let answer = self.answer();
-        let orders = answer.descriptor.expect("the answer has the child's socket");
+        let commands = answer.descriptor.expect("the answer has the child's socket");
         let pid = String::from_utf8(answer.bytes).unwrap();
-        let child = Self { pid: pid.parse().unwrap(), orders, process: None };
+        let child = Self { pid: pid.parse().unwrap(), commands, process: None };
         child.is_called(name);
         child
     }
@@ -117,19 +117,19 @@ impl Actor {
     }
 
     #[track_caller]
-    fn carries_out(&self, order: impl Into<Message>) {
-        order.into().send(&self.orders).unwrap();
+    fn carries_out(&self, command: impl Into<Message>) {
+        command.into().send(&self.commands).unwrap();
         self.ends().unwrap();
     }
 
     fn answer(&self) -> Message {
-        Message::receive(&self.orders).expect("the actor is running")
+        Message::receive(&self.commands).expect("the actor is running")
     }
 }
 
 impl Drop for Actor {
     fn drop(&mut self) {
-        let _ = Message::of("exit").send(&self.orders);
+        let _ = Message::of("exit").send(&self.commands);
         if let Some(process) = &mut self.process {
             // It finishes its current command, unless that waits for another actor.
             let _ = process.kill();
@@ -157,8 +157,8 @@ fn start(stderr: Stdio, inherits: &str) -> (Child, OwnedFd) {
 #[test]
 fn role() {
     if let Ok(inherits) = env::var(ROLE) {
-        let orders = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
-        play::play(&orders, &inherits);
+        let commands = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+        play::play(&commands, &inherits);
         process::exit(0);
     }
 }

@@ -20,8 +20,8 @@ const QUICK: &str = "open/ordinary open/simultaneous open/refused";
 #[track_caller]
 fn objects(outcome: &Outcome) -> Objects {
     let objects = outcome.objects();
-    contract::hold(&objects);
-    schema::hold(&objects);
+    contract::check_stream(&objects);
+    schema::validate(&objects);
     objects
 }
 
@@ -211,8 +211,8 @@ fn ten_concurrent_audits_of_one_kernel_have_no_difference() {
     assert!(table.stdout.ends_with("\nno difference\n"), "{table}");
     assert_eq!(diff(first, &files[2], "json").exits(0).silently().stdout, "");
     let objects = diff(first, other, "json").exits(1).silently().objects();
-    schema::hold(&objects);
-    contract::hold_each(objects.iter());
+    schema::validate(&objects);
+    contract::check_each(objects.iter());
     assert_eq!(objects.one("difference")["subject"], "backend");
     assert_eq!(diff(first, other, "json --behaviours").exits(0).silently().stdout, "");
 }
@@ -226,8 +226,8 @@ fn a_difference_is_reported_with_both_values() {
     let changed = fs::read_to_string(&one).unwrap().replacen("ECONNREFUSED", "ETIMEDOUT", 1);
     fs::write(&other, changed).unwrap();
     let differences = diff(&one, &other, "json").exits(1).silently().objects();
-    schema::hold(&differences);
-    contract::hold_each(differences.iter());
+    schema::validate(&differences);
+    contract::check_each(differences.iter());
     let difference = differences.one("difference");
     assert_eq!(difference["name"], "open/refused");
     assert!(text(&difference["a"]).ends_with("ECONNREFUSED"), "{difference}");

@@ -197,8 +197,8 @@ fn records_of_unknown_kinds_are_skipped_with_a_warning() {
     let mut added = 0_u16;
     while let Some(entry) = reader.entry() {
         match entry.unwrap() {
-            Entry::Input(input) => writer.event(&input),
-            Entry::Reasons(names) => writer.reasons(&names),
+            Entry::Input(input) => writer.input(&input),
+            Entry::ResetReasons(names) => writer.reset_reasons(&names),
             Entry::Record(record) => {
                 // A ring record of a later kind before each, as long as the others.
                 let mut later = record.to_vec();

@@ -68,27 +68,27 @@ impl Drop for Group {
 /// The mount point of cgroup v2.
 fn root() -> PathBuf {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let place = mounts.lines().find_map(|mount| {
-        let (place, kind) = mount.split_once(" - ")?;
-        kind.starts_with("cgroup2 ").then(|| place.split(' ').nth(4))?
+    let mount_point = mounts.lines().find_map(|mount| {
+        let (fields, kind) = mount.split_once(" - ")?;
+        kind.starts_with("cgroup2 ").then(|| fields.split(' ').nth(4))?
     });
-    Path::new(place.expect("cgroup v2 is mounted")).to_owned()
+    Path::new(mount_point.expect("cgroup v2 is mounted")).to_owned()
 }
 
-/// A client in a cgroup connects to a server outside; the server closes first, after `meanwhile`. The cgroup that
-/// `meanwhile` returns connections until the end.
+/// A client in a cgroup connects to a server outside; the server closes first, after `before_close`. The cgroup that
+/// `before_close` returns exists until the end.
 fn connection_from(
     group: Group,
     flags: &str,
-    meanwhile: impl FnOnce(&mut Stage, Actor, Group) -> Option<Group>,
+    before_close: impl FnOnce(&mut Stage, Actor, Group) -> Option<Group>,
 ) -> Objects {
     let mut stage = Stage::with(flags);
     let [server, client] = ["server", "client"].map(|name| stage.actor(name));
     group.takes(&client);
-    let there = server.at("listen l 127.0.0.1:0");
-    client.does(&format!("connect c {there}"));
+    let server_addr = server.at("listen l 127.0.0.1:0");
+    client.does(&format!("connect c {server_addr}"));
     server.does("accept s l");
-    let _stays = meanwhile(&mut stage, client, group);
+    let _until_end = before_close(&mut stage, client, group);
     server.does("close s");
     stage.wait_for("connection", 2);
     stage.end()

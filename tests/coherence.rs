@@ -16,9 +16,9 @@ fn key(object: &Value) -> Key<'_> {
 
 /// Checks a stream that has an end and shows everything.
 #[track_caller]
-pub fn hold(objects: &Objects) {
+pub fn check_stream(objects: &Objects) {
     order(objects);
-    hold_selection(objects);
+    check_selection(objects);
     for (total, kind) in TOTALS {
         assert_eq!(number(&objects.one("end")[total]), objects.of(kind).count() as u64, "{total}");
     }
@@ -33,7 +33,7 @@ pub fn hold(objects: &Objects) {
 
 /// Checks a stream that shows a selection: `seq` has gaps, and evidence may be missing.
 #[track_caller]
-pub fn hold_selection(objects: &Objects) {
+pub fn check_selection(objects: &Objects) {
     clocks(objects);
     untimed(objects);
     transitions(objects);
@@ -85,7 +85,7 @@ fn order(objects: &Objects) {
 /// Each transition starts in the state that the one before it entered, and has the time spent in it.
 fn transitions(objects: &Objects) {
     let mut last: HashMap<Key<'_>, &Value> = HashMap::new();
-    // A socket that is connected again was in CLOSE meanwhile.
+    // A socket that is connected again was in CLOSE in between.
     let mut last_of_socket: HashMap<&str, &Value> = HashMap::new();
     for transition in objects.of("transition") {
         let time_from = |before: &Value| number(&transition["mono_ns"]) - number(&before["mono_ns"]);
@@ -210,7 +210,7 @@ fn owners(objects: &Objects) {
 const TOTALS: [(&str, &str); 3] =
     [("transitions", "transition"), ("connections", "connection"), ("findings", "finding")];
 
-/// The last object counts the others.
+/// The `end` object has the number of each type of object.
 fn totals(objects: &Objects) {
     let end = objects.one("end");
     assert_eq!(objects.last(), Some(end), "nothing follows the end");

@@ -106,7 +106,7 @@ fn fail_on_makes_the_exit_status_1() {
     }
 }
 
-/// The command's output stays on stdout; the trace goes to the file.
+/// The command's output is on stdout, the trace in the file.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn with_output_stdout_has_only_the_commands_output() {

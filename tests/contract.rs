@@ -304,14 +304,14 @@ fn fields_of(object: &Value) -> Fields {
 
 /// Checks every object of a stream.
 #[track_caller]
-pub fn hold(objects: &Objects) {
-    hold_each(objects.iter());
+pub fn check_stream(objects: &Objects) {
+    check_each(objects.iter());
     assert_eq!(objects[0]["type"], "ready", "the first object");
 }
 
 /// Checks objects that are no stream, such as those of `doctor` and `diff`.
 #[track_caller]
-pub fn hold_each<'a>(objects: impl IntoIterator<Item = &'a Value>) {
+pub fn check_each<'a>(objects: impl IntoIterator<Item = &'a Value>) {
     for object in objects {
         if let Err(violation) = check(object) {
             panic!("{violation}: {object}");

@@ -23,8 +23,8 @@ use crate::{
 #[track_caller]
 fn objects(outcome: &Outcome) -> Objects {
     let objects = outcome.objects();
-    schema::hold(&objects);
-    contract::hold_each(objects.iter());
+    schema::validate(&objects);
+    contract::check_each(objects.iter());
     let known = |object: &Value| ["facility", "hazard"].contains(&text(&object["type"]));
     assert!(objects.iter().all(known), "{outcome}");
     objects

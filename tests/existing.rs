@@ -1,4 +1,4 @@
-//! Pre-existing sockets: recognised, and never taken for new ones.
+//! Pre-existing sockets: recognised, and never mistaken for new ones.
 
 use std::net::SocketAddr;
 
@@ -13,28 +13,28 @@ use crate::{
 };
 
 /// A server and its client, with a listener, an established connection, and one that the client has half closed.
-struct Old {
+struct PreexistingSockets {
     inside: Namespace,
     server: Actor,
     client: Actor,
-    there: SocketAddr,
+    server_addr: SocketAddr,
     open: SocketAddr,
     half_closed: SocketAddr,
 }
 
-impl Old {
-    fn sockets() -> Self {
+impl PreexistingSockets {
+    fn new() -> Self {
         let inside = quickack_netns();
         let [server, client] = ["server", "client"].map(|name| Actor::inside(&inside, name));
-        let there = server.at("listen l 127.0.0.1:0");
+        let server_addr = server.at("listen l 127.0.0.1:0");
         let [open, half_closed] = ["open", "half-closed"].map(|name| {
-            let here = client.at(&format!("connect {name} {there}"));
+            let client_addr = client.at(&format!("connect {name} {server_addr}"));
             server.does(&format!("accept {name} l"));
-            here
+            client_addr
         });
         client.does("shutdown half-closed");
         server.does("read-to-end half-closed");
-        Self { inside, server, client, there, open, half_closed }
+        Self { inside, server, client, server_addr, open, half_closed }
     }
 
     /// Starts a trace.
@@ -73,7 +73,7 @@ fn end(mut running: Running, connections: usize) -> Objects {
 
 /// How it was opened is unknown; everything else is known.
 #[track_caller]
-fn is_old(connection: &Value, path: &[&str]) {
+fn is_preexisting(connection: &Value, path: &[&str]) {
     assert_eq!(connection["open"], "preexisting", "{connection}");
     assert_eq!(connection["complete"], false, "{connection}");
     for unseen in ["opened", "established", "duration_ns", "handshake_ns", "generation"] {
@@ -88,36 +88,48 @@ fn is_old(connection: &Value, path: &[&str]) {
 fn preexisting_connections_are_reported_at_close() {
     for view in ["", "--connections"] {
         for backend in BACKENDS {
-            let old = Old::sockets();
-            let running = old.trace(&format!("--backend {backend} {view}"));
-            old.server.does("close half-closed");
-            old.server.does("close open");
-            old.client.does("read-to-end open");
-            old.client.does("close open");
-            old.client.does("close half-closed");
+            let existing = PreexistingSockets::new();
+            let running = existing.trace(&format!("--backend {backend} {view}"));
+            existing.server.does("close half-closed");
+            existing.server.does("close open");
+            existing.client.does("read-to-end open");
+            existing.client.does("close open");
+            existing.client.does("close half-closed");
             let objects = end(running, 4);
             // A listener, and two endpoints per connection.
             assert!(number(&objects.one("ready")["existing"]) >= 5, "{}", objects.one("ready"));
 
-            let Old { there, open, half_closed, server, client, .. } = &old;
-            let both_ends =
-                [(*there, *open), (*open, *there), (*there, *half_closed), (*half_closed, *there)];
+            let PreexistingSockets { server_addr, open, half_closed, server, client, .. } = &existing;
+            let both_ends = [
+                (*server_addr, *open),
+                (*open, *server_addr),
+                (*server_addr, *half_closed),
+                (*half_closed, *server_addr),
+            ];
             let [server_open, client_open, server_half, client_half] =
                 both_ends.map(|(local, remote)| connection(&objects, local, remote));
             // A connection reported only at close has left one state since the start.
             let seen = |path: &'static [&str]| if view.is_empty() { path } else { &path[path.len() - 2..] };
-            is_old(server_open, seen(&["ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"]));
-            is_old(client_open, seen(&["ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSE"]));
-            is_old(server_half, seen(&["CLOSE_WAIT", "LAST_ACK", "CLOSE"]));
-            is_old(client_half, seen(&["FIN_WAIT2", "CLOSE"]));
+            is_preexisting(server_open, seen(&["ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"]));
+            is_preexisting(client_open, seen(&["ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSE"]));
+            is_preexisting(server_half, seen(&["CLOSE_WAIT", "LAST_ACK", "CLOSE"]));
+            is_preexisting(client_half, seen(&["FIN_WAIT2", "CLOSE"]));
             // The transition caused by close(2) names the owner.
             let known = if view.is_empty() { "exact" } else { "inferred" };
             for end in [server_open, server_half] {
-                assert_eq!(owner(end), Old::owner(server, "server", known), "{backend}: {end}");
+                assert_eq!(
+                    owner(end),
+                    PreexistingSockets::owner(server, "server", known),
+                    "{backend}: {end}"
+                );
             }
-            assert_eq!(owner(client_open), Old::owner(client, "client", known), "{backend}");
+            assert_eq!(owner(client_open), PreexistingSockets::owner(client, "client", known), "{backend}");
             // The server's FIN preceded the client's close.
-            assert_eq!(owner(client_half), Old::owner(client, "client", "inferred"), "{backend}");
+            assert_eq!(
+                owner(client_half),
+                PreexistingSockets::owner(client, "client", "inferred"),
+                "{backend}"
+            );
             for transition in objects.of("transition") {
                 assert!(!["CLOSE", "LISTEN"].contains(&text(&transition["old"])), "{transition}");
             }
@@ -130,13 +142,17 @@ fn preexisting_connections_are_reported_at_close() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn events_caused_by_the_peer_keep_the_owner() {
     for backend in BACKENDS {
-        let old = Old::sockets();
-        let running = old.trace(&format!("--backend {backend}"));
-        old.client.does("abort open");
+        let existing = PreexistingSockets::new();
+        let running = existing.trace(&format!("--backend {backend}"));
+        existing.client.does("abort open");
         let objects = end(running, 2);
-        let reset = connection(&objects, old.there, old.open);
-        is_old(reset, &["ESTABLISHED", "CLOSE"]);
-        assert_eq!(owner(reset), Old::owner(&old.server, "server", "inferred"), "{backend}: {reset}");
+        let reset = connection(&objects, existing.server_addr, existing.open);
+        is_preexisting(reset, &["ESTABLISHED", "CLOSE"]);
+        assert_eq!(
+            owner(reset),
+            PreexistingSockets::owner(&existing.server, "server", "inferred"),
+            "{backend}: {reset}"
+        );
         assert_eq!(reset["close"]["detail"], "RST received", "{backend}: {reset}");
     }
 }
@@ -146,15 +162,19 @@ fn events_caused_by_the_peer_keep_the_owner() {
 fn a_child_belongs_to_its_preexisting_listener() {
     for view in ["", "--connections"] {
         for backend in BACKENDS {
-            let old = Old::sockets();
-            let running = old.trace(&format!("--backend {backend} {view}"));
-            let late = Actor::inside(&old.inside, "late");
-            let here = late.at(&format!("connect c {}", old.there));
+            let existing = PreexistingSockets::new();
+            let running = existing.trace(&format!("--backend {backend} {view}"));
+            let late = Actor::inside(&existing.inside, "late");
+            let client_addr = late.at(&format!("connect c {}", existing.server_addr));
             // It is never accepted.
             late.does("abort c");
             let objects = end(running, 2);
-            let child = connection(&objects, old.there, here);
-            assert_eq!(owner(child), Old::owner(&old.server, "server", "listener"), "{backend}: {child}");
+            let child = connection(&objects, existing.server_addr, client_addr);
+            assert_eq!(
+                owner(child),
+                PreexistingSockets::owner(&existing.server, "server", "listener"),
+                "{backend}: {child}"
+            );
             assert_eq!(
                 (&child["open"], &child["complete"]),
                 (&json!("passive"), &json!(true)),
@@ -170,13 +190,17 @@ fn a_child_belongs_to_its_preexisting_listener() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn a_preexisting_listener_closes() {
     for backend in BACKENDS {
-        let old = Old::sockets();
-        let running = old.trace(&format!("--backend {backend}"));
-        old.server.does("close l");
+        let existing = PreexistingSockets::new();
+        let running = existing.trace(&format!("--backend {backend}"));
+        existing.server.does("close l");
         let objects = end(running, 0);
         let transition = objects.one("transition");
         assert_eq!((text(&transition["old"]), text(&transition["new"])), ("LISTEN", "CLOSE"));
-        assert_eq!(owner(transition), Old::owner(&old.server, "server", "exact"), "{backend}");
+        assert_eq!(
+            owner(transition),
+            PreexistingSockets::owner(&existing.server, "server", "exact"),
+            "{backend}"
+        );
         assert_eq!(objects.of("connection").count(), 0);
     }
 }
@@ -186,18 +210,28 @@ fn a_preexisting_listener_closes() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn no_snapshot_means_no_existing_sockets() {
     for backend in BACKENDS {
-        let old = Old::sockets();
-        let running = old.trace(&format!("--no-snapshot --backend {backend}"));
-        old.client.does("close open");
-        old.server.does("close open");
+        let existing = PreexistingSockets::new();
+        let running = existing.trace(&format!("--no-snapshot --backend {backend}"));
+        existing.client.does("close open");
+        existing.server.does("close open");
         let objects = end(running, 2);
         assert_eq!(objects.one("ready")["existing"], Value::Null);
-        let (server, client) =
-            (connection(&objects, old.there, old.open), connection(&objects, old.open, old.there));
-        is_old(client, &["ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"]);
-        is_old(server, &["ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSE"]);
-        assert_eq!(owner(client), Old::owner(&old.client, "client", "exact"), "{backend}");
-        assert_eq!(owner(server), Old::owner(&old.server, "server", "exact"), "{backend}");
+        let (server, client) = (
+            connection(&objects, existing.server_addr, existing.open),
+            connection(&objects, existing.open, existing.server_addr),
+        );
+        is_preexisting(client, &["ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"]);
+        is_preexisting(server, &["ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSE"]);
+        assert_eq!(
+            owner(client),
+            PreexistingSockets::owner(&existing.client, "client", "exact"),
+            "{backend}"
+        );
+        assert_eq!(
+            owner(server),
+            PreexistingSockets::owner(&existing.server, "server", "exact"),
+            "{backend}"
+        );
     }
 }
 
@@ -207,12 +241,12 @@ fn no_snapshot_means_no_existing_sockets() {
 fn no_bystander_becomes_the_owner_without_a_snapshot() {
     for view in ["", "--connections"] {
         for backend in BACKENDS {
-            let old = Old::sockets();
-            let running = old.trace(&format!("--no-snapshot --backend {backend} {view}"));
-            old.client.does("abort open");
+            let existing = PreexistingSockets::new();
+            let running = existing.trace(&format!("--no-snapshot --backend {backend} {view}"));
+            existing.client.does("abort open");
             let objects = end(running, 2);
-            let reset = connection(&objects, old.there, old.open);
-            is_old(reset, &["ESTABLISHED", "CLOSE"]);
+            let reset = connection(&objects, existing.server_addr, existing.open);
+            is_preexisting(reset, &["ESTABLISHED", "CLOSE"]);
             assert_eq!(owner(reset), json!([null, null, "unknown"]), "{backend} {view}: {reset}");
         }
     }

@@ -24,8 +24,8 @@ use crate::{
 fn sabotage_fails_one_check(scenario: &str) {
     let arguments = format!("run {scenario} --sabotage --delay 5ms --format json");
     let objects = Probe::new(&arguments).run().exits(1).silently().objects();
-    contract::hold(&objects);
-    coherence::hold(&objects);
+    contract::check_stream(&objects);
+    coherence::check_stream(&objects);
     assert_eq!(objects.verdicts(), [(scenario, "failed")]);
     let failed: Vec<_> = objects.of("check").filter(|check| check["pass"] == false).collect();
     assert_eq!(failed.len(), 1, "{failed:?}");
@@ -109,8 +109,8 @@ pub fn without(directories: &[&str], arguments: &str) -> Outcome {
 fn without_tun_simultaneous_open_is_unsupported() {
     let outcome = without(&["/dev/net"], "run --format json").exits(3).silently();
     let objects = outcome.objects();
-    contract::hold(&objects);
-    coherence::hold(&objects);
+    contract::check_stream(&objects);
+    coherence::check_stream(&objects);
     assert_eq!(
         objects.verdicts(),
         [("shared-port", "passed"), ("simultaneous-open", "unsupported"), ("self-connect", "passed")]
@@ -124,7 +124,7 @@ fn without_tun_simultaneous_open_is_unsupported() {
 fn an_audit_of_unsupported_behaviours_only_exits_with_3() {
     let outcome = without(&["/dev/net"], "audit open/simultaneous --format json");
     let objects = outcome.exits(3).saying(&["open/simultaneous", "modprobe tun"]).objects();
-    contract::hold(&objects);
+    contract::check_stream(&objects);
     assert_eq!(objects.one("behaviour")["status"], "unsupported");
 }
 
@@ -133,7 +133,7 @@ fn an_audit_of_unsupported_behaviours_only_exits_with_3() {
 fn without_btf_the_classic_tracepoint_is_used() {
     let objects =
         without(&["/sys/kernel/btf"], "run shared-port --format json").exits(0).silently().objects();
-    contract::hold(&objects);
+    contract::check_stream(&objects);
     let ready = objects.one("ready");
     assert_eq!(ready["backend"], "tracepoint");
     assert!(ready["unavailable"].as_array().is_some_and(|unavailable| !unavailable.is_empty()), "{ready}");

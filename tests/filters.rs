@@ -21,8 +21,8 @@ const ONLY_PORT: u16 = 47_000;
 
 /// Two namespaces and their processes.
 struct Stage {
-    here: Namespace,
-    there: Namespace,
+    first: Namespace,
+    second: Namespace,
     server: Actor,
     client: Actor,
     far: Actor,
@@ -31,13 +31,13 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let [here, there] = [(); 2].map(|()| Namespace::private().unwrap());
-        there.enter(|| IP_LOCAL_PORT_RANGE.write(&(ONLY_PORT..=ONLY_PORT)).unwrap()).unwrap();
-        let [server, client] = ["server", "client"].map(|name| Actor::inside(&here, name));
-        let far = Actor::inside(&there, "far");
+        let [first, second] = [(); 2].map(|()| Namespace::private().unwrap());
+        second.enter(|| IP_LOCAL_PORT_RANGE.write(&(ONLY_PORT..=ONLY_PORT)).unwrap()).unwrap();
+        let [server, client] = ["server", "client"].map(|name| Actor::inside(&first, name));
+        let far = Actor::inside(&second, "far");
         let group = Group::new("filtered");
         group.takes(&client);
-        Self { here, there, server, client, far, group }
+        Self { first, second, server, client, far, group }
     }
 
     /// Connections over both families, from bound and ephemeral ports, and failed connects.
@@ -74,7 +74,7 @@ impl Stage {
     const CONNECTIONS: usize = 13;
 
     fn trace(&self, flags: &str) -> Running {
-        let both: &[&Namespace] = if flags.contains("--netns") { &[] } else { &[&self.here, &self.there] };
+        let both: &[&Namespace] = if flags.contains("--netns") { &[] } else { &[&self.first, &self.second] };
         tracing::begin(flags, both)
     }
 }
@@ -119,7 +119,7 @@ fn check_filters(backend: &str, cases: &[(&str, Wanted)]) {
             .replace("GROUP", &stage.group.path())
             .replace("THERE-BY-PID", &stage.far.pid().to_string())
             .replace("THERE-BY-PATH", &format!("/proc/{}/ns/net", stage.far.pid()))
-            .replace("THERE", &stage.there.inode().to_string());
+            .replace("THERE", &stage.second.inode().to_string());
         stage.trace(&format!("--backend {backend} {flags}"))
     };
     let mut everything = trace("");
@@ -188,7 +188,7 @@ const PORTS: &[(&str, Wanted)] = &[
     }),
 ];
 
-const PLACES: &[(&str, Wanted)] = &[
+const NAMESPACES_AND_ADDRESSES: &[(&str, Wanted)] = &[
     ("--addr 127.0.0.2", |_, connection| has_addr(connection, "127.0.0.2")),
     ("--addr ::1/128 --addr 127.0.0.2/31", |_, connection| {
         has_addr(connection, "::1") || has_addr(connection, "127.0.0.2")
@@ -197,9 +197,9 @@ const PLACES: &[(&str, Wanted)] = &[
     ("--family 4 --port 5002-5003", |_, connection| {
         connection["family"] == "ipv4" && (has_port(connection, 5002) || has_port(connection, 5003))
     }),
-    ("--netns THERE", |stage, connection| connection["netns"] == stage.there.inode()),
-    ("--netns THERE-BY-PID", |stage, connection| connection["netns"] == stage.there.inode()),
-    ("--netns THERE-BY-PATH --port 5001", |stage, connection| connection["netns"] == stage.there.inode()),
+    ("--netns THERE", |stage, connection| connection["netns"] == stage.second.inode()),
+    ("--netns THERE-BY-PID", |stage, connection| connection["netns"] == stage.second.inode()),
+    ("--netns THERE-BY-PATH --port 5001", |stage, connection| connection["netns"] == stage.second.inode()),
 ];
 
 const OWNERS: &[(&str, Wanted)] = &[
@@ -223,7 +223,7 @@ fn ports_on_the_btf_tracepoint() {
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn namespaces_and_addresses_on_the_btf_tracepoint() {
-    check_filters("tp_btf", PLACES);
+    check_filters("tp_btf", NAMESPACES_AND_ADDRESSES);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn ports_on_the_classic_tracepoint() {
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn namespaces_and_addresses_on_the_classic_tracepoint() {
-    check_filters("tracepoint", PLACES);
+    check_filters("tracepoint", NAMESPACES_AND_ADDRESSES);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn mptcp_and_its_subflows() {
             running.wait_for_state("ESTABLISHED");
             running.signal(Signal::SIGINT);
             let objects = running.finish().exits(0).silently().objects();
-            contract::hold(&objects);
+            contract::check_stream(&objects);
             // On 6.18 an accepted MPTCP socket has its listener's cookie.
             let others: Vec<_> = objects.of("transition").filter(|one| one["protocol"] != protocol).collect();
             assert!(others.is_empty(), "{backend} {protocol}: {others:?}");

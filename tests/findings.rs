@@ -124,13 +124,13 @@ fn several_connections_share_a_port() {
 fn simultaneous_open_and_close() {
     const DELAY: Duration = Duration::from_millis(200);
     for (backend, family) in [("tp_btf", Family::Ipv4), ("tracepoint", Family::Ipv6)] {
-        let places = [(); 2].map(|()| Namespace::private().unwrap());
+        let namespaces = [(); 2].map(|()| Namespace::private().unwrap());
         let link = Link::new(family).delay(DELAY);
-        let _wire = Wire::between(&places[0], &places[1], link).unwrap();
-        let mut running = tracing::begin(&format!("--backend {backend}"), &[&places[0], &places[1]]);
+        let _wire = Wire::between(&namespaces[0], &namespaces[1], link).unwrap();
+        let mut running = tracing::begin(&format!("--backend {backend}"), &[&namespaces[0], &namespaces[1]]);
         let deadline = Instant::now() + PATIENCE;
-        let ends = [(Side::A, &places[0]), (Side::B, &places[1])].map(|(side, place)| {
-            let socket = place.enter(|| Tcp::bound(link.endpoint(side, 1314))).unwrap().unwrap();
+        let ends = [(Side::A, &namespaces[0]), (Side::B, &namespaces[1])].map(|(side, namespace)| {
+            let socket = namespace.enter(|| Tcp::bound(link.endpoint(side, 1314))).unwrap().unwrap();
             (side, socket)
         });
         for (side, socket) in &ends {
@@ -150,7 +150,7 @@ fn simultaneous_open_and_close() {
                 .filter(|finding| finding["kind"] == kind)
                 .map(|finding| finding["netns"].as_u64())
                 .collect();
-            let both: BTreeSet<_> = places.iter().map(|place| Some(place.inode().into())).collect();
+            let both: BTreeSet<_> = namespaces.iter().map(|namespace| Some(namespace.inode().into())).collect();
             assert_eq!(found, both, "{backend} {kind}");
         }
     }
@@ -167,8 +167,8 @@ fn stuck_sockets_are_found() {
             let flags = format!("--backend {backend} --only stuck --stuck-after 200ms");
             let early = (!preexisting).then(|| Stage::of(inside.clone(), &flags));
             let [server, client] = ["server", "client"].map(|name| Actor::inside(&inside, name));
-            let there = server.at("listen l 127.0.0.1:0");
-            client.does(&format!("connect c {there}"));
+            let server_addr = server.at("listen l 127.0.0.1:0");
+            client.does(&format!("connect c {server_addr}"));
             server.does("accept s l");
             client.does("shutdown c");
             let deaf = DeafListener::inside(&inside);

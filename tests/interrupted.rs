@@ -23,8 +23,8 @@ fn wait_for_both(state: &str, running: &mut Running) {
 #[track_caller]
 fn assert_interrupted(outcome: Outcome) {
     let objects = outcome.exits(130).silently().objects();
-    contract::hold(&objects);
-    coherence::hold(&objects);
+    contract::check_stream(&objects);
+    coherence::check_stream(&objects);
     assert_eq!(objects.verdicts(), [("simultaneous-open", "interrupted")]);
 }
 

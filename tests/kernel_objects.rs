@@ -65,7 +65,7 @@ fn private_namespaces(pid: u32) -> Vec<File> {
     let mut namespaces = Vec::new();
     for entry in fs::read_dir(process.join("fd")).unwrap() {
         let path = entry.unwrap().path();
-        // It may have been closed meanwhile.
+        // It may have been closed since.
         let Ok(target) = fs::read_link(&path) else { continue };
         if target.to_string_lossy().starts_with("net:[") && seen.insert(target) {
             namespaces.extend(File::open(path));
@@ -93,10 +93,10 @@ fn pins() -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let bpffs = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ');
-        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
-        (kind == "bpf").then_some(place)
+        let (_, directory, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "bpf").then_some(directory)
     });
-    let pins = bpffs.flat_map(|place| OURS.map(|name| Path::new(place).join(name)));
+    let pins = bpffs.flat_map(|directory| OURS.map(|name| Path::new(directory).join(name)));
     pins.filter(|pin| pin.exists()).collect()
 }
 

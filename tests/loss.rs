@@ -60,9 +60,9 @@ fn between(objects: &Objects, local: u16, remote: u16) -> &Value {
 fn losses_are_counted() {
     for backend in BACKENDS {
         let objects = burst_between_connections(&format!("--backend {backend}"));
-        let lost = |place: &str| -> u64 {
-            let here = objects.of("lost").filter(|lost| lost["stage"] == place);
-            here.map(|lost| number(&lost["count"])).sum()
+        let lost = |stage: &str| -> u64 {
+            let lost = objects.of("lost").filter(|lost| lost["stage"] == stage);
+            lost.map(|lost| number(&lost["count"])).sum()
         };
         let reported = objects.of("transition").count() as u64;
         let known = reported + lost("ring");

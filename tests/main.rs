@@ -4,7 +4,7 @@
 //! - `contract`, `coherence`: the rules of its JSON, per object and per stream
 //! - `schema`: the JSON against the schema that the tool prints
 //! - `run`, `pcap`: the scenarios on the running kernel
-//! - `kernel_trace`, `witness`: the scenarios compared with the kernel's own trace
+//! - `kernel_trace`, `scenario_truth`: the scenarios compared with the kernel's own trace
 //! - `actor`, `workload`, `tracing`: processes that use sockets, and `probe trace` observing them
 //! - `trace_truth`: `probe trace` compared with the kernel's own trace
 //! - `owners`, `cgroups`, `existing`: socket owners, including those of pre-existing sockets
@@ -12,7 +12,7 @@
 //! - `findings`, `connect_failed`, `bind_failed`: findings
 //! - `audit`: this kernel's TCP, alone and compared with another's
 //! - `time_wait`: TIME_WAIT and FIN_WAIT2 after close
-//! - `round_trip`, `unseen`: recording and replaying traces
+//! - `round_trip`, `quiet`: recording and replaying traces
 //! - `stops`, `loss`, `hostile`, `usage`: stopping, losses, hostile names, wrong usage
 //! - `rendezvous`: two processes that open simultaneously
 //! - `interrupted`, `kernel_objects`: interrupted runs leave nothing in the kernel
@@ -46,18 +46,18 @@ mod objects;
 mod owners;
 mod pcap;
 mod quickack_netns;
+mod quiet;
 mod rendezvous;
 mod replay;
 mod round_trip;
 mod run;
+mod scenario_truth;
 mod schema;
 mod stops;
 mod support;
 mod time_wait;
 mod trace_truth;
 mod tracing;
-mod unseen;
 mod usage;
 mod wire;
-mod witness;
 mod workload;

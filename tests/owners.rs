@@ -34,14 +34,14 @@ fn connection(objects: &Objects, local: SocketAddr, remote: SocketAddr) -> Vec<&
 }
 
 /// An owner's pid, name, and how it is known.
-fn whose(object: &Value) -> (u64, &str, &str) {
+fn owner_of(object: &Value) -> (u64, &str, &str) {
     let owner = &object["owner"];
     (number(&owner["pid"]), text(&owner["comm"]), text(&owner["known"]))
 }
 
 /// The owners of consecutive transitions, without repetitions.
 fn owners<'a>(connection: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
-    let mut owners: Vec<_> = connection.iter().map(|transition| whose(transition)).collect();
+    let mut owners: Vec<_> = connection.iter().map(|transition| owner_of(transition)).collect();
     owners.dedup();
     owners
 }
@@ -49,7 +49,7 @@ fn owners<'a>(connection: &[&'a Value]) -> Vec<(u64, &'a str, &'a str)> {
 /// The parent listens; its children accept, write and close.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_server_that_forks_first() {
+fn connections_of_a_forking_server_belong_to_its_children() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let parent = stage.actor("parent");
@@ -82,19 +82,19 @@ fn of_a_server_that_forks_first() {
 /// The client closes first, so that the accepted socket closes passively.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_server_whose_client_closes_first() {
+fn a_passive_close_belongs_to_the_server() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let (server, client) = (stage.actor("server"), stage.actor("client"));
-        let there = server.at("listen l [::1]:0");
-        let here = client.at(&format!("connect c {there}"));
+        let server_addr = server.at("listen l [::1]:0");
+        let client_addr = client.at(&format!("connect c {server_addr}"));
         server.does("accept s l");
         client.does("close c");
         server.does("read-to-end s");
         server.does("close s");
         let pid = u64::from(server.pid());
         let objects = end(stage, 2);
-        let connection = connection(&objects, there, here);
+        let connection = connection(&objects, server_addr, client_addr);
         assert_eq!(owners(&connection), [(pid, "server", "listener"), (pid, "server", "exact")], "{backend}");
         let exact: Vec<_> = connection.iter().filter(|one| one["owner"]["known"] == "exact").collect();
         assert_eq!(exact[0]["new"], "LAST_ACK", "{backend}");
@@ -104,21 +104,21 @@ fn of_a_server_whose_client_closes_first() {
 /// Several listeners with SO_REUSEPORT: each connection belongs to the process whose listener received it.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_group_that_shares_a_port() {
+fn a_connection_of_a_reuseport_group_belongs_to_its_listener() {
     const CONNECTIONS: usize = 12;
     for backend in BACKENDS {
         let stage = stage(backend);
         let first = stage.actor("first");
-        let there = first.at("listen l 127.0.0.1:0 reuseport");
+        let server_addr = first.at("listen l 127.0.0.1:0 reuseport");
         let others = ["second", "third"].map(|name| {
             let other = stage.actor(name);
-            other.does(&format!("listen l {there} reuseport"));
+            other.does(&format!("listen l {server_addr} reuseport"));
             other
         });
         let group = [&first, &others[0], &others[1]];
         let client = stage.actor("client");
         for number in 0..CONNECTIONS {
-            client.does(&format!("connect c{number} {there}"));
+            client.does(&format!("connect c{number} {server_addr}"));
         }
         let mut accepted: Vec<(SocketAddr, u32)> = Vec::new();
         let deadline = Instant::now() + PATIENCE;
@@ -135,12 +135,12 @@ fn of_a_group_that_shares_a_port() {
             client.does(&format!("abort c{number}"));
         }
         let objects = end(stage, 2 * CONNECTIONS);
-        for (here, pid) in accepted {
-            for transition in connection(&objects, there, here) {
+        for (client_addr, pid) in accepted {
+            for transition in connection(&objects, server_addr, client_addr) {
                 // The port alone does not identify which of the three it is.
                 let honest = backend == "tracepoint" && transition["owner"]["known"] == "unknown";
                 let right = || {
-                    let (owner, _, known) = whose(transition);
+                    let (owner, _, known) = owner_of(transition);
                     owner == u64::from(pid) && known == "listener"
                 };
                 assert!(honest || right(), "{backend}: it is {pid}'s: {transition}");
@@ -152,20 +152,20 @@ fn of_a_group_that_shares_a_port() {
 /// The process has exited before it can be looked up.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_client_that_exits_at_once() {
+fn a_client_that_exits_at_once_is_the_owner() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let server = stage.actor("server");
-        let there = server.at("listen l 127.0.0.1:0");
+        let server_addr = server.at("listen l 127.0.0.1:0");
         let hasty = stage.actor("hasty \u{2764}");
         let pid = u64::from(hasty.pid());
-        let here = hasty.at(&format!("connect c {there}"));
+        let client_addr = hasty.at(&format!("connect c {server_addr}"));
         hasty.exits();
         server.does("accept s l");
         server.does("close s");
         let objects = end(stage, 2);
         assert_eq!(
-            owners(&connection(&objects, here, there)),
+            owners(&connection(&objects, client_addr, server_addr)),
             [(pid, "hasty \u{2764}", "exact")],
             "{backend}"
         );
@@ -175,12 +175,12 @@ fn of_a_client_that_exits_at_once() {
 /// One process connects, another closes: the connection belongs to the one that connected.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_client_that_passes_its_descriptor_on() {
+fn a_client_that_passes_its_descriptor_on_remains_the_owner() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let [server, giver, taker] = ["server", "giver", "taker"].map(|name| stage.actor(name));
-        let there = server.at("listen l 127.0.0.1:0");
-        let here = giver.at(&format!("connect c {there}"));
+        let server_addr = server.at("listen l 127.0.0.1:0");
+        let client_addr = giver.at(&format!("connect c {server_addr}"));
         server.does("accept s l");
         let pid = u64::from(giver.pid());
         taker.takes("c", giver.gives("c"));
@@ -189,19 +189,23 @@ fn of_a_client_that_passes_its_descriptor_on() {
         server.does("read-to-end s");
         server.does("close s");
         let objects = end(stage, 2);
-        assert_eq!(owners(&connection(&objects, here, there)), [(pid, "giver", "exact")], "{backend}");
+        assert_eq!(
+            owners(&connection(&objects, client_addr, server_addr)),
+            [(pid, "giver", "exact")],
+            "{backend}"
+        );
     }
 }
 
 /// One process listens and accepts, another receives the connection: it belongs to the listener until the other's
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_server_that_passes_its_descriptor_on() {
+fn an_accepted_socket_that_is_passed_on_belongs_to_the_process_that_closes_it() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let [giver, taker, client] = ["giver", "taker", "client"].map(|name| stage.actor(name));
-        let there = giver.at("listen l 127.0.0.1:0");
-        let here = client.at(&format!("connect c {there}"));
+        let server_addr = giver.at("listen l 127.0.0.1:0");
+        let client_addr = client.at(&format!("connect c {server_addr}"));
         giver.does("accept s l");
         taker.takes("s", giver.gives("s"));
         giver.does("close s");
@@ -210,7 +214,7 @@ fn of_a_server_that_passes_its_descriptor_on() {
         taker.does("close s");
         let pids = [&giver, &taker].map(|actor| u64::from(actor.pid()));
         let objects = end(stage, 2);
-        let connection = connection(&objects, there, here);
+        let connection = connection(&objects, server_addr, client_addr);
         assert_eq!(
             owners(&connection),
             [(pids[0], "giver", "listener"), (pids[1], "taker", "exact")],
@@ -224,19 +228,19 @@ fn of_a_server_that_passes_its_descriptor_on() {
 /// Sockets closed by exec(2) belong to the process, whatever its name is then.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_process_that_becomes_another_program() {
+fn sockets_closed_by_exec_belong_to_the_process() {
     for backend in BACKENDS {
         let stage = stage(backend);
         let [server, client] = ["server", "before"].map(|name| stage.actor(name));
-        let there = server.at("listen l 127.0.0.1:0");
-        let here = client.at(&format!("connect c {there}"));
+        let server_addr = server.at("listen l 127.0.0.1:0");
+        let client_addr = client.at(&format!("connect c {server_addr}"));
         server.does("accept s l");
         client.becomes("after");
         server.does("read-to-end s");
         server.does("close s");
         let pid = u64::from(client.pid());
         let objects = end(stage, 2);
-        let owners = owners(&connection(&objects, here, there));
+        let owners = owners(&connection(&objects, client_addr, server_addr));
         assert_eq!(owners[0], (pid, "before", "exact"), "{backend}");
         assert!(owners.iter().all(|(owner, _, known)| (*owner, *known) == (pid, "exact")), "{owners:?}");
     }
@@ -245,24 +249,24 @@ fn of_a_process_that_becomes_another_program() {
 /// The listener's owner is the process that called listen(2), with its user id at that time.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_a_process_that_gives_up_its_privilege() {
+fn a_listeners_owner_has_the_user_id_of_its_listen_call() {
     const NOBODY: u32 = 65534;
     for backend in BACKENDS {
         let stage = stage(backend);
         let [server, client] = ["server", "client"].map(|name| stage.actor(name));
-        let there = server.at("listen l 127.0.0.1:0");
+        let server_addr = server.at("listen l 127.0.0.1:0");
         client.does(&format!("user {NOBODY}"));
-        let here = client.at(&format!("connect c {there}"));
+        let client_addr = client.at(&format!("connect c {server_addr}"));
         server.does("accept s l");
         server.does(&format!("user {NOBODY}"));
         client.does("close c");
         server.does("close s");
         let objects = end(stage, 2);
         assert!(
-            connection(&objects, here, there).iter().all(|one| one["owner"]["uid"] == NOBODY),
+            connection(&objects, client_addr, server_addr).iter().all(|one| one["owner"]["uid"] == NOBODY),
             "{backend}"
         );
-        let child = connection(&objects, there, here);
+        let child = connection(&objects, server_addr, client_addr);
         assert_eq!(child[0]["owner"]["uid"], 0, "{backend}: {}", child[0]);
         assert_eq!(child[child.len() - 1]["owner"]["uid"], NOBODY, "{backend}");
     }
@@ -272,7 +276,7 @@ fn of_a_process_that_gives_up_its_privilege() {
 /// each child gets a copy.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn of_more_listeners_than_the_table_has_slots() {
+fn listeners_beyond_the_table_have_owners() {
     const LISTENERS: usize = (TABLE_SETS * TABLE_WAYS + 500) as usize;
     let room = LISTENERS as u64 + 1000;
     setrlimit(Resource::RLIMIT_NOFILE, room, room).unwrap();
@@ -294,6 +298,6 @@ fn of_more_listeners_than_the_table_has_slots() {
     let objects = end(stage, 2 * sampled.len());
     for (listener, local) in connections {
         let connection = connection(&objects, listener, local);
-        assert_eq!(whose(connection[0]), owner, "{}", connection[0]);
+        assert_eq!(owner_of(connection[0]), owner, "{}", connection[0]);
     }
 }

@@ -44,8 +44,8 @@ fn fixtures_replay_as_json() {
     for name in FIXTURES {
         let outcome = replay(name, "json").run().exits(0).silently();
         let objects = outcome.objects();
-        contract::hold(&objects);
-        coherence::hold(&objects);
+        contract::check_stream(&objects);
+        coherence::check_stream(&objects);
         insta::assert_snapshot!(format!("{name}.json"), abridged(&outcome.stdout, &objects));
     }
 }
@@ -54,13 +54,14 @@ fn fixtures_replay_as_json() {
 /// self-connect is reserved.
 fn abridged(output: &str, objects: &Objects) -> String {
     let labels = objects.one("labels")["labels"].as_array().expect("labels is an array");
-    let is_repeated =
-        |label: &&Value| text(&label["label"]).starts_with("cured try ") && label["label"] != "cured try 1";
+    let is_repeated = |label: &&Value| {
+        text(&label["label"]).starts_with("reserved: attempt ") && label["label"] != "reserved: attempt 1"
+    };
     let left_out: Vec<_> =
         labels.iter().filter(is_repeated).map(|label| (&label["socket"], &label["generation"])).collect();
     let lines = output.lines().zip(objects.iter());
-    let kept = lines.filter(|(_, object)| !left_out.contains(&(&object["socket"], &object["generation"])));
-    kept.map(|(line, _)| format!("{line}\n")).collect()
+    let shown = lines.filter(|(_, object)| !left_out.contains(&(&object["socket"], &object["generation"])));
+    shown.map(|(line, _)| format!("{line}\n")).collect()
 }
 
 #[test]
@@ -121,8 +122,8 @@ fn edited(name: &str, mut edit: impl FnMut(Entry<'_>, &mut Writer<&mut Vec<u8>>)
 /// Writes an entry as it is.
 fn copy(entry: Entry<'_>, writer: &mut Writer<&mut Vec<u8>>) {
     match entry {
-        Entry::Input(input) => writer.event(&input),
-        Entry::Reasons(names) => writer.reasons(&names),
+        Entry::Input(input) => writer.input(&input),
+        Entry::ResetReasons(names) => writer.reset_reasons(&names),
         Entry::Record(record) => writer.record(record),
     }
     .unwrap();
@@ -157,11 +158,14 @@ fn a_transition_that_linux_never_makes_is_found() {
     assert!(is_edited);
     let outcome = replay_of(recording).exits(0).silently();
     let objects = outcome.objects();
-    contract::hold(&objects);
+    contract::check_stream(&objects);
     let illegal: Vec<_> =
         objects.of("finding").filter(|finding| finding["kind"] == "illegal-transition").collect();
     let [edge, gap] = illegal[..] else { panic!("{illegal:?}") };
-    assert!(text(&edge["message"]).contains("from ESTABLISHED to LISTEN, which Linux never does"), "{edge}");
+    assert!(
+        text(&edge["message"]).contains("from ESTABLISHED to LISTEN, a transition that Linux does not make"),
+        "{edge}"
+    );
     assert!(text(&gap["message"]).contains("left FIN_WAIT1"), "{gap}");
     for finding in [edge, gap] {
         let evidence = finding["evidence"].as_array().unwrap().last().unwrap();
@@ -177,13 +181,13 @@ fn lost_reports_in_a_recording_are_counted() {
     let recording = edited("self-connect-tracepoint-ipv6", |entry, writer| {
         if matches!(entry, Entry::Record(_)) && !is_inserted {
             is_inserted = true;
-            writer.event(&Input::Lost { count: 5, stage: "ring".to_owned() }).unwrap();
+            writer.input(&Input::Lost { count: 5, stage: "ring".to_owned() }).unwrap();
         }
         copy(entry, writer);
     });
     let outcome = replay_of(recording).exits(0).silently();
     let objects = outcome.objects();
-    contract::hold(&objects);
+    contract::check_stream(&objects);
     let lost = objects.one("lost");
     assert_eq!((number(&lost["count"]), text(&lost["stage"])), (5, "ring"));
     assert_eq!(number(&objects.one("end")["lost"]), 5);

@@ -56,8 +56,8 @@ fn passing(arguments: &str) -> (u32, Objects) {
     let running = Probe::new(arguments).start();
     let pid = running.pid();
     let objects = running.finish().exits(0).silently().objects();
-    contract::hold(&objects);
-    coherence::hold(&objects);
+    contract::check_stream(&objects);
+    coherence::check_stream(&objects);
     (pid, objects)
 }
 
@@ -186,8 +186,8 @@ fn transitions_have_the_time_of_this_machines_clock() {
 fn the_syns_cross_on_the_loopback_device_or_the_run_is_unsupported() {
     let outcome = Probe::new("run simultaneous-open --wire loopback --format json").run().silently();
     let objects = outcome.objects();
-    contract::hold(&objects);
-    coherence::hold(&objects);
+    contract::check_stream(&objects);
+    coherence::check_stream(&objects);
     let verdict = objects.verdicts();
     if verdict == [("simultaneous-open", "passed")] {
         assert!(text(&objects.one("note")["text"]).contains("crossed on the loopback device in attempt"));
@@ -221,8 +221,8 @@ fn concurrent_runs_do_not_affect_each_other() {
     for run in runs {
         let pid = run.pid();
         let objects = run.finish().exits(0).silently().objects();
-        contract::hold(&objects);
-        coherence::hold(&objects);
+        contract::check_stream(&objects);
+        coherence::check_stream(&objects);
         assert_eq!(objects.verdicts(), SCENARIOS.map(|name| (name, "passed")));
         all_belong_to(pid, &objects);
     }
@@ -235,8 +235,8 @@ fn in_a_pid_namespace_the_process_finds_its_own_sockets() {
     let contained = Probe::of("unshare", "--pid --fork --kill-child --mount-proc").arg(PROGRAM);
     let run = ["run", "shared-port", "self-connect", "--format", "json"];
     let objects = run.into_iter().fold(contained, Probe::arg).run().exits(0).silently().objects();
-    contract::hold(&objects);
-    coherence::hold(&objects);
+    contract::check_stream(&objects);
+    coherence::check_stream(&objects);
     assert_eq!(objects.verdicts(), [("shared-port", "passed"), ("self-connect", "passed")]);
     assert_eq!(owners(&objects).len(), 1);
 }
@@ -249,8 +249,8 @@ fn netns_host_uses_the_ports_of_the_host() {
     let run = |arguments| host.enter(|| Probe::new(arguments).run()).unwrap().silently();
 
     let objects = run("run --netns host --format json").exits(0).objects();
-    contract::hold(&objects);
-    coherence::hold(&objects);
+    contract::check_stream(&objects);
+    coherence::check_stream(&objects);
     assert_eq!(objects.verdicts(), SCENARIOS.map(|name| (name, "passed")));
     let on_loopback = |transition: &&Value| text(&transition["local"]["addr"]) == "127.0.0.1";
     for transition in objects.of("transition").filter(on_loopback) {
@@ -259,7 +259,7 @@ fn netns_host_uses_the_ports_of_the_host() {
 
     // The self-connect has left its port in TIME_WAIT, which no socket option overrides.
     let objects = run("run self-connect --netns host --format json").exits(3).objects();
-    contract::hold(&objects);
+    contract::check_stream(&objects);
     assert_eq!(objects.verdicts(), [("self-connect", "unsupported")]);
     let reason = text(&objects.of("scenario").last().expect("an end")["reason"]);
     assert!(reason.contains("127.0.0.1:1314") && reason.contains("omit --netns host"), "{reason}");

@@ -21,7 +21,7 @@ static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
 
 /// Validates every object of a stream.
 #[track_caller]
-pub fn hold(objects: &Objects) {
+pub fn validate(objects: &Objects) {
     assert!(!objects.is_empty());
     for object in objects.iter() {
         if let Err(error) = VALIDATOR.validate(object) {
@@ -52,7 +52,7 @@ fn replays_of_both_backends_are_valid() {
         "self-connect-tp_btf-ipv4",
         "self-connect-tracepoint-ipv6",
     ] {
-        hold(&replay(&format!("{name}.probe")).objects());
+        validate(&replay(&format!("{name}.probe")).objects());
     }
 }
 
@@ -63,7 +63,7 @@ fn live_runs_are_valid() {
         let run = format!("run --format json --delay 5ms --backend {backend}");
         let outcome = Probe::new(&run).run().exits(0);
         let objects = outcome.objects();
-        hold(&objects);
+        validate(&objects);
         for kind in ["ready", "transition", "connection", "finding", "scenario", "check", "end"] {
             assert!(objects.of(kind).next().is_some(), "no {kind} in {outcome}");
         }
@@ -74,7 +74,7 @@ fn live_runs_are_valid() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn a_failing_run_is_valid() {
     let outcome = Probe::new("run --format json --delay 5ms --sabotage").run().exits(1);
-    hold(&outcome.objects());
+    validate(&outcome.objects());
 }
 
 /// Checks that a transition is valid, and invalid once changed.

@@ -11,15 +11,15 @@ use crate::{
 };
 
 /// The time_wait objects by local port.
-fn remains(objects: &Objects) -> BTreeMap<u64, &Value> {
-    objects.of("time_wait").map(|remains| (number(&remains["local"]["port"]), remains)).collect()
+fn mini_sockets(objects: &Objects) -> BTreeMap<u64, &Value> {
+    objects.of("time_wait").map(|entry| (number(&entry["local"]["port"]), entry)).collect()
 }
 
 #[track_caller]
-fn stays(remains: &Value, state: &str, seconds: std::ops::RangeInclusive<i128>) {
-    assert_eq!(remains["state"], state, "{remains}");
-    let left = (unix_ns(&remains["until"]) - unix_ns(&remains["time"])) / 1_000_000_000;
-    assert!(seconds.contains(&left), "{left} s left: {remains}");
+fn check_mini_socket(entry: &Value, state: &str, seconds: std::ops::RangeInclusive<i128>) {
+    assert_eq!(entry["state"], state, "{entry}");
+    let left = (unix_ns(&entry["until"]) - unix_ns(&entry["time"])) / 1_000_000_000;
+    assert!(seconds.contains(&left), "{left} s left: {entry}");
 }
 
 /// The endpoint that closes first has the TIME_WAIT; its last owner is named.
@@ -62,27 +62,26 @@ fn the_endpoint_that_closes_first_has_the_time_wait() {
             // Both endpoints of three connections, and two more.
             stage.wait_for("connection", 2 * 3 + 2);
             let objects = stage.end();
-            let remains = remains(&objects);
-            stays(remains[&7001], "TIME_WAIT", 55..=60);
-            assert_eq!(remains[&7001]["owner"]["pid"], client, "{backend} {view}");
-            stays(remains[&7000], "TIME_WAIT", 55..=60);
-            assert_eq!(remains[&7000]["remote"]["port"], 7002, "{backend} {view}");
-            assert_eq!(remains[&7000]["owner"]["pid"], server.pid(), "{backend} {view}");
-            stays(remains[&7004], "FIN_WAIT2", 15..=20);
-            assert_eq!(remains[&7004]["owner"]["pid"], client, "{backend} {view}");
-            stays(remains[&7005], "TIME_WAIT", 55..=60);
-            assert_eq!(remains[&7005]["owner"]["pid"], selfish, "{backend} {view}");
-            let nothing = |port| remains.get(&port).is_none_or(|remains: &&Value| remains["state"].is_null());
-            assert!(nothing(7003), "{:?}", remains.get(&7003));
-            for (port, remains) in remains {
+            let entries = mini_sockets(&objects);
+            check_mini_socket(entries[&7001], "TIME_WAIT", 55..=60);
+            assert_eq!(entries[&7001]["owner"]["pid"], client, "{backend} {view}");
+            check_mini_socket(entries[&7000], "TIME_WAIT", 55..=60);
+            assert_eq!(entries[&7000]["remote"]["port"], 7002, "{backend} {view}");
+            assert_eq!(entries[&7000]["owner"]["pid"], server.pid(), "{backend} {view}");
+            check_mini_socket(entries[&7004], "FIN_WAIT2", 15..=20);
+            assert_eq!(entries[&7004]["owner"]["pid"], client, "{backend} {view}");
+            check_mini_socket(entries[&7005], "TIME_WAIT", 55..=60);
+            assert_eq!(entries[&7005]["owner"]["pid"], selfish, "{backend} {view}");
+            let nothing = |port| entries.get(&port).is_none_or(|entry: &&Value| entry["state"].is_null());
+            assert!(nothing(7003), "{:?}", entries.get(&7003));
+            for (port, entry) in entries {
                 let mut connections = objects.of("connection").filter(|connection| {
-                    connection["socket"] == remains["socket"]
-                        && connection["generation"] == remains["generation"]
+                    connection["socket"] == entry["socket"] && connection["generation"] == entry["generation"]
                 });
                 let connection =
-                    connections.next().unwrap_or_else(|| panic!("{port}: no connection left {remains}"));
+                    connections.next().unwrap_or_else(|| panic!("{port}: no connection left {entry}"));
                 assert_eq!(text(connection["path"].as_array().unwrap().last().unwrap()), "CLOSE");
-                assert_eq!(connection["owner"], remains["owner"], "{backend} {view}");
+                assert_eq!(connection["owner"], entry["owner"], "{backend} {view}");
             }
         }
     }

@@ -127,15 +127,15 @@ impl BothTraces {
 /// workload if it ever has one of its addresses.
 fn connections<'a>(namespaces: &[UniqueNetns], changes: &'a [Change]) -> Vec<Vec<&'a Change>> {
     let mut connections: Vec<Vec<&Change>> = Vec::new();
-    let mut places: HashMap<u64, usize> = HashMap::new();
+    let mut indices: HashMap<u64, usize> = HashMap::new();
     for change in changes {
         if opens(change) {
-            places.insert(change.skaddr, connections.len());
+            indices.insert(change.skaddr, connections.len());
             connections.push(Vec::new());
         }
         // A socket that was open before is not part of the workload.
-        if let Some(place) = places.get(&change.skaddr) {
-            connections[*place].push(change);
+        if let Some(index) = indices.get(&change.skaddr) {
+            connections[*index].push(change);
         }
     }
     let is_ours = |change: &&Change| namespaces.iter().any(|netns| is_at(netns, change));

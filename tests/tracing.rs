@@ -94,8 +94,8 @@ pub fn end(running: Running) -> Objects {
 /// Checks a trace's objects against the contract and for coherence.
 #[track_caller]
 pub fn checked(objects: Objects) -> Objects {
-    contract::hold(&objects);
-    coherence::hold_selection(&objects);
+    contract::check_stream(&objects);
+    coherence::check_selection(&objects);
     objects
 }
 
@@ -109,14 +109,14 @@ pub fn id(object: &Value) -> Id<'_> {
 
 /// The transitions of each connection, ordered by first transition.
 pub fn connections(objects: &Objects) -> Vec<Vec<&Value>> {
-    let mut places = BTreeMap::new();
+    let mut indices = BTreeMap::new();
     let mut connections: Vec<Vec<&Value>> = Vec::new();
     for transition in objects.of("transition") {
-        let place = *places.entry(id(transition)).or_insert(connections.len());
-        if place == connections.len() {
+        let index = *indices.entry(id(transition)).or_insert(connections.len());
+        if index == connections.len() {
             connections.push(Vec::new());
         }
-        connections[place].push(transition);
+        connections[index].push(transition);
     }
     connections
 }

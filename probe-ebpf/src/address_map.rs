@@ -20,7 +20,7 @@ pub fn find(skaddr: u64) -> Option<SocketStatePtr> {
 pub fn find_or_insert(skaddr: u64) -> Option<SocketStatePtr> {
     static EMPTY: SocketState = SocketState::EMPTY;
     if find(skaddr).is_none() {
-        // An entry that another CPU inserts meanwhile stays.
+        // Does not replace an entry that another CPU has inserted since.
         let _ = ADDRESS_STATES.insert(skaddr, EMPTY, BPF_NOEXIST.into());
     }
     find(skaddr)

@@ -1,7 +1,7 @@
 //! Calls of bind(2) on TCP sockets that fail.
 //!
 //! One program, on the call's return: the arguments are still in the registers that the call's entry saved. So there is
-//! no state to keep between entry and return, a call that succeeds costs one test of its result, and the entry of the
+//! no state to store between entry and return, a call that succeeds costs one test of its result, and the entry of the
 //! host's other system calls is not slowed down. It does not see a bind by io_uring, which is no system call, nor a 32-bit
 //! one, which the kernel's tracepoint omits.
 

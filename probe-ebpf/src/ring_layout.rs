@@ -14,7 +14,7 @@ pub const CHUNK_SIZE: u32 = 4096;
 /// The size in bytes of the longest record with its mark.
 pub const MAX_RECORD: u32 = 256;
 
-/// The size in bytes of one entry of the map that holds the rings: a chunk and the spare room behind it.
+/// The size in bytes of one entry of the map that holds the rings: a chunk and the spare room after it.
 pub const CHUNK_STRIDE: u32 = CHUNK_SIZE + MAX_RECORD;
 
 /// How many bytes of a ring stay free for writers that interrupt another one between its check for room and its

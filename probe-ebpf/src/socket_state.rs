@@ -16,7 +16,7 @@ use crate::{
     transition::Transition,
 };
 
-/// Bit 1 of `sk_shutdown`: this side sends no more.
+/// Bit 1 of `sk_shutdown`: this side has shut down sending.
 const SEND_SHUTDOWN: u8 = 2;
 
 /// The layout of the state, in a slot of the table, in the socket's own storage, or in the map by address.

@@ -19,7 +19,7 @@ const WAYS: usize = TABLE_WAYS as usize;
 /// The addresses of the sockets that have the slots of a set; 0 for a slot that was never taken.
 type Tags = [u64; WAYS];
 
-/// In a tag: the socket has released its slot. Its state stays readable until another socket takes the slot.
+/// In a tag: the socket has released its slot. Its state is readable until another socket takes the slot.
 const RELEASED: u64 = 1;
 
 #[map]
@@ -120,7 +120,7 @@ impl Set {
         (way < WAYS as u64).then_some(way as usize)
     }
 
-    /// Writes the socket's address over `tag`; false where the tag has changed meanwhile.
+    /// Writes the socket's address over `tag`; false where the tag has changed since it was read.
     #[inline(always)]
     fn exchange(&self, way: usize, tag: u64) -> bool {
         let found: u64;

@@ -49,7 +49,7 @@ impl Message {
         }
     }
 
-    /// Sends the message; the descriptor stays open here until the message is dropped.
+    /// Sends the message; the descriptor is open here until the message is dropped.
     pub fn send(&self, socket: &OwnedFd) -> Result<(), Errno> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);

@@ -19,16 +19,16 @@ use super::{ROLE, message::Message, start};
 use crate::{support::PATIENCE, workload};
 
 /// Executes commands until the socket closes. One socket is inherited if `inherits` names it.
-pub fn play(orders: &OwnedFd, inherits: &str) {
+pub fn play(commands: &OwnedFd, inherits: &str) {
     let mut sockets = Sockets::default();
     if !inherits.is_empty() {
         let inherited = stderr().as_fd().try_clone_to_owned().unwrap();
         sockets.0.insert(inherits.to_owned(), inherited.into());
         dup2_stderr(fs::File::options().write(true).open("/dev/null").unwrap()).unwrap();
     }
-    while let Some(order) = Message::receive(orders) {
-        let answer = carry_out(&mut sockets, order).unwrap_or_else(|error| Message::refusal(&why(&error)));
-        if answer.send(orders).is_err() {
+    while let Some(command) = Message::receive(commands) {
+        let answer = carry_out(&mut sockets, command).unwrap_or_else(|error| Message::refusal(&why(&error)));
+        if answer.send(commands).is_err() {
             return;
         }
     }
@@ -39,15 +39,15 @@ fn why(error: &io::Error) -> String {
     number.map_or_else(|| error.to_string(), |number| format!("{number:?}"))
 }
 
-fn carry_out(sockets: &mut Sockets, order: Message) -> io::Result<Message> {
-    if let Some(name) = order.bytes.strip_prefix(b"comm ") {
+fn carry_out(sockets: &mut Sockets, command: Message) -> io::Result<Message> {
+    if let Some(name) = command.bytes.strip_prefix(b"comm ") {
         // The process's name: this is not its main thread.
         fs::write("/proc/self/comm", name)?;
         return Ok(Message::of("called"));
     }
-    let text = String::from_utf8(order.bytes).unwrap();
+    let text = String::from_utf8(command.bytes).unwrap();
     let words: Vec<&str> = text.split_whitespace().collect();
-    match (words.as_slice(), order.descriptor) {
+    match (words.as_slice(), command.descriptor) {
         (["exit"], _) => process::exit(0),
         (["exec"], _) => Err(exec()),
         (["user", id], _) => {
@@ -68,8 +68,8 @@ fn carry_out(sockets: &mut Sockets, order: Message) -> io::Result<Message> {
         }
         (["start", name], _) => {
             let inherited = sockets.get(name).try_clone()?;
-            let (child, orders) = start(Stdio::from(OwnedFd::from(inherited)), name);
-            Ok(Message { descriptor: Some(orders), ..Message::of(child.id().to_string()) })
+            let (child, commands) = start(Stdio::from(OwnedFd::from(inherited)), name);
+            Ok(Message { descriptor: Some(commands), ..Message::of(child.id().to_string()) })
         }
         (["give", name], _) => {
             let copy = sockets.get(name).try_clone()?;

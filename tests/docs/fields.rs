@@ -8,7 +8,7 @@ use serde_json::Value;
 const BEGIN: &str = "<!-- schema -->\n";
 const END: &str = "<!-- /schema -->";
 
-/// The page with its generated part as it is now; a page without one stays as it is.
+/// The page with its generated part as it is now; a page without one is unchanged.
 pub fn filled(page: &str) -> String {
     let Some((before, rest)) = page.split_once(BEGIN) else { return page.to_owned() };
     let (_, after) = rest.split_once(END).expect("the generated part has an end");
@@ -53,7 +53,7 @@ fn section(name: &str, definition: &Value, page: &mut String) {
     }
 }
 
-/// A field's type, as a reader of JSON says it.
+/// A field's type, in terms of JSON.
 fn kind(property: &Value) -> String {
     if let Some(reference) = property["$ref"].as_str() {
         let name = name(reference);

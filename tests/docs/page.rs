@@ -8,7 +8,7 @@ use std::{
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-/// A page, with what the tests look at.
+/// A page, with the parts that the tests check.
 pub struct Page {
     /// Its path from the root.
     pub file: PathBuf,
@@ -36,7 +36,7 @@ pub struct Block {
 
 /// Inline code.
 pub struct Code {
-    /// What stands between the backticks.
+    /// The text between the backticks.
     pub text: String,
     /// Where in the page.
     pub at: usize,
@@ -101,7 +101,7 @@ impl Page {
         Self { text, ..page }
     }
 
-    /// A place in the page, as editors understand it.
+    /// A position in the page, as `file:line`.
     pub fn at(&self, offset: usize) -> String {
         let line = self.text[..offset].matches('\n').count() + 1;
         format!("{}:{line}", self.file.display())
@@ -148,8 +148,8 @@ fn block(page: &str, info: &str, range: Range<usize>) -> Block {
 
 /// A heading's anchor, as the repository's host makes it.
 fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
-    kept.map(|c| if c == ' ' { '-' } else { c }).flat_map(char::to_lowercase).collect()
+    let retained = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    retained.map(|c| if c == ' ' { '-' } else { c }).flat_map(char::to_lowercase).collect()
 }
 
 /// A path without `..`.

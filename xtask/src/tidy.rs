@@ -50,7 +50,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("doctor", &["model", "os", "net", "source"]),
     ("scenario", &["model", "os", "net", "wire"]),
     ("audit", &["model", "os", "net", "wire", "scenario"]),
-    ("render", &["model", "track", "detect", "record"]),
+    ("render", &["model", "record"]),
     (
         "session",
         &["model", "track", "detect", "record", "os", "net", "wire", "source", "scenario", "audit", "render"],

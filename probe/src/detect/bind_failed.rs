@@ -4,10 +4,7 @@ mod holder;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use foldhash::HashMap;
 
@@ -124,7 +121,7 @@ impl Detector for BindFailed {
             at: failure.at,
             socket: failure.cookie.map(|number| SocketId { number, generation: 0 }),
             netns: failure.netns,
-            ends: Endpoints { local: failure.local, remote: unspecified(failure.local.addr) },
+            ends: failure.ends(),
             message: format!("{} could not bind {}: {reason}", who(&owner), failure.local),
             owner: owner.into(),
             remedy,
@@ -177,13 +174,4 @@ fn remedy(errno: Errno, port: u16) -> Option<String> {
 /// Whether the port is below the default of `net.ipv4.ip_unprivileged_port_start`.
 fn is_privileged(port: u16) -> bool {
     (1..1024).contains(&port)
-}
-
-/// The unspecified endpoint of the same family, for a socket without a peer.
-fn unspecified(local: IpAddr) -> Endpoint {
-    let addr = match local {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    Endpoint::new(addr, 0)
 }

@@ -1,6 +1,6 @@
 //! A connect that failed, other than because its owner gave it up.
 //!
-//! A host may see thousands of these in a second: one costs no more than its sentence.
+//! A host may have thousands of these in a second, so that one costs little more than its message.
 
 #[cfg(test)]
 mod tests;

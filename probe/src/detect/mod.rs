@@ -74,7 +74,7 @@ pub trait Detector {
 pub struct Options {
     /// How long a socket may stay in SYN_SENT, CLOSE_WAIT or FIN_WAIT2 before it counts as stuck.
     pub stuck_after: Duration,
-    /// Whether the stream has summaries of connections in place of their transitions: then no detector needs to index
+    /// Whether the stream has summaries of connections instead of their transitions: then no detector needs to index
     /// pre-existing sockets for findings that only transitions show.
     pub summaries: bool,
 }

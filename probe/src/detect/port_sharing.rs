@@ -57,7 +57,7 @@ impl PortSharing {
         let transition = context.transition;
         let hash = self.hasher.hash_one(local);
         // The snapshot may have listed it between its first report and this one.
-        self.by_local.remove(hash, |number| is_same(number, transition));
+        self.by_local.remove(hash, |number| transition.is_of(number));
         let was_listening = self.listening.contains(&(local.0, local.1.port_or_zero()));
         let remote = transition.ends.remote.canonical();
         let sharers: Vec<Sharer<'_>> = self
@@ -94,7 +94,7 @@ impl Detector for PortSharing {
         if is_new {
             return self.add(local, context);
         }
-        self.by_local.remove(self.hasher.hash_one(local), |number| is_same(number, transition));
+        self.by_local.remove(self.hasher.hash_one(local), |number| transition.is_of(number));
         None
     }
 
@@ -118,11 +118,6 @@ impl Detector for PortSharing {
     fn lost(&mut self) {
         self.by_local.clear();
     }
-}
-
-/// Whether the transition's socket has this number or cookie.
-fn is_same(number: u64, transition: &Transition) -> bool {
-    number == transition.socket.number || Some(number) == transition.cookie
 }
 
 /// The socket, where it has this local endpoint.

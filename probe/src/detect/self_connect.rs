@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_one_is_found_when_it_is_certain() {
+    fn a_self_connect_of_a_bound_socket_is_found_in_syn_recv() {
         let ends = ("127.0.0.1:1314", "127.0.0.1:1314");
         let findings = simulation().moves(7, ends, &OPEN);
         let [finding] = &findings[..] else { panic!("{findings:?}") };
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn one_by_accident_has_a_cure() {
+    fn an_accidental_self_connect_has_a_remedy() {
         let mut simulation = simulation();
         simulation.moves(7, ("127.0.0.1:0", "127.0.0.1:40001"), &[Close, SynSent]);
         let findings = simulation.moves(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN[1..]);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn who_chose_the_port_of_a_socket_first_seen_in_syn_sent_is_not_known() {
+    fn of_a_socket_first_seen_in_syn_sent_it_is_unknown_who_chose_the_port() {
         let findings = simulation().moves(7, ("127.0.0.1:1314", "127.0.0.1:1314"), &OPEN[1..]);
         insta::assert_snapshot!(findings[0].message, @"client[100] connected to itself: its local and remote endpoints are both 127.0.0.1:1314; the port is outside the ephemeral range 32768-60999");
     }
@@ -192,17 +192,19 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_port_that_the_kernel_could_pick_has_both_cures() {
+    fn a_bound_port_in_the_ephemeral_range_has_both_remedies() {
         let findings = simulation().moves(7, ("127.0.0.1:40001", "127.0.0.1:40001"), &OPEN);
         insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"do not bind the client to the port that it connects to; if it bound port 0, reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (this replaces the list: include the ports already in it)");
     }
 
     #[test]
-    fn its_end_alone_tells_it() {
+    fn the_connection_alone_is_sufficient() {
         let path = [Close, SynSent, SynRecv, Established, FinWait1, Closing, Close];
         let end = |ends| connection(Open::SelfConnect, ends, &path, None);
-        let finding =
-            simulation().detector().ended(&end(("127.0.0.1:40001", "127.0.0.1:40001"))).expect("it is one");
+        let finding = simulation()
+            .detector()
+            .ended(&end(("127.0.0.1:40001", "127.0.0.1:40001")))
+            .expect("a self-connect");
         assert_eq!((finding.at.0, finding.evidence.len()), (9, 0));
         insta::assert_snapshot!(finding.message, @"client[100] connected to itself: its local and remote endpoints are both 127.0.0.1:40001; the port is in the ephemeral range 32768-60999");
         insta::assert_snapshot!(finding.remedy.unwrap_or_default(), @"reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports=40001 (this replaces the list: include the ports already in it); if it was bound, do not bind the client to the port that it connects to");
@@ -211,21 +213,21 @@ mod tests {
     }
 
     #[test]
-    fn the_same_port_at_another_address_is_none() {
+    fn the_same_port_at_another_address_is_no_self_connect() {
         let ends = ("127.0.0.1:1314", "127.0.0.2:1314");
         assert_eq!(simulation().moves(7, ends, &[Close, SynSent, Close]), []);
         assert_eq!(simulation().moves(7, ends, &OPEN), []);
     }
 
     #[test]
-    fn one_that_is_refused_is_none() {
+    fn a_refused_connect_to_its_own_endpoint_is_no_self_connect() {
         let ends = ("127.0.0.1:1314", "127.0.0.1:1314");
         assert_eq!(simulation().moves(7, ends, &[Close, SynSent, Close]), []);
     }
 
     proptest! {
         #[test]
-        fn it_takes_equal_ends_and_crossed_syns(walk in walk(), local in endpoint(), remote in endpoint()) {
+        fn only_equal_endpoints_and_crossed_syns_are_a_self_connect(walk in walk(), local in endpoint(), remote in endpoint()) {
             let crossed = walk.windows(2).filter(|edge| *edge == [SynSent, SynRecv]).count();
             prop_assert_eq!(simulation().moves(7, (&local, &local), &walk).len(), crossed);
             prop_assume!(local != remote);

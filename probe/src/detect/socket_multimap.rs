@@ -12,7 +12,7 @@ pub struct SocketMultimap {
 }
 
 impl SocketMultimap {
-    /// Adds a socket, after the others under the same hash.
+    /// Adds a socket, as the last one under its hash.
     pub fn add(&mut self, hash: u64, number: u64) {
         let first = *self.first.entry(hash).or_insert(number);
         if first != number {

@@ -36,7 +36,7 @@ fn interleaved<D: Detector>(detector: D, sockets: &[Socket], picks: &[Index]) ->
     found
 }
 
-/// The findings about each socket without the others, along the same transitions.
+/// The findings about each socket if it is the only one, along the same transitions.
 fn alone<D: Detector>(
     make: impl Fn() -> D,
     sockets: &[Socket],

@@ -92,7 +92,7 @@ impl Tuples {
         let tuple = four_tuple(transition)?;
         let hash = self.hash(tuple);
         match self.live.get(&hash) {
-            Some(number) if !is_same(*number, transition) => {
+            Some(number) if !transition.is_of(*number) => {
                 let (netns, ends) = tuple;
                 let has_tuple =
                     |other: &KnownSocket<'_>| (other.netns, canonical(other.ends)) == (Some(netns), ends);
@@ -101,8 +101,7 @@ impl Tuples {
             }
             _ => {
                 let left = self.ended.last(&hash)?.as_ref()?;
-                let is_another =
-                    !is_same(left.number, transition) && (left.netns, left.ends.unpack()) == tuple;
+                let is_another = !transition.is_of(left.number) && (left.netns, left.ends.unpack()) == tuple;
                 let has_expired = transition.at.since(left.at) > TIME_WAIT;
                 (is_another && !has_expired)
                     .then(|| Holder { owner: Arc::clone(&left.owner), left: Some(left.at) })
@@ -123,7 +122,7 @@ impl Tuples {
 
     fn leave(&mut self, hash: u64, (netns, ends): NetnsFourTuple, transition: &Transition) {
         match self.live.entry(hash) {
-            Entry::Occupied(holder) if is_same(*holder.get(), transition) => drop(holder.remove()),
+            Entry::Occupied(holder) if transition.is_of(*holder.get()) => drop(holder.remove()),
             _ => return,
         }
         let Transition { at, old, .. } = *transition;
@@ -146,11 +145,6 @@ impl Tuples {
     fn hash(&self, tuple: NetnsFourTuple) -> u64 {
         self.hasher.hash_one(tuple)
     }
-}
-
-/// Whether the transition's socket has this number or cookie.
-fn is_same(number: u64, transition: &Transition) -> bool {
-    number == transition.socket.number || Some(number) == transition.cookie
 }
 
 /// `None` without a namespace: the same addresses in two namespaces would look like one 4-tuple.

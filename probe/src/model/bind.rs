@@ -1,6 +1,8 @@
 //! Failed calls of bind(2).
 
-use super::{Cgroup, DiagEntry, Endpoint, Errno, Family, Mono, Protocol, State, Task};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{Cgroup, DiagEntry, Endpoint, Endpoints, Errno, Family, Mono, Protocol, State, Task};
 
 /// A bind(2) on a TCP or MPTCP socket that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +36,17 @@ impl BindFailure {
     /// The maximum number of holders. A server's port has one for each connection.
     pub const MAX_HOLDERS: usize = 64;
 
-    /// Removes holders that cannot conflict, sorts the likeliest first, and keeps at most
+    /// Both endpoints of the socket. It has no peer.
+    #[must_use]
+    pub fn ends(&self) -> Endpoints {
+        let unspecified = match self.local.addr {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        Endpoints { local: self.local, remote: Endpoint::new(unspecified, 0) }
+    }
+
+    /// Removes holders that cannot conflict, sorts the likeliest first, and drops those beyond
     /// [`MAX_HOLDERS`](Self::MAX_HOLDERS).
     pub fn retain_conflicting_holders(&mut self) {
         self.holders.retain(|row| row.ends.local.may_conflict(self.local));
@@ -43,7 +55,7 @@ impl BindFailure {
     }
 }
 
-/// The likelier a holder is the reason, the lower.
+/// Lower for a holder that is more likely the reason.
 fn rank(row: &DiagEntry) -> u8 {
     match row.state {
         State::Listen => 0,
@@ -60,7 +72,7 @@ mod tests {
     use crate::model::testing::diag_entry;
 
     #[test]
-    fn of_very_many_holders_the_likeliest_are_kept() {
+    fn the_likeliest_holders_come_first_and_the_others_are_dropped() {
         let max = BindFailure::MAX_HOLDERS as u64;
         let connection = |cookie| diag_entry(cookie, State::Established, "127.0.0.1:80", "127.0.0.1:5000");
         let mut holders: Vec<DiagEntry> = (0..2 * max).map(connection).collect();

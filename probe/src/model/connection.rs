@@ -137,20 +137,20 @@ impl ClosedBy {
     /// Who closed a connection that took this path and ended for this reason. `None` where the path does not end in
     /// CLOSE, where the cause leaves two sides possible, and where the two contradict each other.
     ///
-    /// What cut the connection off counts before the FINs: a connection that the peer reset in FIN_WAIT1 is
-    /// [`ResetRemote`](Self::ResetRemote). The state before CLOSE tells who sent the first FIN, even where the first
+    /// An RST, a timeout or the kernel takes precedence over the FINs: a connection that the peer reset in FIN_WAIT1 is
+    /// [`ResetRemote`](Self::ResetRemote). The state before CLOSE shows who sent the first FIN, even where the first
     /// states were not seen: FIN_WAIT1 and FIN_WAIT2 follow our FIN, CLOSE_WAIT and LAST_ACK the peer's, and CLOSING
     /// follows both.
     #[must_use]
     pub fn of(path: &StatePath, cause: Cause) -> Option<Self> {
         let (old, State::Close) = path.last_edge()? else { return None };
         match (cause, old) {
-            // With the cause, FIN_WAIT2 tells that the FIN exchange completed, or that our FIN was acknowledged and
-            // the orphan needs the peer's FIN no more.
+            // With this cause, the FIN exchange completed in FIN_WAIT2, or our FIN was acknowledged and the kernel
+            // does not wait for the peer's FIN, since the socket is an orphan.
             (Cause::FinReceived | Cause::OrphanTimewaitOrRst, State::FinWait2) => Some(Self::Local),
             (Cause::AckOfFinReceived, State::LastAck) => Some(Self::Remote),
             (Cause::AckOfFinReceived, State::Closing) => Some(Self::Both),
-            // Before the SYN is answered there is nobody to send a FIN or an RST to.
+            // Before the SYN is answered, neither a FIN nor an RST is sent.
             (
                 Cause::Close(_) | Cause::Shutdown(_) | Cause::ConnectUnspec | Cause::Disconnect,
                 State::SynSent,
@@ -313,7 +313,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever came before, the state before CLOSE and the cause decide; and a FIN is only ascribed to a side
+        /// Whatever came before, the state before CLOSE and the cause decide; and a FIN is only attributed to a side
         /// whose FIN that state proves.
         #[test]
         fn no_value_contradicts_the_path(

@@ -37,10 +37,4 @@ impl Filter {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
-
-    /// Whether it selects by owner.
-    #[must_use]
-    pub fn names_owners(&self) -> bool {
-        !(self.pids.is_empty() && self.comms.is_empty() && self.cgroups.is_empty())
-    }
 }

@@ -27,7 +27,7 @@ impl Backend {
 /// A range of ports, inclusive.
 pub type PortRange = RangeInclusive<u16>;
 
-/// The host of a stream, as far as the rest of the program depends on it.
+/// What the program needs to know about the host of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// `uname -r`

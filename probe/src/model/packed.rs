@@ -7,8 +7,8 @@ use std::{
 
 use super::{Endpoint, Endpoints};
 
-/// [`Endpoints`] for tables of very many sockets: two IPv4 endpoints take 16 bytes in place of 40. All others are rarer,
-/// and take a heap allocation.
+/// [`Endpoints`] for tables of very many sockets: two IPv4 endpoints take 16 bytes instead of 40. Other families
+/// are rarer, and take a heap allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackedEnds(Packed);
 

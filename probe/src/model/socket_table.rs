@@ -6,7 +6,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use super::{Endpoints, Owner, State, StateHistory};
 
-/// The sockets that are known at this time.
+/// The known sockets.
 pub trait SocketTable: Debug {
     /// The socket with this number, or with this cookie where the snapshot had no number. `None` where it is unknown or
     /// evicted.

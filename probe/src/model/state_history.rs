@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_state_and_transition_is_kept(
+        fn every_state_and_transition_is_returned(
             states in vec(select(State::ALL.to_vec()), 1..40),
             steps in vec(prop_oneof![1..9_u64, Just(1 << 33)], 0..40),
         ) {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_one_is_small_and_in_one_piece() {
+    fn an_ordinary_history_takes_40_bytes_and_no_heap() {
         use State::{Close, CloseWait, Established, LastAck, SynSent};
         let mut history = StateHistory::from(Close);
         for (seq, state) in [SynSent, Established, CloseWait, LastAck, Close].into_iter().enumerate() {

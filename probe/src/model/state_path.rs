@@ -74,12 +74,12 @@ fn number_at(states: u64, index: u32) -> u8 {
 pub struct StatePath {
     first: PackedStates,
     /// The states after the first sixteen.
-    rest: Vec<State>,
+    overflow: Vec<State>,
 }
 
 impl StatePath {
-    pub(super) fn new(first: PackedStates, rest: &[State]) -> Self {
-        Self { first, rest: rest.to_vec() }
+    pub(super) fn new(first: PackedStates, overflow: &[State]) -> Self {
+        Self { first, overflow: overflow.to_vec() }
     }
 
     /// The first `length` states of a record: four bits each, the first in the lowest bits, sixteen at most.
@@ -92,7 +92,7 @@ impl StatePath {
             BY_NUMBER[usize::from(number)].map(|state| packed | PackedStates::at(index, state)).ok_or(number)
         };
         let first = PackedStates((0..length.min(PackedStates::CAPACITY)).try_fold(0, add)?);
-        Ok(Self { first, rest: Vec::new() })
+        Ok(Self { first, overflow: Vec::new() })
     }
 
     /// The first sixteen states, packed as in a record.
@@ -104,7 +104,7 @@ impl StatePath {
     /// Appends a state.
     pub fn push(&mut self, state: State) {
         if !self.first.push(state) {
-            self.rest.push(state);
+            self.overflow.push(state);
         }
     }
 
@@ -116,12 +116,13 @@ impl StatePath {
 
     /// The states.
     pub fn iter(&self) -> impl Iterator<Item = State> + Clone {
-        self.first.iter().chain(self.rest.iter().copied())
+        self.first.iter().chain(self.overflow.iter().copied())
     }
 
     /// Every two consecutive states.
     pub fn edges(&self) -> impl Iterator<Item = Edge> {
-        let beyond = self.rest.iter().scan(self.first.last(), |old, new| Some((old.replace(*new)?, *new)));
+        let beyond =
+            self.overflow.iter().scan(self.first.last(), |old, new| Some((old.replace(*new)?, *new)));
         self.first.edges().chain(beyond)
     }
 
@@ -140,7 +141,7 @@ impl StatePath {
     /// The last edge; `None` for fewer than two states.
     #[must_use]
     pub fn last_edge(&self) -> Option<Edge> {
-        match self.rest[..] {
+        match self.overflow[..] {
             [] => {
                 let last = self.first.len().checked_sub(1)?;
                 Some((self.first.get(last.checked_sub(1)?)?, self.first.get(last)?))

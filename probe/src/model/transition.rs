@@ -45,4 +45,10 @@ impl Transition {
     pub fn edge(&self) -> Edge {
         (self.old, self.new)
     }
+
+    /// Whether the socket has this number or cookie.
+    #[must_use]
+    pub fn is_of(&self, number: u64) -> bool {
+        number == self.socket.number || Some(number) == self.cookie
+    }
 }

@@ -286,14 +286,6 @@ impl Tcp {
         Ok(SockRef::from(self).accept().map(drop)?)
     }
 
-    /// One read(2).
-    ///
-    /// # Errors
-    /// EAGAIN if there is nothing to read; recv(2)'s.
-    pub fn read_once(&self, into: &mut [u8]) -> Result<usize> {
-        Ok((&*SockRef::from(self)).read(into)?)
-    }
-
     /// One write(2).
     ///
     /// # Errors

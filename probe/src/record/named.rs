@@ -94,8 +94,8 @@ impl<T: Named> JsonSchema for ByName<T> {
     }
 }
 
-/// The places where reports can go missing: the ring between kernel and reader, the reader, which could not
-/// make sense of one, and the kernel, which does not run a program that is running on that CPU already.
+/// The stages at which reports can be lost: the ring, which was full; the reader, which could not decode a record; and the
+/// kernel, which does not run a program that is running on that CPU already.
 pub const STAGES: [&str; 3] = ["ring", "reader", "kernel"];
 
 /// One of [`STAGES`], in a recording.

@@ -16,7 +16,7 @@ use self::pairs::{Pairs, Path};
 use super::named::ByName;
 use crate::model::{Backend, BehaviourStatus, KernelFacts, Observation, Profile, ProfileEntry};
 
-/// The format's name: what tells a profile from any other file.
+/// The format's name: what distinguishes a profile from any other file.
 const FORMAT: &str = "probe-profile";
 
 /// The version that this code writes, and the only one that it reads.

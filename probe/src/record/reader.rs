@@ -32,7 +32,7 @@ pub enum Entry<'a> {
     /// An input that is not a record of the ring buffer.
     Input(Box<Input>),
     /// The names of reset reasons, by the numbers in the ring records after it.
-    Reasons(BTreeMap<u32, String>),
+    ResetReasons(BTreeMap<u32, String>),
     /// A record of the ring buffer, as the kernel side wrote it.
     Record(&'a [u8]),
 }
@@ -374,7 +374,7 @@ impl<R: Read> Reader<R> {
         };
         Ok(Some(match payload {
             Payload::Input(input) => Entry::Input(Box::new(input)),
-            Payload::ResetReasons(names) => Entry::Reasons(names),
+            Payload::ResetReasons(names) => Entry::ResetReasons(names),
             Payload::End { end, records } => {
                 let found = self.records - 1;
                 if self.joined.is_none() && found != records {

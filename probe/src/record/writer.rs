@@ -107,7 +107,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] too, where the input takes more than a record can hold (1 MiB).
-    pub fn event(&mut self, input: &Input) -> io::Result<()> {
+    pub fn input(&mut self, input: &Input) -> io::Result<()> {
         match input {
             Input::Existing { at, sockets } => return self.existing(*at, sockets),
             Input::BindFailed(failure) => return self.bind_failed(failure),
@@ -127,7 +127,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Records the names that the running kernel has for reset reasons; ring records have its numbers.
-    pub fn reasons(&mut self, reasons: &BTreeMap<u32, String>) -> io::Result<()> {
+    pub fn reset_reasons(&mut self, reasons: &BTreeMap<u32, String>) -> io::Result<()> {
         let json = payload::encode_reset_reasons(reasons)?;
         self.context.reset_reasons = repeated(kind::RESET_REASONS, &json)?;
         self.push(kind::RESET_REASONS, &json)
@@ -326,8 +326,8 @@ mod tests {
 
     fn recorded(inputs: &[Input]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
-        inputs.iter().for_each(|input| writer.event(input).expect("memory takes everything"));
+        let mut writer = Writer::new(&mut bytes).expect("a Vec accepts every write");
+        inputs.iter().for_each(|input| writer.input(input).expect("a Vec accepts every write"));
         bytes
     }
 
@@ -384,8 +384,8 @@ mod tests {
 
     #[test]
     fn an_input_that_no_record_can_hold_is_an_error() {
-        let mut writer = Writer::new(Vec::new()).expect("memory takes everything");
-        let error = writer.event(&Input::Note("x".repeat(MAX_RECORD))).expect_err("too long");
+        let mut writer = Writer::new(Vec::new()).expect("a Vec accepts every write");
+        let error = writer.input(&Input::Note("x".repeat(MAX_RECORD))).expect_err("too long");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert!(error.to_string().contains("up to 1 MiB"), "{error}");
     }

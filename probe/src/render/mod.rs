@@ -31,13 +31,13 @@ use crate::model::{Mono, Output};
 
 /// Renders the output stream in one format.
 pub trait Render {
-    /// Takes the next output and appends the text that can be shown by now. After [`Output::End`], nothing is held back.
+    /// Renders the next output: appends the text that can be shown by now. After [`Output::End`], nothing is held back.
     ///
     /// # Errors
     /// None in practice: writing to memory cannot fail, but the traits for writing return a result.
     fn render(&mut self, output: &Output, out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Tells the time of the latest event in the stream, which may not be shown. Outputs without a time of their own are
+    /// Sets the time of the latest event in the stream, which may not be shown. Outputs without a time of their own are
     /// dated no earlier.
     fn advance(&mut self, _latest: Mono) {}
 

@@ -9,16 +9,16 @@ use crate::{
     track::{Tracked, Tracker},
 };
 
-/// Takes the outputs of the analysis, in order.
+/// Receives the outputs of the analysis, in order.
 pub trait OutputSink {
-    /// Why the sink takes no more.
+    /// Why the sink rejects an output.
     type Error;
 
-    /// Takes the next output.
+    /// Receives the next output.
     fn push(&mut self, output: Output) -> Result<(), Self::Error>;
 }
 
-/// Gathers.
+/// Collects the outputs.
 impl OutputSink for Vec<Output> {
     type Error = Infallible;
 
@@ -55,7 +55,7 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// For a stream that was taken on this host.
+    /// An analysis of a stream from this host.
     pub fn new(host: &Host, options: &detect::Options) -> Self {
         Self { tracker: Tracker::new(host), detectors: detect::all(host, options) }
     }
@@ -86,18 +86,18 @@ impl Analysis {
         }
     }
 
-    /// Takes the sockets that existed before the stream.
+    /// Adds the sockets that existed before the stream.
     pub fn existing(&mut self, at: Mono, sockets: &[DiagEntry]) {
         self.tracker.existing(at, sockets);
         self.detectors.existing(at, sockets);
     }
 
-    /// Takes the path of a cgroup.
+    /// Adds the path of a cgroup.
     pub fn cgroup(&mut self, cgroup: &Cgroup) {
         self.tracker.cgroup(cgroup);
     }
 
-    /// Takes note that reports were lost.
+    /// Reports were lost.
     pub fn lost(&mut self) {
         self.tracker.lost();
         self.detectors.lost();

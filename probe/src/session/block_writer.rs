@@ -6,9 +6,9 @@ use std::io::{self, Write};
 /// its size, so that the kernel can store it in one folio: at any other offset, a write takes a quarter more time.
 pub const BLOCK_SIZE: usize = 1 << 17;
 
-/// Gathers text in memory and writes it in blocks. A buffer behind it gains nothing.
+/// Gathers text in memory and writes it in blocks. Another buffer below it gains nothing.
 ///
-/// Dropping it writes what is left: whatever ended the stream, what was shown before is written.
+/// Dropping it writes the remaining text, however the stream ended.
 pub struct BlockWriter {
     text: Vec<u8>,
     /// The number of bytes of the current block that a flush has written.

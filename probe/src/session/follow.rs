@@ -84,7 +84,7 @@ impl Session {
         Ok(())
     }
 
-    /// Processes what happened before the current time, then tells the detectors the time.
+    /// Processes what happened before the current time, then passes the time to the detectors.
     fn drain_and_tick(
         &mut self,
         source: &mut impl Source,

@@ -1,4 +1,4 @@
-//! What the live host is queried for, since the kernel's reports do not contain it. The answers are inputs of the stream
+//! Queries the live host for what the kernel's reports do not contain. The answers are inputs of the stream
 //! and are recorded, so that a replay has them too.
 
 use foldhash::HashSet;
@@ -27,8 +27,8 @@ pub trait HostQueries {
     fn evict_idle(&mut self);
 }
 
-/// The number of cgroups that are remembered as sent. Then they are sent again: a host that creates a cgroup for each job
-/// has no end of them.
+/// The maximum number of cgroups that are remembered as sent. Beyond it all are forgotten and sent again: a host that
+/// creates a cgroup for each job has ever more of them.
 const MAX_CGROUPS: usize = 1 << 16;
 
 /// Adds the host's answers to the inputs.

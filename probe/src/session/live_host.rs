@@ -55,7 +55,7 @@ impl HostQueries for LiveHost {
         let netns = connection.netns.filter(|_| self.finds_time_wait)?;
         let found = self.lookup.mini_socket(netns, connection.ends, connection.family);
         let at = clock::now();
-        // A full socket is of another connection, which has reused the 4-tuple meanwhile.
+        // A full socket belongs to another connection, which has reused the 4-tuple since.
         let found = found.filter(|(state, _)| matches!(state, State::TimeWait | State::FinWait2));
         Some(TimeWaitEntry {
             at,

@@ -1,8 +1,8 @@
 //! The session: inputs from a source and from scenarios go through the analysis to a renderer and a recording.
 //!
 //! `pipeline` is what happens to each input: it is dispatched, analyzed, and its outputs are emitted. `event_loop` waits
-//! for the source or for something else, whichever comes first. On it stand a trace ([`Session::follow`]), a replay
-//! ([`Session::replay`]), a scenario ([`Session::run_scenario`]) and an audit ([`Auditor`]).
+//! for the source or for an event of the caller, whichever comes first. A trace ([`Session::follow`]), a replay
+//! ([`Session::replay`]), a scenario ([`Session::run_scenario`]) and an audit ([`Auditor`]) use it.
 
 mod analysis;
 mod audit;
@@ -71,7 +71,7 @@ pub struct Session {
     /// Which sockets the stream covers, until [`Input::Ready`] has come.
     stream_filter: Option<Filter>,
     selector: Selector,
-    /// Where an audit's transitions go, in place of the renderer.
+    /// Receives the transitions of an audit, instead of the renderer.
     observer: Option<Arc<Observer>>,
     emitter: Emitter,
     recording: Option<Writer<Box<dyn Write>>>,
@@ -154,7 +154,7 @@ impl Session {
         self
     }
 
-    /// Passes transitions to `observer` in place of the renderer. Nothing is detected.
+    /// Passes transitions to `observer` instead of the renderer, without detectors.
     fn observer(mut self, observer: Arc<Observer>) -> Self {
         self.observer = Some(observer);
         self
@@ -216,7 +216,7 @@ impl Session {
         let recorded = self.recorded_only;
         let open = self.open_connections();
         let end = End { duration, attach, open, recorded, ..self.emitter.totals.clone() };
-        self.record(|recording| recording.event(&Input::End(end.clone())))?;
+        self.record(|recording| recording.input(&Input::End(end.clone())))?;
         self.emitter.show_at(self.latest, &Output::End(end.clone()))?;
         self.flush()?;
         Ok(end)

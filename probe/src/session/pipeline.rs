@@ -1,4 +1,4 @@
-//! What happens to each input: it is recorded and dispatched, the analysis draws its outputs from it, and those that are
+//! What happens to each input: it is recorded and dispatched, the analysis derives outputs from it, and those that are
 //! selected are emitted.
 
 use super::{
@@ -22,7 +22,7 @@ impl Session {
     /// Processes an input together with what the host adds to it. `record` is the record that it was decoded from, if
     /// the recording is to have that.
     ///
-    /// Inputs are large and arrive by the million, hence the reference: the analysis may change the input.
+    /// By reference, since inputs are large and there are millions of them. The analysis may change the input.
     pub(super) fn process(&mut self, input: &mut Input, record: Option<&[u8]>) -> Result<(), SessionError> {
         if let Input::Report(report) = input
             && !self.scope.includes(report)
@@ -46,14 +46,14 @@ impl Session {
         addition.map_or(Ok(()), |mut addition| self.dispatch(&mut addition, None))
     }
 
-    /// Records an input and hands it to the part of the session that it concerns.
+    /// Records an input and passes it to the part of the session that processes it.
     fn dispatch(&mut self, input: &mut Input, record: Option<&[u8]>) -> Result<(), SessionError> {
         if let Input::Tick(now) = input {
             return self.tick(*now, RecordTick::IfUseful);
         }
         self.record(|recording| match record {
             Some(record) => recording.record(record),
-            None => recording.event(input),
+            None => recording.input(input),
         })?;
         match input {
             Input::Report(report) => {
@@ -101,12 +101,12 @@ impl Session {
         input.to_output().map_or(Ok(()), |output| self.emitter.show_at(self.latest, &output))
     }
 
-    /// Tells the detectors the time, and records it.
+    /// Passes the time to the detectors, and records it.
     pub(super) fn tick(&mut self, now: Mono, recording: RecordTick) -> Result<(), SessionError> {
         let mut input = Input::Tick(now);
         let findings = self.gather(&mut input);
         if recording == RecordTick::Always || self.recorded_only.is_some() || !findings.is_empty() {
-            self.record(|recording| recording.event(&input))?;
+            self.record(|recording| recording.input(&input))?;
         }
         if findings.is_empty() {
             self.outputs = findings;

@@ -1,4 +1,4 @@
-//! Runs a scenario: its driver in a thread, the kernel's reports meanwhile, then the verdict.
+//! Runs a scenario: starts its driver in a thread, processes the kernel's reports, and determines the verdict.
 
 use std::{
     collections::HashSet,
@@ -26,7 +26,7 @@ pub struct ScenarioResult {
     pub verdict: Verdict,
     /// What the driver did and expects.
     pub run: ScenarioRun,
-    /// What the kernel reported meanwhile.
+    /// What the kernel reported during the run.
     pub transitions: Vec<Transition>,
 }
 

@@ -95,7 +95,7 @@ impl Selector {
         self.lines_left == Some(0)
     }
 
-    /// Takes note that reports were lost.
+    /// Reports were lost.
     pub fn lost(&mut self) {
         self.stream_filter.iter_mut().for_each(SocketFilter::lost);
         self.filter.lost();

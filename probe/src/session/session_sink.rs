@@ -62,7 +62,7 @@ impl RecordSink for SessionSink<'_> {
     }
 
     fn reset_reasons(&mut self, names: &BTreeMap<u32, String>) -> ControlFlow<()> {
-        self.next(|session| session.record(|recording| recording.reasons(names)))
+        self.next(|session| session.record(|recording| recording.reset_reasons(names)))
     }
 
     fn tolerates_delay(&self) -> bool {
@@ -91,7 +91,7 @@ impl Session {
         if let Some(id) = record.cgroup()
             && let Some(cgroup) = self.emitter.host.as_mut().and_then(|host| host.cgroup_if_new(id))
         {
-            self.record(|recording| recording.event(&Input::Cgroup(cgroup)))?;
+            self.record(|recording| recording.input(&Input::Cgroup(cgroup)))?;
         }
         if self.emitter.tracks_closing
             && let Some((number, entered)) = record.entered()

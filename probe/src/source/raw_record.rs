@@ -91,7 +91,7 @@ impl<'a> RawRecord<'a> {
     }
 
     /// The socket and the state that it enters, if the record is of a transition. The number is the address of the
-    /// kernel's socket: it tells open sockets apart, and may be reused after a close.
+    /// kernel's socket: it distinguishes open sockets, and may be reused after a close.
     #[must_use]
     pub fn entered(&self) -> Option<(u64, State)> {
         peek::entered(&self.header, self.bytes)

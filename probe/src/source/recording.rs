@@ -64,7 +64,7 @@ impl<R: Read> Recording<R> {
                     }
                     return Ok(Some(*input));
                 }
-                Entry::Reasons(names) => self.decoder.set_reasons(names.into()),
+                Entry::ResetReasons(names) => self.decoder.set_reasons(names.into()),
                 Entry::Record(record) => match fit(record, &mut self.buffer) {
                     Fitted::Record(record) => {
                         let decoded = self.decoder.decode(record);
@@ -103,11 +103,11 @@ mod tests {
 
     fn recorded(notes: impl Iterator<Item = String>) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
+        let mut writer = Writer::new(&mut bytes).expect("a Vec accepts every write");
         for note in notes {
-            writer.event(&Input::Note(note)).expect("memory takes everything");
+            writer.input(&Input::Note(note)).expect("a Vec accepts every write");
         }
-        writer.event(&Input::End(Default::default())).expect("memory takes everything");
+        writer.input(&Input::End(Default::default())).expect("a Vec accepts every write");
         bytes
     }
 
@@ -154,16 +154,16 @@ mod tests {
                 return Ok(());
             }
             let mut recording = Vec::new();
-            let mut writer = Writer::new(&mut recording).expect("memory takes everything");
+            let mut writer = Writer::new(&mut recording).expect("a Vec accepts every write");
             let ready = Input::Ready {
                 host: crate::model::testing::host(),
                 backend,
                 unavailable: Vec::new(),
                 existing: None,
             };
-            writer.event(&ready).expect("memory takes everything");
-            writer.event(&input).expect("memory takes everything");
-            writer.flush().expect("memory takes everything");
+            writer.input(&ready).expect("a Vec accepts every write");
+            writer.input(&input).expect("a Vec accepts every write");
+            writer.flush().expect("a Vec accepts every write");
             drop(writer);
             let mut source = Recording::new(&recording[..]).expect("a recording");
             source.next().expect("whole").expect("ready");

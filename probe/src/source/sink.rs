@@ -19,7 +19,7 @@ pub trait RecordSink {
         ControlFlow::Continue(())
     }
 
-    /// Whether records may be delivered late, in larger batches, because nobody watches them arrive.
+    /// Whether records may be delivered late, in larger batches, because they are not shown live.
     fn tolerates_delay(&self) -> bool {
         false
     }

@@ -32,7 +32,7 @@ impl SocketTable for Tracker {
 }
 
 impl Tracker {
-    /// Adds the pre-existing sockets as sock_diag listed them. Their time in a state is unknown: sock_diag does not tell
+    /// Adds the pre-existing sockets as sock_diag listed them. Their time in a state is unknown: sock_diag does not report
     /// when they entered it.
     pub fn existing(&mut self, _at: Mono, sockets: &[DiagEntry]) {
         for row in sockets {

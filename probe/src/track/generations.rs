@@ -1,5 +1,5 @@
-//! The generations of sockets that the tracker no longer holds, so that no two connections of a stream have the same socket number and
-//! generation.
+//! The generations of sockets that the tracker no longer holds, so that no two connections of a stream have the same
+//! socket number and generation.
 
 use foldhash::HashMap;
 
@@ -10,9 +10,10 @@ const MAX: usize = if cfg!(test) { 16 } else { 1 << 16 };
 
 /// The last generation of evicted sockets, where the kernel side may report it again.
 ///
-/// A cookie is unique, and the kernel side counts the connections of its socket. It repeats a generation only where it did not see the
-/// opening (generation 0); for MPTCP, where accepted sockets share the listener's cookie; and on backend `tracepoint`, where the number is an address: other sockets reuse it, and its count restarts
-/// when the kernel's map evicts it.
+/// A cookie is unique, and the kernel side counts the connections of its socket. It repeats a generation only where it
+/// did not see the opening (generation 0); for MPTCP, where accepted sockets share the listener's cookie; and on backend
+/// `tracepoint`, where the number is an address: other sockets reuse it, and its count restarts when the kernel's map
+/// evicts it.
 #[derive(Debug, Default)]
 pub struct Generations {
     last: HashMap<u64, u32>,
@@ -21,19 +22,19 @@ pub struct Generations {
 }
 
 impl Generations {
-    /// The generation of a connection under a number that is not tracked. `reported`: what the kernel side counted, or 0 where the opening
-    /// was not seen.
+    /// The generation of a connection under a number that is not tracked. `reported`: what the kernel side counted, or 0
+    /// where the opening was not seen.
     pub fn next(&mut self, number: u64, reported: u32) -> u32 {
         if self.last.is_empty() && self.floor.is_none() {
             return reported;
         }
-        let last = self.last.remove(&number).max(self.floor.filter(|floor| reported <= *floor));
-        last.map_or(reported, |last| reported.max(last + 1))
+        let last = self.last.remove(&number).max(self.floor);
+        last.map_or(reported, |last| following(last, reported))
     }
 
     /// The tracker no longer holds this socket.
     pub fn evicted(&mut self, number: u64, socket: &TrackedSocket) {
-        if socket.generation > 0 && socket.has_cookie(number) && !socket.is_mptcp() {
+        if socket.generation == 1 && socket.has_cookie(number) && !socket.is_mptcp() {
             return;
         }
         if self.last.len() == MAX && !self.last.contains_key(&number) {
@@ -42,4 +43,10 @@ impl Generations {
         }
         self.last.insert(number, socket.generation);
     }
+}
+
+/// The generation after `last`: the reported one where it is later. Otherwise at least 2: the tracker does not record
+/// the first generation of a socket with a cookie when it evicts the socket.
+pub fn following(last: u32, reported: u32) -> u32 {
+    if reported > last { reported } else { last.max(1) + 1 }
 }

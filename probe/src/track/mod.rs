@@ -31,7 +31,7 @@ use indexmap::{IndexMap, map::Entry};
 use self::{
     cause::{CauseContext, cause},
     cgroups::Cgroups,
-    generations::Generations,
+    generations::{Generations, following},
     listeners::Listeners,
     owner_cache::OwnerCache,
     preexisting::PreexistingSockets,
@@ -140,7 +140,7 @@ impl Tracker {
                     Entry::Occupied(entry) => {
                         let socket = entry.into_mut();
                         reopen(closed, report.socket, socket);
-                        let generation = reported.max(socket.generation + 1);
+                        let generation = following(socket.generation, reported);
                         *socket = TrackedSocket::opened(report, open, owner, generation, Some(socket));
                         socket
                     }
@@ -155,7 +155,7 @@ impl Tracker {
                     let socket = entry.into_mut();
                     if socket.is_of_later_connection(report) {
                         reopen(closed, report.socket, socket);
-                        *socket = TrackedSocket::first_seen(report, socket.generation + 1, None);
+                        *socket = TrackedSocket::first_seen(report, following(socket.generation, 0), None);
                     }
                     socket
                 }

@@ -1,4 +1,4 @@
-//! The owners of closed connections of which a mini-socket may be left: who left this TIME_WAIT?
+//! The owners of closed connections of which a mini-socket may be left, to name the owner of a TIME_WAIT.
 
 use std::sync::Arc;
 

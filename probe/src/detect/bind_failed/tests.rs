@@ -96,9 +96,9 @@ fn of_many_holders_the_most_likely_come_first() {
 #[test]
 fn a_holder_of_the_port_at_another_address_does_not_conflict() {
     let finding = |local| find("127.0.0.1:8080", Errno::EADDRINUSE, vec![row(Listen, local, "0.0.0.0:0")]);
-    let nobody = "sock_diag lists no socket on this port (it may not list one that is only bound)";
-    assert!(finding("127.0.0.2:8080").message.ends_with(nobody));
-    assert!(finding("[::1]:8080").message.ends_with(nobody));
+    let no_holder = "sock_diag lists no socket on this port (it may not list one that is only bound)";
+    assert!(finding("127.0.0.2:8080").message.ends_with(no_holder));
+    assert!(finding("[::1]:8080").message.ends_with(no_holder));
     for local in ["127.0.0.1:8080", "0.0.0.0:8080", "[::]:8080", "[::ffff:127.0.0.1]:8080"] {
         assert!(finding(local).message.contains("client[77] listens on"), "{local}");
     }

@@ -1,4 +1,4 @@
-//! Any event that is made of others, which no recording keeps.
+//! Outputs that the analysis derives, and that no recording contains.
 
 use proptest::{collection, option, prelude::*};
 

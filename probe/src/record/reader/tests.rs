@@ -41,18 +41,18 @@ fn written(items: &[Item]) -> Vec<u8> {
 
 fn write(items: &[Item], flushes: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
+    let mut writer = Writer::new(&mut bytes).expect("a Vec accepts every write");
     for item in items {
         match item {
-            Item::Input(input) => writer.event(input),
+            Item::Input(input) => writer.input(input),
             Item::Record(record) => writer.record(record),
         }
-        .expect("memory takes everything");
+        .expect("a Vec accepts every write");
         if flushes {
-            writer.flush().expect("memory takes everything");
+            writer.flush().expect("a Vec accepts every write");
         }
     }
-    writer.flush().expect("memory takes everything");
+    writer.flush().expect("a Vec accepts every write");
     drop(writer);
     bytes
 }
@@ -71,7 +71,7 @@ fn read_on(reader: &mut Reader<impl Read>) -> (Vec<Item>, Option<ReadError>) {
         match entry {
             Ok(Entry::Input(input)) => items.push(Item::Input(input)),
             Ok(Entry::Record(record)) => items.push(Item::Record(record.to_vec())),
-            Ok(Entry::Reasons(_)) => {}
+            Ok(Entry::ResetReasons(_)) => {}
             Err(error) => return (items, Some(error)),
         }
     }
@@ -254,17 +254,17 @@ impl Read for Growing<'_> {
 fn segments() -> (Vec<u8>, usize) {
     let records = 3 * SEGMENT_TARGET / 128;
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes).expect("memory takes everything");
+    let mut writer = Writer::new(&mut bytes).expect("a Vec accepts every write");
     let ready =
         Input::Ready { host: host(), backend: Backend::Tracepoint, unavailable: Vec::new(), existing: None };
-    writer.event(&ready).expect("memory takes everything");
-    writer.reasons(&[(3, "TCP_ABORT".to_owned())].into()).expect("memory takes everything");
+    writer.input(&ready).expect("a Vec accepts every write");
+    writer.reset_reasons(&[(3, "TCP_ABORT".to_owned())].into()).expect("a Vec accepts every write");
     let cgroup = Cgroup { id: 77, path: Some(Name::from_bytes(b"/a")) };
-    writer.event(&Input::Cgroup(cgroup)).expect("memory takes everything");
+    writer.input(&Input::Cgroup(cgroup)).expect("a Vec accepts every write");
     for number in 0..records {
-        writer.record(&opened(number as u64)).expect("memory takes everything");
+        writer.record(&opened(number as u64)).expect("a Vec accepts every write");
     }
-    writer.event(&Input::End(Default::default())).expect("memory takes everything");
+    writer.input(&Input::End(Default::default())).expect("a Vec accepts every write");
     drop(writer);
     (bytes, records)
 }
@@ -307,7 +307,7 @@ fn every_segment_can_be_read_without_what_is_before_it() {
             let mut items = Vec::new();
             while let Some(entry) = reader.entry() {
                 match entry.expect("whole") {
-                    Entry::Reasons(_) => reasons += 1,
+                    Entry::ResetReasons(_) => reasons += 1,
                     Entry::Input(input) => items.push(Item::Input(input)),
                     Entry::Record(record) => items.push(Item::Record(record.to_vec())),
                 }

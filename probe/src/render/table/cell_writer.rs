@@ -99,7 +99,7 @@ impl CellWriter {
         self.width += 1;
     }
 
-    /// Writes text chosen by others, escaped.
+    /// Writes untrusted text, escaped.
     pub fn unescaped(&mut self, text: &str) {
         match text::escape_invisible(text) {
             // Borrowed only if it is printable ASCII.

@@ -107,7 +107,7 @@ impl SocketFilter {
         SocketFacts::of_diag_entry(row).matches(&self.sets) != Match::No
     }
 
-    /// Takes note that reports were lost, perhaps the close of remembered sockets.
+    /// Reports were lost, perhaps the close of remembered sockets.
     pub fn lost(&mut self) {
         self.losses += 1;
         self.has_lost = true;

@@ -1,7 +1,5 @@
 //! The facts that an output has about its socket, and whether they match the filter: yes, no, or not known yet.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use super::filter_sets::{FilterSets, Networks, Ports};
 use crate::model::{
     BindFailure, Cgroup, Connection, DiagEntry, Endpoint, Endpoints, Family, Finding, Output, Protocol,
@@ -113,7 +111,7 @@ impl<'a> SocketFacts<'a> {
             has_no_remote: true,
             is_final: true,
             in_owners_call: true,
-            ..Self::at(Endpoints { local: failure.local, remote: unspecified(failure.local) })
+            ..Self::at(failure.ends())
         }
     }
 
@@ -218,13 +216,4 @@ fn port(endpoint: Endpoint, wanted: &Ports, unknown: Match) -> Match {
 /// A kind of filter without entries matches everything.
 fn any<S>(wanted: &Option<S>, matches: impl FnOnce(&S) -> Match) -> Match {
     wanted.as_ref().map_or(Match::Yes, matches)
-}
-
-/// The remote endpoint of a socket that has none.
-fn unspecified(local: Endpoint) -> Endpoint {
-    let addr = match local.addr {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    Endpoint { addr, port: None }
 }

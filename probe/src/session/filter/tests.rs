@@ -286,7 +286,7 @@ fn memory_is_bounded_when_closes_are_lost() {
 }
 
 #[test]
-fn existing_sockets_that_may_match_are_kept() {
+fn existing_sockets_that_may_match_are_retained() {
     let filter =
         SocketFilter::new(&Filter { remote_ports: vec![443..=443], pids: vec![1], ..Filter::default() });
     let row = |state, remote| diag_entry(7, state, "10.0.0.1:5000", remote);

@@ -9,7 +9,8 @@ use zerocopy::FromBytes as _;
 use super::DecodeError;
 use crate::model::State;
 
-/// Parses the header of a record: the only place that does.
+/// Parses the header of a record.
+#[inline]
 pub fn header(record: &[u8]) -> Result<RecordHeader, DecodeError> {
     match RecordHeader::read_from_prefix(record) {
         Ok((header, _)) => Ok(header),

@@ -31,7 +31,7 @@ const DESCRIPTOR_PATH: [Field; 10] = [
 /// Why failed binds cannot be reported.
 #[derive(Debug, Error)]
 enum BindsError {
-    /// The program cannot tell TCP sockets from others.
+    /// The program cannot distinguish TCP sockets from other sockets.
     #[error(
         "finding the socket of a descriptor needs the kernel's type information: \
          use a kernel with CONFIG_DEBUG_INFO_BTF"

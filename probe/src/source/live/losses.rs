@@ -11,7 +11,7 @@ use crate::model::Input;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     pub count: u64,
-    /// The stage at which they were lost, as in [`Event::Lost`].
+    /// The stage at which they were lost, as in [`Input::Lost`](crate::model::Input::Lost).
     pub stage: &'static str,
 }
 

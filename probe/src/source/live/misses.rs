@@ -70,7 +70,7 @@ impl Misses {
         Ok(misses)
     }
 
-    /// The events lost since the last call, at some place before the records that follow. Skips that are new at this call
+    /// The events lost since the last call, at some time before the records that follow. Skips that are new at this call
     /// are normally left to the next one, since the other program may still be handling their events. `settles`: report
     /// them now.
     ///

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::os::clock;
 
-/// The maximum number of records in a batch: few enough that what becomes of them stays in the CPU's cache.
+/// The maximum number of records in a batch: few enough that what is decoded from them remains in the CPU's cache.
 pub const BATCH: usize = 1024;
 
 /// How often the kernel's count of skipped program runs is read while no records arrive.
@@ -39,7 +39,7 @@ pub struct RecordStream {
     misses: Misses,
     /// When the kernel's count of skipped program runs was last read.
     misses_read: Instant,
-    /// Whether the last batch was full, so that the next one follows right behind it.
+    /// Whether the last batch was full, so that the next one follows at once.
     is_busy: bool,
 }
 

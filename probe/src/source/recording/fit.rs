@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 
 use probe_ebpf::{
     BindRecord, ClosedRecord, InCallRecord, KIND_BIND, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED, KIND_RESET,
-    KIND_SUMMARY, KIND_TRANSITION, OpenedRecord, RecordHeader, ResetRecord, SummaryRecord, TransitionRecord,
-    UNKNOWN_U32,
+    KIND_SUMMARY, KIND_TRANSITION, OpenedRecord, ResetRecord, SummaryRecord, TransitionRecord, UNKNOWN_U32,
 };
-use zerocopy::{FromBytes as _, FromZeros as _, IntoBytes as _};
+use zerocopy::{FromZeros as _, IntoBytes as _};
+
+use crate::source::decode::peek;
 
 /// A record of this version's length.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum Fitted<'a> {
 /// Makes the record as long as this version decodes it; `buffer` holds one that had to be extended.
 #[inline]
 pub fn fit<'a>(record: &'a [u8], buffer: &'a mut Vec<u8>) -> Fitted<'a> {
-    let Ok((header, _)) = RecordHeader::read_from_prefix(record) else { return Fitted::Record(record) };
+    let Ok(header) = peek::header(record) else { return Fitted::Record(record) };
     let Some(length) = length(header.kind) else { return Fitted::UnknownKind(header.kind) };
     match record.get(..length) {
         Some(known) => Fitted::Record(known),
@@ -92,6 +93,8 @@ static SUMMARY: LazyLock<SummaryRecord> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use probe_ebpf::RecordHeader;
+
     use super::*;
     use crate::{
         model::{Backend, Input, Known, Mono, State},

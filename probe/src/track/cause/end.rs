@@ -70,7 +70,7 @@ fn by_error(report: &Report, errno: Errno) -> Cause {
         // tcp_reset sets the error by the state.
         (CloseWait, Errno::EPIPE) => Cause::RstReceived(errno),
         // tcp_rcv_state_process also calls tcp_reset for data that no process can read any more, so that the
-        // tracepoint in there does not decide.
+        // tracepoint in tcp_reset does not decide.
         (FinWait1 | FinWait2, Errno::ECONNRESET) if report.shutdown.is_none_or(|bits| bits & 1 == 1) => {
             Cause::RstOrDataAfterClose
         }
@@ -140,7 +140,7 @@ fn half_closed(report: &Report) -> Option<Cause> {
         // tcp_fin: the kernel creates the TIME_WAIT mini-socket, which it does not report.
         (State::FinWait2, Some(true), _) => Cause::FinReceived,
         // tcp_time_wait, called before the FIN arrives; or an RST, where TCP_LINGER2 is negative or there is data
-        // that no process can read. Nothing in the socket tells which.
+        // that no process can read. Nothing in the socket shows which.
         (State::FinWait2, _, Some(true)) => Cause::OrphanTimewaitOrRst,
         // tcp_out_of_resources
         (_, _, Some(true)) => Cause::OrphanDropped,

@@ -2,7 +2,7 @@
 //! (`sk_err`, `sk_shutdown`, counters), and from the socket's earlier reports.
 //!
 //! A cause is only as narrow as these make certain: where two are possible, it names both. One exception: see
-//! `end`. A connect under TCP_REPAIR cannot be told apart at all: it reports SYN_SENT→ESTABLISHED like an answered
+//! `end`. A connect under TCP_REPAIR cannot be distinguished: it reports SYN_SENT→ESTABLISHED like an answered
 //! one, though tcp_connect itself calls tcp_finish_connect and no SYN+ACK arrives. Functions are those of
 //! net/ipv4/tcp.c and tcp_input.c unless a comment names another file.
 
@@ -15,7 +15,7 @@ pub use self::context::{CauseContext, PriorReports};
 use super::syscall::Syscall;
 use crate::model::{Cause, CloseCall, Protocol, Report, ShutdownHow, State};
 
-/// `SEND_SHUTDOWN` of `sk_shutdown`: this side sends no more.
+/// `SEND_SHUTDOWN` of `sk_shutdown`: this side has shut down sending.
 const SEND_SHUTDOWN: u8 = 2;
 
 /// `SHUTDOWN_MASK`: tcp_close sets both bits before it does anything else.
@@ -91,7 +91,7 @@ fn mptcp(report: &Report, syscall: Option<Syscall>) -> Cause {
     }
 }
 
-/// This side sends the first FIN: `sk_shutdown` tells SHUT_WR from the rest.
+/// This side sends the first FIN: `sk_shutdown` distinguishes SHUT_WR from the other calls.
 fn first_fin(report: &Report, context: &CauseContext) -> Cause {
     match (report.shutdown, context.syscall) {
         // SHUT_WR in SYN_RECV waits for ESTABLISHED (since Linux 6.9).
@@ -104,7 +104,8 @@ fn first_fin(report: &Report, context: &CauseContext) -> Cause {
     }
 }
 
-/// This side sends the second FIN: the peer's set RCV_SHUTDOWN, so that only the system call tells.
+/// This side sends the second FIN: the peer's set RCV_SHUTDOWN, so that only the system call shows
+/// the cause.
 fn second_fin(syscall: Option<Syscall>) -> Cause {
     match syscall {
         Some(Syscall::Shutdown) => Cause::Shutdown(ShutdownHow::Unknown),

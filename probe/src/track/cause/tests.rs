@@ -141,10 +141,10 @@ fn a_failed_open_names_rst_icmp_timer_or_call() {
         CLIENT,
         "segment: RST or ICMP port unreachable received (ECONNREFUSED)",
     );
-    let heard = |rst, report| Report { rst_received: Some(rst), counters: None, ..report };
-    check(heard(true, failed(Errno::ECONNREFUSED)), CLIENT, "segment: RST received (ECONNREFUSED)");
+    let with_rst = |rst, report| Report { rst_received: Some(rst), counters: None, ..report };
+    check(with_rst(true, failed(Errno::ECONNREFUSED)), CLIENT, "segment: RST received (ECONNREFUSED)");
     check(
-        heard(false, failed(Errno::ECONNREFUSED)),
+        with_rst(false, failed(Errno::ECONNREFUSED)),
         CLIENT,
         "segment: ICMP port unreachable received (ECONNREFUSED)",
     );

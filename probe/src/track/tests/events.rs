@@ -150,10 +150,10 @@ fn an_rst_has_its_connections_generation_owner_and_endpoints() {
     tracker.existing(Mono(1), &[row(5, Established).held_by(300, "daemon")]);
     run(&mut tracker, client(7));
     let known = |reset: &Reset| (reset.socket.generation, reset.owner.task.as_ref().map(|task| task.pid));
-    let [closed, older, stranger] = [7, 5, 8].map(|cookie| tracker.reset(reset(cookie)));
+    let [closed, existing, unknown] = [7, 5, 8].map(|cookie| tracker.reset(reset(cookie)));
     assert_eq!(known(&closed), (1, Some(100)));
-    assert_eq!(known(&older), (0, Some(300)));
+    assert_eq!(known(&existing), (0, Some(300)));
     assert_eq!(closed.ends, ends("127.0.0.1:50000", "127.0.0.1:80"), "the kernel cleared them");
-    assert_eq!(older.ends, closed.ends);
-    assert_eq!(stranger, reset(8));
+    assert_eq!(existing.ends, closed.ends);
+    assert_eq!(unknown, reset(8));
 }

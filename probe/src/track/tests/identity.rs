@@ -25,7 +25,7 @@ fn a_child_under_its_listeners_cookie_is_matched_with_its_second_report() {
         assert_eq!(established.socket, SocketId { number: 2, generation: 1 });
         assert_eq!(nanoseconds(&tracked[1]), Some(1_000));
         assert_eq!(pid(&tracked[1]), (Some(200), Known::Listener));
-        let (open, history) = tracker.history(established.socket).expect("it lives");
+        let (open, history) = tracker.history(established.socket).expect("it is open");
         assert_eq!((open, history.path()), (Some(Open::Passive), [Listen, SynRecv, Established].into()));
         assert_eq!(history.seqs(), [tracked[0].transition.seq, established.seq]);
         assert_eq!(tracked[3].transition.socket, SocketId { number: 3, generation: 1 });
@@ -46,16 +46,16 @@ fn a_connection_whose_opening_was_lost_is_not_the_previous_one() {
     assert_eq!(seqs(&tracker, connection.socket), [6, 7, 8, 9]);
 }
 
-/// What a stream can do to one of a few sockets.
+/// What can happen in a stream of a few sockets.
 #[derive(Clone, Debug)]
 enum Step {
-    /// It goes through these states. Its opening carries this generation, where the kernel side saw it.
+    /// A socket goes along these edges. Where it has no cookie, its openings carry this generation.
     Walk { number: u64, edges: Vec<(State, State)>, generation: Option<u32> },
     /// A child appears under this number, which is its listener's.
     Child { number: u64 },
     /// Reports were lost.
     Lost,
-    /// So many other sockets open and close.
+    /// This many other sockets close.
     Others(u64),
 }
 
@@ -78,8 +78,9 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever is reported, lost or listed in the snapshot, and however often a number is reused: the number and the generation identify
-    /// a connection.
+    /// Whatever is reported, lost or listed in the snapshot, and however often a number is reused: the number and the
+    /// generation identify a connection. The kernel side counts the openings of a socket with a cookie, also those whose
+    /// reports are lost; otherwise it may repeat any generation.
     #[test]
     fn no_two_connections_of_a_stream_have_the_same_id(
         steps in collection::vec(step(), 1..40),
@@ -87,22 +88,27 @@ proptest! {
         has_cookies in any::<bool>(),
         protocol in select(vec![Protocol::Tcp, Protocol::Mptcp]),
     ) {
+        let counts_openings = has_cookies && protocol == Protocol::Tcp;
         let mut tracker = tracker();
         let row = |(cookie, state)| diag_entry(cookie, state, "127.0.0.1:50000", "127.0.0.1:80");
         tracker.existing(Mono(1), &existing.into_iter().map(row).collect::<Vec<_>>());
+        let mut openings = [0_u32; 4];
         let mut ids = std::collections::HashSet::new();
         let mut others = 1_000;
         for step in steps {
-            let reports = match step {
+            let reports: Vec<Report> = match step {
                 Step::Walk { number, edges, generation } => {
-                    let make = |(index, edge): (usize, &(State, State))| {
+                    let mut make = |(index, edge): (usize, &(State, State))| {
                         let report = Report { protocol, ..report(edge.0, edge.1).of(number) };
-                        match generation.filter(|_| index == 0) {
+                        let opens = opening(&report).is_some();
+                        openings[number as usize] += u32::from(opens || index == 0);
+                        let counted = opens.then_some(openings[number as usize]);
+                        match if counts_openings { counted } else { generation.filter(|_| opens) } {
                             Some(generation) => report.opened_by(task(100, "client"), Known::Exact, generation),
                             None => report,
                         }
                     };
-                    edges.iter().enumerate().map(make).collect()
+                    edges.iter().enumerate().map(&mut make).collect()
                 }
                 Step::Child { number } => vec![child(number, 200).between("0.0.0.0:80", "0.0.0.0:0")],
                 Step::Lost => {

@@ -70,7 +70,7 @@ impl<'a> Line<'a> {
         self.raw("\"");
     }
 
-    /// Appends text chosen by others, escaped.
+    /// Appends untrusted text, escaped.
     pub fn string(&mut self, text: &[u8]) {
         // No early exit, so that the compiler vectorizes the loop.
         let is_plain =
@@ -85,7 +85,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Appends such text or null.
+    /// Appends untrusted text, or null.
     pub fn string_or_null(&mut self, text: Option<&[u8]>) {
         match text {
             Some(text) => self.string(text),

@@ -110,7 +110,7 @@ fn closed(connection: &Connection, width: usize, cell: &mut CellWriter) -> Role 
         Some(ClosedBy::ResetLocal) => "RST sent",
         Some(ClosedBy::ResetRemote) => "RST received",
         Some(ClosedBy::Timeout) => "timeout",
-        // A FIN that does not tell whose was the first would be misread as the answer.
+        // It is unknown who sent the first FIN, and the cause of the last transition would be misread as that.
         None if matches!(cause, Some(Cause::FinReceived | Cause::AckOfFinReceived)) => {
             return row::unknown(cell);
         }

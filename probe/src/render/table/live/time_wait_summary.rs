@@ -1,4 +1,4 @@
-//! The summary of the mini-sockets left after CLOSE, by owner and service: whose are these 4,000 TIME_WAITs?
+//! The summary of the mini-sockets left after CLOSE, by owner and service: who left 4,000 TIME_WAITs, and for which port?
 
 use std::{
     collections::HashMap,

@@ -83,7 +83,7 @@ fn transitions(events: &[Input]) -> BTreeSet<(bool, bool, State, State)> {
 
 #[tokio::test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-async fn selected_sockets_are_reported_completely_and_others_not_at_all() {
+async fn only_selected_sockets_are_reported_and_those_completely() {
     // Without type information, the reported name is the thread's.
     let own = ["/proc/self/comm", "/proc/thread-self/comm"]
         .map(|file| Name::from_bytes(std::fs::read(file).unwrap().trim_ascii_end()));

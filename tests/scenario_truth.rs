@@ -77,7 +77,7 @@ fn agree(connection: &[&Value], recorded: &[&Change]) {
     }
 }
 
-/// Compares what the kernel has not cleared; the tool remembers the rest.
+/// Compares what the kernel has not cleared; the tool remembers the other values.
 fn have_the_same_endpoints(change: &Change, transition: &Value) -> bool {
     let same_port = |(reported, seen): (u16, u16)| reported == seen || seen == 0;
     let same_address = |(reported, seen): (IpAddr, IpAddr)| reported == seen || seen.is_unspecified();

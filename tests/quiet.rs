@@ -41,7 +41,7 @@ impl QuietTrace {
         self.running.signal(Signal::SIGINT);
         let file = self.file();
         let output = self.running.finish().exits(0).silently().objects();
-        contract::hold(&output);
+        contract::check_stream(&output);
         (output, tracing::checked(replay(&file, view).exits(0).silently().objects()))
     }
 }
@@ -141,10 +141,10 @@ fn a_recording_survives_kill_9_without_its_end() {
 fn a_quiet_trace_of_a_command_records_its_last_connection_to_the_end() {
     let inside = Namespace::private().unwrap();
     let server = Actor::inside(&inside, "server");
-    let there = server.at("listen l 127.0.0.1:0");
+    let server_addr = server.at("listen l 127.0.0.1:0");
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("recording");
-    let script = format!("exec 3<>/dev/tcp/{}/{}; exit 7", there.ip(), there.port());
+    let script = format!("exec 3<>/dev/tcp/{}/{}; exit 7", server_addr.ip(), server_addr.port());
     let flags = format!("--quiet --record {}", file.display());
     let probe = tracing::trace_of(&flags, &[&inside]).arg("--").arg("bash").arg("-c").arg(script);
     let running = inside.enter(|| probe.start()).unwrap();
