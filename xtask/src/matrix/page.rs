@@ -7,10 +7,10 @@ use super::profile::{AS_EXPECTED, Behaviour, Profile, Values};
 /// What the page begins with.
 const HEAD: &str = "# Kernels
 
-What the TCP of several Linux kernels does, by `probe audit`: Debian's kernels, each in a virtual machine, and the kernel of the machine
-that made this page (`sid` is Debian's newest). `cargo xtask matrix --bless` writes this page and the profiles in
-[tests/profiles](../tests/profiles). `cargo xtask matrix` audits the kernels again and fails where one of them does something else than its
-profile says; `probe diff A B` compares any two profiles ([audit.md](audit.md#compare-two-kernels)).
+This page compares how TCP behaves on several Linux kernels, as `probe audit` observed it: Debian's kernels, each in a virtual machine, and
+the kernel of the machine that made this page (`sid` is Debian's newest). `cargo xtask matrix --bless` writes this page and the profiles in
+[tests/profiles](../tests/profiles). `cargo xtask matrix` audits the kernels again and fails if one of them no longer behaves as its profile
+says. `probe diff A B` compares any two profiles ([audit.md](audit.md#compare-two-kernels)).
 
 To run any `probe` command on these kernels:
 
@@ -19,7 +19,7 @@ cargo xtask vm 5.10 -- doctor
 cargo xtask vm 6.1 sid -- audit --group open
 ```
 
-QEMU and the kernels are Debian's packages, unpacked below `target/`; nothing is installed on the host. A machine starts in some five seconds
+QEMU and the kernels are Debian's packages, unpacked under `target/`; nothing is installed on the host. A machine boots in some five seconds
 without hardware virtualization.
 
 ## Summary
