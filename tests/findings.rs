@@ -150,7 +150,8 @@ fn simultaneous_open_and_close() {
                 .filter(|finding| finding["kind"] == kind)
                 .map(|finding| finding["netns"].as_u64())
                 .collect();
-            let both: BTreeSet<_> = namespaces.iter().map(|namespace| Some(namespace.inode().into())).collect();
+            let both: BTreeSet<_> =
+                namespaces.iter().map(|namespace| Some(namespace.inode().into())).collect();
             assert_eq!(found, both, "{backend} {kind}");
         }
     }
