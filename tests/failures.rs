@@ -245,3 +245,17 @@ fn colour_is_for_terminals_without_no_color() {
     assert!(!piped.stdout.contains(ESCAPE), "{piped}");
     assert!(piped.stdout.contains("self-connect"), "{piped}");
 }
+
+/// A trace that cannot start leaves the files of an earlier one alone.
+#[test]
+fn a_failed_start_keeps_existing_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("earlier");
+    std::fs::write(&file, "an earlier trace").unwrap();
+    Probe::new("trace --record /nonexistent/file --output")
+        .arg(&file)
+        .run()
+        .exits(2)
+        .saying(&["/nonexistent/file"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "an earlier trace");
+}

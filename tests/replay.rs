@@ -192,3 +192,11 @@ fn lost_reports_in_a_recording_are_counted() {
     assert_eq!((number(&lost["count"]), text(&lost["stage"])), (5, "ring"));
     assert_eq!(number(&objects.one("end")["lost"]), 5);
 }
+
+#[test]
+fn a_recording_on_stdin_replays_like_its_file() {
+    let name = FIXTURES[0];
+    let file = fs::File::open(fixture(&format!("{name}.probe"))).unwrap();
+    let piped = Probe::new("replay --format json -").stdin(file).run().exits(0).silently();
+    assert_eq!(piped.stdout, replay(name, "json").run().exits(0).stdout);
+}

@@ -83,7 +83,7 @@ pub struct TraceArgs {
 #[derive(Args, Debug)]
 #[command(after_long_help = REPLAY_EXAMPLES)]
 pub struct ReplayArgs {
-    /// Recording to show, made with --record
+    /// Recording to show, made with --record, or `-` for stdin
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Which sockets to show.

@@ -55,10 +55,12 @@ impl Layout {
     }
 }
 
-/// The style for stdout: colour only on a terminal and unless NO_COLOR is set (<https://no-color.org>), and its width.
+/// The style for stdout: colour only on a terminal and unless NO_COLOR is set (<https://no-color.org>) or TERM is
+/// `dumb`, and its width.
 pub fn style() -> Style {
     let terminal = io::stdout().is_terminal();
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
     let window = || terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0);
     Style { width: columns().or_else(window).unwrap_or(PIPED_WIDTH).into(), colour: terminal && !no_color }
 }
@@ -93,17 +95,19 @@ pub fn print(document: &[u8]) -> Result<Exit, Failure> {
     outcome(printed, |()| Exit::Expected)
 }
 
-/// A file named by a flag. Its I/O errors include the path.
+/// A file named by a flag. Its I/O errors include the path. An existing file keeps its content until the first write, so
+/// that a run that fails to start destroys nothing.
 pub struct NamedFile {
     file: File,
     path: PathBuf,
+    is_truncated: bool,
 }
 
 impl NamedFile {
     /// Creates the file. To be called before the run starts, so that one whose results cannot be saved does not start.
     pub fn create(path: &Path) -> Result<Self, Failure> {
-        match File::create(path) {
-            Ok(file) => Ok(Self { file, path: path.to_owned() }),
+        match File::options().write(true).create(true).truncate(false).open(path) {
+            Ok(file) => Ok(Self { file, path: path.to_owned(), is_truncated: false }),
             Err(error) => Err(Failure::usage(format!("cannot create {}: {error}", path.display()))),
         }
     }
@@ -122,6 +126,15 @@ impl NamedFile {
     fn with_path(&self, error: io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
     }
+
+    /// Removes the old content before the first write. Pipes and devices have none.
+    fn truncate(&mut self) -> io::Result<()> {
+        if !self.is_truncated && self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.is_truncated = true;
+        Ok(())
+    }
 }
 
 fn same_file(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
@@ -133,7 +146,7 @@ fn same_file(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
 
 impl Write for NamedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes).map_err(|error| self.with_path(error))
+        self.truncate().and_then(|()| self.file.write(bytes)).map_err(|error| self.with_path(error))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! `probe replay`: processes a recording as a live trace is processed.
 
-use std::fs::File;
+use std::{fs::File, io, os::fd::AsFd as _};
 
 use super::{
     exit::{Exit, Failure},
@@ -17,7 +17,12 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
     show::check(&args.show)?;
     let filter = filter::of_recording(&args.filter)?;
     let at = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", args.file.display()));
-    let file = File::open(&args.file).map_err(|error| at(&error))?;
+    // The recording's reader has a buffer.
+    let input = match args.file.as_os_str() == "-" {
+        true => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+        false => File::open(&args.file),
+    };
+    let file = input.map_err(|error| at(&error))?;
     let mut source = Recording::new(file).map_err(|error| at(&error))?;
     let selection = Selection {
         filter,

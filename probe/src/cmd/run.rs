@@ -28,10 +28,13 @@ pub async fn run(args: &RunArgs, common: &Common) -> Result<Exit, Failure> {
     }
     let files = Files::create(args, &scenarios)?;
     let mut live = live::attach(&live::options(common))?;
+    let writer = |file| Writer::new(Box::new(BufWriter::new(file)) as Box<dyn Write>);
+    let recording = files.record.map(writer).transpose().map_err(Failure::unexpected)?;
+    let pcap = files.pcap.map(Pcap::new).transpose()?;
     let mut session =
         Session::new(Scope::own(live.pid()), Layout::all(args.format).for_stdout(), output::unbuffered())
-            .recording(files.recording);
-    let mut run = Run { scenarios, options: options(args), repeat: args.repeat, pcap: files.pcap };
+            .recording(recording);
+    let mut run = Run { scenarios, options: options(args), repeat: args.repeat, pcap };
     let result = live::unless_interrupted(run.all(&mut session, &mut live)).await;
     // Even a failed or interrupted run closes the stream.
     let closed = outcome(session.finish(Some(live.attach_time())), |_| Exit::Expected);
@@ -102,8 +105,8 @@ fn options(args: &RunArgs) -> Options {
 
 /// The files of --record and --pcap.
 struct Files {
-    recording: Option<Writer<Box<dyn Write>>>,
-    pcap: Option<Pcap>,
+    record: Option<NamedFile>,
+    pcap: Option<NamedFile>,
 }
 
 impl Files {
@@ -121,10 +124,6 @@ impl Files {
         {
             return Err(Failure::usage("--record and --pcap name the same file: give each its own"));
         }
-        let writer = |file| Writer::new(Box::new(BufWriter::new(file)) as Box<dyn Write>);
-        Ok(Self {
-            recording: record.map(writer).transpose().map_err(Failure::unexpected)?,
-            pcap: pcap.map(Pcap::new).transpose()?,
-        })
+        Ok(Self { record, pcap })
     }
 }

@@ -46,7 +46,7 @@ pub async fn trace(args: &TraceArgs, common: &Common) -> Result<Exit, Failure> {
         ..live::options(common)
     })?;
     let queries = queries.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    let mut session = session(args, filter, live.pid(), queries, files);
+    let mut session = session(args, filter, live.pid(), queries, files)?;
     let exit = match args.command.is_empty() {
         true => host(&mut session, live, args, &mut signals).await?,
         false => command(&mut session, live, args, &mut signals).await?,
@@ -128,7 +128,13 @@ fn uses_summaries(args: &TraceArgs) -> bool {
     args.show.connections && args.command.is_empty() && !needed
 }
 
-fn session(args: &TraceArgs, filter: Filter, own: u32, queries: LiveHost, files: Files) -> Session {
+fn session(
+    args: &TraceArgs,
+    filter: Filter,
+    own: u32,
+    queries: LiveHost,
+    files: Files,
+) -> Result<Session, Failure> {
     let pids = if filter.descendants { vec![own] } else { filter.pids };
     let selection = Selection {
         filter: Filter::default(),
@@ -141,14 +147,15 @@ fn session(args: &TraceArgs, filter: Filter, own: u32, queries: LiveHost, files:
         Some(file) => (layout.for_file(), Box::new(file) as Box<dyn Write>),
         None => (layout.for_stdout(), output::unbuffered()),
     };
+    let recording = files.record.map(|file| Writer::new(output::buffered(file))).transpose();
     let session = Session::new(Scope::All, render, out);
     let session = if args.quiet { session.record_only() } else { session };
-    session
-        .recording(files.recording)
+    Ok(session
+        .recording(recording.map_err(Failure::unexpected)?)
         .stream_filter(Filter { pids, ..filter })
         .selection(selection)
         .detector_options(detect::Options { summaries: uses_summaries(args), ..show::detection(&args.show) })
-        .host_queries(Box::new(queries))
+        .host_queries(Box::new(queries)))
 }
 
 /// The exit status by which a shell reports a command that does not run.
@@ -163,7 +170,7 @@ fn not_started(error: CommandError) -> Failure {
 /// The files of --output and --record.
 struct Files {
     output: Option<NamedFile>,
-    recording: Option<Writer<Box<dyn Write>>>,
+    record: Option<NamedFile>,
 }
 
 impl Files {
@@ -181,7 +188,6 @@ impl Files {
                 )));
             }
         }
-        let writer = |file| Writer::new(output::buffered(file));
-        Ok(Self { output, recording: record.map(writer).transpose().map_err(Failure::unexpected)? })
+        Ok(Self { output, record })
     }
 }
