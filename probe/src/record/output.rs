@@ -18,6 +18,8 @@ mod nested;
 mod reset;
 mod scenario;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod time;
 mod time_wait;
 mod transition;

@@ -11,8 +11,8 @@ use crate::model::{Input, Mono, Output, Phase};
 /// Which ticks are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordTick {
-    /// Those that lead to findings, so that a quiet day leaves a short recording. If records are only recorded, every
-    /// tick may.
+    /// Those that lead to findings, so that a quiet day leaves a short recording. Without an analysis (`--quiet`), every
+    /// tick.
     IfUseful,
     /// Every tick.
     Always,

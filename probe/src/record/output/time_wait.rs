@@ -64,25 +64,10 @@ impl<'a> TimeWaitObject<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Clock, Endpoint, Endpoints, Mono, Owner, SocketId};
-
-    const SOCKET: SocketId = SocketId { number: 4711, generation: 1 };
-
-    fn time() -> StreamTime {
-        StreamTime::with_clock(Some(Clock { realtime_offset_ns: 1_700_000_000_000_000_000 }))
-    }
-
-    fn ends() -> Endpoints {
-        let endpoint = |port| Endpoint::new([127, 0, 0, 1].into(), port);
-        Endpoints { local: endpoint(80), remote: endpoint(4321) }
-    }
-
-    /// The whole object: these fields, with the endpoints and the owner between them.
-    fn expected(before: &str, between: &str, after: &str) -> String {
-        let ends = r#""local":{"addr":"127.0.0.1","port":80},"remote":{"addr":"127.0.0.1","port":4321}"#;
-        let owner = r#""owner":{"pid":null,"comm":null,"uid":null,"cgroup":null,"cgroup_path":null,"container":null,"known":"unknown"}"#;
-        format!(r#"{{"v":1,{before},{ends},{between},{owner}{after}}}"#)
-    }
+    use crate::{
+        model::{Mono, Owner},
+        record::output::testing::{SOCKET, ends, expected, time},
+    };
 
     #[test]
     fn a_mini_socket_has_a_state_and_an_expiry() {
