@@ -37,7 +37,8 @@ pub fn reports() -> (Host, Vec<Report>) {
         })
         .collect();
     let has_ports = |report: &Report| {
-        let ports = [report.ends.local, report.ends.remote].map(Endpoint::port_or_zero);
+        let ports =
+            [report.identity.endpoints.local, report.identity.endpoints.remote].map(Endpoint::port_or_zero);
         PORTS.iter().all(|port| ports.contains(port))
     };
     let sockets: HashSet<u64> =

@@ -44,7 +44,7 @@ impl Observer {
     /// Passes a transition to the run that observes its namespace. Returns whether there is one.
     pub fn observe(&self, transition: Transition) -> bool {
         let runs = lock(&self.runs);
-        let Some(run) = transition.netns.and_then(|netns| runs.get(&netns)) else { return false };
+        let Some(run) = transition.identity.netns.and_then(|netns| runs.get(&netns)) else { return false };
         lock(&run.transitions).push(transition);
         run.changed.notify_all();
         true

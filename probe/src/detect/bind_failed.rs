@@ -11,8 +11,8 @@ use foldhash::HashMap;
 use self::holder::Holders;
 use super::{Context, Detector, connect_failed::widen, self_connect, who};
 use crate::model::{
-    BindFailure, Cause, DiagEntry, Edge, Endpoint, Endpoints, Errno, Finding, FindingKind, Host, Known, Mono,
-    Owner, SocketId, State, Transition,
+    BindFailure, Cause, DiagEntry, Edge, Endpoint, Errno, Finding, FindingKind, Host, Known, Mono, Owner,
+    SocketId, SocketIdentity, State, Transition,
 };
 
 /// Finds binds that failed, from their own event, and listens that failed, from the transition back to CLOSE.
@@ -28,6 +28,12 @@ struct Listener {
     owner: Arc<Owner>,
 }
 
+impl Listener {
+    fn new(identity: SocketIdentity, owner: &Arc<Owner>) -> Self {
+        Self { netns: identity.netns, local: identity.endpoints.local, owner: Arc::clone(owner) }
+    }
+}
+
 impl BindFailed {
     /// A detector for a stream from this host.
     pub fn new(host: &Host) -> Self {
@@ -36,8 +42,8 @@ impl BindFailed {
 
     /// Why bind failed, as a clause, and the remedy.
     fn reason(&self, failure: &BindFailure) -> (String, Option<String>) {
-        let port = failure.local.port_or_zero();
-        let range = self.host.ephemeral_in(failure.netns);
+        let port = failure.local().port_or_zero();
+        let range = self.host.ephemeral_in(failure.identity.netns);
         match failure.errno {
             Errno::EADDRINUSE if port == 0 => {
                 ("EADDRINUSE, no ephemeral port is free".to_owned(), Some(widen(range)))
@@ -58,11 +64,11 @@ impl BindFailed {
 
     /// The listener that keeps this socket from listening.
     fn conflicting_listener(&self, transition: &Transition) -> Option<&Listener> {
-        let local = transition.ends.local;
+        let local = transition.identity.endpoints.local;
         let conflicts = |number: u64, listener: &Listener| {
             number != transition.socket.number
                 && Some(number) != transition.cookie
-                && listener.netns == transition.netns
+                && listener.netns == transition.identity.netns
                 && listener.local.port == local.port
                 && listener.local.may_conflict(local)
         };
@@ -79,9 +85,8 @@ impl Detector for BindFailed {
         let transition = context.transition;
         match transition.edge() {
             (_, State::Listen) => {
-                let Transition { netns, ends: Endpoints { local, .. }, ref owner, .. } = *transition;
-                self.listeners
-                    .insert(transition.socket.number, Listener { netns, local, owner: owner.clone() });
+                let listener = Listener::new(transition.identity, &transition.owner);
+                self.listeners.insert(transition.socket.number, listener);
                 None
             }
             (State::Listen, State::Close) => {
@@ -93,7 +98,7 @@ impl Detector for BindFailed {
                         |listener| format!("{} listens on {}", who(&listener.owner), listener.local),
                     );
                     let owner = who(&transition.owner);
-                    let local = transition.ends.local;
+                    let local = transition.identity.endpoints.local;
                     let message = format!(
                         "{owner} could not listen on {local}, to which it is bound: EADDRINUSE, {holder}"
                     );
@@ -106,9 +111,7 @@ impl Detector for BindFailed {
 
     fn existing(&mut self, _at: Mono, sockets: &[DiagEntry]) {
         for socket in sockets.iter().filter(|socket| socket.state == State::Listen) {
-            let DiagEntry { netns, ends: Endpoints { local, .. }, ref owner, .. } = *socket;
-            let listener = Listener { netns: Some(netns), local, owner: Arc::clone(owner) };
-            self.listeners.insert(socket.cookie, listener);
+            self.listeners.insert(socket.cookie, Listener::new(socket.identity.into(), &socket.owner));
         }
     }
 
@@ -120,9 +123,8 @@ impl Detector for BindFailed {
             kind: FindingKind::BindFailed,
             at: failure.at,
             socket: failure.cookie.map(|number| SocketId { number, generation: 0 }),
-            netns: failure.netns,
-            ends: failure.ends(),
-            message: format!("{} could not bind {}: {reason}", who(&owner), failure.local),
+            identity: failure.identity,
+            message: format!("{} could not bind {}: {reason}", who(&owner), failure.local()),
             owner: owner.into(),
             remedy,
             evidence: Vec::new(),

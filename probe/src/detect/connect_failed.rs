@@ -7,8 +7,8 @@ mod tests;
 
 use super::{Context, Detector, finding_of, tuples::Tuples, who};
 use crate::model::{
-    Cause, CauseKind, Connection, DiagEntry, Edge, Endpoints, Errno, Finding, FindingKind, Host, Mono, Open,
-    Owner, PortRange, Protocol, SocketTable, State, Transition,
+    Cause, CauseKind, Connection, DiagEntry, Edge, Errno, Finding, FindingKind, Host, Mono, Open, Owner,
+    PortRange, Protocol, SocketIdentity, SocketTable, State, Transition,
 };
 
 /// The widest ephemeral range worth recommending: the ports below it belong to services.
@@ -26,8 +26,7 @@ pub struct ConnectFailed {
 struct Failed<'a> {
     /// SYN_SENT, or SYN_RECV in a simultaneous open.
     state: State,
-    netns: Option<u32>,
-    ends: Endpoints,
+    identity: SocketIdentity,
     owner: &'a Owner,
     cause: Cause,
     segs_out: Option<u32>,
@@ -43,10 +42,10 @@ impl ConnectFailed {
     /// The message and the remedy; `None` where the owner gave the connect up, or may have.
     fn explain(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<(String, Option<String>)> {
         let reason = self.reason(failed, holder)?;
-        let Failed { ends, owner, cause, .. } = failed;
-        let from = ends.local.port.map(|_| format!(" from {}", ends.local)).unwrap_or_default();
-        let message = format!("{} could not connect{from} to {}: {reason}", who(owner), ends.remote);
-        let remedy = (*cause == Cause::NoLocalPort).then(|| widen(self.host.ephemeral_in(failed.netns)));
+        let Failed { identity: SocketIdentity { netns, endpoints, .. }, owner, cause, .. } = *failed;
+        let from = endpoints.local.port.map(|_| format!(" from {}", endpoints.local)).unwrap_or_default();
+        let message = format!("{} could not connect{from} to {}: {reason}", who(owner), endpoints.remote);
+        let remedy = (cause == Cause::NoLocalPort).then(|| widen(self.host.ephemeral_in(netns)));
         Some((message, remedy))
     }
 
@@ -74,7 +73,8 @@ impl ConnectFailed {
                 format!("EADDRNOTAVAIL before a SYN was sent: {holder} has the same 4-tuple")
             }
             Cause::NoLocalPort => {
-                let range = self.host.ephemeral_in(failed.netns).map(range_and_size).unwrap_or_default();
+                let range =
+                    self.host.ephemeral_in(failed.identity.netns).map(range_and_size).unwrap_or_default();
                 format!(
                     "EADDRNOTAVAIL before a SYN was sent: no local port is free for this destination{range}"
                 )
@@ -118,12 +118,12 @@ impl Detector for ConnectFailed {
             (State::SynRecv, State::Close) => context.open.is_some_and(Open::is_outgoing),
             _ => false,
         };
-        let cause = transition.cause.filter(|_| failed && transition.protocol == Protocol::Tcp);
+        let cause = transition.cause.filter(|_| failed && transition.identity.protocol == Protocol::Tcp);
         let explained = cause.and_then(|cause| {
-            let Transition { netns, ends, ref owner, old: state, segs_out, .. } = *transition;
+            let Transition { identity, ref owner, old: state, segs_out, .. } = *transition;
             let in_use = cause == Cause::TupleInUse;
             let holder = if in_use { self.holder(transition, context.sockets) } else { None };
-            self.explain(&Failed { state, netns, ends, owner, cause, segs_out }, holder)
+            self.explain(&Failed { state, identity, owner, cause, segs_out }, holder)
         });
         self.tuples.observe(transition);
         let (message, remedy) = explained?;
@@ -148,8 +148,7 @@ impl Detector for ConnectFailed {
         };
         let failed = Failed {
             state,
-            netns: connection.netns,
-            ends: connection.ends,
+            identity: connection.identity,
             owner: &connection.owner,
             cause: connection.close.as_ref()?.cause?,
             segs_out: connection.counters.map(|counters| counters.segs_out),

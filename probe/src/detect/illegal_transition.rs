@@ -14,7 +14,7 @@ impl Detector for IllegalTransition {
 
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let (old, new) = context.transition.edge();
-        let protocol = context.transition.protocol;
+        let protocol = context.transition.identity.protocol;
         let contradicted: Option<State> =
             context.previous.filter(|previous| *previous != old && protocol == Protocol::Tcp);
         let message = match contradicted {

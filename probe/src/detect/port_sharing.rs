@@ -59,7 +59,7 @@ impl PortSharing {
         // The snapshot may have listed it between its first report and this one.
         self.by_local.remove(hash, |number| transition.is_of(number));
         let was_listening = self.listening.contains(&(local.0, local.1.port_or_zero()));
-        let remote = transition.ends.remote.canonical();
+        let remote = transition.identity.endpoints.remote.canonical();
         let sharers: Vec<Sharer<'_>> = self
             .by_local
             .get(hash)
@@ -85,12 +85,13 @@ impl Detector for PortSharing {
         let transition = context.transition;
         let is_new = transition.new == State::Established && context.open.is_some_and(Open::is_outgoing);
         // An MPTCP socket has the endpoints of its first subflow.
-        let is_tcp = transition.protocol == Protocol::Tcp && transition.ends.local.port.is_some();
+        let is_tcp = transition.identity.protocol == Protocol::Tcp
+            && transition.identity.endpoints.local.port.is_some();
         if !is_tcp || !(is_new || transition.new == State::Close) {
             return None;
         }
         // Without namespaces, the same loopback address in two of them would look like sharing.
-        let local = (transition.netns?, transition.ends.local.canonical());
+        let local = (transition.identity.netns?, transition.identity.endpoints.local.canonical());
         if is_new {
             return self.add(local, context);
         }
@@ -99,16 +100,18 @@ impl Detector for PortSharing {
     }
 
     fn existing(&mut self, _at: Mono, sockets: &[DiagEntry]) {
-        let may_matter = |socket: &&DiagEntry| socket.protocol == Protocol::Tcp && socket.is_full();
+        let may_matter = |socket: &&DiagEntry| socket.identity.protocol == Protocol::Tcp && socket.is_full();
         let sockets = || sockets.iter().filter(may_matter).filter(|_| self.indexes_existing);
-        let port = |socket: &DiagEntry| (socket.netns, socket.ends.local.port_or_zero());
+        let port =
+            |socket: &DiagEntry| (socket.identity.netns, socket.identity.endpoints.local.port_or_zero());
         let listen = sockets().filter(|socket| socket.state == State::Listen);
         let listening: HashSet<(u32, u16)> = listen.map(port).collect();
         // A server's port has one for each of its connections.
         let may_share =
             |socket: &&DiagEntry| socket.state != State::SynSent && !listening.contains(&port(socket));
         for socket in sockets().filter(may_share) {
-            let hash = self.hasher.hash_one((socket.netns, socket.ends.local.canonical()));
+            let hash =
+                self.hasher.hash_one((socket.identity.netns, socket.identity.endpoints.local.canonical()));
             self.by_local.add(hash, socket.cookie);
         }
         self.listening = listening;
@@ -122,9 +125,10 @@ impl Detector for PortSharing {
 
 /// The socket, where it has this local endpoint.
 fn sharer(local: NetnsEndpoint, other: KnownSocket<'_>) -> Option<Sharer<'_>> {
-    let shares = (other.netns, other.ends.local.canonical()) == (Some(local.0), local.1);
+    let shares =
+        (other.identity.netns, other.identity.endpoints.local.canonical()) == (Some(local.0), local.1);
     shares.then(|| Sharer {
-        remote: other.ends.remote.canonical(),
+        remote: other.identity.endpoints.remote.canonical(),
         owner: other.owner,
         seq: other.established(),
     })
@@ -143,8 +147,8 @@ fn message(transition: &Transition, sharers: &[Sharer<'_>]) -> String {
     format!(
         "{} connected from {} to {}, a local port that it shares with connections to {}{more}",
         who(&transition.owner),
-        transition.ends.local,
-        transition.ends.remote,
+        transition.identity.endpoints.local,
+        transition.identity.endpoints.remote,
         named.join(", "),
     )
 }

@@ -95,16 +95,20 @@ impl Detector for SelfConnect {
         let transition = context.transition;
         match transition.edge() {
             (State::Close, State::SynSent) => {
-                self.bound.insert(transition.socket, transition.ends.local.port);
+                self.bound.insert(transition.socket, transition.identity.endpoints.local.port);
                 None
             }
             (State::SynSent, new) => {
                 let bound = self.bound.remove(&transition.socket);
-                let port = transition.ends.local.port?;
+                let port = transition.identity.endpoints.local.port?;
                 let picked = bound.map(|bound| bound != Some(port));
-                (new == State::SynRecv && transition.ends.is_self()).then(|| {
-                    let (message, remedy) =
-                        self.explain(transition.netns, &transition.owner, transition.ends.remote, picked);
+                (new == State::SynRecv && transition.identity.endpoints.is_self()).then(|| {
+                    let (message, remedy) = self.explain(
+                        transition.identity.netns,
+                        &transition.owner,
+                        transition.identity.endpoints.remote,
+                        picked,
+                    );
                     Finding { remedy: Some(remedy), ..context.finding(FindingKind::SelfConnect, message) }
                 })
             }
@@ -118,8 +122,12 @@ impl Detector for SelfConnect {
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
         (connection.open == Open::SelfConnect).then(|| {
-            let (message, remedy) =
-                self.explain(connection.netns, &connection.owner, connection.ends.remote, None);
+            let (message, remedy) = self.explain(
+                connection.identity.netns,
+                &connection.owner,
+                connection.identity.endpoints.remote,
+                None,
+            );
             Finding { remedy: Some(remedy), ..finding_of(connection, FindingKind::SelfConnect, message) }
         })
     }
@@ -149,8 +157,8 @@ mod tests {
 
     #[test]
     fn a_self_connect_of_a_bound_socket_is_found_in_syn_recv() {
-        let ends = ("127.0.0.1:1314", "127.0.0.1:1314");
-        let findings = simulation().moves(7, ends, &OPEN);
+        let endpoints = ("127.0.0.1:1314", "127.0.0.1:1314");
+        let findings = simulation().moves(7, endpoints, &OPEN);
         let [finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!(finding.evidence, [1, 2]);
         insta::assert_snapshot!(finding.message, @"client[100] connected to itself: it was bound to 127.0.0.1:1314, and connected to that address; the port is outside the ephemeral range 32768-60999");
@@ -200,7 +208,7 @@ mod tests {
     #[test]
     fn the_connection_alone_is_sufficient() {
         let path = [Close, SynSent, SynRecv, Established, FinWait1, Closing, Close];
-        let end = |ends| connection(Open::SelfConnect, ends, &path, None);
+        let end = |endpoints| connection(Open::SelfConnect, endpoints, &path, None);
         let finding = simulation()
             .detector()
             .ended(&end(("127.0.0.1:40001", "127.0.0.1:40001")))
@@ -214,15 +222,15 @@ mod tests {
 
     #[test]
     fn the_same_port_at_another_address_is_no_self_connect() {
-        let ends = ("127.0.0.1:1314", "127.0.0.2:1314");
-        assert_eq!(simulation().moves(7, ends, &[Close, SynSent, Close]), []);
-        assert_eq!(simulation().moves(7, ends, &OPEN), []);
+        let endpoints = ("127.0.0.1:1314", "127.0.0.2:1314");
+        assert_eq!(simulation().moves(7, endpoints, &[Close, SynSent, Close]), []);
+        assert_eq!(simulation().moves(7, endpoints, &OPEN), []);
     }
 
     #[test]
     fn a_refused_connect_to_its_own_endpoint_is_no_self_connect() {
-        let ends = ("127.0.0.1:1314", "127.0.0.1:1314");
-        assert_eq!(simulation().moves(7, ends, &[Close, SynSent, Close]), []);
+        let endpoints = ("127.0.0.1:1314", "127.0.0.1:1314");
+        assert_eq!(simulation().moves(7, endpoints, &[Close, SynSent, Close]), []);
     }
 
     proptest! {

@@ -17,9 +17,12 @@ impl Detector for SimultaneousClose {
 
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        let is_simultaneous = transition.edge() == EDGE && !transition.ends.is_self();
+        let is_simultaneous = transition.edge() == EDGE && !transition.identity.endpoints.is_self();
         is_simultaneous.then(|| {
-            context.finding(FindingKind::SimultaneousClose, message(&transition.owner, transition.ends))
+            context.finding(
+                FindingKind::SimultaneousClose,
+                message(&transition.owner, transition.identity.endpoints),
+            )
         })
     }
 
@@ -28,19 +31,19 @@ impl Detector for SimultaneousClose {
     }
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
-        let is_simultaneous = connection.path.contains(EDGE) && !connection.ends.is_self();
-        let message = || message(&connection.owner, connection.ends);
+        let is_simultaneous = connection.path.contains(EDGE) && !connection.identity.endpoints.is_self();
+        let message = || message(&connection.owner, connection.identity.endpoints);
         is_simultaneous.then(|| finding_of(connection, FindingKind::SimultaneousClose, message()))
     }
 }
 
-fn message(owner: &Owner, ends: Endpoints) -> String {
+fn message(owner: &Owner, endpoints: Endpoints) -> String {
     format!(
         "{} at {} received the FIN of {} before the ACK of its own FIN: a simultaneous close on this side (the peer \
          may see an ordinary close)",
         who(owner),
-        ends.local,
-        ends.remote,
+        endpoints.local,
+        endpoints.remote,
     )
 }
 
@@ -57,8 +60,9 @@ mod tests {
     #[test]
     fn crossed_fins_are_a_simultaneous_close() {
         let mut simulation = Simulation::new(SimultaneousClose);
-        let ends = ("10.0.0.1:5000", "10.0.0.2:80");
-        let findings = simulation.moves(7, ends, &[Close, SynSent, Established, FinWait1, Closing, Close]);
+        let endpoints = ("10.0.0.1:5000", "10.0.0.2:80");
+        let findings =
+            simulation.moves(7, endpoints, &[Close, SynSent, Established, FinWait1, Closing, Close]);
         let [finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!(finding.evidence, [1, 2, 3, 4]);
         insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:5000 received the FIN of 10.0.0.2:80 before the ACK of its own FIN: a simultaneous close on this side (the peer may see an ordinary close)");
@@ -66,16 +70,16 @@ mod tests {
 
     #[test]
     fn the_connection_alone_gives_the_same_message() {
-        let ends = ("10.0.0.1:1314", "10.0.0.2:1314");
+        let endpoints = ("10.0.0.1:1314", "10.0.0.2:1314");
         let path = [Close, SynSent, Established, FinWait1, Closing, Close];
-        let found = Simulation::new(SimultaneousClose).moves(7, ends, &path);
+        let found = Simulation::new(SimultaneousClose).moves(7, endpoints, &path);
         let finding =
-            SimultaneousClose.ended(&connection(Open::Active, ends, &path, None)).expect("a finding");
+            SimultaneousClose.ended(&connection(Open::Active, endpoints, &path, None)).expect("a finding");
         assert_eq!((&finding.message, finding.kind), (&found[0].message, found[0].kind));
         let own = ("127.0.0.1:1314", "127.0.0.1:1314");
         assert_eq!(SimultaneousClose.ended(&connection(Open::SelfConnect, own, &path, None)), None);
         assert_eq!(
-            SimultaneousClose.ended(&connection(Open::Active, ends, &[Close, SynSent, Close], None)),
+            SimultaneousClose.ended(&connection(Open::Active, endpoints, &[Close, SynSent, Close], None)),
             None
         );
     }
@@ -83,8 +87,8 @@ mod tests {
     #[test]
     fn the_close_of_a_self_connect_is_no_finding() {
         let mut simulation = Simulation::new(SimultaneousClose);
-        let ends = ("127.0.0.1:1314", "127.0.0.1:1314");
+        let endpoints = ("127.0.0.1:1314", "127.0.0.1:1314");
         let path = [Close, SynSent, SynRecv, Established, FinWait1, Closing, Close];
-        assert_eq!(simulation.moves(7, ends, &path), []);
+        assert_eq!(simulation.moves(7, endpoints, &path), []);
     }
 }

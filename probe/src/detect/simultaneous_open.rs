@@ -17,9 +17,12 @@ impl Detector for SimultaneousOpen {
 
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        let is_simultaneous = transition.edge() == EDGE && !transition.ends.is_self();
+        let is_simultaneous = transition.edge() == EDGE && !transition.identity.endpoints.is_self();
         is_simultaneous.then(|| {
-            context.finding(FindingKind::SimultaneousOpen, message(&transition.owner, transition.ends))
+            context.finding(
+                FindingKind::SimultaneousOpen,
+                message(&transition.owner, transition.identity.endpoints),
+            )
         })
     }
 
@@ -28,19 +31,19 @@ impl Detector for SimultaneousOpen {
     }
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
-        let is_simultaneous = connection.path.contains(EDGE) && !connection.ends.is_self();
-        let message = || message(&connection.owner, connection.ends);
+        let is_simultaneous = connection.path.contains(EDGE) && !connection.identity.endpoints.is_self();
+        let message = || message(&connection.owner, connection.identity.endpoints);
         is_simultaneous.then(|| finding_of(connection, FindingKind::SimultaneousOpen, message()))
     }
 }
 
-fn message(owner: &Owner, ends: Endpoints) -> String {
+fn message(owner: &Owner, endpoints: Endpoints) -> String {
     format!(
         "{} at {} received a SYN from {} while it was connecting there: a simultaneous open on this side (the peer may \
          see an ordinary open)",
         who(owner),
-        ends.local,
-        ends.remote,
+        endpoints.local,
+        endpoints.remote,
     )
 }
 
@@ -57,9 +60,11 @@ mod tests {
     #[test]
     fn crossed_syns_are_a_simultaneous_open() {
         let mut simulation = Simulation::new(SimultaneousOpen);
-        let ends = ("10.0.0.1:1314", "10.0.0.2:1314");
-        assert_eq!(simulation.moves(7, ends, &[Close, SynSent]), []);
-        let [finding] = &simulation.moves(7, ends, &[SynSent, SynRecv, Established])[..] else { panic!() };
+        let endpoints = ("10.0.0.1:1314", "10.0.0.2:1314");
+        assert_eq!(simulation.moves(7, endpoints, &[Close, SynSent]), []);
+        let [finding] = &simulation.moves(7, endpoints, &[SynSent, SynRecv, Established])[..] else {
+            panic!()
+        };
         assert_eq!(finding.evidence, [1, 2]);
         assert_eq!(finding.remedy, None);
         insta::assert_snapshot!(finding.message, @"client[100] at 10.0.0.1:1314 received a SYN from 10.0.0.2:1314 while it was connecting there: a simultaneous open on this side (the peer may see an ordinary open)");
@@ -67,16 +72,17 @@ mod tests {
 
     #[test]
     fn the_connection_alone_gives_the_same_message() {
-        let ends = ("10.0.0.1:1314", "10.0.0.2:1314");
+        let endpoints = ("10.0.0.1:1314", "10.0.0.2:1314");
         let path = [Close, SynSent, SynRecv, Established, Close];
-        let found = Simulation::new(SimultaneousOpen).moves(7, ends, &path);
-        let finding =
-            SimultaneousOpen.ended(&connection(Open::Simultaneous, ends, &path, None)).expect("a finding");
+        let found = Simulation::new(SimultaneousOpen).moves(7, endpoints, &path);
+        let finding = SimultaneousOpen
+            .ended(&connection(Open::Simultaneous, endpoints, &path, None))
+            .expect("a finding");
         assert_eq!((&finding.message, finding.kind), (&found[0].message, found[0].kind));
         let own = ("127.0.0.1:1314", "127.0.0.1:1314");
         assert_eq!(SimultaneousOpen.ended(&connection(Open::SelfConnect, own, &path, None)), None);
         assert_eq!(
-            SimultaneousOpen.ended(&connection(Open::Active, ends, &[Close, SynSent, Close], None)),
+            SimultaneousOpen.ended(&connection(Open::Active, endpoints, &[Close, SynSent, Close], None)),
             None
         );
     }

@@ -12,8 +12,8 @@ use foldhash::HashMap;
 
 use super::{Context, Detector, who};
 use crate::model::{
-    DiagEntry, Edge, Endpoints, Finding, FindingKind, Mono, Owner, PackedEnds, Protocol, SocketId, State,
-    StateHistory, Transition,
+    DiagEntry, Edge, Endpoints, Finding, FindingKind, Mono, Owner, PackedIdentity, Protocol, SocketId,
+    SocketIdentity, State, StateHistory, Transition,
 };
 
 /// Sockets in SYN_SENT, CLOSE_WAIT and FIN_WAIT2.
@@ -32,8 +32,7 @@ struct Waiting {
     /// Whether the socket is pre-existing: then the wait may have begun earlier.
     is_preexisting: bool,
     socket: SocketId,
-    netns: Option<u32>,
-    ends: PackedEnds,
+    identity: PackedIdentity,
     owner: Arc<Owner>,
     /// The connection's history up to this state.
     history: StateHistory,
@@ -75,17 +74,16 @@ impl Detector for Stuck {
         if transition.old == transition.new {
             return None;
         }
-        if is_waiting(transition.protocol, transition.old) || context.previous.is_none() {
+        if is_waiting(transition.identity.protocol, transition.old) || context.previous.is_none() {
             self.leave(transition);
         }
-        if is_waiting(transition.protocol, transition.new) {
+        if is_waiting(transition.identity.protocol, transition.new) {
             let wait = Waiting {
                 state: transition.new,
                 since: transition.at,
                 is_preexisting: false,
                 socket: transition.socket,
-                netns: transition.netns,
-                ends: transition.ends.into(),
+                identity: transition.identity.into(),
                 owner: Arc::clone(&transition.owner),
                 history: context.history(),
             };
@@ -95,15 +93,15 @@ impl Detector for Stuck {
     }
 
     fn existing(&mut self, at: Mono, sockets: &[DiagEntry]) {
-        let waits = |socket: &&DiagEntry| is_waiting(socket.protocol, socket.state) && socket.is_full();
+        let waits =
+            |socket: &&DiagEntry| is_waiting(socket.identity.protocol, socket.state) && socket.is_full();
         for socket in sockets.iter().filter(waits) {
             let wait = Waiting {
                 state: socket.state,
                 since: at,
                 is_preexisting: true,
                 socket: SocketId { number: socket.cookie, generation: 0 },
-                netns: Some(socket.netns),
-                ends: socket.ends.into(),
+                identity: SocketIdentity::from(socket.identity).into(),
                 owner: Arc::clone(&socket.owner),
                 history: StateHistory::default(),
             };
@@ -141,8 +139,7 @@ impl Waiting {
             at: now,
             message: self.message(now),
             socket: Some(self.socket),
-            netns: self.netns,
-            ends: self.ends.unpack(),
+            identity: self.identity.unpack(),
             owner: self.owner,
             remedy: None,
             evidence: self.history.seqs(),
@@ -151,7 +148,7 @@ impl Waiting {
 
     fn message(&self, now: Mono) -> String {
         let owner = who(&self.owner);
-        let Endpoints { local, remote } = self.ends.unpack();
+        let Endpoints { local, remote } = self.identity.endpoints();
         let at_least = if self.is_preexisting { "at least " } else { "" };
         let time = format!("for {at_least}{} s", now.since(self.since).as_secs());
         match self.state {

@@ -9,8 +9,8 @@ use foldhash::HashMap;
 use super::{Context, Detector};
 use crate::model::{
     Cause, Close, Connection, DiagEntry, Endpoints, Family, Finding, Known, KnownSocket, Mono, Open, Owner,
-    Protocol, SocketId, SocketTable, State, StateHistory, Transition, is_legal,
-    testing::{ends, owner},
+    Protocol, SocketId, SocketIdentity, SocketTable, State, StateHistory, Transition, is_legal,
+    testing::{endpoints, owner},
 };
 
 /// Sockets whose transitions one detector observes.
@@ -32,8 +32,7 @@ struct Sockets(HashMap<u64, Socket>);
 
 #[derive(Debug)]
 struct Socket {
-    netns: Option<u32>,
-    ends: Endpoints,
+    identity: SocketIdentity,
     owner: Arc<Owner>,
     state: Option<State>,
     open: Open,
@@ -42,8 +41,8 @@ struct Socket {
 
 impl SocketTable for Sockets {
     fn find(&self, number: u64) -> Option<KnownSocket<'_>> {
-        let Socket { netns, ends, owner, history, .. } = self.0.get(&number)?;
-        Some(KnownSocket { netns: *netns, ends: *ends, owner, history: Some(history) })
+        let Socket { identity, owner, history, .. } = self.0.get(&number)?;
+        Some(KnownSocket { identity: *identity, owner, history: Some(history) })
     }
 }
 
@@ -77,8 +76,7 @@ impl<D: Detector> Simulation<D> {
     pub fn existing(&mut self, rows: &[DiagEntry]) {
         for row in rows {
             let socket = Socket {
-                netns: Some(row.netns),
-                ends: row.ends,
+                identity: row.identity.into(),
                 owner: Arc::clone(&row.owner),
                 state: None,
                 open: Open::Preexisting,
@@ -117,22 +115,21 @@ impl<D: Detector> Simulation<D> {
     pub fn moves(&mut self, number: u64, (local, remote): (&str, &str), states: &[State]) -> Vec<Finding> {
         states
             .windows(2)
-            .filter_map(|edge| self.step(number, ends(local, remote), edge[0], edge[1]))
+            .filter_map(|edge| self.step(number, endpoints(local, remote), edge[0], edge[1]))
             .collect()
     }
 
-    fn step(&mut self, number: u64, ends: Endpoints, old: State, new: State) -> Option<Finding> {
+    fn step(&mut self, number: u64, endpoints: Endpoints, old: State, new: State) -> Option<Finding> {
         self.seq += 1;
         self.now.0 += 1;
-        let transition = self.transition(number, ends, old, new);
+        let transition = self.transition(number, endpoints, old, new);
         let open = match (old, new) {
             (State::Close, State::SynSent) => Some(Open::Active),
             (State::Listen, State::SynRecv) => Some(Open::Passive),
             _ => None,
         };
         let fresh = || Socket {
-            netns: transition.netns,
-            ends,
+            identity: transition.identity,
             owner: Arc::clone(&transition.owner),
             state: None,
             open: open.unwrap_or(Open::Preexisting),
@@ -143,7 +140,7 @@ impl<D: Detector> Simulation<D> {
             *socket = Socket { state: socket.state.filter(|_| old == State::Close), ..fresh() };
         }
         if (old, new) == (State::SynSent, State::SynRecv) {
-            socket.open = if ends.is_self() { Open::SelfConnect } else { Open::Simultaneous };
+            socket.open = if endpoints.is_self() { Open::SelfConnect } else { Open::Simultaneous };
         }
         let previous = socket.state.replace(new);
         socket.history.add_state(new);
@@ -160,17 +157,19 @@ impl<D: Detector> Simulation<D> {
         is_watched.then(|| self.detector.observe(&context)).flatten()
     }
 
-    fn transition(&self, number: u64, ends: Endpoints, old: State, new: State) -> Transition {
+    fn transition(&self, number: u64, endpoints: Endpoints, old: State, new: State) -> Transition {
         Transition {
             seq: self.seq,
             at: self.now,
             cpu: 0,
             socket: SocketId { number, generation: 1 },
             cookie: Some(number),
-            netns: self.netns,
-            protocol: self.protocol,
-            family: Family::Ipv4,
-            ends,
+            identity: SocketIdentity {
+                netns: self.netns,
+                protocol: self.protocol,
+                family: Family::Ipv4,
+                endpoints,
+            },
             old,
             new,
             cause: self.cause,
@@ -190,10 +189,7 @@ pub fn connection(
 ) -> Connection {
     Connection {
         socket: SocketId { number: 7, generation: 1 },
-        netns: Some(1),
-        protocol: Protocol::Tcp,
-        family: Family::Ipv4,
-        ends: ends(local, remote),
+        identity: SocketIdentity::tcp(Some(1), endpoints(local, remote)),
         open,
         opened: Some(Mono(1)),
         established: None,

@@ -55,9 +55,9 @@ fn alone<D: Detector>(
 proptest! {
     #[test]
     fn a_detector_finds_nothing_in_a_connection_that_it_does_not_examine(walk in walk(), is_own in any::<bool>(), errno in 100..115) {
-        let ends = ("10.0.0.1:80", if is_own { "10.0.0.1:80" } else { "10.0.0.2:80" });
+        let endpoints = ("10.0.0.1:80", if is_own { "10.0.0.1:80" } else { "10.0.0.2:80" });
         let cause = Cause::RstReceived(Errno(errno));
-        let mut connection = connection(Open::Active, ends, &walk, Some(cause));
+        let mut connection = connection(Open::Active, endpoints, &walk, Some(cause));
         if connection.path.contains((State::SynSent, State::SynRecv)) {
             connection.open = if is_own { Open::SelfConnect } else { Open::Simultaneous };
         }

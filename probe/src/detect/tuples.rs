@@ -5,8 +5,8 @@ use std::{collections::hash_map::Entry, hash::BuildHasher as _, sync::Arc, time:
 use foldhash::{HashMap, fast::RandomState};
 
 use crate::model::{
-    DiagEntry, Edge, Endpoints, KnownSocket, Mono, Owner, PackedEnds, Protocol, Recent, SocketTable, State,
-    Transition,
+    DiagEntry, Edge, Endpoints, KnownSocket, Mono, Owner, PackedEndpoints, Protocol, Recent, SocketIdentity,
+    SocketTable, State, Transition,
 };
 
 /// `TCP_TIMEWAIT_LEN`.
@@ -41,7 +41,7 @@ struct Left {
     /// The socket's number.
     number: u64,
     netns: u32,
-    ends: PackedEnds,
+    endpoints: PackedEndpoints,
     owner: Arc<Owner>,
 }
 
@@ -56,8 +56,8 @@ pub struct Holder {
 impl Tuples {
     /// Adds a pre-existing socket.
     pub fn existing(&mut self, row: &DiagEntry) {
-        if row.protocol == Protocol::Tcp && row.state != State::Listen && row.is_full() {
-            let hash = self.hash((row.netns, canonical(row.ends)));
+        if row.identity.protocol == Protocol::Tcp && row.state != State::Listen && row.is_full() {
+            let hash = self.hash((row.identity.netns, row.identity.endpoints.canonical()));
             self.live.insert(hash, row.cookie);
         }
     }
@@ -93,15 +93,17 @@ impl Tuples {
         let hash = self.hash(tuple);
         match self.live.get(&hash) {
             Some(number) if !transition.is_of(*number) => {
-                let (netns, ends) = tuple;
-                let has_tuple =
-                    |other: &KnownSocket<'_>| (other.netns, canonical(other.ends)) == (Some(netns), ends);
+                let (netns, endpoints) = tuple;
+                let has_tuple = |other: &KnownSocket<'_>| {
+                    (other.identity.netns, other.identity.endpoints.canonical()) == (Some(netns), endpoints)
+                };
                 let other = sockets.find(*number).filter(has_tuple)?;
                 Some(Holder { owner: Arc::clone(other.owner), left: None })
             }
             _ => {
                 let left = self.ended.last(&hash)?.as_ref()?;
-                let is_another = !transition.is_of(left.number) && (left.netns, left.ends.unpack()) == tuple;
+                let is_another =
+                    !transition.is_of(left.number) && (left.netns, left.endpoints.unpack()) == tuple;
                 let has_expired = transition.at.since(left.at) > TIME_WAIT;
                 (is_another && !has_expired)
                     .then(|| Holder { owner: Arc::clone(&left.owner), left: Some(left.at) })
@@ -120,7 +122,7 @@ impl Tuples {
         self.live.is_empty() && self.ended.is_empty()
     }
 
-    fn leave(&mut self, hash: u64, (netns, ends): NetnsFourTuple, transition: &Transition) {
+    fn leave(&mut self, hash: u64, (netns, endpoints): NetnsFourTuple, transition: &Transition) {
         match self.live.entry(hash) {
             Entry::Occupied(holder) if transition.is_of(*holder.get()) => drop(holder.remove()),
             _ => return,
@@ -136,7 +138,7 @@ impl Tuples {
         let sent_fin_first = matches!(old, State::FinWait1 | State::FinWait2 | State::Closing);
         if sent_fin_first && transition.cause.is_some_and(|cause| cause.errno().is_none()) {
             let (number, owner) = (transition.socket.number, Arc::clone(&transition.owner));
-            self.ended.push(hash, Some(Left { at, number, netns, ends: ends.into(), owner }));
+            self.ended.push(hash, Some(Left { at, number, netns, endpoints: endpoints.into(), owner }));
         } else if old != State::SynSent && !self.ended.is_empty() {
             self.ended.push(hash, None);
         }
@@ -149,10 +151,7 @@ impl Tuples {
 
 /// `None` without a namespace: the same addresses in two namespaces would look like one 4-tuple.
 fn four_tuple(transition: &Transition) -> Option<NetnsFourTuple> {
-    let known = transition.ends.local.port.is_some() && transition.protocol == Protocol::Tcp;
-    Some((transition.netns.filter(|_| known)?, canonical(transition.ends)))
-}
-
-fn canonical(ends: Endpoints) -> Endpoints {
-    Endpoints { local: ends.local.canonical(), remote: ends.remote.canonical() }
+    let SocketIdentity { netns, protocol, endpoints, .. } = transition.identity;
+    let known = endpoints.local.port.is_some() && protocol == Protocol::Tcp;
+    Some((netns.filter(|_| known)?, endpoints.canonical()))
 }

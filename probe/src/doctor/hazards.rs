@@ -16,7 +16,9 @@ pub fn hazards(sockets: &[DiagEntry], namespaces: &BTreeMap<u32, Ports>) -> Vec<
     let mut hazards = Vec::new();
     for (netns, ports) in namespaces {
         // An MPTCP socket has the address of its subflows, which are listed as TCP.
-        let here = |socket: &&DiagEntry| socket.netns == *netns && socket.protocol == Protocol::Tcp;
+        let here = |socket: &&DiagEntry| {
+            socket.identity.netns == *netns && socket.identity.protocol == Protocol::Tcp
+        };
         let sockets: Vec<&DiagEntry> = sockets.iter().filter(here).collect();
         hazards.extend(of_namespace(&sockets, *netns, ports));
     }
@@ -28,13 +30,13 @@ fn of_namespace(sockets: &[&DiagEntry], netns: u32, ports: &Ports) -> Vec<Hazard
         |facts, local, owner: &Owner| Hazard { facts, netns, local, owner: owner.clone(), remedy: None };
     let mut found: Vec<Hazard> = Vec::new();
     for socket in sockets {
-        let local = socket.ends.local;
+        let local = socket.identity.endpoints.local;
         let facts = if socket.state == State::Listen {
             let reach = ports.reach(local.port_or_zero());
             reach.map(|reach| HazardFacts::EphemeralListener { range: ports.range.clone(), reach })
         } else {
             let time_wait = socket.state == State::TimeWait;
-            socket.ends.is_self().then_some(HazardFacts::SelfConnected { time_wait })
+            socket.identity.endpoints.is_self().then_some(HazardFacts::SelfConnected { time_wait })
         };
         found.extend(facts.map(|facts| hazard(facts, local, &socket.owner)));
     }
@@ -64,7 +66,8 @@ const EXHAUSTION_REMEDY: &str = "reuse connections, connect from more source add
 fn exhaustion(sockets: &[&DiagEntry], ports: &Ports) -> Vec<(IpAddr, HazardFacts)> {
     let mut pairs: HashMap<(IpAddr, Endpoint), HashMap<u16, State>> = HashMap::new();
     for socket in sockets {
-        let (local, remote) = (socket.ends.local.canonical(), socket.ends.remote.canonical());
+        let (local, remote) =
+            (socket.identity.endpoints.local.canonical(), socket.identity.endpoints.remote.canonical());
         let port = local.port_or_zero();
         if remote.port.is_some() && ports.reach(port).is_some() {
             pairs.entry((local.addr, remote)).or_default().insert(port, socket.state);
@@ -86,7 +89,7 @@ fn exhaustion(sockets: &[&DiagEntry], ports: &Ports) -> Vec<(IpAddr, HazardFacts
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Endpoints, Family, Known, Name, PortRange, PortReach, Task};
+    use crate::model::{Endpoints, Known, Name, PortRange, PortReach, SocketIdentity, Task};
 
     const HERE: u32 = 1;
 
@@ -100,13 +103,10 @@ mod tests {
     }
 
     fn socket(state: State, local: &str, remote: &str) -> DiagEntry {
-        let ends = Endpoints { local: endpoint(local), remote: endpoint(remote) };
+        let endpoints = Endpoints { local: endpoint(local), remote: endpoint(remote) };
         DiagEntry {
             cookie: 1,
-            netns: HERE,
-            protocol: Protocol::Tcp,
-            family: if ends.local.addr.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
-            ends,
+            identity: SocketIdentity::tcp(HERE, endpoints),
             state,
             owner: owner(7).into(),
             expires: None,
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn each_namespace_has_its_own_range_and_remedy() {
-        let there = DiagEntry { netns: 2, ..listener("127.0.0.1:50000") };
-        let unknown = DiagEntry { netns: 3, ..there.clone() };
+        let there = listener("127.0.0.1:50000").in_netns(2);
+        let unknown = there.clone().in_netns(3);
         let other = Ports { enter: "ip netns exec blue ".to_owned(), ..ports(32768..=60999, &[]) };
         let namespaces = BTreeMap::from([(HERE, ports(32768..=49999, &[])), (2, other)]);
         let hazards = hazards(&[listener("127.0.0.1:50000"), there, unknown], &namespaces);
@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn listeners_that_share_a_port_are_one_hazard_per_owner() {
         let other = DiagEntry { owner: owner(8).into(), ..listener("127.0.0.1:50000") };
-        let mptcp = DiagEntry { protocol: Protocol::Mptcp, ..listener("127.0.0.1:50000") };
+        let mut mptcp = listener("127.0.0.1:50000");
+        mptcp.identity.protocol = Protocol::Mptcp;
         let sockets = [listener("127.0.0.1:50000"), listener("127.0.0.1:50000"), mptcp, other];
         assert_eq!(hazards_of(&sockets, ports(32768..=60999, &[])).len(), 2);
     }

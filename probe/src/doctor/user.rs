@@ -79,7 +79,7 @@ fn mptcp() -> Facility {
         Err(error) => return subject.ok(format!("not needed, because MPTCP is unavailable here: {error}")),
     };
     match SockDiag::open().and_then(|mut diag| diag.all(Protocol::Mptcp)) {
-        Ok(sockets) if sockets.iter().any(|socket| socket.ends.local.port_or_zero() == port) => {
+        Ok(sockets) if sockets.iter().any(|socket| socket.endpoints.local.port_or_zero() == port) => {
             subject.ok("listed a test listener")
         }
         Ok(_) => subject.unavailable(

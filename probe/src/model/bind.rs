@@ -1,8 +1,6 @@
 //! Failed calls of bind(2).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use super::{Cgroup, DiagEntry, Endpoint, Endpoints, Errno, Family, Mono, Protocol, State, Task};
+use super::{Cgroup, DiagEntry, Endpoint, Errno, Mono, SocketIdentity, State, Task};
 
 /// A bind(2) on a TCP or MPTCP socket that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,21 +8,16 @@ pub struct BindFailure {
     /// When the call returned.
     pub at: Mono,
     /// The CPU that it ran on.
-    pub cpu: u32,
+    pub cpu: u16,
     /// The calling process.
     pub task: Option<Task>,
     /// The caller's cgroup.
     pub cgroup: Option<Cgroup>,
     /// The socket's cookie, where it had one.
     pub cookie: Option<u64>,
-    /// The socket's network namespace.
-    pub netns: Option<u32>,
-    /// TCP or MPTCP.
-    pub protocol: Protocol,
-    /// The socket's address family.
-    pub family: Family,
-    /// The requested address and port; no port means port 0, for which the kernel picks one.
-    pub local: Endpoint,
+    /// Namespace, protocol and family. The local endpoint is the requested one: no port means port 0, for which the
+    /// kernel picks one, and the address may have another family than the socket. There is no peer.
+    pub identity: SocketIdentity,
     /// The error that the call returned.
     pub errno: Errno,
     /// For EADDRINUSE: the sockets of the namespace that hold the port, at that time or right after, as
@@ -36,20 +29,17 @@ impl BindFailure {
     /// The maximum number of holders. A server's port has one for each connection.
     pub const MAX_HOLDERS: usize = 64;
 
-    /// Both endpoints of the socket. It has no peer.
+    /// The requested address and port.
     #[must_use]
-    pub fn ends(&self) -> Endpoints {
-        let unspecified = match self.local.addr {
-            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        Endpoints { local: self.local, remote: Endpoint::new(unspecified, 0) }
+    pub fn local(&self) -> Endpoint {
+        self.identity.endpoints.local
     }
 
     /// Removes holders that cannot conflict, sorts the likeliest first, and drops those beyond
     /// [`MAX_HOLDERS`](Self::MAX_HOLDERS).
     pub fn retain_conflicting_holders(&mut self) {
-        self.holders.retain(|row| row.ends.local.may_conflict(self.local));
+        let local = self.local();
+        self.holders.retain(|row| row.identity.endpoints.local.may_conflict(local));
         self.holders.sort_by_key(rank);
         self.holders.truncate(Self::MAX_HOLDERS);
     }
@@ -69,7 +59,7 @@ fn rank(row: &DiagEntry) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing::diag_entry;
+    use crate::model::{Endpoints, testing::diag_entry};
 
     #[test]
     fn the_likeliest_holders_come_first_and_the_others_are_dropped() {
@@ -84,10 +74,7 @@ mod tests {
             task: None,
             cgroup: None,
             cookie: None,
-            netns: None,
-            protocol: Protocol::Tcp,
-            family: Family::Ipv4,
-            local: holders[0].ends.local,
+            identity: SocketIdentity::tcp(None, Endpoints::unconnected(holders[0].identity.endpoints.local)),
             errno: Errno::EADDRINUSE,
             holders,
         };

@@ -53,7 +53,7 @@ pub struct SocketRow {
     /// Its state, TIME_WAIT and SYN_RECV included.
     pub state: State,
     /// Both endpoints.
-    pub ends: Endpoints,
+    pub endpoints: Endpoints,
     /// Its owner, from its transitions.
     pub owner: Owner,
     /// Its cookie.

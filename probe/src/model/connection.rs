@@ -2,21 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Cause, Counters, Endpoints, Family, Mono, Owner, Protocol, SocketId, State, StatePath};
+use super::{Cause, Counters, Mono, Owner, SocketId, SocketIdentity, State, StatePath};
 
 /// A connection. It is complete once `close` is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
     /// The socket.
     pub socket: SocketId,
-    /// The network namespace's inode number.
-    pub netns: Option<u32>,
-    /// TCP or MPTCP.
-    pub protocol: Protocol,
-    /// The socket's address family.
-    pub family: Family,
-    /// Both endpoints as last known.
-    pub ends: Endpoints,
+    /// Namespace, protocol, family and endpoints as last known.
+    pub identity: SocketIdentity,
     /// How it opened.
     pub open: Open,
     /// The time of its first transition; `None` for a pre-existing socket.

@@ -2,21 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Endpoints, Family, Mono, Owner, Protocol, SocketId, State};
+use super::{Mono, Owner, SocketId, SocketIdentity, State};
 
 /// A socket that sock_diag lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiagEntry {
     /// Its cookie; a TIME_WAIT mini-socket has that of the socket that it replaced.
     pub cookie: u64,
-    /// The network namespace's inode number.
-    pub netns: u32,
-    /// TCP or MPTCP.
-    pub protocol: Protocol,
-    /// The socket's address family.
-    pub family: Family,
-    /// Both endpoints.
-    pub ends: Endpoints,
+    /// Namespace, protocol, family and endpoints.
+    pub identity: SocketIdentity<u32>,
     /// Its state, TIME_WAIT and SYN_RECV included.
     pub state: State,
     /// The process that has a descriptor of it, from /proc ([`Known::Inferred`](super::Known::Inferred)); the tracker
@@ -48,7 +42,7 @@ impl DiagEntry {
     /// Whether it is connected to itself. In SYN_SENT that is not certain yet: the connect may still fail.
     #[must_use]
     pub fn is_self_connected(&self) -> bool {
-        self.ends.is_self() && !matches!(self.state, State::SynSent | State::Listen)
+        self.identity.endpoints.is_self() && !matches!(self.state, State::SynSent | State::Listen)
     }
 }
 
@@ -59,10 +53,8 @@ pub struct TimeWaitEntry {
     pub at: Mono,
     /// The connection.
     pub socket: SocketId,
-    /// The network namespace's inode number.
-    pub netns: Option<u32>,
-    /// Both endpoints.
-    pub ends: Endpoints,
+    /// Namespace, protocol, family and endpoints of the connection.
+    pub identity: SocketIdentity,
     /// TIME_WAIT, or FIN_WAIT2 for the mini-socket of an orphan; `None` where nothing was left.
     pub state: Option<State>,
     /// When the mini-socket expires.

@@ -3,8 +3,7 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
-    net::IpAddr,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU16,
 };
 
@@ -85,6 +84,16 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// The endpoints of a socket that has no peer.
+    #[must_use]
+    pub fn unconnected(local: Endpoint) -> Self {
+        let unspecified = match local.addr {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        Self { local, remote: Endpoint::new(unspecified, 0) }
+    }
+
     /// Whether both endpoints are the same address and port, and the port is known: a self-connect once the socket has
     /// left SYN_SENT.
     #[must_use]
@@ -96,6 +105,12 @@ impl Endpoints {
     #[must_use]
     pub fn reversed(self) -> Self {
         Self { local: self.remote, remote: self.local }
+    }
+
+    /// The same endpoints with v4-mapped addresses as IPv4, to compare sockets of both families.
+    #[must_use]
+    pub fn canonical(self) -> Self {
+        Self { local: self.local.canonical(), remote: self.remote.canonical() }
     }
 
     /// Fills what `self` lacks (a port, or an address that reads as unspecified) from earlier endpoints of the same
@@ -123,12 +138,12 @@ mod tests {
 
     #[test]
     fn a_self_connect_needs_the_port_too() {
-        let ends = |local, remote| Endpoints { local: at(local), remote: at(remote) };
-        assert!(ends("127.0.0.1:1314", "127.0.0.1:1314").is_self());
-        assert!(ends("[::1]:1314", "[::1]:1314").is_self());
-        assert!(ends("[::ffff:127.0.0.1]:1314", "127.0.0.1:1314").is_self());
-        assert!(!ends("127.0.0.1:0", "127.0.0.1:0").is_self());
-        assert!(!ends("127.0.0.1:1314", "127.0.0.2:1314").is_self());
+        let endpoints = |local, remote| Endpoints { local: at(local), remote: at(remote) };
+        assert!(endpoints("127.0.0.1:1314", "127.0.0.1:1314").is_self());
+        assert!(endpoints("[::1]:1314", "[::1]:1314").is_self());
+        assert!(endpoints("[::ffff:127.0.0.1]:1314", "127.0.0.1:1314").is_self());
+        assert!(!endpoints("127.0.0.1:0", "127.0.0.1:0").is_self());
+        assert!(!endpoints("127.0.0.1:1314", "127.0.0.2:1314").is_self());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Endpoints, Mono, Owner, SocketId};
+use super::{Mono, Owner, SocketId, SocketIdentity};
 
 /// The kinds of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,10 +81,8 @@ pub struct Finding {
     pub at: Mono,
     /// The socket; `None` where the kernel never gave it an identity.
     pub socket: Option<SocketId>,
-    /// The socket's namespace.
-    pub netns: Option<u32>,
-    /// The socket's endpoints.
-    pub ends: Endpoints,
+    /// The socket's namespace, protocol, family and endpoints.
+    pub identity: SocketIdentity,
     /// The socket's owner.
     pub owner: Arc<Owner>,
     /// What happened, in one sentence.

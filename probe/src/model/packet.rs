@@ -146,7 +146,7 @@ impl Segment {
 
     /// Both endpoints from the sender's point of view.
     #[must_use]
-    pub fn ends(&self) -> Endpoints {
+    pub fn endpoints(&self) -> Endpoints {
         Endpoints { local: self.source.into(), remote: self.destination.into() }
     }
 
@@ -318,7 +318,7 @@ mod tests {
         let to_syn = segment(Flags::SYN, 0).refusal();
         assert_eq!((to_syn.seq, to_syn.ack), (0, 0));
         assert_eq!(to_syn.flags, Flags::RST.with(Flags::ACK));
-        assert_eq!(to_syn.ends(), segment(Flags::SYN, 0).ends().reversed());
+        assert_eq!(to_syn.endpoints(), segment(Flags::SYN, 0).endpoints().reversed());
         let to_data = segment(Flags::ACK, 3).refusal();
         assert_eq!((to_data.flags, to_data.seq, to_data.ack), (Flags::RST, 7, 0));
     }

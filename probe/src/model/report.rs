@@ -1,6 +1,6 @@
 //! A decoded kernel event, before anything is derived from it.
 
-use super::{Endpoints, Errno, Family, Known, Mono, Protocol, State, Task};
+use super::{Errno, Known, Mono, SocketIdentity, State, Task};
 
 /// One event of the tracepoint. The tracker adds every derived fact (generation, owner of later transitions, cause, time in
 /// the old state), so that a replay of recorded reports derives them again.
@@ -9,19 +9,13 @@ pub struct Report {
     /// When, on CLOCK_MONOTONIC.
     pub at: Mono,
     /// The CPU it ran on.
-    pub cpu: u32,
+    pub cpu: u16,
     /// The socket's number: its cookie, or on backend `tracepoint` the address of its `struct sock`.
     pub socket: u64,
     /// The cookie as in SO_COOKIE and sock_diag, where the kernel reports one.
     pub cookie: Option<u64>,
-    /// The network namespace's inode number.
-    pub netns: Option<u32>,
-    /// TCP or MPTCP.
-    pub protocol: Protocol,
-    /// The socket's address family.
-    pub family: Family,
-    /// Both endpoints as the kernel has them at this time.
-    pub ends: Endpoints,
+    /// Namespace, protocol, family and endpoints as the kernel has them at this time.
+    pub identity: SocketIdentity,
     /// The state left.
     pub old: State,
     /// The state entered.

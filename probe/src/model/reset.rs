@@ -1,6 +1,6 @@
 //! RST segments that this host sent.
 
-use super::{Endpoints, Family, Mono, Owner, SocketId, State};
+use super::{Mono, Owner, SocketId, SocketIdentity, State};
 
 /// An RST that a socket sent (tracepoint `tcp_send_reset`). On close, the kernel sends it after it reports the transition to
 /// CLOSE.
@@ -9,15 +9,11 @@ pub struct Reset {
     /// When.
     pub at: Mono,
     /// The CPU it ran on.
-    pub cpu: u32,
+    pub cpu: u16,
     /// The socket. The tracker adds the generation.
     pub socket: SocketId,
-    /// The network namespace's inode number.
-    pub netns: Option<u32>,
-    /// The socket's address family.
-    pub family: Family,
-    /// Both endpoints.
-    pub ends: Endpoints,
+    /// Namespace, protocol, family and endpoints. The tracker fills in endpoints that the kernel has cleared.
+    pub identity: SocketIdentity,
     /// The socket's state at that time.
     pub state: State,
     /// The reason, by the kernel's name without `SK_RST_REASON_`, such as `TCP_ABORT_ON_CLOSE`; `None` before

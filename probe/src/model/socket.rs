@@ -1,6 +1,8 @@
 //! The identity of a socket.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
+
+use super::Endpoints;
 
 /// A socket and one of its connections. The number is the cookie as in SO_COOKIE and sock_diag; on backend `tracepoint` it is
 /// the address of the `struct sock`. In a stream it identifies a connection: no two have the same.
@@ -22,6 +24,43 @@ impl fmt::Display for SocketId {
             0 | 1 => f.pad(&number),
             later => f.pad(&format!("{number}/{later}")),
         }
+    }
+}
+
+/// What identifies a socket besides its number. `N` is the inode number of the network namespace: an option where the
+/// kernel may not report it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketIdentity<N = Option<u32>> {
+    /// The network namespace's inode number.
+    pub netns: N,
+    /// TCP or MPTCP.
+    pub protocol: Protocol,
+    /// The socket's address family.
+    pub family: Family,
+    /// Both endpoints.
+    pub endpoints: Endpoints,
+}
+
+impl<N> SocketIdentity<N> {
+    /// A TCP socket with the family of its local address.
+    #[must_use]
+    pub fn tcp(netns: N, endpoints: Endpoints) -> Self {
+        Self { netns, protocol: Protocol::Tcp, family: Family::of(endpoints.local.addr), endpoints }
+    }
+}
+
+impl SocketIdentity {
+    /// Fills what the endpoints lack from earlier endpoints of the same socket.
+    #[must_use]
+    pub fn or_earlier(self, earlier: Endpoints) -> Self {
+        Self { endpoints: self.endpoints.or_earlier(earlier), ..self }
+    }
+}
+
+impl From<SocketIdentity<u32>> for SocketIdentity {
+    fn from(identity: SocketIdentity<u32>) -> Self {
+        let SocketIdentity { netns, protocol, family, endpoints } = identity;
+        Self { netns: Some(netns), protocol, family, endpoints }
     }
 }
 
@@ -55,6 +94,15 @@ pub enum Family {
 }
 
 impl Family {
+    /// The family of an address.
+    #[must_use]
+    pub fn of(addr: IpAddr) -> Self {
+        match addr {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+
     /// The name in output and filters.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -4,7 +4,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use super::{Endpoints, Owner, State, StateHistory};
+use super::{Owner, SocketIdentity, State, StateHistory};
 
 /// The known sockets.
 pub trait SocketTable: Debug {
@@ -16,10 +16,8 @@ pub trait SocketTable: Debug {
 /// What is known of a socket.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownSocket<'a> {
-    /// The network namespace's inode number.
-    pub netns: Option<u32>,
-    /// Both endpoints.
-    pub ends: Endpoints,
+    /// Namespace, protocol, family and endpoints.
+    pub identity: SocketIdentity,
     /// The owner.
     pub owner: &'a Arc<Owner>,
     /// Its connection's states and transitions; `None` for a pre-existing socket without a report so far.

@@ -10,7 +10,7 @@ pub use self::{
     causes::{any_cause, cause, causes},
 };
 use super::{
-    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Family, Host, Known, Mono, Name, Owner, Protocol, State,
+    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Host, Known, Mono, Name, Owner, SocketIdentity, State,
     Task,
 };
 
@@ -43,7 +43,7 @@ pub fn endpoint(text: &str) -> Endpoint {
 }
 
 /// Both endpoints of a connection.
-pub fn ends(local: &str, remote: &str) -> Endpoints {
+pub fn endpoints(local: &str, remote: &str) -> Endpoints {
     Endpoints { local: endpoint(local), remote: endpoint(remote) }
 }
 
@@ -51,10 +51,7 @@ pub fn ends(local: &str, remote: &str) -> Endpoints {
 pub fn diag_entry(cookie: u64, state: State, local: &str, remote: &str) -> DiagEntry {
     DiagEntry {
         cookie,
-        netns: 1,
-        protocol: Protocol::Tcp,
-        family: Family::Ipv4,
-        ends: ends(local, remote),
+        identity: SocketIdentity::tcp(1, endpoints(local, remote)),
         state,
         owner: Owner::unknown(),
         expires: None,
@@ -62,6 +59,11 @@ pub fn diag_entry(cookie: u64, state: State, local: &str, remote: &str) -> DiagE
 }
 
 impl DiagEntry {
+    /// In this network namespace.
+    pub fn in_netns(self, netns: u32) -> Self {
+        Self { identity: SocketIdentity { netns, ..self.identity }, ..self }
+    }
+
     /// With this process as the holder of its descriptor, from /proc.
     pub fn held_by(self, pid: u32, comm: &str) -> Self {
         Self { owner: Arc::new(owner(pid, comm, Known::Inferred)), ..self }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Cause, Edge, Endpoints, Family, Mono, Owner, Protocol, SocketId, State};
+use super::{Cause, Edge, Mono, Owner, SocketId, SocketIdentity, State};
 
 /// One state transition of one socket, with everything known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,19 +12,13 @@ pub struct Transition {
     /// When.
     pub at: Mono,
     /// The CPU it ran on.
-    pub cpu: u32,
+    pub cpu: u16,
     /// The socket and its connection.
     pub socket: SocketId,
     /// The cookie, where the kernel reports one.
     pub cookie: Option<u64>,
-    /// The network namespace's inode number.
-    pub netns: Option<u32>,
-    /// TCP or MPTCP.
-    pub protocol: Protocol,
-    /// The socket's address family.
-    pub family: Family,
-    /// Both endpoints; where the kernel has cleared one, the last known.
-    pub ends: Endpoints,
+    /// Namespace, protocol, family and endpoints; where the kernel has cleared an endpoint, the last known.
+    pub identity: SocketIdentity,
     /// The state left.
     pub old: State,
     /// The state entered.
@@ -50,5 +44,15 @@ impl Transition {
     #[must_use]
     pub fn is_of(&self, number: u64) -> bool {
         number == self.socket.number || Some(number) == self.cookie
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transition_takes_144_bytes() {
+        assert_eq!(size_of::<Transition>(), 144);
     }
 }

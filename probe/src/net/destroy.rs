@@ -42,8 +42,8 @@ impl NetlinkDeserializable for Destroy {
 /// # Errors
 /// EOPNOTSUPP: this kernel was built without CONFIG_INET_DIAG_DESTROY. ENOENT: no such socket. EPERM: needs
 /// CAP_NET_ADMIN.
-pub fn destroy(family: Family, ends: Endpoints) -> io::Result<()> {
-    netlink::change(NETLINK_SOCK_DIAG, Destroy(Request::one(family, ends)))
+pub fn destroy(family: Family, endpoints: Endpoints) -> io::Result<()> {
+    netlink::change(NETLINK_SOCK_DIAG, Destroy(Request::one(family, endpoints)))
 }
 
 #[cfg(test)]
@@ -64,15 +64,15 @@ mod tests {
             let listener = Tcp::listening("127.0.0.1:1314".parse().unwrap()).unwrap();
             let client = Tcp::new(Family::Ipv4).unwrap();
             client.connect(listener.local().unwrap(), soon).unwrap();
-            let ends =
+            let endpoints =
                 Endpoints { local: client.local().unwrap().into(), remote: client.remote().unwrap().into() };
-            match destroy(Family::Ipv4, ends) {
+            match destroy(Family::Ipv4, endpoints) {
                 // The kernel was built without CONFIG_INET_DIAG_DESTROY.
                 Err(error) if Errno::of(&error) == Some(Errno::EOPNOTSUPP) => return,
                 result => result.unwrap(),
             }
             assert_eq!(client.read_exact(1, soon), Err(SocketError::Errno(Errno::ECONNABORTED)));
-            let error = destroy(Family::Ipv4, ends).unwrap_err();
+            let error = destroy(Family::Ipv4, endpoints).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(nix::libc::ENOENT));
         };
         Namespace::private().unwrap().enter(check).unwrap();

@@ -120,9 +120,9 @@ impl Request {
     }
 
     /// The TCP socket with these endpoints, or else the listener that a segment to them would reach.
-    pub(super) fn one(family: Family, ends: Endpoints) -> Self {
+    pub(super) fn one(family: Family, endpoints: Endpoints) -> Self {
         let mut request = Self::all(Protocol::Tcp, family, false);
-        request.header.id = Id::new(ends);
+        request.header.id = Id::new(endpoints);
         request
     }
 }
@@ -160,7 +160,7 @@ impl Answer {
     }
 
     /// The local and the remote endpoint.
-    pub(super) fn ends(&self) -> Endpoints {
+    pub(super) fn endpoints(&self) -> Endpoints {
         let id = &self.header.id;
         let endpoint = |bytes, port: U16<BigEndian>| Endpoint::new(address(self.family(), bytes), port.get());
         Endpoints { local: endpoint(id.local, id.local_port), remote: endpoint(id.remote, id.remote_port) }
@@ -221,12 +221,12 @@ impl NetlinkDeserializable for Answer {
 }
 
 impl Id {
-    fn new(ends: Endpoints) -> Self {
+    fn new(endpoints: Endpoints) -> Self {
         Self {
-            local_port: U16::new(ends.local.port_or_zero()),
-            remote_port: U16::new(ends.remote.port_or_zero()),
-            local: bytes(ends.local.addr),
-            remote: bytes(ends.remote.addr),
+            local_port: U16::new(endpoints.local.port_or_zero()),
+            remote_port: U16::new(endpoints.remote.port_or_zero()),
+            local: bytes(endpoints.local.addr),
+            remote: bytes(endpoints.remote.addr),
             interface: U32::ZERO,
             cookie: NO_COOKIE,
         }
@@ -281,11 +281,11 @@ mod tests {
 
     #[test]
     fn a_request_has_endpoints_and_protocol() {
-        let ends = Endpoints {
+        let endpoints = Endpoints {
             local: Endpoint::new([127, 0, 0, 1].into(), 1314),
             remote: Endpoint::new([127, 0, 0, 2].into(), 80),
         };
-        let request = Request::one(Family::Ipv4, ends);
+        let request = Request::one(Family::Ipv4, endpoints);
         let mut bytes = vec![0; request.buffer_len()];
         request.serialize(&mut bytes);
         assert_eq!(bytes[..2], [2, 6]);

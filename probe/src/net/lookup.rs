@@ -85,19 +85,24 @@ impl Lookup {
     }
 
     /// The state and remaining time of the mini-socket that a closed connection left: TIME_WAIT, or FIN_WAIT2 for an
-    /// orphan's. `ends` are the endpoints as the socket had them.
+    /// orphan's. `endpoints` are the endpoints as the socket had them.
     ///
     /// Takes microseconds: the kernel looks up one hash bucket. Only for link-local addresses must it walk the whole
     /// table, since the socket is bound to a device; other sockets bound to a device are not found.
-    pub fn mini_socket(&mut self, netns: u32, ends: Endpoints, family: Family) -> Option<(State, Duration)> {
+    pub fn mini_socket(
+        &mut self,
+        netns: u32,
+        endpoints: Endpoints,
+        family: Family,
+    ) -> Option<(State, Duration)> {
         let found = self.query(netns, |diag| {
-            let exact = diag.one(family, ends).ok()?;
-            if exact.is_some() || !is_link_local(ends) {
+            let exact = diag.one(family, endpoints).ok()?;
+            if exact.is_some() || !is_link_local(endpoints) {
                 return exact;
             }
-            let port = ends.local.port?.get();
+            let port = endpoints.local.port?.get();
             let all = diag.with_local_port(port).ok()?;
-            all.into_iter().find(|socket| socket.ends == ends && socket.expires.is_some())
+            all.into_iter().find(|socket| socket.endpoints == endpoints && socket.expires.is_some())
         })?;
         Some((found.state, found.expires?))
     }
@@ -132,8 +137,8 @@ impl Default for Lookup {
 }
 
 /// Whether an endpoint is link-local, so that the socket is bound to a device (RFC 4291 §2.5.6).
-fn is_link_local(ends: Endpoints) -> bool {
-    [ends.local, ends.remote].iter().any(|end| match end.addr {
+fn is_link_local(endpoints: Endpoints) -> bool {
+    [endpoints.local, endpoints.remote].iter().any(|end| match end.addr {
         IpAddr::V4(_) => false,
         IpAddr::V6(addr) => addr.is_unicast_link_local(),
     })

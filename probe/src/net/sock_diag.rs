@@ -9,7 +9,7 @@ use super::{
     inet_diag::{Answer, Request},
     netlink::Channel,
 };
-use crate::model::{DiagEntry, Endpoints, Family, Owner, Protocol, State};
+use crate::model::{DiagEntry, Endpoints, Family, Owner, Protocol, SocketIdentity, State};
 
 /// sock_diag did not list the sockets.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ pub struct DiagSocket {
     /// The address family.
     pub family: Family,
     /// The local and the remote endpoint.
-    pub ends: Endpoints,
+    pub endpoints: Endpoints,
     /// The state. Only sock_diag shows TIME_WAIT, and SYN_RECV of a request that waits for the handshake's final ACK.
     pub state: State,
     /// The uid of the socket's creator.
@@ -58,10 +58,12 @@ impl DiagSocket {
     pub(super) fn entry(&self, netns: u32, owner: Arc<Owner>) -> DiagEntry {
         DiagEntry {
             cookie: self.cookie,
-            netns,
-            protocol: self.protocol,
-            family: self.family,
-            ends: self.ends,
+            identity: SocketIdentity {
+                netns,
+                protocol: self.protocol,
+                family: self.family,
+                endpoints: self.endpoints,
+            },
             state: self.state,
             owner,
             expires: self.expires,
@@ -116,7 +118,7 @@ impl SockDiag {
         let mut sockets = list(Protocol::Tcp)?;
         // Without sock_diag for MPTCP, its subflows are still listed as TCP.
         sockets.extend(list(Protocol::Mptcp).unwrap_or_default());
-        sockets.retain(|socket| socket.ends.local.port_or_zero() == port);
+        sockets.retain(|socket| socket.endpoints.local.port_or_zero() == port);
         Ok(sockets)
     }
 
@@ -125,12 +127,12 @@ impl SockDiag {
     ///
     /// # Errors
     /// The kernel has no sock_diag for TCP.
-    pub fn one(&mut self, family: Family, ends: Endpoints) -> Result<Option<DiagSocket>, SockDiagError> {
-        match self.0.get::<_, Answer>(Request::one(family, ends)) {
+    pub fn one(&mut self, family: Family, endpoints: Endpoints) -> Result<Option<DiagSocket>, SockDiagError> {
+        match self.0.get::<_, Answer>(Request::one(family, endpoints)) {
             Ok(answer) => {
                 let found = answer.and_then(|answer| socket(Protocol::Tcp, &answer));
                 // The kernel falls back to a listener.
-                Ok(found.filter(|socket| socket.ends == ends))
+                Ok(found.filter(|socket| socket.endpoints == endpoints))
             }
             Err(cause) if cause.raw_os_error() == Some(libc::ENOENT) => Ok(None),
             Err(cause) => Err(SockDiagError { protocol: Protocol::Tcp, cause }),
@@ -181,7 +183,7 @@ fn socket(protocol: Protocol, answer: &Answer) -> Option<DiagSocket> {
     Some(DiagSocket {
         protocol,
         family: answer.family(),
-        ends: answer.ends(),
+        endpoints: answer.endpoints(),
         state: answer.state()?,
         uid: answer.uid(),
         inode: (answer.inode() != 0).then_some(answer.inode()),
@@ -223,8 +225,8 @@ mod tests {
         let all = tcp_sockets().unwrap();
         let entry = all.iter().find(|socket| socket.cookie == cookie).unwrap();
         assert_eq!((entry.family, entry.state, entry.uid), (family, State::Established, 0));
-        assert_eq!(entry.ends.remote, local.into());
-        assert_eq!(entry.ends.local, client.local().unwrap().into());
+        assert_eq!(entry.endpoints.remote, local.into());
+        assert_eq!(entry.endpoints.local, client.local().unwrap().into());
         assert!(entry.inode.is_some());
         // Only the SYN+ACK.
         assert_eq!(entry.segs_in, Some(1));

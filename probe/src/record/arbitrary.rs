@@ -20,7 +20,8 @@ pub use self::{
 };
 use super::named::Named;
 use crate::model::{
-    Backend, Cgroup, Clock, End, Endpoint, Endpoints, Host, Input, Mono, Name, Output, Owner, SocketId, Task,
+    Backend, Cgroup, Clock, End, Endpoint, Endpoints, Host, Input, Mono, Name, Output, Owner, SocketId,
+    SocketIdentity, Task,
 };
 
 /// Any input but the end, reports and summaries.
@@ -109,7 +110,13 @@ fn cgroup() -> impl Strategy<Value = Cgroup> {
     (any::<u64>(), option::of(path)).prop_map(|(id, path)| Cgroup { id, path })
 }
 
-fn ends() -> impl Strategy<Value = Endpoints> {
+fn identity<N: Arbitrary>() -> impl Strategy<Value = SocketIdentity<N>> {
+    (any::<N>(), named(), named(), endpoints()).prop_map(|(netns, protocol, family, endpoints)| {
+        SocketIdentity { netns, protocol, family, endpoints }
+    })
+}
+
+fn endpoints() -> impl Strategy<Value = Endpoints> {
     (endpoint(), endpoint()).prop_map(|(local, remote)| Endpoints { local, remote })
 }
 

@@ -87,19 +87,19 @@ fn encode_transition(kind: u16, report: &Report, backend: Backend) -> Transition
         header: header(kind, report.cpu, report.at),
         cookie,
         skaddr,
-        netns: report.netns.unwrap_or(0),
+        netns: report.identity.netns.unwrap_or(0),
         error: report.error.map_or(UNKNOWN_U32, |error| error.map_or(0, |errno| errno.0 as u32)),
         syscall: report.syscall.unwrap_or(UNKNOWN_U32),
-        protocol: protocol(report.protocol),
-        family: family(report.family),
-        local_port: report.ends.local.port_or_zero(),
-        remote_port: report.ends.remote.port_or_zero(),
+        protocol: protocol(report.identity.protocol),
+        family: family(report.identity.family),
+        local_port: report.identity.endpoints.local.port_or_zero(),
+        remote_port: report.identity.endpoints.remote.port_or_zero(),
         old: report.old as u8,
         new: report.new as u8,
         shutdown: report.shutdown.unwrap_or(UNKNOWN_U8),
         flags,
-        local_addr: address(report.ends.local),
-        remote_addr: address(report.ends.remote),
+        local_addr: address(report.identity.endpoints.local),
+        remote_addr: address(report.identity.endpoints.remote),
     }
 }
 
@@ -154,15 +154,15 @@ fn encode_reset(reset: &Reset) -> ResetRecord {
     let mut record = ResetRecord::new_zeroed();
     record.header = header(KIND_RESET, reset.cpu, reset.at);
     record.cookie = reset.socket.number;
-    record.netns = reset.netns.unwrap_or(0);
+    record.netns = reset.identity.netns.unwrap_or(0);
     record.reason = UNKNOWN_U32;
-    record.protocol = IPPROTO_TCP as u16;
-    record.family = family(reset.family);
-    record.local_port = reset.ends.local.port_or_zero();
-    record.remote_port = reset.ends.remote.port_or_zero();
+    record.protocol = protocol(reset.identity.protocol);
+    record.family = family(reset.identity.family);
+    record.local_port = reset.identity.endpoints.local.port_or_zero();
+    record.remote_port = reset.identity.endpoints.remote.port_or_zero();
     record.state = reset.state as u32;
-    record.local_addr = address(reset.ends.local);
-    record.remote_addr = address(reset.ends.remote);
+    record.local_addr = address(reset.identity.endpoints.local);
+    record.remote_addr = address(reset.identity.endpoints.remote);
     record
 }
 
@@ -189,8 +189,8 @@ fn encode_task(task: Option<&Task>) -> TaskRecord {
     record
 }
 
-fn header(kind: u16, cpu: u32, at: Mono) -> RecordHeader {
-    RecordHeader { kind, cpu: cpu as u16, lost: 0, mono_ns: at.0 }
+fn header(kind: u16, cpu: u16, at: Mono) -> RecordHeader {
+    RecordHeader { kind, cpu, lost: 0, mono_ns: at.0 }
 }
 
 fn protocol(protocol: Protocol) -> u16 {

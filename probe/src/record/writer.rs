@@ -302,7 +302,10 @@ fn time_of(input: &Input) -> Option<Mono> {
 mod tests {
     use super::*;
     use crate::{
-        model::{Cgroup, End, Endpoint, Endpoints, Family, Known, Name, Owner, Protocol, State, Task},
+        model::{
+            Cgroup, End, Endpoint, Endpoints, Family, Known, Name, Owner, Protocol, SocketIdentity, State,
+            Task,
+        },
         record::{Entry, Reader},
     };
 
@@ -314,10 +317,12 @@ mod tests {
         let path = Cgroup { id: u64::MAX, path: Some(name(4095)) };
         DiagEntry {
             cookie: u64::MAX - cookie,
-            netns: u32::MAX,
-            protocol: Protocol::Mptcp,
-            family: Family::Ipv6,
-            ends: Endpoints { local: end, remote: end },
+            identity: SocketIdentity {
+                netns: u32::MAX,
+                protocol: Protocol::Mptcp,
+                family: Family::Ipv6,
+                endpoints: Endpoints { local: end, remote: end },
+            },
             state: State::NewSynRecv,
             owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Inferred }.into(),
             expires: Some(std::time::Duration::from_nanos(u64::MAX)),
@@ -368,10 +373,7 @@ mod tests {
             task: None,
             cgroup: None,
             cookie: None,
-            netns: None,
-            protocol: Protocol::Tcp,
-            family: Family::Ipv6,
-            local: holders[0].ends.local,
+            identity: SocketIdentity::tcp(None, holders[0].identity.endpoints),
             errno: crate::model::Errno::EADDRINUSE,
             holders: holders.clone(),
         };

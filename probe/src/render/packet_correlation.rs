@@ -26,7 +26,7 @@ pub(super) enum Relation {
 
 /// The end of a link between these namespaces at which a transition was made.
 pub(super) fn side(netns: [u32; 2], transition: &Transition) -> Option<Side> {
-    Side::BOTH.into_iter().find(|side| transition.netns == Some(netns[*side as usize]))
+    Side::BOTH.into_iter().find(|side| transition.identity.netns == Some(netns[*side as usize]))
 }
 
 /// The packet to which a transition at `side` is assigned, as an index into `packets`.
@@ -108,10 +108,10 @@ impl EndpointView<'_> {
     fn is_ours(&self, index: usize) -> bool {
         let packet = &self.packets[index];
         packet.segment.is_some_and(|segment| {
-            let ends = segment.ends();
+            let endpoints = segment.endpoints();
             same_connection(
-                self.transition.ends,
-                if packet.from == self.side { ends } else { ends.reversed() },
+                self.transition.identity.endpoints,
+                if packet.from == self.side { endpoints } else { endpoints.reversed() },
             )
         })
     }
@@ -144,7 +144,7 @@ fn same_connection(socket: Endpoints, packet: Endpoints) -> bool {
 pub(super) mod tests {
     use super::*;
     use crate::model::{
-        CloseCall, Errno, Family, Origin, Owner, Protocol, Segment, ShutdownHow, SocketId,
+        CloseCall, Errno, Origin, Owner, Segment, ShutdownHow, SocketId, SocketIdentity,
         State::{Close, Established, FinWait1, Listen, SynRecv, SynSent},
     };
 
@@ -152,7 +152,7 @@ pub(super) mod tests {
     pub const NETNS: [u32; 2] = [4_026_532_001, 4_026_532_002];
     const SYN_ACK: Flags = Flags::SYN.with(Flags::ACK);
 
-    fn ends(side: Side) -> Endpoints {
+    fn endpoints(side: Side) -> Endpoints {
         let [a, b] = ["10.13.14.1:1314", "10.13.14.2:1314"]
             .map(|text| text.parse::<std::net::SocketAddr>().expect("an address in a test").into());
         let from_a = Endpoints { local: a, remote: b };
@@ -162,7 +162,7 @@ pub(super) mod tests {
     /// A packet sent at `sent` µs and delivered 20 µs later, within 5 µs.
     fn packet(number: usize, from: Side, flags: Flags, sent: u64) -> Packet {
         let at = |endpoint: Endpoint| (endpoint.addr, endpoint.port_or_zero()).into();
-        let Endpoints { local, remote } = ends(from);
+        let Endpoints { local, remote } = endpoints(from);
         let (source, destination) = (at(local), at(remote));
         let segment = Segment { source, destination, flags, seq: 0, ack: 0, window: 0, payload: 0 };
         let fate = Fate::Delivered { before: us(sent + 20), after: us(sent + 25) };
@@ -181,10 +181,7 @@ pub(super) mod tests {
             cpu: 0,
             socket: SocketId { number: side as u64 + 1, generation: 1 },
             cookie: None,
-            netns: Some(NETNS[side as usize]),
-            protocol: Protocol::Tcp,
-            family: Family::Ipv4,
-            ends: ends(side),
+            identity: SocketIdentity::tcp(Some(NETNS[side as usize]), endpoints(side)),
             old,
             new,
             cause: Some(cause),
@@ -242,7 +239,7 @@ pub(super) mod tests {
     #[test]
     fn a_transition_without_a_packet_is_assigned_to_the_nearest() {
         let mut listen = transition(Side::B, (Close, Listen), 2, Cause::Listen);
-        listen.ends.remote = Endpoint::new([0, 0, 0, 0].into(), 0);
+        listen.identity.endpoints.remote = Endpoint::new([0, 0, 0, 0].into(), 0);
         assert_eq!(packet_of(&listen), Some((1, Relation::Nearest(us(12)))));
         let timeout = transition(Side::A, (SynSent, Close), 80, Cause::SynTimeout);
         assert_eq!(packet_of(&timeout), Some((2, Relation::Nearest(us(54)))));
@@ -265,10 +262,11 @@ pub(super) mod tests {
 
     #[test]
     fn a_connection_that_did_not_use_the_link_has_no_packet() {
-        let elsewhere = Transition { netns: Some(1), ..sample().1.remove(0) };
+        let mut elsewhere = sample().1.remove(0);
+        elsewhere.identity.netns = Some(1);
         assert_eq!(side(NETNS, &elsewhere), None);
         let mut loopback = transition(Side::A, (Close, SynSent), 8, Cause::Connect);
-        loopback.ends.remote = Endpoint::new([127, 0, 0, 1].into(), 1314);
+        loopback.identity.endpoints.remote = Endpoint::new([127, 0, 0, 1].into(), 1314);
         assert_eq!(packet_of(&loopback), None);
         let (mut packets, transitions) = sample();
         packets.iter_mut().for_each(|packet| packet.fate = Fate::Dropped);

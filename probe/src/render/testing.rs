@@ -7,9 +7,9 @@ use std::{net::SocketAddr, time::Duration};
 pub use trace::{trace, trace_end};
 
 use crate::model::{
-    self, Backend, Cause, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno, Family, Finding,
-    FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, Protocol, SocketId, SocketRow, State,
-    Task, Transition, Verdict, testing::cause,
+    self, Backend, Cause, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno, Finding,
+    FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, SocketId, SocketIdentity, SocketRow,
+    State, Task, Transition, Verdict, testing::cause,
 };
 
 pub fn ready() -> Output {
@@ -29,7 +29,7 @@ pub fn ready() -> Output {
     }
 }
 
-pub fn ends(local: &str, remote: &str) -> Endpoints {
+pub fn endpoints(local: &str, remote: &str) -> Endpoints {
     let at = |text: &str| text.parse::<SocketAddr>().expect("an address in a test").into();
     Endpoints { local: at(local), remote: at(remote) }
 }
@@ -54,13 +54,13 @@ pub struct Stream {
 #[derive(Clone)]
 pub struct TestSocket {
     pub number: u64,
-    pub ends: Endpoints,
+    pub endpoints: Endpoints,
     pub owner: Owner,
 }
 
 impl TestSocket {
     pub fn new(number: u64, local: &str, remote: &str) -> Self {
-        Self { number, ends: ends(local, remote), owner: owner(4711, b"probe", Known::Exact) }
+        Self { number, endpoints: endpoints(local, remote), owner: owner(4711, b"probe", Known::Exact) }
     }
 }
 
@@ -95,17 +95,13 @@ impl Stream {
     ) -> &mut Self {
         self.seq += 1;
         self.now += micros * 1_000;
-        let ipv6 = socket.ends.local.addr.is_ipv6();
         self.push(Output::Transition(Transition {
             seq: self.seq,
             at: self.now(),
             cpu: 1,
             socket: SocketId { number: socket.number, generation: 1 },
             cookie: Some(socket.number),
-            netns: Some(4026531840),
-            protocol: Protocol::Tcp,
-            family: if ipv6 { Family::Ipv6 } else { Family::Ipv4 },
-            ends: socket.ends,
+            identity: SocketIdentity::tcp(Some(4026531840), socket.endpoints),
             old,
             new,
             cause: cause.into(),
@@ -126,8 +122,7 @@ impl Stream {
             kind,
             at: self.now(),
             socket: Some(SocketId { number: socket.number, generation: 1 }),
-            netns: Some(4026531840),
-            ends: socket.ends,
+            identity: SocketIdentity::tcp(Some(4026531840), socket.endpoints),
             owner: socket.owner.clone().into(),
             message: message.to_owned(),
             remedy: remedy.map(str::to_owned),
@@ -156,7 +151,7 @@ impl Stream {
         let rows = sockets.iter().map(|(socket, state, label)| SocketRow {
             label: (*label).to_owned(),
             state: *state,
-            ends: socket.ends,
+            endpoints: socket.endpoints,
             owner: socket.owner.clone(),
             cookie: socket.number,
         });
@@ -277,10 +272,7 @@ pub fn outside() -> Vec<Output> {
         .transition(&client, 80_000, SynSent, Close, refused())
         .push(Output::Connection(Connection {
             socket: SocketId { number: 5, generation: 0 },
-            netns: None,
-            protocol: Protocol::Tcp,
-            family: Family::Ipv4,
-            ends: ends("10.0.0.1:0", "10.0.0.2:80"),
+            identity: SocketIdentity::tcp(None, endpoints("10.0.0.1:0", "10.0.0.2:80")),
             open: Open::Active,
             opened: Some(Mono(1_000_000_000)),
             established: None,

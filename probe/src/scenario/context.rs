@@ -167,13 +167,13 @@ impl Context {
         label: impl Into<String>,
         socket: &Tcp,
         namespace: &Namespace,
-        ends: Endpoints,
+        endpoints: Endpoints,
     ) -> Result<SocketIndex, StepError> {
         let cookie = socket.cookie().map_err(|error| {
             StepError::Unsupported(format!("reading SO_COOKIE: {error}; it requires Linux 4.12 or later"))
         })?;
         let label = label.into();
-        Ok(self.run.add_socket(LabelledSocket { label, cookie, netns: namespace.inode(), ends }))
+        Ok(self.run.add_socket(LabelledSocket { label, cookie, netns: namespace.inode(), endpoints }))
     }
 
     /// Connects, and waits for the outcome.
@@ -291,7 +291,7 @@ impl Context {
             Some(SocketRow {
                 label: socket.label.clone(),
                 state: found.state,
-                ends: found.ends,
+                endpoints: found.endpoints,
                 // The reports have the owner: see `ScenarioRun::listing_with_owners`.
                 owner: Owner::UNKNOWN,
                 cookie: found.cookie,

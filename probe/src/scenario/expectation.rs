@@ -149,7 +149,7 @@ fn local_endpoint(history: &[&Transition]) -> String {
     let connected = history.iter().find(|transition| transition.new == State::Established);
     connected.map_or_else(
         || "not connected".to_owned(),
-        |transition| transition.ends.local.canonical().to_string(),
+        |transition| transition.identity.endpoints.local.canonical().to_string(),
     )
 }
 

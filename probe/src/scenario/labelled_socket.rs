@@ -14,7 +14,7 @@ pub struct LabelledSocket {
     /// The inode number of its network namespace.
     pub netns: u32,
     /// Its endpoints once it has left CLOSE. A local port that the kernel chooses may stay unknown.
-    pub ends: Endpoints,
+    pub endpoints: Endpoints,
 }
 
 /// A socket of a [`ScenarioRun`](super::ScenarioRun), by its index in [`sockets`](super::ScenarioRun::sockets).

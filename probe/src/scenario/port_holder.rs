@@ -14,13 +14,17 @@ pub(super) fn port_holder(local: SocketAddr) -> String {
     let wanted = Endpoint::from(local).canonical();
     let sockets = sock_diag::tcp_sockets().unwrap_or_default();
     let holder = sockets.iter().find(|socket| {
-        let bound = socket.ends.local.canonical();
+        let bound = socket.endpoints.local.canonical();
         bound.port == wanted.port && (bound.addr == wanted.addr || bound.addr.is_unspecified())
     });
     let Some(socket) = holder else { return String::new() };
     if socket.state == State::TimeWait {
         // A TIME_WAIT has no owner; only its endpoints say what it was.
-        let peer = if socket.ends.is_self() { "itself".to_owned() } else { socket.ends.remote.to_string() };
+        let peer = if socket.endpoints.is_self() {
+            "itself".to_owned()
+        } else {
+            socket.endpoints.remote.to_string()
+        };
         return format!(
             ", held by the TIME_WAIT of a connection with {peer}, which lasts a minute; an earlier run may have left it"
         );

@@ -41,7 +41,7 @@ pub(crate) fn assign(sockets: &[LabelledSocket], transitions: &[Transition]) -> 
     for seen in reported.iter().filter(|seen| seen.cookie.is_none()) {
         let matches = |socket: &LabelledSocket| match seen.unnamed {
             Some(first) => can_be_child(socket, first),
-            None => endpoints_agree(socket.ends, seen.ends),
+            None => endpoints_agree(socket.endpoints, seen.endpoints),
         };
         if let Some(index) = take_first(&matches) {
             assigned.insert(seen.id, index);
@@ -62,7 +62,7 @@ struct ReportedSocket<'a> {
     opened: Mono,
     cookie: Option<u64>,
     /// The last known endpoints.
-    ends: Endpoints,
+    endpoints: Endpoints,
     /// The first transition of a child, without the remote endpoint, while it is the only one reported.
     unnamed: Option<&'a Transition>,
 }
@@ -71,14 +71,15 @@ struct ReportedSocket<'a> {
 fn reported_sockets<'a>(transitions: &'a [Transition], ids: &[Option<SocketId>]) -> Vec<ReportedSocket<'a>> {
     let mut sockets: HashMap<SocketId, ReportedSocket> = HashMap::new();
     for (transition, id) in transitions.iter().zip(ids) {
-        let (&Some(id), Transition { at, cookie, ends, .. }) = (id, transition) else { continue };
+        let (&Some(id), Transition { at, cookie, identity, .. }) = (id, transition) else { continue };
+        let endpoints = identity.endpoints;
         let unnamed = begins_without_remote(transition).then_some(transition);
-        let new = ReportedSocket { id, opened: *at, cookie: None, ends: *ends, unnamed };
+        let new = ReportedSocket { id, opened: *at, cookie: None, endpoints, unnamed };
         let socket = sockets.entry(id).or_insert(new);
         socket.unnamed = unnamed;
         // The latest cookie: the one of a child's first transition may be its listener's.
         socket.cookie = cookie.or(socket.cookie);
-        socket.ends = ends.or_earlier(socket.ends);
+        socket.endpoints = endpoints.or_earlier(socket.endpoints);
     }
     let mut sockets: Vec<ReportedSocket> = sockets.into_values().collect();
     sockets.sort_by_key(|socket| socket.opened);
@@ -122,19 +123,21 @@ fn is_unnamed_child(transition: &Transition) -> bool {
 /// Whether this is a child's first transition on a kernel that sets the state before the identity and the
 /// remote port: up to Linux 6.12 at least.
 fn begins_without_remote(transition: &Transition) -> bool {
-    transition.edge() == (State::Listen, State::SynRecv) && transition.ends.remote.port.is_none()
+    transition.edge() == (State::Listen, State::SynRecv)
+        && transition.identity.endpoints.remote.port.is_none()
 }
 
 /// Whether two transitions can belong to children of the same listener.
 fn share_listener(one: &Transition, other: &Transition) -> bool {
-    (one.netns, one.ends.local) == (other.netns, other.ends.local)
+    (one.identity.netns, one.identity.endpoints.local)
+        == (other.identity.netns, other.identity.endpoints.local)
 }
 
 /// Whether `socket` can be the child whose first transition is `first`: one that was accepted on this endpoint.
 fn can_be_child(socket: &LabelledSocket, first: &Transition) -> bool {
-    let accepted = socket.ends.remote.port.is_some();
-    let local = socket.ends.local.canonical() == first.ends.local.canonical();
-    accepted && local && first.netns.is_none_or(|netns| netns == socket.netns)
+    let accepted = socket.endpoints.remote.port.is_some();
+    let local = socket.endpoints.local.canonical() == first.identity.endpoints.local.canonical();
+    accepted && local && first.identity.netns.is_none_or(|netns| netns == socket.netns)
 }
 
 /// Whether a socket's endpoints can be the reported ones. The kernel chooses the port of an unbound socket, so an

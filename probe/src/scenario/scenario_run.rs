@@ -278,7 +278,7 @@ mod tests {
         let row = |cookie| SocketRow {
             label: "a".to_owned(),
             state: Established,
-            ends: a.ends,
+            endpoints: a.endpoints,
             owner: Owner::UNKNOWN,
             cookie,
         };

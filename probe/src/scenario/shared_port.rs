@@ -101,14 +101,14 @@ impl Driver<'_> {
     ) -> Result<Connection, StepError> {
         let to = listener.local;
         let client = self.reuse_port_socket(from)?;
-        let ends = endpoints(from, to);
+        let endpoints = endpoints(from, to);
         let label = format!("client {number}");
-        let client_index = self.context.register(label, &client, &self.namespace, ends)?;
+        let client_index = self.context.register(label, &client, &self.namespace, endpoints)?;
         let deadline = self.context.deadline();
         self.context.connect(client_index, &client, to).step(format!("connecting {from} to {to}"))?;
         let server = listener.socket.accept(deadline).step(format!("accepting {from} on {to}"))?;
         let label = format!("server {number}");
-        let server_index = self.context.register(label, &server, &self.namespace, ends.reversed())?;
+        let server_index = self.context.register(label, &server, &self.namespace, endpoints.reversed())?;
         self.context.expect_data(
             format!("client {number} reads"),
             PAYLOAD,
@@ -157,8 +157,8 @@ impl Driver<'_> {
         self.context.expect_result("second connect", Err(Errno::EISCONN), &again);
 
         let duplicate = self.reuse_port_socket(first.from)?;
-        let ends = endpoints(first.from, first.to);
-        let index = self.context.register("duplicate", &duplicate, &self.namespace, ends)?;
+        let endpoints = endpoints(first.from, first.to);
+        let index = self.context.register("duplicate", &duplicate, &self.namespace, endpoints)?;
         let connected = duplicate.begin_connect(first.to);
         self.context.expect_result("duplicate 4-tuple", Err(Errno::EADDRNOTAVAIL), &connected);
         let refused = [State::Close, State::SynSent, State::Close];

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 
 use super::{LabelledSocket, Options, Scenario, ScenarioRun, labelled_socket::endpoints, run};
-use crate::model::{Cause, Family, Mono, Owner, Protocol, SocketId, State, Transition};
+use crate::model::{Cause, Mono, Owner, SocketId, SocketIdentity, State, Transition};
 
 const NETNS: u32 = 4_026_531_840;
 
 /// A socket with this cookie and these endpoints (`127.0.0.1:80`).
 pub(super) fn socket(cookie: u64, local: &str, remote: &str) -> LabelledSocket {
     let parse = |text: &str| text.parse::<SocketAddr>().expect("an address in a test");
-    let ends = endpoints(parse(local), parse(remote));
-    LabelledSocket { label: format!("socket {cookie}"), cookie, netns: NETNS, ends }
+    let endpoints = endpoints(parse(local), parse(remote));
+    LabelledSocket { label: format!("socket {cookie}"), cookie, netns: NETNS, endpoints }
 }
 
 /// What the kernel would report if `socket` went through `states`, one transition per nanosecond from `at`.
@@ -27,10 +27,7 @@ pub(super) fn transition(socket: &LabelledSocket, at: u64, old: State, new: Stat
         cpu: 0,
         socket: SocketId { number: socket.cookie, generation: 1 },
         cookie: Some(socket.cookie),
-        netns: Some(socket.netns),
-        protocol: Protocol::Tcp,
-        family: Family::Ipv4,
-        ends: socket.ends,
+        identity: SocketIdentity::tcp(Some(socket.netns), socket.endpoints),
         old,
         new,
         cause: Some(Cause::CloseOrShutdown),
@@ -43,8 +40,12 @@ pub(super) fn transition(socket: &LabelledSocket, at: u64, old: State, new: Stat
 /// The same transitions as the tracepoint backend reports them: without cookie, namespace and segment counters, and
 /// identified by the address of the `struct sock`.
 pub(super) fn without_cookies(transitions: impl IntoIterator<Item = Transition>) -> Vec<Transition> {
-    let strip =
-        |transition: Transition| Transition { cookie: None, netns: None, segs_out: None, ..transition };
+    let strip = |transition: Transition| Transition {
+        cookie: None,
+        identity: SocketIdentity { netns: None, ..transition.identity },
+        segs_out: None,
+        ..transition
+    };
     transitions.into_iter().map(strip).collect()
 }
 

@@ -55,7 +55,7 @@ impl Enricher {
             }),
             Input::BindFailed(failure) => {
                 if failure.errno == Errno::EADDRINUSE
-                    && let (Some(netns), Some(port)) = (failure.netns, failure.local.port)
+                    && let (Some(netns), Some(port)) = (failure.identity.netns, failure.local().port)
                 {
                     failure.holders = self.host.port_holders(netns, port.get());
                     failure.retain_conflicting_holders();

@@ -52,16 +52,15 @@ impl HostQueries for LiveHost {
     }
 
     fn time_wait_entry(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
-        let netns = connection.netns.filter(|_| self.finds_time_wait)?;
-        let found = self.lookup.mini_socket(netns, connection.ends, connection.family);
+        let netns = connection.identity.netns.filter(|_| self.finds_time_wait)?;
+        let found = self.lookup.mini_socket(netns, connection.identity.endpoints, connection.identity.family);
         let at = clock::now();
         // A full socket belongs to another connection, which has reused the 4-tuple since.
         let found = found.filter(|(state, _)| matches!(state, State::TimeWait | State::FinWait2));
         Some(TimeWaitEntry {
             at,
             socket: connection.socket,
-            netns: connection.netns,
-            ends: connection.ends,
+            identity: connection.identity,
             state: found.map(|(state, _)| state),
             until: found.map(|(_, left)| at.after(left)),
             owner: (*connection.owner).clone(),

@@ -53,7 +53,7 @@ type NetnsPort = (Option<u32>, u16);
 impl OwnSockets {
     /// Updates the sets, and returns whether the report is of an own socket.
     fn include(&mut self, report: &Report) -> bool {
-        let port = (report.netns, report.ends.local.port_or_zero());
+        let port = (report.identity.netns, report.identity.endpoints.local.port_or_zero());
         if (report.old, report.new) == (State::Listen, State::Close) && self.sockets.contains(&report.socket)
         {
             self.listeners.remove(&port);
@@ -96,7 +96,7 @@ impl OwnSockets {
 fn has_listeners_identity(report: &Report) -> bool {
     (report.old, report.new) == (State::Listen, State::SynRecv)
         && report.cookie == Some(report.socket)
-        && report.ends.remote.port.is_none()
+        && report.identity.endpoints.remote.port.is_none()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::VecDeque, io, rc::Rc};
 pub use crate::model::testing::host;
 use crate::{
     model::{
-        Backend, Endpoints, Family, Input, Known, Mono, Name, Opened, Output, Protocol, Report, State, Task,
+        Backend, Endpoints, Input, Known, Mono, Name, Opened, Output, Report, SocketIdentity, State, Task,
     },
     render::Render,
     source::{Flow, RecordSink, Source, SourceError},
@@ -19,7 +19,7 @@ pub fn task(pid: u32, comm: &str) -> Task {
     Task { pid, uid: 0, comm: Name::from_bytes(comm.as_bytes()) }
 }
 
-pub fn ends(local: &str, remote: &str) -> Endpoints {
+pub fn endpoints(local: &str, remote: &str) -> Endpoints {
     let at = |text: &str| text.parse::<std::net::SocketAddr>().expect("an address in a test").into();
     Endpoints { local: at(local), remote: at(remote) }
 }
@@ -28,15 +28,15 @@ pub fn ends(local: &str, remote: &str) -> Endpoints {
 pub struct Socket {
     pub number: u64,
     pub task: Task,
-    pub ends: Endpoints,
+    pub endpoints: Endpoints,
     pub owner_matches: Option<bool>,
     at: u64,
 }
 
 impl Socket {
     pub fn new(number: u64, local: &str, remote: &str) -> Self {
-        let ends = ends(local, remote);
-        Self { number, task: task(100, "client"), ends, owner_matches: None, at: number * 1_000_000_000 }
+        let endpoints = endpoints(local, remote);
+        Self { number, task: task(100, "client"), endpoints, owner_matches: None, at: number * 1_000_000_000 }
     }
 
     /// The next report: a transition.
@@ -48,10 +48,7 @@ impl Socket {
             cpu: 0,
             socket: self.number,
             cookie: Some(self.number),
-            netns: Some(1),
-            protocol: Protocol::Tcp,
-            family: if self.ends.local.addr.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
-            ends: self.ends,
+            identity: SocketIdentity::tcp(Some(1), self.endpoints),
             old,
             new,
             error: Some(None),

@@ -10,7 +10,10 @@ use super::{
     *,
 };
 use crate::{
-    model::{Cgroup, Connection, DiagEntry, Errno, Filter, Input, Mono, Name, Output, State, TimeWaitEntry},
+    model::{
+        Cgroup, Connection, DiagEntry, Endpoints, Errno, Filter, Input, Mono, Name, Output, SocketIdentity,
+        State, TimeWaitEntry, testing::endpoint,
+    },
     net::snapshot::Snapshot,
     render::View,
 };
@@ -154,8 +157,7 @@ impl HostQueries for AnsweringHost {
         Some(TimeWaitEntry {
             at: Mono(2),
             socket: connection.socket,
-            netns: connection.netns,
-            ends: connection.ends,
+            identity: connection.identity,
             state: Some(State::TimeWait),
             until: Some(Mono(3)),
             owner: (*connection.owner).clone(),
@@ -205,10 +207,7 @@ async fn the_holders_of_a_port_in_use_are_queried() {
             task: Some(task(100, "server")),
             cgroup: Some(Cgroup { id: 4, path: None }),
             cookie: None,
-            netns: Some(9),
-            protocol: crate::model::Protocol::Tcp,
-            family: crate::model::Family::Ipv4,
-            local: crate::model::Endpoint::new([127, 0, 0, 1].into(), 80),
+            identity: SocketIdentity::tcp(Some(9), Endpoints::unconnected(endpoint("127.0.0.1:80"))),
             errno,
             holders: Vec::new(),
         }))

@@ -118,9 +118,9 @@ mod tests {
         let report = decoded(&record(), Backend::TpBtf);
         assert_eq!(report.socket, 77);
         assert_eq!(report.error, Some(Some(Errno::ECONNREFUSED)));
-        assert_eq!(report.ends.local.to_string(), "127.0.0.1:1314");
-        assert_eq!(report.ends.remote.port, None);
-        assert_eq!((report.netns, report.task, report.shutdown), (None, None, Some(0)));
+        assert_eq!(report.identity.endpoints.local.to_string(), "127.0.0.1:1314");
+        assert_eq!(report.identity.endpoints.remote.port, None);
+        assert_eq!((report.identity.netns, report.task, report.shutdown), (None, None, Some(0)));
         let classic = decoded(&record(), Backend::Tracepoint);
         assert_eq!((classic.socket, classic.cookie), (0xffff_8880_0000_1000, Some(77)));
     }

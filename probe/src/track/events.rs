@@ -1,6 +1,6 @@
 //! Events other than transitions: pre-existing sockets, cgroup paths, failed binds, sent RSTs.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::sync::Arc;
 
 use foldhash::HashMap;
 
@@ -13,18 +13,13 @@ impl SocketTable for Tracker {
     fn find(&self, number: u64) -> Option<KnownSocket<'_>> {
         let live = |socket| {
             let TrackedSocket { owner, history, .. }: &TrackedSocket = socket;
-            KnownSocket {
-                netns: socket.netns.map(NonZeroU32::get),
-                ends: socket.ends(),
-                owner,
-                history: Some(history),
-            }
+            KnownSocket { identity: socket.identity.unpack(), owner, history: Some(history) }
         };
         if let Some(socket) = self.sockets.get(&number) {
             return Some(live(socket));
         }
-        if let Some(PreexistingSocket { netns, ends, owner, .. }) = self.preexisting.get(number) {
-            return Some(KnownSocket { netns: Some(*netns), ends: ends.unpack(), owner, history: None });
+        if let Some(PreexistingSocket { identity, owner }) = self.preexisting.get(number) {
+            return Some(KnownSocket { identity: identity.unpack(), owner, history: None });
         }
         // On backend `tracepoint` a pre-existing socket has another number from its first report on.
         self.sockets.values().find(|socket| socket.has_cookie(number)).map(live)
@@ -46,7 +41,7 @@ impl Tracker {
                 continue;
             }
             if row.state == State::Listen {
-                self.listeners.add(row.cookie, Some(row.netns), row.ends.local, Arc::clone(&owner));
+                self.listeners.add(row.cookie, &row.identity.into(), Arc::clone(&owner));
             }
             self.preexisting.add(row, owner);
         }
@@ -71,7 +66,7 @@ impl Tracker {
         }
         // Where very many are listed, one that has closed adds nothing.
         let is_full = failure.holders.len() == BindFailure::MAX_HOLDERS;
-        if failure.errno == Errno::EADDRINUSE && failure.local.port.is_some() && !is_full {
+        if failure.errno == Errno::EADDRINUSE && failure.local().port.is_some() && !is_full {
             let indices: HashMap<u64, usize> =
                 failure.holders.iter().enumerate().map(|(index, row)| (row.cookie, index)).collect();
             for live in self.live_holders(&failure) {
@@ -87,9 +82,10 @@ impl Tracker {
 
     /// The tracked sockets that hold the port, ordered by cookie: the state at the failure, where sock_diag lists a later one.
     fn live_holders(&self, failure: &BindFailure) -> Vec<DiagEntry> {
-        let netns = failure.netns.and_then(NonZeroU32::new);
+        let (netns, port) = (failure.identity.netns, failure.local().port);
         let holds_port = |socket: &&TrackedSocket| {
-            socket.continuous && socket.netns == netns && socket.ends().local.port == failure.local.port
+            let identity = &socket.identity;
+            socket.continuous && identity.netns() == netns && identity.endpoints().local.port == port
         };
         let mut live: Vec<DiagEntry> =
             self.sockets.values().filter(holds_port).filter_map(TrackedSocket::diag_entry).collect();
@@ -103,10 +99,10 @@ impl Tracker {
         if let Some(socket) = self.sockets.get(&reset.socket.number) {
             reset.socket = SocketId { generation: socket.generation, ..reset.socket };
             reset.owner = (*socket.owner).clone();
-            reset.ends = reset.ends.or_earlier(socket.ends());
+            reset.identity = reset.identity.or_earlier(socket.identity.endpoints());
         } else if let Some(socket) = self.preexisting.get(reset.socket.number) {
             reset.owner = (*socket.owner).clone();
-            reset.ends = reset.ends.or_earlier(socket.ends.unpack());
+            reset.identity = reset.identity.or_earlier(socket.identity.endpoints());
         }
         reset
     }
@@ -117,7 +113,7 @@ impl Tracker {
         let live = || sockets.get(&row.cookie).map(|socket| &*socket.owner);
         let existing = || preexisting.get(row.cookie).map(|socket| &*socket.owner);
         if row.state == State::SynRecv {
-            return self.listeners.owner_of_child(Some(row.netns), row.ends.local);
+            return self.listeners.owner_of_child(&row.identity.into());
         }
         live().or_else(existing).or_else(|| time_wait_owners.owner(row)).cloned()
     }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use foldhash::HashMap;
 
-use crate::model::{Endpoint, Known, Owner};
+use crate::model::{Known, Owner, SocketIdentity};
 
 /// The listening sockets of all namespaces.
 #[derive(Debug, Default)]
@@ -26,11 +26,11 @@ struct Listener {
 
 impl Listeners {
     /// Adds the listener with this number.
-    pub fn add(&mut self, number: u64, netns: Option<u32>, local: Endpoint, owner: Arc<Owner>) {
+    pub fn add(&mut self, number: u64, identity: &SocketIdentity, owner: Arc<Owner>) {
         self.remove(number);
-        let port = netns_port(netns, local);
+        let port = netns_port(identity);
         self.ports.insert(number, port);
-        let listener = Listener { number, addr: local.addr, owner };
+        let listener = Listener { number, addr: identity.endpoints.local.addr, owner };
         self.by_port.entry(port).or_default().push(listener);
     }
 
@@ -45,11 +45,11 @@ impl Listeners {
         }
     }
 
-    /// The owner of a child with this local endpoint, where only one process can be: in a SO_REUSEPORT group of several
+    /// The owner of a child, where only one process can be: in a SO_REUSEPORT group of several
     /// processes, each may.
-    pub fn owner_of_child(&self, netns: Option<u32>, local: Endpoint) -> Option<Owner> {
-        let listeners = self.by_port.get(&netns_port(netns, local))?;
-        let addr = local.canonical().addr;
+    pub fn owner_of_child(&self, child: &SocketIdentity) -> Option<Owner> {
+        let listeners = self.by_port.get(&netns_port(child))?;
+        let addr = child.endpoints.local.canonical().addr;
         let mut owners = listeners
             .iter()
             .filter(|listener| listener.addr.is_unspecified() || listener.addr.to_canonical() == addr)
@@ -62,6 +62,6 @@ impl Listeners {
     }
 }
 
-fn netns_port(netns: Option<u32>, local: Endpoint) -> NetnsPort {
-    (netns, local.port_or_zero())
+fn netns_port(identity: &SocketIdentity) -> NetnsPort {
+    (identity.netns, identity.endpoints.local.port_or_zero())
 }

@@ -41,7 +41,8 @@ use self::{
     unnamed_children::UnnamedChildren,
 };
 use crate::model::{
-    Connection, Endpoints, Host, Open, Owner, Protocol, Report, SocketId, State, StateHistory, Transition,
+    Connection, Host, Open, Owner, Protocol, Report, SocketId, SocketIdentity, State, StateHistory,
+    Transition,
 };
 
 /// How many closed sockets the tracker keeps: a destroyed listener reports once more after its end, and a socket can be connected
@@ -175,7 +176,7 @@ impl Tracker {
         let previous = socket.continuous.then_some(socket.state);
         let entered = socket.entered().filter(|_| socket.state == report.old);
         let state_duration = entered.map(|entered| report.at.since(entered));
-        let ends = report.ends.or_earlier(socket.ends());
+        let identity = report.identity.or_earlier(socket.identity.endpoints());
         let context = CauseContext {
             prior: socket.prior,
             syscall: report.syscall.and_then(|number| self.syscalls.by_number(number)),
@@ -189,12 +190,12 @@ impl Tracker {
             reopen(closed, report.socket, socket);
             closed.push_back(report.socket);
         }
-        let ends_connection = socket.add(report, ends, self.seq);
+        let has_ended = socket.add(report, identity.endpoints, self.seq);
 
         let id = SocketId { number: report.socket, generation: socket.generation };
         let owner = Arc::clone(&socket.owner);
-        let ended = if ends_connection { socket.connection(report, cause) } else { None };
-        self.index(report, ends, &owner);
+        let ended = if has_ended { socket.connection(report, cause) } else { None };
+        self.index(report, &identity, &owner);
         // Built last, so that it is built in the caller's memory.
         Tracked {
             transition: Transition {
@@ -203,10 +204,7 @@ impl Tracker {
                 cpu: report.cpu,
                 socket: id,
                 cookie: report.cookie,
-                netns: report.netns,
-                protocol: report.protocol,
-                family: report.family,
-                ends,
+                identity,
                 old: report.old,
                 new: report.new,
                 cause,
@@ -244,10 +242,10 @@ impl Tracker {
     }
 
     /// Updates the indices, and evicts what exceeds the memory bounds.
-    fn index(&mut self, report: &Report, ends: Endpoints, owner: &Arc<Owner>) {
+    fn index(&mut self, report: &Report, identity: &SocketIdentity, owner: &Arc<Owner>) {
         match (report.old, report.new) {
             (_, State::Listen) => {
-                self.listeners.add(report.socket, report.netns, ends.local, Arc::clone(owner));
+                self.listeners.add(report.socket, identity, Arc::clone(owner));
             }
             (State::Listen, State::Close) => {
                 self.listeners.remove(report.socket);
@@ -259,7 +257,7 @@ impl Tracker {
         if is_end(report) {
             // A socket without a cookie at its opening was not found in the snapshot then.
             self.preexisting.take(report);
-            self.time_wait_owners.add(report, ends, owner);
+            self.time_wait_owners.add(report, identity, owner);
         }
         if self.closed.len() > MAX_CLOSED
             && let Some(number) = self.closed.pop_front()
@@ -295,7 +293,9 @@ impl Tracker {
             self.sockets.get(&report.socket).is_some_and(|socket| socket.state == State::Listen)
                 || self.preexisting.listens(report.socket)
         };
-        is_child && report.cookie == Some(report.socket) && (report.ends.remote.port.is_none() || listens())
+        is_child
+            && report.cookie == Some(report.socket)
+            && (report.identity.endpoints.remote.port.is_none() || listens())
     }
 }
 
@@ -319,7 +319,7 @@ fn opening(report: &Report) -> Option<Option<Open>> {
         (State::Close, State::Listen) => Some(None),
         (State::Close, State::SynSent) => Some(Some(Open::Active)),
         (State::Listen, State::SynRecv) => Some(Some(Open::Passive)),
-        (State::Listen, State::Established) if report.protocol == Protocol::Mptcp => {
+        (State::Listen, State::Established) if report.identity.protocol == Protocol::Mptcp => {
             Some(Some(Open::Passive))
         }
         _ => None,

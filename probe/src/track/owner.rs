@@ -31,7 +31,7 @@ pub fn at_opening(
     }
     let child = report.old == State::Listen;
     let owner = if child {
-        listeners.owner_of_child(report.netns, report.ends.local)
+        listeners.owner_of_child(&report.identity)
     } else {
         // connect and listen run in the caller, even where the kernel side reports no owner.
         report.task.as_ref().map(|task| Owner { task: Some(task.clone()), cgroup: None, known: Known::Exact })

@@ -17,8 +17,10 @@ impl Tracker {
         let path = mem::take(&mut summary.path);
         let end = &summary.end;
         let existing = self.preexisting.take(end);
-        let ends = existing.as_ref().map_or(end.ends, |socket| end.ends.or_earlier(socket.ends.unpack()));
-        let open = open(&path, ends);
+        let identity = existing
+            .as_ref()
+            .map_or(end.identity, |socket| end.identity.or_earlier(socket.identity.endpoints()));
+        let open = open(&path, identity.endpoints);
         let context = CauseContext {
             prior: PriorReports {
                 passive: (open != Open::Preexisting).then_some(open == Open::Passive),
@@ -32,7 +34,7 @@ impl Tracker {
         let mut owner = owner::reported(end, &self.cgroups, owners)
             .or_else(|| existing.map(|socket| socket.owner).filter(|owner| owner.task.is_some()))
             .or_else(|| {
-                let owner = self.listeners.owner_of_child(end.netns, ends.local);
+                let owner = self.listeners.owner_of_child(&identity);
                 owner.filter(|_| open == Open::Passive).map(|owner| owners.share(owner))
             })
             .unwrap_or_else(Owner::unknown);
@@ -44,10 +46,7 @@ impl Tracker {
         let generation = end.opened.as_ref().map_or(0, |opened| opened.generation);
         let connection = Connection {
             socket: SocketId { number: end.socket, generation },
-            netns: end.netns,
-            protocol: end.protocol,
-            family: end.family,
-            ends,
+            identity,
             open,
             opened: summary.opened,
             established: summary.established,
@@ -57,16 +56,16 @@ impl Tracker {
             owner,
             complete: summary.opened.is_some() && summary.path_is_complete,
         };
-        self.time_wait_owners.add(end, ends, &connection.owner);
+        self.time_wait_owners.add(end, &identity, &connection.owner);
         connection
     }
 }
 
 /// How a connection with this path opened.
-fn open(path: &StatePath, ends: Endpoints) -> Open {
+fn open(path: &StatePath, endpoints: Endpoints) -> Open {
     let crossed = path.contains((State::SynSent, State::SynRecv));
     match path.first_edge() {
-        _ if crossed && ends.is_self() => Open::SelfConnect,
+        _ if crossed && endpoints.is_self() => Open::SelfConnect,
         _ if crossed => Open::Simultaneous,
         Some((State::Close, State::SynSent)) => Open::Active,
         // An MPTCP socket enters ESTABLISHED at once.

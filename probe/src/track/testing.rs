@@ -1,8 +1,8 @@
 //! Reports for tests, as from backend `tp_btf`.
 
 use crate::model::{
-    Counters, Errno, Family, Known, Mono, Opened, Protocol, Report, State, Task,
-    testing::{ends, task},
+    Counters, Errno, Known, Mono, Opened, Protocol, Report, SocketIdentity, State, Task,
+    testing::{endpoints, task},
 };
 
 /// A client's transition, in process 100, without an error.
@@ -12,10 +12,7 @@ pub fn report(old: State, new: State) -> Report {
         cpu: 0,
         socket: 7,
         cookie: Some(7),
-        netns: Some(1),
-        protocol: Protocol::Tcp,
-        family: Family::Ipv4,
-        ends: ends("127.0.0.1:50000", "127.0.0.1:80"),
+        identity: SocketIdentity::tcp(Some(1), endpoints("127.0.0.1:50000", "127.0.0.1:80")),
         old,
         new,
         error: Some(None),
@@ -42,7 +39,11 @@ impl Report {
     }
 
     pub(super) fn between(self, local: &str, remote: &str) -> Self {
-        Self { ends: ends(local, remote), ..self }
+        Self { identity: SocketIdentity { endpoints: endpoints(local, remote), ..self.identity }, ..self }
+    }
+
+    pub(super) fn with_protocol(self, protocol: Protocol) -> Self {
+        Self { identity: SocketIdentity { protocol, ..self.identity }, ..self }
     }
 
     pub(super) fn failed(self, errno: Errno) -> Self {

@@ -11,7 +11,7 @@ use proptest::{collection, prelude::*, sample::select};
 use super::{testing::report, *};
 use crate::model::{
     Cause, Endpoint, Errno, Known, Mono, is_legal,
-    testing::{ends, host, task},
+    testing::{endpoints, host, task},
 };
 
 const CLOSE: u32 = 3;
@@ -102,7 +102,11 @@ fn a_connection_has_its_transitions_times_owner_and_path() {
     assert!(tracked.iter().all(|tracked| pid(tracked) == (Some(100), Known::Exact)));
 
     let last = &tracked[4];
-    assert_eq!(last.transition.ends, ends("127.0.0.1:50000", "127.0.0.1:80"), "ends that were cleared");
+    assert_eq!(
+        last.transition.identity.endpoints,
+        endpoints("127.0.0.1:50000", "127.0.0.1:80"),
+        "ends that were cleared"
+    );
     assert_eq!(last.transition.segs_out, Some(6));
     let connection = last.ended.as_ref().expect("it ended");
     assert_eq!(connection.path, [Close, SynSent, Established, FinWait1, FinWait2, Close].into());
@@ -110,7 +114,7 @@ fn a_connection_has_its_transitions_times_owner_and_path() {
     assert_eq!((connection.opened, connection.established), (Some(Mono(1_000)), Some(Mono(3_000))));
     let close = connection.close.as_ref().expect("it ended");
     assert_eq!((close.at, detail(close.cause)), (Mono(15_000), "FIN received"));
-    assert_eq!(connection.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
+    assert_eq!(connection.identity.endpoints, endpoints("127.0.0.1:50000", "127.0.0.1:80"));
     assert_eq!(seqs(&tracker, connection.socket), [1, 2, 3, 4, 5]);
     assert!(tracked[..4].iter().all(|tracked| tracked.ended.is_none()));
 }
@@ -214,8 +218,8 @@ fn a_socket_that_connects_again_has_a_new_generation() {
     let tracked = tracker.observe(&again);
     assert_eq!(tracked.transition.socket, SocketId { number: 7, generation: 2 });
     assert_eq!(
-        tracked.transition.ends,
-        ends("0.0.0.0:0", "127.0.0.1:81"),
+        tracked.transition.identity.endpoints,
+        endpoints("0.0.0.0:0", "127.0.0.1:81"),
         "none of the first connection's endpoints"
     );
     assert_eq!(nanoseconds(&tracked), Some(5_000));
@@ -328,7 +332,7 @@ proptest! {
         let make = |index: usize, edge: (State, State)| {
             let mut report = report(edge.0, edge.1).of(index as u64 + 1);
             // Each at its own address: a child inherits its owner from the listener on its port.
-            report.ends.local = Endpoint::new([127, 0, 0, index as u8 + 1].into(), port);
+            report.identity.endpoints.local = Endpoint::new([127, 0, 0, index as u8 + 1].into(), port);
             report
         };
         let mut together: Vec<Vec<Tracked>> = vec![Vec::new(); walks.len()];

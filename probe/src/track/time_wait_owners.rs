@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{DiagEntry, Endpoints, Owner, Recent, Report, State};
+use crate::model::{DiagEntry, Endpoints, Owner, Recent, Report, SocketIdentity, State};
 
 /// The maximum number; the oldest are evicted first. A mini-socket lasts for a minute: this covers a thousand closes a second.
 /// An entry takes 24 bytes, and some 50 more once it is indexed for a lookup.
@@ -23,21 +23,21 @@ impl Default for TimeWaitOwners {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Cookie(u64),
-    Ends(Box<(Option<u32>, Endpoints)>),
+    Endpoints(Box<(Option<u32>, Endpoints)>),
 }
 
 impl Key {
-    fn of_ends(netns: Option<u32>, ends: Endpoints) -> Self {
-        let canonical = Endpoints { local: ends.local.canonical(), remote: ends.remote.canonical() };
-        Self::Ends(Box::new((netns, canonical)))
+    fn of_endpoints(netns: Option<u32>, endpoints: Endpoints) -> Self {
+        Self::Endpoints(Box::new((netns, endpoints.canonical())))
     }
 }
 
 impl TimeWaitOwners {
     /// Adds the owner of the connection that ends with this report.
-    pub fn add(&mut self, end: &Report, ends: Endpoints, owner: &Arc<Owner>) {
+    pub fn add(&mut self, end: &Report, identity: &SocketIdentity, owner: &Arc<Owner>) {
         if may_leave_mini_socket(end) {
-            let key = end.cookie.map_or_else(|| Key::of_ends(end.netns, ends), Key::Cookie);
+            let by_endpoints = || Key::of_endpoints(identity.netns, identity.endpoints);
+            let key = end.cookie.map_or_else(by_endpoints, Key::Cookie);
             self.push(key, owner);
         }
     }
@@ -53,7 +53,7 @@ impl TimeWaitOwners {
         let key = if self.0.last(&by_cookie).is_some() {
             by_cookie
         } else {
-            Key::of_ends(Some(row.netns), row.ends)
+            Key::of_endpoints(Some(row.identity.netns), row.identity.endpoints)
         };
         self.0.last(&key).map(|owner| &**owner)
     }

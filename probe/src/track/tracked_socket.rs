@@ -3,15 +3,12 @@
 //! There may be hundreds of thousands, so that a socket holds nothing that can be derived later: a [`Connection`] is built at its
 //! end.
 
-use std::{
-    num::{NonZeroU32, NonZeroU64},
-    sync::Arc,
-};
+use std::{num::NonZeroU64, sync::Arc};
 
 use super::{cause::PriorReports, is_end, preexisting::PreexistingSocket, unnamed_children::UnnamedChild};
 use crate::model::{
-    Cause, Close, Connection, DiagEntry, Endpoints, Family, Mono, Open, Owner, PackedEnds, Protocol, Report,
-    SocketId, State, StateHistory,
+    Cause, Close, Connection, DiagEntry, Endpoints, Mono, Open, Owner, PackedIdentity, Protocol, Report,
+    SocketId, SocketIdentity, State, StateHistory,
 };
 
 /// One socket. Its number is its key in the tracker.
@@ -19,11 +16,10 @@ use crate::model::{
 pub struct TrackedSocket {
     /// The current generation.
     pub generation: u32,
-    /// The network namespace's inode number.
-    pub netns: Option<NonZeroU32>,
+    /// Namespace, protocol, family and endpoints as last known.
+    pub identity: PackedIdentity,
     /// The owner.
     pub owner: Arc<Owner>,
-    ends: PackedEnds,
     /// The states of the connection, and the `seq` of each transition; for a listener, only the last `seq`.
     pub history: StateHistory,
     /// When it entered its state, where known.
@@ -36,8 +32,6 @@ pub struct TrackedSocket {
     cookie: Option<NonZeroU64>,
     /// What the causes of later transitions depend on.
     pub prior: PriorReports,
-    protocol: Protocol,
-    family: Family,
     /// The state in which its last report left it.
     pub state: State,
     /// How its connection opened; `None` for a listener.
@@ -67,10 +61,10 @@ impl TrackedSocket {
             socket.state = earlier.state;
             socket.entered = earlier.entered;
             socket.continuous = earlier.continuous;
-            socket.prior.previous_port = earlier.ends.unpack().local.port;
+            socket.prior.previous_port = earlier.identity.endpoints().local.port;
         }
         socket.prior.passive = Some(open == Some(Open::Passive));
-        socket.prior.first_port = report.ends.local.port;
+        socket.prior.first_port = report.identity.endpoints.local.port;
         if let Some(open) = open {
             socket.connect(open, Some(report.at));
         }
@@ -86,8 +80,8 @@ impl TrackedSocket {
     pub fn first_seen(report: &Report, generation: u32, existing: Option<PreexistingSocket>) -> Self {
         let mut socket = match existing {
             Some(existing) => {
-                let ends = report.ends.or_earlier(existing.ends.unpack()).into();
-                Self { ends, ..Self::new(report, generation, existing.owner) }
+                let identity = report.identity.or_earlier(existing.identity.endpoints()).into();
+                Self { identity, ..Self::new(report, generation, existing.owner) }
             }
             None => Self::new(report, generation, Owner::unknown()),
         };
@@ -113,17 +107,14 @@ impl TrackedSocket {
     fn new(report: &Report, generation: u32, owner: Arc<Owner>) -> Self {
         Self {
             generation,
-            netns: report.netns.and_then(NonZeroU32::new),
+            identity: report.identity.into(),
             owner,
-            ends: report.ends.into(),
             history: StateHistory::from(report.old),
             entered: OptionalMono::NONE,
             opened: OptionalMono::NONE,
             established: OptionalMono::NONE,
             cookie: report.cookie.and_then(NonZeroU64::new),
             prior: PriorReports::default(),
-            protocol: report.protocol,
-            family: report.family,
             state: report.old,
             open: None,
             continuous: false,
@@ -138,11 +129,6 @@ impl TrackedSocket {
         self.is_complete = opened.is_some();
     }
 
-    /// Both endpoints as last known.
-    pub fn ends(&self) -> Endpoints {
-        self.ends.unpack()
-    }
-
     /// Whether it has this cookie.
     pub fn has_cookie(&self, cookie: u64) -> bool {
         self.cookie.is_some_and(|own| own.get() == cookie)
@@ -150,7 +136,7 @@ impl TrackedSocket {
 
     /// Whether it is an MPTCP socket.
     pub fn is_mptcp(&self) -> bool {
-        self.protocol == Protocol::Mptcp
+        self.identity.protocol == Protocol::Mptcp
     }
 
     /// When it entered its state, where known.
@@ -163,10 +149,7 @@ impl TrackedSocket {
         let open = self.open?;
         Some(Box::new(Connection {
             socket: SocketId { number: end.socket, generation: self.generation },
-            netns: self.netns.map(NonZeroU32::get),
-            protocol: self.protocol,
-            family: self.family,
-            ends: self.ends(),
+            identity: self.identity.unpack(),
             open,
             opened: self.opened.get(),
             established: self.established.get(),
@@ -180,26 +163,24 @@ impl TrackedSocket {
 
     /// The socket as sock_diag would list it now; `None` where it is closed, or its cookie is unknown.
     pub fn diag_entry(&self) -> Option<DiagEntry> {
+        let SocketIdentity { netns, protocol, family, endpoints } = self.identity.unpack();
         (self.state != State::Close).then_some(DiagEntry {
             cookie: self.cookie?.get(),
-            netns: self.netns?.get(),
-            protocol: self.protocol,
-            family: self.family,
-            ends: self.ends(),
+            identity: SocketIdentity { netns: netns?, protocol, family, endpoints },
             state: self.state,
             owner: Arc::clone(&self.owner),
             expires: None,
         })
     }
 
-    /// Adds a report; `ends` are its endpoints, with the last known ones where the kernel has cleared them. Returns whether the
+    /// Adds a report; `endpoints` are its endpoints, with the last known ones where the kernel has cleared them. Returns whether the
     /// connection ends.
-    pub fn add(&mut self, report: &Report, ends: Endpoints, seq: u64) -> bool {
+    pub fn add(&mut self, report: &Report, endpoints: Endpoints, seq: u64) -> bool {
         self.state = report.new;
         self.cookie = report.cookie.and_then(NonZeroU64::new).or(self.cookie);
         self.entered = OptionalMono::from(report.at);
         self.continuous = true;
-        self.ends.set(ends);
+        self.identity.set_endpoints(endpoints);
         self.prior.add(report);
         let Some(open) = &mut self.open else {
             self.has_ended |= is_end(report);
@@ -214,7 +195,7 @@ impl TrackedSocket {
         }
         self.history.add_state(report.new);
         match (report.old, report.new) {
-            (State::SynSent, State::SynRecv) if ends.is_self() => *open = Open::SelfConnect,
+            (State::SynSent, State::SynRecv) if endpoints.is_self() => *open = Open::SelfConnect,
             (State::SynSent, State::SynRecv) => *open = Open::Simultaneous,
             (_, State::Established) => self.established = OptionalMono::from(report.at),
             _ => self.has_ended = is_end(report),

@@ -18,7 +18,7 @@ pub struct UnnamedChild {
     pub generation: u32,
     /// Its owner.
     pub owner: Arc<Owner>,
-    cpu: u32,
+    cpu: u16,
     netns: Option<u32>,
     port: u16,
 }
@@ -39,8 +39,8 @@ impl UnnamedChildren {
             generation: report.opened.as_ref().map_or(0, |opened| opened.generation),
             owner,
             cpu: report.cpu,
-            netns: report.netns,
-            port: report.ends.local.port_or_zero(),
+            netns: report.identity.netns,
+            port: report.identity.endpoints.local.port_or_zero(),
         });
     }
 
@@ -50,8 +50,8 @@ impl UnnamedChildren {
         if report.old != State::SynRecv {
             return None;
         }
-        let port = report.ends.local.port_or_zero();
-        let is_on_port = |child: &UnnamedChild| child.netns == report.netns && child.port == port;
+        let port = report.identity.endpoints.local.port_or_zero();
+        let is_on_port = |child: &UnnamedChild| child.netns == report.identity.netns && child.port == port;
         let same_cpu = self.0.iter().rposition(|child| child.cpu == report.cpu && is_on_port(child));
         self.0.remove(same_cpu.or_else(|| self.0.iter().rposition(is_on_port))?)
     }

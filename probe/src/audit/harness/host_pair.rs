@@ -82,7 +82,7 @@ impl HostPair {
         let mut descriptions = Vec::new();
         for packet in self.wire.packets() {
             let Some(segment) = packet.segment else { continue };
-            let key = (segment.ends(), segment.flags, segment.seq, segment.payload);
+            let key = (segment.endpoints(), segment.flags, segment.seq, segment.payload);
             if !is_sent_by(&packet, side) || segment.is_bare_ack() || seen.contains(&key) {
                 continue;
             }

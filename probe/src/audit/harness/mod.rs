@@ -224,12 +224,12 @@ impl Harness {
         let mut found = None;
         self.poll_until(|| {
             let sockets = host.sockets()?;
-            found = sockets
-                .into_iter()
-                .find(|socket| socket.state == State::Established && socket.ends.remote == remote.into());
+            found = sockets.into_iter().find(|socket| {
+                socket.state == State::Established && socket.endpoints.remote == remote.into()
+            });
             Ok(found.is_some())
         })?;
-        let Some(DiagSocket { cookie, ends, .. }) = found else {
+        let Some(DiagSocket { cookie, endpoints, .. }) = found else {
             return Err(StepError::Failed {
                 step: format!("waiting for {label}"),
                 cause: format!("the kernel did not list it within {}s", TIME_LIMIT.as_secs()),
@@ -237,7 +237,7 @@ impl Harness {
         };
         let index = self.sockets.len();
         let netns = host.namespace.inode();
-        self.sockets.push(LabelledSocket { label: label.to_owned(), cookie, netns, ends });
+        self.sockets.push(LabelledSocket { label: label.to_owned(), cookie, netns, endpoints });
         Ok(SocketRef { label, index })
     }
 
@@ -251,8 +251,8 @@ impl Harness {
     ) -> Result<TestSocket, StepError> {
         let cookie = tcp.cookie().step(format!("{label}: reading SO_COOKIE"))?;
         let index = self.sockets.len();
-        let ends = Endpoints { local, remote };
-        self.sockets.push(LabelledSocket { label: label.to_owned(), cookie, netns, ends });
+        let endpoints = Endpoints { local, remote };
+        self.sockets.push(LabelledSocket { label: label.to_owned(), cookie, netns, endpoints });
         let socket = TestSocket { label, index, tcp: Arc::new(tcp) };
         self.open.push(socket.clone());
         Ok(socket)
@@ -266,7 +266,7 @@ impl Harness {
     /// Those of bind(2).
     pub fn bind(&mut self, socket: &TestSocket, local: SocketAddr) -> socket::Result<()> {
         socket.tcp.bind(local)?;
-        self.sockets[socket.index].ends.local = local.into();
+        self.sockets[socket.index].endpoints.local = local.into();
         Ok(())
     }
 
@@ -291,7 +291,7 @@ impl Harness {
     /// Notes the remote endpoint of a connect that the steps make themselves: without cookies, transitions
     /// are matched to sockets by their endpoints.
     pub fn set_remote(&mut self, socket: &TestSocket, remote: SocketAddr) {
-        self.sockets[socket.index].ends.remote = remote.into();
+        self.sockets[socket.index].endpoints.remote = remote.into();
     }
 
     /// Accepts the next connection.
@@ -300,8 +300,8 @@ impl Harness {
     /// None arrived by the deadline.
     pub fn accept(&mut self, listener: &TestSocket, label: &'static str) -> Result<TestSocket, StepError> {
         let tcp = listener.tcp.accept(self.deadline).step(format!("{label}: accepting"))?;
-        let ends = tcp.local().and_then(|local| Ok((local, tcp.remote()?)));
-        let (local, remote) = ends.step(format!("{label}: reading its endpoints"))?;
+        let endpoints = tcp.local().and_then(|local| Ok((local, tcp.remote()?)));
+        let (local, remote) = endpoints.step(format!("{label}: reading its endpoints"))?;
         self.add_socket(self.sockets[listener.index].netns, label, tcp, local.into(), remote.into())
     }
 
@@ -343,9 +343,9 @@ impl Harness {
     /// # Errors
     /// This kernel does not support it, or there is no such socket.
     pub fn destroy(&self, host: &TestHost, socket: &TestSocket) -> Result<(), StepError> {
-        let mut ends = self.sockets[socket.index].ends;
-        ends.local = local_endpoint(socket)?.into();
-        let destroyed = host.namespace.enter(|| destroy(Family::Ipv4, ends))?;
+        let mut endpoints = self.sockets[socket.index].endpoints;
+        endpoints.local = local_endpoint(socket)?.into();
+        let destroyed = host.namespace.enter(|| destroy(Family::Ipv4, endpoints))?;
         destroyed.map_err(|error| match Errno::of(&error) {
             Some(Errno::EOPNOTSUPP) => {
                 StepError::Unsupported("this kernel was built without CONFIG_INET_DIAG_DESTROY".to_owned())
@@ -443,7 +443,7 @@ impl Harness {
         let mut port = None;
         self.observed.wait(self.deadline, |transitions| {
             let histories = resolve::histories(&self.sockets, transitions);
-            port = histories[index].first().map(|transition| transition.ends.local.port);
+            port = histories[index].first().map(|transition| transition.identity.endpoints.local.port);
             port.is_some()
         });
         let port = port.ok_or_else(|| format!("not reported within {}s", TIME_LIMIT.as_secs()));

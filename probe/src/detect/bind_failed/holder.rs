@@ -48,7 +48,7 @@ impl fmt::Display for Holders<'_> {
 
 fn describe(row: &DiagEntry) -> String {
     let owner = who(&row.owner);
-    let (local, remote, state) = (row.ends.local, row.ends.remote, row.state);
+    let (local, remote, state) = (row.identity.endpoints.local, row.identity.endpoints.remote, row.state);
     let expiry = row.expires.map(expires_in).unwrap_or_default();
     match state {
         State::Listen => format!("{owner} listens on {local}"),

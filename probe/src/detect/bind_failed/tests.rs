@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     detect::testing::Simulation,
     model::{
-        Family, Protocol,
+        Endpoints,
         testing::{diag_entry, endpoint, host, task},
     },
 };
@@ -26,10 +26,7 @@ fn find(local: &str, errno: Errno, holders: Vec<DiagEntry>) -> Finding {
         task: Some(task(500, "late")),
         cgroup: None,
         cookie: Some(42),
-        netns: Some(1),
-        protocol: Protocol::Tcp,
-        family: Family::Ipv4,
-        local: endpoint(local),
+        identity: SocketIdentity::tcp(Some(1), Endpoints::unconnected(endpoint(local))),
         errno,
         holders,
     };
@@ -62,7 +59,7 @@ fn a_finding_names_caller_port_and_holder() {
     insta::assert_snapshot!(finding.message, @"late[500] could not bind 0.0.0.0:80: EADDRINUSE, nginx[123] listens on 0.0.0.0:80");
     assert_eq!((finding.kind, finding.at, finding.remedy), (FindingKind::BindFailed, Mono(5), None));
     assert_eq!(finding.socket, Some(SocketId { number: 42, generation: 0 }));
-    assert_eq!(finding.ends.remote, endpoint("0.0.0.0:0"));
+    assert_eq!(finding.identity.endpoints.remote, endpoint("0.0.0.0:0"));
     assert_eq!(finding.owner.task, Some(task(500, "late")));
 }
 
@@ -136,19 +133,19 @@ fn each_error_has_its_meaning() {
 
 #[test]
 fn a_listen_that_fails_names_the_listener() {
-    let ends = (SERVER, "0.0.0.0:0");
+    let endpoints = (SERVER, "0.0.0.0:0");
     let failed = Some(Cause::ListenFailed);
     let mut simulation = simulation();
-    simulation.moves(1, ends, &[Close, Listen]);
-    let findings = simulation.because(failed).moves(2, ends, &[Close, Listen, Close]);
+    simulation.moves(1, endpoints, &[Close, Listen]);
+    let findings = simulation.because(failed).moves(2, endpoints, &[Close, Listen, Close]);
     assert_eq!(findings[0].evidence.len(), 2);
     insta::assert_snapshot!(findings[0].message, @"client[100] could not listen on 0.0.0.0:8080, to which it is bound: EADDRINUSE, client[100] listens on 0.0.0.0:8080");
     // The other listener closes.
     simulation.because(None);
-    assert_eq!(simulation.moves(1, ends, &[Listen, Close]), []);
-    let findings = simulation.because(failed).moves(2, ends, &[Close, Listen, Close]);
+    assert_eq!(simulation.moves(1, endpoints, &[Listen, Close]), []);
+    let findings = simulation.because(failed).moves(2, endpoints, &[Close, Listen, Close]);
     insta::assert_snapshot!(findings[0].message, @"client[100] could not listen on 0.0.0.0:8080, to which it is bound: EADDRINUSE, another socket listens on the same port");
     simulation.existing(&[diag_entry(9, Listen, "[::]:8080", "[::]:0").held_by(300, "daemon")]);
-    let findings = simulation.because(failed).moves(2, ends, &[Close, Listen, Close]);
+    let findings = simulation.because(failed).moves(2, endpoints, &[Close, Listen, Close]);
     insta::assert_snapshot!(findings[0].message, @"client[100] could not listen on 0.0.0.0:8080, to which it is bound: EADDRINUSE, daemon[300] listens on [::]:8080");
 }

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::ends;
+use super::endpoints;
 use crate::model::{
-    Backend, BehaviourGroup, BehaviourResult, BehaviourStatus, Cause, CloseCall, Errno, Family, Fate, Flags,
-    KernelFacts, Mono, Observation, Origin, Owner, Packet, Profile, Protocol, Segment, Side, SocketId,
+    Backend, BehaviourGroup, BehaviourResult, BehaviourStatus, Cause, CloseCall, Errno, Fate, Flags,
+    KernelFacts, Mono, Observation, Origin, Owner, Packet, Profile, Segment, Side, SocketId, SocketIdentity,
     State::{self, Close, Established, FinWait1, Listen, SynRecv, SynSent},
     Transition,
 };
@@ -136,17 +136,14 @@ fn packet(number: usize, from: Side, flags: Flags, sent: u64, delivered: Option<
 }
 
 fn change(side: Side, (old, new): (State, State), at: u64, cause: Cause) -> Transition {
-    let ends = ends(ADDRS[side as usize], ADDRS[side.peer() as usize]);
+    let endpoints = endpoints(ADDRS[side as usize], ADDRS[side.peer() as usize]);
     Transition {
         seq: at,
         at: us(at),
         cpu: 0,
         socket: SocketId { number: side as u64 + 1, generation: 1 },
         cookie: Some(side as u64 + 1),
-        netns: Some(NETNS[side as usize]),
-        protocol: Protocol::Tcp,
-        family: Family::Ipv4,
-        ends,
+        identity: SocketIdentity::tcp(Some(NETNS[side as usize]), endpoints),
         old,
         new,
         cause: Some(cause),

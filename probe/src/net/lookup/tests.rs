@@ -40,7 +40,7 @@ fn connected(local: SocketAddr) -> (Tcp, Tcp, Tcp) {
 }
 
 /// The endpoints of a connection, as this socket has them.
-fn ends(socket: &Tcp, peer: SocketAddr) -> Endpoints {
+fn endpoints(socket: &Tcp, peer: SocketAddr) -> Endpoints {
     Endpoints { local: socket.local().unwrap().into(), remote: peer.into() }
 }
 
@@ -81,7 +81,10 @@ fn the_holders_of_a_port_are_found() {
             [(State::Established, cookies[0]), (State::Listen, cookies[1])]
         );
         for socket in lookup.holders(netns, PORT) {
-            assert_eq!((socket.netns, socket.protocol, socket.family), (netns, Protocol::Tcp, Family::Ipv6));
+            assert_eq!(
+                (socket.identity.netns, socket.identity.protocol, socket.identity.family),
+                (netns, Protocol::Tcp, Family::Ipv6)
+            );
             assert_eq!((socket.owner.known, socket.expires), (Known::Inferred, None));
             assert_eq!(socket.owner.task.as_ref().unwrap().pid, process::id());
         }
@@ -105,8 +108,8 @@ fn check_mini_socket(netns: u32, local: SocketAddr) {
     let mut lookup = Lookup::new();
     let (listener, client, server) = connected(local);
     let family = if local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-    let ends = ends(&client, local);
-    assert_eq!(lookup.mini_socket(netns, ends, family), None, "the connection is open");
+    let endpoints = endpoints(&client, local);
+    assert_eq!(lookup.mini_socket(netns, endpoints, family), None, "the connection is open");
 
     client.shutdown(Shutdown::Write).unwrap();
     server.read_to_end(deadline()).unwrap();
@@ -114,17 +117,17 @@ fn check_mini_socket(netns: u32, local: SocketAddr) {
     server.write_all(b"x", deadline()).unwrap();
     client.read_exact(1, deadline()).unwrap();
     drop(client);
-    eventually("an orphan", || lookup.mini_socket(netns, ends, family).is_some());
-    let (state, left) = lookup.mini_socket(netns, ends, family).unwrap();
+    eventually("an orphan", || lookup.mini_socket(netns, endpoints, family).is_some());
+    let (state, left) = lookup.mini_socket(netns, endpoints, family).unwrap();
     assert_eq!(state, State::FinWait2);
     assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
 
     drop(server);
-    let state = |lookup: &mut Lookup| lookup.mini_socket(netns, ends, family).unwrap().0;
+    let state = |lookup: &mut Lookup| lookup.mini_socket(netns, endpoints, family).unwrap().0;
     eventually("both sockets are closed", || state(&mut lookup) == State::TimeWait);
-    let (_, left) = lookup.mini_socket(netns, ends, family).unwrap();
+    let (_, left) = lookup.mini_socket(netns, endpoints, family).unwrap();
     assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
-    assert_eq!(lookup.mini_socket(netns, ends.reversed(), family), None, "the listener is not a match");
+    assert_eq!(lookup.mini_socket(netns, endpoints.reversed(), family), None, "the listener is not a match");
     drop(listener);
 }
 
@@ -152,12 +155,12 @@ fn a_link_local_mini_socket_is_found() {
 fn a_reset_leaves_no_mini_socket() {
     inside(|netns| {
         let (_listener, client, server) = connected(address("127.0.0.1"));
-        let ends = ends(&client, address("127.0.0.1"));
+        let endpoints = endpoints(&client, address("127.0.0.1"));
         client.reset_on_close().unwrap();
         drop((client, server));
         let mut lookup = Lookup::new();
         eventually("only the listener is left", || lookup.holders(netns, PORT).len() == 1);
-        assert_eq!(lookup.mini_socket(netns, ends, Family::Ipv4), None);
+        assert_eq!(lookup.mini_socket(netns, endpoints, Family::Ipv4), None);
     });
 }
 
@@ -182,7 +185,7 @@ fn an_idle_namespaces_socket_is_closed() {
 fn an_unknown_namespace_has_no_sockets() {
     let mut lookup = Lookup::new();
     let at = |port| Endpoint::new([127, 0, 0, 1].into(), port);
-    let ends = Endpoints { local: at(PORT), remote: at(80) };
+    let endpoints = Endpoints { local: at(PORT), remote: at(80) };
     assert_eq!(lookup.holders(1, PORT), []);
-    assert_eq!(lookup.mini_socket(1, ends, Family::Ipv4), None);
+    assert_eq!(lookup.mini_socket(1, endpoints, Family::Ipv4), None);
 }

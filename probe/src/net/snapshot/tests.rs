@@ -26,7 +26,7 @@ fn stop(mut child: Child) {
 }
 
 fn sockets_of(snapshot: &Snapshot, netns: u32) -> Vec<&DiagEntry> {
-    snapshot.sockets.iter().filter(|socket| socket.netns == netns).collect()
+    snapshot.sockets.iter().filter(|socket| socket.identity.netns == netns).collect()
 }
 
 #[test]
@@ -44,13 +44,13 @@ fn a_socket_of_a_process_in_another_namespace_is_listed() {
 
     let sockets = sockets_of(&snapshot, inside.inode());
     let [first, second] = sockets.as_slice() else { panic!("{sockets:?}") };
-    assert_eq!((first.state, first.ends.local.port_or_zero()), (State::Listen, 1314));
-    assert_eq!((first.owner.known, first.protocol), (Known::Inferred, Protocol::Tcp));
+    assert_eq!((first.state, first.identity.endpoints.local.port_or_zero()), (State::Listen, 1314));
+    assert_eq!((first.owner.known, first.identity.protocol), (Known::Inferred, Protocol::Tcp));
     let task = first.owner.task.clone().unwrap();
     assert_eq!((task.pid, task.uid, task.comm.as_bytes()), (child.id(), 0, &b"cat"[..]));
     assert_eq!(first.owner.cgroup, Cgroups::new().of_process(child.id()));
     assert_eq!(second.owner.task.as_ref().unwrap().pid, std::process::id());
-    assert_eq!(second.ends.local.port_or_zero(), 1315);
+    assert_eq!(second.identity.endpoints.local.port_or_zero(), 1315);
     drop(own);
     stop(child);
     eventually("both sockets are closed", || sockets_of(&take(), inside.inode()).is_empty());
@@ -94,7 +94,8 @@ fn mptcp_sockets_are_listed_in_addition_to_their_subflows() {
         socket.listen(1).unwrap();
         let snapshot = take();
         let sockets = sockets_of(&snapshot, inside.inode());
-        let protocols: Vec<_> = sockets.iter().map(|socket| (socket.protocol, socket.state)).collect();
+        let protocols: Vec<_> =
+            sockets.iter().map(|socket| (socket.identity.protocol, socket.state)).collect();
         assert_eq!(protocols, [(Protocol::Tcp, State::Listen), (Protocol::Mptcp, State::Listen)]);
         assert_eq!(sockets[1].cookie, socket.cookie().unwrap());
         for socket in sockets {

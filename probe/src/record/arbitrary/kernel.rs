@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use proptest::{collection, option, prelude::*};
 
-use super::{cgroup, duration, endpoint, ends, mono, named, owner, socket, task};
-use crate::model::{BindFailure, Counters, DiagEntry, Errno, Filter, Input, Reset, TimeWaitEntry};
+use super::{cgroup, duration, endpoints, identity, mono, named, owner, socket, task};
+use crate::model::{
+    BindFailure, Counters, DiagEntry, Endpoints, Errno, Filter, Input, Reset, SocketIdentity, TimeWaitEntry,
+};
 
 /// Any of them but reports and summaries, which are records of the ring buffer.
 pub fn input() -> BoxedStrategy<Input> {
@@ -71,14 +73,10 @@ pub fn counters() -> impl Strategy<Value = Counters> {
 }
 
 fn diag_entry() -> BoxedStrategy<DiagEntry> {
-    let place = (any::<u64>(), any::<u32>(), named(), named());
-    (place, ends(), named(), owner(), option::of(duration()))
-        .prop_map(|((cookie, netns, protocol, family), ends, state, owner, expires)| DiagEntry {
+    (any::<u64>(), identity(), named(), owner(), option::of(duration()))
+        .prop_map(|(cookie, identity, state, owner, expires)| DiagEntry {
             cookie,
-            netns,
-            protocol,
-            family,
-            ends,
+            identity,
             state,
             owner: owner.into(),
             expires,
@@ -87,27 +85,24 @@ fn diag_entry() -> BoxedStrategy<DiagEntry> {
 }
 
 fn bind_failure() -> BoxedStrategy<BindFailure> {
-    let place = (mono(), any::<u32>(), any::<Option<u64>>(), any::<Option<u32>>());
+    let event = (mono(), any::<u16>(), any::<Option<u64>>());
     let caller = (option::of(task()), option::of(cgroup()));
     let errno = (1..200).prop_map(Errno);
-    (place, caller, (named(), named()), endpoint(), errno, collection::vec(diag_entry(), 0..3))
-        .prop_map(|(place, (task, cgroup), (protocol, family), local, errno, holders)| {
-            let (at, cpu, cookie, netns) = place;
-            BindFailure { at, cpu, task, cgroup, cookie, netns, protocol, family, local, errno, holders }
+    (event, caller, identity(), errno, collection::vec(diag_entry(), 0..3))
+        .prop_map(|((at, cpu, cookie), (task, cgroup), mut identity, errno, holders)| {
+            identity.endpoints = Endpoints::unconnected(identity.endpoints.local);
+            BindFailure { at, cpu, task, cgroup, cookie, identity, errno, holders }
         })
         .boxed()
 }
 
 fn reset() -> BoxedStrategy<Reset> {
-    let place = (mono(), any::<u32>(), socket(), any::<Option<u32>>());
-    (place, named(), ends(), named(), any::<Option<String>>(), owner())
-        .prop_map(|((at, cpu, socket, netns), family, ends, state, reason, owner)| Reset {
+    (mono(), any::<u16>(), socket(), identity(), named(), any::<Option<String>>(), owner())
+        .prop_map(|(at, cpu, socket, identity, state, reason, owner)| Reset {
             at,
             cpu,
             socket,
-            netns,
-            family,
-            ends,
+            identity,
             state,
             reason,
             owner,
@@ -116,13 +111,13 @@ fn reset() -> BoxedStrategy<Reset> {
 }
 
 fn time_wait_entry() -> BoxedStrategy<TimeWaitEntry> {
-    let place = (mono(), socket(), any::<Option<u32>>());
-    (place, ends(), option::of(named()), option::of(mono()), owner())
-        .prop_map(|((at, socket, netns), ends, state, until, owner)| TimeWaitEntry {
+    let identity = (any::<Option<u32>>(), endpoints())
+        .prop_map(|(netns, endpoints)| SocketIdentity::tcp(netns, endpoints));
+    (mono(), socket(), identity, option::of(named()), option::of(mono()), owner())
+        .prop_map(|(at, socket, identity, state, until, owner)| TimeWaitEntry {
             at,
             socket,
-            netns,
-            ends,
+            identity,
             state,
             until,
             owner,

@@ -2,7 +2,7 @@
 
 use proptest::{collection, option, prelude::*};
 
-use super::{duration, ends, kernel::counters, mono, named, owner, socket};
+use super::{duration, identity, kernel::counters, mono, named, owner, socket};
 use crate::model::{
     BehaviourResult, Close, Connection, Finding, Observation, Output, Transition, testing::any_cause,
 };
@@ -19,21 +19,18 @@ pub fn derived() -> BoxedStrategy<Output> {
 }
 
 fn transition() -> BoxedStrategy<Transition> {
-    let place = (any::<u64>(), mono(), any::<u32>(), socket(), any::<Option<u64>>(), any::<Option<u32>>());
+    let event = (any::<u64>(), mono(), any::<u16>(), socket(), any::<Option<u64>>(), identity());
     let edge = (named(), named(), option::of(any_cause()), option::of(duration()), any::<Option<u32>>());
-    (place, (named(), named()), ends(), edge, owner())
-        .prop_map(|(place, (protocol, family), ends, (old, new, cause, state_duration, segs_out), owner)| {
-            let (seq, at, cpu, socket, cookie, netns) = place;
+    (event, edge, owner())
+        .prop_map(|(event, (old, new, cause, state_duration, segs_out), owner)| {
+            let (seq, at, cpu, socket, cookie, identity) = event;
             Transition {
                 seq,
                 at,
                 cpu,
                 socket,
                 cookie,
-                netns,
-                protocol,
-                family,
-                ends,
+                identity,
                 old,
                 new,
                 cause,
@@ -46,19 +43,15 @@ fn transition() -> BoxedStrategy<Transition> {
 }
 
 fn connection() -> BoxedStrategy<Connection> {
-    let place = (socket(), any::<Option<u32>>(), named(), named(), ends());
     let close = (mono(), option::of(any_cause())).prop_map(|(at, cause)| Close { at, cause });
     let times = (option::of(mono()), option::of(mono()), option::of(close));
-    let life = (named(), times, collection::vec(named(), 0..20), option::of(counters()), any::<bool>());
-    (place, life, owner())
-        .prop_map(|(place, (open, (opened, established, close), path, counters, complete), owner)| {
-            let (socket, netns, protocol, family, ends) = place;
+    let history = (named(), times, collection::vec(named(), 0..20), option::of(counters()), any::<bool>());
+    (socket(), identity(), history, owner())
+        .prop_map(|(socket, identity, history, owner)| {
+            let (open, (opened, established, close), path, counters, complete) = history;
             Connection {
                 socket,
-                netns,
-                protocol,
-                family,
-                ends,
+                identity,
                 open,
                 opened,
                 established,
@@ -73,15 +66,14 @@ fn connection() -> BoxedStrategy<Connection> {
 }
 
 fn finding() -> BoxedStrategy<Finding> {
-    let place = (mono(), option::of(socket()), any::<Option<u32>>(), ends());
+    let subject = (mono(), option::of(socket()), identity());
     let evidence = collection::vec(any::<u64>(), 0..4);
-    (named(), place, owner(), any::<String>(), any::<Option<String>>(), evidence)
-        .prop_map(|(kind, (at, socket, netns, ends), owner, message, remedy, evidence)| Finding {
+    (named(), subject, owner(), any::<String>(), any::<Option<String>>(), evidence)
+        .prop_map(|(kind, (at, socket, identity), owner, message, remedy, evidence)| Finding {
             kind,
             at,
             socket,
-            netns,
-            ends,
+            identity,
             owner: owner.into(),
             message,
             remedy,

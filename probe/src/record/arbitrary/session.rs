@@ -2,7 +2,7 @@
 
 use proptest::{collection, prelude::*, sample::select};
 
-use super::{ends, named, owner, socket};
+use super::{endpoints, named, owner, socket};
 use crate::{
     model::{Check, Input, Phase, SocketRow, Verdict},
     record::named::STAGES,
@@ -40,6 +40,7 @@ fn check() -> impl Strategy<Value = Check> {
 }
 
 fn row() -> impl Strategy<Value = SocketRow> {
-    (any::<String>(), named(), ends(), owner(), any::<u64>())
-        .prop_map(|(label, state, ends, owner, cookie)| SocketRow { label, state, ends, owner, cookie })
+    (any::<String>(), named(), endpoints(), owner(), any::<u64>()).prop_map(
+        |(label, state, endpoints, owner, cookie)| SocketRow { label, state, endpoints, owner, cookie },
+    )
 }

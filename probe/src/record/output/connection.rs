@@ -89,11 +89,11 @@ impl<'a> ConnectionObject<'a> {
             time: time.of_connection(connection),
             socket: Decimal(connection.socket.number),
             generation: generation(connection.socket),
-            netns: connection.netns,
-            protocol: ByName(connection.protocol),
-            family: ByName(connection.family),
-            local: connection.ends.local.into(),
-            remote: connection.ends.remote.into(),
+            netns: connection.identity.netns,
+            protocol: ByName(connection.identity.protocol),
+            family: ByName(connection.identity.family),
+            local: connection.identity.endpoints.local.into(),
+            remote: connection.identity.endpoints.remote.into(),
             open: ByName(connection.open),
             close: connection.close.as_ref().and_then(|close| close.cause).map(Into::into),
             closed_by: connection.closed_by().map(ByName),
@@ -118,17 +118,14 @@ impl<'a> ConnectionObject<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Clock, Endpoint, Endpoints, Owner, SocketId, StatePath};
+    use crate::model::{Clock, Endpoint, Endpoints, Owner, SocketId, SocketIdentity, StatePath};
 
     #[test]
     fn unobserved_values_are_null() {
         let endpoint = Endpoint::new([127, 0, 0, 1].into(), 0);
         let connection = Connection {
             socket: SocketId { number: u64::MAX, generation: 0 },
-            netns: None,
-            protocol: Protocol::Tcp,
-            family: Family::Ipv4,
-            ends: Endpoints { local: endpoint, remote: endpoint },
+            identity: SocketIdentity::tcp(None, Endpoints { local: endpoint, remote: endpoint }),
             open: Open::Preexisting,
             opened: None,
             established: Some(Mono(1)),

@@ -54,14 +54,14 @@ impl<'a> ResetObject<'a> {
             mono_ns: reset.at.0,
             socket: Decimal(reset.socket.number),
             generation: generation(reset.socket),
-            netns: reset.netns,
-            family: ByName(reset.family),
-            local: reset.ends.local.into(),
-            remote: reset.ends.remote.into(),
+            netns: reset.identity.netns,
+            family: ByName(reset.identity.family),
+            local: reset.identity.endpoints.local.into(),
+            remote: reset.identity.endpoints.remote.into(),
             state: ByName(reset.state),
             reason: reset.reason.as_deref(),
             owner: (&reset.owner).into(),
-            cpu: reset.cpu,
+            cpu: reset.cpu.into(),
         }
     }
 }
@@ -70,8 +70,8 @@ impl<'a> ResetObject<'a> {
 mod tests {
     use super::*;
     use crate::{
-        model::{Mono, Owner},
-        record::output::testing::{SOCKET, ends, expected, time},
+        model::{Mono, Owner, SocketIdentity},
+        record::output::testing::{SOCKET, endpoints, expected, time},
     };
 
     #[test]
@@ -80,9 +80,7 @@ mod tests {
             at: Mono(5),
             cpu: 3,
             socket: SOCKET,
-            netns: Some(4026531840),
-            family: Family::Ipv4,
-            ends: ends(),
+            identity: SocketIdentity::tcp(Some(4026531840), endpoints()),
             state: State::Close,
             reason: Some("TCP_ABORT_ON_CLOSE".to_owned()),
             owner: Owner::UNKNOWN,

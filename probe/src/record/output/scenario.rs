@@ -179,8 +179,8 @@ impl<'a> SocketsObject<'a> {
                 label: &row.label,
                 socket: Decimal(row.cookie),
                 state: ByName(row.state),
-                local: row.ends.local.into(),
-                remote: row.ends.remote.into(),
+                local: row.endpoints.local.into(),
+                remote: row.endpoints.remote.into(),
                 owner: (&row.owner).into(),
             })
             .collect();

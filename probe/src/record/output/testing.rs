@@ -9,14 +9,14 @@ pub fn time() -> StreamTime {
     StreamTime::with_clock(Some(Clock { realtime_offset_ns: 1_700_000_000_000_000_000 }))
 }
 
-pub fn ends() -> Endpoints {
+pub fn endpoints() -> Endpoints {
     let endpoint = |port| Endpoint::new([127, 0, 0, 1].into(), port);
     Endpoints { local: endpoint(80), remote: endpoint(4321) }
 }
 
 /// The whole object: these fields, with the endpoints and the owner between them.
 pub fn expected(before: &str, between: &str, after: &str) -> String {
-    let ends = r#""local":{"addr":"127.0.0.1","port":80},"remote":{"addr":"127.0.0.1","port":4321}"#;
+    let endpoints = r#""local":{"addr":"127.0.0.1","port":80},"remote":{"addr":"127.0.0.1","port":4321}"#;
     let owner = r#""owner":{"pid":null,"comm":null,"uid":null,"cgroup":null,"cgroup_path":null,"container":null,"known":"unknown"}"#;
-    format!(r#"{{"v":1,{before},{ends},{between},{owner}{after}}}"#)
+    format!(r#"{{"v":1,{before},{endpoints},{between},{owner}{after}}}"#)
 }

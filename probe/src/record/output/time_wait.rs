@@ -51,9 +51,9 @@ impl<'a> TimeWaitObject<'a> {
             mono_ns: entry.at.0,
             socket: Decimal(entry.socket.number),
             generation: generation(entry.socket),
-            netns: entry.netns,
-            local: entry.ends.local.into(),
-            remote: entry.ends.remote.into(),
+            netns: entry.identity.netns,
+            local: entry.identity.endpoints.local.into(),
+            remote: entry.identity.endpoints.remote.into(),
             state: entry.state.map(ByName),
             until: entry.until.and_then(|until| time.of(until)),
             owner: (&entry.owner).into(),
@@ -65,8 +65,8 @@ impl<'a> TimeWaitObject<'a> {
 mod tests {
     use super::*;
     use crate::{
-        model::{Mono, Owner},
-        record::output::testing::{SOCKET, ends, expected, time},
+        model::{Mono, Owner, SocketIdentity},
+        record::output::testing::{SOCKET, endpoints, expected, time},
     };
 
     #[test]
@@ -74,8 +74,7 @@ mod tests {
         let mut entry = TimeWaitEntry {
             at: Mono(5),
             socket: SOCKET,
-            netns: None,
-            ends: ends(),
+            identity: SocketIdentity::tcp(None, endpoints()),
             state: Some(State::TimeWait),
             until: Some(Mono(60_000_000_005)),
             owner: Owner::UNKNOWN,

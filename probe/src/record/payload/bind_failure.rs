@@ -9,7 +9,7 @@ use super::{
     owner::{CgroupJson, TaskJson, socket_addr},
 };
 use crate::{
-    model::{BindFailure, Errno, Family, Mono, Protocol},
+    model::{BindFailure, Endpoints, Errno, Family, Mono, Protocol, SocketIdentity},
     record::named::ByName,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Deserialize, Serialize)]
 pub struct BindFailureJson {
     at: u64,
-    cpu: u32,
+    cpu: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     task: Option<TaskJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,10 +43,10 @@ impl From<&BindFailure> for BindFailureJson {
             task: failure.task.as_ref().map(Into::into),
             cgroup: failure.cgroup.as_ref().map(Into::into),
             cookie: failure.cookie,
-            netns: failure.netns,
-            protocol: ByName(failure.protocol),
-            family: ByName(failure.family),
-            local: socket_addr(failure.local),
+            netns: failure.identity.netns,
+            protocol: ByName(failure.identity.protocol),
+            family: ByName(failure.identity.family),
+            local: socket_addr(failure.local()),
             errno: failure.errno.0,
             holders: failure.holders.iter().map(Into::into).collect(),
         }
@@ -61,10 +61,12 @@ impl From<BindFailureJson> for BindFailure {
             task: json.task.map(Into::into),
             cgroup: json.cgroup.map(Into::into),
             cookie: json.cookie,
-            netns: json.netns,
-            protocol: json.protocol.0,
-            family: json.family.0,
-            local: json.local.into(),
+            identity: SocketIdentity {
+                netns: json.netns,
+                protocol: json.protocol.0,
+                family: json.family.0,
+                endpoints: Endpoints::unconnected(json.local.into()),
+            },
             errno: Errno(json.errno),
             holders: json.holders.into_iter().map(Into::into).collect(),
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::owner::{OwnerJson, socket_addr};
 use crate::{
-    model::{DiagEntry, Endpoints, Family, Mono, Protocol, SocketId, State, TimeWaitEntry},
+    model::{DiagEntry, Endpoints, Family, Mono, Protocol, SocketId, SocketIdentity, State, TimeWaitEntry},
     record::{named::ByName, nanoseconds},
 };
 
@@ -50,11 +50,11 @@ impl From<&DiagEntry> for DiagEntryJson {
     fn from(entry: &DiagEntry) -> Self {
         Self {
             cookie: entry.cookie,
-            netns: entry.netns,
-            protocol: ByName(entry.protocol),
-            family: ByName(entry.family),
-            local: socket_addr(entry.ends.local),
-            remote: socket_addr(entry.ends.remote),
+            netns: entry.identity.netns,
+            protocol: ByName(entry.identity.protocol),
+            family: ByName(entry.identity.family),
+            local: socket_addr(entry.identity.endpoints.local),
+            remote: socket_addr(entry.identity.endpoints.remote),
             state: ByName(entry.state),
             owner: (&*entry.owner).into(),
             expires_ns: entry.expires.map(nanoseconds),
@@ -66,10 +66,12 @@ impl From<DiagEntryJson> for DiagEntry {
     fn from(json: DiagEntryJson) -> Self {
         Self {
             cookie: json.cookie,
-            netns: json.netns,
-            protocol: json.protocol.0,
-            family: json.family.0,
-            ends: Endpoints { local: json.local.into(), remote: json.remote.into() },
+            identity: SocketIdentity {
+                netns: json.netns,
+                protocol: json.protocol.0,
+                family: json.family.0,
+                endpoints: Endpoints { local: json.local.into(), remote: json.remote.into() },
+            },
             state: json.state.0,
             owner: Arc::new(json.owner.into()),
             expires: json.expires_ns.map(Duration::from_nanos),
@@ -83,9 +85,9 @@ impl From<&TimeWaitEntry> for TimeWaitEntryJson {
             at: entry.at.0,
             socket: entry.socket.number,
             generation: entry.socket.generation,
-            netns: entry.netns,
-            local: socket_addr(entry.ends.local),
-            remote: socket_addr(entry.ends.remote),
+            netns: entry.identity.netns,
+            local: socket_addr(entry.identity.endpoints.local),
+            remote: socket_addr(entry.identity.endpoints.remote),
             state: entry.state.map(ByName),
             until: entry.until.map(|until| until.0),
             owner: (&entry.owner).into(),
@@ -98,8 +100,11 @@ impl From<TimeWaitEntryJson> for TimeWaitEntry {
         Self {
             at: Mono(json.at),
             socket: SocketId { number: json.socket, generation: json.generation },
-            netns: json.netns,
-            ends: Endpoints { local: json.local.into(), remote: json.remote.into() },
+            // A mini-socket is always TCP.
+            identity: SocketIdentity::tcp(
+                json.netns,
+                Endpoints { local: json.local.into(), remote: json.remote.into() },
+            ),
             state: json.state.map(|state| state.0),
             until: json.until.map(Mono),
             owner: json.owner.into(),

@@ -140,8 +140,8 @@ impl From<&SocketRow> for SocketRowJson {
         Self {
             label: row.label.clone(),
             state: ByName(row.state),
-            local: socket_addr(row.ends.local),
-            remote: socket_addr(row.ends.remote),
+            local: socket_addr(row.endpoints.local),
+            remote: socket_addr(row.endpoints.remote),
             owner: row.owner.task.as_ref().map(Into::into),
             known: ByName(row.owner.known),
             cgroup: cgroup.map(|cgroup| cgroup.id),
@@ -157,7 +157,7 @@ impl From<SocketRowJson> for SocketRow {
         Self {
             label: json.label,
             state: json.state.0,
-            ends: Endpoints { local: json.local.into(), remote: json.remote.into() },
+            endpoints: Endpoints { local: json.local.into(), remote: json.remote.into() },
             owner: Owner {
                 task: json.owner.map(Into::into),
                 cgroup: json.cgroup.map(|id| Cgroup { id, path }),

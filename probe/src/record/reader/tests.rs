@@ -415,7 +415,7 @@ fn unknown_fields_are_ignored_and_missing_fields_are_unknown() {
     assert_eq!((host.netns, &host.ephemeral, existing), (None, &None, &None));
     assert!(unavailable.is_empty());
     let Input::TimeWaitEntry(entry) = &**wait else { panic!("{wait:?}") };
-    assert_eq!((entry.netns, entry.state, entry.until), (None, None, None));
+    assert_eq!((entry.identity.netns, entry.state, entry.until), (None, None, None));
     assert_eq!(entry.owner, crate::model::Owner::UNKNOWN);
     let Input::Filter(filter) = &**filter else { panic!("{filter:?}") };
     assert_eq!(filter.pids, [4]);

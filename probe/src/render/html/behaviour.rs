@@ -107,7 +107,7 @@ fn transitions(result: &BehaviourResult) -> Markup {
                     tr {
                         td.number { (format::milliseconds(first, transition.at)) }
                         td { (escape(label.as_deref().unwrap_or("–"))) }
-                        td { (format::endpoints(transition.ends)) }
+                        td { (format::endpoints(transition.identity.endpoints)) }
                         td { (transition.old) " → " (transition.new) }
                         td { (escape(&format::cause(transition.cause).1)) }
                     }

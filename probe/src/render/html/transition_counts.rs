@@ -14,8 +14,10 @@ impl TransitionCounts {
     pub fn of(results: &[BehaviourResult]) -> Self {
         let mut counts = Self::default();
         for result in results {
-            let tcp =
-                result.transitions.iter().filter(|(_, transition)| transition.protocol == Protocol::Tcp);
+            let tcp = result
+                .transitions
+                .iter()
+                .filter(|(_, transition)| transition.identity.protocol == Protocol::Tcp);
             for (_, transition) in tcp {
                 *counts.0.entry(transition.edge()).or_default().entry(result.id.clone()).or_default() += 1;
             }
@@ -57,7 +59,7 @@ mod tests {
         assert_eq!(counts.illegal().count(), 0);
         results[0].transitions[0].1.new = Established;
         assert_eq!(TransitionCounts::of(&results).illegal().collect::<Vec<_>>(), [(Close, Established)]);
-        results[0].transitions[0].1.protocol = Protocol::Mptcp;
+        results[0].transitions[0].1.identity.protocol = Protocol::Mptcp;
         assert_eq!(TransitionCounts::of(&results).illegal().count(), 0);
     }
 }

@@ -74,8 +74,8 @@ fn attempts(transitions: &[Transition]) -> Vec<[usize; 2]> {
 
 fn attempt_key(last: &Transition) -> AttemptKey {
     AttemptKey {
-        remote: last.ends.remote,
-        netns: last.netns,
+        remote: last.identity.endpoints.remote,
+        netns: last.identity.netns,
         pid: last.owner.task.as_ref().map(|task| task.pid),
         cause: last.cause,
     }

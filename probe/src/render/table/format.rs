@@ -58,13 +58,17 @@ pub fn cause_role(cause: Cause) -> Role {
 }
 
 /// Both endpoints; of a listener, the local one.
-pub fn endpoints(ends: Endpoints) -> String {
-    if has_no_peer(ends) { ends.local.to_string() } else { format!("{} → {}", ends.local, ends.remote) }
+pub fn endpoints(endpoints: Endpoints) -> String {
+    if has_no_peer(endpoints) {
+        endpoints.local.to_string()
+    } else {
+        format!("{} → {}", endpoints.local, endpoints.remote)
+    }
 }
 
 /// Whether the socket has no peer, as a listener.
-pub fn has_no_peer(ends: Endpoints) -> bool {
-    ends.remote.addr.is_unspecified() && ends.remote.port.is_none()
+pub fn has_no_peer(endpoints: Endpoints) -> bool {
+    endpoints.remote.addr.is_unspecified() && endpoints.remote.port.is_none()
 }
 
 /// The message about lost reports.

@@ -132,8 +132,8 @@ fn sockets(rows: &[SocketRow], style: Style, out: &mut dyn Write) -> io::Result<
     for row in rows {
         table.row([
             (Role::Plain, row.state.to_string()),
-            (Role::Plain, row.ends.local.to_string()),
-            (Role::Plain, row.ends.remote.to_string()),
+            (Role::Plain, row.endpoints.local.to_string()),
+            (Role::Plain, row.endpoints.remote.to_string()),
             format::owner(&row.owner),
             (Role::Dim, row.label.clone()),
         ]);

@@ -11,7 +11,7 @@ use super::{
     format,
     text_table::{TextTable, paragraph},
 };
-use crate::model::{Mono, SocketId, Transition};
+use crate::model::{Mono, SocketId, SocketIdentity, Transition};
 
 /// The usual width of all columns but the endpoints.
 const OTHER_COLUMNS: usize = 34;
@@ -61,7 +61,7 @@ fn single_table(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) ->
             Row::Transition(transition) => [
                 time(start, transition),
                 plain(name(labels, transition.socket)),
-                plain(format::endpoints(transition.ends)),
+                plain(format::endpoints(transition.identity.endpoints)),
                 plain(states(transition, old_width)),
                 format::cause(transition.cause),
                 format::owner(&transition.owner),
@@ -69,7 +69,7 @@ fn single_table(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style) ->
             Row::Repeated(repeated) => [
                 last_time(start, repeated),
                 more(repeated),
-                dim(format!("→ {}", repeated.last.ends.remote)),
+                dim(format!("→ {}", repeated.last.identity.endpoints.remote)),
                 dim("CLOSE → SYN_SENT → CLOSE"),
                 format::cause(repeated.last.cause),
                 format::owner(&repeated.last.owner),
@@ -99,14 +99,16 @@ fn latest<'a>(rows: &[Row<'a>]) -> Vec<&'a Transition> {
 fn socket_table(sockets: &[&Transition], labels: &Labels, style: Style) -> TextTable {
     let room = style.width.saturating_sub(OTHER_COLUMNS);
     let mut table = TextTable::new(style).header(["socket", "local → remote", "owner"]);
-    for Transition { socket, ends, owner, .. } in sockets.iter().copied() {
+    for Transition { socket, identity: SocketIdentity { endpoints, .. }, owner, .. } in
+        sockets.iter().copied()
+    {
         let name = plain(name(labels, *socket));
-        let endpoints = format::endpoints(*ends);
-        if endpoints.chars().count() <= room || format::has_no_peer(*ends) {
-            table.row([name, plain(endpoints), format::owner(owner)]);
+        let text = format::endpoints(*endpoints);
+        if text.chars().count() <= room || format::has_no_peer(*endpoints) {
+            table.row([name, plain(text), format::owner(owner)]);
         } else {
-            table.row([name, plain(ends.local), format::owner(owner)]);
-            table.row([plain(""), plain(format!("→ {}", ends.remote)), plain("")]);
+            table.row([name, plain(endpoints.local), format::owner(owner)]);
+            table.row([plain(""), plain(format!("→ {}", endpoints.remote)), plain("")]);
         }
     }
     table
@@ -128,7 +130,7 @@ fn transition_table(rows: &[Row<'_>], labels: &Labels, start: Mono, style: Style
             Row::Repeated(repeated) => [
                 last_time(start, repeated),
                 more(repeated),
-                dim(format!("to {}", repeated.last.ends.remote)),
+                dim(format!("to {}", repeated.last.identity.endpoints.remote)),
                 format::cause(repeated.last.cause),
             ],
         });

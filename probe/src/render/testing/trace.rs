@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Stream, TestSocket, call, ends, owner, refused, segment};
+use super::{Stream, TestSocket, call, endpoints, owner, refused, segment};
 use crate::model::{
-    self, Cause, Cgroup, Connection, Counters, End, Endpoints, Family, FindingKind, Known, Mono, Name, Open,
-    Output, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry,
+    self, Cause, Cgroup, Connection, Counters, End, Endpoints, FindingKind, Known, Mono, Name, Open, Output,
+    Owner, Protocol, Reset, SocketId, SocketIdentity, State::*, TimeWaitEntry,
 };
 
 const LONG: &str = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
@@ -29,7 +29,7 @@ fn ipv4(stream: &mut Stream) {
     let container = format!("/system.slice/docker-{}.scope", "3f9c41d2a08e77b1".repeat(4));
     let nginx = TestSocket {
         owner: in_cgroup(owner(812, b"nginx", Known::Listener), &container),
-        ends: curl.ends.reversed(),
+        endpoints: curl.endpoints.reversed(),
         ..curl.clone()
     };
     let nginx = TestSocket { number: 5_013, ..nginx };
@@ -49,8 +49,7 @@ fn ipv4(stream: &mut Stream) {
         .push(Output::TimeWaitEntry(TimeWaitEntry {
             at: now,
             socket: id(&curl),
-            netns: Some(4_026_531_840),
-            ends: curl.ends,
+            identity: SocketIdentity::tcp(Some(4_026_531_840), curl.endpoints),
             state: Some(TimeWait),
             until: Some(Mono(now.0 + 60_000_000_000)),
             owner: curl.owner.clone(),
@@ -62,8 +61,7 @@ fn ipv4(stream: &mut Stream) {
         Output::TimeWaitEntry(TimeWaitEntry {
             at: now,
             socket: id(&nginx),
-            netns: None,
-            ends: nginx.ends,
+            identity: SocketIdentity::tcp(None, nginx.endpoints),
             state: None,
             until: None,
             owner: nginx.owner,
@@ -79,9 +77,11 @@ fn ipv6(stream: &mut Stream) {
         owner: owner(99, b"redis-server", Known::Exact),
         ..TestSocket::new(9_123_456, LONG, LONG)
     };
-    let long =
-        TestSocket { ends: Endpoints { local: ends("[2001:db8::1]:6379", LONG).local, ..long.ends }, ..long };
-    let longest = TestSocket { ends: ends(LONG, LONG), ..long.clone() };
+    let long = TestSocket {
+        endpoints: Endpoints { local: endpoints("[2001:db8::1]:6379", LONG).local, ..long.endpoints },
+        ..long
+    };
+    let longest = TestSocket { endpoints: endpoints(LONG, LONG), ..long.clone() };
     let given_up = Cause::Timeout;
     stream
         .transition(&listener, 900_000, Close, Listen, call("listen"))
@@ -120,7 +120,8 @@ fn owners(stream: &mut Stream) {
     unknown.counters = None;
     unknown.complete = false;
     let wide = connection(&wide, Open::Simultaneous, Some(Mono(now.0 - 2_000)), now, call("shutdown"));
-    let upper = Connection { protocol: Protocol::Mptcp, open: Open::SelfConnect, ..wide.clone() };
+    let identity = SocketIdentity { protocol: Protocol::Mptcp, ..wide.identity };
+    let upper = Connection { identity, open: Open::SelfConnect, ..wide.clone() };
     for connection in [old, unknown, wide, upper] {
         stream.push(Output::Connection(connection));
     }
@@ -129,7 +130,7 @@ fn owners(stream: &mut Stream) {
         Output::Transition(_) => Some(event.clone()),
         _ => None,
     }) {
-        transition.protocol = Protocol::Mptcp;
+        transition.identity.protocol = Protocol::Mptcp;
         transition.cause = Some(Cause::FollowsSubflows);
         stream.push(Output::Transition(transition));
     }
@@ -141,7 +142,11 @@ fn failures(stream: &mut Stream) {
         owner: owner(4_711, b"python3", Known::Exact),
         ..TestSocket::new(21, "127.0.0.1:40001", "127.0.0.1:8080")
     };
-    let own = TestSocket { number: 22, ends: ends("127.0.0.1:40001", "127.0.0.1:40001"), ..client.clone() };
+    let own = TestSocket {
+        number: 22,
+        endpoints: endpoints("127.0.0.1:40001", "127.0.0.1:40001"),
+        ..client.clone()
+    };
     stream
         .transition(&client, 5_000, Close, SynSent, call("connect"))
         .transition(&client, 30, SynSent, Close, refused())
@@ -169,9 +174,7 @@ fn failures(stream: &mut Stream) {
             at: now,
             cpu: 3,
             socket: id(&own),
-            netns: Some(4_026_531_840),
-            family: Family::Ipv4,
-            ends: own.ends,
+            identity: SocketIdentity::tcp(Some(4_026_531_840), own.endpoints),
             state: Close,
             reason: Some("TCP_ABORT_ON_CLOSE".to_owned()),
             owner: own.owner.clone(),
@@ -202,10 +205,7 @@ fn connection(
     };
     Connection {
         socket: id(socket),
-        netns: Some(4_026_531_840),
-        protocol: Protocol::Tcp,
-        family: if socket.ends.local.addr.is_ipv6() { Family::Ipv6 } else { Family::Ipv4 },
-        ends: socket.ends,
+        identity: SocketIdentity::tcp(Some(4_026_531_840), socket.endpoints),
         open,
         opened,
         established: opened.map(|opened| Mono(opened.0 + 1_000)),

@@ -55,14 +55,14 @@ impl Attempts {
     ) -> Result<Self, StepError> {
         let start = Instant::now();
         let until = start + plan.window.saturating_sub(late);
-        let ends = endpoints(plan.local, plan.peer);
+        let endpoints = endpoints(plan.local, plan.peer);
         let mut refused = Vec::new();
         let mut socket = first;
         let mut count = 0;
         loop {
             count += 1;
             let attempted = Instant::now();
-            let last = context.register(format!("attempt {count}"), &socket, namespace, ends)?;
+            let last = context.register(format!("attempt {count}"), &socket, namespace, endpoints)?;
             let outcome = context.connect_until(last, &socket, plan.peer, until + ANSWER_TIMEOUT);
             let next = attempted + interval(attempted - start, random_fraction());
             let errno = outcome.as_ref().err().and_then(SocketError::errno);

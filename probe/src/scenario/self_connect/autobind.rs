@@ -106,8 +106,8 @@ fn connect_until_accepted(
     let mut refused = Vec::new();
     for number in 1..=ATTEMPTS {
         let socket = context.socket(namespace)?;
-        let ends = endpoints(context.loopback(0), server);
-        let index = context.register(format!("{label} {number}"), &socket, namespace, ends)?;
+        let endpoints = endpoints(context.loopback(0), server);
+        let index = context.register(format!("{label} {number}"), &socket, namespace, endpoints)?;
         match context.connect(index, &socket, server) {
             Ok(()) => return Ok(Attempts { refused, connected: Some((socket, index)) }),
             Err(error) if error.errno() == Some(Errno::ECONNREFUSED) => refused.push(index),

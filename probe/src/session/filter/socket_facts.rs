@@ -2,8 +2,8 @@
 
 use super::filter_sets::{FilterSets, Networks, Ports};
 use crate::model::{
-    BindFailure, Cgroup, Connection, DiagEntry, Endpoint, Endpoints, Family, Finding, Output, Protocol,
-    SocketId, State, Task, Transition,
+    BindFailure, Cgroup, Connection, DiagEntry, Endpoint, Endpoints, Finding, Output, SocketId,
+    SocketIdentity, State, Task, Transition,
 };
 
 /// Whether a socket matches.
@@ -37,11 +37,7 @@ impl Match {
 pub struct SocketFacts<'a> {
     /// `None` if the kernel gave the socket no identity.
     pub socket: Option<SocketId>,
-    pub netns: Option<u32>,
-    /// `None` if the output does not say.
-    pub protocol: Option<Protocol>,
-    pub family: Family,
-    pub ends: Endpoints,
+    pub identity: SocketIdentity,
     pub task: Option<&'a Task>,
     pub cgroup: Option<&'a Cgroup>,
     /// Whether the socket is a listener or not connected: there is no remote endpoint to wait for.
@@ -66,12 +62,7 @@ impl<'a> SocketFacts<'a> {
 
     /// The facts in a sock_diag entry, except the owner.
     pub fn of_diag_entry(row: &DiagEntry) -> Self {
-        Self {
-            netns: Some(row.netns),
-            protocol: Some(row.protocol),
-            family: row.family,
-            ..Self::at(row.ends)
-        }
+        Self::at(row.identity.into())
     }
 
     fn of_output(output: &'a Output) -> Option<Self> {
@@ -81,20 +72,17 @@ impl<'a> SocketFacts<'a> {
             Output::Finding(finding) => Some(Self::of_finding(finding)),
             Output::Reset(reset) => Some(Self {
                 socket: Some(reset.socket),
-                netns: reset.netns,
-                family: reset.family,
                 task: reset.owner.task.as_ref(),
                 cgroup: reset.owner.cgroup.as_ref(),
                 is_final: true,
-                ..Self::at(reset.ends)
+                ..Self::at(reset.identity)
             }),
             Output::TimeWaitEntry(entry) => Some(Self {
                 socket: Some(entry.socket),
-                netns: entry.netns,
                 task: entry.owner.task.as_ref(),
                 cgroup: entry.owner.cgroup.as_ref(),
                 is_final: true,
-                ..Self::at(entry.ends)
+                ..Self::at(entry.identity)
             }),
             _ => None,
         }
@@ -103,15 +91,12 @@ impl<'a> SocketFacts<'a> {
     /// The facts in a bind(2) that failed.
     pub fn of_bind_failure(failure: &'a BindFailure) -> Self {
         Self {
-            netns: failure.netns,
-            protocol: Some(failure.protocol),
-            family: failure.family,
             task: failure.task.as_ref(),
             cgroup: failure.cgroup.as_ref(),
             has_no_remote: true,
             is_final: true,
             in_owners_call: true,
-            ..Self::at(failure.ends())
+            ..Self::at(failure.identity)
         }
     }
 
@@ -119,52 +104,41 @@ impl<'a> SocketFacts<'a> {
         let is_unconnected = |state| matches!(state, State::Listen | State::Close);
         Self {
             socket: Some(transition.socket),
-            netns: transition.netns,
-            protocol: Some(transition.protocol),
-            family: transition.family,
             task: transition.owner.task.as_ref(),
             cgroup: transition.owner.cgroup.as_ref(),
             has_no_remote: is_unconnected(transition.old) && is_unconnected(transition.new),
             is_close: transition.new == State::Close && transition.old != State::Close,
             is_final: transition.new == State::Close,
-            ..Self::at(transition.ends)
+            ..Self::at(transition.identity)
         }
     }
 
     fn of_connection(connection: &'a Connection) -> Self {
         Self {
             socket: Some(connection.socket),
-            netns: connection.netns,
-            protocol: Some(connection.protocol),
-            family: connection.family,
             task: connection.owner.task.as_ref(),
             cgroup: connection.owner.cgroup.as_ref(),
             is_close: true,
             is_final: true,
-            ..Self::at(connection.ends)
+            ..Self::at(connection.identity)
         }
     }
 
     fn of_finding(finding: &'a Finding) -> Self {
         Self {
             socket: finding.socket,
-            netns: finding.netns,
-            protocol: None,
             task: finding.owner.task.as_ref(),
             cgroup: finding.owner.cgroup.as_ref(),
             has_no_remote: finding.socket.is_none(),
-            ..Self::at(finding.ends)
+            ..Self::at(finding.identity)
         }
     }
 
-    /// The endpoints of a TCP socket, and nothing else.
-    fn at(ends: Endpoints) -> Self {
+    /// The identity, and nothing else.
+    fn at(identity: SocketIdentity) -> Self {
         Self {
             socket: None,
-            netns: None,
-            protocol: Some(Protocol::Tcp),
-            family: if ends.local.addr.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
-            ends,
+            identity,
             task: None,
             cgroup: None,
             has_no_remote: false,
@@ -176,17 +150,16 @@ impl<'a> SocketFacts<'a> {
 
     /// Whether everything but the owner matches.
     pub fn matches(&self, sets: &FilterSets) -> Match {
-        let Endpoints { local, remote } = self.ends;
+        let SocketIdentity { netns, protocol, family, endpoints: Endpoints { local, remote } } =
+            self.identity;
         // The kernel may have yet to pick the local port of a bind(2) or a connect(2).
         let local_port = |wanted: &Ports| port(local, wanted, Match::Unknown);
         let remote_port = |wanted: &Ports| port(remote, wanted, self.unknown_remote());
         [
             // A namespace that the kernel does not report at all does not exclude a socket.
-            any(&sets.netns, |wanted| Match::of(self.netns.is_none_or(|netns| wanted.contains(&netns)))),
-            any(&sets.families, |wanted| Match::of(wanted.contains(&self.family))),
-            any(&sets.protocols, |wanted| {
-                Match::of(self.protocol.is_none_or(|protocol| wanted.contains(&protocol)))
-            }),
+            any(&sets.netns, |wanted| Match::of(netns.is_none_or(|netns| wanted.contains(&netns)))),
+            any(&sets.families, |wanted| Match::of(wanted.contains(&family))),
+            any(&sets.protocols, |wanted| Match::of(wanted.contains(&protocol))),
             any(&sets.local_ports, local_port),
             any(&sets.remote_ports, remote_port),
             any(&sets.ports, |wanted| local_port(wanted).or(remote_port(wanted))),

@@ -7,8 +7,8 @@ use std::{iter, net::SocketAddr};
 
 use super::*;
 use crate::model::{
-    Cgroup, Endpoints, Family, Finding, FindingKind, Known, Mono, Name, Owner, Protocol, State, Task,
-    Transition, testing::diag_entry,
+    Cgroup, Endpoints, Family, Finding, FindingKind, Known, Mono, Name, Owner, Protocol, SocketIdentity,
+    State, Task, Transition, testing::diag_entry,
 };
 
 fn owner(pid: u32, comm: &str, cgroup: &str) -> Owner {
@@ -17,7 +17,7 @@ fn owner(pid: u32, comm: &str, cgroup: &str) -> Owner {
     Owner { task: Some(task), cgroup: Some(cgroup), known: Known::Exact }
 }
 
-fn ends(local: &str, remote: &str) -> Endpoints {
+fn endpoints(local: &str, remote: &str) -> Endpoints {
     let at = |text: &str| text.parse::<SocketAddr>().unwrap().into();
     Endpoints { local: at(local), remote: at(remote) }
 }
@@ -52,14 +52,14 @@ impl Harness {
     }
 
     /// Passes a transition of these endpoints and returns what is shown then: transitions, or `finding`.
-    fn step(&mut self, ends: Endpoints, old: State, new: State) -> Vec<String> {
-        let mut outputs = self.transition(ends, old, new);
+    fn step(&mut self, endpoints: Endpoints, old: State, new: State) -> Vec<String> {
+        let mut outputs = self.transition(endpoints, old, new);
         let first_seq = *self.first_seq.get_or_insert(self.seq);
         self.filter.select(&mut outputs, |_| Some(first_seq), self.owner_matches);
         shown(&outputs)
     }
 
-    fn transition(&mut self, ends: Endpoints, old: State, new: State) -> Vec<Output> {
+    fn transition(&mut self, endpoints: Endpoints, old: State, new: State) -> Vec<Output> {
         self.seq += 1;
         let transition = Transition {
             seq: self.seq,
@@ -67,10 +67,7 @@ impl Harness {
             cpu: 0,
             socket: self.socket(),
             cookie: None,
-            netns: Some(7),
-            protocol: Protocol::Tcp,
-            family: if ends.local.addr.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
-            ends,
+            identity: SocketIdentity::tcp(Some(7), endpoints),
             old,
             new,
             cause: None,
@@ -82,13 +79,12 @@ impl Harness {
     }
 
     /// Passes a finding and returns what is shown then.
-    fn find(&mut self, ends: Endpoints, socket: Option<SocketId>) -> Vec<String> {
+    fn find(&mut self, endpoints: Endpoints, socket: Option<SocketId>) -> Vec<String> {
         let mut outputs = vec![Output::Finding(Finding {
             kind: FindingKind::Stuck,
             at: Mono(self.seq),
             socket,
-            netns: Some(7),
-            ends,
+            identity: SocketIdentity::tcp(Some(7), endpoints),
             owner: self.owner.clone().into(),
             message: String::new(),
             remedy: None,
@@ -116,7 +112,8 @@ fn shown(outputs: &[Output]) -> Vec<String> {
 /// Checks whether an established connection with these endpoints is shown.
 #[track_caller]
 fn check(filter: &Filter, local: &str, remote: &str, expected: bool) {
-    let shown = Harness::new(filter.clone()).step(ends(local, remote), State::SynSent, State::Established);
+    let shown =
+        Harness::new(filter.clone()).step(endpoints(local, remote), State::SynSent, State::Established);
     assert_eq!(!shown.is_empty(), expected, "{local} {remote} by {filter:?}");
 }
 
@@ -163,17 +160,17 @@ fn namespaces_and_protocols_are_matched() {
 fn a_connect_is_held_back_until_its_local_port_is_known() {
     let filter = Filter { local_ports: vec![5..=5], ..Filter::default() };
     let mut harness = Harness::new(filter);
-    let unbound = ends("10.0.0.1:0", "10.0.0.2:80");
+    let unbound = endpoints("10.0.0.1:0", "10.0.0.2:80");
     assert!(harness.step(unbound, State::Close, State::SynSent).is_empty());
     assert!(harness.find(unbound, Some(harness.socket())).is_empty());
-    let matching = ends("10.0.0.1:5", "10.0.0.2:80");
+    let matching = endpoints("10.0.0.1:5", "10.0.0.2:80");
     let all = ["CLOSE→SYN_SENT", "finding", "SYN_SENT→ESTABLISHED"];
     assert_eq!(harness.step(matching, State::SynSent, State::Established), all);
     assert_eq!(harness.step(matching, State::Established, State::Close), ["ESTABLISHED→CLOSE"]);
 
     harness.next_socket();
     assert!(harness.step(unbound, State::Close, State::SynSent).is_empty());
-    let other = ends("10.0.0.1:6", "10.0.0.2:80");
+    let other = endpoints("10.0.0.1:6", "10.0.0.2:80");
     assert!(harness.step(other, State::SynSent, State::Established).is_empty());
     assert!(harness.step(other, State::Established, State::Close).is_empty());
     assert!(harness.filter.held.is_empty());
@@ -186,7 +183,7 @@ fn a_refused_connect_without_a_local_port_is_shown() {
         Filter { ports: vec![5..=5], ..Filter::default() },
     ] {
         let mut harness = Harness::new(filter);
-        let unbound = ends("10.0.0.1:0", "10.0.0.2:80");
+        let unbound = endpoints("10.0.0.1:0", "10.0.0.2:80");
         assert!(harness.step(unbound, State::Close, State::SynSent).is_empty());
         let all = ["CLOSE→SYN_SENT", "SYN_SENT→CLOSE"];
         assert_eq!(harness.step(unbound, State::SynSent, State::Close), all);
@@ -198,8 +195,9 @@ fn a_refused_connect_without_a_local_port_is_shown() {
 fn the_latest_of_several_outputs_decides() {
     let filter = Filter { local_ports: vec![5..=5], ..Filter::default() };
     let mut harness = Harness::new(Filter::default());
-    let mut together = harness.transition(ends("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent);
-    together.extend(harness.transition(ends("10.0.0.1:5", "10.0.0.2:80"), State::SynSent, State::Close));
+    let mut together =
+        harness.transition(endpoints("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent);
+    together.extend(harness.transition(endpoints("10.0.0.1:5", "10.0.0.2:80"), State::SynSent, State::Close));
     SocketFilter::new(&filter).select(&mut together, |_| Some(1), None);
     assert_eq!(shown(&together), ["CLOSE→SYN_SENT", "SYN_SENT→CLOSE"]);
 }
@@ -208,14 +206,14 @@ fn the_latest_of_several_outputs_decides() {
 fn a_known_remote_port_decides_at_once() {
     let mut harness = Harness::new(Filter { ports: vec![80..=80], ..Filter::default() });
     assert_eq!(
-        harness.step(ends("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent),
+        harness.step(endpoints("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent),
         ["CLOSE→SYN_SENT"]
     );
 }
 
 #[test]
 fn a_listener_is_decided_at_once() {
-    let listens = ends("0.0.0.0:80", "0.0.0.0:0");
+    let listens = endpoints("0.0.0.0:80", "0.0.0.0:0");
     for (filter, shown) in [
         (Filter { local_ports: vec![80..=80], ..Filter::default() }, true),
         (Filter { remote_ports: vec![80..=80], ..Filter::default() }, false),
@@ -233,17 +231,17 @@ fn a_listener_is_decided_at_once() {
 #[test]
 fn an_accepted_socket_without_identity_is_shown_with_its_next_transition() {
     let mut harness = Harness::new(Filter { remote_ports: vec![5..=5], ..Filter::default() });
-    assert!(harness.step(ends("10.0.0.1:80", "0.0.0.0:0"), State::Listen, State::SynRecv).is_empty());
+    assert!(harness.step(endpoints("10.0.0.1:80", "0.0.0.0:0"), State::Listen, State::SynRecv).is_empty());
     harness.number = 9;
     let all = ["LISTEN→SYN_RECV", "SYN_RECV→ESTABLISHED"];
-    assert_eq!(harness.step(ends("10.0.0.1:80", "10.0.0.2:5"), State::SynRecv, State::Established), all);
+    assert_eq!(harness.step(endpoints("10.0.0.1:80", "10.0.0.2:5"), State::SynRecv, State::Established), all);
 }
 
 #[test]
 fn a_finding_without_a_socket_is_matched_by_itself() {
     let mut harness = Harness::new(Filter { local_ports: vec![80..=80], ..Filter::default() });
-    assert_eq!(harness.find(ends("0.0.0.0:80", "0.0.0.0:0"), None), ["finding"]);
-    assert!(harness.find(ends("0.0.0.0:81", "0.0.0.0:0"), None).is_empty());
+    assert_eq!(harness.find(endpoints("0.0.0.0:80", "0.0.0.0:0"), None), ["finding"]);
+    assert!(harness.find(endpoints("0.0.0.0:81", "0.0.0.0:0"), None).is_empty());
 }
 
 #[test]
@@ -256,7 +254,7 @@ fn outputs_about_no_socket_are_shown() {
 #[test]
 fn the_oldest_of_too_many_held_connections_is_shown() {
     let mut harness = Harness::new(Filter { local_ports: vec![5..=5], ..Filter::default() });
-    let unbound = ends("10.0.0.1:0", "10.0.0.2:80");
+    let unbound = endpoints("10.0.0.1:0", "10.0.0.2:80");
     let shown: Vec<_> = iter::repeat_with(|| {
         harness.next_socket();
         harness.step(unbound, State::Close, State::SynSent).len()
@@ -270,7 +268,7 @@ fn the_oldest_of_too_many_held_connections_is_shown() {
 #[test]
 fn memory_is_bounded_when_closes_are_lost() {
     let mut harness = Harness::new(Filter { ports: vec![5..=5], ..Filter::default() });
-    let connection = ends("10.0.0.1:5", "10.0.0.2:80");
+    let connection = endpoints("10.0.0.1:5", "10.0.0.2:80");
     for _ in 0..4 {
         for _ in 0..MAX_AFTER_LOSS / 2 {
             harness.next_socket();

@@ -49,7 +49,7 @@ async fn check_replay(filter: Filter, mut source: MemorySource, transitions: u64
 async fn a_replay_holds_back_what_the_trace_held_back() {
     let mut unbound = Socket::new(3, "127.0.0.1:0", "127.0.0.1:80");
     let first = unbound.step(State::Close, State::SynSent);
-    unbound.ends = client(3).ends;
+    unbound.endpoints = client(3).endpoints;
     let others = unbound.walk(&CLIENT[1..]);
     let other = Socket::new(2, "127.0.0.1:5", "127.0.0.1:80").walk(&CLIENT);
     let source = MemorySource::new([vec![ready(), first], other, others, self_connect()]);

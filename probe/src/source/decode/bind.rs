@@ -8,7 +8,7 @@ use super::{
     error::DecodeError,
     values::{address, family, protocol, task},
 };
-use crate::model::{BindFailure, Cgroup, Endpoint, Errno, Family, Mono};
+use crate::model::{BindFailure, Cgroup, Endpoint, Endpoints, Errno, Family, Mono, SocketIdentity};
 
 pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
     let family = family(record.family)?;
@@ -16,14 +16,16 @@ pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
         .map_err(|_| DecodeError::Value { field: "error", value: record.error })?;
     Ok(BindFailure {
         at: Mono(record.header.mono_ns),
-        cpu: record.header.cpu.into(),
+        cpu: record.header.cpu,
         task: task(&record.task),
         cgroup: (record.cgroup != 0).then_some(Cgroup { id: record.cgroup, path: None }),
         cookie: (record.cookie != 0).then_some(record.cookie),
-        netns: (record.netns != 0).then_some(record.netns),
-        protocol: protocol(record.protocol)?,
-        family,
-        local: requested(record, family),
+        identity: SocketIdentity {
+            netns: (record.netns != 0).then_some(record.netns),
+            protocol: protocol(record.protocol)?,
+            family,
+            endpoints: Endpoints::unconnected(requested(record, family)),
+        },
         errno: Errno(errno),
         holders: Vec::new(),
     })
@@ -80,7 +82,7 @@ mod tests {
     }
 
     fn local(family: u16, address_family: u16) -> String {
-        decode(&record(family, address_family)).expect("well-formed").local.to_string()
+        decode(&record(family, address_family)).expect("well-formed").local().to_string()
     }
 
     #[test]
@@ -93,11 +95,11 @@ mod tests {
         else {
             panic!("not a failed bind")
         };
-        assert_eq!((failure.errno, failure.protocol), (Errno::EADDRINUSE, Protocol::Tcp));
-        assert_eq!(failure.local.to_string(), "127.0.0.1:1314");
+        assert_eq!((failure.errno, failure.identity.protocol), (Errno::EADDRINUSE, Protocol::Tcp));
+        assert_eq!(failure.local().to_string(), "127.0.0.1:1314");
         assert_eq!(failure.cgroup, Some(Cgroup { id: 7, path: None }));
         assert_eq!(failure.task.map(|task| task.pid), Some(42));
-        assert_eq!((failure.cookie, failure.netns), (None, None));
+        assert_eq!((failure.cookie, failure.identity.netns), (None, None));
     }
 
     #[test]

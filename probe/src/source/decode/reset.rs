@@ -6,9 +6,9 @@ use probe_ebpf::ResetRecord;
 
 use super::{
     error::DecodeError,
-    values::{address, family, state},
+    values::{address, family, protocol, state},
 };
-use crate::model::{Endpoint, Endpoints, Mono, Owner, Reset, SocketId};
+use crate::model::{Endpoint, Endpoints, Mono, Owner, Reset, SocketId, SocketIdentity};
 
 /// The names of reset reasons, by the running kernel's numbers.
 #[derive(Debug, Default)]
@@ -49,13 +49,16 @@ pub(super) fn decode(record: &ResetRecord, reasons: &ResetReasons) -> Result<Res
         u8::try_from(record.state).map_err(|_| DecodeError::Value { field: "state", value: record.state })?;
     Ok(Reset {
         at: Mono(record.header.mono_ns),
-        cpu: record.header.cpu.into(),
+        cpu: record.header.cpu,
         socket: SocketId { number: record.cookie, generation: 0 },
-        netns: (record.netns != 0).then_some(record.netns),
-        family,
-        ends: Endpoints {
-            local: Endpoint::new(address(family, record.local_addr), record.local_port),
-            remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+        identity: SocketIdentity {
+            netns: (record.netns != 0).then_some(record.netns),
+            protocol: protocol(record.protocol)?,
+            family,
+            endpoints: Endpoints {
+                local: Endpoint::new(address(family, record.local_addr), record.local_port),
+                remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+            },
         },
         state: state("state", number)?,
         reason: reasons.name(record.reason),
@@ -102,9 +105,9 @@ mod tests {
             panic!("not a reset")
         };
         assert_eq!(reset.socket, SocketId { number: 77, generation: 0 });
-        assert_eq!(reset.ends.local.to_string(), "[::1]:1314");
-        assert_eq!(reset.ends.remote.to_string(), "[::1]:2718");
-        assert_eq!((reset.state, reset.netns), (State::Close, None));
+        assert_eq!(reset.identity.endpoints.local.to_string(), "[::1]:1314");
+        assert_eq!(reset.identity.endpoints.remote.to_string(), "[::1]:2718");
+        assert_eq!((reset.state, reset.identity.netns), (State::Close, None));
         assert_eq!(reset.reason.as_deref(), Some("TCP_ABORT_ON_CLOSE"));
     }
 

@@ -11,7 +11,8 @@ use super::{
     values::{address, family, protocol, state, task},
 };
 use crate::model::{
-    Backend, Counters, Endpoint, Endpoints, Errno, Family, Known, Mono, Opened, Protocol, Report, State, Task,
+    Backend, Counters, Endpoint, Endpoints, Errno, Family, Known, Mono, Opened, Protocol, Report,
+    SocketIdentity, State, Task,
 };
 
 /// The report of a bare transition.
@@ -86,18 +87,20 @@ fn report(
     let flag = |bit| (!has(FLAGS_UNKNOWN)).then_some(has(bit));
     Report {
         at: Mono(record.header.mono_ns),
-        cpu: record.header.cpu.into(),
+        cpu: record.header.cpu,
         socket: match backend {
             Backend::TpBtf => record.cookie,
             Backend::Tracepoint => record.skaddr,
         },
         cookie: (record.cookie != 0).then_some(record.cookie),
-        netns: (record.netns != 0).then_some(record.netns),
-        protocol,
-        family,
-        ends: Endpoints {
-            local: Endpoint::new(address(family, record.local_addr), record.local_port),
-            remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+        identity: SocketIdentity {
+            netns: (record.netns != 0).then_some(record.netns),
+            protocol,
+            family,
+            endpoints: Endpoints {
+                local: Endpoint::new(address(family, record.local_addr), record.local_port),
+                remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+            },
         },
         old,
         new,

@@ -39,7 +39,7 @@ impl OwnListener {
     /// The first report precedes the request of SO_COOKIE, so that the classic tracepoint's has no cookie.
     fn is_opening(&self, report: &Report) -> bool {
         report.new == State::Listen
-            && report.ends.local.port_or_zero() == self.port
+            && report.identity.endpoints.local.port_or_zero() == self.port
             && report.cookie.is_none_or(|cookie| cookie == self.cookie)
     }
 }

@@ -66,8 +66,9 @@ fn reports(events: &[Input]) -> impl Iterator<Item = &Report> {
 
 /// The opening transitions of sockets that connect to this port.
 fn connects(events: &[Input], port: u16) -> impl Iterator<Item = &Report> {
-    reports(events)
-        .filter(move |report| report.new == State::SynSent && report.ends.remote.port_or_zero() == port)
+    reports(events).filter(move |report| {
+        report.new == State::SynSent && report.identity.endpoints.remote.port_or_zero() == port
+    })
 }
 
 /// Another process, which connects, holds the connection until its stdin ends, and closes it.
@@ -89,7 +90,7 @@ async fn a_child_belongs_to_its_listeners_owner_and_not_to_the_current_task() {
         client.wait().unwrap();
 
         let is_child = |report: &&Report| {
-            (report.old, report.new, report.ends.local.port_or_zero())
+            (report.old, report.new, report.identity.endpoints.local.port_or_zero())
                 == (State::Listen, State::SynRecv, PORT)
         };
         let events = until(&mut live, |events| reports(events).any(|report| is_child(&report))).await;
@@ -129,7 +130,8 @@ async fn a_socket_that_is_connected_again_has_a_second_generation() {
         assert_eq!(opened[0].0, opened[1].0);
         assert_eq!(opened[0].1 + 1, opened[1].1);
         // `inet_sport` keeps the first connection's port until the second one gets its own.
-        let has_a_port = connects(&events, CLOSED).any(|report| report.ends.local.port.is_some());
+        let has_a_port =
+            connects(&events, CLOSED).any(|report| report.identity.endpoints.local.port.is_some());
         assert_eq!(has_a_port, options.without_btf);
     }
 }
@@ -177,7 +179,7 @@ async fn records_without_room_in_the_ring_are_counted() {
         events.iter().map(count).sum()
     };
     let seen = |events: &[Input]| {
-        reports(events).filter(|report| report.netns == Some(inside.inode())).count() as u64
+        reports(events).filter(|report| report.identity.netns == Some(inside.inode())).count() as u64
     };
     // Each try is two transitions. Records of other sockets of the host may have been lost, too.
     let events = until(&mut live, |events| seen(events) + lost(events) >= 2 * TRIES).await;
@@ -198,10 +200,10 @@ async fn mptcp_sockets_are_distinguished_from_their_subflows() {
         let mut live = attach(&options);
         // In progress, or refused already: both sockets have made a transition in either case.
         client.connect(&loopback(CLOSED).into()).unwrap_err();
-        let own = |report: &&Report| report.netns.is_none_or(|netns| netns == inside.inode());
+        let own = |report: &&Report| report.identity.netns.is_none_or(|netns| netns == inside.inode());
         // The MPTCP socket has no port; its subflows have.
         let reported = |events: &[Input], protocol| {
-            reports(events).filter(own).any(|report| report.protocol == protocol)
+            reports(events).filter(own).any(|report| report.identity.protocol == protocol)
         };
         let both = [Protocol::Tcp, Protocol::Mptcp];
         until(&mut live, |events| both.into_iter().all(|protocol| reported(events, protocol))).await;

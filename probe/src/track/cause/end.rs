@@ -48,7 +48,7 @@ fn local_failure(report: &Report, context: &CauseContext) -> Option<Cause> {
     }
     let PriorReports { first_port, previous_port, .. } = context.prior;
     let is_own = |port: &NonZeroU16| first_port.is_some() || Some(*port) != previous_port;
-    Some(match report.ends.local.port.filter(is_own) {
+    Some(match report.identity.endpoints.local.port.filter(is_own) {
         // __inet_hash_connect searched the whole range.
         None => Cause::NoLocalPort,
         // __inet_check_established found the same 4-tuple, live or in TIME_WAIT.

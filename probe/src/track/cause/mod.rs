@@ -24,7 +24,7 @@ const BOTH_SHUTDOWN: u8 = 3;
 /// Why the socket changed its state; `None` where this kernel leaves out the field that would show it.
 pub fn cause(report: &Report, context: &CauseContext) -> Option<Cause> {
     use State::*;
-    if report.protocol == Protocol::Mptcp {
+    if report.identity.protocol == Protocol::Mptcp {
         return Some(mptcp(report, context.syscall));
     }
     Some(match (report.old, report.new) {
@@ -63,7 +63,7 @@ pub fn is_owners_call(report: &Report, context: &CauseContext) -> bool {
         matches!((report.old, report.new), (Listen | SynSent | SynRecv | Established | CloseWait, Close))
             && report.error == Some(None)
             && has_shutdown(report, SEND_SHUTDOWN);
-    report.protocol == Protocol::Tcp && (sends_fin || resets)
+    report.identity.protocol == Protocol::Tcp && (sends_fin || resets)
 }
 
 /// Whether all these bits of `sk_shutdown` are set; false where it is unknown.

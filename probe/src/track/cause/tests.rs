@@ -249,7 +249,7 @@ fn the_end_of_a_listener_names_the_call() {
 
 #[test]
 fn mptcp_follows_its_subflows() {
-    let mptcp = |old, new| Report { protocol: Protocol::Mptcp, ..report(old, new) };
+    let mptcp = |old, new| report(old, new).with_protocol(Protocol::Mptcp);
     check(mptcp(Close, SynSent), CLIENT, "call: connect");
     check(mptcp(Close, Listen), CLIENT, "call: listen");
     check(mptcp(SynSent, Established), CLIENT, "kernel: follows its MPTCP subflows");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{
-    BindFailure, Cgroup, DiagEntry, Family, Name, Owner, Reset,
+    BindFailure, Cgroup, DiagEntry, Endpoints, Name, Owner, Reset,
     testing::{diag_entry, endpoint, owner},
 };
 
@@ -13,10 +13,7 @@ fn failure(holders: Vec<DiagEntry>) -> BindFailure {
         task: Some(task(500, "late")),
         cgroup: Some(Cgroup { id: 9, path: None }),
         cookie: None,
-        netns: Some(1),
-        protocol: Protocol::Tcp,
-        family: Family::Ipv4,
-        local: endpoint("0.0.0.0:80"),
+        identity: SocketIdentity::tcp(Some(1), Endpoints::unconnected(endpoint("0.0.0.0:80"))),
         errno: Errno::EADDRINUSE,
         holders,
     }
@@ -54,7 +51,8 @@ fn a_holder_that_closed_before_the_query_comes_from_its_reports() {
     // sock_diag lists a later state than at the failure.
     let later = diag_entry(7, TimeWait, "0.0.0.0:80", "0.0.0.0:0");
     assert_eq!(tracker.bind_failed(failure(vec![later])).holders[0].state, Listen);
-    let elsewhere = BindFailure { netns: Some(2), ..failure(Vec::new()) };
+    let mut elsewhere = failure(Vec::new());
+    elsewhere.identity.netns = Some(2);
     assert_eq!(tracker.bind_failed(elsewhere).holders, []);
     run(&mut tracker, [Report { old: Listen, new: Close, ..listens }]);
     assert_eq!(tracker.bind_failed(failure(Vec::new())).holders, []);
@@ -89,7 +87,7 @@ fn without_a_cookie_a_time_wait_is_found_by_its_endpoints() {
     let nameless = |report| Report { socket: 0xffff_8880_0000_0000, cookie: None, ..report };
     run(&mut tracker, client(7).into_iter().map(nameless));
     assert_eq!(holder(&mut tracker, row(4711, TimeWait)), (Some(100), Known::Exact));
-    let elsewhere = DiagEntry { netns: 2, ..row(4711, TimeWait) };
+    let elsewhere = row(4711, TimeWait).in_netns(2);
     assert_eq!(holder(&mut tracker, elsewhere), (None, Known::Unknown));
 }
 
@@ -135,9 +133,7 @@ fn reset(cookie: u64) -> Reset {
         at: Mono(30_000),
         cpu: 0,
         socket: SocketId { number: cookie, generation: 0 },
-        netns: Some(1),
-        family: Family::Ipv4,
-        ends: ends("127.0.0.1:0", "127.0.0.1:0"),
+        identity: SocketIdentity::tcp(Some(1), endpoints("127.0.0.1:0", "127.0.0.1:0")),
         state: Close,
         reason: Some("TCP_ABORT_ON_CLOSE".to_owned()),
         owner: Owner::UNKNOWN,
@@ -153,7 +149,11 @@ fn an_rst_has_its_connections_generation_owner_and_endpoints() {
     let [closed, existing, unknown] = [7, 5, 8].map(|cookie| tracker.reset(reset(cookie)));
     assert_eq!(known(&closed), (1, Some(100)));
     assert_eq!(known(&existing), (0, Some(300)));
-    assert_eq!(closed.ends, ends("127.0.0.1:50000", "127.0.0.1:80"), "the kernel cleared them");
-    assert_eq!(existing.ends, closed.ends);
+    assert_eq!(
+        closed.identity.endpoints,
+        endpoints("127.0.0.1:50000", "127.0.0.1:80"),
+        "the kernel cleared them"
+    );
+    assert_eq!(existing.identity.endpoints, closed.identity.endpoints);
     assert_eq!(unknown, reset(8));
 }

@@ -99,7 +99,7 @@ proptest! {
             let reports: Vec<Report> = match step {
                 Step::Walk { number, edges, generation } => {
                     let mut make = |(index, edge): (usize, &(State, State))| {
-                        let report = Report { protocol, ..report(edge.0, edge.1).of(number) };
+                        let report = report(edge.0, edge.1).of(number).with_protocol(protocol);
                         let opens = opening(&report).is_some();
                         openings[number as usize] += u32::from(opens || index == 0);
                         let counted = opens.then_some(openings[number as usize]);

@@ -50,7 +50,7 @@ fn the_snapshot_gives_the_owner_until_a_call_does() {
     let connection = tracked[2].ended.as_ref().expect("it ended");
     assert_eq!((connection.open, connection.opened, connection.complete), (Open::Preexisting, None, false));
     assert_eq!(connection.path, [Established, CloseWait, LastAck, Close].into());
-    assert_eq!(connection.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
+    assert_eq!(connection.identity.endpoints, endpoints("127.0.0.1:50000", "127.0.0.1:80"));
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn endpoints_that_are_cleared_at_the_first_report_come_from_the_snapshot() {
     let mut tracker = tracker_after(&[existing(5, Established)]);
     let end = report(Established, Close).of(5).between("127.0.0.1:0", "127.0.0.1:0").shut(3);
     let tracked = tracker.observe(&end);
-    assert_eq!(tracked.transition.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
-    assert_eq!(tracked.ended.expect("it ended").ends, tracked.transition.ends);
+    assert_eq!(tracked.transition.identity.endpoints, endpoints("127.0.0.1:50000", "127.0.0.1:80"));
+    assert_eq!(tracked.ended.expect("it ended").identity.endpoints, tracked.transition.identity.endpoints);
 }
 
 /// The programs are attached before the snapshot: transitions in between are reported after it.

@@ -1,17 +1,23 @@
 //! Connections from summaries.
 
 use super::*;
-use crate::model::{Family, Owner, Summary, testing::diag_entry};
+use crate::model::{Owner, Summary, testing::diag_entry};
 
 /// The summary that the kernel side makes of these reports.
 fn summary(reports: &[Report]) -> Summary {
     let (first, last) = (&reports[0], &reports[reports.len() - 1]);
-    let known = reports.iter().fold(first.ends, |earlier, report| report.ends.or_earlier(earlier));
+    let known = reports
+        .iter()
+        .fold(first.identity.endpoints, |earlier, report| report.identity.endpoints.or_earlier(earlier));
     Summary {
-        end: Report { opened: first.opened.clone(), ends: known, ..last.clone() },
+        end: Report {
+            opened: first.opened.clone(),
+            identity: SocketIdentity { endpoints: known, ..last.identity },
+            ..last.clone()
+        },
         opened: (first.opened.is_some()).then_some(first.at),
         established: reports.iter().find(|report| report.new == Established).map(|report| report.at),
-        first_port: first.ends.local.port,
+        first_port: first.identity.endpoints.local.port,
         path: [first.old].into_iter().chain(reports.iter().map(|report| report.new)).collect(),
         path_is_complete: true,
     }
@@ -107,7 +113,7 @@ fn a_pre_existing_sockets_owner_comes_from_the_snapshot() {
     assert_eq!((connection.open, connection.opened, connection.complete), (Open::Preexisting, None, false));
     assert_eq!(connection.owner.task, Some(task(300, "daemon")));
     assert_eq!(connection.owner.known, Known::Inferred);
-    assert_eq!(connection.ends, ends("127.0.0.1:50000", "127.0.0.1:80"));
+    assert_eq!(connection.identity.endpoints, endpoints("127.0.0.1:50000", "127.0.0.1:80"));
     assert_eq!(tracker.preexisting.len(), 1);
     // The process that closes it has it.
     let mut closed = reports(6);
@@ -141,7 +147,7 @@ fn only_an_incomplete_path_makes_a_connection_incomplete() {
 
 #[test]
 fn an_accepted_mptcp_socket_has_no_handshake() {
-    let mptcp = |report| Report { protocol: Protocol::Mptcp, family: Family::Ipv4, ..report };
+    let mptcp = |report: Report| report.with_protocol(Protocol::Mptcp);
     let accepted = child(2, 200);
     let reports = [Report { new: Established, ..accepted }, report(Established, Close).of(2)].map(mptcp);
     let connection = tracker().summarize(&mut summary(&reports));

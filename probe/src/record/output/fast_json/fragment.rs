@@ -5,8 +5,8 @@ use std::{net::IpAddr, num::NonZero, sync::Arc};
 use super::{fragment_cache::Fragment, line::Line};
 use crate::{
     model::{
-        Cause, Cgroup, ClosedBy, Connection, Edge, Endpoints, Family, Open, Owner, Protocol, SocketId, State,
-        StatePath, Transition,
+        Cause, Cgroup, ClosedBy, Connection, Edge, Family, Open, Owner, Protocol, SocketId, SocketIdentity,
+        State, StatePath, Transition,
     },
     record::output::value::generation,
 };
@@ -16,23 +16,18 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdentityFragment {
     socket: SocketId,
-    netns: Option<u32>,
-    protocol: Protocol,
-    family: Family,
-    ends: Endpoints,
+    identity: SocketIdentity,
 }
 
 impl From<&Transition> for IdentityFragment {
     fn from(transition: &Transition) -> Self {
-        let Transition { socket, netns, protocol, family, ends, .. } = *transition;
-        Self { socket, netns, protocol, family, ends }
+        Self { socket: transition.socket, identity: transition.identity }
     }
 }
 
 impl From<&Connection> for IdentityFragment {
     fn from(connection: &Connection) -> Self {
-        let Connection { socket, netns, protocol, family, ends, .. } = *connection;
-        Self { socket, netns, protocol, family, ends }
+        Self { socket: connection.socket, identity: connection.identity }
     }
 }
 
@@ -64,15 +59,15 @@ impl IdentityFragment {
         line: &mut Line<'_>,
         write_address: impl FnOnce(&AddressFragment, &mut Line<'_>),
     ) {
-        let Self { socket, netns, protocol, family, ends } = *self;
+        let Self { socket, identity: SocketIdentity { netns, protocol, family, endpoints } } = *self;
         line.raw(r#","socket":""#);
         line.integer(socket.number);
         line.raw(r#"","generation":"#);
         line.integer_or_null(generation(socket).map(NonZero::get));
-        write_address(&AddressFragment { netns, protocol, family, addr: ends.local.addr }, line);
-        line.integer_or_null(ends.local.port.map(NonZero::get));
+        write_address(&AddressFragment { netns, protocol, family, addr: endpoints.local.addr }, line);
+        line.integer_or_null(endpoints.local.port.map(NonZero::get));
         line.raw(r#"},"remote":"#);
-        line.endpoint(ends.remote);
+        line.endpoint(endpoints.remote);
     }
 }
 

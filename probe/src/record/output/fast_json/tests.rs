@@ -3,7 +3,9 @@
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
-    model::{Backend, Clock, Connection, Endpoints, Host, Output, Owner, Transition, testing},
+    model::{
+        Backend, Clock, Connection, Endpoints, Host, Output, Owner, SocketIdentity, Transition, testing,
+    },
     record::{Lines, Object, StreamTime, arbitrary},
 };
 
@@ -79,7 +81,7 @@ proptest! {
             for next in [
                 one.clone(),
                 Transition { socket: one.socket, ..other.clone() },
-                Transition { socket: one.socket, ends: one.ends, ..other.clone() },
+                Transition { socket: one.socket, identity: SocketIdentity { endpoints: one.identity.endpoints, ..other.identity }, ..other.clone() },
                 Transition { old: one.old, new: one.new, ..other.clone() },
                 Transition { owner: owner.into(), ..one.clone() },
             ] {
@@ -96,11 +98,15 @@ proptest! {
         let mut writers = Writers::default();
         for pair in connections.windows(2) {
             let [one, other] = pair else { unreachable!("windows of two") };
+            let with = |identity| Connection { identity, ..one.clone() };
             for next in [
                 one.clone(),
-                Connection { netns: other.netns, ..one.clone() },
-                Connection { family: other.family, protocol: other.protocol, ..one.clone() },
-                Connection { ends: Endpoints { local: other.ends.local, ..one.ends }, ..one.clone() },
+                with(SocketIdentity { netns: other.identity.netns, ..one.identity }),
+                with(SocketIdentity { endpoints: one.identity.endpoints, ..other.identity }),
+                with(SocketIdentity {
+                    endpoints: Endpoints { local: other.identity.endpoints.local, ..one.identity.endpoints },
+                    ..one.identity
+                }),
                 Connection { open: other.open, ..one.clone() },
                 Connection { close: one.close.clone(), path: other.path.clone(), ..other.clone() },
             ] {

@@ -164,8 +164,8 @@ impl Sides {
         }
         let mut by_netns = HashMap::new();
         for (_, transition) in &result.transitions {
-            let side = by_addr.get(&transition.ends.local.addr.to_canonical());
-            if let (Some(netns), Some(side)) = (transition.netns, side) {
+            let side = by_addr.get(&transition.identity.endpoints.local.addr.to_canonical());
+            if let (Some(netns), Some(side)) = (transition.identity.netns, side) {
                 by_netns.entry(netns).or_insert(*side);
             }
         }
@@ -179,8 +179,10 @@ impl Sides {
     }
 
     fn side(&self, transition: &Transition) -> Option<Side> {
-        let by_netns = transition.netns.and_then(|netns| self.by_netns.get(&netns));
-        by_netns.or_else(|| self.by_addr.get(&transition.ends.local.addr.to_canonical())).copied()
+        let by_netns = transition.identity.netns.and_then(|netns| self.by_netns.get(&netns));
+        by_netns
+            .or_else(|| self.by_addr.get(&transition.identity.endpoints.local.addr.to_canonical()))
+            .copied()
     }
 }
 
@@ -208,9 +210,9 @@ mod tests {
     #[test]
     fn a_socket_without_an_address_is_assigned_by_its_namespace() {
         let mut results = testing::results();
-        results[0].transitions[0].1.ends.local.addr = IpAddr::from([0, 0, 0, 0]);
+        results[0].transitions[0].1.identity.endpoints.local.addr = IpAddr::from([0, 0, 0, 0]);
         assert_eq!(SequenceLayout::of(&results[0]).states.len(), 8);
-        results[0].transitions[0].1.netns = Some(1);
+        results[0].transitions[0].1.identity.netns = Some(1);
         assert_eq!(SequenceLayout::of(&results[0]).states.len(), 7);
     }
 

@@ -16,7 +16,9 @@ impl Row for Connection {
     fn cell(&self, column: Column, width: usize, cell: &mut CellWriter) -> Role {
         match column {
             Column::Socket => row::socket(self.socket, cell),
-            Column::Remote | Column::Endpoints => row::endpoints(column, self.ends, self.protocol, cell),
+            Column::Remote | Column::Endpoints => {
+                row::endpoints(column, self.identity.endpoints, self.identity.protocol, cell)
+            }
             Column::Owner => row::owner(&self.owner, cell),
             Column::Opened => opened(self.open, cell),
             Column::Closed => closed(self, width, cell),
@@ -27,12 +29,14 @@ impl Row for Connection {
             Column::Segments => counter(self, cell, segments),
             Column::Retransmits => retransmits(self, cell),
             Column::Rtt => rtt(self, cell),
-            other => row::environment(other, &self.owner, self.netns, cell),
+            other => row::environment(other, &self.owner, self.identity.netns, cell),
         }
     }
 
     fn split(&self, column: Column, cell: &mut CellWriter) -> Option<[Cell; 2]> {
-        row::split(column, self.ends, self.protocol, cell, |cell| closed(self, usize::MAX, cell))
+        row::split(column, self.identity.endpoints, self.identity.protocol, cell, |cell| {
+            closed(self, usize::MAX, cell)
+        })
     }
 }
 

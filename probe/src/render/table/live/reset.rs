@@ -14,17 +14,19 @@ impl Row for Reset {
     fn cell(&self, column: Column, _width: usize, cell: &mut CellWriter) -> Role {
         match column {
             Column::Socket => row::socket(self.socket, cell),
-            Column::Remote | Column::Endpoints => row::endpoints(column, self.ends, Protocol::Tcp, cell),
+            Column::Remote | Column::Endpoints => {
+                row::endpoints(column, self.identity.endpoints, Protocol::Tcp, cell)
+            }
             Column::NewState | Column::States => row::text(Role::Dim, self.state.name(), cell),
             Column::Cause | Column::Closed => reason(self, cell),
             Column::Owner => row::owner(&self.owner, cell),
             Column::Cpu => row::number(self.cpu, cell),
-            other => row::environment(other, &self.owner, self.netns, cell),
+            other => row::environment(other, &self.owner, self.identity.netns, cell),
         }
     }
 
     fn split(&self, column: Column, cell: &mut CellWriter) -> Option<[Cell; 2]> {
-        row::split(column, self.ends, Protocol::Tcp, cell, |cell| reason(self, cell))
+        row::split(column, self.identity.endpoints, Protocol::Tcp, cell, |cell| reason(self, cell))
     }
 }
 

@@ -84,23 +84,23 @@ pub fn cause(cause: Option<Cause>, width: usize, cell: &mut CellWriter) -> Role 
 }
 
 /// Writes both endpoints as the column shows them, marked if the socket is MPTCP's own.
-pub fn endpoints(column: Column, ends: Endpoints, protocol: Protocol, cell: &mut CellWriter) -> Role {
+pub fn endpoints(column: Column, endpoints: Endpoints, protocol: Protocol, cell: &mut CellWriter) -> Role {
     cell.ascii(protocol_mark(protocol));
-    if format::has_no_peer(ends) {
-        cell.endpoint(ends.local);
+    if format::has_no_peer(endpoints) {
+        cell.endpoint(endpoints.local);
         return Role::Plain;
     }
-    local(column, ends, cell);
+    local(column, endpoints, cell);
     cell.escaped(" → ");
-    cell.endpoint(ends.remote);
+    cell.endpoint(endpoints.remote);
     Role::Plain
 }
 
 /// Writes the local endpoint, or its port if the column does not show the local address.
-fn local(column: Column, ends: Endpoints, cell: &mut CellWriter) {
+fn local(column: Column, endpoints: Endpoints, cell: &mut CellWriter) {
     match column {
-        Column::Remote => cell.port(ends.local),
-        _ => cell.endpoint(ends.local),
+        Column::Remote => cell.port(endpoints.local),
+        _ => cell.endpoint(endpoints.local),
     }
 }
 
@@ -114,19 +114,19 @@ fn protocol_mark(protocol: Protocol) -> &'static str {
 /// Splits endpoints before the remote one; moves a cause, which `cause` writes, below the line as a whole.
 pub fn split(
     column: Column,
-    ends: Endpoints,
+    endpoints: Endpoints,
     protocol: Protocol,
     cell: &mut CellWriter,
     cause: impl FnOnce(&mut CellWriter) -> Role,
 ) -> Option<[Cell; 2]> {
     match column {
-        Column::Remote | Column::Endpoints if format::has_no_peer(ends) => None,
+        Column::Remote | Column::Endpoints if format::has_no_peer(endpoints) => None,
         Column::Remote | Column::Endpoints => {
             cell.ascii(protocol_mark(protocol));
-            local(column, ends, cell);
+            local(column, endpoints, cell);
             let first = cell.finish(Role::Plain);
             cell.escaped("→ ");
-            cell.endpoint(ends.remote);
+            cell.endpoint(endpoints.remote);
             Some([first, cell.finish(Role::Plain)])
         }
         Column::Cause | Column::Closed => {

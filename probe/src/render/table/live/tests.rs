@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::*;
 use crate::{
-    model::{SocketId, State, TimeWaitEntry},
+    model::{SocketId, SocketIdentity, State, TimeWaitEntry},
     render::{
         Render as _, Table,
         testing::{self, Stream, TestSocket, call},
@@ -121,8 +121,7 @@ fn time_waits(owner: &crate::model::Owner, local: &str, remote: &str, number: u6
     let entry = TimeWaitEntry {
         at: Mono(1),
         socket: SocketId { number: 1, generation: 1 },
-        netns: None,
-        ends: testing::ends(local, remote),
+        identity: SocketIdentity::tcp(None, testing::endpoints(local, remote)),
         state: Some(State::TimeWait),
         until: None,
         owner: owner.clone(),

@@ -39,18 +39,22 @@ impl Row for TimeWaitRow<'_> {
         let entry = self.entry;
         match column {
             Column::Socket => row::socket(entry.socket, cell),
-            Column::Remote | Column::Endpoints => row::endpoints(column, entry.ends, Protocol::Tcp, cell),
+            Column::Remote | Column::Endpoints => {
+                row::endpoints(column, entry.identity.endpoints, Protocol::Tcp, cell)
+            }
             Column::NewState | Column::States => {
                 row::text(Role::Dim, entry.state.map_or("–", State::name), cell)
             }
             Column::Cause => row::text(Role::Dim, self.expiry(), cell),
             Column::Closed => self.state_and_expiry(cell),
             Column::Owner => row::owner(&entry.owner, cell),
-            other => row::environment(other, &entry.owner, entry.netns, cell),
+            other => row::environment(other, &entry.owner, entry.identity.netns, cell),
         }
     }
 
     fn split(&self, column: Column, cell: &mut CellWriter) -> Option<[Cell; 2]> {
-        row::split(column, self.entry.ends, Protocol::Tcp, cell, |cell| self.state_and_expiry(cell))
+        row::split(column, self.entry.identity.endpoints, Protocol::Tcp, cell, |cell| {
+            self.state_and_expiry(cell)
+        })
     }
 }

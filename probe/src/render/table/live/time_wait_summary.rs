@@ -70,8 +70,11 @@ impl TimeWaitSummary {
     pub fn add(&mut self, entry: &TimeWaitEntry) {
         let Some(state) = entry.state else { return };
         let task = entry.owner.task.as_ref();
-        let group =
-            Group { state, comm: task.map(|task| task.comm.clone()), service: self.service(entry.ends) };
+        let group = Group {
+            state,
+            comm: task.map(|task| task.comm.clone()),
+            service: self.service(entry.identity.endpoints),
+        };
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&group) {
             self.ungrouped += 1;
             return;

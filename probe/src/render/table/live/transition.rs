@@ -17,7 +17,9 @@ impl Row for Transition {
     fn cell(&self, column: Column, width: usize, cell: &mut CellWriter) -> Role {
         match column {
             Column::Socket => row::socket(self.socket, cell),
-            Column::Remote | Column::Endpoints => row::endpoints(column, self.ends, self.protocol, cell),
+            Column::Remote | Column::Endpoints => {
+                row::endpoints(column, self.identity.endpoints, self.identity.protocol, cell)
+            }
             Column::NewState => row::text(Role::Plain, self.new.name(), cell),
             Column::States => states(self, cell),
             Column::Cause => row::cause(self.cause, width, cell),
@@ -30,12 +32,14 @@ impl Row for Transition {
                 None => row::unknown(cell),
             },
             Column::Cpu => row::number(self.cpu, cell),
-            other => row::environment(other, &self.owner, self.netns, cell),
+            other => row::environment(other, &self.owner, self.identity.netns, cell),
         }
     }
 
     fn split(&self, column: Column, cell: &mut CellWriter) -> Option<[Cell; 2]> {
-        row::split(column, self.ends, self.protocol, cell, |cell| row::cause(self.cause, usize::MAX, cell))
+        row::split(column, self.identity.endpoints, self.identity.protocol, cell, |cell| {
+            row::cause(self.cause, usize::MAX, cell)
+        })
     }
 }
 

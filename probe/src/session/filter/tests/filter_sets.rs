@@ -10,11 +10,13 @@ use super::super::{
     owner_filter::OwnerFilter,
     socket_facts::{Match, SocketFacts},
 };
-use crate::model::{Cgroup, Endpoint, Endpoints, Family, Filter, Name, PortRange, Protocol, Task};
+use crate::model::{
+    Cgroup, Endpoint, Endpoints, Family, Filter, Name, PortRange, Protocol, SocketIdentity, Task,
+};
 
 /// Matches everything but the owner, entry by entry.
 fn match_facts(filter: &Filter, facts: &SocketFacts<'_>) -> Match {
-    let Endpoints { local, remote } = facts.ends;
+    let Endpoints { local, remote } = facts.identity.endpoints;
     let unknown_remote = if facts.has_no_remote { Match::No } else { Match::Unknown };
     let port = |endpoint: Endpoint, ranges: &[PortRange], unknown| match endpoint.port {
         Some(port) => Match::of(ranges.iter().any(|range| range.contains(&port.get()))),
@@ -30,12 +32,12 @@ fn match_facts(filter: &Filter, facts: &SocketFacts<'_>) -> Match {
     };
     let either = |one: Match, other: Match| one.max(other);
     let kinds = [
-        (filter.netns.is_empty(), Match::of(facts.netns.is_none_or(|netns| filter.netns.contains(&netns)))),
-        (filter.families.is_empty(), Match::of(filter.families.contains(&facts.family))),
         (
-            filter.protocols.is_empty(),
-            Match::of(facts.protocol.is_none_or(|protocol| filter.protocols.contains(&protocol))),
+            filter.netns.is_empty(),
+            Match::of(facts.identity.netns.is_none_or(|netns| filter.netns.contains(&netns))),
         ),
+        (filter.families.is_empty(), Match::of(filter.families.contains(&facts.identity.family))),
+        (filter.protocols.is_empty(), Match::of(filter.protocols.contains(&facts.identity.protocol))),
         (filter.local_ports.is_empty(), port(local, &filter.local_ports, Match::Unknown)),
         (filter.remote_ports.is_empty(), port(remote, &filter.remote_ports, unknown_remote)),
         (
@@ -120,11 +122,11 @@ fn filter() -> impl Strategy<Value = Filter> {
     let family = select(vec![Family::Ipv4, Family::Ipv6]);
     let protocol = select(vec![Protocol::Tcp, Protocol::Mptcp]);
     let owners = (few(number(), 4), any::<bool>(), few(name("a?b?"), 3), few(cgroup(), 4));
-    let ends = ([ports(), ports(), ports()], few(network(), 20));
+    let endpoints = ([ports(), ports(), ports()], few(network(), 20));
     let others = (few(number(), 4), few(family, 3), few(protocol, 3));
-    (owners, ends, others).prop_map(|(owners, ends, others)| {
+    (owners, endpoints, others).prop_map(|(owners, endpoints, others)| {
         let (pids, descendants, comms, cgroups) = owners;
-        let ([ports, local_ports, remote_ports], networks) = ends;
+        let ([ports, local_ports, remote_ports], networks) = endpoints;
         let (netns, families, protocols) = others;
         Filter {
             pids,
@@ -158,15 +160,12 @@ proptest! {
         filter in filter(),
         (local, remote) in (endpoint(), endpoint()),
         (task, cgroup) in (task(), option::of(cgroup())),
-        (netns, is_mptcp) in (option::of(number()), option::of(any::<bool>())),
+        (netns, protocol) in (option::of(number()), select(vec![Protocol::Tcp, Protocol::Mptcp])),
         (has_no_remote, in_owners_call) in any::<(bool, bool)>(),
     ) {
         let facts = SocketFacts {
             socket: None,
-            netns,
-            protocol: is_mptcp.map(|is_mptcp| if is_mptcp { Protocol::Mptcp } else { Protocol::Tcp }),
-            family: if local.addr.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
-            ends: Endpoints { local, remote },
+            identity: SocketIdentity { protocol, ..SocketIdentity::tcp(netns, Endpoints { local, remote }) },
             task: task.as_ref(),
             cgroup: cgroup.as_ref(),
             has_no_remote,

@@ -1,9 +1,10 @@
 //! Whose sockets are shown.
 
-use super::{Harness, check, ends, owner};
+use super::{Harness, check, endpoints, owner};
 use crate::{
     model::{
-        BindFailure, Cgroup, Endpoint, Errno, Family, Filter, Mono, Name, Output, Owner, Protocol, State,
+        BindFailure, Cgroup, Endpoint, Endpoints, Errno, Filter, Mono, Name, Output, Owner, SocketIdentity,
+        State,
     },
     session::filter::SocketFilter,
 };
@@ -31,7 +32,7 @@ fn owners_match_by_process_name_and_cgroup() {
 
 #[test]
 fn a_socket_is_shown_once_its_owner_is_known() {
-    let connection = ends("10.0.0.1:5", "10.0.0.2:6");
+    let connection = endpoints("10.0.0.1:5", "10.0.0.2:6");
     let mut harness = Harness::new(Filter { pids: vec![100], ..Filter::default() });
     harness.owner = Owner::UNKNOWN;
     assert!(harness.step(connection, State::Established, State::CloseWait).is_empty());
@@ -45,7 +46,7 @@ fn a_socket_is_shown_once_its_owner_is_known() {
 
 #[test]
 fn the_kernel_sides_decision_on_owners_counts() {
-    let connection = ends("10.0.0.1:5", "10.0.0.2:6");
+    let connection = endpoints("10.0.0.1:5", "10.0.0.2:6");
     let mut harness = Harness::new(Filter { pids: vec![1], descendants: true, ..Filter::default() });
     assert!(harness.step(connection, State::SynSent, State::Established).is_empty());
     harness.next_socket();
@@ -62,7 +63,7 @@ fn the_tools_own_sockets_do_not_match() {
     let filter = Filter { pids: vec![100], descendants: true, ..Filter::default() };
     let mut harness = Harness::new(filter);
     harness.owner_matches = Some(true);
-    assert!(harness.step(ends("10.0.0.1:5", "10.0.0.2:6"), State::Close, State::SynSent).is_empty());
+    assert!(harness.step(endpoints("10.0.0.1:5", "10.0.0.2:6"), State::Close, State::SynSent).is_empty());
 }
 
 fn bind_failure(port: u16, pid: u32) -> BindFailure {
@@ -73,10 +74,10 @@ fn bind_failure(port: u16, pid: u32) -> BindFailure {
         task: owner.task,
         cgroup: owner.cgroup,
         cookie: None,
-        netns: Some(7),
-        protocol: Protocol::Tcp,
-        family: Family::Ipv4,
-        local: Endpoint::new([0, 0, 0, 0].into(), port),
+        identity: SocketIdentity::tcp(
+            Some(7),
+            Endpoints::unconnected(Endpoint::new([0, 0, 0, 0].into(), port)),
+        ),
         errno: Errno::EADDRINUSE,
         holders: Vec::new(),
     }

@@ -32,7 +32,7 @@ fn unavailable(events: &[Input]) -> &[String] {
 /// The failures in one namespace.
 fn failures(events: &[Input], netns: u32) -> Vec<&BindFailure> {
     let all = events.iter().filter_map(|event| match event {
-        Input::BindFailed(failure) if failure.netns == Some(netns) => Some(failure.as_ref()),
+        Input::BindFailed(failure) if failure.identity.netns == Some(netns) => Some(failure.as_ref()),
         _ => None,
     });
     all.collect()
@@ -40,7 +40,7 @@ fn failures(events: &[Input], netns: u32) -> Vec<&BindFailure> {
 
 fn lines(failures: &[BindFailure]) -> Vec<String> {
     let line = |failure: &BindFailure| {
-        format!("{} {} {}", failure.family.name(), failure.local, failure.errno.name())
+        format!("{} {} {}", failure.identity.family.name(), failure.local(), failure.errno.name())
     };
     failures.iter().map(line).collect()
 }
@@ -77,7 +77,7 @@ async fn a_failed_bind_has_the_caller_and_the_requested_address() {
             ]
         );
         for failure in failures {
-            assert_eq!(failure.protocol, Protocol::Tcp);
+            assert_eq!(failure.identity.protocol, Protocol::Tcp);
             assert_eq!(failure.task.map(|task| task.pid), Some(live.pid()));
             assert!(failure.cgroup.is_some());
         }
@@ -121,7 +121,7 @@ async fn a_caller_that_the_filter_rejects_is_not_reported() {
         let mut events = Vec::new();
         other.drain(&mut events).unwrap();
         let is_the_failure = |event: &Input| match event {
-            Input::BindFailed(failure) => failure.local.port_or_zero() == 2421,
+            Input::BindFailed(failure) => failure.local().port_or_zero() == 2421,
             _ => false,
         };
         assert!(!events.iter().any(is_the_failure), "{events:?}");

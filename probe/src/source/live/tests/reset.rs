@@ -73,9 +73,9 @@ async fn a_reset_is_reported_by_sender_and_receiver() {
     .await;
 
     let reset = sent(&events, sender).unwrap();
-    assert_eq!(reset.ends.local, from.into());
-    assert_eq!(reset.ends.remote, loopback(PORT).into());
-    assert_eq!((reset.family, reset.netns), (Family::Ipv4, Some(inside.inode())));
+    assert_eq!(reset.identity.endpoints.local, from.into());
+    assert_eq!(reset.identity.endpoints.remote, loopback(PORT).into());
+    assert_eq!((reset.identity.family, reset.identity.netns), (Family::Ipv4, Some(inside.inode())));
     assert_eq!(reset.reason, reason_of_close());
     // __tcp_close sets the state first.
     assert_eq!(reset.state, State::Close);
@@ -104,13 +104,13 @@ async fn a_received_reset_does_not_mark_the_sockets_next_connection() {
     while (&*socket).write(&[0; 1 << 16]).is_ok() {}
 
     let cookie = client.cookie().unwrap();
-    let ends = |events: &[Input]| -> Vec<_> {
+    let endpoints = |events: &[Input]| -> Vec<_> {
         let own = |report: &&Report| report.cookie == Some(cookie) && report.new == State::Close;
         reports(events).filter(own).map(|report| (report.error.flatten(), report.rst_received)).collect()
     };
-    let events = until(&mut live, |events| ends(events).len() >= 2).await;
+    let events = until(&mut live, |events| endpoints(events).len() >= 2).await;
     assert_eq!(
-        ends(&events),
+        endpoints(&events),
         [(Some(Errno::ECONNREFUSED), Some(true)), (Some(Errno::ETIMEDOUT), Some(false))]
     );
 }

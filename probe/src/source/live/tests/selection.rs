@@ -26,7 +26,9 @@ impl TestNetns {
 
     /// Whether the report is of a socket in this namespace.
     fn has(&self, report: &Report) -> bool {
-        [report.ends.local, report.ends.remote].iter().any(|end| end.addr == self.addr)
+        [report.identity.endpoints.local, report.identity.endpoints.remote]
+            .iter()
+            .any(|end| end.addr == self.addr)
     }
 
     /// A connection to [`PORT`] that both sides close, and one to [`CLOSED`] that is refused.
@@ -71,7 +73,9 @@ fn is_of(event: &Input, netns: &TestNetns, wanted: impl Fn(&Report) -> bool) -> 
 }
 
 fn is_at(report: &Report, port: u16) -> bool {
-    [report.ends.local, report.ends.remote].iter().any(|end| end.port_or_zero() == port)
+    [report.identity.endpoints.local, report.identity.endpoints.remote]
+        .iter()
+        .any(|end| end.port_or_zero() == port)
 }
 
 /// Each reported transition, by its ports and states.
@@ -159,7 +163,8 @@ async fn a_reported_socket_is_reported_until_its_close() {
         // The opening of a connect is reported before its local port is known.
         let filter = Filter { local_ports: vec![PORT..=PORT], ..Filter::default() };
         let events = selected(&options, filter, &netns).await;
-        let to_closed = reports(&events).filter(|report| report.ends.remote.port_or_zero() == CLOSED);
+        let to_closed =
+            reports(&events).filter(|report| report.identity.endpoints.remote.port_or_zero() == CLOSED);
         assert_eq!(to_closed.map(|report| report.new).collect::<Vec<_>>(), [State::SynSent, State::Close]);
     }
 }

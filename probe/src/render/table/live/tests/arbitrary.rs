@@ -5,7 +5,7 @@ use proptest::{option, prelude::*, sample::select};
 use super::*;
 use crate::model::{
     Cause, Cgroup, Close, Connection, Counters, Endpoint, Endpoints, Family, FindingKind, Known, Name, Open,
-    Owner, Protocol, Reset, StatePath, Task, Transition, testing::any_cause,
+    Owner, Protocol, Reset, SocketIdentity, StatePath, Task, Transition, testing::any_cause,
 };
 
 pub fn event() -> BoxedStrategy<Output> {
@@ -44,7 +44,7 @@ fn moment() -> impl Strategy<Value = Mono> {
     prop_oneof![0..10_000_000_000_u64, any::<u64>()].prop_map(Mono)
 }
 
-fn ends() -> impl Strategy<Value = Endpoints> {
+fn endpoints() -> impl Strategy<Value = Endpoints> {
     let endpoint =
         || (any::<std::net::IpAddr>(), any::<u16>()).prop_map(|(addr, port)| Endpoint::new(addr, port));
     [endpoint(), endpoint()].prop_map(|[local, remote]| Endpoints { local, remote })
@@ -78,28 +78,27 @@ fn protocol() -> impl Strategy<Value = Protocol> {
 
 fn transition() -> BoxedStrategy<Transition> {
     (
-        (moment(), any::<(u32, Option<u32>, Option<u64>)>(), socket(), protocol()),
-        (ends(), [state(), state()], cause(), owner()),
+        (moment(), any::<(u16, Option<u32>, Option<u64>)>(), socket(), protocol()),
+        (endpoints(), [state(), state()], cause(), owner()),
     )
-        .prop_map(|((at, (cpu, netns, duration), socket, protocol), (ends, [old, new], cause, owner))| {
-            Transition {
-                seq: 1,
-                at,
-                cpu,
-                socket,
-                cookie: None,
-                netns,
-                protocol,
-                family: Family::Ipv4,
-                ends,
-                old,
-                new,
-                cause,
-                owner: owner.into(),
-                state_duration: duration.map(Duration::from_nanos),
-                segs_out: None,
-            }
-        })
+        .prop_map(
+            |((at, (cpu, netns, duration), socket, protocol), (endpoints, [old, new], cause, owner))| {
+                Transition {
+                    seq: 1,
+                    at,
+                    cpu,
+                    socket,
+                    cookie: None,
+                    identity: SocketIdentity { netns, protocol, family: Family::Ipv4, endpoints },
+                    old,
+                    new,
+                    cause,
+                    owner: owner.into(),
+                    state_duration: duration.map(Duration::from_nanos),
+                    segs_out: None,
+                }
+            },
+        )
         .boxed()
 }
 
@@ -120,10 +119,7 @@ fn connection() -> impl Strategy<Value = Connection> {
     (transition(), open, option::of(counters), times, any::<bool>()).prop_map(
         |(last, open, counters, (opened, established, close), complete)| Connection {
             socket: last.socket,
-            netns: last.netns,
-            protocol: last.protocol,
-            family: last.family,
-            ends: last.ends,
+            identity: last.identity,
             open,
             opened,
             established,
@@ -142,8 +138,7 @@ fn finding() -> impl Strategy<Value = Finding> {
             kind,
             at: last.at,
             socket: Some(last.socket),
-            netns: last.netns,
-            ends: last.ends,
+            identity: last.identity,
             owner: last.owner,
             message,
             remedy,
@@ -157,9 +152,7 @@ fn reset() -> impl Strategy<Value = Reset> {
         at: last.at,
         cpu: last.cpu,
         socket: last.socket,
-        netns: last.netns,
-        family: last.family,
-        ends: last.ends,
+        identity: last.identity,
         state: last.new,
         reason,
         owner: (*last.owner).clone(),
@@ -170,8 +163,7 @@ fn time_wait() -> impl Strategy<Value = TimeWaitEntry> {
     (transition(), option::of(state()), option::of(moment())).prop_map(|(last, state, until)| TimeWaitEntry {
         at: last.at,
         socket: last.socket,
-        netns: last.netns,
-        ends: last.ends,
+        identity: last.identity,
         state,
         until,
         owner: (*last.owner).clone(),
