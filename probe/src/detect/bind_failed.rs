@@ -9,7 +9,11 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use self::holder::Holders;
-use super::{Context, Detector, connect_failed::widen, self_connect, who};
+use super::{
+    connect_failed::widen,
+    detector::{Context, Detector, who},
+    self_connect,
+};
 use crate::model::{
     BindFailure, Cause, DiagEntry, Edge, Endpoint, Errno, Finding, FindingKind, Host, Known, Mono, Owner,
     SocketId, SocketIdentity, State, Transition,

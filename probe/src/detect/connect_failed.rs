@@ -5,7 +5,10 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Context, Detector, finding_of, tuples::Tuples, who};
+use super::{
+    detector::{Context, Detector, finding_of, who},
+    tuples::Tuples,
+};
 use crate::model::{
     Cause, CauseKind, Connection, DiagEntry, Edge, Errno, Finding, FindingKind, Host, Mono, Open, Owner,
     PortRange, Protocol, SocketIdentity, SocketTable, State, Transition,

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use super::{Context, Detector};
+use super::detector::{Context, Detector};
 use crate::model::{BindFailure, Connection, DiagEntry, Edge, Finding, Mono, State};
 
 /// The number of state numbers, from 0.

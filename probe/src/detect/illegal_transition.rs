@@ -1,6 +1,6 @@
 //! A transition that Linux does not make, or two consecutive reports that contradict each other.
 
-use super::{Context, Detector};
+use super::detector::{Context, Detector};
 use crate::model::{Edge, Finding, FindingKind, Protocol, State, is_legal};
 
 /// An edge is checked wherever it occurs. Two consecutive reports are compared only where none can be lost in between,

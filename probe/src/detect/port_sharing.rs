@@ -10,7 +10,10 @@ use std::hash::BuildHasher as _;
 
 use foldhash::{HashSet, fast::RandomState};
 
-use super::{Context, Detector, socket_multimap::SocketMultimap, who};
+use super::{
+    detector::{Context, Detector, who},
+    socket_multimap::SocketMultimap,
+};
 use crate::model::{
     DiagEntry, Edge, Endpoint, Finding, FindingKind, KnownSocket, Mono, Open, Owner, Protocol, State,
     Transition,

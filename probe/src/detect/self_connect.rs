@@ -9,7 +9,7 @@ use std::num::NonZeroU16;
 
 use foldhash::HashMap;
 
-use super::{Context, Detector, finding_of, who};
+use super::detector::{Context, Detector, finding_of, who};
 use crate::model::{
     Connection, Edge, Endpoint, Finding, FindingKind, Host, Open, Owner, PortRange, SocketId, State,
 };

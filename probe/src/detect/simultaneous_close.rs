@@ -1,6 +1,6 @@
 //! A FIN arrived at a socket whose own FIN was in flight (RFC 9293 §3.6, figure 13).
 
-use super::{Context, Detector, finding_of, who};
+use super::detector::{Context, Detector, finding_of, who};
 use crate::model::{Connection, Edge, Endpoints, Finding, FindingKind, Owner, State};
 
 const EDGE: Edge = (State::FinWait1, State::Closing);

@@ -1,6 +1,6 @@
 //! A SYN arrived at a socket that had sent its own SYN (RFC 9293 §3.5, figure 7).
 
-use super::{Context, Detector, finding_of, who};
+use super::detector::{Context, Detector, finding_of, who};
 use crate::model::{Connection, Edge, Endpoints, Finding, FindingKind, Owner, State};
 
 const EDGE: Edge = (State::SynSent, State::SynRecv);

@@ -10,7 +10,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use foldhash::HashMap;
 
-use super::{Context, Detector, who};
+use super::detector::{Context, Detector, who};
 use crate::model::{
     DiagEntry, Edge, Endpoints, Finding, FindingKind, Mono, Owner, PackedIdentity, Protocol, SocketId,
     SocketIdentity, State, StateHistory, Transition,

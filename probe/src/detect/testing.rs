@@ -6,7 +6,7 @@ use proptest::{collection, prelude::*, sample::select};
 
 use foldhash::HashMap;
 
-use super::{Context, Detector};
+use super::detector::{Context, Detector};
 use crate::model::{
     Cause, Close, Connection, DiagEntry, Endpoints, Family, Finding, Known, KnownSocket, Mono, Open, Owner,
     Protocol, SocketId, SocketIdentity, SocketTable, State, StateHistory, Transition, is_legal,

@@ -8,7 +8,7 @@ use super::{
     testing::{Simulation, connection, endpoint, walk},
     *,
 };
-use crate::model::{Cause, Errno, testing::host};
+use crate::model::{Cause, Errno, FindingKind, Open, State, testing::host};
 
 /// A socket: its endpoints, and the states it goes through.
 type Socket = (String, String, Vec<State>);

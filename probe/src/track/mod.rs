@@ -34,10 +34,10 @@ use self::{
     generations::{Generations, following},
     listeners::Listeners,
     owner_cache::OwnerCache,
-    preexisting::PreexistingSockets,
+    preexisting::{MAX, PreexistingSockets},
     syscall::SyscallTable,
     time_wait_owners::TimeWaitOwners,
-    tracked_socket::TrackedSocket,
+    tracked_socket::{TrackedSocket, is_end},
     unnamed_children::UnnamedChildren,
 };
 use crate::model::{
@@ -51,10 +51,6 @@ const MAX_CLOSED: usize = 1024;
 
 /// The capacity for sockets that is never released.
 const MIN_CAPACITY: usize = 1 << 13;
-
-/// With more sockets than this, those without a report since the last loss are removed: some of them ended without a report.
-/// Without a loss there really are so many.
-const MAX: usize = if cfg!(test) { 1 << 12 } else { 1 << 18 };
 
 /// A report, and what the tracker derived from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,6 +266,8 @@ impl Tracker {
                 self.sockets.shrink_to(2 * self.sockets.len());
             }
         }
+        // Those without a report since the last loss are removed: some of them ended without a report. Without a loss
+        // there really are so many.
         if self.sockets.len() + self.preexisting.len() > MAX && self.has_loss {
             self.has_loss = false;
             self.preexisting.clear_connections();
@@ -306,11 +304,6 @@ fn reopen(closed: &mut VecDeque<u64>, number: u64, socket: &TrackedSocket) {
     {
         closed.remove(index);
     }
-}
-
-/// Whether a connection or a listener ends here. A destroyed listener reports CLOSE→CLOSE after that.
-fn is_end(report: &Report) -> bool {
-    report.new == State::Close && report.old != State::Close
 }
 
 /// How the connection opens where this report is its first; `Some(None)` for a listener.

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use super::MAX;
 use crate::model::{DiagEntry, Owner, PackedIdentity, Report, SocketIdentity, State};
+
+/// The maximum number. The tracker evicts sockets beyond it after a loss.
+pub const MAX: usize = if cfg!(test) { 1 << 12 } else { 1 << 18 };
 
 /// The pre-existing sockets without a report so far, by cookie: the snapshot has no `skaddr`. There may be a hundred thousand,
 /// so that each entry holds only what is used.

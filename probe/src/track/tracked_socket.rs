@@ -5,7 +5,7 @@
 
 use std::{num::NonZeroU64, sync::Arc};
 
-use super::{cause::PriorReports, is_end, preexisting::PreexistingSocket, unnamed_children::UnnamedChild};
+use super::{cause::PriorReports, preexisting::PreexistingSocket, unnamed_children::UnnamedChild};
 use crate::model::{
     Cause, Close, Connection, DiagEntry, Endpoints, Mono, Open, Owner, PackedIdentity, Protocol, Report,
     SocketId, SocketIdentity, State, StateHistory,
@@ -215,6 +215,11 @@ impl TrackedSocket {
             self.is_complete = false;
         }
     }
+}
+
+/// Whether a connection or a listener ends here. A destroyed listener reports CLOSE→CLOSE after that.
+pub fn is_end(report: &Report) -> bool {
+    report.new == State::Close && report.old != State::Close
 }
 
 /// An optional time in eight bytes.

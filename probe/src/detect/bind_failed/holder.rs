@@ -2,8 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use super::who;
-use crate::model::{BindFailure, DiagEntry, State};
+use crate::{
+    detect::detector::who,
+    model::{BindFailure, DiagEntry, State},
+};
 
 /// How many holders a message names.
 const NAMED: usize = 3;
