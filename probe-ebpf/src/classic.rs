@@ -194,7 +194,7 @@ impl TrackedTransition for ClassicTransition<'_> {
 
     /// None: RSTs are observed on the BTF tracepoints only.
     #[inline(always)]
-    fn reset_flags(&self, _error: u32, _state: Option<SocketStatePtr>) -> u8 {
+    fn reset_flags(&self, _error: u16, _state: Option<SocketStatePtr>) -> u8 {
         0
     }
 }

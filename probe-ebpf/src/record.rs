@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use probe_ebpf::{
     ClosedRecord, FLAGS_UNKNOWN, Field, InCallRecord, OWNER_MATCHES, RecordHeader, SOCKET_FIN_RECEIVED,
-    SOCKET_ORPHANED, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
+    SOCKET_ORPHANED, STACK_DEPTH, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
 };
 
 use crate::{
@@ -42,8 +42,9 @@ pub unsafe fn fill<T: Transition>(
         (*record).cookie = transition.cookie();
         (*record).skaddr = transition.sk() as u64;
         (*record).netns = transition.netns().unwrap_or(0);
-        (*record).error = transition.field::<u32>(Field::Error).unwrap_or(UNKNOWN_U32);
-        (*record).syscall = UNKNOWN_U32;
+        (*record).stack = [0; STACK_DEPTH];
+        (*record).error = transition.field::<u32>(Field::Error).map_or(UNKNOWN_U16, |error| error as u16);
+        (*record).syscall = UNKNOWN_U16;
         (*record).protocol = transition.protocol();
         let family = transition.family();
         (*record).family = family;
@@ -97,7 +98,7 @@ pub unsafe fn fill_caller<T: Transition>(transition: &T, record: *mut ClosedReco
             }
             _ => error == 0,
         };
-        if may_be_in_call || error == UNKNOWN_U32 {
+        if may_be_in_call || error == UNKNOWN_U16 {
             (*record).transition.syscall = transition.task().syscall();
             transition.task().write(&raw mut (*record).task);
         } else {

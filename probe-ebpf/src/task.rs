@@ -9,7 +9,7 @@ use aya_ebpf::helpers::{
         bpf_task_pt_regs,
     },
 };
-use probe_ebpf::{COMM_LEN, Field, FilterFlags, TaskRecord, UNKNOWN_U32};
+use probe_ebpf::{COMM_LEN, Field, FilterFlags, TaskRecord, UNKNOWN_U16};
 
 use crate::{
     config,
@@ -87,19 +87,21 @@ impl<A: Access> Task<A> {
 
     /// The number of the system call that the task is in. Unknown in a 32-bit call, whose numbers differ.
     #[inline(always)]
-    pub fn syscall(&self) -> u32 {
+    pub fn syscall(&self) -> u16 {
         // Tested first: the helper is new in Linux 5.15, and the verifier must drop the branch before that.
         if offsets::offset(Field::SyscallNumber).is_none() {
-            return UNKNOWN_U32;
+            return UNKNOWN_U16;
         }
         let task = A::typed_task(self.current);
         // SAFETY: the current task, whose saved registers are on its own kernel stack.
         unsafe {
             if Direct::field::<u32>(task, Field::ThreadStatus).is_some_and(|status| status & TS_COMPAT != 0) {
-                return UNKNOWN_U32;
+                return UNKNOWN_U16;
             }
             let registers = bpf_task_pt_regs(task.cast_mut().cast()) as *const u8;
-            Direct::field::<u32>(registers, Field::SyscallNumber).unwrap_or(UNKNOWN_U32)
+            let number = Direct::field::<u32>(registers, Field::SyscallNumber);
+            // The numbers of x86's x32 calls do not fit.
+            number.and_then(|number| u16::try_from(number).ok()).unwrap_or(UNKNOWN_U16)
         }
     }
 

@@ -247,7 +247,7 @@ impl TrackedTransition for BtfTransition<'_> {
     }
 
     #[inline(always)]
-    fn reset_flags(&self, error: u32, state: Option<SocketStatePtr>) -> u8 {
+    fn reset_flags(&self, error: u16, state: Option<SocketStatePtr>) -> u8 {
         if !config::watches_resets() || !has_tcp_sock(self.protocol) {
             return 0;
         }

@@ -25,5 +25,5 @@ pub trait TrackedTransition: Transition {
     fn track_close(&self);
     /// What a transition into CLOSE says of received RSTs: bits of `TransitionRecord::flags`. `error` is its `sk_err`,
     /// `state` the state of a tracked socket.
-    fn reset_flags(&self, error: u32, state: Option<SocketStatePtr>) -> u8;
+    fn reset_flags(&self, error: u16, state: Option<SocketStatePtr>) -> u8;
 }

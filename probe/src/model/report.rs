@@ -1,6 +1,6 @@
 //! A decoded kernel event, before anything is derived from it.
 
-use super::{Endpoints, Errno, Family, Known, Mono, Protocol, State, Task};
+use super::{Endpoints, Errno, Family, KernelStack, Known, Mono, Protocol, State, Task};
 
 /// One event of the tracepoint. The tracker adds every derived fact (generation, owner of later transitions, cause, time in
 /// the old state), so that a replay of recorded reports derives them again.
@@ -37,6 +37,12 @@ pub struct Report {
     /// Whether `tcp_reset` ran right before (tracepoint `tcp_receive_reset`): for an RST that arrived or, with
     /// RCV_SHUTDOWN, for data that no process can read any more. `None` where the tracepoint is not attached.
     pub rst_received: Option<bool>,
+    /// The functions that the kernel side found on the stack; `None` where it did not search, or found none.
+    pub stack: Option<KernelStack>,
+    /// Whether the socket is under TCP_REPAIR, at the end of the handshake and at CLOSE; `false` elsewhere.
+    pub in_repair: Option<bool>,
+    /// Whether the task on the CPU exits (`PF_EXITING`).
+    pub task_exits: bool,
     /// The number of the system call that `task` is in.
     pub syscall: Option<u32>,
     /// The task on the CPU: the caller only where the transition ran in a system call.
@@ -47,6 +53,8 @@ pub struct Report {
     pub opened: Option<Opened>,
     /// At a transition into CLOSE: the connection's counters.
     pub counters: Option<Counters>,
+    /// At a transition into CLOSE: what else the socket held.
+    pub final_fields: Option<FinalFields>,
 }
 
 /// What the kernel side knows of a socket when it opens.
@@ -77,4 +85,20 @@ pub struct Counters {
     pub retransmits: u32,
     /// The smoothed round-trip time in microseconds; `None` before the first sample.
     pub srtt_us: Option<u32>,
+}
+
+/// Fields of `struct tcp_sock` at its end that tell causes apart. Each is `None` where it could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FinalFields {
+    /// `sk_err_soft`: the last error that did not end the connection, `Some(None)` where there was none. `tcp_write_err`
+    /// copies it to `sk_err`, and ICMP errors and lost routes set it.
+    pub error_soft: Option<Option<Errno>>,
+    /// Segments in flight (`packets_out`). 0 means that a timer that ended the socket was not that of retransmissions.
+    pub packets_out: Option<u32>,
+    /// Whether TCP_LINGER2 is negative, so that an orphan does not stay in FIN_WAIT2 but sends an RST.
+    pub linger2_is_negative: Option<bool>,
+    /// Bytes that the peer has acknowledged, with the SYN and the FIN.
+    pub bytes_acked: Option<u64>,
+    /// SYN+ACKs that the listener sent before the connection had a socket of its own.
+    pub synacks: Option<u8>,
 }

@@ -59,6 +59,9 @@ impl Socket {
             orphaned: None,
             fin_received: None,
             rst_received: None,
+            stack: None,
+            in_repair: None,
+            task_exits: false,
             syscall: None,
             task: Some(self.task.clone()),
             owner_matches: self.owner_matches,
@@ -69,6 +72,7 @@ impl Socket {
                 cgroup: Some(u64::from(self.task.pid)),
             }),
             counters: None,
+            final_fields: None,
         })
     }
 

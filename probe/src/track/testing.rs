@@ -24,10 +24,14 @@ pub fn report(old: State, new: State) -> Report {
         fin_received: Some(false),
         rst_received: None,
         owner_matches: None,
+        stack: None,
+        in_repair: Some(false),
+        task_exits: false,
         syscall: None,
         task: Some(task(100, "client")),
         opened: None,
         counters: None,
+        final_fields: None,
     }
 }
 

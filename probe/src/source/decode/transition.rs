@@ -2,8 +2,8 @@
 
 use probe_ebpf::{
     ClosedRecord, FLAGS_UNKNOWN, InCallRecord, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES, OpenedRecord,
-    RST_WATCHED, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, TaskRecord, TransitionRecord,
-    UNKNOWN_U8, UNKNOWN_U32,
+    RST_WATCHED, SOCKET_FIN_RECEIVED, SOCKET_IN_REPAIR, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, TASK_EXITING,
+    TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
 };
 
 use super::{
@@ -11,7 +11,8 @@ use super::{
     values::{address, family, protocol, state, task},
 };
 use crate::model::{
-    Backend, Counters, Endpoint, Endpoints, Errno, Family, Known, Mono, Opened, Protocol, Report, State, Task,
+    Backend, Counters, Endpoint, Endpoints, Errno, Family, FinalFields, KernelStack, Known, Mono, Opened,
+    Protocol, Report, State, Task,
 };
 
 /// The report of a bare transition.
@@ -29,7 +30,7 @@ pub(super) fn in_call(record: &InCallRecord, fields: CheckedFields, backend: Bac
 pub(super) fn opening(record: &OpenedRecord, fields: CheckedFields, backend: Backend) -> Report {
     let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
     let current = if opened.known == Known::Listener { None } else { task(&record.owner) };
-    let parts = OptionalParts { task: current, opened: Some(opened), counters: None };
+    let parts = OptionalParts { task: current, opened: Some(opened), ..OptionalParts::default() };
     report(&record.transition, fields, parts, backend)
 }
 
@@ -40,7 +41,12 @@ pub(super) fn closing(
     opened: Option<Opened>,
     backend: Backend,
 ) -> Report {
-    let parts = OptionalParts { task: task(&record.task), opened, counters: counters(record) };
+    let parts = OptionalParts {
+        task: task(&record.task),
+        opened,
+        counters: counters(record),
+        final_fields: Some(final_fields(record)),
+    };
     report(&record.transition, fields, parts, backend)
 }
 
@@ -72,6 +78,7 @@ struct OptionalParts {
     task: Option<Task>,
     opened: Option<Opened>,
     counters: Option<Counters>,
+    final_fields: Option<FinalFields>,
 }
 
 fn report(
@@ -81,7 +88,7 @@ fn report(
     backend: Backend,
 ) -> Report {
     let CheckedFields { protocol, family, old, new } = fields;
-    let OptionalParts { task, opened, counters } = parts;
+    let OptionalParts { task, opened, counters, final_fields } = parts;
     let has = |bit| record.flags & bit != 0;
     let flag = |bit| (!has(FLAGS_UNKNOWN)).then_some(has(bit));
     Report {
@@ -101,17 +108,36 @@ fn report(
         },
         old,
         new,
-        error: (record.error != UNKNOWN_U32)
-            .then(|| i32::try_from(record.error).ok().filter(|error| *error != 0).map(Errno)),
+        error: errno(record.error),
         shutdown: (record.shutdown != UNKNOWN_U8).then_some(record.shutdown),
         orphaned: flag(SOCKET_ORPHANED),
         fin_received: flag(SOCKET_FIN_RECEIVED),
         rst_received: has(RST_WATCHED).then_some(has(SOCKET_RST_RECEIVED)),
-        syscall: (record.syscall != UNKNOWN_U32).then_some(record.syscall),
+        stack: KernelStack::from_codes(record.stack),
+        in_repair: flag(SOCKET_IN_REPAIR),
+        task_exits: has(TASK_EXITING),
+        syscall: (record.syscall != UNKNOWN_U16).then_some(record.syscall.into()),
         task,
         owner_matches: has(OWNER_MATCHES).then_some(true),
         opened,
         counters,
+        final_fields,
+    }
+}
+
+/// An error field of the socket: `None` where it could not be read, `Some(None)` where it is 0.
+fn errno(error: u16) -> Option<Option<Errno>> {
+    (error != UNKNOWN_U16).then(|| (error != 0).then(|| Errno(error.into())))
+}
+
+fn final_fields(record: &ClosedRecord) -> FinalFields {
+    FinalFields {
+        error_soft: errno(record.error_soft),
+        packets_out: (record.packets_out != UNKNOWN_U32).then_some(record.packets_out),
+        linger2_is_negative: (record.linger2_is_negative != UNKNOWN_U8)
+            .then_some(record.linger2_is_negative == 1),
+        bytes_acked: (record.bytes_acked != u64::MAX).then_some(record.bytes_acked),
+        synacks: (record.synacks != UNKNOWN_U8).then_some(record.synacks),
     }
 }
 
