@@ -200,15 +200,16 @@ pub struct ClosedRecord {
     /// `bytes_acked`: payload bytes that the peer has acknowledged, with the SYN and the FIN (RFC 4898
     /// HCThruOctetsAcked).
     pub bytes_acked: u64,
-    /// `packets_out`: segments in flight.
-    pub packets_out: u32,
+    /// `snd_nxt - snd_una`: the sequence numbers sent and not acknowledged, with those of the SYN and the FIN.
+    pub in_flight: u32,
     /// `sk_err_soft`: the last error that did not end the connection; a positive errno, 0, or [`UNKNOWN_U16`].
     pub error_soft: u16,
     /// The sign of `linger2`: 1 where the socket may not stay in FIN_WAIT2 (TCP_LINGER2 below 0), 0 where it may, or
     /// [`UNKNOWN_U8`].
     pub linger2_is_negative: u8,
-    /// SYN+ACKs sent for a passive connection before it had a socket, or [`UNKNOWN_U8`].
-    pub synacks: u8,
+    /// Whether `snd_nxt` has not reached `write_seq`: 1 where data or a FIN was never sent, 0 where all was, or
+    /// [`UNKNOWN_U8`].
+    pub has_unsent: u8,
     /// As in [`InCallRecord`]; no task where this cannot have run in a call on the socket.
     pub task: TaskRecord,
 }

@@ -93,8 +93,10 @@ pub struct FinalFields {
     /// `sk_err_soft`: the last error that did not end the connection, `Some(None)` where there was none. `tcp_write_err`
     /// copies it to `sk_err`, and ICMP errors and lost routes set it.
     pub error_soft: Option<Option<Errno>>,
-    /// Segments in flight (`packets_out`). 0 means that a timer that ended the socket was not that of retransmissions.
-    pub packets_out: Option<u32>,
+    /// `snd_nxt - snd_una`: the sequence numbers sent and not acknowledged, with those of the SYN and the FIN.
+    pub in_flight: Option<u32>,
+    /// Whether data or a FIN was never sent.
+    pub has_unsent: Option<bool>,
     /// Whether TCP_LINGER2 is negative, so that an orphan does not stay in FIN_WAIT2 but sends an RST.
     pub linger2_is_negative: Option<bool>,
     /// Bytes that the peer has acknowledged, with the SYN and the FIN.

@@ -134,12 +134,12 @@ fn encode_closed(kind: u16, report: &Report, backend: Backend) -> ClosedRecord {
         retransmits: counters.retransmits,
         srtt_us: counters.srtt_us.unwrap_or(UNKNOWN_U32),
         bytes_acked: fields.and_then(|fields| fields.bytes_acked).unwrap_or(u64::MAX),
-        packets_out: fields.and_then(|fields| fields.packets_out).unwrap_or(UNKNOWN_U32),
+        in_flight: fields.and_then(|fields| fields.in_flight).unwrap_or(UNKNOWN_U32),
         error_soft: error(fields.and_then(|fields| fields.error_soft)),
         linger2_is_negative: fields
             .and_then(|fields| fields.linger2_is_negative)
             .map_or(UNKNOWN_U8, u8::from),
-        synacks: fields.and_then(|fields| fields.synacks).unwrap_or(UNKNOWN_U8),
+        has_unsent: fields.and_then(|fields| fields.has_unsent).map_or(UNKNOWN_U8, u8::from),
         task: encode_task(report.task.as_ref()),
     }
 }

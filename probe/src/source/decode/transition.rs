@@ -133,11 +133,12 @@ fn errno(error: u16) -> Option<Option<Errno>> {
 fn final_fields(record: &ClosedRecord) -> FinalFields {
     FinalFields {
         error_soft: errno(record.error_soft),
-        packets_out: (record.packets_out != UNKNOWN_U32).then_some(record.packets_out),
+        in_flight: (record.in_flight != UNKNOWN_U32).then_some(record.in_flight),
+        has_unsent: (record.has_unsent != UNKNOWN_U8).then_some(record.has_unsent == 1),
         linger2_is_negative: (record.linger2_is_negative != UNKNOWN_U8)
             .then_some(record.linger2_is_negative == 1),
         bytes_acked: (record.bytes_acked != u64::MAX).then_some(record.bytes_acked),
-        synacks: (record.synacks != UNKNOWN_U8).then_some(record.synacks),
+        synacks: None,
     }
 }
 
