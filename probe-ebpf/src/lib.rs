@@ -9,10 +9,12 @@ mod field;
 mod filter_flags;
 pub mod ring_layout;
 mod stack_function;
+mod stack_table;
 
 pub use field::Field;
 pub use filter_flags::{FilterFlags, PORT_SETS, PORT_WORDS, PortSet};
 pub use stack_function::{STACK_BOUNDARIES, STACK_DEPTH, STACK_FUNCTIONS, StackFunction};
+pub use stack_table::{STACK_BOUNDARY, STACK_RANGES, StackTable};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of the layouts in this crate, which recordings contain. Increase it with any change to the layout or the
@@ -131,7 +133,10 @@ pub struct TransitionRecord {
     /// `IPPROTO_TCP` or `IPPROTO_MPTCP`.
     pub protocol: u16,
     /// `AF_INET` or `AF_INET6`.
-    pub family: u16,
+    pub family: u8,
+    /// Of a transition out of SYN_RECV, and of a summary: the SYN+ACKs sent until then, with those of the request that a
+    /// passive connection began as; at most 255. 0 elsewhere, and where it could not be read.
+    pub synacks: u8,
     /// `inet_sport`, or `skc_num` for a transition into SYN_SENT; 0 is unbound or cleared.
     pub local_port: u16,
     /// `inet_dport`; 0 is unconnected or cleared.
@@ -200,15 +205,16 @@ pub struct ClosedRecord {
     /// `bytes_acked`: payload bytes that the peer has acknowledged, with the SYN and the FIN (RFC 4898
     /// HCThruOctetsAcked).
     pub bytes_acked: u64,
-    /// `packets_out`: segments in flight.
-    pub packets_out: u32,
+    /// `snd_nxt - snd_una`: the sequence numbers sent and not acknowledged, with those of the SYN and the FIN.
+    pub in_flight: u32,
     /// `sk_err_soft`: the last error that did not end the connection; a positive errno, 0, or [`UNKNOWN_U16`].
     pub error_soft: u16,
     /// The sign of `linger2`: 1 where the socket may not stay in FIN_WAIT2 (TCP_LINGER2 below 0), 0 where it may, or
     /// [`UNKNOWN_U8`].
     pub linger2_is_negative: u8,
-    /// SYN+ACKs sent for a passive connection before it had a socket, or [`UNKNOWN_U8`].
-    pub synacks: u8,
+    /// Whether `snd_nxt` has not reached `write_seq`: 1 where data or a FIN was never sent, 0 where all was, or
+    /// [`UNKNOWN_U8`].
+    pub has_unsent: u8,
     /// As in [`InCallRecord`]; no task where this cannot have run in a call on the socket.
     pub task: TaskRecord,
 }

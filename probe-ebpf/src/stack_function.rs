@@ -15,6 +15,9 @@ pub enum StackFunction {
     TcpV6Err,
     /// `tcp_rcv_state_process`: a segment was received, in any state but ESTABLISHED.
     TcpRcvStateProcess,
+    /// `tcp_validate_incoming`: the segment's own flags or numbers decide, as with an RST. `tcp_reset` without it was called
+    /// for data that no process can read any more.
+    TcpValidateIncoming,
     /// `tcp_check_req`: the third segment of the handshake was received.
     TcpCheckReq,
     /// `tcp_time_wait`: the kernel replaces the socket by a mini-socket.
@@ -107,6 +110,7 @@ pub const STACK_FUNCTIONS: &[(&str, StackFunction)] = {
         ("tcp_v4_err", TcpV4Err),
         ("tcp_v6_err", TcpV6Err),
         ("tcp_rcv_state_process", TcpRcvStateProcess),
+        ("tcp_validate_incoming", TcpValidateIncoming),
         ("tcp_check_req", TcpCheckReq),
         ("tcp_time_wait", TcpTimeWait),
         ("tcp_write_timer_handler", TcpWriteTimer),

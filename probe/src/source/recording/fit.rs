@@ -89,9 +89,9 @@ static SUMMARY: LazyLock<SummaryRecord> = LazyLock::new(|| {
         *segments = UNKNOWN_U32;
     }
     closed.bytes_acked = u64::MAX;
-    closed.packets_out = UNKNOWN_U32;
+    closed.in_flight = UNKNOWN_U32;
     closed.error_soft = UNKNOWN_U16;
-    (closed.linger2_is_negative, closed.synacks) = (UNKNOWN_U8, UNKNOWN_U8);
+    (closed.linger2_is_negative, closed.has_unsent) = (UNKNOWN_U8, UNKNOWN_U8);
     record.has_gap = 1;
     record
 });
