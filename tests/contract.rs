@@ -145,6 +145,7 @@ const CONNECTION: Fields = &[
     ("bytes_sent", OrNull(&Count)),
     ("bytes_received", OrNull(&Count)),
     ("segs_out", OrNull(&Count)),
+    ("synacks", OrNull(&Positive)),
     ("segs_in", OrNull(&Count)),
     ("retransmits", OrNull(&Count)),
     ("srtt_us", OrNull(&Positive)),

@@ -9,10 +9,12 @@ mod field;
 mod filter_flags;
 pub mod ring_layout;
 mod stack_function;
+mod stack_table;
 
 pub use field::Field;
 pub use filter_flags::{FilterFlags, PORT_SETS, PORT_WORDS, PortSet};
 pub use stack_function::{STACK_BOUNDARIES, STACK_DEPTH, STACK_FUNCTIONS, StackFunction};
+pub use stack_table::{STACK_BOUNDARY, STACK_RANGES, StackTable};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of the layouts in this crate, which recordings contain. Increase it with any change to the layout or the
@@ -131,7 +133,10 @@ pub struct TransitionRecord {
     /// `IPPROTO_TCP` or `IPPROTO_MPTCP`.
     pub protocol: u16,
     /// `AF_INET` or `AF_INET6`.
-    pub family: u16,
+    pub family: u8,
+    /// Of a transition out of SYN_RECV, and of a summary: the SYN+ACKs sent until then, with those of the request that a
+    /// passive connection began as; at most 255. 0 elsewhere, and where it could not be read.
+    pub synacks: u8,
     /// `inet_sport`, or `skc_num` for a transition into SYN_SENT; 0 is unbound or cleared.
     pub local_port: u16,
     /// `inet_dport`; 0 is unconnected or cleared.

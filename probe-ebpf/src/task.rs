@@ -20,6 +20,9 @@ use crate::{
 /// `task_struct.flags`: a kernel thread, such as MPTCP's worker, which opens sockets on behalf of processes.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
+/// `task_struct.flags`: the task exits, and closes its descriptors.
+const PF_EXITING: u32 = 0x0000_0004;
+
 /// `thread_info.status` on x86: the task is in a 32-bit system call.
 const TS_COMPAT: u32 = 0x0002;
 
@@ -64,7 +67,18 @@ impl<A: Access> Task<A> {
     /// Whether it is a kernel thread, which acts on behalf of a process.
     #[inline(always)]
     pub fn is_kernel_thread(&self) -> bool {
-        self.field::<u32>(Field::TaskFlags).is_some_and(|flags| flags & PF_KTHREAD != 0)
+        self.has_flag(PF_KTHREAD)
+    }
+
+    /// Whether it exits.
+    #[inline(always)]
+    pub fn is_exiting(&self) -> bool {
+        self.has_flag(PF_EXITING)
+    }
+
+    #[inline(always)]
+    fn has_flag(&self, flag: u32) -> bool {
+        self.field::<u32>(Field::TaskFlags).is_some_and(|flags| flags & flag != 0)
     }
 
     /// The process id, or 0 for a kernel thread, which belongs to no process.

@@ -1,7 +1,11 @@
 //! Records of the ring buffer in a recording: what the writer reads of them, and how it encodes an input that was never
 //! in a ring as one.
 
-use std::{mem::offset_of, net::IpAddr, num::NonZeroU16};
+use std::{
+    mem::offset_of,
+    net::IpAddr,
+    num::{NonZeroU8, NonZeroU16},
+};
 
 use nix::libc::{AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP};
 use probe_ebpf::{
@@ -95,7 +99,8 @@ fn encode_transition(kind: u16, report: &Report, backend: Backend) -> Transition
         error: error(report.error),
         syscall: report.syscall.map_or(UNKNOWN_U16, |number| number as u16),
         protocol: protocol(report.protocol),
-        family: family(report.family),
+        family: family(report.family) as u8,
+        synacks: report.synacks.map_or(0, NonZeroU8::get),
         local_port: report.ends.local.port_or_zero(),
         remote_port: report.ends.remote.port_or_zero(),
         old: report.old as u8,
@@ -116,19 +121,18 @@ fn encode_closed(kind: u16, report: &Report, backend: Backend) -> ClosedRecord {
         bytes_sent: u64::MAX,
         bytes_received: u64::MAX,
         segs_out: UNKNOWN_U32,
+        synacks: None,
         segs_in: UNKNOWN_U32,
         retransmits: UNKNOWN_U32,
         srtt_us: None,
     };
     let counters = report.counters.unwrap_or(unknown);
-    // The kernel's counter includes the sequence number of the FIN, which the report leaves out.
-    let fin = u64::from(report.fin_received == Some(true) && report.orphaned.is_some());
     let fields = report.final_fields.as_ref();
     ClosedRecord {
         transition: encode_transition(kind, report, backend),
         bytes_sent: counters.bytes_sent,
         bytes_retrans: 0,
-        bytes_received: counters.bytes_received.saturating_add(fin),
+        bytes_received: counters.bytes_received,
         segs_out: counters.segs_out,
         segs_in: counters.segs_in,
         retransmits: counters.retransmits,

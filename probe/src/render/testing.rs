@@ -290,6 +290,7 @@ pub fn outside() -> Vec<Output> {
                 bytes_sent: 0,
                 bytes_received: 0,
                 segs_out: 1,
+                synacks: None,
                 segs_in: 1,
                 retransmits: 0,
                 srtt_us: None,

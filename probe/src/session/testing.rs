@@ -62,6 +62,7 @@ impl Socket {
             stack: None,
             in_repair: None,
             task_exits: false,
+            synacks: None,
             syscall: None,
             task: Some(self.task.clone()),
             owner_matches: self.owner_matches,

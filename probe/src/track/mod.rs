@@ -7,6 +7,7 @@
 
 mod cause;
 mod cgroups;
+mod counters;
 mod events;
 mod generations;
 mod listeners;

@@ -5,6 +5,7 @@ use std::mem;
 use super::{
     Tracker,
     cause::{self, CauseContext, PriorReports, cause},
+    counters::{Earlier, counters},
     owner,
 };
 use crate::model::{Close, Connection, Endpoints, Open, Owner, SocketId, State, StatePath, Summary};
@@ -42,6 +43,8 @@ impl Tracker {
         }
         owner::guess(&mut owner, end, cause, owners);
         let generation = end.opened.as_ref().map_or(0, |opened| opened.generation);
+        let fin_with_syn = path.contains((State::SynRecv, State::CloseWait));
+        let counters = counters(end, Earlier { open, synacks: end.synacks, fin_with_syn });
         let connection = Connection {
             socket: SocketId { number: end.socket, generation },
             netns: end.netns,
@@ -53,7 +56,7 @@ impl Tracker {
             established: summary.established,
             close: Some(Close { at: end.at, cause }),
             path,
-            counters: end.counters,
+            counters,
             owner,
             complete: summary.opened.is_some() && summary.path_is_complete,
         };

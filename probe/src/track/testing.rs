@@ -27,6 +27,7 @@ pub fn report(old: State, new: State) -> Report {
         stack: None,
         in_repair: Some(false),
         task_exits: false,
+        synacks: None,
         syscall: None,
         task: Some(task(100, "client")),
         opened: None,
@@ -81,8 +82,15 @@ impl Report {
     }
 
     pub(super) fn counted(self, segs_out: u32, segs_in: u32) -> Self {
-        let counters =
-            Counters { bytes_sent: 1, bytes_received: 2, segs_out, segs_in, retransmits: 0, srtt_us: None };
+        let counters = Counters {
+            bytes_sent: 1,
+            bytes_received: 2,
+            segs_out,
+            synacks: None,
+            segs_in,
+            retransmits: 0,
+            srtt_us: None,
+        };
         Self { counters: Some(counters), ..self }
     }
 }

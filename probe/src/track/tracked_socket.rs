@@ -4,11 +4,17 @@
 //! end.
 
 use std::{
-    num::{NonZeroU32, NonZeroU64},
+    num::{NonZeroU8, NonZeroU32, NonZeroU64},
     sync::Arc,
 };
 
-use super::{cause::PriorReports, is_end, preexisting::PreexistingSocket, unnamed_children::UnnamedChild};
+use super::{
+    cause::PriorReports,
+    counters::{Earlier, counters},
+    is_end,
+    preexisting::PreexistingSocket,
+    unnamed_children::UnnamedChild,
+};
 use crate::model::{
     Cause, Close, Connection, DiagEntry, Endpoints, Family, Mono, Open, Owner, PackedEnds, Protocol, Report,
     SocketId, State, StateHistory,
@@ -36,6 +42,8 @@ pub struct TrackedSocket {
     cookie: Option<NonZeroU64>,
     /// What the causes of later transitions depend on.
     pub prior: PriorReports,
+    /// The SYN+ACKs that it sent before ESTABLISHED.
+    synacks: Option<NonZeroU8>,
     protocol: Protocol,
     family: Family,
     /// The state in which its last report left it.
@@ -122,6 +130,7 @@ impl TrackedSocket {
             established: OptionalMono::NONE,
             cookie: report.cookie.and_then(NonZeroU64::new),
             prior: PriorReports::default(),
+            synacks: None,
             protocol: report.protocol,
             family: report.family,
             state: report.old,
@@ -161,6 +170,9 @@ impl TrackedSocket {
     /// The connection that ends with this report; `None` for a listener.
     pub fn connection(&self, end: &Report, cause: Option<Cause>) -> Option<Box<Connection>> {
         let open = self.open?;
+        let path = self.history.path();
+        let fin_with_syn = path.contains((State::SynRecv, State::CloseWait));
+        let counters = counters(end, Earlier { open, synacks: self.synacks, fin_with_syn });
         Some(Box::new(Connection {
             socket: SocketId { number: end.socket, generation: self.generation },
             netns: self.netns.map(NonZeroU32::get),
@@ -171,8 +183,8 @@ impl TrackedSocket {
             opened: self.opened.get(),
             established: self.established.get(),
             close: Some(Close { at: end.at, cause }),
-            path: self.history.path(),
-            counters: end.counters,
+            path,
+            counters,
             owner: Arc::clone(&self.owner),
             complete: self.is_complete,
         }))
@@ -201,6 +213,7 @@ impl TrackedSocket {
         self.continuous = true;
         self.ends.set(ends);
         self.prior.add(report);
+        self.synacks = report.synacks.or(self.synacks);
         let Some(open) = &mut self.open else {
             self.has_ended |= is_end(report);
             // A listener keeps the last one only, since it may be open for years.

@@ -1,6 +1,6 @@
 //! A trace with every kind of event outside of scenarios.
 
-use std::time::Duration;
+use std::{num::NonZeroU8, time::Duration};
 
 use super::{Stream, TestSocket, call, ends, owner, refused, segment};
 use crate::model::{
@@ -215,6 +215,7 @@ fn connection(
             bytes_sent: 78,
             bytes_received: 1_253_611,
             segs_out: 431,
+            synacks: (open == Open::Passive).then_some(NonZeroU8::MIN),
             segs_in: 866,
             retransmits: u32::from(open == Open::Passive) * 3,
             srtt_us: Some(421),

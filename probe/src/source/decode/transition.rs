@@ -1,5 +1,7 @@
 //! State transitions.
 
+use std::num::NonZeroU8;
+
 use probe_ebpf::{
     ClosedRecord, FLAGS_UNKNOWN, InCallRecord, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES, OpenedRecord,
     RST_WATCHED, SOCKET_FIN_RECEIVED, SOCKET_IN_REPAIR, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, TASK_EXITING,
@@ -64,7 +66,7 @@ impl CheckedFields {
     pub(super) fn of(record: &TransitionRecord) -> Result<Self, DecodeError> {
         Ok(Self {
             protocol: protocol(record.protocol)?,
-            family: family(record.family)?,
+            family: family(record.family.into())?,
             old: state("old state", record.old)?,
             new: state("new state", record.new)?,
         })
@@ -116,6 +118,7 @@ fn report(
         stack: KernelStack::from_codes(record.stack),
         in_repair: flag(SOCKET_IN_REPAIR),
         task_exits: has(TASK_EXITING),
+        synacks: NonZeroU8::new(record.synacks),
         syscall: (record.syscall != UNKNOWN_U16).then_some(record.syscall.into()),
         task,
         owner_matches: has(OWNER_MATCHES).then_some(true),
@@ -138,7 +141,6 @@ fn final_fields(record: &ClosedRecord) -> FinalFields {
         linger2_is_negative: (record.linger2_is_negative != UNKNOWN_U8)
             .then_some(record.linger2_is_negative == 1),
         bytes_acked: (record.bytes_acked != u64::MAX).then_some(record.bytes_acked),
-        synacks: None,
     }
 }
 
@@ -160,13 +162,11 @@ pub(super) fn opened(generation: u32, known: u32, owner: &TaskRecord, cgroup: u6
 
 /// The counters: all, or none for an MPTCP socket or on a kernel without type information.
 fn counters(record: &ClosedRecord) -> Option<Counters> {
-    // `bytes_received` follows `rcv_nxt`, and a FIN takes a sequence number (tcp_rcv_nxt_update).
-    let flags = record.transition.flags;
-    let fin = u64::from(flags & FLAGS_UNKNOWN == 0 && flags & SOCKET_FIN_RECEIVED != 0);
     (record.segs_out != UNKNOWN_U32).then(|| Counters {
         bytes_sent: record.bytes_sent.saturating_sub(record.bytes_retrans),
-        bytes_received: record.bytes_received.saturating_sub(fin),
+        bytes_received: record.bytes_received,
         segs_out: record.segs_out,
+        synacks: None,
         segs_in: record.segs_in,
         retransmits: record.retransmits,
         srtt_us: (record.srtt_us != 0 && record.srtt_us != UNKNOWN_U32).then_some(record.srtt_us),
