@@ -441,9 +441,35 @@ mod tests {
     use super::*;
     use crate::model::testing::causes;
 
+    const PAGE: &str = include_str!("../../../docs/causes.md");
+
+    /// The page has one row for what comes after an ICMP error, whatever the timer.
+    fn on_page(cause: Cause) -> &'static str {
+        match cause {
+            Cause::Timeout(_, errno) if errno != Errno::ETIMEDOUT => "… after an ICMP error or a lost route",
+            other => other.detail(),
+        }
+    }
+
+    /// The causes of the page's tables.
+    fn rows() -> impl Iterator<Item = &'static str> {
+        let (causes, _) = PAGE.split_once("## `closed_by`").expect("the page has this section");
+        causes.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(detail, _)| detail)
+    }
+
     #[test]
     fn a_cause_takes_no_more_than_eight_bytes() {
         assert_eq!((size_of::<Cause>(), size_of::<Option<Cause>>()), (8, 8));
+    }
+
+    #[test]
+    fn the_page_of_causes_has_each_cause_once() {
+        let mut on_page: Vec<&str> = causes().into_iter().map(on_page).collect();
+        on_page.sort_unstable();
+        on_page.dedup();
+        let mut rows: Vec<&str> = rows().collect();
+        rows.sort_unstable();
+        assert_eq!(rows, on_page);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Reports for tests, as from backend `tp_btf`.
 
+use probe_ebpf::StackFunction;
+
 use crate::model::{
-    Counters, Errno, Family, Known, Mono, Opened, Protocol, Report, State, Task,
+    Counters, Errno, Family, KernelStack, Known, Mono, Opened, Protocol, Report, State, Task,
     testing::{ends, task},
 };
 
@@ -70,6 +72,11 @@ impl Report {
 
     pub(super) fn in_call(self, number: u32) -> Self {
         Self { syscall: Some(number), ..self }
+    }
+
+    /// With these functions on the kernel's stack, the innermost first.
+    pub(super) fn on_stack(self, functions: &[StackFunction]) -> Self {
+        Self { stack: KernelStack::new(functions), ..self }
     }
 
     pub(super) fn on(self, task: Task) -> Self {

@@ -37,8 +37,8 @@ fn the_message_says_what_ended_the_connect() {
     insta::assert_snapshot!(message(Some(Cause::RstOrPortUnreachable)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an RST or an ICMP port unreachable");
     insta::assert_snapshot!(message(Some(Cause::IcmpError(Errno::EHOSTUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived: the host is unreachable, or a firewall rejects the connection (EHOSTUNREACH)");
     insta::assert_snapshot!(message(Some(Cause::IcmpError(Errno(71)))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived: EPROTO");
-    insta::assert_snapshot!(message(Some(Cause::IcmpErrorOrTimeout(Errno::ENETUNREACH))), @"");
-    insta::assert_snapshot!(message(Some(Cause::Timeout(Timer::Syn, Errno::EHOSTUNREACH))), @"");
+    insta::assert_snapshot!(message(Some(Cause::IcmpErrorOrTimeout(Errno::ENETUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: the network is unreachable (ENETUNREACH)");
+    insta::assert_snapshot!(message(Some(Cause::Timeout(Timer::Syn, Errno::EHOSTUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: timed out after an ICMP error arrived or the route was lost: the host is unreachable, or a firewall rejects the connection (EHOSTUNREACH)");
     insta::assert_snapshot!(message(Some(SYN_TIMEOUT)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: timed out: its SYNs went unanswered (a firewall drops them, or the host is down)");
     insta::assert_snapshot!(message(Some(Cause::Destroyed)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an administrator destroyed the socket, over sock_diag (`ss -K`) or by BPF");
     insta::assert_snapshot!(message(Some(Cause::TupleInUse)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: EADDRNOTAVAIL before a SYN was sent: another connection or its TIME_WAIT has the same 4-tuple");

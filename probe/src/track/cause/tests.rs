@@ -37,7 +37,6 @@ const FINAL: FinalFields = FinalFields {
     has_unsent: Some(false),
     linger2_is_negative: Some(false),
     bytes_acked: Some(1),
-    synacks: None,
 };
 
 impl Report {
@@ -71,10 +70,6 @@ impl Report {
 
     fn of_mptcp(self) -> Self {
         Self { protocol: Protocol::Mptcp, ..self }
-    }
-
-    fn on_stack(self, functions: &[StackFunction]) -> Self {
-        Self { stack: KernelStack::new(functions), ..self }
     }
 }
 
