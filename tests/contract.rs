@@ -84,7 +84,7 @@ const READY: Fields = &[
 const TRANSITION: Fields = &[
     ("mono_ns", Positive),
     ("seq", Positive),
-    ("socket", Decimal),
+    ("socket", OrNull(&Decimal)),
     ("generation", OrNull(&Positive)),
     ("netns", OrNull(&Positive)),
     ("protocol", PROTOCOL),

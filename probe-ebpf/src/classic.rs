@@ -163,6 +163,8 @@ impl TrackedTransition for ClassicTransition<'_> {
     type Context = TracePointContext;
     const INHERITS_OWNER: bool = false;
     const WRITERS: Writers = Writers::One;
+    /// The tracepoint has saved the registers of its caller.
+    const OWN_FRAMES: u64 = 0;
 
     #[inline(always)]
     fn context(&self) -> &TracePointContext {

@@ -22,9 +22,6 @@ use crate::{
 /// How many frames are searched. MPTCP's worker is at about the fifteenth.
 const FRAMES: usize = 20;
 
-/// The innermost frames, which are always the program's and the tracepoint's own.
-const SKIPPED_FRAMES: u64 = 2;
-
 /// Both bits of `sk_shutdown`.
 const BOTH_SHUTDOWN: u8 = 3;
 
@@ -110,7 +107,7 @@ fn is_unknown(syscall: u16) -> bool {
 /// `record` is a reserved record.
 #[inline(always)]
 unsafe fn add<T: TrackedTransition>(transition: &T, record: *mut TransitionRecord) {
-    let codes = search(transition.context().as_ptr());
+    let codes = search(transition.context().as_ptr(), T::OWN_FRAMES);
     // SAFETY: the caller's promise; the field is aligned to a word.
     unsafe { (&raw mut (*record).stack).cast::<u32>().write(innermost_first(codes)) };
 }
@@ -118,11 +115,11 @@ unsafe fn add<T: TrackedTransition>(transition: &T, record: *mut TransitionRecor
 /// The codes of the first four functions that the table knows, the innermost in the highest byte that is used. Not
 /// inlined: the verifier would follow the search from each place that starts one.
 #[inline(never)]
-fn search(context: *mut c_void) -> u32 {
+fn search(context: *mut c_void, own_frames: u64) -> u32 {
     let mut frames = MaybeUninit::<[u64; FRAMES]>::uninit();
     // SAFETY: the program's own context, and a buffer of this size.
     let length = unsafe {
-        bpf_get_stack(context, frames.as_mut_ptr().cast(), size_of::<[u64; FRAMES]>() as u32, SKIPPED_FRAMES)
+        bpf_get_stack(context, frames.as_mut_ptr().cast(), size_of::<[u64; FRAMES]>() as u32, own_frames)
     };
     let Some(table) = STACK_TABLE.get_ptr(0) else { return 0 };
     let mut codes = 0;

@@ -5,7 +5,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum StackFunction {
-    /// `tcp_reset`: an RST was received, or data that no process can read any more.
+    /// `tcp_reset`: an RST was received, or data that no process can read any more. It is missing where the compiler makes a
+    /// jump of its last call, to `tcp_done_with_error`.
     TcpReset = 1,
     /// `tcp_fin`: a FIN was received.
     TcpFin,
@@ -15,12 +16,12 @@ pub enum StackFunction {
     TcpV6Err,
     /// `tcp_rcv_state_process`: a segment was received, in any state but ESTABLISHED.
     TcpRcvStateProcess,
-    /// `tcp_validate_incoming`: the segment's own flags or numbers decide, as with an RST. `tcp_reset` without it was called
-    /// for data that no process can read any more.
+    /// `tcp_validate_incoming`: an RST was received. Data that no process can read any more is found only after it.
     TcpValidateIncoming,
     /// `tcp_check_req`: the third segment of the handshake was received.
     TcpCheckReq,
-    /// `tcp_time_wait`: the kernel replaces the socket by a mini-socket.
+    /// `tcp_time_wait`: the kernel replaces the socket by a mini-socket. It is missing where the compiler makes a jump of its
+    /// last call, to `tcp_done`.
     TcpTimeWait,
     /// `tcp_write_timer_handler`, or one of the functions that the compiler may inline into it: the timer of
     /// retransmissions and window probes.

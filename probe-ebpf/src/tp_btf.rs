@@ -186,6 +186,8 @@ impl TrackedTransition for BtfTransition<'_> {
     type Context = BtfTracePointContext;
     const INHERITS_OWNER: bool = true;
     const WRITERS: Writers = Writers::Several;
+    /// The program and `bpf_trace_run3`, at least.
+    const OWN_FRAMES: u64 = 2;
 
     #[inline(always)]
     fn context(&self) -> &BtfTracePointContext {

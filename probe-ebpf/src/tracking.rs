@@ -12,6 +12,8 @@ pub trait TrackedTransition: Transition {
     const INHERITS_OWNER: bool;
     /// Who else may write to this CPU's ring during the program's run.
     const WRITERS: Writers;
+    /// How many of the innermost frames on the stack are the program's and the tracepoint's own.
+    const OWN_FRAMES: u64;
 
     fn context(&self) -> &Self::Context;
     /// The socket's state, if there is any.

@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::{
-    model::{Backend, Errno, Family, KernelStack, Known, Protocol, Report, State},
+    model::{Backend, Errno, Family, Known, Protocol, Report, State},
     net::{Namespace, Tcp, host},
 };
 
