@@ -26,7 +26,7 @@ mod unnamed_children;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use foldhash::fast::RandomState;
+use foldhash::{HashMap, fast::RandomState};
 use indexmap::{IndexMap, map::Entry};
 
 use self::{
@@ -73,8 +73,10 @@ pub struct Tracked {
 pub struct Tracker {
     syscalls: SyscallTable,
     seq: u64,
-    /// Every tracked socket, by number.
+    /// Every tracked socket, by [`key`].
     sockets: IndexMap<u64, TrackedSocket, RandomState>,
+    /// The keys of the MPTCP sockets whose number others may have as well.
+    mptcp: HashMap<SocketId, u64>,
     /// Whether reports were lost since stale sockets were last removed.
     has_loss: bool,
     /// The numbers of closed sockets, oldest first.
@@ -96,6 +98,7 @@ impl Tracker {
             syscalls: SyscallTable::of(&host.arch),
             seq: 0,
             sockets: IndexMap::default(),
+            mptcp: HashMap::default(),
             has_loss: false,
             closed: VecDeque::new(),
             generations: Generations::default(),
@@ -125,6 +128,9 @@ impl Tracker {
             ..
         } = self;
         let reported = report.opened.as_ref().map_or(0, |opened| opened.generation);
+        let key = key(report);
+        // Several MPTCP sockets may have this number: the generations are those of all of them.
+        let is_shared = key != report.socket;
         let socket = match opening(report) {
             Some(open) if is_unnamed => {
                 // The number is the listener's, which stays tracked. The child is tracked from its second report on.
@@ -137,26 +143,36 @@ impl Tracker {
                 // The snapshot, if it lists the socket, lists a later state.
                 preexisting.take(report);
                 let owner = owner::at_opening(report, listeners, cgroups, owners);
-                match sockets.entry(report.socket) {
+                match sockets.entry(key) {
                     Entry::Occupied(entry) => {
                         let socket = entry.into_mut();
-                        reopen(closed, report.socket, socket);
-                        let generation = following(socket.generation, reported);
+                        reopen(closed, key, socket);
+                        let generation = if is_shared {
+                            generations.next_shared(report.socket, reported)
+                        } else {
+                            following(socket.generation, reported)
+                        };
                         *socket = TrackedSocket::opened(report, open, owner, generation, Some(socket));
                         socket
                     }
                     Entry::Vacant(entry) => {
-                        let generation = generations.next(report.socket, reported);
+                        let generation = generations.of_new(report.socket, reported, is_shared);
                         entry.insert(TrackedSocket::opened(report, open, owner, generation, None))
                     }
                 }
             }
-            None => match sockets.entry(report.socket) {
+            None => match sockets.entry(key) {
                 Entry::Occupied(entry) => {
                     let socket = entry.into_mut();
-                    if socket.is_of_later_connection(report) {
-                        reopen(closed, report.socket, socket);
-                        *socket = TrackedSocket::first_seen(report, following(socket.generation, 0), None);
+                    let is_other = is_shared && !socket.has_cookie(report.socket);
+                    if is_other || socket.is_of_later_connection(report) {
+                        reopen(closed, key, socket);
+                        let generation = if is_shared {
+                            generations.next_shared(report.socket, 0)
+                        } else {
+                            following(socket.generation, 0)
+                        };
+                        *socket = TrackedSocket::first_seen(report, generation, None);
                     }
                     socket
                 }
@@ -166,7 +182,7 @@ impl Tracker {
                         TrackedSocket::named(report, generation, unnamed)
                     }
                     None => {
-                        let generation = generations.next(report.socket, 0);
+                        let generation = generations.of_new(report.socket, 0, is_shared);
                         TrackedSocket::first_seen(report, generation, preexisting.take(report))
                     }
                 }),
@@ -187,12 +203,15 @@ impl Tracker {
         }
         owner::guess(&mut socket.owner, report, cause, owners);
         if is_end(report) {
-            reopen(closed, report.socket, socket);
-            closed.push_back(report.socket);
+            reopen(closed, key, socket);
+            closed.push_back(key);
         }
         let ends_connection = socket.add(report, ends, self.seq);
 
         let id = SocketId { number: report.socket, generation: socket.generation };
+        if is_shared {
+            self.mptcp.insert(id, key);
+        }
         let owner = Arc::clone(&socket.owner);
         let ended = if ends_connection { socket.connection(report, cause) } else { None };
         self.index(report, ends, &owner);
@@ -230,7 +249,8 @@ impl Tracker {
     /// not the socket's current one.
     #[must_use]
     pub fn history(&self, id: SocketId) -> Option<(Option<Open>, &StateHistory)> {
-        let socket = self.sockets.get(&id.number)?;
+        let key = self.mptcp.get(&id).copied().unwrap_or(id.number);
+        let socket = self.sockets.get(&key)?;
         (socket.generation == id.generation).then_some((socket.open, &socket.history))
     }
 
@@ -267,6 +287,9 @@ impl Tracker {
         {
             if let Some(socket) = self.sockets.swap_remove(&number) {
                 self.generations.evicted(number, &socket);
+                if socket.is_mptcp() {
+                    self.mptcp.retain(|_, key| *key != number);
+                }
             }
             if self.sockets.capacity() > MIN_CAPACITY.max(4 * self.sockets.len()) {
                 // There were very many for a while.
@@ -285,6 +308,7 @@ impl Tracker {
                 stays
             });
             self.closed.retain(|number| self.sockets.contains_key(number));
+            self.mptcp.retain(|_, key| self.sockets.contains_key(key));
         }
     }
 
@@ -297,6 +321,14 @@ impl Tracker {
                 || self.preexisting.listens(report.socket)
         };
         is_child && report.cookie == Some(report.socket) && (report.ends.remote.port.is_none() || listens())
+    }
+}
+
+/// What identifies the socket of a report: its number, or for MPTCP its address.
+fn key(report: &Report) -> u64 {
+    match report.protocol {
+        Protocol::Mptcp if report.address != 0 => report.address,
+        _ => report.socket,
     }
 }
 

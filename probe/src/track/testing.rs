@@ -13,6 +13,7 @@ pub fn report(old: State, new: State) -> Report {
         at: Mono(1_000),
         cpu: 0,
         socket: 7,
+        address: 0xffff_8880_0000_0007,
         cookie: Some(7),
         netns: Some(1),
         protocol: Protocol::Tcp,
@@ -45,7 +46,16 @@ impl Report {
 
     /// Of the socket with this cookie.
     pub(super) fn of(self, cookie: u64) -> Self {
-        Self { socket: cookie, cookie: Some(cookie), ..self }
+        Self { socket: cookie, cookie: Some(cookie), address: 0xffff_8880_0000_0000 | cookie, ..self }
+    }
+
+    /// With the `struct sock` at this address.
+    pub(super) fn at_address(self, address: u64) -> Self {
+        Self { address, ..self }
+    }
+
+    pub(super) fn of_mptcp(self) -> Self {
+        Self { protocol: Protocol::Mptcp, ..self }
     }
 
     pub(super) fn between(self, local: &str, remote: &str) -> Self {

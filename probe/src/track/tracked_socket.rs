@@ -69,7 +69,9 @@ impl TrackedSocket {
         earlier: Option<&Self>,
     ) -> Self {
         let by_cookie = report.cookie == Some(report.socket);
-        let earlier = earlier.filter(|_| by_cookie && report.old == State::Close);
+        // The address of an MPTCP socket may have been that of another.
+        let earlier = earlier
+            .filter(|earlier| by_cookie && report.old == State::Close && earlier.has_cookie(report.socket));
         let mut socket = Self::new(report, generation, owner);
         if let Some(earlier) = earlier {
             socket.state = earlier.state;

@@ -67,10 +67,6 @@ impl Report {
     fn in_repair(self) -> Self {
         Self { in_repair: Some(true), ..self }
     }
-
-    fn of_mptcp(self) -> Self {
-        Self { protocol: Protocol::Mptcp, ..self }
-    }
 }
 
 fn context(report: &Report, prior: PriorReports) -> CauseContext {
