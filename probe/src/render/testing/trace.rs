@@ -130,7 +130,7 @@ fn owners(stream: &mut Stream) {
         _ => None,
     }) {
         transition.protocol = Protocol::Mptcp;
-        transition.cause = Some(Cause::SubflowEstablished);
+        transition.cause = Some(Cause::SubflowFailed);
         stream.push(Output::Transition(transition));
     }
 }
