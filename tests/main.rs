@@ -9,6 +9,7 @@
 //! - `trace_truth`: `probe trace` compared with the kernel's own trace
 //! - `owners`, `cgroups`, `existing`: socket owners, including those of pre-existing sockets
 //! - `filters`, `command`: selecting sockets
+//! - `counters`: the counters of connections compared with TCP_INFO
 //! - `findings`, `connect_failed`, `bind_failed`: findings
 //! - `audit`: this kernel's TCP, alone and compared with another's
 //! - `time_wait`: TIME_WAIT and FIN_WAIT2 after close
@@ -31,6 +32,7 @@ mod coherence;
 mod command;
 mod connect_failed;
 mod contract;
+mod counters;
 mod docs;
 mod doctor;
 mod existing;

@@ -7,6 +7,7 @@
 
 mod cause;
 mod cgroups;
+mod counters;
 mod events;
 mod generations;
 mod listeners;
@@ -25,7 +26,7 @@ mod unnamed_children;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use foldhash::fast::RandomState;
+use foldhash::{HashMap, fast::RandomState};
 use indexmap::{IndexMap, map::Entry};
 
 use self::{
@@ -69,8 +70,10 @@ pub struct Tracked {
 pub struct Tracker {
     syscalls: SyscallTable,
     seq: u64,
-    /// Every tracked socket, by number.
+    /// Every tracked socket, by [`key`].
     sockets: IndexMap<u64, TrackedSocket, RandomState>,
+    /// The keys of the MPTCP sockets whose number others may have as well.
+    mptcp: HashMap<SocketId, u64>,
     /// Whether reports were lost since stale sockets were last removed.
     has_loss: bool,
     /// The numbers of closed sockets, oldest first.
@@ -92,6 +95,7 @@ impl Tracker {
             syscalls: SyscallTable::of(&host.arch),
             seq: 0,
             sockets: IndexMap::default(),
+            mptcp: HashMap::default(),
             has_loss: false,
             closed: VecDeque::new(),
             generations: Generations::default(),
@@ -121,6 +125,9 @@ impl Tracker {
             ..
         } = self;
         let reported = report.opened.as_ref().map_or(0, |opened| opened.generation);
+        let key = key(report);
+        // Several MPTCP sockets may have this number: the generations are those of all of them.
+        let is_shared = key != report.socket;
         let socket = match opening(report) {
             Some(open) if is_unnamed => {
                 // The number is the listener's, which stays tracked. The child is tracked from its second report on.
@@ -133,26 +140,36 @@ impl Tracker {
                 // The snapshot, if it lists the socket, lists a later state.
                 preexisting.take(report);
                 let owner = owner::at_opening(report, listeners, cgroups, owners);
-                match sockets.entry(report.socket) {
+                match sockets.entry(key) {
                     Entry::Occupied(entry) => {
                         let socket = entry.into_mut();
-                        reopen(closed, report.socket, socket);
-                        let generation = following(socket.generation, reported);
+                        reopen(closed, key, socket);
+                        let generation = if is_shared {
+                            generations.next_shared(report.socket, reported)
+                        } else {
+                            following(socket.generation, reported)
+                        };
                         *socket = TrackedSocket::opened(report, open, owner, generation, Some(socket));
                         socket
                     }
                     Entry::Vacant(entry) => {
-                        let generation = generations.next(report.socket, reported);
+                        let generation = generations.of_new(report.socket, reported, is_shared);
                         entry.insert(TrackedSocket::opened(report, open, owner, generation, None))
                     }
                 }
             }
-            None => match sockets.entry(report.socket) {
+            None => match sockets.entry(key) {
                 Entry::Occupied(entry) => {
                     let socket = entry.into_mut();
-                    if socket.is_of_later_connection(report) {
-                        reopen(closed, report.socket, socket);
-                        *socket = TrackedSocket::first_seen(report, following(socket.generation, 0), None);
+                    let is_other = is_shared && !socket.has_cookie(report.socket);
+                    if is_other || socket.is_of_later_connection(report) {
+                        reopen(closed, key, socket);
+                        let generation = if is_shared {
+                            generations.next_shared(report.socket, 0)
+                        } else {
+                            following(socket.generation, 0)
+                        };
+                        *socket = TrackedSocket::first_seen(report, generation, None);
                     }
                     socket
                 }
@@ -162,7 +179,7 @@ impl Tracker {
                         TrackedSocket::named(report, generation, unnamed)
                     }
                     None => {
-                        let generation = generations.next(report.socket, 0);
+                        let generation = generations.of_new(report.socket, 0, is_shared);
                         TrackedSocket::first_seen(report, generation, preexisting.take(report))
                     }
                 }),
@@ -183,12 +200,15 @@ impl Tracker {
         }
         owner::guess(&mut socket.owner, report, cause, owners);
         if is_end(report) {
-            reopen(closed, report.socket, socket);
-            closed.push_back(report.socket);
+            reopen(closed, key, socket);
+            closed.push_back(key);
         }
         let has_ended = socket.add(report, identity.endpoints, self.seq);
 
         let id = SocketId { number: report.socket, generation: socket.generation };
+        if is_shared {
+            self.mptcp.insert(id, key);
+        }
         let owner = Arc::clone(&socket.owner);
         let ended = if has_ended { socket.connection(report, cause) } else { None };
         self.index(report, &identity, &owner);
@@ -223,7 +243,8 @@ impl Tracker {
     /// not the socket's current one.
     #[must_use]
     pub fn history(&self, id: SocketId) -> Option<(Option<Open>, &StateHistory)> {
-        let socket = self.sockets.get(&id.number)?;
+        let key = self.mptcp.get(&id).copied().unwrap_or(id.number);
+        let socket = self.sockets.get(&key)?;
         (socket.generation == id.generation).then_some((socket.open, &socket.history))
     }
 
@@ -260,6 +281,9 @@ impl Tracker {
         {
             if let Some(socket) = self.sockets.swap_remove(&number) {
                 self.generations.evicted(number, &socket);
+                if socket.is_mptcp() {
+                    self.mptcp.retain(|_, key| *key != number);
+                }
             }
             if self.sockets.capacity() > MIN_CAPACITY.max(4 * self.sockets.len()) {
                 // There were very many for a while.
@@ -280,6 +304,7 @@ impl Tracker {
                 stays
             });
             self.closed.retain(|number| self.sockets.contains_key(number));
+            self.mptcp.retain(|_, key| self.sockets.contains_key(key));
         }
     }
 
@@ -294,6 +319,14 @@ impl Tracker {
         is_child
             && report.cookie == Some(report.socket)
             && (report.identity.endpoints.remote.port.is_none() || listens())
+    }
+}
+
+/// What identifies the socket of a report: its number, or for MPTCP its address.
+fn key(report: &Report) -> u64 {
+    match report.protocol {
+        Protocol::Mptcp if report.address != 0 => report.address,
+        _ => report.socket,
     }
 }
 

@@ -3,9 +3,17 @@
 //! There may be hundreds of thousands, so that a socket holds nothing that can be derived later: a [`Connection`] is built at its
 //! end.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::{
+    num::{NonZeroU8, NonZeroU32, NonZeroU64},
+    sync::Arc,
+};
 
-use super::{cause::PriorReports, preexisting::PreexistingSocket, unnamed_children::UnnamedChild};
+use super::{
+    cause::PriorReports,
+    counters::{Earlier, counters},
+    preexisting::PreexistingSocket,
+    unnamed_children::UnnamedChild,
+};
 use crate::model::{
     Cause, Close, Connection, DiagEntry, Endpoints, Mono, Open, Owner, PackedIdentity, Protocol, Report,
     SocketId, SocketIdentity, State, StateHistory,
@@ -32,6 +40,8 @@ pub struct TrackedSocket {
     cookie: Option<NonZeroU64>,
     /// What the causes of later transitions depend on.
     pub prior: PriorReports,
+    /// The SYN+ACKs that it sent before ESTABLISHED.
+    synacks: Option<NonZeroU8>,
     /// The state in which its last report left it.
     pub state: State,
     /// How its connection opened; `None` for a listener.
@@ -55,7 +65,9 @@ impl TrackedSocket {
         earlier: Option<&Self>,
     ) -> Self {
         let by_cookie = report.cookie == Some(report.socket);
-        let earlier = earlier.filter(|_| by_cookie && report.old == State::Close);
+        // The address of an MPTCP socket may have been that of another.
+        let earlier = earlier
+            .filter(|earlier| by_cookie && report.old == State::Close && earlier.has_cookie(report.socket));
         let mut socket = Self::new(report, generation, owner);
         if let Some(earlier) = earlier {
             socket.state = earlier.state;
@@ -115,6 +127,7 @@ impl TrackedSocket {
             established: OptionalMono::NONE,
             cookie: report.cookie.and_then(NonZeroU64::new),
             prior: PriorReports::default(),
+            synacks: None,
             state: report.old,
             open: None,
             continuous: false,
@@ -147,6 +160,9 @@ impl TrackedSocket {
     /// The connection that ends with this report; `None` for a listener.
     pub fn connection(&self, end: &Report, cause: Option<Cause>) -> Option<Box<Connection>> {
         let open = self.open?;
+        let path = self.history.path();
+        let fin_with_syn = path.contains((State::SynRecv, State::CloseWait));
+        let counters = counters(end, Earlier { open, synacks: self.synacks, fin_with_syn });
         Some(Box::new(Connection {
             socket: SocketId { number: end.socket, generation: self.generation },
             identity: self.identity.unpack(),
@@ -154,8 +170,8 @@ impl TrackedSocket {
             opened: self.opened.get(),
             established: self.established.get(),
             close: Some(Close { at: end.at, cause }),
-            path: self.history.path(),
-            counters: end.counters,
+            path,
+            counters,
             owner: Arc::clone(&self.owner),
             complete: self.is_complete,
         }))
@@ -182,6 +198,7 @@ impl TrackedSocket {
         self.continuous = true;
         self.identity.set_endpoints(endpoints);
         self.prior.add(report);
+        self.synacks = report.synacks.or(self.synacks);
         let Some(open) = &mut self.open else {
             self.has_ended |= is_end(report);
             // A listener keeps the last one only, since it may be open for years.

@@ -1,11 +1,11 @@
 //! A trace with every kind of event outside of scenarios.
 
-use std::time::Duration;
+use std::{num::NonZeroU8, time::Duration};
 
 use super::{Stream, TestSocket, call, endpoints, owner, refused, segment};
 use crate::model::{
-    self, Cause, Cgroup, Connection, Counters, End, Endpoints, FindingKind, Known, Mono, Name, Open, Output,
-    Owner, Protocol, Reset, SocketId, SocketIdentity, State::*, TimeWaitEntry,
+    self, Cause, Cgroup, Connection, Counters, End, Endpoints, Errno, FindingKind, Known, Mono, Name, Open,
+    Output, Owner, Protocol, Reset, SocketId, SocketIdentity, State::*, TimeWaitEntry, Timer,
 };
 
 const LONG: &str = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
@@ -82,7 +82,7 @@ fn ipv6(stream: &mut Stream) {
         ..long
     };
     let longest = TestSocket { endpoints: endpoints(LONG, LONG), ..long.clone() };
-    let given_up = Cause::Timeout;
+    let given_up = Cause::Timeout(Timer::Any, Errno::ETIMEDOUT);
     stream
         .transition(&listener, 900_000, Close, Listen, call("listen"))
         .transition(&short, 1_000, Listen, SynRecv, segment("child created"))
@@ -131,7 +131,7 @@ fn owners(stream: &mut Stream) {
         _ => None,
     }) {
         transition.identity.protocol = Protocol::Mptcp;
-        transition.cause = Some(Cause::FollowsSubflows);
+        transition.cause = Some(Cause::SubflowFailed);
         stream.push(Output::Transition(transition));
     }
 }
@@ -215,6 +215,7 @@ fn connection(
             bytes_sent: 78,
             bytes_received: 1_253_611,
             segs_out: 431,
+            synacks: (open == Open::Passive).then_some(NonZeroU8::MIN),
             segs_in: 866,
             retransmits: u32::from(open == Open::Passive) * 3,
             srtt_us: Some(421),

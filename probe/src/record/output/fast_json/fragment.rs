@@ -15,19 +15,19 @@ use crate::{
 /// two, where the local port is not assigned yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdentityFragment {
-    socket: SocketId,
+    socket: Option<SocketId>,
     identity: SocketIdentity,
 }
 
 impl From<&Transition> for IdentityFragment {
     fn from(transition: &Transition) -> Self {
-        Self { socket: transition.socket, identity: transition.identity }
+        Self { socket: transition.identity(), identity: transition.identity }
     }
 }
 
 impl From<&Connection> for IdentityFragment {
     fn from(connection: &Connection) -> Self {
-        Self { socket: connection.socket, identity: connection.identity }
+        Self { socket: Some(connection.socket), identity: connection.identity }
     }
 }
 
@@ -36,7 +36,8 @@ impl Fragment for IdentityFragment {
 
     /// Cookies are consecutive numbers; addresses are multiples of a socket's size.
     fn hash(&self) -> usize {
-        (self.socket.number ^ self.socket.number >> 6 ^ self.socket.number >> 12) as usize
+        let number = self.socket.map_or(0, |socket| socket.number);
+        (number ^ number >> 6 ^ number >> 12) as usize
     }
 
     fn matches(&self, key: &Self) -> bool {
@@ -60,10 +61,15 @@ impl IdentityFragment {
         write_address: impl FnOnce(&AddressFragment, &mut Line<'_>),
     ) {
         let Self { socket, identity: SocketIdentity { netns, protocol, family, endpoints } } = *self;
-        line.raw(r#","socket":""#);
-        line.integer(socket.number);
-        line.raw(r#"","generation":"#);
-        line.integer_or_null(generation(socket).map(NonZero::get));
+        match socket {
+            Some(socket) => {
+                line.raw(r#","socket":""#);
+                line.integer(socket.number);
+                line.raw(r#"","generation":"#);
+            }
+            None => line.raw(r#","socket":null,"generation":"#),
+        }
+        line.integer_or_null(socket.and_then(generation).map(NonZero::get));
         write_address(&AddressFragment { netns, protocol, family, addr: endpoints.local.addr }, line);
         line.integer_or_null(endpoints.local.port.map(NonZero::get));
         line.raw(r#"},"remote":"#);
