@@ -43,6 +43,7 @@ use self::{
 };
 use crate::model::{
     Connection, Endpoints, Host, Open, Owner, Protocol, Report, SocketId, State, StateHistory, Transition,
+    is_of_listener,
 };
 
 /// How many closed sockets the tracker keeps: a destroyed listener reports once more after its end, and a socket can be connected
@@ -176,7 +177,11 @@ impl Tracker {
         let previous = socket.continuous.then_some(socket.state);
         let entered = socket.entered().filter(|_| socket.state == report.old);
         let state_duration = entered.map(|entered| report.at.since(entered));
-        let ends = report.ends.or_earlier(socket.ends());
+        let mut ends = report.ends.or_earlier(socket.ends());
+        if is_of_listener((report.old, report.new)) {
+            // Under an MPTCP listener's number there may be an accepted socket.
+            ends.remote = report.ends.remote;
+        }
         let context = CauseContext {
             prior: socket.prior,
             syscall: report.syscall.and_then(|number| self.syscalls.by_number(number)),
