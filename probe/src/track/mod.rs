@@ -43,7 +43,7 @@ use self::{
 };
 use crate::model::{
     Connection, Host, Open, Owner, Protocol, Report, SocketId, SocketIdentity, State, StateHistory,
-    Transition,
+    Transition, is_of_listener,
 };
 
 /// How many closed sockets the tracker keeps: a destroyed listener reports once more after its end, and a socket can be connected
@@ -189,7 +189,11 @@ impl Tracker {
         let previous = socket.continuous.then_some(socket.state);
         let entered = socket.entered().filter(|_| socket.state == report.old);
         let state_duration = entered.map(|entered| report.at.since(entered));
-        let identity = report.identity.or_earlier(socket.identity.endpoints());
+        let mut identity = report.identity.or_earlier(socket.identity.endpoints());
+        if is_of_listener((report.old, report.new)) {
+            // Under an MPTCP listener's number there may be an accepted socket.
+            identity.endpoints.remote = report.identity.endpoints.remote;
+        }
         let context = CauseContext {
             prior: socket.prior,
             syscall: report.syscall.and_then(|number| self.syscalls.by_number(number)),
@@ -324,7 +328,7 @@ impl Tracker {
 
 /// What identifies the socket of a report: its number, or for MPTCP its address.
 fn key(report: &Report) -> u64 {
-    match report.protocol {
+    match report.identity.protocol {
         Protocol::Mptcp if report.address != 0 => report.address,
         _ => report.socket,
     }

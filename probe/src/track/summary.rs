@@ -47,7 +47,7 @@ impl Tracker {
         }
         owner::guess(&mut owner, end, cause, owners);
         let reported = end.opened.as_ref().map_or(0, |opened| opened.generation);
-        let is_mptcp = end.protocol == Protocol::Mptcp;
+        let is_mptcp = end.identity.protocol == Protocol::Mptcp;
         let generation = if is_mptcp { self.generations.next_shared(end.socket, reported) } else { reported };
         let fin_with_syn = path.contains((State::SynRecv, State::CloseWait));
         let counters = counters(end, Earlier { open, synacks: end.synacks, fin_with_syn });

@@ -4,7 +4,7 @@
 //! end.
 
 use std::{
-    num::{NonZeroU8, NonZeroU32, NonZeroU64},
+    num::{NonZeroU8, NonZeroU64},
     sync::Arc,
 };
 

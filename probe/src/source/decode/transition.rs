@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{
     Backend, Counters, Endpoint, Endpoints, Errno, Family, FinalFields, KernelStack, Known, Mono, Opened,
-    Protocol, Report, SocketIdentity, State, Task,
+    Protocol, Report, SocketIdentity, State, Task, is_of_listener,
 };
 
 /// The report of a bare transition.
@@ -108,7 +108,7 @@ fn report(
             family,
             endpoints: Endpoints {
                 local: Endpoint::new(address(family, record.local_addr), record.local_port),
-                remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+                remote: remote(record, fields),
             },
         },
         old,
@@ -129,6 +129,16 @@ fn report(
         counters,
         final_fields,
     }
+}
+
+/// The remote endpoint. A listener has none: its fields are those of an earlier connection of the socket, or for an MPTCP
+/// listener of an accepted one.
+fn remote(record: &TransitionRecord, fields: CheckedFields) -> Endpoint {
+    let CheckedFields { family, old, new, .. } = fields;
+    if is_of_listener((old, new)) {
+        return Endpoint::new(address(family, [0; 16]), 0);
+    }
+    Endpoint::new(address(family, record.remote_addr), record.remote_port)
 }
 
 /// An error field of the socket: `None` where it could not be read, `Some(None)` where it is 0.

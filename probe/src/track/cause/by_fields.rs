@@ -11,7 +11,7 @@ use crate::model::{Cause, Protocol, ShutdownHow, State};
 pub fn cause(evidence: &Evidence) -> Option<Cause> {
     use State::*;
     let report = evidence.report;
-    if report.protocol == Protocol::Mptcp {
+    if report.identity.protocol == Protocol::Mptcp {
         return Some(mptcp(evidence));
     }
     Some(match (report.old, report.new) {

@@ -16,7 +16,7 @@ mod mptcp;
 /// `None` where the functions on the stack leave the cause open.
 pub fn cause(evidence: &Evidence, stack: KernelStack) -> Option<Cause> {
     let report = evidence.report;
-    if report.protocol == Protocol::Mptcp {
+    if report.identity.protocol == Protocol::Mptcp {
         return mptcp::cause(evidence, stack);
     }
     match (report.old, report.new) {

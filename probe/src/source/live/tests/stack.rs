@@ -108,7 +108,7 @@ async fn an_ordinary_connection_has_no_stack() {
         drop(server);
         let ends = |events: &[Input]| {
             reports(events)
-                .filter(|report| report.new == State::Close && report.netns == Some(inside.inode()))
+                .filter(|report| report.new == State::Close && report.identity.netns == Some(inside.inode()))
                 .count()
         };
         let events = until(&mut live, |events| ends(events) == 2).await;

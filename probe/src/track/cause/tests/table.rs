@@ -819,7 +819,7 @@ proptest! {
         report in any_end(), prior in any_prior(), stack in vec(any_function(), 1..6), is_mptcp in any::<bool>(),
     ) {
         let protocol = if is_mptcp { Protocol::Mptcp } else { Protocol::Tcp };
-        let report = Report { protocol, stack: KernelStack::new(&stack), ..report };
+        let report = Report { stack: KernelStack::new(&stack), ..report }.with_protocol(protocol);
         // A stack that leaves the cause open changes nothing.
         if by_stack::cause(&evidence(&report, prior), report.stack.expect("it has one")).is_none() {
             let without = Report { stack: None, ..report.clone() };
