@@ -7,71 +7,21 @@ use std::{
 };
 
 use probe::{
-    model::{Family, Fate, Packet, Segment, Side, State},
-    net::{Namespace, SocketCounters, Tcp},
-    wire::{Link, Rule, Wire},
+    model::{Family, Fate, Segment, Side, State},
+    net::{SocketCounters, Tcp},
+    wire::Rule,
 };
 use serde_json::Value;
 
 use crate::{
-    support::{Running, number},
-    tracing::{BACKENDS, begin, end},
+    objects::Objects,
+    support::number,
+    traced_link::{TracedLink, deadline},
+    tracing::BACKENDS,
 };
 
-const PORT: u16 = 1314;
-
-/// Two traced namespaces with a wire between them.
-struct Traced {
-    running: Running,
-    wire: Wire,
-    link: Link,
-    a: Namespace,
-    b: Namespace,
-}
-
-impl Traced {
-    fn with(family: Family, flags: &str) -> Self {
-        let [a, b] = [(); 2].map(|()| Namespace::private().unwrap());
-        let link = Link::new(family);
-        let wire = Wire::between(&a, &b, link).unwrap();
-        Self { running: begin(flags, &[&a, &b]), wire, link, a, b }
-    }
-
-    /// A client at side A and the listener at side B, neither of which has sent anything.
-    fn sockets(&self) -> (Tcp, Tcp) {
-        let [a, b] = Side::BOTH.map(|side| self.link.endpoint(side, PORT));
-        let listener = self.b.enter(|| Tcp::listening(b)).unwrap().unwrap();
-        let client = self.a.enter(|| Tcp::bound(a)).unwrap().unwrap();
-        (client, listener)
-    }
-
-    /// The client's and the accepted socket of a new connection.
-    fn connection(&self) -> (Tcp, Tcp) {
-        let (client, listener) = self.sockets();
-        client.connect(self.link.endpoint(Side::B, PORT), deadline()).unwrap();
-        (client, listener.accept(deadline()).unwrap())
-    }
-
-    /// The packets that this side sent.
-    fn sent(&self, side: Side) -> Vec<Packet> {
-        self.wire.packets().into_iter().filter(|packet| packet.from == side).collect()
-    }
-
-    /// The objects of this many connections, by their `open`.
-    fn ended(mut self, count: usize) -> Vec<Value> {
-        for _ in 0..count {
-            self.running.wait_for("a connection", |object| object["type"] == "connection");
-        }
-        end(self.running).of("connection").cloned().collect()
-    }
-}
-
-fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(20)
-}
-
-fn opened<'a>(connections: &'a [Value], open: &str) -> &'a Value {
-    connections.iter().find(|connection| connection["open"] == open).expect("it has ended")
+fn opened<'a>(objects: &'a Objects, open: &str) -> &'a Value {
+    objects.of("connection").find(|connection| connection["open"] == open).expect("it has ended")
 }
 
 /// Waits until the socket is closed, and returns its last counters.
@@ -95,7 +45,7 @@ fn check(connection: &Value, counters: SocketCounters, sent: u64, received: u64)
 }
 
 fn a_lossy_link_changes_no_count(family: Family, flags: &str) {
-    let traced = Traced::with(family, flags);
+    let traced = TracedLink::with(family, flags);
     let is_syn_ack = |segment: &Segment| segment.flags.to_string() == "SYN+ACK";
     traced.wire.add_rule(Rule::drop(is_syn_ack).once());
     let (client, server) = traced.connection();
@@ -122,8 +72,8 @@ fn a_lossy_link_changes_no_count(family: Family, flags: &str) {
         traced.sent(Side::B).iter().filter(|packet| packet.segment.as_ref().is_some_and(is_syn_ack)).count();
     assert!(of_client.total_retrans > 0 && of_server.total_retrans > 0 && syn_acks > 1);
 
-    let connections = traced.ended(2);
-    let (active, passive) = (opened(&connections, "active"), opened(&connections, "passive"));
+    let objects = traced.end_after(2, "connection");
+    let (active, passive) = (opened(&objects, "active"), opened(&objects, "passive"));
     check(active, of_client, 70_000, 30_000);
     check(passive, of_server, 30_000, 70_000);
     assert_eq!((number(&passive["synacks"]), &active["synacks"]), (syn_acks as u64, &Value::Null));
@@ -143,7 +93,7 @@ fn counters_equal_tcp_info_over_a_lossy_link() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn what_the_device_refuses_was_not_sent() {
     for backend in BACKENDS {
-        let traced = Traced::with(Family::Ipv4, &format!("--backend {backend}"));
+        let traced = TracedLink::with(Family::Ipv4, &format!("--backend {backend}"));
         let (client, server) = traced.connection();
         client.write_all(&[1; 1000], deadline()).unwrap();
         server.read_exact(1000, deadline()).unwrap();
@@ -157,8 +107,8 @@ fn what_the_device_refuses_was_not_sent() {
         assert!(counters.bytes_sent - counters.bytes_retrans > 1072, "{counters:?}");
         server.reset_on_close().unwrap();
         drop(server);
-        let connections = traced.ended(2);
-        check(opened(&connections, "active"), counters, 1000, 0);
-        assert_eq!(number(&opened(&connections, "passive")["bytes_received"]), 1000);
+        let objects = traced.end_after(2, "connection");
+        check(opened(&objects, "active"), counters, 1000, 0);
+        assert_eq!(number(&opened(&objects, "passive")["bytes_received"]), 1000);
     }
 }

@@ -9,7 +9,7 @@
 //! - `trace_truth`: `probe trace` compared with the kernel's own trace
 //! - `owners`, `cgroups`, `existing`: socket owners, including those of pre-existing sockets
 //! - `filters`, `command`: selecting sockets
-//! - `counters`: the counters of connections compared with TCP_INFO
+//! - `traced_link`, `counters`, `resets`: connections over the emulated link: their counters, their RSTs
 //! - `findings`, `connect_failed`, `bind_failed`: findings
 //! - `audit`: this kernel's TCP, alone and compared with another's
 //! - `time_wait`: TIME_WAIT and FIN_WAIT2 after close
@@ -51,6 +51,7 @@ mod quickack_netns;
 mod quiet;
 mod rendezvous;
 mod replay;
+mod resets;
 mod round_trip;
 mod run;
 mod scenario_truth;
@@ -59,6 +60,7 @@ mod stops;
 mod support;
 mod time_wait;
 mod trace_truth;
+mod traced_link;
 mod tracing;
 mod usage;
 mod wire;

@@ -6,7 +6,7 @@ use crate::{
     kernel_memory::Access,
     protocol::{Address, IPPROTO_MPTCP, IPPROTO_TCP},
     task::Task,
-    tcp_state::{CLOSE, LISTEN, SYN_SENT},
+    tcp_state::{CLOSE, SYN_SENT},
 };
 
 /// A call of the tracepoint. Each value is read when its method is called.
@@ -46,9 +46,9 @@ pub trait Transition {
     #[inline(always)]
     fn local_port(&self) -> u16 {
         // While a connection is open, `skc_num` equals `inet_sport` and is cheaper to read. Before that, a socket that
-        // connects again still has the port of its previous connection in `inet_sport`. At the close `skc_num` may be
-        // cleared already.
-        let is_bound = !matches!(self.new_state(), CLOSE | LISTEN) && self.protocol() == IPPROTO_TCP;
+        // connects or listens again still has the port of its previous connection in `inet_sport`. At the close `skc_num`
+        // may be cleared already.
+        let is_bound = self.new_state() != CLOSE && self.protocol() == IPPROTO_TCP;
         let bound =
             if is_bound || self.new_state() == SYN_SENT { self.field(Field::BoundPort) } else { None };
         bound.unwrap_or_else(|| self.inet_sport())

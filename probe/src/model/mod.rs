@@ -61,7 +61,7 @@ pub use packed::PackedEnds;
 pub use packet::{Fate, Flags, Origin, Packet, Segment, Side};
 pub use profile::{Difference, FactKind, KernelFacts, Profile, ProfileEntry};
 pub use recent::Recent;
-pub use report::{Counters, FinalFields, Opened, Report};
+pub use report::{Counters, FinalFields, Opened, Report, is_of_listener};
 pub use reset::Reset;
 pub use socket::{Family, Protocol, SocketId};
 pub use socket_table::{KnownSocket, SocketTable};

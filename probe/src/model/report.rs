@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU8;
 
-use super::{Endpoints, Errno, Family, KernelStack, Known, Mono, Protocol, State, Task};
+use super::{Edge, Endpoints, Errno, Family, KernelStack, Known, Mono, Protocol, State, Task};
 
 /// One event of the tracepoint. The tracker adds every derived fact (generation, owner of later transitions, cause, time in
 /// the old state), so that a replay of recorded reports derives them again.
@@ -64,6 +64,12 @@ pub struct Report {
     pub counters: Option<Counters>,
     /// At a transition into CLOSE: what else the socket held.
     pub final_fields: Option<FinalFields>,
+}
+
+/// Whether a socket listens before or after this transition, so that it has no remote endpoint.
+#[must_use]
+pub fn is_of_listener((old, new): Edge) -> bool {
+    new == State::Listen || (old, new) == (State::Listen, State::Close)
 }
 
 /// What the kernel side knows of a socket when it opens.

@@ -43,6 +43,7 @@ use self::{
 };
 use crate::model::{
     Connection, Endpoints, Host, Open, Owner, Protocol, Report, SocketId, State, StateHistory, Transition,
+    is_of_listener,
 };
 
 /// How many closed sockets the tracker keeps: a destroyed listener reports once more after its end, and a socket can be connected
@@ -125,6 +126,7 @@ impl Tracker {
             preexisting,
             cgroups,
             owners,
+            mptcp,
             ..
         } = self;
         let reported = report.opened.as_ref().map_or(0, |opened| opened.generation);
@@ -147,6 +149,7 @@ impl Tracker {
                     Entry::Occupied(entry) => {
                         let socket = entry.into_mut();
                         reopen(closed, key, socket);
+                        socket.mptcp_id().map(|id| mptcp.remove(&id));
                         let generation = if is_shared {
                             generations.next_shared(report.socket, reported)
                         } else {
@@ -167,6 +170,7 @@ impl Tracker {
                     let is_other = is_shared && !socket.has_cookie(report.socket);
                     if is_other || socket.is_of_later_connection(report) {
                         reopen(closed, key, socket);
+                        socket.mptcp_id().map(|id| mptcp.remove(&id));
                         let generation = if is_shared {
                             generations.next_shared(report.socket, 0)
                         } else {
@@ -192,7 +196,11 @@ impl Tracker {
         let previous = socket.continuous.then_some(socket.state);
         let entered = socket.entered().filter(|_| socket.state == report.old);
         let state_duration = entered.map(|entered| report.at.since(entered));
-        let ends = report.ends.or_earlier(socket.ends());
+        let mut ends = report.ends.or_earlier(socket.ends());
+        if is_of_listener((report.old, report.new)) {
+            // Under an MPTCP listener's number there may be an accepted socket.
+            ends.remote = report.ends.remote;
+        }
         let context = CauseContext {
             prior: socket.prior,
             syscall: report.syscall.and_then(|number| self.syscalls.by_number(number)),
@@ -287,9 +295,7 @@ impl Tracker {
         {
             if let Some(socket) = self.sockets.swap_remove(&number) {
                 self.generations.evicted(number, &socket);
-                if socket.is_mptcp() {
-                    self.mptcp.retain(|_, key| *key != number);
-                }
+                socket.mptcp_id().map(|id| self.mptcp.remove(&id));
             }
             if self.sockets.capacity() > MIN_CAPACITY.max(4 * self.sockets.len()) {
                 // There were very many for a while.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{
     Backend, Counters, Endpoint, Endpoints, Errno, Family, FinalFields, KernelStack, Known, Mono, Opened,
-    Protocol, Report, State, Task,
+    Protocol, Report, State, Task, is_of_listener,
 };
 
 /// The report of a bare transition.
@@ -107,7 +107,7 @@ fn report(
         family,
         ends: Endpoints {
             local: Endpoint::new(address(family, record.local_addr), record.local_port),
-            remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+            remote: remote(record, fields),
         },
         old,
         new,
@@ -127,6 +127,16 @@ fn report(
         counters,
         final_fields,
     }
+}
+
+/// The remote endpoint. A listener has none: its fields are those of an earlier connection of the socket, or for an MPTCP
+/// listener of an accepted one.
+fn remote(record: &TransitionRecord, fields: CheckedFields) -> Endpoint {
+    let CheckedFields { family, old, new, .. } = fields;
+    if is_of_listener((old, new)) {
+        return Endpoint::new(address(family, [0; 16]), 0);
+    }
+    Endpoint::new(address(family, record.remote_addr), record.remote_port)
 }
 
 /// An error field of the socket: `None` where it could not be read, `Some(None)` where it is 0.
