@@ -122,6 +122,7 @@ impl Tracker {
             preexisting,
             cgroups,
             owners,
+            mptcp,
             ..
         } = self;
         let reported = report.opened.as_ref().map_or(0, |opened| opened.generation);
@@ -144,6 +145,7 @@ impl Tracker {
                     Entry::Occupied(entry) => {
                         let socket = entry.into_mut();
                         reopen(closed, key, socket);
+                        socket.mptcp_id().map(|id| mptcp.remove(&id));
                         let generation = if is_shared {
                             generations.next_shared(report.socket, reported)
                         } else {
@@ -164,6 +166,7 @@ impl Tracker {
                     let is_other = is_shared && !socket.has_cookie(report.socket);
                     if is_other || socket.is_of_later_connection(report) {
                         reopen(closed, key, socket);
+                        socket.mptcp_id().map(|id| mptcp.remove(&id));
                         let generation = if is_shared {
                             generations.next_shared(report.socket, 0)
                         } else {
@@ -285,9 +288,7 @@ impl Tracker {
         {
             if let Some(socket) = self.sockets.swap_remove(&number) {
                 self.generations.evicted(number, &socket);
-                if socket.is_mptcp() {
-                    self.mptcp.retain(|_, key| *key != number);
-                }
+                socket.mptcp_id().map(|id| self.mptcp.remove(&id));
             }
             if self.sockets.capacity() > MIN_CAPACITY.max(4 * self.sockets.len()) {
                 // There were very many for a while.

@@ -147,6 +147,12 @@ impl TrackedSocket {
         self.cookie.is_some_and(|own| own.get() == cookie)
     }
 
+    /// The identity of an MPTCP socket, where its number is its cookie.
+    pub fn mptcp_id(&self) -> Option<SocketId> {
+        let number = self.cookie.filter(|_| self.is_mptcp())?.get();
+        Some(SocketId { number, generation: self.generation })
+    }
+
     /// Whether it is an MPTCP socket.
     pub fn is_mptcp(&self) -> bool {
         self.identity.protocol == Protocol::Mptcp
