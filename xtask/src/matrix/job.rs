@@ -120,8 +120,6 @@ pub fn in_machine(machine: &Machine<'_>, options: &Options, out: &Path) -> Resul
     let name = machine.kernel.name;
     let commands: Vec<Vec<OsString>> =
         STEPS.iter().map(|step| step.words.iter().map(Into::into).collect()).collect();
-    // Whatever lies there would be copied into the guest.
-    let _ = fs::remove_dir_all(machine.files());
     let (text, messages) = (of(out, name, "txt"), of(out, name, "err"));
     let outcome = machine.run(&commands, options, &mut create(&text)?, &mut create(&messages)?)?;
     let mut failures = Vec::new();
@@ -138,6 +136,8 @@ pub fn in_machine(machine: &Machine<'_>, options: &Options, out: &Path) -> Resul
     fs::rename(machine.files().join(CLASSIC), of(out, name, CLASSIC))?;
     let collected = machine.files().join(COLLECTED);
     Interface::collected(&collected, &machine.kernel.release)?.save(out, name)?;
+    // The next command's machine would get a copy.
+    fs::remove_dir_all(collected)?;
     Ok(Audited {
         name: name.to_owned(),
         boot: outcome.boot,
