@@ -178,7 +178,7 @@ impl Tracker {
                 }
                 Entry::Vacant(entry) => entry.insert(match unnamed_children.take(report) {
                     Some(unnamed) => {
-                        let generation = generations.next(report.socket, unnamed.generation);
+                        let generation = generations.of_new(report.socket, unnamed.generation, is_shared);
                         TrackedSocket::named(report, generation, unnamed)
                     }
                     None => {
@@ -327,11 +327,13 @@ impl Tracker {
     }
 }
 
-/// What identifies the socket of a report: its number, or for MPTCP its address.
+/// What identifies the socket of a report: its number, or where that is an MPTCP socket's cookie, its address.
 fn key(report: &Report) -> u64 {
-    match report.identity.protocol {
-        Protocol::Mptcp if report.address != 0 => report.address,
-        _ => report.socket,
+    let is_cookie = report.cookie == Some(report.socket);
+    if report.identity.protocol == Protocol::Mptcp && is_cookie && report.address != 0 {
+        report.address
+    } else {
+        report.socket
     }
 }
 
