@@ -113,7 +113,7 @@ proptest! {
                 // Only MPTCP sockets have a number that is another's.
                 Step::Child { number } => {
                     let child = child(number, 200).between("0.0.0.0:80", "0.0.0.0:0");
-                    vec![Report { protocol, ..child }]
+                    vec![child.with_protocol(protocol)]
                 }
                 Step::Lost => {
                     tracker.lost();
