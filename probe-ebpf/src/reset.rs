@@ -135,6 +135,10 @@ impl Answered {
     /// `segment` is null or a received segment.
     #[inline(always)]
     unsafe fn of(segment: *const u8) -> Option<Self> {
+        // From Linux 6.13 on, the verifier demands it.
+        if segment.is_null() {
+            return None;
+        }
         // SAFETY: a read at an address that is not mapped fails; here and below.
         unsafe {
             let head = Probed::field::<*const u8>(segment, Field::BufferHead)?;
