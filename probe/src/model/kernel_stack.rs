@@ -29,6 +29,12 @@ impl KernelStack {
         self.0
     }
 
+    /// The functions, the innermost first.
+    #[must_use]
+    pub fn functions(self) -> Vec<StackFunction> {
+        self.0.into_iter().map_while(StackFunction::from_code).collect()
+    }
+
     /// Whether the function was on the stack.
     #[must_use]
     pub fn has(self, function: StackFunction) -> bool {

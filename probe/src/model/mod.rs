@@ -7,6 +7,7 @@ mod bind;
 mod cause;
 mod cgroup;
 mod check;
+mod closed_by;
 mod connection;
 mod diag_entry;
 mod doctor;
@@ -38,10 +39,11 @@ mod transition;
 
 pub use behaviour::{BehaviourGroup, BehaviourResult, BehaviourStatus, Observation};
 pub use bind::BindFailure;
-pub use cause::{Cause, CauseKind, CloseCall, ShutdownHow};
+pub use cause::{Cause, CauseKind, CloseCall, ListenerEnd, RstReason, ShutdownHow, Timer};
 pub use cgroup::Cgroup;
 pub use check::{Check, Phase, SocketRow, Verdict};
-pub use connection::{Close, ClosedBy, Connection, Open};
+pub use closed_by::ClosedBy;
+pub use connection::{Close, Connection, Open};
 pub use diag_entry::{DiagEntry, TimeWaitEntry};
 pub use doctor::{
     Diagnosis, Facility, FacilityGroup, FacilityStatus, Hazard, HazardFacts, HazardKind, PortReach,

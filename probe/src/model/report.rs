@@ -14,6 +14,9 @@ pub struct Report {
     pub cpu: u32,
     /// The socket's number: its cookie, or on backend `tracepoint` the address of its `struct sock`.
     pub socket: u64,
+    /// The address of its `struct sock`; 0 where it is unknown. An accepted MPTCP socket has the cookie of its listener, but an
+    /// address of its own.
+    pub address: u64,
     /// The cookie as in SO_COOKIE and sock_diag, where the kernel reports one.
     pub cookie: Option<u64>,
     /// The network namespace's inode number.

@@ -87,7 +87,7 @@ fn encode_transition(kind: u16, report: &Report, backend: Backend) -> Transition
         flags |= RST_WATCHED;
     }
     let (cookie, skaddr) = match backend {
-        Backend::TpBtf => (report.socket, 0),
+        Backend::TpBtf => (report.socket, report.address),
         Backend::Tracepoint => (report.cookie.unwrap_or(0), report.socket),
     };
     TransitionRecord {

@@ -47,6 +47,7 @@ impl Socket {
             at: Mono(self.at),
             cpu: 0,
             socket: self.number,
+            address: 0,
             cookie: Some(self.number),
             netns: Some(1),
             protocol: Protocol::Tcp,

@@ -69,7 +69,9 @@ impl TrackedSocket {
         earlier: Option<&Self>,
     ) -> Self {
         let by_cookie = report.cookie == Some(report.socket);
-        let earlier = earlier.filter(|_| by_cookie && report.old == State::Close);
+        // The address of an MPTCP socket may have been that of another.
+        let earlier = earlier
+            .filter(|earlier| by_cookie && report.old == State::Close && earlier.has_cookie(report.socket));
         let mut socket = Self::new(report, generation, owner);
         if let Some(earlier) = earlier {
             socket.state = earlier.state;
@@ -155,6 +157,12 @@ impl TrackedSocket {
     /// Whether it has this cookie.
     pub fn has_cookie(&self, cookie: u64) -> bool {
         self.cookie.is_some_and(|own| own.get() == cookie)
+    }
+
+    /// The identity of an MPTCP socket, where its number is its cookie.
+    pub fn mptcp_id(&self) -> Option<SocketId> {
+        let number = self.cookie.filter(|_| self.is_mptcp())?.get();
+        Some(SocketId { number, generation: self.generation })
     }
 
     /// Whether it is an MPTCP socket.

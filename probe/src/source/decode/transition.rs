@@ -100,6 +100,7 @@ fn report(
             Backend::TpBtf => record.cookie,
             Backend::Tracepoint => record.skaddr,
         },
+        address: record.skaddr,
         cookie: (record.cookie != 0).then_some(record.cookie),
         netns: (record.netns != 0).then_some(record.netns),
         protocol,
