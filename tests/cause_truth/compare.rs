@@ -15,9 +15,10 @@ use super::{
 use crate::{
     kernel_trace::Change,
     support::{Objects, number, text},
+    tracing,
 };
 
-/// Both read the same clock in succession, unless an interrupt occurs in between.
+/// Both read the same clock in succession, unless interrupts occur in between.
 const INTERRUPT: u64 = 50_000_000;
 
 /// The contradiction of a row in [`WRONG`].
@@ -87,35 +88,37 @@ pub fn pairs<'a>(reported: &'a Objects, recorded: &'a [Change], symbols: &'a Sym
         by_edge.entry((change.cpu, change.old, change.new)).or_default().push(index);
     }
     let mut used = BTreeSet::new();
-    let mut sockets: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+    let mut sockets: BTreeMap<tracing::Id<'_>, (u64, usize)> = BTreeMap::new();
     let mut pairs = Vec::new();
     for transition in reported.of("transition") {
         let at = number(&transition["mono_ns"]);
         let key = (number(&transition["cpu"]), state(&transition["old"]), state(&transition["new"]));
         let candidates = by_edge.get(&key).map_or(&[][..], Vec::as_slice);
-        // In the order of time.
-        let first = candidates.partition_point(|index| recorded[*index].at + INTERRUPT < at);
-        let same = candidates[first..]
+        let same = candidates
             .iter()
-            .take_while(|index| recorded[**index].at < at + INTERRUPT)
             .filter(|index| !used.contains(*index) && is_same(&recorded[**index], transition))
-            .min_by_key(|index| recorded[**index].at.abs_diff(at));
-        let index = *same.unwrap_or_else(|| panic!("the kernel recorded no such change: {transition}"));
+            .min_by_key(|index| recorded[**index].at.abs_diff(at))
+            .filter(|index| recorded[**index].at.abs_diff(at) < INTERRUPT);
+        let index = *same.unwrap_or_else(|| {
+            let near = recorded.iter().filter(|one| one.at.abs_diff(at) < INTERRUPT).collect::<Vec<_>>();
+            panic!("the kernel recorded no such change: {transition}, but {near:#?}")
+        });
         used.insert(index);
         let change = &recorded[index];
         let before = recorded[..index].iter().rfind(|earlier| earlier.skaddr == change.skaddr);
-        let name = text(&transition["socket"]);
-        if let Some((skaddr, last)) = sockets.insert(name, (change.skaddr, index)) {
+        let socket = tracing::id(transition);
+        if let Some((skaddr, last)) = sockets.insert(socket, (change.skaddr, index)) {
+            // Before Linux 6.15 a child's first report has its listener's cookie.
             let is_new_child = recorded[last].old == State::Listen;
-            assert!(skaddr == change.skaddr || is_new_child, "socket {name} has two addresses: {transition}");
-            if skaddr == change.skaddr {
-                let missing = (last + 1..index).find(|index| recorded[*index].skaddr == skaddr);
-                assert_eq!(
-                    missing.map(|index| &recorded[index]).map(|change| change.at),
-                    None,
-                    "{transition}"
-                );
+            // An accepted MPTCP socket has its listener's.
+            if !change.is_mptcp && !is_new_child {
+                assert_eq!(skaddr, change.skaddr, "the address of the socket in {transition}");
             }
+            let missing = recorded[last + 1..index].iter().find(|one| one.skaddr == skaddr);
+            assert!(
+                missing.is_none() || skaddr != change.skaddr,
+                "not reported: {missing:?}, before {transition}"
+            );
         }
         let frames = own_frames(&symbols.names(&change.stack));
         let evidence = Evidence {

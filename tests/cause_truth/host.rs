@@ -2,9 +2,10 @@
 //! that each state can be reached and left without a second TCP.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::atomic::{AtomicU16, Ordering},
     time::Instant,
 };
 
@@ -27,8 +28,6 @@ pub struct Host {
     pub inside: Namespace,
     _peer: Namespace,
     wires: [(Link, Wire); 2],
-    /// The last local port that a connection took.
-    port: Cell<u16>,
     /// What happens to the sockets on each local port.
     labels: RefCell<BTreeMap<u16, String>>,
 }
@@ -48,7 +47,7 @@ impl Host {
             wire.add_rule(Rule::drop(|_| true).sent_by(Side::A));
             (link, wire)
         });
-        let host = Self { inside, _peer: peer, wires, port: Cell::new(2000), labels: RefCell::default() };
+        let host = Self { inside, _peer: peer, wires, labels: RefCell::default() };
         for (name, value) in [
             ("tcp_syn_retries", 1),
             ("tcp_synack_retries", 1),
@@ -74,9 +73,13 @@ impl Host {
 
     /// A local port that nothing uses, for what the label says.
     pub fn take_port(&self, label: &str) -> u16 {
-        self.port.set(self.port.get() + 1);
-        self.labels.borrow_mut().insert(self.port.get(), label.to_owned());
-        self.port.get()
+        /// Unique on all hosts of this process, since the kernel's trace does not record namespaces. Below the range from which
+        /// the kernel chooses.
+        static PORT: AtomicU16 = AtomicU16::new(2000);
+        let port = PORT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 32_000, "the ports are used up");
+        self.labels.borrow_mut().insert(port, label.to_owned());
+        port
     }
 
     fn link(&self, family: Family) -> &(Link, Wire) {
@@ -265,9 +268,11 @@ impl Connection<'_> {
 pub fn has_ended(changes: &[Change], is_ours: impl Fn(&Change) -> bool) -> bool {
     let sockets: BTreeSet<u64> =
         changes.iter().filter(|change| is_ours(change)).map(|change| change.skaddr).collect();
+    // Its last change may have no ports any more, and another socket may get its address.
     let is_closed = |skaddr: &u64| {
-        let last = changes.iter().rfind(|change| change.skaddr == *skaddr);
-        last.is_some_and(|change| change.new == State::Close)
+        let mut its =
+            changes.iter().filter(|change| change.skaddr == *skaddr).skip_while(|change| !is_ours(change));
+        its.any(|change| change.new == State::Close)
     };
     !sockets.is_empty() && sockets.iter().all(is_closed)
 }

@@ -321,7 +321,12 @@ impl Evidence<'_> {
             return Some(if is_ack { Proof::MptcpDataFin } else { Proof::MptcpWorker });
         }
         // subflow_state_change
-        let is_subflows = self.has_any(&["tcp_rcv_established", "tcp_rcv_state_process", "tcp_done"]);
+        let is_subflows = self.has_any(&[
+            "tcp_rcv_established",
+            "tcp_rcv_state_process",
+            "tcp_done",
+            "__mptcp_error_report",
+        ]);
         (self.is_mptcp && is_subflows).then_some(Proof::MptcpSubflowState)
     }
 }

@@ -20,7 +20,9 @@ const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
 /// Waits until the kernel has ended them.
 fn expire(connections: &[Connection<'_>], trace: &mut Trace) {
-    trace.wait("end by timers", |changes| connections.iter().all(|one| one.has_ended(changes)));
+    for one in connections {
+        trace.wait(&format!("end by a timer at {}", one.local), |changes| one.has_ended(changes));
+    }
 }
 
 /// Retransmissions, probes and keepalive.
