@@ -38,7 +38,7 @@ use tempfile::TempDir;
 use self::{compare::Pair, host::Host, symbols::Symbols};
 use crate::{
     kernel_trace::{Change, Trace},
-    support::{Objects, PROGRAM, Probe, Running, number, text},
+    support::{Objects, Probe, Running, number, text},
     tracing::{self, BACKENDS},
 };
 
@@ -52,8 +52,6 @@ enum Workload {
     Timers,
     WithoutRoute,
     Mptcp,
-    /// `probe audit`.
-    Audit,
 }
 
 impl Workload {
@@ -62,8 +60,7 @@ impl Workload {
         /// One at a time: the kernel's trace is of the whole host.
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = || if matches!(self, Self::Audit) { audited() } else { self.watched() };
-        tracing::undisturbed(run)
+        tracing::undisturbed(|| self.watched())
     }
 
     fn run(self, host: &Host, trace: &mut Trace) {
@@ -73,7 +70,6 @@ impl Workload {
             Self::Timers => timers::run(host, trace),
             Self::WithoutRoute => timers::without_route(host, trace),
             Self::Mptcp => mptcp::run(host, trace),
-            Self::Audit => unreachable!("it has its own hosts"),
         }
     }
 
@@ -95,20 +91,6 @@ impl Workload {
 fn end(running: Running) -> Objects {
     running.signal(Signal::SIGINT);
     running.finish().exits(0).silently().objects()
-}
-
-/// A trace of the audit with each backend, one after the other: a trace starts its command itself.
-fn audited() -> Option<Observed> {
-    let trace = Trace::with_stacks();
-    let recordings = BACKENDS.map(Recording::new);
-    let reported = recordings.each_ref().map(|recording| {
-        let flags =
-            format!("trace --format json --no-snapshot --ring-size 8MiB {} -- sh -c", recording.flags());
-        // The audit's own table would stand between the objects.
-        let audit = Probe::new(&flags).arg(format!("exec {PROGRAM} audit > /dev/null"));
-        audit.run().exits(0).silently().objects()
-    });
-    Observed::of(reported.into(), &recordings, trace, BTreeMap::new())
 }
 
 /// The recording of a trace, to see its connections too.
@@ -258,12 +240,6 @@ fn no_cause_contradicts_the_stack_where_the_route_has_gone() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn no_cause_contradicts_the_stack_of_mptcp() {
     Workload::Mptcp.observed().agrees();
-}
-
-#[test]
-#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn no_cause_contradicts_the_stack_in_the_audit() {
-    Workload::Audit.observed().agrees();
 }
 
 /// The texts of all causes, from the file that has them: from the function `detail` to the tests.

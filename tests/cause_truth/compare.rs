@@ -94,11 +94,16 @@ pub fn pairs<'a>(reported: &'a Objects, recorded: &'a [Change], symbols: &'a Sym
         let at = number(&transition["mono_ns"]);
         let key = (number(&transition["cpu"]), state(&transition["old"]), state(&transition["new"]));
         let candidates = by_edge.get(&key).map_or(&[][..], Vec::as_slice);
-        let same = candidates
+        // In the order of time. The kernel's trace was there first, so that it mostly records a change before the tool reports
+        // it.
+        let (before, after) =
+            candidates.split_at(candidates.partition_point(|index| recorded[*index].at <= at));
+        let same = before
             .iter()
-            .filter(|index| !used.contains(*index) && is_same(&recorded[**index], transition))
-            .min_by_key(|index| recorded[**index].at.abs_diff(at))
-            .filter(|index| recorded[**index].at.abs_diff(at) < INTERRUPT);
+            .rev()
+            .chain(after)
+            .filter(|index| recorded[**index].at.abs_diff(at) < INTERRUPT)
+            .find(|index| !used.contains(*index) && is_same(&recorded[**index], transition));
         let index = *same.unwrap_or_else(|| {
             let near = recorded.iter().filter(|one| one.at.abs_diff(at) < INTERRUPT).collect::<Vec<_>>();
             panic!("the kernel recorded no such change: {transition}, but {near:#?}")
