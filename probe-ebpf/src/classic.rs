@@ -142,8 +142,8 @@ impl Transition for ClassicTransition<'_> {
         }
     }
 
-    /// A child's first event precedes its identity, up to Linux 6.12 at least (`inet_csk_clone_lock`): it still has the
-    /// cookie of the listener that it was cloned from, and no remote port yet.
+    /// A child's first event precedes its identity before a3a128f611a9 (Linux 6.15, `inet_csk_clone_lock`): it still has
+    /// the cookie of the listener that it was cloned from, and no remote port yet.
     #[inline(always)]
     fn cookie(&self) -> u64 {
         if self.old == LISTEN && self.new == SYN_RECV && self.remote_port() == 0 {

@@ -7,12 +7,15 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::log::Log;
 
 /// Debian's archive keys, where Debian and its derivatives install them.
 const ARCHIVE_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// apt's downloader, which is not on PATH.
+const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// apt with its lists and cache in one private directory.
 pub struct Apt<'a> {
@@ -99,11 +102,18 @@ impl<'a> Apt<'a> {
         Ok(candidate.filter(|version| *version != "(none)").map(str::to_owned))
     }
 
-    /// The dependencies of `package`, without alternatives.
+    /// The packages that the index has with this prefix.
+    pub fn packages_with(&self, prefix: &str) -> Result<Vec<String>> {
+        let names = self.log.run(&mut self.command("apt-cache", &["pkgnames", prefix]))?;
+        // apt lists also names that other packages only mention.
+        let all = names.lines().map(|name| Ok(self.candidate(name)?.map(|_| name.to_owned())));
+        all.filter_map(Result::transpose).collect()
+    }
+
+    /// The dependencies of `package`, without alternatives, whether or not the index has them.
     pub fn dependencies(&self, package: &str) -> Result<Vec<String>> {
         let depends = self.log.run(&mut self.command("apt-cache", &["depends", package]))?;
-        let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
-        Ok(names.map(str::to_owned).collect())
+        Ok(dependencies(&depends))
     }
 
     /// The first dependency of `package` whose name begins with `prefix`.
@@ -127,6 +137,17 @@ impl<'a> Apt<'a> {
         let uris = self.log.run(command.args(packages))?;
         // 'http://…' FILE SIZE HASH
         Ok(uris.lines().filter_map(|line| line.split(' ').nth(2)?.parse::<u64>().ok()).sum())
+    }
+
+    /// Downloads a package file from its place in an archive that no longer lists it.
+    ///
+    /// No signed index has its checksum, so the connection must be authenticated: HTTPS.
+    pub fn download_unlisted(&self, uri: &str) -> Result<()> {
+        ensure!(uri.starts_with("https://"), "{uri} is not fetched: it needs HTTPS");
+        let name = uri.rsplit('/').next().unwrap_or_default();
+        let to = self.packages().join(name);
+        let mut download = self.command(APT_HELPER, &["download-file", uri]);
+        self.log.run(download.arg(to)).map(drop)
     }
 
     /// Downloads packages without their dependencies.
@@ -192,6 +213,12 @@ pub fn archives_of_host(directory: PathBuf, log: &Log) -> Result<Vec<String>> {
     Ok(fetched)
 }
 
+/// The names after `Depends:`. apt writes those that the index lacks as `<name>`.
+fn dependencies(depends: &str) -> Vec<String> {
+    let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names.map(|name| name.trim_matches(['<', '>']).to_owned()).collect()
+}
+
 /// This architecture's library directory in `lib`, such as `x86_64-linux-gnu`.
 pub fn libraries(lib: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(lib).with_context(|| format!("could not read {}", lib.display()))?;
@@ -212,5 +239,17 @@ fn remove(directory: &Path) -> Result<()> {
             Err(error).with_context(|| format!("could not remove {}", directory.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependencies_include_those_that_the_index_lacks() {
+        let depends =
+            "linux-image-7.0\n  PreDepends: linux-base\n  Depends: kmod\n  Depends: <linux-modules-7.0>\n";
+        assert_eq!(dependencies(depends), ["kmod", "linux-modules-7.0"]);
     }
 }

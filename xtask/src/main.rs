@@ -57,8 +57,11 @@ enum Task {
     },
     /// Run a probe command on Debian's kernels, each in a virtual machine.
     Vm {
-        /// Kernels: 5.10, 6.1, 6.12 or sid [default: all].
+        /// Kernels, such as 6.1 or sid [default: all].
         kernels: Vec<String>,
+        /// Run the integration tests instead of probe, with the arguments for the test program.
+        #[arg(long)]
+        tests: bool,
         #[command(flatten)]
         options: vm::machine::Options,
         /// Arguments for `probe` [default: doctor]. Its working directory is copied
@@ -82,7 +85,7 @@ fn main() -> ExitCode {
         Task::BenchLoad => bench::generate().map(success),
         Task::BenchFloor => bench::count_transitions().map(success),
         Task::BenchHold { connections } => bench::keep(connections).map(success),
-        Task::Vm { kernels, options, command } => vm::vm(&kernels, &command, &options),
+        Task::Vm { kernels, tests, options, command } => vm::vm(&kernels, &command, tests, &options),
         Task::Matrix(matrix) => matrix::matrix(&matrix).map(success),
         Task::Ci => ci::ci().map(success),
     };

@@ -1,48 +1,55 @@
 //! `cargo xtask matrix`: audits the TCP of several kernels and compares each with its saved profile.
 //!
+//! - [`job`]: one kernel's commands in its machine, and their results
 //! - [`profile`]: the saved audit of one kernel
-//! - [`page`]: the kernels compared, as a page
+//! - [`interface`]: its sysctls, tracepoints and enumerations, read by [`types`] from its type information
+//! - [`page`]: the kernels compared, as a page; [`releases`] is its part about the interface
 
+mod interface;
+mod job;
 mod page;
 mod profile;
+mod releases;
+mod types;
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
+    thread,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use self::profile::Profile;
+use self::{interface::Interface, job::Audited, profile::Profile};
 use crate::{
-    privilege,
     vm::{
         Emulation,
-        machine::{Machine, Options},
+        machine::{self, Machine, Options},
         programs::Programs,
     },
     workspace,
 };
 
-/// The files that an audit writes to its working directory.
-const FILES: [&str; 2] = ["profile.json", "page.html"];
-
-/// The audit's command line.
-const AUDIT: [&str; 5] = ["audit", "--save", FILES[0], "--html", FILES[1]];
-
 /// The page that compares the kernels.
 const PAGE: &str = "kernels.md";
+
+/// The name of the running kernel's profile.
+const HOST: &str = "host";
 
 /// Options of the matrix.
 #[derive(clap::Args)]
 pub struct Matrix {
-    /// Kernels: 5.10, 6.1, 6.12 or sid [default: all of them and the host's]
+    /// Kernels, such as 6.1 or sid [default: all of Debian's and the running one]
     kernels: Vec<String>,
     /// Save the results as the new profiles before comparing
     #[arg(long)]
     bless: bool,
+    /// Machines that run at once [default: what the idle memory and the CPUs allow]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     #[command(flatten)]
     options: Options,
 }
@@ -52,37 +59,112 @@ pub fn matrix(matrix: &Matrix) -> Result<()> {
     let out = workspace::target_dir().join("matrix");
     fs::create_dir_all(&out).with_context(|| format!("could not make {}", out.display()))?;
     let emulation = Emulation::provide(&matrix.kernels)?;
-    let mut names = Vec::new();
-    for machine in emulation.machines() {
-        eprintln!("=== {machine}");
-        audit_in(&machine, &matrix.options, &out)?;
-        names.push(machine.kernel.name.to_owned());
-    }
+    let machines: Vec<_> = emulation.machines().collect();
+    let jobs = matrix.jobs.unwrap_or_else(machine::at_once).clamp(1, machines.len().max(1));
+    let mut results = all_of(&machines, jobs, |machine| job::in_machine(machine, &matrix.options, &out));
     if matrix.kernels.is_empty() {
-        names.push(audit_here(&emulation.programs, &out)?);
+        results.push((HOST.to_owned(), job::on_host(&emulation.programs, &out)));
+    }
+    let mut troubles = Vec::new();
+    let mut names = Vec::new();
+    for (name, audited) in &results {
+        match audited {
+            Ok(_) => names.push(name.clone()),
+            Err(error) => troubles.push(format!("{name}: {error:#}")),
+        }
+    }
+    eprint!("\n{}", times(&results));
+    for (name, audited) in &results {
+        if let Ok(audited) = audited {
+            let wrong = audited.troubles(&emulation.programs, &out)?;
+            troubles.extend(wrong.into_iter().map(|wrong| format!("{name}: {wrong}")));
+        }
     }
     let saved = saved_profiles();
     if matrix.bless {
-        fs::create_dir_all(&saved)?;
+        // A profile with a failed behaviour would fail every later comparison.
+        ensure!(troubles.is_empty(), "nothing is saved:\n{}", troubles.join("\n"));
         for name in &names {
-            let seen = of(&out, name, profile::EXTENSION);
-            let profile = Profile::read(&seen)?;
-            let failed: Vec<_> =
-                profile.behaviours.iter().filter(|one| one.status == profile::FAILED).collect();
-            ensure!(
-                failed.is_empty(),
-                "some behaviours of {name} could not be audited: see {}",
-                of(&out, name, "txt").display()
-            );
-            fs::copy(seen, of(&saved, name, profile::EXTENSION))?;
+            fs::copy(of(&out, name, profile::EXTENSION), of(&saved, name, profile::EXTENSION))?;
+            if let Some(interface) = Interface::saved(&out, name)? {
+                interface.save(&saved, name)?;
+            }
         }
         fs::write(published(), page::of(&Profile::all(&saved)?))?;
         eprintln!("Saved in {} and {}.", saved.display(), published().display());
     }
-    let seen = names.iter().map(|name| Profile::read(&of(&out, name, profile::EXTENSION)));
-    fs::write(out.join(PAGE), page::of(&seen.collect::<Result<Vec<_>>>()?))?;
+    for gone in &emulation.gone {
+        let profile = of(&saved, gone.name, profile::EXTENSION);
+        let kept = match Profile::read(&profile) {
+            Ok(profile) => format!("its profile is of {}", profile.kernel),
+            Err(_) => "it has no profile".to_owned(),
+        };
+        eprintln!("{}: skipped: {}; {kept}", gone.name, gone.why);
+    }
+    let seen = names
+        .iter()
+        .map(|name| Profile::read(&of(&out, name, profile::EXTENSION)))
+        .collect::<Result<Vec<_>>>()?;
+    fs::write(out.join(PAGE), page::of(&seen))?;
     eprintln!("\nThe profiles, the HTML pages and {PAGE} are in {}.", out.display());
-    compare(&emulation.programs, &names, &out, &saved)
+    troubles.extend(compare(&emulation.programs, &names, &out, &saved)?);
+    ensure!(troubles.is_empty(), "{}", troubles.join("\n"));
+    Ok(())
+}
+
+/// Audits the machines' kernels, `jobs` of them at once. The results are in the machines' order.
+fn all_of(
+    machines: &[Machine<'_>],
+    jobs: usize,
+    audit: impl Fn(&Machine<'_>) -> Result<Audited> + Sync,
+) -> Vec<(String, Result<Audited>)> {
+    let next = Mutex::new(machines.iter().enumerate());
+    let results = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let Some((number, machine)) = next.lock().expect("no thread panicked").next() else {
+                        break;
+                    };
+                    let audited = audit(machine);
+                    let outcome = match &audited {
+                        Ok(audited) => audited.to_string(),
+                        Err(error) => format!("failed: {error:#}"),
+                    };
+                    eprintln!("=== {machine}: {outcome}");
+                    results.lock().expect("no thread panicked").push((
+                        number,
+                        machine.kernel.name.to_owned(),
+                        audited,
+                    ));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().expect("no thread panicked");
+    results.sort_by_key(|(number, ..)| *number);
+    results.into_iter().map(|(_, name, audited)| (name, audited)).collect()
+}
+
+/// The time of each kernel's steps and of all kernels, as a table.
+fn times(results: &[(String, Result<Audited>)]) -> String {
+    let all: Vec<(&str, &Audited)> =
+        results.iter().filter_map(|(name, audited)| Some((name.as_str(), audited.as_ref().ok()?))).collect();
+    let mut table = format!("{:<14}{:>8}", "kernel", "boot");
+    for step in job::STEPS {
+        table += &format!("{:>22}", step.name);
+    }
+    table += &format!("{:>10}\n", "total");
+    for (name, audited) in &all {
+        table += &format!("{name:<14}{:>6.1} s", audited.boot.as_secs_f64());
+        for took in &audited.steps {
+            table += &format!("{:>20.1} s", took.as_secs_f64());
+        }
+        table += &format!("{:>8.1} s\n", audited.total.as_secs_f64());
+    }
+    let sum: f64 = all.iter().map(|(_, audited)| audited.total.as_secs_f64()).sum();
+    table + &format!("{} kernels in {sum:.1} s of machine time\n", all.len())
 }
 
 /// The directory of the saved profiles.
@@ -100,77 +182,42 @@ fn of(directory: &Path, name: &str, kind: &str) -> PathBuf {
     directory.join(format!("{name}.{kind}"))
 }
 
-/// Audits a kernel in its machine; profile, page and table go to `out`.
-fn audit_in(machine: &Machine, options: &Options, out: &Path) -> Result<()> {
-    let name = machine.kernel.name;
-    let table = of(out, name, "txt");
-    let mut text = File::create(&table).with_context(|| format!("could not write {}", table.display()))?;
-    let outcome = machine.run(&AUDIT.map(Into::into), options, &mut text)?;
-    eprintln!("=== {outcome}");
-    finish(name, outcome.code.into(), &machine.files(), &table, out)
-}
-
-/// Audits the host's kernel and returns its name.
-fn audit_here(programs: &Programs, out: &Path) -> Result<String> {
-    let name = host_version()?;
-    eprintln!("=== the host's kernel, {name}");
-    let table = of(out, &name, "txt");
-    let mut audit = privilege::as_root(&programs.probe)?;
-    audit.args(AUDIT).current_dir(out).stdout(File::create(&table)?);
-    let status = audit.status().context("could not run probe")?;
-    finish(&name, status.code().unwrap_or(-1), out, &table, out)?;
-    Ok(name)
-}
-
-/// Prints an audit's summary and moves its files to `out`.
-fn finish(name: &str, code: i32, files: &Path, table: &Path, out: &Path) -> Result<()> {
-    ensure!(
-        matches!(code, 0 | 1),
-        "the audit of {name} failed with exit code {code}: see {}",
-        table.display()
-    );
-    let text = fs::read_to_string(table)?;
-    // The line before the last, which has the duration.
-    if let Some(sum) = text.trim_end().lines().rev().nth(1) {
-        eprintln!("{sum}");
-    }
-    for (file, extension) in FILES.into_iter().zip([profile::EXTENSION, "html"]) {
-        let to = of(out, name, extension);
-        fs::rename(files.join(file), &to).with_context(|| format!("could not write {}", to.display()))?;
-    }
-    Ok(())
-}
-
-/// The running kernel's name: the first two numbers of its release.
-fn host_version() -> Result<String> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(release.split('.').take(2).collect::<Vec<_>>().join("."))
-}
-
-/// Compares each kernel with its saved profile and prints the differences.
-fn compare(programs: &Programs, names: &[String], out: &Path, saved: &Path) -> Result<()> {
+/// Compares each kernel with its saved profile, prints the differences and returns a line for each kernel that differs.
+fn compare(programs: &Programs, names: &[String], out: &Path, saved: &Path) -> Result<Vec<String>> {
     let mut differing = Vec::new();
     for name in names {
-        let written = of(saved, name, profile::EXTENSION);
+        let (written, seen) = (of(saved, name, profile::EXTENSION), of(out, name, profile::EXTENSION));
         if !written.exists() {
             eprintln!("{name}: no saved profile; create one with `cargo xtask matrix --bless`");
             continue;
         }
-        let mut diff = Command::new(&programs.probe);
-        diff.args(["diff", "--behaviours"]).args([&written, &of(out, name, profile::EXTENSION)]);
-        let output = diff.output().context("could not run probe")?;
-        match output.status.code() {
-            Some(0) => eprintln!("{name}: matches its profile"),
-            Some(1) => {
+        let (before, now) = (Profile::read(&written)?, Profile::read(&seen)?);
+        if name == HOST && before.kernel != now.kernel {
+            eprintln!("{name}: not compared: its profile is of {}, this is {}", before.kernel, now.kernel);
+            continue;
+        }
+        match differences(programs, &written, &seen)? {
+            None => eprintln!("{name}: matches its profile"),
+            Some(differences) => {
                 eprintln!("{name}: differs from {} (A)", written.display());
-                io::stderr().write_all(&output.stdout)?;
-                differing.push(name.as_str());
+                io::stderr().write_all(&differences)?;
+                differing.push(format!("{name}: differs from its profile"));
             }
-            _ => bail!("probe diff failed: {}", String::from_utf8_lossy(&output.stderr).trim()),
         }
     }
-    ensure!(differing.is_empty(), "these kernels differ from their profiles: {}", differing.join(", "));
-    Ok(())
+    Ok(differing)
+}
+
+/// The differences between the behaviours of two profiles, as `probe diff` prints them; `None` if there are none.
+fn differences(programs: &Programs, one: &Path, other: &Path) -> Result<Option<Vec<u8>>> {
+    let mut diff = Command::new(&programs.probe);
+    let output =
+        diff.args(["diff", "--behaviours"]).args([one, other]).output().context("could not run probe")?;
+    match output.status.code() {
+        Some(0) => Ok(None),
+        Some(1) => Ok(Some(output.stdout)),
+        _ => bail!("probe diff failed: {}", String::from_utf8_lossy(&output.stderr).trim()),
+    }
 }
 
 #[cfg(test)]

@@ -17,20 +17,22 @@ mod qemu;
 use std::{
     ffi::OsString,
     fs::{self, File},
+    io, iter,
     path::{Path, PathBuf},
     process::ExitCode,
+    slice,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
 };
 
 use self::{
-    kernel::Kernel,
+    kernel::{Gone, Kernel},
     machine::{Machine, Options},
-    programs::Programs,
+    programs::{Programs, Tests},
     qemu::Qemu,
 };
 use crate::{log::Log, setup, workspace};
@@ -44,10 +46,14 @@ pub struct Emulation {
     /// The programs, which also run on the host.
     pub programs: Programs,
     kernels: Vec<Kernel>,
+    /// The kernels that Debian's archive no longer has.
+    pub gone: Vec<Gone>,
 }
 
 impl Emulation {
-    /// Provides emulator, programs and kernels; what an earlier run fetched is reused.
+    /// Provides emulator, programs and the kernels of these names, or all. What an earlier run fetched is reused.
+    ///
+    /// Fails if a kernel that was named is gone; without names it is skipped.
     pub fn provide(names: &[String]) -> Result<Self> {
         let chosen = kernel::chosen(names)?;
         setup::toolchain()?;
@@ -56,9 +62,18 @@ impl Emulation {
         let lock = lock(&directory.join("lock"))?;
         let log = Log::create(directory.join("setup.log"))?;
         let qemu = Qemu::provide(&directory, &log)?;
-        let kernels = chosen.iter().map(|source| source.provide(&directory, &log));
-        let kernels = kernels.collect::<Result<_>>()?;
-        Ok(Self { qemu, programs: programs::build()?, kernels, directory, _lock: lock })
+        let (mut kernels, mut gone) = (Vec::new(), Vec::new());
+        for source in chosen {
+            match source.provide(&directory, &log)? {
+                Ok(kernel) => kernels.push(kernel),
+                Err(lost) => {
+                    ensure!(names.is_empty(), "kernel {} can no longer be had: {}", lost.name, lost.why);
+                    eprintln!("=== kernel {} is skipped: {}", lost.name, lost.why);
+                    gone.push(lost);
+                }
+            }
+        }
+        Ok(Self { qemu, programs: programs::build()?, kernels, gone, directory, _lock: lock })
     }
 
     /// One machine per kernel.
@@ -87,16 +102,26 @@ fn lock(path: &Path) -> Result<Flock<File>> {
 }
 
 /// Runs a probe command on these kernels one after the other. The exit code is the first that is not 0.
-pub fn vm(kernels: &[String], command: &[OsString], options: &Options) -> Result<ExitCode> {
-    let emulation = Emulation::provide(kernels)?;
-    let command = if command.is_empty() { &["doctor".into()] } else { command };
+///
+/// With `tests` it is the integration tests that run, with the command's words as their arguments.
+pub fn vm(kernels: &[String], command: &[OsString], tests: bool, options: &Options) -> Result<ExitCode> {
+    let mut emulation = Emulation::provide(kernels)?;
+    let (program, default) = if tests {
+        emulation.programs.tests = Tests::build(&emulation.directory.join("tests"))?;
+        (emulation.programs.tests.program.clone().into(), None)
+    } else {
+        ("probe".into(), Some("doctor".into()))
+    };
+    let default = default.filter(|_| command.is_empty());
+    let words: Vec<OsString> = iter::once(program).chain(default).chain(command.iter().cloned()).collect();
     let mut code = 0;
     for machine in emulation.machines() {
         eprintln!("=== {machine}");
-        let outcome = machine.run(command, options, &mut std::io::stdout())?;
+        let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+        let outcome = machine.run(slice::from_ref(&words), options, &mut stdout, &mut stderr)?;
         eprintln!("=== {outcome}");
         if code == 0 {
-            code = outcome.code;
+            code = outcome.code();
         }
     }
     Ok(code.into())

@@ -120,7 +120,7 @@ fn is_unnamed_child(transition: &Transition) -> bool {
 }
 
 /// Whether this is a child's first transition on a kernel that sets the state before the identity and the
-/// remote port: up to Linux 6.12 at least.
+/// remote port: before a3a128f611a9 (Linux 6.15).
 fn begins_without_remote(transition: &Transition) -> bool {
     transition.edge() == (State::Listen, State::SynRecv) && transition.ends.remote.port.is_none()
 }

@@ -91,8 +91,8 @@ impl OwnSockets {
     }
 }
 
-/// Whether this is an accepted socket's first report, with its listener's cookie: up to Linux 6.12 at least, the kernel
-/// sets the state first, then the identity and the remote port.
+/// Whether this is an accepted socket's first report, with its listener's cookie: before a3a128f611a9 (Linux 6.15),
+/// the kernel sets the state first, then the identity and the remote port.
 fn has_listeners_identity(report: &Report) -> bool {
     (report.old, report.new) == (State::Listen, State::SynRecv)
         && report.cookie == Some(report.socket)

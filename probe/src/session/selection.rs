@@ -68,16 +68,13 @@ impl Selector {
     pub fn select(
         &mut self,
         outputs: &mut Vec<Output>,
-        first_seq: impl FnOnce(&Output) -> Option<u64>,
+        first_seq: impl Fn(&Output) -> Option<u64>,
         owner_matches: Option<bool>,
     ) {
-        if self.stream_filter.is_some() || !self.filter.is_empty() {
-            let first_seq = outputs.first().and_then(first_seq);
-            if let Some(filter) = &mut self.stream_filter {
-                filter.select(outputs, first_seq, owner_matches);
-            }
-            self.filter.select(outputs, first_seq, None);
+        if let Some(filter) = &mut self.stream_filter {
+            filter.select(outputs, &first_seq, owner_matches);
         }
+        self.filter.select(outputs, &first_seq, None);
         self.limit(outputs);
     }
 

@@ -287,7 +287,7 @@ impl Tracker {
         }
     }
 
-    /// Whether a child's report carries its listener's cookie and no remote port: up to Linux 6.12 at least (not on 6.18),
+    /// Whether a child's report carries its listener's cookie and no remote port: before a3a128f611a9 (Linux 6.15),
     /// `inet_csk_clone_lock` sets the state before the identity.
     fn is_unnamed_child(&self, report: &Report) -> bool {
         let is_child = (report.old, report.new) == (State::Listen, State::SynRecv);

@@ -2,27 +2,42 @@
 
 use std::fmt::Write as _;
 
-use super::profile::{AS_EXPECTED, Behaviour, Profile, Values};
+use super::{
+    profile::{AS_EXPECTED, Behaviour, Profile, Values},
+    releases,
+};
 
 /// What the page begins with.
 const HEAD: &str = "# Kernels
 
-This page compares how TCP behaves on several Linux kernels, as `probe audit` observed it: Debian's kernels, each in a virtual machine, and
-the kernel of the machine that made this page (`sid` is Debian's newest). `cargo xtask matrix --bless` writes this page and the profiles in
-[tests/profiles](../tests/profiles). `cargo xtask matrix` audits the kernels again and fails if one of them no longer behaves as its profile
-says. `probe diff A B` compares any two profiles ([audit.md](audit.md#compare-two-kernels)).
+This page compares Linux kernels: how their TCP behaves, as `probe audit` observed it, and what their interface for TCP consists of. They
+are Debian's kernels, each in a virtual machine, and `host`, the kernel of the machine that made this page. `cargo xtask matrix --bless`
+writes this page and the files in [tests/profiles](../tests/profiles). `cargo xtask matrix` audits the kernels again and fails if one of them
+no longer behaves as its profile says, if the two backends observe different behaviours, or if a scenario fails. `probe diff A B` compares any
+two profiles ([audit.md](audit.md#compare-two-kernels)).
 
 To run any `probe` command on these kernels:
 
 ```sh
 cargo xtask vm 5.10 -- doctor
 cargo xtask vm 6.1 sid -- audit --group open
+cargo xtask vm --tests 7.3 -- trace_truth   # integration tests
 ```
 
 QEMU and the kernels are Debian's packages, unpacked under `target/`; nothing is installed on the host. A machine boots in some five seconds
-without hardware virtualization.
+without hardware virtualization. Debian keeps one build of an old series for a while. The matrix skips a kernel that can no longer be had,
+says so, and keeps its profile: the row `release` is the build that the profile describes.
 
 ## Summary
+";
+
+/// What the part about the interface begins with.
+const INTERFACE: &str = "
+## New from kernel to kernel
+
+Sysctls (`net.ipv4.tcp_*`, `net.ipv4.ip_local_*`, `net.mptcp.*`) with their defaults in a machine of 1 GiB and the numbers that they accept
+when written; tracepoints of `sock`, `tcp`, `mptcp` and `skb` with their fields; from the type information the drop reasons, RST reasons, TCP
+states and counters. A program that stores such numbers must know the kernel that they came from.
 ";
 
 /// Renders the page of these profiles.
@@ -34,6 +49,8 @@ pub fn of(profiles: &[Profile]) -> String {
     differences(profiles, &differing, &mut page);
     departures(&same, &mut page);
     facts(profiles, &mut page);
+    page += INTERFACE;
+    releases::append(profiles, &mut page);
     all(profiles, &mut page);
     page
 }
@@ -60,6 +77,7 @@ fn is_same(row: &[Option<&Behaviour>]) -> bool {
 fn counts(profiles: &[Profile], page: &mut String) {
     heading(profiles, "", page);
     row("release", profiles.iter().map(|profile| profile.kernel.clone()), page);
+    row("version", profiles.iter().map(version), page);
     row("observed by", profiles.iter().map(|profile| profile.backend.clone()), page);
     row("behaviours", profiles.iter().map(|profile| profile.behaviours.len()), page);
     let count = |is_so: fn(&Behaviour) -> bool| {
@@ -69,6 +87,12 @@ fn counts(profiles: &[Profile], page: &mut String) {
     row("of these, as a known variant", count(|one| one.variant.is_some()), page);
     row("differ", count(|one| one.status == "differs"), page);
     row("unsupported", count(|one| one.status == "unsupported"), page);
+}
+
+/// The distribution's version, which tells apart builds whose releases are equal.
+fn version(profile: &Profile) -> &str {
+    let build = profile.interface.as_ref().map(|interface| interface.build.as_str());
+    build.and_then(|build| build.split_once("Debian ")?.1.split(' ').next()).unwrap_or("–")
 }
 
 fn differences(profiles: &[Profile], rows: &[Vec<Option<&Behaviour>>], page: &mut String) {
@@ -84,6 +108,12 @@ fn differences(profiles: &[Profile], rows: &[Vec<Option<&Behaviour>>], page: &mu
                 Some(one) => description(one, usual),
             };
             let _ = writeln!(page, "- **{}**: {what}", kernels.join(", "));
+        }
+        for (pair, kernels) in all.windows(2).zip(profiles.windows(2)) {
+            if !is_same(pair) {
+                let _ =
+                    writeln!(page, "- It changes between {} and {}.", kernels[0].kernel, kernels[1].kernel);
+            }
         }
     }
 }
@@ -236,6 +266,7 @@ mod tests {
             "- **9.2, 9.3**: as expected",
             "- **9.1**: unsupported: not before Linux 9.2",
             "- **9.3**: differs",
+            "- It changes between 9.1.1 and 9.2.1.",
             "| `net.ipv4.tcp_ecn` | 9.1 | 9.2 | 9.3 |",
             "| `open/a` | v | ✓ | ✓ |",
             "| `open/b` | – | ✓ | ✗ |",

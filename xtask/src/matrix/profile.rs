@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use super::interface::Interface;
+
 /// The file extension of profiles.
 pub const EXTENSION: &str = "json";
 
@@ -31,6 +33,9 @@ pub struct Profile {
     pub sysctls: Values,
     /// Its behaviours, ordered by id.
     pub behaviours: Vec<Behaviour>,
+    /// Its interface, from the file beside the profile; `None` where there is none.
+    #[serde(skip)]
+    pub interface: Option<Interface>,
 }
 
 /// The saved result of one behaviour.
@@ -59,7 +64,8 @@ impl Profile {
         let profile: Self =
             serde_json::from_slice(&text).with_context(|| format!("{} is not a profile", file.display()))?;
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, ..profile })
+        let interface = Interface::saved(file.parent().unwrap_or(Path::new("")), &name)?;
+        Ok(Self { name, interface, ..profile })
     }
 
     /// Reads all profiles of a directory, oldest kernel first.

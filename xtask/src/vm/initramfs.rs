@@ -1,11 +1,12 @@
 //! The guest's initramfs: programs, modules, the command and its files, as a cpio archive.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs::{self, File},
     io::{self, BufWriter, Read, Write as _},
     os::unix::ffi::OsStrExt as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
@@ -28,16 +29,16 @@ const MODULES: &[&str] = &[
     "tun",
 ];
 
-/// Writes the archive. `words` is the command, `files` the content of its working directory.
+/// Writes the archive. Each command is its words, `files` the content of their working directory.
 pub fn write(
     to: &Path,
     kernel: &Kernel,
     programs: &Programs,
-    words: &[OsString],
+    commands: &[Vec<OsString>],
     files: &Path,
 ) -> Result<()> {
     let mut archive = Archive { out: BufWriter::new(File::create(to)?) };
-    for directory in ["bin", "boot", "dev", protocol::MODULES, protocol::FILES] {
+    for directory in ["bin", "boot", "dev", protocol::MODULES, protocol::COMMANDS, protocol::FILES] {
         archive.directory(directory)?;
     }
     archive.file("init", &programs.init)?;
@@ -49,9 +50,13 @@ pub fn write(
             archive.file(&format!("{}/{number:02}-{file}", protocol::MODULES), &module)?;
         }
     }
-    let command: Vec<u8> = words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
-    archive.entry(protocol::COMMAND, ModeFileType::Regular, &mut command.as_slice(), command.len())?;
+    for (number, words) in commands.iter().enumerate() {
+        let command: Vec<u8> = words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
+        let path = format!("{}/{number:02}", protocol::COMMANDS);
+        archive.entry(&path, ModeFileType::Regular, &mut command.as_slice(), command.len())?;
+    }
     archive.tree(protocol::FILES, files)?;
+    archive.files_with_their_directories(&programs.tests.files)?;
     archive.finish().with_context(|| format!("could not write {}", to.display()))
 }
 
@@ -69,6 +74,19 @@ impl Archive {
         let mut file = File::open(from).with_context(|| format!("could not read {}", from.display()))?;
         let length = file.metadata()?.len().try_into()?;
         self.entry(path, ModeFileType::Regular, &mut file, length)
+    }
+
+    /// Files at their paths in the guest, with the directories above them.
+    fn files_with_their_directories(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<()> {
+        let above = files
+            .iter()
+            .flat_map(|(path, _)| path.ancestors().skip(1))
+            .filter(|path| path.parent().is_some());
+        // In order, a directory comes before those in it.
+        for directory in above.collect::<BTreeSet<_>>() {
+            self.directory(&directory.to_string_lossy())?;
+        }
+        files.iter().try_for_each(|(path, from)| self.file(&path.to_string_lossy(), from))
     }
 
     /// Everything in a directory, recursively.
@@ -109,7 +127,7 @@ impl Archive {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::kernel;
+    use crate::vm::{kernel, programs::Tests};
 
     /// Every file of an archive with its content.
     fn read(archive: &Path) -> Vec<(String, String)> {
@@ -132,13 +150,17 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         let kernel = kernel::tests::unpacked(&at("kernel"), false);
-        let programs = Programs { probe: at("probe"), init: at("init") };
+        let programs = Programs {
+            probe: at("probe"),
+            init: at("init"),
+            tests: Tests { program: PathBuf::new(), files: vec![("/lib64/ld.so".into(), at("init"))] },
+        };
         fs::create_dir_all(at("files/more")).unwrap();
         for file in ["probe", "init", "files/more/recording"] {
             fs::write(at(file), format!("{file}'s content")).unwrap();
         }
         let words = ["probe", "trace", "", "a b"].map(OsString::from);
-        write(&at("archive"), &kernel, &programs, &words, &at("files")).unwrap();
+        write(&at("archive"), &kernel, &programs, &[words.to_vec()], &at("files")).unwrap();
         let files = read(&at("archive"));
         let content = |path: &str| {
             let found = files.iter().find(|(name, _)| name == path);
@@ -146,9 +168,10 @@ mod tests {
         };
         assert_eq!(content("init"), "init's content");
         assert_eq!(content("bin/probe"), "probe's content");
+        assert_eq!((content("lib64"), content("lib64/ld.so")), ("", "init's content"));
         assert_eq!(content("boot/config-9.9.9-cloud-amd64"), "config");
         assert_eq!(content("modules/09-tun.ko.xz"), "a module");
-        assert_eq!(content("command"), "probe\0trace\0\0a b\0");
+        assert_eq!(content("commands/00"), "probe\0trace\0\0a b\0");
         assert_eq!(content("files/more/recording"), "files/more/recording's content");
         assert!(files.iter().all(|(name, _)| !name.starts_with('/')));
     }

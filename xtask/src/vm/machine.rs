@@ -21,11 +21,32 @@ const LINES_SHOWN: usize = 30;
 /// Polling interval.
 const POLL: Duration = Duration::from_millis(20);
 
+/// Memory of a machine in MiB, and roughly what the emulator takes beside it.
+const MEMORY: u64 = 1024;
+const OVERHEAD: u64 = 256;
+
+/// CPUs of a machine.
+const CPUS: usize = 2;
+
+/// The number of machines that this host can run at once: at least one.
+pub fn at_once() -> usize {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = available(&meminfo).unwrap_or(0) / (MEMORY + OVERHEAD);
+    let cpus = thread::available_parallelism().map_or(1, usize::from) / CPUS;
+    usize::try_from(available).unwrap_or(usize::MAX).min(cpus).max(1)
+}
+
+/// The available memory in MiB.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib / 1024)
+}
+
 /// Options for running machines.
 #[derive(clap::Args)]
 pub struct Options {
     /// Kill a machine after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub deadline: u64,
     /// Use KVM, which is faster; nested virtualisation may hang
     #[arg(long)]
@@ -42,14 +63,14 @@ pub struct Machine<'a> {
     pub(super) directory: PathBuf,
 }
 
-/// The outcome of a command.
+/// The outcome of a machine's commands.
 pub struct Outcome {
-    /// Its exit code.
-    pub code: u8,
-    /// Time from the machine's start to the command's.
+    /// Time from the machine's start to the first command's.
     pub boot: Duration,
-    /// Time from there to the machine's exit.
-    pub command: Duration,
+    /// Time from the machine's start to its exit.
+    pub total: Duration,
+    /// Exit code and duration of each command.
+    pub commands: Vec<(u8, Duration)>,
 }
 
 impl fmt::Display for Machine<'_> {
@@ -60,24 +81,33 @@ impl fmt::Display for Machine<'_> {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [boot, command] = [self.boot, self.command].map(|time| time.as_secs_f64());
-        write!(f, "exit code {}; {boot:.1} s to boot, {command:.1} s for the command", self.code)
+        let command: Duration = self.commands.iter().map(|(_, took)| *took).sum();
+        let [boot, command] = [self.boot, command].map(|time| time.as_secs_f64());
+        write!(f, "exit code {}; {boot:.1} s to boot, {command:.1} s for the command", self.code())
+    }
+}
+
+impl Outcome {
+    /// The first exit code that is not 0.
+    pub fn code(&self) -> u8 {
+        self.commands.iter().map(|(code, _)| *code).find(|code| *code != 0).unwrap_or(0)
     }
 }
 
 impl Machine<'_> {
-    /// The command's working directory: copied into the guest, and back afterwards.
+    /// The commands' working directory: copied into the guest, and back afterwards.
     pub fn files(&self) -> PathBuf {
         self.directory.join("files")
     }
 
-    /// Runs a probe command in the machine. Its output goes to `stdout` and to this process's standard error as it is
-    /// written; its working directory is in [`files`](Self::files) afterwards.
+    /// Runs commands in the machine, each given by its words. Their output goes to `stdout` and `stderr` as it is written;
+    /// their working directory is in [`files`](Self::files) afterwards.
     pub fn run(
         &self,
-        command: &[OsString],
+        commands: &[Vec<OsString>],
         options: &Options,
         stdout: &mut (impl Write + Send),
+        stderr: &mut (impl Write + Send),
     ) -> Result<Outcome> {
         let at = |name: &str| self.directory.join(name);
         let (initramfs, archive, status, console) =
@@ -86,9 +116,7 @@ impl Machine<'_> {
         for old in [&archive, &status, &console] {
             File::create(old).with_context(|| format!("could not write {}", old.display()))?;
         }
-        let words: Vec<OsString> =
-            [OsString::from("probe")].into_iter().chain(command.iter().cloned()).collect();
-        initramfs::write(&initramfs, self.kernel, self.programs, &words, &self.files())?;
+        initramfs::write(&initramfs, self.kernel, self.programs, commands, &self.files())?;
         let mut qemu = self.hardware(options, &initramfs, &console)?;
         let ports = [
             // QEMU's own messages share this standard error.
@@ -113,7 +141,7 @@ impl Machine<'_> {
         let mut boot = None;
         let exit = thread::scope(|scope| {
             scope.spawn(|| out.as_mut().map(|out| io::copy(out, stdout)));
-            scope.spawn(|| err.as_mut().map(|err| io::copy(err, &mut io::stderr())));
+            scope.spawn(|| err.as_mut().map(|err| io::copy(err, stderr)));
             let deadline = started + Duration::from_secs(options.deadline);
             wait(&mut child, deadline, || {
                 if boot.is_none()
@@ -123,10 +151,9 @@ impl Machine<'_> {
                 }
             })
         })?;
-        let took = started.elapsed();
-        let report = fs::read_to_string(&status)?;
-        let code = report.lines().nth(1).and_then(|code| code.parse().ok());
-        let (Some(code), Some(exit)) = (code, exit) else {
+        let total = started.elapsed();
+        let finished = finished(&fs::read_to_string(&status)?);
+        let (Some(commands), Some(exit)) = (finished, exit) else {
             let text = fs::read(&console)?;
             bail!(
                 "{self}: {}",
@@ -137,26 +164,38 @@ impl Machine<'_> {
         tar::Archive::new(File::open(&archive)?)
             .unpack(self.files())
             .with_context(|| format!("could not unpack {}", archive.display()))?;
-        let boot = boot.unwrap_or(took);
-        Ok(Outcome { code, boot, command: took.saturating_sub(boot) })
+        Ok(Outcome { boot: boot.unwrap_or(total), total, commands })
     }
 
     /// The machine's hardware except its ports.
     fn hardware(&self, options: &Options, initramfs: &Path, console: &Path) -> Result<Command> {
         let mut qemu = self.qemu.command()?;
         let (accelerator, cpu) = if options.kvm { ("kvm", "host") } else { ("tcg,thread=multi", "max") };
-        qemu.args(["-accel", accelerator, "-cpu", cpu, "-smp", "2", "-m", "1024"])
+        qemu.args(["-accel", accelerator, "-cpu", cpu])
+            .args(["-smp", &CPUS.to_string(), "-m", &MEMORY.to_string()])
             .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
             .arg("-kernel")
             .arg(&self.kernel.image)
             .arg("-initrd")
             .arg(initramfs)
-            // A panicking kernel reboots at once, which makes the emulator exit (-no-reboot).
-            .args(["-append", "console=ttyS0 quiet panic=-1"])
+            // A panicking kernel reboots at once, which makes the emulator exit (-no-reboot). Modules must be signed by the
+            // kernel's own build.
+            .args(["-append", "console=ttyS0 quiet panic=-1 module.sig_enforce=1"])
             .args(["-chardev", &format!("file,id=console,path={}", escaped(console))])
             .args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);
         Ok(qemu)
     }
+}
+
+/// Exit code and duration of each command; `None` where the guest did not get to the end.
+fn finished(status: &str) -> Option<Vec<(u8, Duration)>> {
+    let lines: Vec<&str> = status.lines().collect();
+    let [protocol::STARTED, commands @ .., protocol::ARCHIVED] = lines.as_slice() else { return None };
+    let one = |line: &&str| -> Option<(u8, Duration)> {
+        let (code, took) = line.split_once(' ')?;
+        Some((code.parse().ok()?, Duration::from_millis(took.parse().ok()?)))
+    };
+    commands.iter().map(one).collect()
 }
 
 /// Why there is no exit code, from the emulator's exit, whether the command had started, and the console.
@@ -215,6 +254,20 @@ mod tests {
         assert!(ended.contains("line 99") && ended.contains("line 70") && !ended.contains("line 69"));
         let panicked = failure(exited, 9, false, "[    1.0] Kernel panic - not syncing: no init\n");
         assert!(panicked.starts_with("it panicked, before the command started."), "{panicked}");
+    }
+
+    #[test]
+    fn a_run_is_finished_once_the_archive_is_complete() {
+        let all = finished("started\n0 1500\n1 20\narchived\n");
+        assert_eq!(all, Some(vec![(0, Duration::from_millis(1500)), (1, Duration::from_millis(20))]));
+        assert_eq!(finished("started\n0 1500\n"), None);
+        assert_eq!(finished(""), None);
+    }
+
+    #[test]
+    fn the_available_memory_is_read_in_mebibytes() {
+        assert_eq!(available("MemTotal:  9000 kB\nMemAvailable:   2097152 kB\n"), Some(2048));
+        assert_eq!(available(""), None);
     }
 
     #[test]

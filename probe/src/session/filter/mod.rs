@@ -73,20 +73,31 @@ impl SocketFilter {
     /// Takes the next outputs about one socket, and leaves in `outputs` what is shown now: them and those of the same
     /// socket that were held back, or nothing.
     ///
-    /// `first_seq` is the `seq` of the connection's first transition, if that was seen. `owner_matches` is the kernel
-    /// side's decision on the owner.
-    pub fn select(&mut self, outputs: &mut Vec<Output>, first_seq: Option<u64>, owner_matches: Option<bool>) {
+    /// `first_seq` returns the `seq` of the first transition of an output's connection, if that was seen; it is called
+    /// only where outputs are held back. `owner_matches` is the kernel side's decision on the owner.
+    pub fn select(
+        &mut self,
+        outputs: &mut Vec<Output>,
+        first_seq: impl FnOnce(&Output) -> Option<u64>,
+        owner_matches: Option<bool>,
+    ) {
         if self.is_empty() {
             return;
         }
         let Some(facts) = SocketFacts::of_outputs(outputs) else { return };
-        match self.decide(&facts, owner_matches) {
+        let is_final = facts.is_final;
+        let decision = self.decide(&facts, owner_matches);
+        if decision == Match::Yes && self.held.is_empty() {
+            return;
+        }
+        let first_seq = outputs.first().and_then(first_seq);
+        match decision {
             Match::Yes => self.release(first_seq, outputs),
             Match::No => {
                 self.release(first_seq, outputs);
                 outputs.clear();
             }
-            Match::Unknown => match first_seq.filter(|_| !facts.is_final) {
+            Match::Unknown => match first_seq.filter(|_| !is_final) {
                 Some(first_seq) => self.hold(first_seq, outputs),
                 // It stays unknown, as with a connect that is refused before the kernel has picked a port.
                 None => self.release(first_seq, outputs),

@@ -55,7 +55,7 @@ impl Harness {
     fn step(&mut self, ends: Endpoints, old: State, new: State) -> Vec<String> {
         let mut outputs = self.transition(ends, old, new);
         let first_seq = *self.first_seq.get_or_insert(self.seq);
-        self.filter.select(&mut outputs, Some(first_seq), self.owner_matches);
+        self.filter.select(&mut outputs, |_| Some(first_seq), self.owner_matches);
         shown(&outputs)
     }
 
@@ -94,7 +94,8 @@ impl Harness {
             remedy: None,
             evidence: Vec::new(),
         })];
-        self.filter.select(&mut outputs, self.first_seq.filter(|_| socket.is_some()), None);
+        let first_seq = self.first_seq.filter(|_| socket.is_some());
+        self.filter.select(&mut outputs, |_| first_seq, None);
         shown(&outputs)
     }
 
@@ -199,7 +200,7 @@ fn the_latest_of_several_outputs_decides() {
     let mut harness = Harness::new(Filter::default());
     let mut together = harness.transition(ends("10.0.0.1:0", "10.0.0.2:80"), State::Close, State::SynSent);
     together.extend(harness.transition(ends("10.0.0.1:5", "10.0.0.2:80"), State::SynSent, State::Close));
-    SocketFilter::new(&filter).select(&mut together, Some(1), None);
+    SocketFilter::new(&filter).select(&mut together, |_| Some(1), None);
     assert_eq!(shown(&together), ["CLOSE→SYN_SENT", "SYN_SENT→CLOSE"]);
 }
 
@@ -248,7 +249,7 @@ fn a_finding_without_a_socket_is_matched_by_itself() {
 #[test]
 fn outputs_about_no_socket_are_shown() {
     let mut outputs = vec![Output::Lost { count: 1, stage: "ring".to_owned() }];
-    SocketFilter::new(&Filter { pids: vec![1], ..Filter::default() }).select(&mut outputs, None, None);
+    SocketFilter::new(&Filter { pids: vec![1], ..Filter::default() }).select(&mut outputs, |_| None, None);
     assert_eq!(outputs.len(), 1);
 }
 

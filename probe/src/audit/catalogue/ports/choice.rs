@@ -172,10 +172,10 @@ pub const BEHAVIOURS: &[Behaviour] = &[
             ("another child", PASSIVE_OPEN),
         ],
         facts: &[("during the bind", "EADDRNOTAVAIL"), ("after the bind", "success")],
-        reference: "d57f4b874946 (6.18) updates fastreuse of the inet_bind_bucket when a socket releases \
+        reference: "d57f4b874946 (6.18, backported to 6.17.8) updates fastreuse of the inet_bind_bucket when a socket releases \
                     the port",
         variants: &[Variant {
-            cause: "before d57f4b874946 (6.18): the bucket keeps the fastreuse that bind set, for as long \
+            cause: "before d57f4b874946 (6.18, backported to 6.17.8): the bucket keeps the fastreuse that bind set, for as long \
                     as any socket uses the port",
             paths: &[("after the bind", FAILED_OPEN), ("another child", &[])],
             facts: &[("after the bind", "EADDRNOTAVAIL")],
