@@ -2,7 +2,7 @@
 //! tool, says what each stack proves.
 //!
 //! - `host`: a host whose peers are emulated
-//! - `matrix`, `special`, `timers`, `mptcp`: workloads with every state and what can happen in it; `program`: processes
+//! - `matrix`, `special`, `timers`: workloads with every state and what can happen in it; `program`: processes
 //!   for them
 //! - `symbols`, `proof`: stacks and what they prove
 //! - `told`, `closed_by`: what each text of a cause may mean, and who then closed the connection; `known`: what is wrong
@@ -14,7 +14,6 @@ mod compare;
 mod host;
 mod known;
 mod matrix;
-mod mptcp;
 mod program;
 mod proof;
 mod special;
@@ -51,7 +50,6 @@ enum Workload {
     Special,
     Timers,
     WithoutRoute,
-    Mptcp,
 }
 
 impl Workload {
@@ -69,7 +67,6 @@ impl Workload {
             Self::Special => special::run(host),
             Self::Timers => timers::run(host, trace),
             Self::WithoutRoute => timers::without_route(host, trace),
-            Self::Mptcp => mptcp::run(host, trace),
         }
     }
 
@@ -234,12 +231,6 @@ fn no_cause_contradicts_the_stack_of_a_timer() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn no_cause_contradicts_the_stack_where_the_route_has_gone() {
     Workload::WithoutRoute.observed().agrees();
-}
-
-#[test]
-#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn no_cause_contradicts_the_stack_of_mptcp() {
-    Workload::Mptcp.observed().agrees();
 }
 
 /// The texts of all causes, from the file that has them: from the function `detail` to the tests.
