@@ -84,7 +84,7 @@ const READY: Fields = &[
 const TRANSITION: Fields = &[
     ("mono_ns", Positive),
     ("seq", Positive),
-    ("socket", Decimal),
+    ("socket", OrNull(&Decimal)),
     ("generation", OrNull(&Positive)),
     ("netns", OrNull(&Positive)),
     ("protocol", PROTOCOL),
@@ -145,6 +145,7 @@ const CONNECTION: Fields = &[
     ("bytes_sent", OrNull(&Count)),
     ("bytes_received", OrNull(&Count)),
     ("segs_out", OrNull(&Count)),
+    ("synacks", OrNull(&Positive)),
     ("segs_in", OrNull(&Count)),
     ("retransmits", OrNull(&Count)),
     ("srtt_us", OrNull(&Positive)),

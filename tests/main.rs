@@ -10,6 +10,7 @@
 //! - `cause_truth`: causes compared with the kernel's stacks
 //! - `owners`, `cgroups`, `existing`: socket owners, including those of pre-existing sockets
 //! - `filters`, `command`: selecting sockets
+//! - `traced_link`, `counters`, `resets`: connections over the emulated link: their counters, their RSTs
 //! - `findings`, `connect_failed`, `bind_failed`: findings
 //! - `audit`: this kernel's TCP, alone and compared with another's
 //! - `time_wait`: TIME_WAIT and FIN_WAIT2 after close
@@ -33,6 +34,7 @@ mod coherence;
 mod command;
 mod connect_failed;
 mod contract;
+mod counters;
 mod docs;
 mod doctor;
 mod existing;
@@ -51,6 +53,7 @@ mod quickack_netns;
 mod quiet;
 mod rendezvous;
 mod replay;
+mod resets;
 mod round_trip;
 mod run;
 mod scenario_truth;
@@ -59,6 +62,7 @@ mod stops;
 mod support;
 mod time_wait;
 mod trace_truth;
+mod traced_link;
 mod tracing;
 mod usage;
 mod wire;

@@ -163,6 +163,8 @@ impl TrackedTransition for ClassicTransition<'_> {
     type Context = TracePointContext;
     const INHERITS_OWNER: bool = false;
     const WRITERS: Writers = Writers::One;
+    /// The tracepoint has saved the registers of its caller.
+    const OWN_FRAMES: u64 = 0;
 
     #[inline(always)]
     fn context(&self) -> &TracePointContext {
@@ -194,7 +196,7 @@ impl TrackedTransition for ClassicTransition<'_> {
 
     /// None: RSTs are observed on the BTF tracepoints only.
     #[inline(always)]
-    fn reset_flags(&self, _error: u32, _state: Option<SocketStatePtr>) -> u8 {
+    fn reset_flags(&self, _error: u16, _state: Option<SocketStatePtr>) -> u8 {
         0
     }
 }

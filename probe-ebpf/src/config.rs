@@ -13,6 +13,10 @@ static SUMMARIES: u8 = 0;
 #[unsafe(no_mangle)]
 static WATCHES_RESETS: u8 = 0;
 
+/// Whether the kernel's symbols are known, by which functions on the stack are recognised.
+#[unsafe(no_mangle)]
+static SEARCHES_STACK: u8 = 0;
+
 /// The filter criteria that are set: bits of [`FilterFlags`].
 #[unsafe(no_mangle)]
 static FILTER_FLAGS: u32 = 0;
@@ -29,6 +33,13 @@ pub fn summaries() -> bool {
 pub fn watches_resets() -> bool {
     // SAFETY: as above.
     unsafe { ptr::read_volatile(&raw const WATCHES_RESETS) != 0 }
+}
+
+/// Whether the stack can be searched for functions.
+#[inline(always)]
+pub fn searches_stack() -> bool {
+    // SAFETY: as above.
+    unsafe { ptr::read_volatile(&raw const SEARCHES_STACK) != 0 }
 }
 
 /// Whether the filter has one of these criteria: bits of [`FilterFlags`].

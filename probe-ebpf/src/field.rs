@@ -36,6 +36,8 @@ pub enum Field {
     Cookie,
     /// `sock.sk_err`
     Error,
+    /// `sock.sk_err_soft`
+    ErrorSoft,
     /// `sock.sk_shutdown`
     Shutdown,
     /// `sock.sk_disconnects`: how many times connect(2) has dissolved a connection, since Linux 6.6
@@ -57,6 +59,22 @@ pub enum Field {
     SegsIn,
     /// `tcp_sock.total_retrans`
     TotalRetrans,
+    /// `tcp_sock.bytes_acked`
+    BytesAcked,
+    /// `tcp_sock.snd_una`: the first sequence number that is not acknowledged
+    SendUnacked,
+    /// `tcp_sock.snd_nxt`: the next sequence number to send
+    SendNext,
+    /// `tcp_sock.write_seq`: the sequence number behind everything that is queued
+    WriteSequence,
+    /// `tcp_sock.linger2`: TCP_LINGER2 in ticks
+    Linger2,
+    /// The byte of `tcp_sock.repair`, a bit field
+    Repair,
+    /// The mask of the bit in that byte
+    RepairMask,
+    /// `tcp_sock.is_mptcp`
+    IsMptcp,
     /// `tcp_sock.srtt_us`: eight times the smoothed round-trip time
     SrttUs,
     /// `task_struct.group_leader`
@@ -97,6 +115,12 @@ pub enum Field {
     SocketType,
     /// `socket.sk`: a pointer to `struct sock`
     SocketSock,
+    /// `sk_buff.head`: a pointer to the start of the buffer
+    BufferHead,
+    /// `sk_buff.network_header`: the IP header's offset in the buffer
+    NetworkHeader,
+    /// `sk_buff.transport_header`: the TCP header's offset in the buffer
+    TransportHeader,
     /// The index of the argument `reason` of the tracepoint `tcp_send_reset`: 2, since Linux 6.10
     ResetReason,
     /// The `ret` of `sys_exit_bind`

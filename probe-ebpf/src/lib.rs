@@ -8,14 +8,18 @@
 mod field;
 mod filter_flags;
 pub mod ring_layout;
+mod stack_function;
+mod stack_table;
 
 pub use field::Field;
 pub use filter_flags::{FilterFlags, PORT_SETS, PORT_WORDS, PortSet};
+pub use stack_function::{STACK_BOUNDARIES, STACK_DEPTH, STACK_FUNCTIONS, StackFunction};
+pub use stack_table::{STACK_BOUNDARY, STACK_RANGES, StackTable};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of the layouts in this crate, which recordings contain. Increase it with any change to the layout or the
 /// meaning of a record that a reader of the previous version would misread.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// `RecordHeader::kind` of a bare [`TransitionRecord`].
 pub const KIND_TRANSITION: u16 = 1;
@@ -34,6 +38,8 @@ pub const KIND_IN_CALL: u16 = 7;
 
 /// A `u32` that the BPF program could not read.
 pub const UNKNOWN_U32: u32 = u32::MAX;
+/// A `u16` that the BPF program could not read.
+pub const UNKNOWN_U16: u16 = u16::MAX;
 /// A `u8` that the BPF program could not read.
 pub const UNKNOWN_U8: u8 = u8::MAX;
 
@@ -48,7 +54,12 @@ pub const SOCKET_RST_RECEIVED: u8 = 1 << 2;
 pub const RST_WATCHED: u8 = 1 << 3;
 /// [`TransitionRecord::flags`]: the owner matches the filter.
 pub const OWNER_MATCHES: u8 = 1 << 4;
-/// [`TransitionRecord::flags`]: [`SOCKET_ORPHANED`] and [`SOCKET_FIN_RECEIVED`] could not be read.
+/// [`TransitionRecord::flags`] of the end of a handshake and of a transition into CLOSE: the socket is under TCP_REPAIR
+/// (`tcp_sock.repair`).
+pub const SOCKET_IN_REPAIR: u8 = 1 << 5;
+/// [`TransitionRecord::flags`]: the current task exits (`PF_EXITING`). Meaningful only for an event that ran in a call.
+pub const TASK_EXITING: u8 = 1 << 6;
+/// [`TransitionRecord::flags`]: [`SOCKET_ORPHANED`], [`SOCKET_IN_REPAIR`] and [`SOCKET_FIN_RECEIVED`] could not be read.
 pub const FLAGS_UNKNOWN: u8 = 1 << 7;
 
 /// [`OpenedRecord::known`]: the event ran in a system call of the owner.
@@ -111,15 +122,21 @@ pub struct TransitionRecord {
     pub skaddr: u64,
     /// The network namespace's inode number; 0 is unknown.
     pub netns: u32,
-    /// `sk_err`: a positive errno, 0, or [`UNKNOWN_U32`].
-    pub error: u32,
-    /// The number of the system call that the current task is in, or [`UNKNOWN_U32`], also for an event that cannot have
+    /// The [`StackFunction`]s on the stack, the innermost first; zeros after the last. All zero where the stack was not
+    /// searched, or has none of them.
+    pub stack: [u8; STACK_DEPTH],
+    /// `sk_err`: a positive errno, 0, or [`UNKNOWN_U16`].
+    pub error: u16,
+    /// The number of the system call that the current task is in, or [`UNKNOWN_U16`], also for an event that cannot have
     /// run in a call on this socket. It is meaningful only for an event that ran in a call.
-    pub syscall: u32,
+    pub syscall: u16,
     /// `IPPROTO_TCP` or `IPPROTO_MPTCP`.
     pub protocol: u16,
     /// `AF_INET` or `AF_INET6`.
-    pub family: u16,
+    pub family: u8,
+    /// Of a transition out of SYN_RECV, and of a summary: the SYN+ACKs sent until then, with those of the request that a
+    /// passive connection began as; at most 255. 0 elsewhere, and where it could not be read.
+    pub synacks: u8,
     /// `inet_sport`, or `skc_num` for a transition into SYN_SENT; 0 is unbound or cleared.
     pub local_port: u16,
     /// `inet_dport`; 0 is unconnected or cleared.
@@ -185,6 +202,19 @@ pub struct ClosedRecord {
     pub retransmits: u32,
     /// The smoothed round-trip time in microseconds.
     pub srtt_us: u32,
+    /// `bytes_acked`: payload bytes that the peer has acknowledged, with the SYN and the FIN (RFC 4898
+    /// HCThruOctetsAcked).
+    pub bytes_acked: u64,
+    /// `snd_nxt - snd_una`: the sequence numbers sent and not acknowledged, with those of the SYN and the FIN.
+    pub in_flight: u32,
+    /// `sk_err_soft`: the last error that did not end the connection; a positive errno, 0, or [`UNKNOWN_U16`].
+    pub error_soft: u16,
+    /// The sign of `linger2`: 1 where the socket may not stay in FIN_WAIT2 (TCP_LINGER2 below 0), 0 where it may, or
+    /// [`UNKNOWN_U8`].
+    pub linger2_is_negative: u8,
+    /// Whether `snd_nxt` has not reached `write_seq`: 1 where data or a FIN was never sent, 0 where all was, or
+    /// [`UNKNOWN_U8`].
+    pub has_unsent: u8,
     /// As in [`InCallRecord`]; no task where this cannot have run in a call on the socket.
     pub task: TaskRecord,
 }
@@ -283,8 +313,8 @@ const _: () = {
     assert!(size_of::<TransitionRecord>() == 88);
     assert!(size_of::<InCallRecord>() == 112);
     assert!(size_of::<OpenedRecord>() == 128);
-    assert!(size_of::<ClosedRecord>() == 152);
-    assert!(size_of::<SummaryRecord>() == 224);
+    assert!(size_of::<ClosedRecord>() == 168);
+    assert!(size_of::<SummaryRecord>() == 240);
     assert!(size_of::<BindRecord>() == 88);
     assert!(size_of::<ResetRecord>() == 88);
 };

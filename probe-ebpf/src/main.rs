@@ -5,9 +5,10 @@
 //! helpers. Each event becomes one record of [`probe_ebpf`]'s in the ring. `bind_failed`, `reset_sent` and
 //! `reset_received` report what explains transitions, where the host supports them.
 //!
-//! The modules form layers, from the bottom up: constants and kernel memory (`config`, `offsets`, `protocol`, `tcp_state`,
-//! `kernel_memory`), the view of one transition (`task`, `transition`), the filter and the states of sockets (`filter`,
-//! `socket_state`, `table`, `socket_storage`, `address_map`), records (`ring`, `record`, `report`), and the programs.
+//! The modules form layers, from the bottom up: constants and kernel memory (`config`, `offsets`, `protocol`, `system_call`,
+//! `tcp_state`, `atomic`, `kernel_memory`), the view of one transition (`task`, `transition`), the filter and the states of
+//! sockets (`filter`, `socket_state`, `table`, `socket_storage`, `address_map`), records (`ring`, `record`, `stack`,
+//! `report`), and the programs.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -17,6 +18,7 @@
 #![expect(unsafe_code, reason = "every access to kernel memory is unsafe, and checked by the verifier")]
 
 mod address_map;
+mod atomic;
 mod bind;
 mod classic;
 mod config;
@@ -33,6 +35,8 @@ mod ring;
 mod select;
 mod socket_state;
 mod socket_storage;
+mod stack;
+mod system_call;
 mod table;
 mod task;
 mod tcp_state;

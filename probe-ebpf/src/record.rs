@@ -3,17 +3,19 @@
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use probe_ebpf::{
     ClosedRecord, FLAGS_UNKNOWN, Field, InCallRecord, OWNER_MATCHES, RecordHeader, SOCKET_FIN_RECEIVED,
-    SOCKET_ORPHANED, TransitionRecord, UNKNOWN_U8, UNKNOWN_U32,
+    SOCKET_IN_REPAIR, SOCKET_ORPHANED, STACK_DEPTH, TASK_EXITING, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16,
+    UNKNOWN_U32,
 };
 
 use crate::{
     config,
     filter::Decision,
     kernel_memory::Access,
+    offsets,
     protocol::Address,
     socket_state::SocketStatePtr,
     task,
-    tcp_state::{CLOSING, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_SENT},
+    tcp_state::{CLOSING, LAST_ACK, SYN_RECV, SYN_SENT},
     transition::Transition,
 };
 
@@ -42,21 +44,43 @@ pub unsafe fn fill<T: Transition>(
         (*record).cookie = transition.cookie();
         (*record).skaddr = transition.sk() as u64;
         (*record).netns = transition.netns().unwrap_or(0);
-        (*record).error = transition.field::<u32>(Field::Error).unwrap_or(UNKNOWN_U32);
-        (*record).syscall = UNKNOWN_U32;
+        (*record).stack = [0; STACK_DEPTH];
+        (*record).error = transition.field::<u32>(Field::Error).map_or(UNKNOWN_U16, |error| error as u16);
+        (*record).syscall = UNKNOWN_U16;
         (*record).protocol = transition.protocol();
         let family = transition.family();
-        (*record).family = family;
+        (*record).family = family as u8;
+        (*record).synacks = 0;
         (*record).local_port = transition.local_port();
         (*record).remote_port = transition.remote_port();
         (*record).old = transition.old_state();
         (*record).new = transition.new_state();
         (*record).shutdown = transition.field::<u8>(Field::Shutdown).unwrap_or(UNKNOWN_U8);
         (*record).flags = flags(transition, state);
+        match transition.old_state() {
+            SYN_SENT => (*record).flags |= repair_flag::<T::Access>(transition.tcp_sock()),
+            SYN_RECV => (*record).synacks = transition.synacks(),
+            _ => {}
+        }
         let (local, remote) = transition.addresses(family);
         (&raw mut (*record).local_addr).cast::<Address>().write(local);
         (&raw mut (*record).remote_addr).cast::<Address>().write(remote);
     }
+}
+
+/// [`SOCKET_IN_REPAIR`], if it is.
+///
+/// # Safety
+/// `tcp` is null or a `struct tcp_sock` that `A` can read.
+#[inline(always)]
+unsafe fn repair_flag<A: Access>(tcp: *const u8) -> u8 {
+    if tcp.is_null() {
+        return 0;
+    }
+    // SAFETY: the caller's promise.
+    let byte = unsafe { A::field::<u8>(tcp, Field::Repair) }.unwrap_or(0);
+    let mask = offsets::offset(Field::RepairMask).unwrap_or(0);
+    if byte & mask as u8 != 0 { SOCKET_IN_REPAIR } else { 0 }
 }
 
 /// Fills in a transition that may have run in a call on the socket.
@@ -73,35 +97,45 @@ pub unsafe fn fill_in_call<T: Transition>(
     // SAFETY: the caller's promise.
     unsafe {
         fill(transition, state, &raw mut (*record).transition, kind);
-        (*record).transition.syscall = transition.task().syscall();
+        fill_call(transition, &raw mut (*record).transition);
         transition.task().write(&raw mut (*record).task);
     }
 }
 
-/// Fills in the current task at a transition into CLOSE that may have run in a call on the socket. The protocol, and no
-/// call, causes one that leaves an error or that happens to an orphaned socket.
+/// Fills in what the current task does.
+///
+/// # Safety
+/// `record` is a reserved record of which the rest is filled in.
+#[inline(always)]
+unsafe fn fill_call<T: Transition>(transition: &T, record: *mut TransitionRecord) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*record).syscall = transition.task().syscall();
+        if transition.task().is_exiting() {
+            (*record).flags |= TASK_EXITING;
+        }
+    }
+}
+
+/// Fills in the current task at a transition into CLOSE that may have run in a call on the socket. `is_explained`: the
+/// fields of the socket show the cause. Then the protocol, and no call, has caused one that leaves an error or that
+/// happens to an orphaned socket.
 ///
 /// # Safety
 /// `record` is a reserved record of which the transition is filled in.
 #[inline(always)]
-pub unsafe fn fill_caller<T: Transition>(transition: &T, record: *mut ClosedRecord) {
+pub unsafe fn fill_caller<T: Transition>(transition: &T, record: *mut ClosedRecord, is_explained: bool) {
     // SAFETY: the caller's promise.
     unsafe {
         let TransitionRecord { error, flags, .. } = (*record).transition;
-        let may_be_in_call = match transition.old_state() {
-            // Where the kernel refuses the call, an earlier error may still be set.
-            SYN_SENT | LISTEN => true,
-            LAST_ACK | CLOSING => false,
-            FIN_WAIT1 | FIN_WAIT2 => {
-                error == 0 && flags & (SOCKET_ORPHANED | FLAGS_UNKNOWN) != SOCKET_ORPHANED
-            }
-            _ => error == 0,
-        };
-        if may_be_in_call || error == UNKNOWN_U32 {
-            (*record).transition.syscall = transition.task().syscall();
-            transition.task().write(&raw mut (*record).task);
-        } else {
+        let is_by_protocol = error != 0
+            || matches!(transition.old_state(), LAST_ACK | CLOSING)
+            || flags & (SOCKET_ORPHANED | FLAGS_UNKNOWN) == SOCKET_ORPHANED;
+        if is_explained && is_by_protocol {
             task::clear_record(&raw mut (*record).task);
+        } else {
+            fill_call(transition, &raw mut (*record).transition);
+            transition.task().write(&raw mut (*record).task);
         }
     }
 }
@@ -136,8 +170,14 @@ pub unsafe fn fill_counters<A: Access>(record: *mut ClosedRecord, tcp: *const u8
             (*record).segs_in = UNKNOWN_U32;
             (*record).retransmits = UNKNOWN_U32;
             (*record).srtt_us = UNKNOWN_U32;
+            (*record).bytes_acked = u64::MAX;
+            (*record).in_flight = UNKNOWN_U32;
+            (*record).error_soft = UNKNOWN_U16;
+            (*record).linger2_is_negative = UNKNOWN_U8;
+            (*record).has_unsent = UNKNOWN_U8;
             return;
         }
+        (*record).transition.flags |= repair_flag::<A>(tcp);
         (*record).bytes_sent = A::field(tcp, Field::BytesSent).unwrap_or(u64::MAX);
         (*record).bytes_retrans = A::field(tcp, Field::BytesRetrans).unwrap_or(u64::MAX);
         (*record).bytes_received = A::field(tcp, Field::BytesReceived).unwrap_or(u64::MAX);
@@ -147,5 +187,21 @@ pub unsafe fn fill_counters<A: Access>(record: *mut ClosedRecord, tcp: *const u8
         // The kernel stores eight times the value (tcp_rtt_estimator).
         (*record).srtt_us =
             A::field::<u32>(tcp, Field::SrttUs).map_or(UNKNOWN_U32, |eightfold| eightfold >> 3);
+        (*record).bytes_acked = A::field(tcp, Field::BytesAcked).unwrap_or(u64::MAX);
+        let next = A::field::<u32>(tcp, Field::SendNext);
+        let unacked = A::field::<u32>(tcp, Field::SendUnacked);
+        let end = A::field::<u32>(tcp, Field::WriteSequence);
+        (*record).in_flight = match (next, unacked) {
+            (Some(next), Some(unacked)) => next.wrapping_sub(unacked),
+            _ => UNKNOWN_U32,
+        };
+        (*record).has_unsent = match (next, end) {
+            (Some(next), Some(end)) => (next != end).into(),
+            _ => UNKNOWN_U8,
+        };
+        (*record).error_soft =
+            A::field::<u32>(tcp, Field::ErrorSoft).map_or(UNKNOWN_U16, |error| error as u16);
+        (*record).linger2_is_negative =
+            A::field::<i32>(tcp, Field::Linger2).map_or(UNKNOWN_U8, |linger2| (linger2 < 0).into());
     }
 }

@@ -9,7 +9,7 @@
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 
-use crate::{kernel_memory::number, table};
+use crate::{atomic, kernel_memory::number, table};
 
 /// How many events the first program handled for which the kernel skipped the second one, by CPU.
 #[map]
@@ -138,7 +138,8 @@ impl Run {
 #[inline(always)]
 fn count_nested(more: i64) {
     if let Some(count) = NESTED_EVENTS.get_ptr_mut(0) {
-        // SAFETY: this CPU's own counter.
-        unsafe { *count += more };
+        // A softirq that interrupts the addition adds, too.
+        // SAFETY: this CPU's own counter, an aligned word.
+        unsafe { atomic::add(count.cast(), more as u64) };
     }
 }

@@ -3,7 +3,7 @@
 use aya_log_ebpf::debug;
 use probe_ebpf::{
     ClosedRecord, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT,
-    OWNER_UNKNOWN, OpenedRecord, SummaryRecord,
+    OWNER_UNKNOWN, OpenedRecord, SummaryRecord, TransitionRecord,
 };
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     ring::emit,
     select,
     socket_state::SocketStatePtr,
-    task,
+    stack, task,
     tcp_state::{CLOSE, LISTEN, SYN_RECV, TransitionKind, is_segment_driven},
     tracking::TrackedTransition,
 };
@@ -51,7 +51,7 @@ fn report_segment<T: TrackedTransition>(transition: &T) {
     emit(
         T::WRITERS,
         #[inline(always)]
-        |record| unsafe { fill(transition, None, record, KIND_TRANSITION) },
+        |record| unsafe { fill_segment(transition, None, record) },
     );
 }
 
@@ -93,11 +93,14 @@ fn report<T: TrackedTransition>(transition: &T, kind: TransitionKind) {
         }
         TransitionKind::Segment => {
             // SAFETY: a reserved record.
-            emit(T::WRITERS, |record| unsafe { fill(transition, state, record, KIND_TRANSITION) });
+            emit(T::WRITERS, |record| unsafe { fill_segment(transition, state, record) });
         }
         TransitionKind::InCall => {
-            // SAFETY: a reserved record.
-            emit(T::WRITERS, |record| unsafe { fill_in_call(transition, state, record, KIND_IN_CALL) });
+            emit(T::WRITERS, |record| unsafe {
+                // SAFETY: a reserved record.
+                fill_in_call(transition, state, record, KIND_IN_CALL);
+                stack::add_in_call(transition, &raw mut (*record).transition);
+            });
         }
     }
 }
@@ -136,6 +139,21 @@ fn track<T: TrackedTransition>(transition: &T, kind: TransitionKind) {
     }
 }
 
+/// # Safety
+/// `record` is a reserved record.
+#[inline(always)]
+unsafe fn fill_segment<T: TrackedTransition>(
+    transition: &T,
+    state: Option<SocketStatePtr>,
+    record: *mut TransitionRecord,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        fill(transition, state, record, KIND_TRANSITION);
+        stack::add_segment(transition, record);
+    }
+}
+
 #[inline(always)]
 fn fill_opened<T: TrackedTransition>(
     transition: &T,
@@ -160,6 +178,7 @@ fn fill_opened<T: TrackedTransition>(
         if state.is_none() || (*record).known == OWNER_UNKNOWN {
             transition.task().write(&raw mut (*record).owner);
         }
+        stack::add_opened(transition, &raw mut (*record).transition);
         debug!(
             transition.context(),
             "opened: cookie {} generation {}",
@@ -180,8 +199,10 @@ fn fill_closed<T: TrackedTransition>(
     unsafe {
         fill(transition, state, &raw mut (*record).transition, kind);
         (*record).transition.flags |= transition.reset_flags((*record).transition.error, state);
-        fill_caller(transition, record);
         fill_counters::<T::Access>(record, transition.tcp_sock());
+        let is_explained = stack::is_explained(record);
+        fill_caller(transition, record, is_explained);
+        stack::add_closed(transition, record, is_explained);
     }
 }
 

@@ -14,8 +14,14 @@ use crate::{
     record::header,
     ring::{Writers, count_lost, emit},
     socket_storage,
+    tcp_state::LISTEN,
     transition::netns,
 };
+
+/// `struct iphdr`'s `saddr`.
+const IPV4_SOURCE: usize = 12;
+/// `struct ipv6hdr`'s `saddr`.
+const IPV6_SOURCE: usize = 8;
 
 const TCP_TIME_WAIT: u8 = 6;
 const TCP_NEW_SYN_RECV: u8 = 12;
@@ -84,8 +90,14 @@ fn report(ctx: &BtfTracePointContext) -> Option<()> {
         (*record).reason =
             if offsets::offset(Field::ResetReason).is_some() { ctx.arg(2) } else { UNKNOWN_U32 };
         (*record).protocol = protocol;
+        // A listener has no remote end, but the segment that it answers has.
+        let answered = if state == LISTEN { Answered::of(ctx.arg(1)) } else { None };
+        let remote_port = match &answered {
+            Some(answered) => answered.source_port,
+            None => Probed::field::<u16>(sk, Field::RemotePort),
+        };
         (*record).local_port = Probed::field::<u16>(sk, Field::LocalPort).map_or(0, u16::from_be);
-        (*record).remote_port = Probed::field::<u16>(sk, Field::RemotePort).map_or(0, u16::from_be);
+        (*record).remote_port = remote_port.map_or(0, u16::from_be);
         (*record).state = state.into();
         (*record).padding = 0;
         let family = Probed::field::<u16>(sk, Field::Family).unwrap_or(0);
@@ -98,10 +110,53 @@ fn report(ctx: &BtfTracePointContext) -> Option<()> {
         } else {
             (v4(sk, Field::LocalV4), v4(sk, Field::RemoteV4))
         };
+        let remote = match answered {
+            Some(answered) => answered.source(family),
+            None => remote,
+        };
         (&raw mut (*record).local_addr).cast::<Address>().write(local);
         (&raw mut (*record).remote_addr).cast::<Address>().write(remote);
     });
     Some(())
+}
+
+/// The segment that an RST answers.
+struct Answered {
+    /// The IP header.
+    network: *const u8,
+    /// In network order.
+    source_port: Option<u16>,
+}
+
+impl Answered {
+    /// `None` where this kernel does not show it.
+    ///
+    /// # Safety
+    /// `segment` is null or a received segment.
+    #[inline(always)]
+    unsafe fn of(segment: *const u8) -> Option<Self> {
+        // SAFETY: a read at an address that is not mapped fails; here and below.
+        unsafe {
+            let head = Probed::field::<*const u8>(segment, Field::BufferHead)?;
+            let network = head.wrapping_add(Probed::field::<u16>(segment, Field::NetworkHeader)?.into());
+            let tcp = head.wrapping_add(Probed::field::<u16>(segment, Field::TransportHeader)?.into());
+            Some(Self { network, source_port: Probed::at(tcp, 0) })
+        }
+    }
+
+    /// The source address as a socket of this family has it: that of an IPv4 segment is v4-mapped for an IPv6 socket.
+    #[inline(always)]
+    unsafe fn source(&self, family: u16) -> Address {
+        // SAFETY: as above.
+        unsafe {
+            let version = Probed::at::<u8>(self.network, 0).map_or(0, |first| first >> 4);
+            if version == 6 {
+                return Probed::at(self.network, IPV6_SOURCE).unwrap_or([0; 4]);
+            }
+            let source = Probed::at::<u32>(self.network, IPV4_SOURCE).unwrap_or(0);
+            if family == AF_INET6 { [0, 0, 0xffff_u32.to_be(), source] } else { [source, 0, 0, 0] }
+        }
+    }
 }
 
 #[inline(always)]

@@ -3,8 +3,6 @@
 //! They replace BPF's own ring buffer, in which each record takes a lock that all CPUs share, and three atomic exchanges
 //! that wait for all pending stores of the CPU. That cost more than everything else that an event costs.
 
-use core::arch::asm;
-
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_RB_FORCE_WAKEUP},
     helpers::bpf_get_smp_processor_id,
@@ -15,6 +13,8 @@ use probe_ebpf::{
     RecordHeader,
     ring_layout::{CHUNK_SIZE, CHUNK_STRIDE, Cursor, Mark, NO_WAKEUP, RESERVE_MARGIN, RingControl, locate},
 };
+
+use crate::atomic;
 
 /// The number of chunks in each ring; a power of two.
 #[unsafe(no_mangle)]
@@ -128,7 +128,7 @@ unsafe fn reserve(writers: Writers, cursor: *mut Cursor, length: u64) -> Option<
                 (&raw mut (*cursor).reserved).write_volatile(end);
                 start
             }
-            Writers::Several => fetch_add(&raw mut (*cursor).reserved, length),
+            Writers::Several => atomic::fetch_add(&raw mut (*cursor).reserved, length),
         };
         Some(Reserved { position, unread: end - consumed })
     }
@@ -147,7 +147,7 @@ unsafe fn publish(mark: *mut u64, value: Mark) {
         if cfg!(bpf_target_arch = "x86_64") {
             mark.write_volatile(value.0);
         } else {
-            exchange(mark, value.0);
+            atomic::exchange(mark, value.0);
         }
     }
 }
@@ -165,41 +165,13 @@ fn wake() {
 #[inline(always)]
 pub fn count_lost() {
     let Some(control) = RING_CONTROL.get_ptr_mut(0) else { return };
-    // Other CPUs count as well. Inline assembly, since Rust has no atomic addition for this target.
+    // Other CPUs count as well.
     // SAFETY: an aligned word of the map.
-    unsafe {
-        let counter = &raw mut (*control).lost;
-        asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
-    }
+    unsafe { atomic::add(&raw mut (*control).lost, 1) };
 }
 
 #[inline(always)]
 fn chunks() -> u32 {
     // SAFETY: a valid static. Volatile, or the compiler would use the initial value as a constant.
     unsafe { (&raw const RING_CHUNKS).read_volatile() }
-}
-
-/// Adds to the word, and returns its previous value. Needs Linux 5.12.
-///
-/// # Safety
-/// `word` is an aligned word of a map.
-#[inline(always)]
-unsafe fn fetch_add(word: *mut u64, mut value: u64) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        asm!("{value} = atomic_fetch_add((u64 *)({word} + 0), {value})", word = in(reg) word, value = inout(reg) value);
-    }
-    value
-}
-
-/// Stores to the word after all earlier stores. Needs Linux 5.12.
-///
-/// # Safety
-/// `word` is an aligned word of a map.
-#[inline(always)]
-unsafe fn exchange(word: *mut u64, value: u64) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        asm!("{value} = xchg_64({word} + 0, {value})", word = in(reg) word, value = inout(reg) value => _);
-    }
 }

@@ -55,7 +55,8 @@ pub struct SocketState {
     tcp_state: u8,
     /// A transition left another state than the one before it had entered: the kernel skipped an event in between.
     has_gap: bool,
-    padding: u8,
+    /// As in `TransitionRecord`.
+    synacks: u8,
 }
 
 /// `known` as a byte.
@@ -86,7 +87,7 @@ impl SocketState {
         rst_received: false,
         tcp_state: 0,
         has_gap: false,
-        padding: 0,
+        synacks: 0,
     };
 }
 
@@ -215,6 +216,7 @@ impl SocketStatePtr {
             set!(self, established_ns, 0);
             set!(self, path, u64::from(transition.old_state()) | u64::from(transition.new_state()) << 4);
             set!(self, path_length, 2);
+            set!(self, synacks, 0);
             set!(self, first_port, transition.local_port());
         }
     }
@@ -250,6 +252,9 @@ impl SocketStatePtr {
         }
         set!(self, has_gap, get!(self, has_gap) | (get!(self, tcp_state) != old));
         set!(self, tcp_state, new);
+        if config::summaries() && old == SYN_RECV {
+            set!(self, synacks, transition.synacks());
+        }
         if config::summaries() && new != CLOSE {
             if new == ESTABLISHED {
                 // SAFETY: the helper takes no argument.
@@ -374,6 +379,7 @@ impl SocketStatePtr {
     pub unsafe fn copy_to_summary(self, record: *mut SummaryRecord) {
         // SAFETY: the caller's promise.
         unsafe {
+            (*record).closed.transition.synacks = get!(self, synacks);
             (*record).opened_ns = get!(self, opened_ns);
             (*record).established_ns = get!(self, established_ns);
             (*record).path = get!(self, path);

@@ -9,7 +9,7 @@ use aya_ebpf::helpers::{
         bpf_task_pt_regs,
     },
 };
-use probe_ebpf::{COMM_LEN, Field, FilterFlags, TaskRecord, UNKNOWN_U32};
+use probe_ebpf::{COMM_LEN, Field, FilterFlags, TaskRecord, UNKNOWN_U16};
 
 use crate::{
     config,
@@ -19,6 +19,9 @@ use crate::{
 
 /// `task_struct.flags`: a kernel thread, such as MPTCP's worker, which opens sockets on behalf of processes.
 const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// `task_struct.flags`: the task exits, and closes its descriptors.
+const PF_EXITING: u32 = 0x0000_0004;
 
 /// `thread_info.status` on x86: the task is in a 32-bit system call.
 const TS_COMPAT: u32 = 0x0002;
@@ -64,7 +67,18 @@ impl<A: Access> Task<A> {
     /// Whether it is a kernel thread, which acts on behalf of a process.
     #[inline(always)]
     pub fn is_kernel_thread(&self) -> bool {
-        self.field::<u32>(Field::TaskFlags).is_some_and(|flags| flags & PF_KTHREAD != 0)
+        self.has_flag(PF_KTHREAD)
+    }
+
+    /// Whether it exits.
+    #[inline(always)]
+    pub fn is_exiting(&self) -> bool {
+        self.has_flag(PF_EXITING)
+    }
+
+    #[inline(always)]
+    fn has_flag(&self, flag: u32) -> bool {
+        self.field::<u32>(Field::TaskFlags).is_some_and(|flags| flags & flag != 0)
     }
 
     /// The process id, or 0 for a kernel thread, which belongs to no process.
@@ -87,19 +101,21 @@ impl<A: Access> Task<A> {
 
     /// The number of the system call that the task is in. Unknown in a 32-bit call, whose numbers differ.
     #[inline(always)]
-    pub fn syscall(&self) -> u32 {
+    pub fn syscall(&self) -> u16 {
         // Tested first: the helper is new in Linux 5.15, and the verifier must drop the branch before that.
         if offsets::offset(Field::SyscallNumber).is_none() {
-            return UNKNOWN_U32;
+            return UNKNOWN_U16;
         }
         let task = A::typed_task(self.current);
         // SAFETY: the current task, whose saved registers are on its own kernel stack.
         unsafe {
             if Direct::field::<u32>(task, Field::ThreadStatus).is_some_and(|status| status & TS_COMPAT != 0) {
-                return UNKNOWN_U32;
+                return UNKNOWN_U16;
             }
             let registers = bpf_task_pt_regs(task.cast_mut().cast()) as *const u8;
-            Direct::field::<u32>(registers, Field::SyscallNumber).unwrap_or(UNKNOWN_U32)
+            let number = Direct::field::<u32>(registers, Field::SyscallNumber);
+            // The numbers of x86's x32 calls do not fit.
+            number.and_then(|number| u16::try_from(number).ok()).unwrap_or(UNKNOWN_U16)
         }
     }
 

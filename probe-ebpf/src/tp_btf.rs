@@ -186,6 +186,8 @@ impl TrackedTransition for BtfTransition<'_> {
     type Context = BtfTracePointContext;
     const INHERITS_OWNER: bool = true;
     const WRITERS: Writers = Writers::Several;
+    /// The program and `bpf_trace_run3`, at least.
+    const OWN_FRAMES: u64 = 2;
 
     #[inline(always)]
     fn context(&self) -> &BtfTracePointContext {
@@ -247,7 +249,7 @@ impl TrackedTransition for BtfTransition<'_> {
     }
 
     #[inline(always)]
-    fn reset_flags(&self, error: u32, state: Option<SocketStatePtr>) -> u8 {
+    fn reset_flags(&self, error: u16, state: Option<SocketStatePtr>) -> u8 {
         if !config::watches_resets() || !has_tcp_sock(self.protocol) {
             return 0;
         }

@@ -12,6 +12,8 @@ pub trait TrackedTransition: Transition {
     const INHERITS_OWNER: bool;
     /// Who else may write to this CPU's ring during the program's run.
     const WRITERS: Writers;
+    /// How many of the innermost frames on the stack are the program's and the tracepoint's own.
+    const OWN_FRAMES: u64;
 
     fn context(&self) -> &Self::Context;
     /// The socket's state, if there is any.
@@ -25,5 +27,5 @@ pub trait TrackedTransition: Transition {
     fn track_close(&self);
     /// What a transition into CLOSE says of received RSTs: bits of `TransitionRecord::flags`. `error` is its `sk_err`,
     /// `state` the state of a tracked socket.
-    fn reset_flags(&self, error: u32, state: Option<SocketStatePtr>) -> u8;
+    fn reset_flags(&self, error: u16, state: Option<SocketStatePtr>) -> u8;
 }

@@ -4,9 +4,9 @@ use probe_ebpf::{Field, SOCKET_ORPHANED};
 
 use crate::{
     kernel_memory::Access,
-    protocol::{Address, IPPROTO_TCP},
+    protocol::{Address, IPPROTO_MPTCP, IPPROTO_TCP},
     task::Task,
-    tcp_state::{CLOSE, LISTEN, SYN_SENT},
+    tcp_state::{CLOSE, SYN_SENT},
 };
 
 /// A call of the tracepoint. Each value is read when its method is called.
@@ -46,9 +46,9 @@ pub trait Transition {
     #[inline(always)]
     fn local_port(&self) -> u16 {
         // While a connection is open, `skc_num` equals `inet_sport` and is cheaper to read. Before that, a socket that
-        // connects again still has the port of its previous connection in `inet_sport`. At the close `skc_num` may be
-        // cleared already.
-        let is_bound = !matches!(self.new_state(), CLOSE | LISTEN) && self.protocol() == IPPROTO_TCP;
+        // connects or listens again still has the port of its previous connection in `inet_sport`. At the close `skc_num`
+        // may be cleared already.
+        let is_bound = self.new_state() != CLOSE && self.protocol() == IPPROTO_TCP;
         let bound =
             if is_bound || self.new_state() == SYN_SENT { self.field(Field::BoundPort) } else { None };
         bound.unwrap_or_else(|| self.inet_sport())
@@ -58,6 +58,34 @@ pub trait Transition {
     #[inline(always)]
     fn is_orphaned(&self) -> bool {
         self.field::<u64>(Field::Flags).is_some_and(|flags| flags as u8 & SOCKET_ORPHANED != 0)
+    }
+
+    /// The SYN+ACKs that a socket in SYN_RECV has sent, at most 255; 0 where this kernel does not show them. A child begins
+    /// with the count of its request's retransmissions (`tcp_create_openreq_child`), and retransmits nothing else before
+    /// ESTABLISHED.
+    #[inline(always)]
+    fn synacks(&self) -> u8 {
+        let tcp = self.tcp_sock();
+        if tcp.is_null() {
+            return 0;
+        }
+        // SAFETY: the tracepoint's own socket.
+        match unsafe { Self::Access::field::<u32>(tcp, Field::TotalRetrans) } {
+            Some(retransmitted @ 0..255) => retransmitted as u8 + 1,
+            Some(_) => u8::MAX,
+            None => 0,
+        }
+    }
+
+    /// Whether it is an MPTCP socket or one of its subflows. False where this kernel does not show it.
+    #[inline(always)]
+    fn is_mptcp(&self) -> bool {
+        if self.protocol() == IPPROTO_MPTCP {
+            return true;
+        }
+        let tcp = self.tcp_sock();
+        // SAFETY: the tracepoint's own socket.
+        !tcp.is_null() && unsafe { Self::Access::field::<u8>(tcp, Field::IsMptcp) }.is_some_and(|is| is != 0)
     }
 
     /// The number of earlier connections of this socket that the kernel counted (`sk_disconnects`); 0 where it does

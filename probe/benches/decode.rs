@@ -31,7 +31,7 @@ fn record<R: FromZeros + IntoBytes + Immutable>(kind: u16, fill: impl FnOnce(&mu
 fn transition(record: &mut TransitionRecord) {
     record.cookie = 4711;
     record.netns = 4_026_531_840;
-    (record.protocol, record.family) = (TCP, IPV4);
+    (record.protocol, record.family) = (TCP, IPV4 as u8);
     (record.local_port, record.remote_port) = (40_000, 80);
     (record.old, record.new) = (ESTABLISHED, ESTABLISHED);
 }

@@ -63,8 +63,12 @@ impl ConnectFailed {
                 "refused with an ICMP port unreachable (typically a firewall's REJECT rule)".to_owned()
             }
             Cause::RstOrPortUnreachable => "refused with an RST or an ICMP port unreachable".to_owned(),
-            Cause::IcmpError(errno) => {
+            Cause::IcmpError(errno) => format!("an ICMP error arrived: {}", unreachable(errno)),
+            Cause::IcmpErrorOrTimeout(errno) => {
                 format!("an ICMP error arrived or the route was lost: {}", unreachable(errno))
+            }
+            Cause::Timeout(_, errno) if errno != Errno::ETIMEDOUT => {
+                format!("timed out after an ICMP error arrived or the route was lost: {}", unreachable(errno))
             }
             Cause::Destroyed => {
                 "an administrator destroyed the socket, over sock_diag (`ss -K`) or by BPF".to_owned()

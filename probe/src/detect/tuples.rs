@@ -5,8 +5,8 @@ use std::{collections::hash_map::Entry, hash::BuildHasher as _, sync::Arc, time:
 use foldhash::{HashMap, fast::RandomState};
 
 use crate::model::{
-    DiagEntry, Edge, Endpoints, KnownSocket, Mono, Owner, PackedEnds, Protocol, Recent, SocketTable, State,
-    Transition,
+    Cause, DiagEntry, Edge, Endpoints, KnownSocket, Mono, Owner, PackedEnds, Protocol, Recent, SocketTable,
+    State, Transition,
 };
 
 /// `TCP_TIMEWAIT_LEN`.
@@ -133,8 +133,18 @@ impl Tuples {
         {
             self.ended.remove_oldest();
         }
-        let sent_fin_first = matches!(old, State::FinWait1 | State::FinWait2 | State::Closing);
-        if sent_fin_first && transition.cause.is_some_and(|cause| cause.errno().is_none()) {
+        // In CLOSING and FIN_WAIT2; the ACK in LAST_ACK leaves nothing.
+        let leaves_time_wait = old != State::LastAck
+            && matches!(
+                transition.cause,
+                Some(
+                    Cause::FinReceived
+                        | Cause::AckOfFinReceived
+                        | Cause::OrphanTimewait
+                        | Cause::OrphanTimewaitOrRst
+                )
+            );
+        if leaves_time_wait {
             let (number, owner) = (transition.socket.number, Arc::clone(&transition.owner));
             self.ended.push(hash, Some(Left { at, number, netns, ends: ends.into(), owner }));
         } else if old != State::SynSent && !self.ended.is_empty() {

@@ -46,6 +46,14 @@ impl Transition {
         (self.old, self.new)
     }
 
+    /// The socket's identity. `None` for an accepted socket's first transition where the kernel has not given it one yet: up to
+    /// Linux 6.14, `socket` and `cookie` are its listener's then, and the tracker gives it no generation.
+    #[must_use]
+    pub fn identity(&self) -> Option<SocketId> {
+        let is_unnamed = self.edge() == (State::Listen, State::SynRecv) && self.socket.generation == 0;
+        (!is_unnamed).then_some(self.socket)
+    }
+
     /// Whether the socket has this number or cookie.
     #[must_use]
     pub fn is_of(&self, number: u64) -> bool {

@@ -23,4 +23,4 @@ pub mod sysctl;
 pub mod tun;
 
 pub use namespace::{Namespace, NamespaceError};
-pub use socket::{SocketError, Tcp};
+pub use socket::{SocketCounters, SocketError, Tcp};

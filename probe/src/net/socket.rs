@@ -48,6 +48,25 @@ impl From<io::Error> for SocketError {
 /// The result of a socket operation.
 pub type Result<T> = std::result::Result<T, SocketError>;
 
+/// Counters of a socket by their names in `struct tcp_info`, without the prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketCounters {
+    /// Segments retransmitted.
+    pub total_retrans: u32,
+    /// Bytes that the peer has acknowledged, with those of the SYN and the FIN.
+    pub bytes_acked: u64,
+    /// Bytes received in order, with that of the FIN.
+    pub bytes_received: u64,
+    /// Segments sent.
+    pub segs_out: u32,
+    /// Segments received.
+    pub segs_in: u32,
+    /// Payload bytes that were handed to a device, whatever it did with them.
+    pub bytes_sent: u64,
+    /// Those that were handed to it again, as retransmissions.
+    pub bytes_retrans: u64,
+}
+
 /// A non-blocking TCP socket.
 #[derive(Debug)]
 pub struct Tcp(pub(super) Socket);
@@ -422,25 +441,48 @@ impl Tcp {
     ///
     /// # Errors
     /// getsockopt(2)'s.
-    #[expect(unsafe_code, reason = "neither socket2 nor nix reads TCP_INFO")]
     pub fn state(&self) -> Result<State> {
         // `tcpi_state` is the first byte, and the kernel copies no more than the buffer holds.
-        let mut state = 0_u8;
-        let mut length: libc::socklen_t = 1;
-        // SAFETY: the kernel writes at most `length` bytes, which is what `state` holds.
+        let mut state = [0];
+        self.copy_info(&mut state)?;
+        State::from_kernel(state[0]).ok_or(SocketError::Errno(Errno::EINVAL))
+    }
+
+    /// The counters, from `TCP_INFO`, tcp(7); zeros for those that this kernel lacks.
+    ///
+    /// # Errors
+    /// getsockopt(2)'s.
+    pub fn counters(&self) -> Result<SocketCounters> {
+        let mut info = [0; 216];
+        self.copy_info(&mut info)?;
+        let u32_at = |at| u32::from_ne_bytes(*info[at..].first_chunk().expect("within the structure"));
+        let u64_at = |at| u64::from_ne_bytes(*info[at..].first_chunk().expect("within the structure"));
+        Ok(SocketCounters {
+            total_retrans: u32_at(100),
+            bytes_acked: u64_at(120),
+            bytes_received: u64_at(128),
+            segs_out: u32_at(136),
+            segs_in: u32_at(140),
+            bytes_sent: u64_at(200),
+            bytes_retrans: u64_at(208),
+        })
+    }
+
+    /// Copies as much of `struct tcp_info` as fits and the kernel has.
+    #[expect(unsafe_code, reason = "neither socket2 nor nix reads TCP_INFO")]
+    fn copy_info(&self, into: &mut [u8]) -> Result<()> {
+        let mut length = libc::socklen_t::try_from(into.len()).expect("a few hundred");
+        // SAFETY: the kernel writes at most `length` bytes, which is what `into` holds.
         let result = unsafe {
             libc::getsockopt(
                 self.as_fd().as_raw_fd(),
                 libc::IPPROTO_TCP,
                 libc::TCP_INFO,
-                (&raw mut state).cast(),
+                into.as_mut_ptr().cast(),
                 &raw mut length,
             )
         };
-        if result != 0 {
-            return Err(io::Error::last_os_error().into());
-        }
-        State::from_kernel(state).ok_or(SocketError::Errno(Errno::EINVAL))
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error().into()) }
     }
 
     /// Waits for data or the peer's FIN, without reading.

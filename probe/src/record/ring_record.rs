@@ -1,20 +1,25 @@
 //! Records of the ring buffer in a recording: what the writer reads of them, and how it encodes an input that was never
 //! in a ring as one.
 
-use std::{mem::offset_of, net::IpAddr, num::NonZeroU16};
+use std::{
+    mem::offset_of,
+    net::IpAddr,
+    num::{NonZeroU8, NonZeroU16},
+};
 
 use nix::libc::{AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP};
 use probe_ebpf::{
     BindRecord, COMM_LEN, ClosedRecord, FLAGS_UNKNOWN, InCallRecord, KIND_BIND, KIND_CLOSED, KIND_IN_CALL,
     KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES,
     OWNER_UNKNOWN, OpenedRecord, PATH_STATES, RST_WATCHED, RecordHeader, ResetRecord, SOCKET_FIN_RECEIVED,
-    SOCKET_ORPHANED, SOCKET_RST_RECEIVED, SummaryRecord, TaskRecord, TransitionRecord, UNKNOWN_U8,
-    UNKNOWN_U32,
+    SOCKET_IN_REPAIR, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, STACK_DEPTH, SummaryRecord, TASK_EXITING,
+    TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
 };
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use crate::model::{
-    Backend, Counters, Endpoint, Family, Input, Known, Mono, Opened, Protocol, Report, Reset, Summary, Task,
+    Backend, Counters, Endpoint, Errno, Family, Input, KernelStack, Known, Mono, Opened, Protocol, Report,
+    Reset, Summary, Task,
 };
 
 /// CLOCK_MONOTONIC at the event, in nanoseconds.
@@ -72,6 +77,8 @@ fn encode_transition(kind: u16, report: &Report, backend: Backend) -> Transition
     let mut flags = bit(report.orphaned, SOCKET_ORPHANED)
         | bit(report.fin_received, SOCKET_FIN_RECEIVED)
         | bit(report.rst_received, SOCKET_RST_RECEIVED)
+        | bit(report.in_repair, SOCKET_IN_REPAIR)
+        | bit(Some(report.task_exits), TASK_EXITING)
         | bit(report.owner_matches, OWNER_MATCHES);
     if report.orphaned.is_none() || report.fin_received.is_none() {
         flags |= FLAGS_UNKNOWN;
@@ -80,7 +87,7 @@ fn encode_transition(kind: u16, report: &Report, backend: Backend) -> Transition
         flags |= RST_WATCHED;
     }
     let (cookie, skaddr) = match backend {
-        Backend::TpBtf => (report.socket, 0),
+        Backend::TpBtf => (report.socket, report.address),
         Backend::Tracepoint => (report.cookie.unwrap_or(0), report.socket),
     };
     TransitionRecord {
@@ -88,10 +95,12 @@ fn encode_transition(kind: u16, report: &Report, backend: Backend) -> Transition
         cookie,
         skaddr,
         netns: report.netns.unwrap_or(0),
-        error: report.error.map_or(UNKNOWN_U32, |error| error.map_or(0, |errno| errno.0 as u32)),
-        syscall: report.syscall.unwrap_or(UNKNOWN_U32),
+        stack: report.stack.map_or([0; STACK_DEPTH], KernelStack::codes),
+        error: error(report.error),
+        syscall: report.syscall.map_or(UNKNOWN_U16, |number| number as u16),
         protocol: protocol(report.protocol),
-        family: family(report.family),
+        family: family(report.family) as u8,
+        synacks: report.synacks.map_or(0, NonZeroU8::get),
         local_port: report.ends.local.port_or_zero(),
         remote_port: report.ends.remote.port_or_zero(),
         old: report.old as u8,
@@ -103,27 +112,38 @@ fn encode_transition(kind: u16, report: &Report, backend: Backend) -> Transition
     }
 }
 
+fn error(error: Option<Option<Errno>>) -> u16 {
+    error.map_or(UNKNOWN_U16, |error| error.map_or(0, |errno| errno.0 as u16))
+}
+
 fn encode_closed(kind: u16, report: &Report, backend: Backend) -> ClosedRecord {
     let unknown = Counters {
         bytes_sent: u64::MAX,
         bytes_received: u64::MAX,
         segs_out: UNKNOWN_U32,
+        synacks: None,
         segs_in: UNKNOWN_U32,
         retransmits: UNKNOWN_U32,
         srtt_us: None,
     };
     let counters = report.counters.unwrap_or(unknown);
-    // The kernel's counter includes the sequence number of the FIN, which the report leaves out.
-    let fin = u64::from(report.fin_received == Some(true) && report.orphaned.is_some());
+    let fields = report.final_fields.as_ref();
     ClosedRecord {
         transition: encode_transition(kind, report, backend),
         bytes_sent: counters.bytes_sent,
         bytes_retrans: 0,
-        bytes_received: counters.bytes_received.saturating_add(fin),
+        bytes_received: counters.bytes_received,
         segs_out: counters.segs_out,
         segs_in: counters.segs_in,
         retransmits: counters.retransmits,
         srtt_us: counters.srtt_us.unwrap_or(UNKNOWN_U32),
+        bytes_acked: fields.and_then(|fields| fields.bytes_acked).unwrap_or(u64::MAX),
+        in_flight: fields.and_then(|fields| fields.in_flight).unwrap_or(UNKNOWN_U32),
+        error_soft: error(fields.and_then(|fields| fields.error_soft)),
+        linger2_is_negative: fields
+            .and_then(|fields| fields.linger2_is_negative)
+            .map_or(UNKNOWN_U8, u8::from),
+        has_unsent: fields.and_then(|fields| fields.has_unsent).map_or(UNKNOWN_U8, u8::from),
         task: encode_task(report.task.as_ref()),
     }
 }

@@ -146,6 +146,7 @@ pub(super) mod tests {
     use crate::model::{
         CloseCall, Errno, Family, Origin, Owner, Protocol, Segment, ShutdownHow, SocketId,
         State::{Close, Established, FinWait1, Listen, SynRecv, SynSent},
+        Timer,
     };
 
     /// The inode numbers of the namespaces.
@@ -244,7 +245,7 @@ pub(super) mod tests {
         let mut listen = transition(Side::B, (Close, Listen), 2, Cause::Listen);
         listen.ends.remote = Endpoint::new([0, 0, 0, 0].into(), 0);
         assert_eq!(packet_of(&listen), Some((1, Relation::Nearest(us(12)))));
-        let timeout = transition(Side::A, (SynSent, Close), 80, Cause::SynTimeout);
+        let timeout = transition(Side::A, (SynSent, Close), 80, Cause::Timeout(Timer::Syn, Errno::ETIMEDOUT));
         assert_eq!(packet_of(&timeout), Some((2, Relation::Nearest(us(54)))));
         let given_up = transition(Side::A, (SynSent, Close), 11, Cause::Close(CloseCall::Close));
         assert_eq!(packet_of(&given_up), Some((0, Relation::Nearest(us(10)))));

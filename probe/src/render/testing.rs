@@ -9,7 +9,7 @@ pub use trace::{trace, trace_end};
 use crate::model::{
     self, Backend, Cause, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno, Family, Finding,
     FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, Protocol, SocketId, SocketRow, State,
-    Task, Transition, Verdict, testing::cause,
+    Task, Timer, Transition, Verdict, testing::cause,
 };
 
 pub fn ready() -> Output {
@@ -251,7 +251,7 @@ pub fn unusual() -> Vec<Output> {
         .transition(&listener, 0, Close, Listen, call("listen"))
         .transition(&child, 1_000, Listen, SynRecv, segment("child created"))
         .transition(&child, 3, SynRecv, Established, segment("ACK of SYN received"))
-        .transition(&old, 2_000_000, Established, Close, Cause::Timeout)
+        .transition(&old, 2_000_000, Established, Close, Cause::Timeout(Timer::Any, Errno::ETIMEDOUT))
         .transition(&unowned, 7, SynSent, Close, Cause::TupleInUse)
         .transition(&unowned, 7, Established, Close, None)
         .refused_attempts("127.0.0.1:81", 3)
@@ -290,6 +290,7 @@ pub fn outside() -> Vec<Output> {
                 bytes_sent: 0,
                 bytes_received: 0,
                 segs_out: 1,
+                synacks: None,
                 segs_in: 1,
                 retransmits: 0,
                 srtt_us: None,

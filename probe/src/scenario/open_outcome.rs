@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Cause, CloseCall},
+        model::{Cause, CloseCall, Timer},
         scenario::testing::{history, socket},
     };
 
@@ -110,7 +110,7 @@ mod tests {
         check(&failed, reset(Errno::ECONNREFUSED), "refused: CLOSE → SYN_SENT → CLOSE", false);
         let given_up = Cause::Close(CloseCall::Close);
         check(&failed, given_up, "timed out: CLOSE → SYN_SENT → CLOSE", false);
-        let exhausted = Cause::SynTimeout;
+        let exhausted = Cause::Timeout(Timer::Syn, Errno::ETIMEDOUT);
         check(&failed, exhausted, "timed out: CLOSE → SYN_SENT → CLOSE", false);
         let unreachable = Cause::IcmpError(Errno::EHOSTUNREACH);
         check(&failed, unreachable, "EHOSTUNREACH: CLOSE → SYN_SENT → CLOSE", false);

@@ -47,6 +47,7 @@ impl Socket {
             at: Mono(self.at),
             cpu: 0,
             socket: self.number,
+            address: 0,
             cookie: Some(self.number),
             netns: Some(1),
             protocol: Protocol::Tcp,
@@ -59,6 +60,10 @@ impl Socket {
             orphaned: None,
             fin_received: None,
             rst_received: None,
+            stack: None,
+            in_repair: None,
+            task_exits: false,
+            synacks: None,
             syscall: None,
             task: Some(self.task.clone()),
             owner_matches: self.owner_matches,
@@ -69,6 +74,7 @@ impl Socket {
                 cgroup: Some(u64::from(self.task.pid)),
             }),
             counters: None,
+            final_fields: None,
         })
     }
 

@@ -80,7 +80,7 @@ fn layout_error(header: &RecordHeader, bytes: &[u8]) -> DecodeError {
 #[cfg(test)]
 mod tests {
     use probe_ebpf::{
-        FLAGS_UNKNOWN, RST_WATCHED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, UNKNOWN_U8, UNKNOWN_U32,
+        FLAGS_UNKNOWN, RST_WATCHED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, UNKNOWN_U8, UNKNOWN_U16,
     };
     use zerocopy::{FromZeros, IntoBytes};
 
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn unknown_is_not_zero() {
         let mut unknown = record();
-        unknown.error = UNKNOWN_U32;
+        unknown.error = UNKNOWN_U16;
         unknown.shutdown = UNKNOWN_U8;
-        unknown.syscall = UNKNOWN_U32;
+        unknown.syscall = UNKNOWN_U16;
         let report = decoded(&unknown, Backend::TpBtf);
         assert_eq!((report.error, report.shutdown, report.syscall), (None, None, None));
         assert_eq!((report.orphaned, report.fin_received), (Some(false), Some(false)));

@@ -32,16 +32,32 @@ impl Generations {
         last.map_or(reported, |last| following(last, reported))
     }
 
+    /// The generation of a connection of a socket that is not tracked, by one of the two.
+    pub fn of_new(&mut self, number: u64, reported: u32, is_shared: bool) -> u32 {
+        if is_shared { self.next_shared(number, reported) } else { self.next(number, reported) }
+    }
+
+    /// The generation of an MPTCP socket, whose number others may have as well: an accepted one has that of its listener.
+    pub fn next_shared(&mut self, number: u64, reported: u32) -> u32 {
+        let generation = self.next(number, reported);
+        self.insert(number, generation);
+        generation
+    }
+
     /// The tracker no longer holds this socket.
     pub fn evicted(&mut self, number: u64, socket: &TrackedSocket) {
         if socket.generation == 1 && socket.has_cookie(number) && !socket.is_mptcp() {
             return;
         }
+        self.insert(number, socket.generation);
+    }
+
+    fn insert(&mut self, number: u64, generation: u32) {
         if self.last.len() == MAX && !self.last.contains_key(&number) {
             self.floor = self.floor.max(self.last.values().copied().max());
             self.last.clear();
         }
-        self.last.insert(number, socket.generation);
+        self.last.insert(number, generation);
     }
 }
 

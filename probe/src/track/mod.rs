@@ -7,6 +7,7 @@
 
 mod cause;
 mod cgroups;
+mod counters;
 mod events;
 mod generations;
 mod listeners;
@@ -25,7 +26,7 @@ mod unnamed_children;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use foldhash::fast::RandomState;
+use foldhash::{HashMap, fast::RandomState};
 use indexmap::{IndexMap, map::Entry};
 
 use self::{
@@ -42,6 +43,7 @@ use self::{
 };
 use crate::model::{
     Connection, Endpoints, Host, Open, Owner, Protocol, Report, SocketId, State, StateHistory, Transition,
+    is_of_listener,
 };
 
 /// How many closed sockets the tracker keeps: a destroyed listener reports once more after its end, and a socket can be connected
@@ -72,8 +74,10 @@ pub struct Tracked {
 pub struct Tracker {
     syscalls: SyscallTable,
     seq: u64,
-    /// Every tracked socket, by number.
+    /// Every tracked socket, by [`key`].
     sockets: IndexMap<u64, TrackedSocket, RandomState>,
+    /// The keys of the MPTCP sockets whose number others may have as well.
+    mptcp: HashMap<SocketId, u64>,
     /// Whether reports were lost since stale sockets were last removed.
     has_loss: bool,
     /// The numbers of closed sockets, oldest first.
@@ -95,6 +99,7 @@ impl Tracker {
             syscalls: SyscallTable::of(&host.arch),
             seq: 0,
             sockets: IndexMap::default(),
+            mptcp: HashMap::default(),
             has_loss: false,
             closed: VecDeque::new(),
             generations: Generations::default(),
@@ -121,9 +126,13 @@ impl Tracker {
             preexisting,
             cgroups,
             owners,
+            mptcp,
             ..
         } = self;
         let reported = report.opened.as_ref().map_or(0, |opened| opened.generation);
+        let key = key(report);
+        // Several MPTCP sockets may have this number: the generations are those of all of them.
+        let is_shared = key != report.socket;
         let socket = match opening(report) {
             Some(open) if is_unnamed => {
                 // The number is the listener's, which stays tracked. The child is tracked from its second report on.
@@ -136,36 +145,48 @@ impl Tracker {
                 // The snapshot, if it lists the socket, lists a later state.
                 preexisting.take(report);
                 let owner = owner::at_opening(report, listeners, cgroups, owners);
-                match sockets.entry(report.socket) {
+                match sockets.entry(key) {
                     Entry::Occupied(entry) => {
                         let socket = entry.into_mut();
-                        reopen(closed, report.socket, socket);
-                        let generation = following(socket.generation, reported);
+                        reopen(closed, key, socket);
+                        socket.mptcp_id().map(|id| mptcp.remove(&id));
+                        let generation = if is_shared {
+                            generations.next_shared(report.socket, reported)
+                        } else {
+                            following(socket.generation, reported)
+                        };
                         *socket = TrackedSocket::opened(report, open, owner, generation, Some(socket));
                         socket
                     }
                     Entry::Vacant(entry) => {
-                        let generation = generations.next(report.socket, reported);
+                        let generation = generations.of_new(report.socket, reported, is_shared);
                         entry.insert(TrackedSocket::opened(report, open, owner, generation, None))
                     }
                 }
             }
-            None => match sockets.entry(report.socket) {
+            None => match sockets.entry(key) {
                 Entry::Occupied(entry) => {
                     let socket = entry.into_mut();
-                    if socket.is_of_later_connection(report) {
-                        reopen(closed, report.socket, socket);
-                        *socket = TrackedSocket::first_seen(report, following(socket.generation, 0), None);
+                    let is_other = is_shared && !socket.has_cookie(report.socket);
+                    if is_other || socket.is_of_later_connection(report) {
+                        reopen(closed, key, socket);
+                        socket.mptcp_id().map(|id| mptcp.remove(&id));
+                        let generation = if is_shared {
+                            generations.next_shared(report.socket, 0)
+                        } else {
+                            following(socket.generation, 0)
+                        };
+                        *socket = TrackedSocket::first_seen(report, generation, None);
                     }
                     socket
                 }
                 Entry::Vacant(entry) => entry.insert(match unnamed_children.take(report) {
                     Some(unnamed) => {
-                        let generation = generations.next(report.socket, unnamed.generation);
+                        let generation = generations.of_new(report.socket, unnamed.generation, is_shared);
                         TrackedSocket::named(report, generation, unnamed)
                     }
                     None => {
-                        let generation = generations.next(report.socket, 0);
+                        let generation = generations.of_new(report.socket, 0, is_shared);
                         TrackedSocket::first_seen(report, generation, preexisting.take(report))
                     }
                 }),
@@ -175,7 +196,11 @@ impl Tracker {
         let previous = socket.continuous.then_some(socket.state);
         let entered = socket.entered().filter(|_| socket.state == report.old);
         let state_duration = entered.map(|entered| report.at.since(entered));
-        let ends = report.ends.or_earlier(socket.ends());
+        let mut ends = report.ends.or_earlier(socket.ends());
+        if is_of_listener((report.old, report.new)) {
+            // Under an MPTCP listener's number there may be an accepted socket.
+            ends.remote = report.ends.remote;
+        }
         let context = CauseContext {
             prior: socket.prior,
             syscall: report.syscall.and_then(|number| self.syscalls.by_number(number)),
@@ -186,12 +211,15 @@ impl Tracker {
         }
         owner::guess(&mut socket.owner, report, cause, owners);
         if is_end(report) {
-            reopen(closed, report.socket, socket);
-            closed.push_back(report.socket);
+            reopen(closed, key, socket);
+            closed.push_back(key);
         }
         let ends_connection = socket.add(report, ends, self.seq);
 
         let id = SocketId { number: report.socket, generation: socket.generation };
+        if is_shared {
+            self.mptcp.insert(id, key);
+        }
         let owner = Arc::clone(&socket.owner);
         let ended = if ends_connection { socket.connection(report, cause) } else { None };
         self.index(report, ends, &owner);
@@ -229,7 +257,8 @@ impl Tracker {
     /// not the socket's current one.
     #[must_use]
     pub fn history(&self, id: SocketId) -> Option<(Option<Open>, &StateHistory)> {
-        let socket = self.sockets.get(&id.number)?;
+        let key = self.mptcp.get(&id).copied().unwrap_or(id.number);
+        let socket = self.sockets.get(&key)?;
         (socket.generation == id.generation).then_some((socket.open, &socket.history))
     }
 
@@ -266,6 +295,7 @@ impl Tracker {
         {
             if let Some(socket) = self.sockets.swap_remove(&number) {
                 self.generations.evicted(number, &socket);
+                socket.mptcp_id().map(|id| self.mptcp.remove(&id));
             }
             if self.sockets.capacity() > MIN_CAPACITY.max(4 * self.sockets.len()) {
                 // There were very many for a while.
@@ -284,6 +314,7 @@ impl Tracker {
                 stays
             });
             self.closed.retain(|number| self.sockets.contains_key(number));
+            self.mptcp.retain(|_, key| self.sockets.contains_key(key));
         }
     }
 
@@ -296,6 +327,16 @@ impl Tracker {
                 || self.preexisting.listens(report.socket)
         };
         is_child && report.cookie == Some(report.socket) && (report.ends.remote.port.is_none() || listens())
+    }
+}
+
+/// What identifies the socket of a report: its number, or where that is an MPTCP socket's cookie, its address.
+fn key(report: &Report) -> u64 {
+    let is_cookie = report.cookie == Some(report.socket);
+    if report.protocol == Protocol::Mptcp && is_cookie && report.address != 0 {
+        report.address
+    } else {
+        report.socket
     }
 }
 

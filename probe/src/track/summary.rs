@@ -5,9 +5,12 @@ use std::mem;
 use super::{
     Tracker,
     cause::{self, CauseContext, PriorReports, cause},
+    counters::{Earlier, counters},
     owner,
 };
-use crate::model::{Close, Connection, Endpoints, Open, Owner, SocketId, State, StatePath, Summary};
+use crate::model::{
+    Close, Connection, Endpoints, Open, Owner, Protocol, SocketId, State, StatePath, Summary,
+};
 
 impl Tracker {
     /// The connection of a summary. A summary is self-contained: reports lost before it make no difference. Moves the path out
@@ -41,7 +44,11 @@ impl Tracker {
             owner::claim(&mut owner, end, owners);
         }
         owner::guess(&mut owner, end, cause, owners);
-        let generation = end.opened.as_ref().map_or(0, |opened| opened.generation);
+        let reported = end.opened.as_ref().map_or(0, |opened| opened.generation);
+        let is_mptcp = end.protocol == Protocol::Mptcp;
+        let generation = if is_mptcp { self.generations.next_shared(end.socket, reported) } else { reported };
+        let fin_with_syn = path.contains((State::SynRecv, State::CloseWait));
+        let counters = counters(end, Earlier { open, synacks: end.synacks, fin_with_syn });
         let connection = Connection {
             socket: SocketId { number: end.socket, generation },
             netns: end.netns,
@@ -53,7 +60,7 @@ impl Tracker {
             established: summary.established,
             close: Some(Close { at: end.at, cause }),
             path,
-            counters: end.counters,
+            counters,
             owner,
             complete: summary.opened.is_some() && summary.path_is_complete,
         };

@@ -1,7 +1,9 @@
 //! Reports for tests, as from backend `tp_btf`.
 
+use probe_ebpf::StackFunction;
+
 use crate::model::{
-    Counters, Errno, Family, Known, Mono, Opened, Protocol, Report, State, Task,
+    Counters, Errno, Family, KernelStack, Known, Mono, Opened, Protocol, Report, State, Task,
     testing::{ends, task},
 };
 
@@ -11,6 +13,7 @@ pub fn report(old: State, new: State) -> Report {
         at: Mono(1_000),
         cpu: 0,
         socket: 7,
+        address: 0xffff_8880_0000_0007,
         cookie: Some(7),
         netns: Some(1),
         protocol: Protocol::Tcp,
@@ -24,10 +27,15 @@ pub fn report(old: State, new: State) -> Report {
         fin_received: Some(false),
         rst_received: None,
         owner_matches: None,
+        stack: None,
+        in_repair: Some(false),
+        task_exits: false,
+        synacks: None,
         syscall: None,
         task: Some(task(100, "client")),
         opened: None,
         counters: None,
+        final_fields: None,
     }
 }
 
@@ -38,7 +46,16 @@ impl Report {
 
     /// Of the socket with this cookie.
     pub(super) fn of(self, cookie: u64) -> Self {
-        Self { socket: cookie, cookie: Some(cookie), ..self }
+        Self { socket: cookie, cookie: Some(cookie), address: 0xffff_8880_0000_0000 | cookie, ..self }
+    }
+
+    /// With the `struct sock` at this address.
+    pub(super) fn at_address(self, address: u64) -> Self {
+        Self { address, ..self }
+    }
+
+    pub(super) fn of_mptcp(self) -> Self {
+        Self { protocol: Protocol::Mptcp, ..self }
     }
 
     pub(super) fn between(self, local: &str, remote: &str) -> Self {
@@ -67,6 +84,11 @@ impl Report {
         Self { syscall: Some(number), ..self }
     }
 
+    /// With these functions on the kernel's stack, the innermost first.
+    pub(super) fn on_stack(self, functions: &[StackFunction]) -> Self {
+        Self { stack: KernelStack::new(functions), ..self }
+    }
+
     pub(super) fn on(self, task: Task) -> Self {
         Self { task: Some(task), ..self }
     }
@@ -77,8 +99,15 @@ impl Report {
     }
 
     pub(super) fn counted(self, segs_out: u32, segs_in: u32) -> Self {
-        let counters =
-            Counters { bytes_sent: 1, bytes_received: 2, segs_out, segs_in, retransmits: 0, srtt_us: None };
+        let counters = Counters {
+            bytes_sent: 1,
+            bytes_received: 2,
+            segs_out,
+            synacks: None,
+            segs_in,
+            retransmits: 0,
+            srtt_us: None,
+        };
         Self { counters: Some(counters), ..self }
     }
 }

@@ -4,11 +4,17 @@
 //! end.
 
 use std::{
-    num::{NonZeroU32, NonZeroU64},
+    num::{NonZeroU8, NonZeroU32, NonZeroU64},
     sync::Arc,
 };
 
-use super::{cause::PriorReports, is_end, preexisting::PreexistingSocket, unnamed_children::UnnamedChild};
+use super::{
+    cause::PriorReports,
+    counters::{Earlier, counters},
+    is_end,
+    preexisting::PreexistingSocket,
+    unnamed_children::UnnamedChild,
+};
 use crate::model::{
     Cause, Close, Connection, DiagEntry, Endpoints, Family, Mono, Open, Owner, PackedEnds, Protocol, Report,
     SocketId, State, StateHistory,
@@ -36,6 +42,8 @@ pub struct TrackedSocket {
     cookie: Option<NonZeroU64>,
     /// What the causes of later transitions depend on.
     pub prior: PriorReports,
+    /// The SYN+ACKs that it sent before ESTABLISHED.
+    synacks: Option<NonZeroU8>,
     protocol: Protocol,
     family: Family,
     /// The state in which its last report left it.
@@ -61,7 +69,9 @@ impl TrackedSocket {
         earlier: Option<&Self>,
     ) -> Self {
         let by_cookie = report.cookie == Some(report.socket);
-        let earlier = earlier.filter(|_| by_cookie && report.old == State::Close);
+        // The address of an MPTCP socket may have been that of another.
+        let earlier = earlier
+            .filter(|earlier| by_cookie && report.old == State::Close && earlier.has_cookie(report.socket));
         let mut socket = Self::new(report, generation, owner);
         if let Some(earlier) = earlier {
             socket.state = earlier.state;
@@ -122,6 +132,7 @@ impl TrackedSocket {
             established: OptionalMono::NONE,
             cookie: report.cookie.and_then(NonZeroU64::new),
             prior: PriorReports::default(),
+            synacks: None,
             protocol: report.protocol,
             family: report.family,
             state: report.old,
@@ -148,6 +159,12 @@ impl TrackedSocket {
         self.cookie.is_some_and(|own| own.get() == cookie)
     }
 
+    /// The identity of an MPTCP socket, where its number is its cookie.
+    pub fn mptcp_id(&self) -> Option<SocketId> {
+        let number = self.cookie.filter(|_| self.is_mptcp())?.get();
+        Some(SocketId { number, generation: self.generation })
+    }
+
     /// Whether it is an MPTCP socket.
     pub fn is_mptcp(&self) -> bool {
         self.protocol == Protocol::Mptcp
@@ -161,6 +178,9 @@ impl TrackedSocket {
     /// The connection that ends with this report; `None` for a listener.
     pub fn connection(&self, end: &Report, cause: Option<Cause>) -> Option<Box<Connection>> {
         let open = self.open?;
+        let path = self.history.path();
+        let fin_with_syn = path.contains((State::SynRecv, State::CloseWait));
+        let counters = counters(end, Earlier { open, synacks: self.synacks, fin_with_syn });
         Some(Box::new(Connection {
             socket: SocketId { number: end.socket, generation: self.generation },
             netns: self.netns.map(NonZeroU32::get),
@@ -171,8 +191,8 @@ impl TrackedSocket {
             opened: self.opened.get(),
             established: self.established.get(),
             close: Some(Close { at: end.at, cause }),
-            path: self.history.path(),
-            counters: end.counters,
+            path,
+            counters,
             owner: Arc::clone(&self.owner),
             complete: self.is_complete,
         }))
@@ -201,6 +221,7 @@ impl TrackedSocket {
         self.continuous = true;
         self.ends.set(ends);
         self.prior.add(report);
+        self.synacks = report.synacks.or(self.synacks);
         let Some(open) = &mut self.open else {
             self.has_ended |= is_end(report);
             // A listener keeps the last one only, since it may be open for years.

@@ -7,11 +7,12 @@ use super::*;
 use crate::{
     detect::testing::{Simulation, connection, endpoint},
     model::{
-        CloseCall,
+        CloseCall, Timer,
         testing::{diag_entry, host},
     },
 };
 
+const SYN_TIMEOUT: Cause = Cause::Timeout(Timer::Syn, Errno::ETIMEDOUT);
 const ENDS: (&str, &str) = ("10.0.0.1:5000", "10.0.0.2:80");
 const SELF: (&str, &str) = ("127.0.0.1:1314", "127.0.0.1:1314");
 
@@ -34,9 +35,11 @@ fn the_message_says_what_ended_the_connect() {
     insta::assert_snapshot!(message(Some(Cause::RstReceived(Errno::ECONNREFUSED))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an RST (no process listens on that port, or a firewall rejects it)");
     insta::assert_snapshot!(message(Some(Cause::PortUnreachable)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an ICMP port unreachable (typically a firewall's REJECT rule)");
     insta::assert_snapshot!(message(Some(Cause::RstOrPortUnreachable)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: refused with an RST or an ICMP port unreachable");
-    insta::assert_snapshot!(message(Some(Cause::IcmpError(Errno::EHOSTUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: the host is unreachable, or a firewall rejects the connection (EHOSTUNREACH)");
-    insta::assert_snapshot!(message(Some(Cause::IcmpError(Errno(71)))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: EPROTO");
-    insta::assert_snapshot!(message(Some(Cause::SynTimeout)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: timed out: its SYNs went unanswered (a firewall drops them, or the host is down)");
+    insta::assert_snapshot!(message(Some(Cause::IcmpError(Errno::EHOSTUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived: the host is unreachable, or a firewall rejects the connection (EHOSTUNREACH)");
+    insta::assert_snapshot!(message(Some(Cause::IcmpError(Errno(71)))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived: EPROTO");
+    insta::assert_snapshot!(message(Some(Cause::IcmpErrorOrTimeout(Errno::ENETUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an ICMP error arrived or the route was lost: the network is unreachable (ENETUNREACH)");
+    insta::assert_snapshot!(message(Some(Cause::Timeout(Timer::Syn, Errno::EHOSTUNREACH))), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: timed out after an ICMP error arrived or the route was lost: the host is unreachable, or a firewall rejects the connection (EHOSTUNREACH)");
+    insta::assert_snapshot!(message(Some(SYN_TIMEOUT)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: timed out: its SYNs went unanswered (a firewall drops them, or the host is down)");
     insta::assert_snapshot!(message(Some(Cause::Destroyed)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: an administrator destroyed the socket, over sock_diag (`ss -K`) or by BPF");
     insta::assert_snapshot!(message(Some(Cause::TupleInUse)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: EADDRNOTAVAIL before a SYN was sent: another connection or its TIME_WAIT has the same 4-tuple");
     insta::assert_snapshot!(message(Some(Cause::ConnectFailed)), @"client[100] could not connect from 10.0.0.1:5000 to 10.0.0.2:80: the kernel failed it before a SYN was sent: no route, a policy, or no memory");
@@ -57,7 +60,7 @@ fn a_connect_that_its_owner_gave_up_is_no_finding() {
 #[test]
 fn a_timeout_counts_the_syns() {
     let mut simulation = simulation();
-    let timeout = Some(Cause::SynTimeout);
+    let timeout = Some(SYN_TIMEOUT);
     let findings = simulation.because(timeout).having_sent(7).moves(7, ENDS, &[Close, SynSent, Close]);
     assert!(findings[0].message.contains("timed out: 7 SYNs went unanswered"), "{findings:?}");
     assert_eq!(findings[0].evidence, [1, 2]);

@@ -1,13 +1,14 @@
 //! Every cause of a state change.
 
-use crate::model::{Cause, CloseCall, Errno, ShutdownHow};
+use crate::model::{Cause, CloseCall, Errno, ListenerEnd as How, RstReason, ShutdownHow, Timer};
 
 /// One of each variant; where the error number varies, the most common one.
 pub fn causes() -> Vec<Cause> {
     use Cause::*;
-    vec![
+    let mut all = vec![
         Listen,
         Connect,
+        ConnectInRepair,
         FastOpen,
         Shutdown(ShutdownHow::Wr),
         Shutdown(ShutdownHow::Rdwr),
@@ -18,31 +19,44 @@ pub fn causes() -> Vec<Cause> {
         Close(CloseCall::Exec),
         CloseOrShutdownRdwr,
         CloseOrShutdown,
-        CloseWithRst,
+        CloseWithRst(RstReason::UnreadData),
+        CloseWithRst(RstReason::Linger),
+        CloseWithRst(RstReason::Unknown),
+        CloseWithLinger,
+        CloseInRepair,
         CloseOfMptcp,
         ConnectUnspec,
+        DisconnectInRepair,
         Disconnect,
-        ListenerClose,
-        DisconnectOrListenerClose,
+        DisconnectOrMptcp,
+        CloseOrDisconnect,
+        ListenerEnd(How::Closed),
+        ListenerEnd(How::Disconnected),
+        ListenerEnd(How::Shutdown),
+        ListenerEnd(How::Destroyed),
+        ListenerEnd(How::Unknown),
+        ListenerOrMptcpClose,
+        DisconnectOrListenerEnd,
         ChildCreated,
         SynReceived,
         SynAckReceived,
         AckOfSynReceived,
+        SubflowEstablished,
         FinReceived,
         AckOfFinReceived,
         DataFinReceived,
         AckOfDataFinReceived,
+        FastcloseReceived,
         RstReceived(Errno::ECONNRESET),
         PortUnreachable,
         RstOrPortUnreachable,
         IcmpError(Errno::EHOSTUNREACH),
+        DataAfterClose,
         RstOrDataAfterClose,
-        SynTimeout,
-        SynAckTimeout,
-        FinTimeout,
-        KeepaliveTimeout,
-        Timeout,
-        TimeoutAfterIcmp(Errno::EHOSTUNREACH),
+        MptcpTimeout,
+        SynAckOrRepair,
+        IcmpErrorOrTimeout(Errno::EHOSTUNREACH),
+        AfterIcmpError(Errno::EHOSTUNREACH),
         TupleInUse,
         NoLocalPort,
         ConnectFailed,
@@ -54,12 +68,20 @@ pub fn causes() -> Vec<Cause> {
         ListenerStopped,
         ChildDiscarded,
         ChildDiscardedOrDisconnect,
+        OrphanTimewait,
+        OrphanReset,
         OrphanTimewaitOrRst,
         OrphanDropped,
         UnknownError(Errno(5)),
-        FollowsSubflows,
+        SubflowClosed,
+        SubflowFailed,
+        SubflowsClosed,
+        MptcpUnknown,
         UnknownTransition,
-    ]
+    ];
+    let errors = [Errno::ETIMEDOUT, Errno::EHOSTUNREACH];
+    all.extend(Timer::ALL.into_iter().flat_map(|timer| errors.map(|errno| Timeout(timer, errno))));
+    all
 }
 
 /// The cause with this text.
@@ -79,7 +101,9 @@ pub fn any_cause() -> impl proptest::strategy::Strategy<Value = Cause> {
     (proptest::sample::select(causes()), (1..200).prop_map(Errno)).prop_map(|(cause, errno)| match cause {
         Cause::RstReceived(_) => Cause::RstReceived(errno),
         Cause::IcmpError(_) => Cause::IcmpError(errno),
-        Cause::TimeoutAfterIcmp(_) => Cause::TimeoutAfterIcmp(errno),
+        Cause::Timeout(timer, _) => Cause::Timeout(timer, errno),
+        Cause::IcmpErrorOrTimeout(_) => Cause::IcmpErrorOrTimeout(errno),
+        Cause::AfterIcmpError(_) => Cause::AfterIcmpError(errno),
         Cause::UnknownError(_) => Cause::UnknownError(errno),
         other => other,
     })

@@ -1,6 +1,6 @@
 //! Inputs that come from the kernel.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, num::NonZeroU8};
 
 use ipnet::IpNet;
 use proptest::{collection, option, prelude::*};
@@ -60,10 +60,12 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 pub fn counters() -> impl Strategy<Value = Counters> {
-    (any::<[u64; 2]>(), any::<[u32; 3]>(), any::<Option<u32>>()).prop_map(|(bytes, segs, srtt_us)| Counters {
+    let optional = (any::<Option<NonZeroU8>>(), any::<Option<u32>>());
+    (any::<[u64; 2]>(), any::<[u32; 3]>(), optional).prop_map(|(bytes, segs, (synacks, srtt_us))| Counters {
         bytes_sent: bytes[0],
         bytes_received: bytes[1],
         segs_out: segs[0],
+        synacks,
         segs_in: segs[1],
         retransmits: segs[2],
         srtt_us,

@@ -1,6 +1,6 @@
 //! The object of a connection that ended.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU8, NonZeroU32};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -58,15 +58,20 @@ pub struct ConnectionObject<'a> {
     duration_ns: Option<u64>,
     /// The time from the first transition to ESTABLISHED, in nanoseconds; null if either was not observed.
     handshake_ns: Option<u64>,
-    /// Payload bytes sent, without retransmissions; null, like all counters, if the backend does not report them.
+    /// Payload bytes that were acknowledged or in flight at the end: retransmissions, and what the local device refused,
+    /// count once or not at all. Null, like all counters, if the backend does not report them.
     bytes_sent: Option<u64>,
     /// Payload bytes received in order.
     bytes_received: Option<u64>,
-    /// Segments sent, including SYNs and pure ACKs.
+    /// Segments sent, including SYNs and pure ACKs, as TCP_INFO counts them (`tcpi_segs_out`): a passive connection's SYN+ACKs
+    /// are in `synacks` only, and a segment that the local device refused counts.
     segs_out: Option<u32>,
-    /// Segments received.
+    /// SYN+ACKs sent by a passive connection, retransmissions included; 255 for more. With a SYN cookie, only the last one
+    /// counts. Null if the connection is not passive, or the end of its handshake was not observed.
+    synacks: Option<NonZeroU8>,
+    /// Segments received, as TCP_INFO counts them (`tcpi_segs_in`).
     segs_in: Option<u32>,
-    /// Segments retransmitted.
+    /// Segments retransmitted, SYNs and SYN+ACKs included, as TCP_INFO counts them (`tcpi_total_retrans`).
     retransmits: Option<u32>,
     /// The smoothed round-trip time at the close, in microseconds; null if there was no sample.
     srtt_us: Option<u32>,
@@ -106,6 +111,7 @@ impl<'a> ConnectionObject<'a> {
             bytes_sent: bytes(|counters| counters.bytes_sent),
             bytes_received: bytes(|counters| counters.bytes_received),
             segs_out: segments(|counters| counters.segs_out),
+            synacks: counters.and_then(|counters| counters.synacks),
             segs_in: segments(|counters| counters.segs_in),
             retransmits: segments(|counters| counters.retransmits),
             srtt_us: counters.and_then(|counters| counters.srtt_us),
@@ -155,6 +161,7 @@ mod tests {
             "segs_in",
             "segs_out",
             "srtt_us",
+            "synacks",
         ];
         for (name, value) in object.as_object().expect("an object") {
             assert_eq!(value.is_null(), nulls.contains(&name.as_str()), "{name}: {value}");

@@ -27,8 +27,9 @@ pub struct TransitionObject<'a> {
     /// The number of the transition in this stream, from 1.
     seq: u64,
     /// The socket's cookie, which SO_COOKIE and sock_diag report too; on backend `tracepoint` the address of its
-    /// `struct sock`. With `generation` it identifies a connection uniquely in the stream.
-    socket: Decimal,
+    /// `struct sock`. With `generation` it identifies a connection uniquely in the stream. Null at an accepted socket's first
+    /// transition where the kernel has not given it a cookie yet, up to Linux 6.14.
+    socket: Option<Decimal>,
     /// The number of the connection on this socket, from 1; null if the socket was opened before the trace.
     generation: Option<NonZeroU32>,
     /// The inode number of the socket's network namespace; null if the kernel does not report it.
@@ -62,7 +63,7 @@ impl<'a> TransitionObject<'a> {
             time: time.of(transition.at),
             mono_ns: transition.at.0,
             seq: transition.seq,
-            socket: Decimal(transition.socket.number),
+            socket: transition.identity().map(|socket| Decimal(socket.number)),
             generation: generation(transition.socket),
             netns: transition.netns,
             protocol: ByName(transition.protocol),

@@ -1,11 +1,11 @@
 //! A trace with every kind of event outside of scenarios.
 
-use std::time::Duration;
+use std::{num::NonZeroU8, time::Duration};
 
 use super::{Stream, TestSocket, call, ends, owner, refused, segment};
 use crate::model::{
-    self, Cause, Cgroup, Connection, Counters, End, Endpoints, Family, FindingKind, Known, Mono, Name, Open,
-    Output, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry,
+    self, Cause, Cgroup, Connection, Counters, End, Endpoints, Errno, Family, FindingKind, Known, Mono, Name,
+    Open, Output, Owner, Protocol, Reset, SocketId, State::*, TimeWaitEntry, Timer,
 };
 
 const LONG: &str = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
@@ -82,7 +82,7 @@ fn ipv6(stream: &mut Stream) {
     let long =
         TestSocket { ends: Endpoints { local: ends("[2001:db8::1]:6379", LONG).local, ..long.ends }, ..long };
     let longest = TestSocket { ends: ends(LONG, LONG), ..long.clone() };
-    let given_up = Cause::Timeout;
+    let given_up = Cause::Timeout(Timer::Any, Errno::ETIMEDOUT);
     stream
         .transition(&listener, 900_000, Close, Listen, call("listen"))
         .transition(&short, 1_000, Listen, SynRecv, segment("child created"))
@@ -130,7 +130,7 @@ fn owners(stream: &mut Stream) {
         _ => None,
     }) {
         transition.protocol = Protocol::Mptcp;
-        transition.cause = Some(Cause::FollowsSubflows);
+        transition.cause = Some(Cause::SubflowFailed);
         stream.push(Output::Transition(transition));
     }
 }
@@ -215,6 +215,7 @@ fn connection(
             bytes_sent: 78,
             bytes_received: 1_253_611,
             segs_out: 431,
+            synacks: (open == Open::Passive).then_some(NonZeroU8::MIN),
             segs_in: 866,
             retransmits: u32::from(open == Open::Passive) * 3,
             srtt_us: Some(421),

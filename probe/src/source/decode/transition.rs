@@ -1,9 +1,11 @@
 //! State transitions.
 
+use std::num::NonZeroU8;
+
 use probe_ebpf::{
     ClosedRecord, FLAGS_UNKNOWN, InCallRecord, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES, OpenedRecord,
-    RST_WATCHED, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, TaskRecord, TransitionRecord,
-    UNKNOWN_U8, UNKNOWN_U32,
+    RST_WATCHED, SOCKET_FIN_RECEIVED, SOCKET_IN_REPAIR, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, TASK_EXITING,
+    TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
 };
 
 use super::{
@@ -11,7 +13,8 @@ use super::{
     values::{address, family, protocol, state, task},
 };
 use crate::model::{
-    Backend, Counters, Endpoint, Endpoints, Errno, Family, Known, Mono, Opened, Protocol, Report, State, Task,
+    Backend, Counters, Endpoint, Endpoints, Errno, Family, FinalFields, KernelStack, Known, Mono, Opened,
+    Protocol, Report, State, Task, is_of_listener,
 };
 
 /// The report of a bare transition.
@@ -29,7 +32,7 @@ pub(super) fn in_call(record: &InCallRecord, fields: CheckedFields, backend: Bac
 pub(super) fn opening(record: &OpenedRecord, fields: CheckedFields, backend: Backend) -> Report {
     let opened = opened(record.generation, record.known, &record.owner, record.owner_cgroup);
     let current = if opened.known == Known::Listener { None } else { task(&record.owner) };
-    let parts = OptionalParts { task: current, opened: Some(opened), counters: None };
+    let parts = OptionalParts { task: current, opened: Some(opened), ..OptionalParts::default() };
     report(&record.transition, fields, parts, backend)
 }
 
@@ -40,7 +43,12 @@ pub(super) fn closing(
     opened: Option<Opened>,
     backend: Backend,
 ) -> Report {
-    let parts = OptionalParts { task: task(&record.task), opened, counters: counters(record) };
+    let parts = OptionalParts {
+        task: task(&record.task),
+        opened,
+        counters: counters(record),
+        final_fields: Some(final_fields(record)),
+    };
     report(&record.transition, fields, parts, backend)
 }
 
@@ -58,7 +66,7 @@ impl CheckedFields {
     pub(super) fn of(record: &TransitionRecord) -> Result<Self, DecodeError> {
         Ok(Self {
             protocol: protocol(record.protocol)?,
-            family: family(record.family)?,
+            family: family(record.family.into())?,
             old: state("old state", record.old)?,
             new: state("new state", record.new)?,
         })
@@ -72,6 +80,7 @@ struct OptionalParts {
     task: Option<Task>,
     opened: Option<Opened>,
     counters: Option<Counters>,
+    final_fields: Option<FinalFields>,
 }
 
 fn report(
@@ -81,7 +90,7 @@ fn report(
     backend: Backend,
 ) -> Report {
     let CheckedFields { protocol, family, old, new } = fields;
-    let OptionalParts { task, opened, counters } = parts;
+    let OptionalParts { task, opened, counters, final_fields } = parts;
     let has = |bit| record.flags & bit != 0;
     let flag = |bit| (!has(FLAGS_UNKNOWN)).then_some(has(bit));
     Report {
@@ -91,27 +100,58 @@ fn report(
             Backend::TpBtf => record.cookie,
             Backend::Tracepoint => record.skaddr,
         },
+        address: record.skaddr,
         cookie: (record.cookie != 0).then_some(record.cookie),
         netns: (record.netns != 0).then_some(record.netns),
         protocol,
         family,
         ends: Endpoints {
             local: Endpoint::new(address(family, record.local_addr), record.local_port),
-            remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+            remote: remote(record, fields),
         },
         old,
         new,
-        error: (record.error != UNKNOWN_U32)
-            .then(|| i32::try_from(record.error).ok().filter(|error| *error != 0).map(Errno)),
+        error: errno(record.error),
         shutdown: (record.shutdown != UNKNOWN_U8).then_some(record.shutdown),
         orphaned: flag(SOCKET_ORPHANED),
         fin_received: flag(SOCKET_FIN_RECEIVED),
         rst_received: has(RST_WATCHED).then_some(has(SOCKET_RST_RECEIVED)),
-        syscall: (record.syscall != UNKNOWN_U32).then_some(record.syscall),
+        stack: KernelStack::from_codes(record.stack),
+        in_repair: flag(SOCKET_IN_REPAIR),
+        task_exits: has(TASK_EXITING),
+        synacks: NonZeroU8::new(record.synacks),
+        syscall: (record.syscall != UNKNOWN_U16).then_some(record.syscall.into()),
         task,
         owner_matches: has(OWNER_MATCHES).then_some(true),
         opened,
         counters,
+        final_fields,
+    }
+}
+
+/// The remote endpoint. A listener has none: its fields are those of an earlier connection of the socket, or for an MPTCP
+/// listener of an accepted one.
+fn remote(record: &TransitionRecord, fields: CheckedFields) -> Endpoint {
+    let CheckedFields { family, old, new, .. } = fields;
+    if is_of_listener((old, new)) {
+        return Endpoint::new(address(family, [0; 16]), 0);
+    }
+    Endpoint::new(address(family, record.remote_addr), record.remote_port)
+}
+
+/// An error field of the socket: `None` where it could not be read, `Some(None)` where it is 0.
+fn errno(error: u16) -> Option<Option<Errno>> {
+    (error != UNKNOWN_U16).then(|| (error != 0).then(|| Errno(error.into())))
+}
+
+fn final_fields(record: &ClosedRecord) -> FinalFields {
+    FinalFields {
+        error_soft: errno(record.error_soft),
+        in_flight: (record.in_flight != UNKNOWN_U32).then_some(record.in_flight),
+        has_unsent: (record.has_unsent != UNKNOWN_U8).then_some(record.has_unsent == 1),
+        linger2_is_negative: (record.linger2_is_negative != UNKNOWN_U8)
+            .then_some(record.linger2_is_negative == 1),
+        bytes_acked: (record.bytes_acked != u64::MAX).then_some(record.bytes_acked),
     }
 }
 
@@ -133,13 +173,11 @@ pub(super) fn opened(generation: u32, known: u32, owner: &TaskRecord, cgroup: u6
 
 /// The counters: all, or none for an MPTCP socket or on a kernel without type information.
 fn counters(record: &ClosedRecord) -> Option<Counters> {
-    // `bytes_received` follows `rcv_nxt`, and a FIN takes a sequence number (tcp_rcv_nxt_update).
-    let flags = record.transition.flags;
-    let fin = u64::from(flags & FLAGS_UNKNOWN == 0 && flags & SOCKET_FIN_RECEIVED != 0);
     (record.segs_out != UNKNOWN_U32).then(|| Counters {
         bytes_sent: record.bytes_sent.saturating_sub(record.bytes_retrans),
-        bytes_received: record.bytes_received.saturating_sub(fin),
+        bytes_received: record.bytes_received,
         segs_out: record.segs_out,
+        synacks: None,
         segs_in: record.segs_in,
         retransmits: record.retransmits,
         srtt_us: (record.srtt_us != 0 && record.srtt_us != UNKNOWN_U32).then_some(record.srtt_us),

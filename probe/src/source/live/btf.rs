@@ -48,6 +48,16 @@ pub struct Btf {
 #[derive(Clone, Copy, Debug)]
 pub struct Structure(usize);
 
+/// A member of a struct.
+struct Member {
+    /// Its offset in bits.
+    bits: u32,
+    /// The width of a bit field in bits; 0 for any other member.
+    width: u32,
+    /// The id of its type.
+    kind: u32,
+}
+
 /// The fixed part of a type (`struct btf_type`).
 struct Header {
     name: u32,
@@ -113,11 +123,18 @@ impl Btf {
     pub fn offset(&self, Structure(mut at): Structure, member: &str) -> Option<u32> {
         let mut bits = 0;
         for name in member.split('.') {
-            let (offset, member_type) = self.member(at, name)?;
-            bits += offset;
-            at = self.resolve(member_type)?;
+            let member = self.find_member(at, name).filter(|member| member.width == 0)?;
+            bits += member.bits;
+            at = self.resolve(member.kind)?;
         }
         bits.is_multiple_of(8).then_some(bits / 8)
+    }
+
+    /// The offset in bytes of the byte that a member of one bit is in, and the bit's mask in it.
+    pub fn bit(&self, Structure(at): Structure, member: &str) -> Option<(u32, u32)> {
+        let found = self.find_member(at, member)?;
+        let bit = if cfg!(target_endian = "big") { 7 - found.bits % 8 } else { found.bits % 8 };
+        (found.width == 1).then_some((found.bits / 8, 1 << bit))
     }
 
     /// Whether the enumeration has this enumerator.
@@ -157,8 +174,8 @@ impl Btf {
         })
     }
 
-    /// The offset in bits and the type of a member of the struct at `at` or of its anonymous members.
-    fn member(&self, at: usize, name: &str) -> Option<(u32, u32)> {
+    /// A member of the struct at `at` or of its anonymous members.
+    fn find_member(&self, at: usize, name: &str) -> Option<Member> {
         let header = self.header(at).ok()?;
         if header.kind != KIND_STRUCT && header.kind != KIND_UNION {
             return None;
@@ -169,13 +186,13 @@ impl Btf {
                 (self.u32(member).ok()?, self.u32(member + 4).ok()?, self.u32(member + 8).ok()?);
             let (width, offset) = if header.bitfields { (raw >> 24, raw & 0x00ff_ffff) } else { (0, raw) };
             if self.is_named(label, name) {
-                return (width == 0).then_some((offset, member_type));
+                return Some(Member { bits: offset, width, kind: member_type });
             }
             if !self.is_named(label, "") {
                 return None;
             }
-            let (inner, member_type) = self.member(self.resolve(member_type)?, name)?;
-            Some((offset + inner, member_type))
+            let inner = self.find_member(self.resolve(member_type)?, name)?;
+            Some(Member { bits: offset + inner.bits, ..inner })
         })
     }
 
@@ -228,10 +245,10 @@ mod tests {
     use super::*;
 
     /// `enum color { c, d };`,
-    /// `struct outer { int a; union { int b; struct inner { int c, d; } e; }; int f:3; }` and
+    /// `struct outer { int a; union { int b; struct inner { int c, d; } e; }; int f:3, g:1; }` and
     /// `typedef void (*btf_trace_b)(void *, int);`
     pub fn sample() -> Vec<u8> {
-        let strings = b"\0int\0color\0outer\0a\0b\0inner\0c\0d\0e\0f\0btf_trace_b\0";
+        let strings = b"\0int\0color\0outer\0a\0b\0inner\0c\0d\0e\0f\0g\0btf_trace_b\0";
         let name = |wanted: &str| {
             if wanted.is_empty() {
                 return 0;
@@ -246,7 +263,7 @@ mod tests {
             vec![0, info(5, 2), 8, name("b"), 1, 0, name("e"), 2, 0],              // 3
             vec![
                 name("outer"),
-                info(4, 3) | 1 << 31,
+                info(4, 4) | 1 << 31,
                 16,
                 name("a"),
                 1,
@@ -257,6 +274,9 @@ mod tests {
                 name("f"),
                 1,
                 3 << 24 | 96,
+                name("g"),
+                1,
+                1 << 24 | 99,
             ],
             vec![name("color"), info(6, 2), 4, name("c"), 0, name("d"), 1],
             vec![0, info(2, 0), 0],                   // 6: void *
@@ -310,6 +330,14 @@ mod tests {
     #[test]
     fn a_bit_field_has_no_offset() {
         assert_eq!(offset(&parsed(), "outer", "f"), None);
+    }
+
+    #[test]
+    fn a_single_bit_has_a_byte_and_a_mask() {
+        let btf = parsed();
+        let bit = |member| btf.bit(btf.structure("outer").expect("it has this struct"), member);
+        assert_eq!(bit("g"), Some((12, if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 3 })));
+        assert_eq!((bit("f"), bit("a"), bit("nowhere")), (None, None, None));
     }
 
     #[test]

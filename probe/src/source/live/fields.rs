@@ -20,6 +20,7 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::NetInode, "net", "ns.inum"),
     (Field::Cookie, "sock", "__sk_common.skc_cookie"),
     (Field::Error, "sock", "sk_err"),
+    (Field::ErrorSoft, "sock", "sk_err_soft"),
     (Field::Shutdown, "sock", "sk_shutdown"),
     (Field::Disconnects, "sock", "sk_disconnects"),
     (Field::Flags, "sock", "__sk_common.skc_flags"),
@@ -30,6 +31,12 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::SegsOut, "tcp_sock", "segs_out"),
     (Field::SegsIn, "tcp_sock", "segs_in"),
     (Field::TotalRetrans, "tcp_sock", "total_retrans"),
+    (Field::BytesAcked, "tcp_sock", "bytes_acked"),
+    (Field::SendUnacked, "tcp_sock", "snd_una"),
+    (Field::SendNext, "tcp_sock", "snd_nxt"),
+    (Field::WriteSequence, "tcp_sock", "write_seq"),
+    (Field::Linger2, "tcp_sock", "linger2"),
+    (Field::IsMptcp, "tcp_sock", "is_mptcp"),
     (Field::SrttUs, "tcp_sock", "srtt_us"),
     (Field::GroupLeader, "task_struct", "group_leader"),
     (Field::Comm, "task_struct", "comm"),
@@ -47,6 +54,9 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::SocketFile, "socket", "file"),
     (Field::SocketType, "socket", "type"),
     (Field::SocketSock, "socket", "sk"),
+    (Field::BufferHead, "sk_buff", "head"),
+    (Field::NetworkHeader, "sk_buff", "network_header"),
+    (Field::TransportHeader, "sk_buff", "transport_header"),
 ];
 
 /// Fields that need a helper which is newer than the programs' other helpers.
@@ -103,6 +113,9 @@ impl Fields {
                 self.set(*field, structure.and_then(|structure| btf.offset(structure, member)));
             }
         }
+        let repair = btf.structure("tcp_sock").and_then(|tcp| btf.bit(tcp, "repair"));
+        self.set(Field::Repair, repair.map(|(byte, _)| byte));
+        self.set(Field::RepairMask, repair.map(|(_, mask)| mask));
         let registers = btf.structure("pt_regs");
         let arguments = [Field::FirstArgument, Field::SecondArgument, Field::ThirdArgument];
         for (field, (member, within)) in arguments.into_iter().zip(ARGUMENTS) {

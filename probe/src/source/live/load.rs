@@ -14,6 +14,7 @@ use super::{
     error::{LiveError, is_permission},
     fields::Fields,
     format::{FORK, FREE, Format, FormatError, TRANSITION},
+    kernel_symbols::KernelSymbols,
     loader, misses,
     options::LiveOptions,
     resets::{self, Resets},
@@ -75,15 +76,16 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
         debug!("cannot raise RLIMIT_MEMLOCK: {error}");
     }
     let rings = RingSize::of(options.ring_bytes).map_err(LiveError::Ring)?;
+    let mut symbols = KernelSymbols::look_up();
     let loaded = match options.backend {
-        Some(Backend::TpBtf) => load_btf(options, rings),
-        Some(Backend::Tracepoint) => load_classic(options, rings, None),
-        None => load_btf(options, rings).or_else(|error| {
+        Some(Backend::TpBtf) => load_btf(options, &mut symbols, rings),
+        Some(Backend::Tracepoint) => load_classic(options, &mut symbols, rings, None),
+        None => load_btf(options, &mut symbols, rings).or_else(|error| {
             if is_permission(&error) {
                 return Err(error);
             }
             info!("the BTF tracepoint is unavailable: {error}");
-            load_classic(options, rings, Some(&error)).map_err(|classic| {
+            load_classic(options, &mut symbols, rings, Some(&error)).map_err(|classic| {
                 LiveError::Backends(format!("{error}; the classic tracepoint fails too: {classic}"))
             })
         }),
@@ -96,7 +98,11 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
     })
 }
 
-fn load_btf(options: &LiveOptions, rings: RingSize) -> Result<Loaded, LiveError> {
+fn load_btf(
+    options: &LiveOptions,
+    symbols: &mut KernelSymbols,
+    rings: RingSize,
+) -> Result<Loaded, LiveError> {
     let btf = types_of_kernel(options)?;
     let mut fields = Fields::none();
     fields.add_types(&btf);
@@ -108,14 +114,14 @@ fn load_btf(options: &LiveOptions, rings: RingSize) -> Result<Loaded, LiveError>
     let loader = btf_loader();
     // Only attaching needs these, so that they are prepared while the object is loaded.
     let types = thread::spawn(move || types_of_tracepoints(btf));
-    let loaded = load_object(loader, options, &mut fields, resets.watched(), rings);
+    let loaded = load_object(loader, options, &mut fields, symbols, resets.watched(), rings);
     let types = types.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut ebpf = loaded?;
     let programs: Vec<_> = BTF_PROGRAMS.into_iter().chain(resets.programs()).collect();
     load_in_parallel(&mut ebpf, &programs, binds.program(), &types);
     if !resets.watch(&mut ebpf, &types) {
         // The programs were loaded with the promise that every RST marks its socket: load them without it.
-        ebpf = load_object(btf_loader(), options, &mut fields, resets.watched(), rings)?;
+        ebpf = load_object(btf_loader(), options, &mut fields, symbols, resets.watched(), rings)?;
     }
     // The kernel runs them in the order in which they are attached (`tracepoint_add_func`).
     BTF_PROGRAMS.into_iter().try_for_each(|program| attach_btf(&mut ebpf, program, &types)).map_err(
@@ -127,9 +133,13 @@ fn load_btf(options: &LiveOptions, rings: RingSize) -> Result<Loaded, LiveError>
         },
     )?;
     resets.report(&mut ebpf, &types);
+    symbols.fill(&mut ebpf)?;
     let (reasons, no_resets) = resets.finish();
-    let unavailable =
-        missing(&fields, &[]).into_iter().chain(no_resets).chain(binds.attach(&mut ebpf)).collect();
+    let unavailable = missing(&fields, symbols.missing())
+        .into_iter()
+        .chain(no_resets)
+        .chain(binds.attach(&mut ebpf))
+        .collect();
     Ok(Loaded { ebpf, backend: Backend::TpBtf, unavailable, reasons, rings })
 }
 
@@ -150,6 +160,7 @@ fn types_of_tracepoints(btf: Btf) -> Result<aya::Btf, LiveError> {
 /// `instead_of` is the error of the better backend, if it was tried.
 fn load_classic(
     options: &LiveOptions,
+    symbols: &mut KernelSymbols,
     rings: RingSize,
     instead_of: Option<&LiveError>,
 ) -> Result<Loaded, LiveError> {
@@ -165,19 +176,20 @@ fn load_classic(
     let why = instead_of.map(|error| format!("using the classic tracepoint instead of the BTF one: {error}"));
     let by_port = "owners of accepted sockets if several processes listen on the port";
     let uncounted = misses::unknown_on_classic(&host::facts().kernel);
-    let more: Vec<_> = iter::once(by_port).chain(uncounted).collect();
-    let mut unavailable: Vec<_> = why.into_iter().chain(missing(&fields, &more)).collect();
-    unavailable.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
     let binds = Binds::prepare(options, &mut fields);
-    let mut ebpf = load_object(loader::new(), options, &mut fields, false, rings)?;
+    let mut ebpf = load_object(loader::new(), options, &mut fields, symbols, false, rings)?;
     attach_classic(&mut ebpf, CLASSIC_PROGRAM, &TRANSITION)?;
+    symbols.fill(&mut ebpf)?;
+    let more = iter::once(by_port).chain(uncounted).chain(symbols.missing());
+    let mut unavailable: Vec<_> = why.into_iter().chain(missing(&fields, more)).collect();
+    unavailable.extend(options.resets.then(|| resets::NOT_CLASSIC.to_owned()));
     unavailable.extend(binds.attach(&mut ebpf));
     Ok(Loaded { ebpf, backend: Backend::Tracepoint, unavailable, reasons: ResetReasons::default(), rings })
 }
 
 /// What the reports lack, in one line.
-fn missing(fields: &Fields, more: &[&'static str]) -> Option<String> {
-    let all: Vec<_> = fields.missing().into_iter().chain(more.iter().copied()).collect();
+fn missing(fields: &Fields, more: impl IntoIterator<Item = &'static str>) -> Option<String> {
+    let all: Vec<_> = fields.missing().into_iter().chain(more).collect();
     (!all.is_empty()).then(|| format!("not reported on this kernel: {}", all.join("; ")))
 }
 
@@ -194,10 +206,11 @@ fn load_object(
     loader: EbpfLoader<'static>,
     options: &LiveOptions,
     fields: &mut Fields,
+    symbols: &KernelSymbols,
     watches_resets: bool,
     rings: RingSize,
 ) -> Result<Ebpf, LiveError> {
-    let watches_resets = u8::from(watches_resets);
+    let (watches_resets, searches_stack) = (u8::from(watches_resets), u8::from(symbols.are_readable()));
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
     if options.namespaces && !fields.has(Field::NetInode) {
         return Err(LiveError::NoNamespaces);
@@ -208,6 +221,7 @@ fn load_object(
     let mut loader: EbpfLoader<'_> = loader;
     loader.override_global("FIELD_OFFSETS", fields.table(), true);
     loader.override_global("WATCHES_RESETS", &watches_resets, true);
+    loader.override_global("SEARCHES_STACK", &searches_stack, true);
     loader.override_global(aya_log::LEVEL, &log_level, true);
     let summaries = u8::from(options.summaries);
     loader.override_global("SUMMARIES", &summaries, true);

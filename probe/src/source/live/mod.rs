@@ -2,7 +2,8 @@
 //!
 //! `load` loads and attaches the programs (`attach`), with the field offsets that `fields` finds in the kernel's own
 //! descriptions (`btf`, `format`). `ring` reads the records in order, `record_stream` adds the losses between them, and
-//! `deliver` passes them to the sink. `binds` and `resets` are programs that a host may not support.
+//! `deliver` passes them to the sink. `kernel_symbols` has the functions by which the programs recognise a stack. `binds` and
+//! `resets` are programs that a host may not support.
 
 mod attach;
 mod binds;
@@ -11,6 +12,7 @@ mod deliver;
 mod error;
 mod fields;
 mod format;
+mod kernel_symbols;
 mod load;
 mod loader;
 mod losses;

@@ -4,6 +4,7 @@ mod bind;
 mod nested;
 mod reset;
 mod selection;
+mod stack;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

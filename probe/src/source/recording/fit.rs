@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 
 use probe_ebpf::{
     BindRecord, ClosedRecord, InCallRecord, KIND_BIND, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED, KIND_RESET,
-    KIND_SUMMARY, KIND_TRANSITION, OpenedRecord, ResetRecord, SummaryRecord, TransitionRecord, UNKNOWN_U32,
+    KIND_SUMMARY, KIND_TRANSITION, OpenedRecord, ResetRecord, SummaryRecord, TransitionRecord, UNKNOWN_U8,
+    UNKNOWN_U16, UNKNOWN_U32,
 };
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
@@ -87,6 +88,10 @@ static SUMMARY: LazyLock<SummaryRecord> = LazyLock::new(|| {
     {
         *segments = UNKNOWN_U32;
     }
+    closed.bytes_acked = u64::MAX;
+    closed.in_flight = UNKNOWN_U32;
+    closed.error_soft = UNKNOWN_U16;
+    (closed.linger2_is_negative, closed.has_unsent) = (UNKNOWN_U8, UNKNOWN_U8);
     record.has_gap = 1;
     record
 });

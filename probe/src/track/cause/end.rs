@@ -1,189 +1,233 @@
-//! Why a socket reached CLOSE.
+//! Why a socket reached CLOSE, by its fields.
 //!
-//! The kernel writes `sk_err` before the state where a segment, a timer or sock_diag ends a connection, and leaves
-//! it 0 where the protocol or the owner does. Where `sk_err` cannot be read, the only known cause is an RST that
-//! `tcp_receive_reset` reported.
+//! The kernel writes `sk_err` before the state where a segment, a timer or sock_diag ends a connection, and leaves it where
+//! the protocol or the owner does. But it may be set already by then:
 //!
-//! One cause is likely rather than certain: CLOSING and LAST_ACK that end without an error are ascribed to the ACK
-//! of the FIN. The kernel reports the same for an orphan that it drops for want of memory or with its namespace
-//! (tcp_out_of_resources, __tcp_close), and for a socket that was shut down and is then closed with unread data
-//! before that ACK arrives, which sends an RST. Almost every LAST_ACK is an orphan's: naming the rare cases would
-//! mean naming them at every ordinary end.
+//! - tcp_disconnect leaves ECONNRESET, which listen(2) and a deferred Fast Open do not clear. Only a SYN that is sent does
+//!   (tcp_connect_init), and a child begins without (sk_clone_lock).
+//! - With IP_RECVERR, tcp_v4_err and tcp_v6_err mark a live connection.
+//! - tcp_write_err sets it from `sk_err_soft`, which an ICMP message that is not fatal and a lost route both leave. So a timer's
+//!   end has `sk_err` equal to `sk_err_soft`, or ETIMEDOUT where that is 0.
+//!
+//! Where `sk_err` cannot be read, the only known cause is an RST that `tcp_receive_reset` reported.
 
-use std::num::NonZeroU16;
-
-use super::{CauseContext, PriorReports, SEND_SHUTDOWN, Syscall, close, has_shutdown};
-use crate::model::{Cause, Errno, Report, ShutdownHow, State};
+use super::{
+    super::syscall::Syscall,
+    connect::{local_failure, own_port},
+    context::{BOTH_SHUTDOWN, Evidence},
+    errors,
+};
+use crate::model::{Cause, Errno, RstReason, ShutdownHow, State};
 
 /// `None` where the field that would show the cause could not be read.
-pub fn cause(report: &Report, context: &CauseContext) -> Option<Cause> {
-    local_failure(report, context).or_else(|| match report.error {
-        Some(Some(errno)) => Some(by_error(report, errno)),
-        Some(None) => without_error(report, context),
-        None => reported_reset(report),
-    })
-}
-
-/// `sk_err` could not be read, but tcp_receive_reset was reported: tcp_reset sets the error by the state.
-fn reported_reset(report: &Report) -> Option<Cause> {
-    let errno = match report.old {
-        State::SynSent => Errno::ECONNREFUSED,
-        State::CloseWait => Errno::EPIPE,
-        _ => Errno::ECONNRESET,
+pub fn cause(evidence: &Evidence) -> Option<Cause> {
+    let report = evidence.report;
+    match report.old {
+        // tcp_abort sets the error after the state; whatever is there is older.
+        State::Listen => return listener(evidence),
+        State::SynSent if sent_nothing(evidence) && evidence.error() != Some(Errno::ECONNABORTED) => {
+            return before_syn(evidence);
+        }
+        _ => {}
+    }
+    let Some(error) = report.error else {
+        return (report.rst_received == Some(true)).then(|| reset(evidence, errors::of_reset(report.old)));
     };
-    (report.rst_received == Some(true)).then(|| by_error(report, errno))
+    error.and_then(|errno| by_error(evidence, errno)).or_else(|| without_error(evidence))
 }
 
-/// `connect` fails after it set SYN_SENT and before it sends the SYN. Whatever `sk_err` holds then is older:
-/// `tcp_connect_init` clears it on the way to the SYN.
-fn local_failure(report: &Report, context: &CauseContext) -> Option<Cause> {
-    let sent_nothing = report.counters.is_some_and(|counters| counters.segs_out == 0);
-    let destroyed = report.error == Some(Some(Errno::ECONNABORTED));
-    if report.old != State::SynSent || !sent_nothing || destroyed || has_shutdown(report, SEND_SHUTDOWN) {
-        return None;
-    }
-    // A deferred Fast Open has sent nothing either, and shutdown cancels it.
-    if context.syscall == Some(Syscall::Shutdown) {
-        return Some(Cause::Shutdown(ShutdownHow::Unknown));
-    }
-    let PriorReports { first_port, previous_port, .. } = context.prior;
-    let is_own = |port: &NonZeroU16| first_port.is_some() || Some(*port) != previous_port;
-    Some(match report.ends.local.port.filter(is_own) {
-        // __inet_hash_connect searched the whole range.
-        None => Cause::NoLocalPort,
-        // __inet_check_established found the same 4-tuple, live or in TIME_WAIT.
-        port if port == first_port => Cause::TupleInUse,
-        // It found a port and failed after that: route, policy, memory.
-        _ => Cause::ConnectFailed,
+fn sent_nothing(evidence: &Evidence) -> bool {
+    evidence.report.counters.is_some_and(|counters| counters.segs_out == 0)
+}
+
+/// SYN_SENT without a SYN: connect(2) failed before it sent one, or a deferred Fast Open had not sent it yet.
+fn before_syn(evidence: &Evidence) -> Option<Cause> {
+    Some(match evidence.syscall {
+        Some(Syscall::Shutdown) => Cause::Shutdown(ShutdownHow::Unknown),
+        _ if evidence.has_shutdown(BOTH_SHUTDOWN) => Cause::Close(evidence.close_call()),
+        // tcp_sendmsg_fastopen: nothing but a failure ends it in a send.
+        Some(Syscall::Send) => local_failure(evidence),
+        // A deferred Fast Open has a port.
+        _ if own_port(evidence).is_none() => Cause::NoLocalPort,
+        _ => Cause::ConnectFailedOrDisconnect,
     })
 }
 
-/// The cause that `sk_err` names.
-fn by_error(report: &Report, errno: Errno) -> Cause {
+/// The cause that `sk_err` names; `None` where it names none, since it was set before.
+fn by_error(evidence: &Evidence, errno: Errno) -> Option<Cause> {
     use State::*;
-    let in_handshake = matches!(report.old, SynSent | SynRecv);
-    match (report.old, errno) {
+    let report = evidence.report;
+    Some(match (report.old, errno) {
         // tcp_abort
         (_, Errno::ECONNABORTED) => Cause::Destroyed,
-        (SynSent, Errno::ECONNREFUSED) => refused(report),
-        (SynRecv, Errno::ECONNREFUSED) => Cause::PortUnreachable,
-        // tcp_reset sets the error by the state.
-        (CloseWait, Errno::EPIPE) => Cause::RstReceived(errno),
-        // tcp_rcv_state_process also calls tcp_reset for data that no process can read any more, so that the
-        // tracepoint in tcp_reset does not decide.
-        (FinWait1 | FinWait2, Errno::ECONNRESET) if report.shutdown.is_none_or(|bits| bits & 1 == 1) => {
-            Cause::RstOrDataAfterClose
-        }
-        (_, Errno::ECONNRESET) => Cause::RstReceived(errno),
+        // tcp_reset sets the error by the state, and never this one in SYN_SENT.
+        (SynSent, Errno::ECONNRESET) => return None,
+        (CloseWait, Errno::EPIPE) | (_, Errno::ECONNRESET) => reset(evidence, errno),
         // tcp_write_err
-        (SynSent, Errno::ETIMEDOUT) => Cause::SynTimeout,
-        (SynRecv, Errno::ETIMEDOUT) => Cause::SynAckTimeout,
-        (FinWait1 | Closing | LastAck, Errno::ETIMEDOUT) => Cause::FinTimeout,
-        (FinWait2, Errno::ETIMEDOUT) => Cause::KeepaliveTimeout,
-        (_, Errno::ETIMEDOUT) => Cause::Timeout,
-        // An ICMP error is fatal in the handshake; later it only replaces ETIMEDOUT (sk_err_soft).
-        _ if is_icmp(errno) && in_handshake => Cause::IcmpError(errno),
-        _ if is_icmp(errno) => Cause::TimeoutAfterIcmp(errno),
+        (_, Errno::ETIMEDOUT) => Cause::Timeout(errors::timer(evidence), errno),
+        // An ICMP error is fatal in the handshake.
+        (SynSent, Errno::ECONNREFUSED) => refused(evidence),
+        (SynSent | SynRecv, _) if errors::is_icmp(errno) => icmp(evidence, errno),
+        // Later it is not: it is that of the timer, or IP_RECVERR's mark.
+        _ if errors::is_icmp(errno) => match errors::of_timer(evidence) {
+            Some(timer) if timer == errno => Cause::Timeout(errors::timer(evidence), errno),
+            Some(_) => return None,
+            None => Cause::AfterIcmpError(errno),
+        },
         _ => Cause::UnknownError(errno),
+    })
+}
+
+/// tcp_reset. tcp_rcv_state_process also calls it for data that no process can read any more, so that the tracepoint in it does
+/// not decide.
+fn reset(evidence: &Evidence, errno: Errno) -> Cause {
+    let has_sent_fin = matches!(evidence.report.old, State::FinWait1 | State::FinWait2);
+    if has_sent_fin && evidence.may_have_shut_receiving() {
+        Cause::RstOrDataAfterClose
+    } else {
+        Cause::RstReceived(errno)
     }
 }
 
-/// tcp_reset, or tcp_v4_err for an ICMP port unreachable: only a segment is counted.
-fn refused(report: &Report) -> Cause {
-    let has_rst = report.rst_received.or(report.counters.map(|counters| counters.segs_in > 0));
-    match has_rst {
+/// ECONNREFUSED in SYN_SENT: tcp_reset, or an ICMP port unreachable. Only a segment is counted.
+fn refused(evidence: &Evidence) -> Cause {
+    let report = evidence.report;
+    match report.rst_received.or(report.counters.map(|counters| counters.segs_in > 0)) {
         Some(true) => Cause::RstReceived(Errno::ECONNREFUSED),
-        Some(false) => Cause::PortUnreachable,
+        Some(false) => icmp(evidence, Errno::ECONNREFUSED),
         None => Cause::RstOrPortUnreachable,
     }
 }
 
-/// `icmp_err_convert`, `icmpv6_err_convert`.
-fn is_icmp(errno: Errno) -> bool {
-    use nix::libc::{
-        EACCES, EHOSTDOWN, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENONET, ENOPROTOOPT, EOPNOTSUPP, EPROTO,
-    };
-    matches!(
-        errno.0,
-        EACCES
-            | EHOSTDOWN
-            | EHOSTUNREACH
-            | EMSGSIZE
-            | ENETUNREACH
-            | ENONET
-            | ENOPROTOOPT
-            | EOPNOTSUPP
-            | EPROTO
-    )
+/// The error of an ICMP message in the handshake, unless the timer took it from an earlier one (`sk_err_soft`).
+fn icmp(evidence: &Evidence, errno: Errno) -> Cause {
+    match errors::of_timer(evidence) {
+        Some(timer) if timer != errno => errors::fatal_icmp(errno),
+        _ => Cause::IcmpErrorOrTimeout(errno),
+    }
 }
 
-/// `sk_err` is 0: the protocol or the owner ended the connection.
-fn without_error(report: &Report, context: &CauseContext) -> Option<Cause> {
+/// The protocol or the owner ended the connection.
+fn without_error(evidence: &Evidence) -> Option<Cause> {
     use State::*;
+    let report = evidence.report;
+    if evidence.is_in_repair() && !matches!(report.old, Close) {
+        return Some(in_repair(evidence));
+    }
     Some(match report.old {
-        Listen => listener(report, context),
         Close => Cause::DestroyedAfterClose,
-        // A SYN without an answer needs no RST.
-        SynSent if has_shutdown(report, SEND_SHUTDOWN) => close(context.syscall),
-        SynRecv | Established | CloseWait if has_shutdown(report, SEND_SHUTDOWN) => Cause::CloseWithRst,
-        SynSent | SynRecv | Established | CloseWait => return disconnected(report, context),
-        FinWait1 | FinWait2 => return half_closed(report),
-        // tcp_rcv_state_process, almost always: see the module's documentation.
-        Closing | LastAck => Cause::AckOfFinReceived,
-        TimeWait | NewSynRecv => Cause::UnknownTransition,
+        SynSent => syn_sent(evidence)?,
+        SynRecv | Established | CloseWait => open(evidence)?,
+        FinWait1 | FinWait2 => half_closed(evidence)?,
+        Closing | LastAck => closing(evidence),
+        Listen | TimeWait | NewSynRecv => Cause::UnknownTransition,
+    })
+}
+
+/// tcp_disconnect under TCP_REPAIR, which __tcp_close calls as well: it sends nothing.
+fn in_repair(evidence: &Evidence) -> Cause {
+    let is_connect = evidence.syscall == Some(Syscall::Connect);
+    if !is_connect && evidence.has_shutdown(BOTH_SHUTDOWN) {
+        Cause::CloseInRepair
+    } else {
+        Cause::DisconnectInRepair
+    }
+}
+
+/// A SYN was sent. It needs no RST.
+fn syn_sent(evidence: &Evidence) -> Option<Cause> {
+    Some(match evidence.syscall {
+        // Without counters a local failure looks the same.
+        Some(Syscall::Connect) if evidence.report.counters.is_some() => Cause::ConnectUnspec,
+        // inet_shutdown disconnects a socket in SYN_SENT.
+        Some(Syscall::Shutdown) => Cause::Shutdown(ShutdownHow::Unknown),
+        _ if evidence.has_shutdown(BOTH_SHUTDOWN) => Cause::Close(evidence.close_call()),
+        _ if evidence.report.shutdown.is_none() => return None,
+        _ if evidence.report.counters.is_none() => Cause::ConnectFailedOrDisconnect,
+        _ => Cause::DisconnectOrMptcp,
+    })
+}
+
+/// No FIN was sent. tcp_close sets both bits of `sk_shutdown` first. A socket without them was disconnected, or ended with its
+/// listener or its MPTCP socket.
+fn open(evidence: &Evidence) -> Option<Cause> {
+    let is_connect = evidence.syscall == Some(Syscall::Connect);
+    let is_handshake = evidence.report.old == State::SynRecv;
+    Some(match evidence.prior.passive {
+        Some(false) if is_connect => Cause::ConnectUnspec,
+        _ if is_connect && !is_handshake => Cause::DisconnectOrListenerEnd,
+        _ if evidence.has_shutdown(BOTH_SHUTDOWN) => Cause::CloseWithRst(RstReason::Unknown),
+        _ if evidence.report.shutdown.is_none() => return None,
+        Some(false) if evidence.closing_call().is_some() => Cause::CloseOfMptcp,
+        Some(false) => Cause::DisconnectOrMptcp,
+        // inet_child_forget, tcp_v4_syn_recv_sock, tcp_check_req
+        _ if is_handshake => Cause::ChildDiscardedOrDisconnect,
+        _ if evidence.closing_call().is_some() => Cause::ListenerOrMptcpClose,
+        _ => Cause::DisconnectOrListenerEnd,
     })
 }
 
 /// This side sent its FIN and has not acknowledged one of the peer.
-fn half_closed(report: &Report) -> Option<Cause> {
-    Some(match (report.old, report.fin_received, report.orphaned) {
+fn half_closed(evidence: &Evidence) -> Option<Cause> {
+    let is_fin_wait2 = evidence.report.old == State::FinWait2;
+    Some(match (evidence.report.fin_received, evidence.report.orphaned) {
         // tcp_fin: the kernel creates the TIME_WAIT mini-socket, which it does not report.
-        (State::FinWait2, Some(true), _) => Cause::FinReceived,
-        // tcp_time_wait, called before the FIN arrives; or an RST, where TCP_LINGER2 is negative or there is data
-        // that no process can read. Nothing in the socket shows which.
-        (State::FinWait2, _, Some(true)) => Cause::OrphanTimewaitOrRst,
+        (Some(true), _) if is_fin_wait2 => Cause::FinReceived,
+        // __tcp_close, tcp_rcv_state_process
+        (_, Some(true)) if is_fin_wait2 && evidence.forbids_fin_wait2() => Cause::OrphanReset,
+        // tcp_time_wait, called before the FIN arrives; or an RST, where data came that no process can read.
+        (_, Some(true)) if is_fin_wait2 => Cause::OrphanTimewaitOrRst,
         // tcp_out_of_resources
-        (_, _, Some(true)) => Cause::OrphanDropped,
-        // After SHUT_WR, close still resets where there is unread data.
-        (_, _, Some(false)) => Cause::CloseWithRst,
-        (_, _, None) => return None,
+        (_, Some(true)) => Cause::OrphanDropped,
+        (_, Some(false)) => aborted(evidence),
+        (_, None) => return None,
     })
 }
 
-/// tcp_close sets both bits of `sk_shutdown` first; nothing else that ends a listener sets any.
-fn listener(report: &Report, context: &CauseContext) -> Cause {
-    match context.syscall {
-        call if has_shutdown(report, SEND_SHUTDOWN) => close(call),
+/// Both sides have sent a FIN. Its ACK ends the connection (tcp_rcv_state_process), unless it is still outstanding: then
+/// another function does.
+fn closing(evidence: &Evidence) -> Cause {
+    let in_flight = evidence.final_field(|fields| fields.in_flight);
+    let has_unsent = evidence.final_field(|fields| fields.has_unsent);
+    if in_flight.is_none_or(|in_flight| in_flight == 0) && has_unsent != Some(true) {
+        Cause::AckOfFinReceived
+    } else if evidence.is_orphan() {
+        Cause::OrphanDropped
+    } else {
+        aborted(evidence)
+    }
+}
+
+/// The owner ends a connection that it had shut down: tcp_close, after unread data or with SO_LINGER 0; or tcp_disconnect.
+fn aborted(evidence: &Evidence) -> Cause {
+    match evidence.syscall {
+        Some(Syscall::Connect) => Cause::ConnectUnspec,
+        _ if !evidence.has_shutdown(BOTH_SHUTDOWN) => Cause::Disconnect,
+        // After both FINs, SO_LINGER 0 sends an RST only for data that was never sent.
+        _ if evidence.closing_call().is_some() && has_no_peer_fin(evidence) => {
+            Cause::CloseWithRst(RstReason::Unknown)
+        }
+        _ => Cause::CloseOrDisconnect,
+    }
+}
+
+/// tcp_close sets both bits of `sk_shutdown` first; but a listener that was destroyed and listens again has them already.
+fn listener(evidence: &Evidence) -> Option<Cause> {
+    let is_closed = evidence.has_shutdown(BOTH_SHUTDOWN);
+    Some(match evidence.syscall {
         Some(Syscall::Shutdown) => Cause::Shutdown(ShutdownHow::Unknown),
         Some(Syscall::Connect) => Cause::ConnectUnspec,
         // inet_csk_listen_start sets LISTEN before it tries to get the port.
         Some(Syscall::Listen) => Cause::ListenFailed,
         Some(Syscall::Send) => Cause::ListenerDestroyed,
+        _ if is_closed => Cause::Close(evidence.close_call()),
+        _ if evidence.report.shutdown.is_none() => return None,
         // mptcp_check_listen_stop, in the close of the MPTCP socket that it belongs to
-        Some(Syscall::Close | Syscall::Exit | Syscall::Exec) => Cause::CloseOfMptcp,
-        None => Cause::ListenerStopped,
-    }
+        _ if evidence.closing_call().is_some() => Cause::CloseOfMptcp,
+        _ => Cause::ListenerStopped,
+    })
 }
 
-/// tcp_disconnect: no FIN, but an RST where there is a peer.
-fn disconnected(report: &Report, context: &CauseContext) -> Option<Cause> {
-    Some(match context.syscall {
-        Some(Syscall::Connect) if report.old != State::SynSent || report.counters.is_some() => {
-            Cause::ConnectUnspec
-        }
-        // inet_shutdown disconnects a socket in SYN_SENT.
-        Some(Syscall::Shutdown) if report.old == State::SynSent => Cause::Shutdown(ShutdownHow::Unknown),
-        _ if report.shutdown.is_none() => return None,
-        // Without counters a local failure looks the same.
-        _ if report.old == State::SynSent && report.counters.is_none() => Cause::ConnectFailedOrDisconnect,
-        _ => match (report.old, context.prior.passive) {
-            (State::SynSent, _) | (_, Some(false)) => Cause::Disconnect,
-            // inet_child_forget, tcp_v4_syn_recv_sock
-            (State::SynRecv, Some(true)) => Cause::ChildDiscarded,
-            (State::SynRecv, None) => Cause::ChildDiscardedOrDisconnect,
-            // inet_csk_listen_stop
-            (_, Some(true)) => Cause::ListenerClose,
-            (_, None) => Cause::DisconnectOrListenerClose,
-        },
-    })
+fn has_no_peer_fin(evidence: &Evidence) -> bool {
+    matches!(evidence.report.old, State::FinWait1 | State::FinWait2)
 }

@@ -110,7 +110,11 @@ proptest! {
                     };
                     edges.iter().enumerate().map(&mut make).collect()
                 }
-                Step::Child { number } => vec![child(number, 200).between("0.0.0.0:80", "0.0.0.0:0")],
+                // Only MPTCP sockets have a number that is another's.
+                Step::Child { number } => {
+                    let child = child(number, 200).between("0.0.0.0:80", "0.0.0.0:0");
+                    vec![Report { protocol, ..child }]
+                }
                 Step::Lost => {
                     tracker.lost();
                     continue;
@@ -184,4 +188,38 @@ mod fallback {
         let child = Report { opened: None, ..child(2, 0) };
         assert_eq!(pid(&tracker.observe(&by_address(child, 4096))), (None, Known::Unknown));
     }
+}
+
+/// An accepted MPTCP socket has the cookie of its listener.
+#[test]
+fn mptcp_sockets_that_share_a_cookie_have_generations_of_their_own() {
+    let [listener, first, second] = [0xffff_8880_0000_1000, 0xffff_8880_0000_2000, 0xffff_8880_0000_3000];
+    let of = |report: Report, address| report.of(7).of_mptcp().at_address(address);
+    let accepted = |address| of(report(Listen, Established), address);
+    let closed = |address| of(report(Established, Close), address);
+    let mut tracker = tracker();
+    let tracked = run(
+        &mut tracker,
+        [
+            of(report(Close, Listen), listener),
+            accepted(first),
+            accepted(second),
+            of(report(Listen, Close).shut(3), listener),
+            of(report(Close, Close).shut(3), listener),
+            closed(second),
+            closed(first),
+            // The address is that of another socket now.
+            of(report(Close, Listen), second),
+        ],
+    );
+    let generations = tracked.iter().map(|tracked| tracked.transition.socket.generation);
+    assert_eq!(generations.collect::<Vec<_>>(), [0, 2, 3, 0, 0, 3, 2, 4]);
+    assert!(tracked.iter().all(|tracked| tracked.transition.socket.number == 7));
+    // Only their own ends end the connections.
+    let ended = tracked.iter().map(|tracked| tracked.ended.as_ref().map(|ended| ended.socket.generation));
+    assert_eq!(ended.collect::<Vec<_>>(), [None, None, None, None, None, Some(3), Some(2), None]);
+    assert!(tracked.iter().filter_map(|tracked| tracked.ended.as_ref()).all(|ended| ended.complete));
+    let id = |generation| SocketId { number: 7, generation };
+    assert_eq!(open(&tracker, id(2)), Some(Open::Passive));
+    assert_eq!(tracked[3].previous, Some(Listen));
 }

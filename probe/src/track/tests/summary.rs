@@ -1,5 +1,7 @@
 //! Connections from summaries.
 
+use probe_ebpf::StackFunction;
+
 use super::*;
 use crate::model::{Family, Owner, Summary, testing::diag_entry};
 
@@ -50,7 +52,10 @@ fn a_summary_gives_the_connection_of_its_reports() {
         opened(report(Close, SynSent)).between("127.0.0.1:0", "127.0.0.1:80"),
         report(SynSent, Close).counted(1, 1).failed(Errno::ECONNREFUSED),
     ];
-    let taken = vec![opened(report(Close, SynSent)), report(SynSent, Close).counted(0, 0)];
+    let taken = vec![
+        opened(report(Close, SynSent)),
+        report(SynSent, Close).counted(0, 0).on_stack(&[StackFunction::TcpV4Connect]),
+    ];
     for (reports, open, cause) in [
         (client(7), Open::Active, Cause::FinReceived),
         (crossed(other), Open::Simultaneous, Cause::RstReceived(Errno::ECONNRESET)),

@@ -15,7 +15,7 @@ use crate::{
 /// two, where the local port is not assigned yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdentityFragment {
-    socket: SocketId,
+    socket: Option<SocketId>,
     netns: Option<u32>,
     protocol: Protocol,
     family: Family,
@@ -24,15 +24,15 @@ pub struct IdentityFragment {
 
 impl From<&Transition> for IdentityFragment {
     fn from(transition: &Transition) -> Self {
-        let Transition { socket, netns, protocol, family, ends, .. } = *transition;
-        Self { socket, netns, protocol, family, ends }
+        let Transition { netns, protocol, family, ends, .. } = *transition;
+        Self { socket: transition.identity(), netns, protocol, family, ends }
     }
 }
 
 impl From<&Connection> for IdentityFragment {
     fn from(connection: &Connection) -> Self {
         let Connection { socket, netns, protocol, family, ends, .. } = *connection;
-        Self { socket, netns, protocol, family, ends }
+        Self { socket: Some(socket), netns, protocol, family, ends }
     }
 }
 
@@ -41,7 +41,8 @@ impl Fragment for IdentityFragment {
 
     /// Cookies are consecutive numbers; addresses are multiples of a socket's size.
     fn hash(&self) -> usize {
-        (self.socket.number ^ self.socket.number >> 6 ^ self.socket.number >> 12) as usize
+        let number = self.socket.map_or(0, |socket| socket.number);
+        (number ^ number >> 6 ^ number >> 12) as usize
     }
 
     fn matches(&self, key: &Self) -> bool {
@@ -65,10 +66,15 @@ impl IdentityFragment {
         write_address: impl FnOnce(&AddressFragment, &mut Line<'_>),
     ) {
         let Self { socket, netns, protocol, family, ends } = *self;
-        line.raw(r#","socket":""#);
-        line.integer(socket.number);
-        line.raw(r#"","generation":"#);
-        line.integer_or_null(generation(socket).map(NonZero::get));
+        match socket {
+            Some(socket) => {
+                line.raw(r#","socket":""#);
+                line.integer(socket.number);
+                line.raw(r#"","generation":"#);
+            }
+            None => line.raw(r#","socket":null,"generation":"#),
+        }
+        line.integer_or_null(socket.and_then(generation).map(NonZero::get));
         write_address(&AddressFragment { netns, protocol, family, addr: ends.local.addr }, line);
         line.integer_or_null(ends.local.port.map(NonZero::get));
         line.raw(r#"},"remote":"#);

@@ -13,7 +13,7 @@ const TYPICAL_LENGTH: usize = 1 << 11;
 /// The counters of a connection that has none.
 const NO_COUNTERS: &str = concat!(
     r#","bytes_sent":null,"bytes_received":null,"segs_out":null,"#,
-    r#""segs_in":null,"retransmits":null,"srtt_us":null"#,
+    r#""synacks":null,"segs_in":null,"retransmits":null,"srtt_us":null"#,
 );
 
 /// Appends one line to a buffer.
@@ -141,6 +141,8 @@ impl<'a> Line<'a> {
         self.integer(counters.bytes_received);
         self.raw(r#","segs_out":"#);
         self.integer(counters.segs_out);
+        self.raw(r#","synacks":"#);
+        self.integer_or_null(counters.synacks.map(NonZero::get));
         self.raw(r#","segs_in":"#);
         self.integer(counters.segs_in);
         self.raw(r#","retransmits":"#);

@@ -111,6 +111,7 @@ fn connection() -> impl Strategy<Value = Connection> {
             bytes_sent,
             bytes_received,
             segs_out,
+            synacks: None,
             segs_in,
             retransmits,
             srtt_us,

@@ -1,0 +1,25 @@
+//! RSTs that this host sends.
+
+use probe::model::{Family, Flags, Segment, Side};
+use serde_json::json;
+
+use crate::traced_link::{PORT, TracedLink};
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_listeners_reset_has_the_endpoint_of_the_segment_that_it_answers() {
+    for family in [Family::Ipv4, Family::Ipv6] {
+        let traced = TracedLink::with(family, "--backend tp_btf");
+        let _listener = traced.listener();
+        let [source, destination] =
+            [(Side::A, 2718), (Side::B, PORT)].map(|(side, port)| traced.link.endpoint(side, port));
+        // RFC 9293 section 3.10.7.2: any acknowledgment that arrives in LISTEN draws an RST.
+        let stray = Segment { source, destination, flags: Flags::ACK, seq: 1, ack: 1, window: 1, payload: 0 };
+        traced.wire.inject(Side::A, &stray, b"");
+        let objects = traced.end_after(1, "reset");
+        let reset = objects.one("reset");
+        assert_eq!(reset["state"], "LISTEN");
+        assert_eq!(reset["remote"], json!({ "addr": source.ip(), "port": source.port() }));
+        assert_eq!(reset["local"]["port"], PORT);
+    }
+}
