@@ -2,6 +2,9 @@
 //!
 //! The text format omits the socket's address, so the raw ring buffer pages are read, whose format tracefs describes
 //! in `events/header_page` and `events/header_event`. Times are CLOCK_MONOTONIC's, as the tool's are.
+//!
+//! [`Trace::with_stacks`] also records the kernel functions that were running at each change, by the event trigger
+//! `stacktrace`.
 
 use std::{
     fs::{self, File},
@@ -36,11 +39,15 @@ pub struct Change {
     pub at: u64,
     /// The address of the socket.
     pub skaddr: u64,
+    pub is_mptcp: bool,
     pub old: State,
     pub new: State,
     /// Local and remote; a port is 0 once the kernel has cleared it.
     pub ports: [u16; 2],
     pub addresses: [IpAddr; 2],
+    pub cpu: u64,
+    /// The return addresses in the kernel at the change, the innermost first; empty without [`Trace::with_stacks`].
+    pub stack: Vec<u64>,
     /// The current thread.
     thread: u32,
 }
@@ -61,13 +68,31 @@ pub struct Trace {
     instance: PathBuf,
     layout: Layout,
     /// The raw pages of each CPU.
-    pages: Vec<File>,
+    pages: Vec<Pages>,
     changes: Vec<Change>,
+}
+
+/// The raw pages of a CPU.
+struct Pages {
+    cpu: u64,
+    file: File,
+    /// Changes whose stacks have not been read yet, `None` for those of other protocols. The kernel writes a stack
+    /// after its change, and the changes of an interrupt with their stacks in between.
+    without_stack: Vec<Option<Change>>,
 }
 
 impl Trace {
     /// Starts recording.
     pub fn begin() -> Self {
+        Self::begin_with(false)
+    }
+
+    /// Starts recording, with the kernel's stack at each change.
+    pub fn with_stacks() -> Self {
+        Self::begin_with(true)
+    }
+
+    fn begin_with(stacks: bool) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let tracefs = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"].into_iter().map(Path::new);
         let tracefs =
@@ -77,13 +102,16 @@ impl Trace {
         let name = format!("{NAME}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let instance = instances.join(name);
         fs::create_dir(&instance).unwrap();
-        let layout = Layout::read(&tracefs.join(EVENT));
+        let layout = Layout::read(tracefs, stacks);
         let mut trace = Self { instance, layout, pages: Vec::new(), changes: Vec::new() };
-        trace.pages = trace.cpus().map(|cpu| open(&cpu.join("trace_pipe_raw"))).collect();
+        trace.pages = trace.cpus().map(|cpu| Pages::open(&cpu)).collect();
         trace.set("trace_clock", "mono");
         trace.set("buffer_size_kb", BUFFER_KIB);
         // The first event in a page wakes the waiting reader.
         trace.set("buffer_percent", "0");
+        if stacks {
+            trace.set(&format!("{EVENT}/trigger"), "stacktrace");
+        }
         trace.set(&format!("{EVENT}/enable"), "1");
         trace
     }
@@ -108,7 +136,7 @@ impl Trace {
             }
             let left = PollTimeout::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
             let mut pages: Vec<_> =
-                self.pages.iter().map(|pages| PollFd::new(pages.as_fd(), PollFlags::POLLIN)).collect();
+                self.pages.iter().map(|pages| PollFd::new(pages.file.as_fd(), PollFlags::POLLIN)).collect();
             assert!(poll(&mut pages, left).unwrap() > 0, "the kernel recorded no {what}");
         }
     }
@@ -130,11 +158,11 @@ impl Trace {
         let mut page = vec![0; 1 << 16];
         for pages in &mut self.pages {
             loop {
-                match pages.read(&mut page) {
+                match pages.file.read(&mut page) {
                     Ok(0) => break,
-                    Ok(length) => self.layout.changes_of(&page[..length], &mut self.changes),
+                    Ok(length) => self.layout.changes_of(&page[..length], pages, &mut self.changes),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => panic!("{pages:?}: {error}"),
+                    Err(error) => panic!("{:?}: {error}", pages.file),
                 }
             }
         }
@@ -142,8 +170,17 @@ impl Trace {
     }
 }
 
-fn open(pages: &Path) -> File {
-    File::options().read(true).custom_flags(O_NONBLOCK).open(pages).unwrap()
+impl Pages {
+    /// Opens those of a CPU's directory in the instance, such as `per_cpu/cpu0`.
+    fn open(directory: &Path) -> Self {
+        let name = directory.file_name().unwrap().to_str().unwrap();
+        let path = directory.join("trace_pipe_raw");
+        Self {
+            cpu: name.trim_start_matches("cpu").parse().unwrap(),
+            file: File::options().read(true).custom_flags(O_NONBLOCK).open(path).unwrap(),
+            without_stack: Vec::new(),
+        }
+    }
 }
 
 impl Drop for Trace {
@@ -171,19 +208,29 @@ fn remove_orphans(instances: &Path) {
 struct Layout {
     id: u16,
     fields: Vec<(String, usize)>,
+    /// The type of stacks, where they are recorded. Their fields are a number of addresses and the addresses.
+    stacks: Option<u16>,
 }
 
+/// The event of a stack. It is in no directory with a file `id`.
+const STACK: &str = "events/ftrace/kernel_stack/format";
+
 impl Layout {
-    fn read(event: &Path) -> Self {
-        let text = fs::read_to_string(event.join("format")).unwrap();
+    fn read(tracefs: &Path, stacks: bool) -> Self {
+        let id = |format: &str| {
+            let id =
+                format.lines().find_map(|line| line.strip_prefix("ID: ")).expect("an event has a number");
+            id.parse().unwrap()
+        };
+        let text = fs::read_to_string(tracefs.join(EVENT).join("format")).unwrap();
         let field = |line: &str| {
             let (declaration, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;
             let name = declaration.split(['[', ']']).next()?.split_whitespace().last()?;
             let offset = rest.trim().strip_prefix("offset:")?.split(';').next()?;
             Some((name.to_owned(), offset.parse().ok()?))
         };
-        let id = fs::read_to_string(event.join("id")).unwrap().trim().parse().unwrap();
-        Self { id, fields: text.lines().filter_map(field).collect() }
+        let stacks = stacks.then(|| id(&fs::read_to_string(tracefs.join(STACK)).unwrap()));
+        Self { id: id(&text), fields: text.lines().filter_map(field).collect(), stacks }
     }
 
     fn at(&self, name: &str) -> usize {
@@ -192,7 +239,7 @@ impl Layout {
     }
 
     /// Parses a page: time stamp, length of the data, events.
-    fn changes_of(&self, page: &[u8], changes: &mut Vec<Change>) {
+    fn changes_of(&self, page: &[u8], pages: &mut Pages, changes: &mut Vec<Change>) {
         /// The upper bits flag lost events.
         const LENGTH: u64 = (1 << 20) - 1;
         const PADDING: u32 = 29;
@@ -219,16 +266,25 @@ impl Layout {
                 TIME_STAMP => time = delta + (u64::from(word()) << 27),
                 _ => time += delta,
             }
-            if event.len() >= 2 && u16::from_ne_bytes(bytes(event, 0)) == self.id {
-                changes.extend(self.change(time, event));
+            let kind = (event.len() >= 2).then(|| u16::from_ne_bytes(bytes(event, 0)));
+            if kind == Some(self.id) {
+                let change = self.change(time, pages.cpu, event);
+                match self.stacks {
+                    Some(_) => pages.without_stack.push(change),
+                    None => changes.extend(change),
+                }
+            } else if kind.is_some() && kind == self.stacks {
+                let change = pages.without_stack.pop().flatten();
+                changes.extend(change.map(|change| Change { stack: stack(event), ..change }));
             }
             rest = &rest[size..];
         }
     }
 
     /// `None` for other protocols (SCTP).
-    fn change(&self, at: u64, event: &[u8]) -> Option<Change> {
+    fn change(&self, at: u64, cpu: u64, event: &[u8]) -> Option<Change> {
         const SCTP: u16 = 132;
+        const MPTCP: u16 = 262;
         const AF_INET: u16 = 2;
         let short = |name| u16::from_ne_bytes(bytes(event, self.at(name)));
         let state = |name| {
@@ -245,14 +301,25 @@ impl Layout {
         // One byte before Linux 5.6, followed by the first byte of an address.
         (short("protocol") != SCTP).then_some(Change {
             at,
+            is_mptcp: short("protocol") == MPTCP,
             skaddr: u64::from_ne_bytes(bytes(event, self.at("skaddr"))),
             old: state("oldstate")?,
             new: state("newstate")?,
             ports: [short("sport"), short("dport")],
             addresses: [address("saddr", "saddr_v6"), address("daddr", "daddr_v6")],
             thread: u32::from_ne_bytes(bytes(event, self.at("common_pid"))),
+            cpu,
+            stack: Vec::new(),
         })
     }
+}
+
+/// The addresses of a stack.
+fn stack(event: &[u8]) -> Vec<u64> {
+    const SIZE: usize = 8;
+    const FIRST: usize = 16;
+    let count = u32::from_ne_bytes(bytes(event, SIZE)) as usize;
+    (0..count).map(|index| u64::from_ne_bytes(bytes(event, FIRST + 8 * index))).collect()
 }
 
 fn bytes<const N: usize>(from: &[u8], at: usize) -> [u8; N] {

@@ -7,6 +7,7 @@
 //! - `kernel_trace`, `scenario_truth`: the scenarios compared with the kernel's own trace
 //! - `actor`, `workload`, `tracing`: processes that use sockets, and `probe trace` observing them
 //! - `trace_truth`: `probe trace` compared with the kernel's own trace
+//! - `cause_truth`: causes compared with the kernel's stacks
 //! - `owners`, `cgroups`, `existing`: socket owners, including those of pre-existing sockets
 //! - `filters`, `command`: selecting sockets
 //! - `traced_link`, `counters`, `resets`: connections over the emulated link: their counters, their RSTs
@@ -27,6 +28,7 @@ mod actor;
 mod audit;
 mod bind_failed;
 mod broken;
+mod cause_truth;
 mod cgroups;
 mod coherence;
 mod command;

@@ -1,0 +1,178 @@
+//! What timers end, all at once: the longest takes about three seconds.
+
+use std::{net::Shutdown, process::Command, time::Duration};
+
+use probe::{
+    model::{Family, Flags, State},
+    net::Tcp,
+};
+
+use super::{
+    host::{Connection, Host},
+    matrix::{Event, Mark, Opening, reach},
+};
+use crate::kernel_trace::Trace;
+
+/// Less than any retransmission timeout.
+const SOON: Duration = Duration::from_millis(1);
+
+const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+/// Waits until the kernel has ended them.
+fn expire(connections: &[Connection<'_>], trace: &mut Trace) {
+    for one in connections {
+        trace.wait(&format!("end by a timer at {}", one.local), |changes| one.has_ended(changes));
+    }
+}
+
+/// Retransmissions, probes and keepalive.
+pub fn run(host: &Host, trace: &mut Trace) {
+    let mut all = Vec::new();
+    for family in FAMILIES {
+        all.extend(handshakes(host, family));
+        all.extend(data(host, family));
+        all.extend(fins(host, family));
+        all.extend(keepalive(host, family));
+    }
+    expire(&all, trace);
+}
+
+fn handshakes(host: &Host, family: Family) -> Vec<Connection<'_>> {
+    let timed = |state: State, what: &str| {
+        reach(host, family, Opening::Active, Mark::None, state, &format!("{}: {what}", state.name()))
+    };
+    let mut all: Vec<_> =
+        [State::SynSent, State::SynRecv].into_iter().map(|state| timed(state, "retransmissions")).collect();
+    let soon = timed(State::SynSent, "TCP_USER_TIMEOUT");
+    soon.socket().user_timeout(SOON).unwrap();
+    all.push(soon);
+    let shut = timed(State::SynRecv, "shutdown(WR), then retransmissions");
+    shut.socket().shutdown(Shutdown::Write).unwrap();
+    all.push(shut);
+    let mut fast = host.connection(family, "SYN_RECV Fast Open: retransmissions");
+    fast.listen(|family| Tcp::new(family).unwrap());
+    fast.listener.as_ref().unwrap().fast_open_queue(8).unwrap();
+    fast.receives(Flags::SYN, b"data");
+    fast.accept();
+    // The child alone is to end.
+    all.push(fast);
+    all
+}
+
+/// Data that the peer does not acknowledge.
+fn data(host: &Host, family: Family) -> Vec<Connection<'_>> {
+    let mut all = Vec::new();
+    for state in [State::Established, State::CloseWait] {
+        let name = state.name();
+        let timed = |what: &str| {
+            let one = reach(host, family, Opening::Active, Mark::None, state, &format!("{name}: {what}"));
+            one.socket().user_timeout(SOON).unwrap();
+            one
+        };
+        let plain = timed("data, TCP_USER_TIMEOUT");
+        plain.write(b"data");
+        all.push(plain);
+        if family == Family::Ipv4 {
+            for (code, kind) in [(0, "network"), (1, "host"), (3, "port")] {
+                let one = timed(&format!("data, ICMP {kind} unreachable, TCP_USER_TIMEOUT"));
+                let packet = one.write(b"data");
+                one.receives_icmp(&packet, code);
+                all.push(one);
+            }
+        }
+        let mut probed = timed("window probes, TCP_USER_TIMEOUT");
+        close_window(&mut probed);
+        probed.socket().write_all(b"data", super::host::deadline()).unwrap();
+        all.push(probed);
+    }
+    all
+}
+
+/// The peer announces a window of 0.
+fn close_window(one: &mut Connection<'_>) {
+    one.window = 0;
+    one.receives(Flags::ACK, b"");
+}
+
+/// FINs that the peer does not acknowledge.
+fn fins(host: &Host, family: Family) -> Vec<Connection<'_>> {
+    let mut all = Vec::new();
+    for state in [State::FinWait1, State::Closing, State::LastAck] {
+        for orphan in [false, true] {
+            for icmp in [None, Some(1), Some(3)] {
+                if icmp.is_some() && family == Family::Ipv6 {
+                    continue;
+                }
+                let what = if orphan { "orphan" } else { "TCP_USER_TIMEOUT" };
+                let icmp_text = icmp.map(|code| format!(", ICMP code {code}")).unwrap_or_default();
+                let label = format!("{}: FIN, {what}{icmp_text}", state.name());
+                let mut one = reach(host, family, Opening::Active, Mark::None, state, &label);
+                if orphan {
+                    drop(one.socket.take());
+                } else {
+                    one.socket().user_timeout(SOON).unwrap();
+                }
+                if let Some(code) = icmp {
+                    let packet = one.packet("FIN", |segment| segment.is_fin());
+                    one.receives_icmp(&packet, code);
+                }
+                all.push(one);
+            }
+        }
+    }
+    let label = "FIN_WAIT1: orphan, window probes";
+    let mut probed = reach(host, family, Opening::Active, Mark::None, State::Established, label);
+    close_window(&mut probed);
+    probed.socket().write_all(b"data", super::host::deadline()).unwrap();
+    drop(probed.socket.take());
+    all.push(probed);
+    let label = "FIN_WAIT2: orphan, TCP_LINGER2 61";
+    let mut late = reach(host, family, Opening::Active, Mark::None, State::FinWait2, label);
+    late.socket().linger_in_fin_wait2(61).unwrap();
+    drop(late.socket.take());
+    all.push(late);
+    all
+}
+
+/// Keepalive probes that the peer does not answer.
+fn keepalive(host: &Host, family: Family) -> Vec<Connection<'_>> {
+    let states = [State::Established, State::CloseWait, State::FinWait2];
+    let each = |state: State| {
+        let label = format!("{}: keepalive", state.name());
+        let one = reach(host, family, Opening::Active, Mark::None, state, &label);
+        one.socket().keep_alive(Duration::from_secs(1), 1).unwrap();
+        one
+    };
+    states.into_iter().map(each).collect()
+}
+
+/// The host's own routes go away while it waits for an answer.
+pub fn without_route(host: &Host, trace: &mut Trace) {
+    let mut all = Vec::new();
+    for family in FAMILIES {
+        for state in [State::SynSent, State::SynRecv, State::FinWait1, State::Closing, State::LastAck] {
+            let label = format!("{}: route gone", state.name());
+            let one = reach(host, family, Opening::Active, Mark::None, state, &label);
+            one.socket().user_timeout(SOON).unwrap();
+            all.push(one);
+        }
+        for state in [State::Established, State::CloseWait] {
+            let label = format!("{}: data, route gone", state.name());
+            let one = reach(host, family, Opening::Active, Mark::None, state, &label);
+            one.socket().user_timeout(SOON).unwrap();
+            one.write(b"data");
+            all.push(one);
+        }
+    }
+    let ip = |arguments: &str| {
+        let done = host.inside.enter(|| Command::new("ip").args(arguments.split(' ')).status()).unwrap();
+        assert!(done.unwrap().success(), "ip {arguments}");
+    };
+    ip("route del 10.13.14.0/24");
+    ip("-6 route del fd13:14::/64");
+    expire(&all, trace);
+    let mut none = host.connection(Family::Ipv4, "connect without a route");
+    none.bind(|family| Tcp::new(family).unwrap());
+    none.socket().connect_once(none.remote).unwrap_err();
+    Event::Close.happens(&mut none);
+}
