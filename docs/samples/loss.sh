@@ -19,7 +19,7 @@ stalled() { # what counts its lines about the load, then the tracer
     kill -INT "$tracer"
     wait "$tracer" || true
     printf '%-9s printed %6d of 200,000 transitions and says of the others: %s\n' "$(basename "$1")" \
-        "$(grep -c "$lines" "$out/stdout")" "$(grep -hoiE 'lost [1-9].*|"lost":[1-9][0-9]*' "$out/stdout" "$out/stderr" || echo nothing)"
+        "$(grep -c "$lines" "$out/stdout")" "$(grep -hoiE 'lost [1-9].*|"lost":[1-9][0-9]*' "$out/stdout" "$out/stderr" | paste -sd, | grep . || echo nothing)"
 }
 
 PRINT='tracepoint:sock:inet_sock_set_state { printf("%d %d %d\n", args->sport, args->dport, args->newstate); }'

@@ -32,15 +32,12 @@ pub fn closers(proof: Proof, old: State, in_repair: bool) -> Option<&'static [Op
         (CloseByDisconnect | ConnectUnspec, Closing) => RESET_OR_BOTH,
         (CloseByDisconnect | ConnectUnspec, LastAck) => RESET_OR_REMOTE,
         (CloseUnread | CloseByDisconnect | ConnectUnspec, _) => RESET_LOCAL,
-        (
-            ChildOfClosedListener | ChildOfShutListener | ChildOfUnspecListener | ChildOfDestroyedListener,
-            _,
-        ) => RESET_LOCAL,
+        (ChildOfClosedListener | ChildOfShutListener | ChildOfUnspecListener, _) => RESET_LOCAL,
         (ChildDiscarded, _) => KERNEL,
         (RstReceived, _) => &[Some("reset-remote")],
         (DataAfterClose, _) => RESET_LOCAL,
         (RetransmitTimer | ProbeTimer | KeepaliveTimer, _) => TIMEOUT,
-        (IcmpReceived | ConnectFailed | Destroyed | OrphanDropped, _) => KERNEL,
+        (IcmpReceived | ConnectFailed | Destroyed | ChildOfDestroyedListener | OrphanDropped, _) => KERNEL,
         (OrphanMiniSocketInClose | OrphanMiniSocketOrRst | OrphanEndedInClose | OrphanTimer, _) => ORPHAN,
         _ => return None,
     })
