@@ -125,14 +125,17 @@ impl Trace {
         fs::write(self.instance.join(file), value).unwrap();
     }
 
-    /// Waits until the recorded changes satisfy `enough`.
+    /// Waits until the recorded changes satisfy `enough`; `None` if the host made more of them than the buffer holds.
     #[track_caller]
-    pub fn wait(&mut self, what: &str, enough: impl Fn(&[Change]) -> bool) {
+    pub fn wait(&mut self, what: &str, enough: impl Fn(&[Change]) -> bool) -> Option<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.read();
             if enough(&self.changes) {
-                return;
+                return Some(());
+            }
+            if !self.is_whole() {
+                return None;
             }
             let left = PollTimeout::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
             let mut pages: Vec<_> =
@@ -145,12 +148,17 @@ impl Trace {
     /// the buffer holds.
     pub fn end(mut self) -> Option<Vec<Change>> {
         self.set("tracing_on", "0");
-        let is_whole = self.cpus().all(|cpu| {
-            let stats = fs::read_to_string(cpu.join("stats")).unwrap();
-            LOSSES.iter().all(|loss| stats.lines().any(|line| line == format!("{loss}: 0")))
-        });
+        let is_whole = self.is_whole();
         self.read();
         is_whole.then(|| std::mem::take(&mut self.changes))
+    }
+
+    /// Whether no change was lost so far.
+    fn is_whole(&self) -> bool {
+        self.cpus().all(|cpu| {
+            let stats = fs::read_to_string(cpu.join("stats")).unwrap();
+            LOSSES.iter().all(|loss| stats.lines().any(|line| line == format!("{loss}: 0")))
+        })
     }
 
     fn read(&mut self) {

@@ -61,7 +61,7 @@ impl BothTraces {
             connections(&namespaces, changes)
                 .iter()
                 .all(|changes| changes.last().unwrap().new == State::Close)
-        });
+        })?;
         let reported = tracing::end(running);
         let recorded = trace.end()?;
         let is_whole =

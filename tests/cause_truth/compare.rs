@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::{
     closed_by,
-    known::WRONG,
     proof::{Evidence, Proof, own_frames},
     symbols::Symbols,
     told::TOLD,
@@ -20,9 +19,6 @@ use crate::{
 
 /// Both read the same clock in succession, unless interrupts occur in between.
 const INTERRUPT: u64 = 50_000_000;
-
-/// The contradiction of a row in [`WRONG`].
-pub const KNOWN: &str = "known to be wrong";
 
 /// A reported transition and the kernel's record of it.
 pub struct Pair<'a> {
@@ -56,15 +52,9 @@ impl Pair<'_> {
     /// What contradicts the stack, if anything does.
     pub fn contradiction(&self) -> Option<&'static str> {
         let Some(proof) = self.proof else { return Some("no function of this stack is in the table") };
-        let detail = self.detail()?;
+        self.detail()?;
         let Some(admitted) = self.admitted() else { return Some("this cause is not in the table") };
-        if admitted.contains(&proof) {
-            None
-        } else if WRONG.contains(&(detail, proof)) {
-            Some(KNOWN)
-        } else {
-            Some("the stack contradicts this cause")
-        }
+        (!admitted.contains(&proof)).then_some("the stack contradicts this cause")
     }
 
     /// Whether this `closed_by` of the connection that the transition ended is wrong.

@@ -18,15 +18,15 @@ const SOON: Duration = Duration::from_millis(1);
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
-/// Waits until the kernel has ended them.
-fn expire(connections: &[Connection<'_>], trace: &mut Trace) {
-    for one in connections {
-        trace.wait(&format!("end by a timer at {}", one.local), |changes| one.has_ended(changes));
-    }
+/// Waits until the kernel has ended them; `None` if changes were lost.
+fn expire(connections: &[Connection<'_>], trace: &mut Trace) -> Option<()> {
+    connections.iter().try_for_each(|one| {
+        trace.wait(&format!("end by a timer at {}", one.local), |changes| one.has_ended(changes))
+    })
 }
 
-/// Retransmissions, probes and keepalive.
-pub fn run(host: &Host, trace: &mut Trace) {
+/// Retransmissions, probes and keepalive. `None` if changes were lost.
+pub fn run(host: &Host, trace: &mut Trace) -> Option<()> {
     let mut all = Vec::new();
     for family in FAMILIES {
         all.extend(handshakes(host, family));
@@ -34,7 +34,7 @@ pub fn run(host: &Host, trace: &mut Trace) {
         all.extend(fins(host, family));
         all.extend(keepalive(host, family));
     }
-    expire(&all, trace);
+    expire(&all, trace)
 }
 
 fn handshakes(host: &Host, family: Family) -> Vec<Connection<'_>> {
@@ -146,8 +146,8 @@ fn keepalive(host: &Host, family: Family) -> Vec<Connection<'_>> {
     states.into_iter().map(each).collect()
 }
 
-/// The host's own routes go away while it waits for an answer.
-pub fn without_route(host: &Host, trace: &mut Trace) {
+/// The host's own routes go away while it waits for an answer. `None` if changes were lost.
+pub fn without_route(host: &Host, trace: &mut Trace) -> Option<()> {
     let mut all = Vec::new();
     for family in FAMILIES {
         for state in [State::SynSent, State::SynRecv, State::FinWait1, State::Closing, State::LastAck] {
@@ -170,9 +170,10 @@ pub fn without_route(host: &Host, trace: &mut Trace) {
     };
     ip("route del 10.13.14.0/24");
     ip("-6 route del fd13:14::/64");
-    expire(&all, trace);
+    expire(&all, trace)?;
     let mut none = host.connection(Family::Ipv4, "connect without a route");
     none.bind(|family| Tcp::new(family).unwrap());
     none.socket().connect_once(none.remote).unwrap_err();
     Event::Close.happens(&mut none);
+    Some(())
 }

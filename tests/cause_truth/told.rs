@@ -51,7 +51,6 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     ("listener destroyed before accept, via sock_diag or BPF", &[ChildOfDestroyedListener]),
     ("listener ended before accept", &[ChildOfClosedListener, ChildOfUnspecListener, ChildOfShutListener, ChildOfDestroyedListener, MptcpClose, MptcpCloseAtExit, MptcpConnectUnspec, MptcpShutdown]),
     ("listener closed before accept, or close of its MPTCP socket", &[ChildOfClosedListener, MptcpClose, MptcpCloseAtExit]),
-    ("disconnected, or listener closed before accept", &[ConnectUnspec, ChildOfClosedListener]),
     (
         "disconnected, ended with its MPTCP socket, or listener ended before accept",
         &[
@@ -82,7 +81,6 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     ("SYN retransmissions exhausted after an ICMP error or a lost route", &[RetransmitTimer]),
     ("SYN+ACK retransmissions exhausted after an ICMP error or a lost route", &[RetransmitTimer]),
     ("FIN retransmissions exhausted after an ICMP error or a lost route", &[RetransmitTimer]),
-    ("retransmissions exhausted after an ICMP error", &[RetransmitTimer]),
     ("retransmissions exhausted after an ICMP error or a lost route", &[RetransmitTimer]),
     ("window probes exhausted after an ICMP error or a lost route", &[ProbeTimer]),
     ("keepalive probes exhausted after an ICMP error or a lost route", &[KeepaliveTimer]),
@@ -97,12 +95,10 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     ("connect failed locally, or disconnected", &[ConnectFailed, MptcpConnectFailed, ConnectUnspec]),
     ("listen failed: port in use", &[ListenFailed]),
     ("destroyed via sock_diag or BPF", &[Destroyed]),
-    ("destroyed via sock_diag", &[ListenerDestroyed]),
     ("listener destroyed via sock_diag or BPF", &[ListenerDestroyed]),
     ("destroyed after CLOSE", &[Destroyed]),
     ("listener stopped, not by close", &[ListenerDestroyed, Shutdown, ConnectUnspec, MptcpShutdown, MptcpConnectUnspec]),
     ("child discarded", &[ChildDiscarded]),
-    ("child discarded, or disconnected", &[ChildDiscarded, ConnectUnspec]),
     (
         "child discarded, disconnected, or listener ended before accept",
         &[
@@ -119,7 +115,6 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     ("orphan dropped: out of memory, or netns gone", &[OrphanDropped, OrphanEndedInClose]),
     // MPTCP
     ("close of its MPTCP socket", &[MptcpClose, MptcpCloseAtExit]),
-    ("follows its MPTCP subflows", &[MptcpSubflowState, MptcpWorker]),
     ("MP_FASTCLOSE received", &[MptcpWorker, MptcpSubflowState]),
     ("MPTCP ended the subflow", &[MptcpWorker, MptcpDataFin, MptcpSubflowState]),
     ("its MPTCP subflow failed", &[MptcpSubflowState]),
