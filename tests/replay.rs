@@ -6,7 +6,7 @@
 use std::{fs, mem::offset_of};
 
 use probe::{
-    model::{Input, State},
+    model::{Input, LossStage, State},
     record::{Entry, Reader, Writer},
 };
 use probe_ebpf::TransitionRecord;
@@ -181,7 +181,7 @@ fn lost_reports_in_a_recording_are_counted() {
     let recording = edited("self-connect-tracepoint-ipv6", |entry, writer| {
         if matches!(entry, Entry::Record(_)) && !is_inserted {
             is_inserted = true;
-            writer.input(&Input::Lost { count: 5, stage: "ring".to_owned() }).unwrap();
+            writer.input(&Input::Lost { count: 5, stage: LossStage::Ring }).unwrap();
         }
         copy(entry, writer);
     });

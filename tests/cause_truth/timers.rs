@@ -3,7 +3,7 @@
 use std::{net::Shutdown, process::Command, time::Duration};
 
 use probe::{
-    model::{Family, Flags, State},
+    model::{Family, Flags, Segment, State},
     net::Tcp,
 };
 
@@ -113,7 +113,7 @@ fn fins(host: &Host, family: Family) -> Vec<Connection<'_>> {
                     one.socket().user_timeout(SOON).unwrap();
                 }
                 if let Some(code) = icmp {
-                    let packet = one.packet("FIN", |segment| segment.is_fin());
+                    let packet = one.packet("FIN", Segment::is_fin);
                     one.receives_icmp(&packet, code);
                 }
                 all.push(one);

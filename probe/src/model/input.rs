@@ -1,8 +1,8 @@
 //! The input of the pipeline: what sources deliver, scenarios report and recordings hold.
 
 use super::{
-    Backend, BindFailure, Cgroup, Check, DiagEntry, End, Filter, Host, Mono, Output, Phase, Report, Reset,
-    SocketId, SocketRow, Summary, TimeWaitEntry,
+    Backend, BindFailure, Cgroup, Check, DiagEntry, End, Filter, Host, LossStage, Mono, Output, Phase,
+    Report, Reset, SocketId, SocketRow, Summary, TimeWaitEntry,
 };
 
 /// An item of the input stream, in the order in which it happened. The session analyzes it and emits
@@ -47,8 +47,8 @@ pub enum Input {
     Lost {
         /// The number of reports.
         count: u64,
-        /// Where they were lost: `ring`, `reader` or `kernel`.
-        stage: String,
+        /// Where they were lost.
+        stage: LossStage,
     },
     /// A scenario starts or ends.
     Scenario {
@@ -82,7 +82,7 @@ impl Input {
             },
             Self::Reset(reset) => Output::Reset(reset.clone()),
             Self::TimeWaitEntry(entry) => Output::TimeWaitEntry(entry.clone()),
-            Self::Lost { count, stage } => Output::Lost { count: *count, stage: stage.clone() },
+            Self::Lost { count, stage } => Output::Lost { count: *count, stage: *stage },
             Self::Scenario { name, phase } => Output::Scenario { name: name.clone(), phase: phase.clone() },
             Self::Check(check) => Output::Check(check.clone()),
             Self::Labels(labels) => Output::Labels(labels.clone()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Backend, BehaviourResult, Check, Connection, Finding, Host, Phase, Reset, SocketId, SocketRow,
+    Backend, BehaviourResult, Check, Connection, Finding, Host, LossStage, Phase, Reset, SocketId, SocketRow,
     TimeWaitEntry, Transition,
 };
 
@@ -35,8 +35,8 @@ pub enum Output {
     Lost {
         /// The number of reports.
         count: u64,
-        /// Where they were lost: `ring`, `reader` or `kernel`.
-        stage: String,
+        /// Where they were lost.
+        stage: LossStage,
     },
     /// A scenario starts or ends.
     Scenario {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::model::{
     Backend, BehaviourGroup, BehaviourStatus, CauseKind, ClosedBy, FacilityGroup, FacilityStatus, Family,
-    FindingKind, HazardKind, Known, Open, Protocol, State,
+    FindingKind, HazardKind, Known, LossStage, Open, Protocol, State,
 };
 
 /// An enumeration of the model whose variants have names.
@@ -55,6 +55,7 @@ named! {
         Stuck;
     "hazard_kind", "kind of hazard", HazardKind: EphemeralListener SelfConnected EphemeralExhaustion;
     "known", "way of knowing an owner", Known: Exact Listener Inferred Unknown;
+    "loss_stage", "stage", LossStage: Ring Reader Kernel;
     "open", "way of opening a connection", Open: Active Passive Simultaneous SelfConnect Preexisting;
     "protocol", "protocol", Protocol: Tcp Mptcp;
     "state", "state", State:
@@ -91,29 +92,5 @@ impl<T: Named> JsonSchema for ByName<T> {
         let names: Vec<_> = T::ALL.iter().map(|value| value.name()).collect();
         let description = format!("One {}, by its name.", T::NOUN);
         json_schema!({ "type": "string", "enum": names, "description": description })
-    }
-}
-
-/// The stages at which reports can be lost: the ring, which was full; the reader, which could not decode a record; and the
-/// kernel, which does not run a program that is running on that CPU already.
-pub const STAGES: [&str; 3] = ["ring", "reader", "kernel"];
-
-/// One of [`STAGES`], in a recording.
-pub mod stage {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use super::STAGES;
-
-    pub fn serialize<S: Serializer>(stage: &str, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(stage)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-        let stage = String::deserialize(deserializer)?;
-        if STAGES.contains(&stage.as_str()) {
-            Ok(stage)
-        } else {
-            Err(D::Error::custom(format_args!("there is no stage `{stage}` where reports are lost")))
-        }
     }
 }

@@ -373,7 +373,7 @@ impl<R: Read> Reader<R> {
             Err(error) => return Err(self.undecodable(&format!("kind {kind}: {error}"))),
         };
         Ok(Some(match payload {
-            Payload::Input(input) => Entry::Input(Box::new(input)),
+            Payload::Input(input) => Entry::Input(input),
             Payload::ResetReasons(names) => Entry::ResetReasons(names),
             Payload::End { end, records } => {
                 let found = self.records - 1;

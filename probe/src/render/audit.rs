@@ -142,7 +142,7 @@ impl Render for AuditTable {
             }
             Output::Behaviour(result) => self.result(result, out),
             Output::Lost { count, stage } => {
-                paragraph(self.style, Role::Error, &format::lost(*count, stage)).write(out)
+                paragraph(self.style, Role::Error, &format::lost(*count, *stage)).write(out)
             }
             Output::End(end) => self.end(end, out),
             _ => Ok(()),

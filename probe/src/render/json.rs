@@ -49,7 +49,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::render::testing;
+    use crate::{model::LossStage, render::testing};
 
     fn shown(events: impl IntoIterator<Item = Output>) -> String {
         viewed(View::Transitions, events)
@@ -122,7 +122,7 @@ mod tests {
     fn a_loss_is_dated_by_the_latest_event_even_if_that_is_not_shown() {
         let mut json = Json::new(View::Findings);
         let mut out = Vec::new();
-        let lost = Output::Lost { count: 1, stage: "ring".to_owned() };
+        let lost = Output::Lost { count: 1, stage: LossStage::Ring };
         json.render(&testing::ready(), &mut out).expect("a Vec accepts every write");
         json.advance(Mono(2_000_000_000));
         json.render(&lost, &mut out).expect("a Vec accepts every write");

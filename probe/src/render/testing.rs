@@ -8,8 +8,8 @@ pub use trace::{trace, trace_end};
 
 use crate::model::{
     self, Backend, Cause, Cgroup, Check, Clock, Connection, Counters, End, Endpoints, Errno, Finding,
-    FindingKind, Host, Known, Mono, Name, Open, Output, Owner, Phase, SocketId, SocketIdentity, SocketRow,
-    State, Task, Timer, Transition, Verdict, testing::cause,
+    FindingKind, Host, Known, LossStage, Mono, Name, Open, Output, Owner, Phase, SocketId, SocketIdentity,
+    SocketRow, State, Task, Timer, Transition, Verdict, testing::cause,
 };
 
 pub fn ready() -> Output {
@@ -241,7 +241,7 @@ pub fn unusual() -> Vec<Output> {
         ..TestSocket::new(0xffff_8880_1234_5678, "10.0.0.1:0", "10.0.0.2:1")
     };
     stream
-        .push(Output::Lost { count: 12, stage: "ring".to_owned() })
+        .push(Output::Lost { count: 12, stage: LossStage::Ring })
         .start("unusual", "Values that must not break a table.")
         .transition(&listener, 0, Close, Listen, call("listen"))
         .transition(&child, 1_000, Listen, SynRecv, segment("child created"))

@@ -6,7 +6,7 @@ use log::warn;
 use probe_ebpf::RecordHeader;
 
 use super::decode::{DecodeError, ResetReasons, decode, peek};
-use crate::model::{Backend, Input, State};
+use crate::model::{Backend, Input, LossStage, State};
 
 /// What it takes to decode the records of one stream.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl<'a> RawRecord<'a> {
         let Decoder { backend, reasons } = self.decoder;
         decode(&self.header, self.bytes, *backend, reasons).unwrap_or_else(|error| {
             warn!("{error}");
-            Input::Lost { count: 1, stage: "reader".into() }
+            Input::Lost { count: 1, stage: LossStage::Reader }
         })
     }
 

@@ -4,15 +4,14 @@ use proptest::{collection, prelude::*, sample::select};
 
 use super::{endpoints, named, owner, socket};
 use crate::{
-    model::{Check, Input, Phase, SocketRow, Verdict},
-    record::named::STAGES,
+    model::{Check, Input, LossStage, Phase, SocketRow, Verdict},
+    record::named::Named as _,
 };
 
 /// Any of them.
 pub fn input() -> BoxedStrategy<Input> {
     prop_oneof![
-        (any::<u64>(), select(&STAGES[..]))
-            .prop_map(|(count, stage)| Input::Lost { count, stage: stage.to_owned() }),
+        (any::<u64>(), select(LossStage::ALL)).prop_map(|(count, stage)| Input::Lost { count, stage }),
         (any::<String>(), phase()).prop_map(|(name, phase)| Input::Scenario { name, phase }),
         check().prop_map(Input::Check),
         collection::vec((socket(), any::<String>()), 0..3).prop_map(Input::Labels),

@@ -1,6 +1,6 @@
 //! The objects about the stream itself: ready, lost, note, end.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -8,11 +8,8 @@ use super::{
     value::Version,
 };
 use crate::{
-    model::{Backend, End, Host},
-    record::{
-        named::{ByName, STAGES},
-        nanoseconds,
-    },
+    model::{Backend, End, Host, LossStage},
+    record::{named::ByName, nanoseconds},
 };
 
 /// All BPF programs are attached and the snapshot is taken: every event from here on is reported, or counted as lost.
@@ -66,7 +63,7 @@ impl<'a> ReadyObject<'a> {
 /// Events were lost: they happened before this line and are not in the stream.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
-pub struct LostObject<'a> {
+pub struct LostObject {
     v: Version,
     /// When the loss was noticed, in the time of the stream: that of the latest event before it, shown or not; RFC 3339, UTC,
     /// nanoseconds.
@@ -75,17 +72,12 @@ pub struct LostObject<'a> {
     count: u64,
     /// Where they were lost. `ring`: the ring buffer was full; `reader`: the reader could not decode a record; `kernel`: the
     /// kernel did not run the program, because it was running on that CPU already.
-    #[schemars(schema_with = "stage")]
-    stage: &'a str,
+    stage: ByName<LossStage>,
 }
 
-fn stage(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": STAGES })
-}
-
-impl<'a> LostObject<'a> {
-    pub fn of(count: u64, stage: &'a str, time: StreamTime) -> Self {
-        Self { v: Version, time: time.latest(), count, stage }
+impl LostObject {
+    pub fn of(count: u64, stage: LossStage, time: StreamTime) -> Self {
+        Self { v: Version, time: time.latest(), count, stage: ByName(stage) }
     }
 }
 

@@ -22,18 +22,14 @@ use self::{
     owner::CgroupJson,
     scenario::{CheckJson, LabelJson, PhaseJson, SocketRowJson},
 };
-use super::{
-    frame::kind,
-    named::{self, ByName},
-    nanoseconds,
-};
-use crate::model::{Backend, BindFailure, Clock, DiagEntry, End, Filter, Host, Input, Mono};
+use super::{frame::kind, named::ByName, nanoseconds};
+use crate::model::{Backend, BindFailure, Clock, DiagEntry, End, Filter, Host, Input, LossStage, Mono};
 
 /// What the payload of a record says.
 #[derive(Debug)]
 pub enum Payload {
     /// Any input but [`Input::End`].
-    Input(Input),
+    Input(Box<Input>),
     /// The names of reset reasons by the kernel's numbers.
     ResetReasons(BTreeMap<u32, String>),
     /// The end of the recording.
@@ -65,7 +61,7 @@ pub fn encode(input: &Input, earlier: u64) -> io::Result<Option<(u8, Vec<u8>)>> 
         Input::TimeWaitEntry(entry) => (kind::TIME_WAIT, json(&TimeWaitEntryJson::from(entry))?),
         Input::Tick(now) => (kind::TICK, json(&TickJson { at: now.0 })?),
         Input::Lost { count, stage } => {
-            (kind::LOST, json(&LostJson { count: *count, stage: stage.clone() })?)
+            (kind::LOST, json(&LostJson { count: *count, stage: ByName(*stage) })?)
         }
         Input::Scenario { name, phase } => {
             (kind::SCENARIO, json(&ScenarioJson { name: name.clone(), phase: phase.into() })?)
@@ -119,7 +115,7 @@ pub fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, serde_json::Error> {
         kind::TIME_WAIT => Input::TimeWaitEntry(parse::<TimeWaitEntryJson>(bytes)?.into()),
         kind::TICK => Input::Tick(Mono(parse::<TickJson>(bytes)?.at)),
         kind::LOST => {
-            let LostJson { count, stage } = parse(bytes)?;
+            let LostJson { count, stage: ByName(stage) } = parse(bytes)?;
             Input::Lost { count, stage }
         }
         kind::SCENARIO => {
@@ -145,7 +141,7 @@ pub fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, serde_json::Error> {
         }
         _ => return Ok(Payload::Unknown),
     };
-    Ok(Payload::Input(input))
+    Ok(Payload::Input(Box::new(input)))
 }
 
 fn json(payload: &impl Serialize) -> io::Result<Vec<u8>> {
@@ -234,8 +230,7 @@ struct TickJson {
 #[derive(Debug, Deserialize, Serialize)]
 struct LostJson {
     count: u64,
-    #[serde(with = "named::stage")]
-    stage: String,
+    stage: ByName<LossStage>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]

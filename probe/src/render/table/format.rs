@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Cause, CauseKind, Connection, Endpoints, Known, Mono, Owner, SocketId};
+use crate::model::{Cause, CauseKind, Connection, Endpoints, Known, LossStage, Mono, Owner, SocketId};
 
 use super::{super::style::Role, cell_writer::CellWriter};
 
@@ -72,9 +72,9 @@ pub fn has_no_peer(endpoints: Endpoints) -> bool {
 }
 
 /// The message about lost reports.
-pub fn lost(count: u64, stage: &str) -> String {
+pub fn lost(count: u64, stage: LossStage) -> String {
     let reports = self::count(count, "report was", "reports were");
-    format!("{reports} lost ({stage}): the output is incomplete")
+    format!("{reports} lost ({}): the output is incomplete", stage.name())
 }
 
 /// The number of a socket. Of a kernel address, the last digits distinguish it from others.

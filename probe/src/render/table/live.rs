@@ -118,7 +118,7 @@ impl LiveTable {
             }
             Output::TimeWaitEntry(entry) => self.time_wait(entry, out),
             Output::Finding(finding) => self.finding(finding, out),
-            Output::Lost { count, stage } => self.remark(Role::Error, &format::lost(*count, stage), out),
+            Output::Lost { count, stage } => self.remark(Role::Error, &format::lost(*count, *stage), out),
             Output::Note(note) => self.remark(Role::Plain, note, out),
             _ => Ok(()),
         }

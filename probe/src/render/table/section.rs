@@ -12,7 +12,7 @@ use super::{
     text_table::{INDENT, TextTable, paragraph},
     transitions,
 };
-use crate::model::{Check, Finding, Mono, Output, SocketId, SocketRow, Transition, Verdict};
+use crate::model::{Check, Finding, LossStage, Mono, Output, SocketId, SocketRow, Transition, Verdict};
 
 /// What a scenario has reported so far. It is collected because the width of a column depends on all of its rows.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub struct Section {
     sockets: Vec<SocketRow>,
     notes: Vec<String>,
     /// The number of reports lost, with the stage.
-    lost: Vec<(u64, String)>,
+    lost: Vec<(u64, LossStage)>,
 }
 
 impl Section {
@@ -39,7 +39,7 @@ impl Section {
             Output::Labels(labels) => self.labels.extend(labels.iter().cloned()),
             Output::Sockets(rows) => self.sockets.extend_from_slice(rows),
             Output::Note(text) => self.notes.push(text.clone()),
-            Output::Lost { count, stage } => self.lost.push((*count, stage.clone())),
+            Output::Lost { count, stage } => self.lost.push((*count, *stage)),
             _ => {}
         }
     }
@@ -47,7 +47,7 @@ impl Section {
     /// Writes everything except heading and verdict. Times are relative to `start`.
     pub fn write(&self, start: Mono, style: Style, out: &mut dyn Write) -> io::Result<()> {
         for (count, stage) in &self.lost {
-            part(out, |out| paragraph(style, Role::Error, &format::lost(*count, stage)).write(out))?;
+            part(out, |out| paragraph(style, Role::Error, &format::lost(*count, *stage)).write(out))?;
         }
         if !self.transitions.is_empty() {
             let rows = collapse(&self.transitions);

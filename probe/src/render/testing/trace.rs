@@ -4,8 +4,8 @@ use std::{num::NonZeroU8, time::Duration};
 
 use super::{Stream, TestSocket, call, endpoints, owner, refused, segment};
 use crate::model::{
-    self, Cause, Cgroup, Connection, Counters, End, Endpoints, Errno, FindingKind, Known, Mono, Name, Open,
-    Output, Owner, Protocol, Reset, SocketId, SocketIdentity, State::*, TimeWaitEntry, Timer,
+    self, Cause, Cgroup, Connection, Counters, End, Endpoints, Errno, FindingKind, Known, LossStage, Mono,
+    Name, Open, Output, Owner, Protocol, Reset, SocketId, SocketIdentity, State::*, TimeWaitEntry, Timer,
 };
 
 const LONG: &str = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535";
@@ -179,7 +179,7 @@ fn failures(stream: &mut Stream) {
             reason: Some("TCP_ABORT_ON_CLOSE".to_owned()),
             owner: own.owner.clone(),
         }))
-        .push(Output::Lost { count: 1_312, stage: "ring".to_owned() })
+        .push(Output::Lost { count: 1_312, stage: LossStage::Ring })
         .push(Output::Note("the command ended: exit status 3".to_owned()));
 }
 

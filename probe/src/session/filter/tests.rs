@@ -7,8 +7,8 @@ use std::{iter, net::SocketAddr};
 
 use super::*;
 use crate::model::{
-    Cgroup, Endpoints, Family, Finding, FindingKind, Known, Mono, Name, Owner, Protocol, SocketIdentity,
-    State, Task, Transition, testing::diag_entry,
+    Cgroup, Endpoints, Family, Finding, FindingKind, Known, LossStage, Mono, Name, Owner, Protocol,
+    SocketIdentity, State, Task, Transition, testing::diag_entry,
 };
 
 fn owner(pid: u32, comm: &str, cgroup: &str) -> Owner {
@@ -246,7 +246,7 @@ fn a_finding_without_a_socket_is_matched_by_itself() {
 
 #[test]
 fn outputs_about_no_socket_are_shown() {
-    let mut outputs = vec![Output::Lost { count: 1, stage: "ring".to_owned() }];
+    let mut outputs = vec![Output::Lost { count: 1, stage: LossStage::Ring }];
     SocketFilter::new(&Filter { pids: vec![1], ..Filter::default() }).select(&mut outputs, |_| None, None);
     assert_eq!(outputs.len(), 1);
 }

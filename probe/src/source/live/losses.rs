@@ -5,19 +5,19 @@
 
 use probe_ebpf::RecordHeader;
 
-use crate::model::Input;
+use crate::model::{Input, LossStage};
 
 /// A number of lost records or events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     pub count: u64,
     /// The stage at which they were lost, as in [`Input::Lost`](crate::model::Input::Lost).
-    pub stage: &'static str,
+    pub stage: LossStage,
 }
 
 impl From<Gap> for Input {
     fn from(gap: Gap) -> Self {
-        Self::Lost { count: gap.count, stage: gap.stage.into() }
+        Self::Lost { count: gap.count, stage: gap.stage }
     }
 }
 
@@ -39,7 +39,7 @@ impl Losses {
             return None;
         }
         self.0 = count;
-        Some(Gap { count: new.into(), stage: "ring" })
+        Some(Gap { count: new.into(), stage: LossStage::Ring })
     }
 }
 

@@ -25,7 +25,7 @@ use aya::{
 };
 
 use super::{error::LiveError, losses::Gap};
-use crate::os::kernel;
+use crate::{model::LossStage, os::kernel};
 
 /// The name of the count in a program's fdinfo.
 const COUNT: &str = "recursion_misses:";
@@ -81,7 +81,7 @@ impl Misses {
         if settles {
             lost += self.new_losses()?;
         }
-        Ok((lost > 0).then_some(Gap { count: lost, stage: "kernel" }))
+        Ok((lost > 0).then_some(Gap { count: lost, stage: LossStage::Kernel }))
     }
 
     fn nested(&self) -> io::Result<i64> {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::*;
+use crate::model::LossStage;
 
 /// How many such events to wait for: enough to know the lost fraction to about one in a hundred.
 const ENOUGH: u64 = 1000;
@@ -66,7 +67,7 @@ fn skipped(live: &Live) -> u64 {
 
 fn lost_in_kernel(events: &[Input]) -> u64 {
     let count = |event: &Input| match event {
-        Input::Lost { count, stage } if stage == "kernel" => *count,
+        Input::Lost { count, stage: LossStage::Kernel } => *count,
         _ => 0,
     };
     events.iter().map(count).sum()

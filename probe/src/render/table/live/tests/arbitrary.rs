@@ -4,8 +4,8 @@ use proptest::{option, prelude::*, sample::select};
 
 use super::*;
 use crate::model::{
-    Cause, Cgroup, Close, Connection, Counters, Endpoint, Endpoints, Family, FindingKind, Known, Name, Open,
-    Owner, Protocol, Reset, SocketIdentity, StatePath, Task, Transition, testing::any_cause,
+    Cause, Cgroup, Close, Connection, Counters, Endpoint, Endpoints, Family, FindingKind, Known, LossStage,
+    Name, Open, Owner, Protocol, Reset, SocketIdentity, StatePath, Task, Transition, testing::any_cause,
 };
 
 pub fn event() -> BoxedStrategy<Output> {
@@ -15,7 +15,7 @@ pub fn event() -> BoxedStrategy<Output> {
         2 => finding().prop_map(Output::Finding),
         1 => reset().prop_map(Output::Reset),
         1 => time_wait().prop_map(Output::TimeWaitEntry),
-        1 => (any::<u64>(), text()).prop_map(|(count, stage)| Output::Lost { count, stage }),
+        1 => any::<u64>().prop_map(|count| Output::Lost { count, stage: LossStage::Reader }),
         1 => text().prop_map(Output::Note),
     ]
     .boxed()
