@@ -10,8 +10,10 @@ use crate::{
     net::destroy::destroy,
 };
 
-/// A port that only these tests use.
-const PORT: u16 = 2425;
+/// Ports, each of which only one of these tests uses: without type information, reports do not contain the namespace.
+const UNACCEPTED: u16 = 2431;
+const DISCONNECTED: u16 = 2432;
+const ORDINARY: u16 = 2433;
 
 /// The functions behind the transition that this local port makes into CLOSE from this state, the innermost first; `None`
 /// before it is reported.
@@ -29,13 +31,13 @@ async fn expect_functions(live: &mut Live, old: State, port: u16) -> Vec<StackFu
     functions(&events, old, port).unwrap()
 }
 
-/// A listener, and a client that it has not accepted.
-fn unaccepted(inside: &Namespace) -> (Tcp, Tcp) {
+/// A listener on this port, and a client that it has not accepted.
+fn unaccepted(inside: &Namespace, port: u16) -> (Tcp, Tcp) {
     inside
         .enter(|| {
-            let listener = Tcp::listening(loopback(PORT)).unwrap();
+            let listener = Tcp::listening(loopback(port)).unwrap();
             let client = Tcp::new(Family::Ipv4).unwrap();
-            client.connect(loopback(PORT), deadline()).unwrap();
+            client.connect(loopback(port), deadline()).unwrap();
             (listener, client)
         })
         .unwrap()
@@ -47,19 +49,19 @@ async fn the_stack_shows_that_the_listener_ended_a_connection() {
     for options in every_backend() {
         let mut live = attach(&options);
         let inside = Namespace::private().unwrap();
-        let (listener, client) = unaccepted(&inside);
+        let (listener, client) = unaccepted(&inside, UNACCEPTED);
         drop(listener);
         let port = client.local().unwrap().port();
         let events = until(&mut live, |events| {
-            [(State::Established, PORT), (State::Listen, PORT), (State::Established, port)]
+            [(State::Established, UNACCEPTED), (State::Listen, UNACCEPTED), (State::Established, port)]
                 .into_iter()
                 .all(|(old, port)| functions(events, old, port).is_some())
         })
         .await;
-        let child = functions(&events, State::Established, PORT).unwrap();
+        let child = functions(&events, State::Established, UNACCEPTED).unwrap();
         assert_eq!(child.first(), Some(&TcpDisconnect));
         assert!(child.contains(&ListenStop) && child.contains(&TcpClose), "{child:?}");
-        assert_eq!(functions(&events, State::Listen, PORT), Some(vec![TcpClose]));
+        assert_eq!(functions(&events, State::Listen, UNACCEPTED), Some(vec![TcpClose]));
         // The child's RST.
         let client = functions(&events, State::Established, port).unwrap();
         assert!(client.contains(&TcpValidateIncoming), "{client:?}");
@@ -72,7 +74,7 @@ async fn the_stack_shows_a_disconnect_and_a_destroyed_socket() {
     for options in every_backend() {
         let mut live = attach(&options);
         let inside = Namespace::private().unwrap();
-        let (listener, client) = unaccepted(&inside);
+        let (listener, client) = unaccepted(&inside, DISCONNECTED);
         let port = client.local().unwrap().port();
         client.disconnect().unwrap();
         let disconnected = expect_functions(&mut live, State::Established, port).await;
@@ -81,9 +83,9 @@ async fn the_stack_shows_a_disconnect_and_a_destroyed_socket() {
         let local = inside
             .enter(|| {
                 let client = Tcp::new(Family::Ipv4).unwrap();
-                client.connect(loopback(PORT), deadline()).unwrap();
+                client.connect(loopback(DISCONNECTED), deadline()).unwrap();
                 let local = client.local().unwrap();
-                let ends = Endpoints { local: local.into(), remote: loopback(PORT).into() };
+                let ends = Endpoints { local: local.into(), remote: loopback(DISCONNECTED).into() };
                 destroy(Family::Ipv4, ends).unwrap();
                 local
             })
@@ -100,7 +102,7 @@ async fn an_ordinary_connection_has_no_stack() {
     for options in every_backend().into_iter().filter(|options| !options.without_btf) {
         let mut live = attach(&options);
         let inside = Namespace::private().unwrap();
-        let (listener, client) = unaccepted(&inside);
+        let (listener, client) = unaccepted(&inside, ORDINARY);
         let server = listener.accept(deadline()).unwrap();
         let port = client.local().unwrap().port();
         drop(client);
@@ -117,7 +119,7 @@ async fn an_ordinary_connection_has_no_stack() {
                 report.identity.endpoints.local.port_or_zero(),
                 report.identity.endpoints.remote.port_or_zero(),
             ];
-            ports.contains(&PORT) && (ports.contains(&port) || report.new == State::SynRecv)
+            ports.contains(&ORDINARY) && (ports.contains(&port) || report.new == State::SynRecv)
         };
         let with_stack: Vec<_> =
             reports(&events).filter(of_connection).filter(|report| report.stack.is_some()).collect();
