@@ -151,15 +151,25 @@ unsafe fn code_at(table: *const StackTable, address: u64) -> u32 {
     let mut at = 0;
     let mut step = STACK_RANGES / 2;
     while step > 0 {
-        // SAFETY: `at` has only bits above that of the step, so that the sum is within the table.
-        let start = unsafe { (&raw const (*table).starts).cast::<u64>().add(at | step).read_volatile() };
+        // SAFETY: the index is within the table.
+        let start =
+            unsafe { (&raw const (*table).starts).cast::<u64>().add(bounded(at | step)).read_volatile() };
         // The difference of two addresses of the kernel has a sign, since all have the highest bit set.
         let is_below = (address.wrapping_sub(start) >> 63) as usize;
         at |= (is_below ^ 1) * step;
         step /= 2;
     }
     // SAFETY: as above.
-    unsafe { (&raw const (*table).codes).cast::<u8>().add(at).read_volatile().into() }
+    unsafe { (&raw const (*table).codes).cast::<u8>().add(bounded(at)).read_volatile().into() }
+}
+
+/// The index itself, which is within the table, for verifiers that do not follow how it came about (Linux 6.1). The compiler
+/// does, and would drop the mask if it knew the value.
+#[inline(always)]
+fn bounded(index: usize) -> usize {
+    // SAFETY: a variable of this function.
+    let index = unsafe { (&raw const index).read_volatile() };
+    index & (STACK_RANGES - 1)
 }
 
 /// The codes as a record holds them, from the order in which they were found.
