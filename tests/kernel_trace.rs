@@ -13,12 +13,13 @@ use std::{
     os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use nix::{
     libc::O_NONBLOCK,
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    time::{ClockId, clock_gettime},
 };
 use probe::model::State;
 
@@ -137,10 +138,11 @@ impl Trace {
             if !self.is_whole() {
                 return None;
             }
-            let left = PollTimeout::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
+            assert!(Instant::now() < deadline, "the kernel recorded no {what}");
             let mut pages: Vec<_> =
                 self.pages.iter().map(|pages| PollFd::new(pages.file.as_fd(), PollFlags::POLLIN)).collect();
-            assert!(poll(&mut pages, left).unwrap() > 0, "the kernel recorded no {what}");
+            // What `enough` looks at besides the changes may change without one.
+            poll(&mut pages, PollTimeout::from(100_u8)).unwrap();
         }
     }
 
@@ -150,6 +152,7 @@ impl Trace {
         self.set("tracing_on", "0");
         let is_whole = self.is_whole();
         self.read();
+        self.release(u64::MAX);
         is_whole.then(|| std::mem::take(&mut self.changes))
     }
 
@@ -173,6 +176,19 @@ impl Trace {
                     Err(error) => panic!("{:?}: {error}", pages.file),
                 }
             }
+        }
+        /// Longer than the kernel takes to write a stack.
+        const LATE: u64 = 100_000_000;
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap();
+        let now = u64::try_from(Duration::from(now).as_nanos()).unwrap();
+        self.release(now.saturating_sub(LATE));
+    }
+
+    /// Adds the changes before this time whose stacks the kernel has not written: a few have none.
+    fn release(&mut self, before: u64) {
+        for pages in &mut self.pages {
+            let is_late = |change: &mut Option<Change>| change.as_ref().is_some_and(|one| one.at < before);
+            self.changes.extend(pages.without_stack.extract_if(.., is_late).flatten());
         }
         self.changes.sort_by_key(|change| change.at);
     }

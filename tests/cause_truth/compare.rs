@@ -51,6 +51,9 @@ impl Pair<'_> {
 
     /// What contradicts the stack, if anything does.
     pub fn contradiction(&self) -> Option<&'static str> {
+        if self.frames.is_empty() {
+            return None;
+        }
         let Some(proof) = self.proof else { return Some("no function of this stack is in the table") };
         self.detail()?;
         let Some(admitted) = self.admitted() else { return Some("this cause is not in the table") };
@@ -59,6 +62,9 @@ impl Pair<'_> {
 
     /// Whether this `closed_by` of the connection that the transition ended is wrong.
     pub fn contradicts_closed_by(&self, closed_by: Option<&str>) -> bool {
+        if self.frames.is_empty() {
+            return false;
+        }
         let (Some(proof), Some(detail)) = (self.proof, self.detail()) else { return closed_by.is_some() };
         let in_repair = detail.contains("TCP_REPAIR");
         // A cause that leaves several possible may leave this open as well.
