@@ -176,7 +176,7 @@ impl Observed {
                 }
             }
         }
-        // The kernel leaves out some where several tracefs instances record at once.
+        // Seen where several tracefs instances record at once: the kernel leaves out some.
         assert!(without_stack * 2 < pairs, "{without_stack} of {pairs} changes have no stack");
         report.check();
     }

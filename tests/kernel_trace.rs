@@ -141,7 +141,7 @@ impl Trace {
             assert!(Instant::now() < deadline, "the kernel recorded no {what}");
             let mut pages: Vec<_> =
                 self.pages.iter().map(|pages| PollFd::new(pages.file.as_fd(), PollFlags::POLLIN)).collect();
-            // What `enough` looks at besides the changes may change without one.
+            // A change without a stack shows after a while, and not with another event.
             poll(&mut pages, PollTimeout::from(100_u8)).unwrap();
         }
     }

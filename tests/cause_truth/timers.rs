@@ -1,6 +1,6 @@
 //! What timers end, all at once: the longest takes about three seconds.
 
-use std::{fs, net::Shutdown, process::Command, time::Duration};
+use std::{net::Shutdown, process::Command, time::Duration};
 
 use probe::{
     model::{Family, Flags, Segment, State},
@@ -18,31 +18,11 @@ const SOON: Duration = Duration::from_millis(1);
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
-/// Waits until the kernel has ended them; `None` if changes were lost. A few ends are in no trace: one kernel build records
-/// nothing in an interrupt while a thread of pid 1 is current (`probe/src/source/live/misses.rs`).
-fn expire(host: &Host, connections: &[Connection<'_>], trace: &mut Trace) -> Option<()> {
+/// Waits until the kernel has ended them; `None` if changes were lost.
+fn expire(connections: &[Connection<'_>], trace: &mut Trace) -> Option<()> {
     connections.iter().try_for_each(|one| {
-        trace.wait(&format!("end by a timer at {}", one.local), |changes| {
-            one.has_ended(changes) || !is_open(host, one.local.port())
-        })
+        trace.wait(&format!("end by a timer at {}", one.local), |changes| one.has_ended(changes))
     })
-}
-
-/// Whether a connection of this local port is open, by /proc/net/tcp and tcp6.
-fn is_open(host: &Host, port: u16) -> bool {
-    let is_connection = |row: &str| {
-        let mut fields = row.split_whitespace().skip(1);
-        let local = fields.next().and_then(|local| local.rsplit_once(':'));
-        let state = fields.nth(1).and_then(|state| u8::from_str_radix(state, 16).ok());
-        let is_ours = local.is_some_and(|(_, number)| u16::from_str_radix(number, 16) == Ok(port));
-        let others = [State::TimeWait, State::Listen, State::NewSynRecv].map(|state| state as u8);
-        is_ours && state.is_some_and(|state| !others.contains(&state))
-    };
-    let lists = ["tcp", "tcp6"].map(|list| {
-        let read = || fs::read_to_string(format!("/proc/thread-self/net/{list}"));
-        host.inside.enter(read).unwrap().unwrap()
-    });
-    lists.iter().any(|list| list.lines().skip(1).any(is_connection))
 }
 
 /// Retransmissions, probes and keepalive. `None` if changes were lost.
@@ -54,7 +34,7 @@ pub fn run(host: &Host, trace: &mut Trace) -> Option<()> {
         all.extend(fins(host, family));
         all.extend(keepalive(host, family));
     }
-    expire(host, &all, trace)
+    expire(&all, trace)
 }
 
 fn handshakes(host: &Host, family: Family) -> Vec<Connection<'_>> {
@@ -190,7 +170,7 @@ pub fn without_route(host: &Host, trace: &mut Trace) -> Option<()> {
     };
     ip("route del 10.13.14.0/24");
     ip("-6 route del fd13:14::/64");
-    expire(host, &all, trace)?;
+    expire(&all, trace)?;
     let mut none = host.connection(Family::Ipv4, "connect without a route");
     none.bind(|family| Tcp::new(family).unwrap());
     none.socket().connect_once(none.remote).unwrap_err();
