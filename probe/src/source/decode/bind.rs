@@ -6,7 +6,7 @@ use probe_ebpf::BindRecord;
 
 use super::{
     error::DecodeError,
-    values::{address, family, protocol, task},
+    values::{endpoint, family, netns, protocol, task},
 };
 use crate::model::{BindFailure, Cgroup, Endpoint, Endpoints, Errno, Family, Mono, SocketIdentity};
 
@@ -21,7 +21,7 @@ pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
         cgroup: (record.cgroup != 0).then_some(Cgroup { id: record.cgroup, path: None }),
         cookie: (record.cookie != 0).then_some(record.cookie),
         identity: SocketIdentity {
-            netns: (record.netns != 0).then_some(record.netns),
+            netns: netns(record.netns),
             protocol: protocol(record.protocol)?,
             family,
             endpoints: Endpoints::unconnected(requested(record, family)),
@@ -41,7 +41,7 @@ fn requested(record: &BindRecord, socket: Family) -> Endpoint {
         _ => None,
     };
     match kind {
-        Some(kind) => Endpoint::new(address(kind, record.addr), record.port),
+        Some(kind) => endpoint(kind, record.addr, record.port),
         None => Endpoint::new(unspecified(socket), 0),
     }
 }

@@ -6,9 +6,9 @@ use probe_ebpf::ResetRecord;
 
 use super::{
     error::DecodeError,
-    values::{address, family, protocol, state},
+    values::{endpoint, family, netns, protocol, state},
 };
-use crate::model::{Endpoint, Endpoints, Mono, Owner, Reset, SocketId, SocketIdentity};
+use crate::model::{Endpoints, Mono, Owner, Reset, SocketId, SocketIdentity};
 
 /// The names of reset reasons, by the running kernel's numbers.
 #[derive(Debug, Default)]
@@ -52,12 +52,12 @@ pub(super) fn decode(record: &ResetRecord, reasons: &ResetReasons) -> Result<Res
         cpu: record.header.cpu,
         socket: SocketId { number: record.cookie, generation: 0 },
         identity: SocketIdentity {
-            netns: (record.netns != 0).then_some(record.netns),
+            netns: netns(record.netns),
             protocol: protocol(record.protocol)?,
             family,
             endpoints: Endpoints {
-                local: Endpoint::new(address(family, record.local_addr), record.local_port),
-                remote: Endpoint::new(address(family, record.remote_addr), record.remote_port),
+                local: endpoint(family, record.local_addr, record.local_port),
+                remote: endpoint(family, record.remote_addr, record.remote_port),
             },
         },
         state: state("state", number)?,

@@ -10,7 +10,7 @@ use probe_ebpf::{
 
 use super::{
     error::DecodeError,
-    values::{address, family, protocol, state, task},
+    values::{endpoint, family, netns, protocol, state, task},
 };
 use crate::model::{
     Backend, Counters, Endpoint, Endpoints, Errno, Family, FinalFields, KernelStack, Known, Mono, Opened,
@@ -103,11 +103,11 @@ fn report(
         address: record.skaddr,
         cookie: (record.cookie != 0).then_some(record.cookie),
         identity: SocketIdentity {
-            netns: (record.netns != 0).then_some(record.netns),
+            netns: netns(record.netns),
             protocol,
             family,
             endpoints: Endpoints {
-                local: Endpoint::new(address(family, record.local_addr), record.local_port),
+                local: endpoint(family, record.local_addr, record.local_port),
                 remote: remote(record, fields),
             },
         },
@@ -136,9 +136,9 @@ fn report(
 fn remote(record: &TransitionRecord, fields: CheckedFields) -> Endpoint {
     let CheckedFields { family, old, new, .. } = fields;
     if is_of_listener((old, new)) {
-        return Endpoint::new(address(family, [0; 16]), 0);
+        return endpoint(family, [0; 16], 0);
     }
-    Endpoint::new(address(family, record.remote_addr), record.remote_port)
+    endpoint(family, record.remote_addr, record.remote_port)
 }
 
 /// An error field of the socket: `None` where it could not be read, `Some(None)` where it is 0.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use probe_ebpf::TaskRecord;
 
 use super::error::DecodeError;
-use crate::model::{Family, Name, Protocol, State, Task};
+use crate::model::{Endpoint, Family, Name, Protocol, State, Task};
 
 pub(super) fn protocol(number: u16) -> Result<Protocol, DecodeError> {
     match i32::from(number) {
@@ -28,6 +28,16 @@ pub(super) fn address(family: Family, bytes: [u8; 16]) -> IpAddr {
         Family::Ipv4 => Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).into(),
         Family::Ipv6 => Ipv6Addr::from(bytes).into(),
     }
+}
+
+/// An endpoint of a socket of this family.
+pub(super) fn endpoint(family: Family, addr: [u8; 16], port: u16) -> Endpoint {
+    Endpoint::new(address(family, addr), port)
+}
+
+/// The network namespace; 0 is unknown.
+pub(super) fn netns(inode: u32) -> Option<u32> {
+    (inode != 0).then_some(inode)
 }
 
 pub(super) fn state(field: &'static str, number: u8) -> Result<State, DecodeError> {
