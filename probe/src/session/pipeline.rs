@@ -119,14 +119,22 @@ impl Pipeline {
         match input {
             Input::Report(report) => {
                 self.latest = self.latest.max(report.at);
-                return self.analyze(input);
+                self.analyze(input)
             }
             Input::Summary(summary) => {
                 self.has_summaries = true;
                 self.latest = self.latest.max(summary.end.at);
-                return self.analyze(input);
+                self.analyze(input)
             }
-            Input::BindFailed(_) | Input::Reset(_) | Input::TimeWaitEntry(_) => return self.analyze(input),
+            Input::BindFailed(_) | Input::Reset(_) | Input::TimeWaitEntry(_) => self.analyze(input),
+            _ => self.apply(input),
+        }
+    }
+
+    /// Updates the session by an input that is not analyzed, and shows it.
+    #[inline(never)] // Inlined, it would take registers from the reports.
+    fn apply(&mut self, input: &mut Input) -> Result<(), SessionError> {
+        match input {
             Input::Filter(filter) => self.selector.set_stream_filter(filter),
             Input::Existing { at, sockets } => {
                 self.selector.retain_covered(sockets);
@@ -157,7 +165,7 @@ impl Pipeline {
             }
             Input::Check(check) if check.pass => self.emitter.totals.checks_passed += 1,
             Input::Check(_) => self.emitter.totals.checks_failed += 1,
-            Input::Tick(_) | Input::Labels(_) | Input::Sockets(_) | Input::Note(_) | Input::End(_) => {}
+            _ => {}
         }
         input.to_output().map_or(Ok(()), |output| self.emitter.show_at(self.latest, &output))
     }
