@@ -27,6 +27,7 @@ mod select;
 mod table_size;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tracefs;
 mod type_check;
 
 use std::{
@@ -92,7 +93,8 @@ impl Live {
     /// [`LiveError`] says what this host lacks, and how to provide it.
     pub fn attach(options: &LiveOptions, host: Host) -> Result<Self, LiveError> {
         let start = Instant::now();
-        let load::Loaded { mut ebpf, backend, unavailable, reasons, rings } = load::load(options)?;
+        let load::Loaded { mut ebpf, backend, unavailable, reasons, rings } =
+            tracefs::with_tracefs(|| load::load(options))?;
         let waker = ebpf.take_map("WAKER").ok_or(LiveError::NoPart("WAKER"))?;
         let waker = RingBuf::try_from(waker).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let log = options
