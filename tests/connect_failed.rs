@@ -108,6 +108,32 @@ fn no_local_port_is_free() {
     }
 }
 
+/// A namespace has no route but those of the loopback device.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn mptcp_has_no_route() {
+    for (any, nowhere) in [("0.0.0.0:0", "192.0.2.1:7"), ("[::]:0", "[2001:db8::1]:7")] {
+        found(anywhere, &["could not connect: ", "MPTCP", "no route"], |_, client| {
+            client.does(&format!("mptcp c {any}"));
+            fails_with(client, &format!("connect c {nowhere}"), "ENETUNREACH");
+        });
+    }
+}
+
+/// The finding is about the subflow alone.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn no_local_port_is_free_for_a_subflow() {
+    let narrow = || namespace_with_ports(40_001..=40_001);
+    found(narrow, &["no local port is free", "to 127.0.0.1:5000"], |stage, client| {
+        let server = stage.actor("server");
+        server.does("listen l 127.0.0.1:5000");
+        server.does("connect first 127.0.0.1:5000");
+        client.does("mptcp c 0.0.0.0:0");
+        fails_with(client, "connect c 127.0.0.1:5000", "EADDRNOTAVAIL");
+    });
+}
+
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn the_four_tuple_is_in_use() {
