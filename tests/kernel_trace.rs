@@ -49,15 +49,24 @@ pub struct Change {
     pub cpu: u64,
     /// The return addresses in the kernel at the change, the innermost first; empty without [`Trace::with_stacks`].
     pub stack: Vec<u64>,
-    /// The current thread.
+    /// Whether it was in an interrupt.
+    in_interrupt: bool,
+    /// The current thread; 0 on an idle CPU.
     thread: u32,
 }
 
 impl Change {
-    /// Whether a thread of pid 1 was on the CPU: one kernel build runs no BPF program in
-    /// an interrupt then (`probe/src/source/live/misses.rs`).
-    pub fn may_be_hidden_from_bpf(&self) -> bool {
-        Path::new(&format!("/proc/1/task/{}", self.thread)).exists()
+    /// Whether it interrupted a thread of pid 1: one kernel build runs no BPF program then
+    /// (`probe/src/source/live/misses.rs`).
+    pub fn interrupts_first_process(&self) -> bool {
+        self.in_interrupt && Path::new(&format!("/proc/1/task/{}", self.thread)).exists()
+    }
+
+    /// Whether the same build may leave out its stack: then, and where it interrupted an idle CPU. It has no such limit as a full
+    /// buffer or a nested event: other changes in the same interrupt lack theirs as well, and a trace of the same
+    /// event with perf lacks the first kind entirely.
+    pub fn may_lack_stack(&self) -> bool {
+        self.interrupts_first_process() || (self.in_interrupt && self.thread == 0)
     }
 }
 
@@ -184,7 +193,8 @@ impl Trace {
         self.release(now.saturating_sub(LATE));
     }
 
-    /// Adds the changes before this time whose stacks the kernel has not written: a few have none.
+    /// Adds the changes before this time whose stacks the kernel has not written: those that
+    /// [may lack one](Change::may_lack_stack).
     fn release(&mut self, before: u64) {
         for pages in &mut self.pages {
             let is_late = |change: &mut Option<Change>| change.as_ref().is_some_and(|one| one.at < before);
@@ -307,6 +317,9 @@ impl Layout {
 
     /// `None` for other protocols (SCTP).
     fn change(&self, at: u64, cpu: u64, event: &[u8]) -> Option<Change> {
+        // `enum trace_flag_type`
+        const HARDIRQ: u8 = 0x08;
+        const SOFTIRQ: u8 = 0x10;
         const SCTP: u16 = 132;
         const MPTCP: u16 = 262;
         const AF_INET: u16 = 2;
@@ -331,6 +344,7 @@ impl Layout {
             new: state("newstate")?,
             ports: [short("sport"), short("dport")],
             addresses: [address("saddr", "saddr_v6"), address("daddr", "daddr_v6")],
+            in_interrupt: event[self.at("common_flags")] & (HARDIRQ | SOFTIRQ) != 0,
             thread: u32::from_ne_bytes(bytes(event, self.at("common_pid"))),
             cpu,
             stack: Vec::new(),

@@ -79,7 +79,12 @@ pub fn trace_of(flags: &str, namespaces: &[&Namespace]) -> Probe {
 /// Starts a trace and waits until it is ready.
 #[track_caller]
 pub fn begin_with(probe: Probe) -> Running {
-    let mut running = probe.start();
+    ready(probe.start())
+}
+
+/// A trace that has started, once it is ready.
+#[track_caller]
+pub fn ready(mut running: Running) -> Running {
     running.wait_for("ready", |object| object["type"] == "ready");
     running
 }
@@ -99,20 +104,35 @@ pub fn checked(objects: Objects) -> Objects {
     objects
 }
 
-/// A socket's identity and generation.
-pub type Id<'a> = (&'a str, Option<u64>);
+/// A socket's identity and generation. A child's first transition has neither up to Linux 6.14.
+pub type Id<'a> = (Option<&'a str>, Option<u64>);
 
 /// The connection that the object is about.
 pub fn id(object: &Value) -> Id<'_> {
-    (text(&object["socket"]), object["generation"].as_u64())
+    (object["socket"].as_str(), object["generation"].as_u64())
 }
 
 /// The transitions of each connection, ordered by first transition.
 pub fn connections(objects: &Objects) -> Vec<Vec<&Value>> {
     let mut indices = BTreeMap::new();
     let mut connections: Vec<Vec<&Value>> = Vec::new();
+    let mut unnamed: Vec<usize> = Vec::new();
     for transition in objects.of("transition") {
-        let index = *indices.entry(id(transition)).or_insert(connections.len());
+        let id = id(transition);
+        if id.0.is_none() {
+            unnamed.push(connections.len());
+            connections.push(vec![transition]);
+            continue;
+        }
+        let index = *indices.entry(id).or_insert_with(|| {
+            let is_its_first = |index: &usize| {
+                let first = connections[*index][0];
+                ["netns", "local"].into_iter().all(|field| first[field] == transition[field])
+            };
+            let second = transition["old"] == "SYN_RECV";
+            let first = second.then(|| unnamed.iter().rposition(is_its_first)).flatten();
+            first.map_or(connections.len(), |first| unnamed.remove(first))
+        });
         if index == connections.len() {
             connections.push(Vec::new());
         }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     kernel_trace::Change,
-    support::{Objects, number, text},
+    support::{number, text},
     tracing,
 };
 
@@ -78,7 +78,11 @@ impl Pair<'_> {
 ///
 /// # Panics
 /// The kernel recorded none, or one that nothing reported.
-pub fn pairs<'a>(reported: &'a Objects, recorded: &'a [Change], symbols: &'a Symbols) -> Vec<Pair<'a>> {
+pub fn pairs<'a>(
+    reported: impl Iterator<Item = &'a Value>,
+    recorded: &'a [Change],
+    symbols: &'a Symbols,
+) -> Vec<Pair<'a>> {
     let mut by_edge: HashMap<(u64, State, State), Vec<usize>> = HashMap::new();
     for (index, change) in recorded.iter().enumerate() {
         by_edge.entry((change.cpu, change.old, change.new)).or_default().push(index);
@@ -86,7 +90,7 @@ pub fn pairs<'a>(reported: &'a Objects, recorded: &'a [Change], symbols: &'a Sym
     let mut used = BTreeSet::new();
     let mut sockets: BTreeMap<tracing::Id<'_>, (u64, usize)> = BTreeMap::new();
     let mut pairs = Vec::new();
-    for transition in reported.of("transition") {
+    for transition in reported {
         let at = number(&transition["mono_ns"]);
         let key = (number(&transition["cpu"]), state(&transition["old"]), state(&transition["new"]));
         let candidates = by_edge.get(&key).map_or(&[][..], Vec::as_slice);
@@ -108,19 +112,24 @@ pub fn pairs<'a>(reported: &'a Objects, recorded: &'a [Change], symbols: &'a Sym
         let change = &recorded[index];
         let before = recorded[..index].iter().rfind(|earlier| earlier.skaddr == change.skaddr);
         let socket = tracing::id(transition);
-        if let Some((skaddr, last)) = sockets.insert(socket, (change.skaddr, index)) {
-            // Before Linux 6.15 a child's first report has its listener's cookie.
-            let is_new_child = recorded[last].old == State::Listen;
-            // An accepted MPTCP socket has its listener's.
-            if !change.is_mptcp && !is_new_child {
+        let is_named = socket.0.is_some();
+        if let Some((skaddr, last)) =
+            is_named.then(|| sockets.insert(socket, (change.skaddr, index))).flatten()
+        {
+            // An accepted MPTCP socket has its listener's cookie.
+            if !change.is_mptcp {
                 assert_eq!(skaddr, change.skaddr, "the address of the socket in {transition}");
             }
-            let missing = recorded[last + 1..index].iter().find(|one| one.skaddr == skaddr);
+            let missing = recorded[last + 1..index]
+                .iter()
+                .find(|one| one.skaddr == skaddr && !one.interrupts_first_process());
+            // Where namespaces are unknown, the address may have been another socket's in between.
             assert!(
-                missing.is_none() || skaddr != change.skaddr,
+                missing.is_none() || skaddr != change.skaddr || transition["netns"].is_null(),
                 "not reported: {missing:?}, before {transition}"
             );
         }
+        assert!(!change.stack.is_empty() || change.may_lack_stack(), "no stack: {change:?}");
         let frames = own_frames(&symbols.names(&change.stack));
         let evidence = Evidence {
             is_mptcp: transition["protocol"] == "mptcp",

@@ -4,7 +4,9 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    fmt::Display,
     net::SocketAddr,
+    ops::Range,
     sync::atomic::{AtomicU16, Ordering},
     time::Instant,
 };
@@ -19,6 +21,9 @@ use crate::{kernel_trace::Change, support::PATIENCE};
 
 /// The port of every emulated peer.
 const PEER_PORT: u16 = 7;
+
+/// The local ports: below the range from which the kernel picks.
+pub const PORTS: Range<u16> = 2000..32_000;
 
 /// The peer's initial sequence number.
 const PEER_ISN: u32 = 1_000_000;
@@ -49,21 +54,22 @@ impl Host {
         });
         let host = Self { inside, _peer: peer, wires, labels: RefCell::default() };
         for (name, value) in [
-            ("tcp_syn_retries", 1),
-            ("tcp_synack_retries", 1),
-            ("tcp_orphan_retries", 1),
+            ("ipv4/tcp_syn_retries", 1),
+            ("ipv4/tcp_synack_retries", 1),
+            ("ipv4/tcp_orphan_retries", 1),
             // Clients and servers, without cookies.
-            ("tcp_fastopen", 0x207),
+            ("ipv4/tcp_fastopen", 0x207),
         ] {
             host.set_sysctl(name, value);
         }
         host
     }
 
-    /// Sets a sysctl under `net.ipv4`.
-    pub fn set_sysctl(&self, name: &str, value: u32) {
-        let path = format!("/proc/sys/net/ipv4/{name}");
-        self.inside.enter(|| std::fs::write(&path, value.to_string()).unwrap()).unwrap();
+    /// Sets a sysctl by its path under `/proc/sys/net`.
+    pub fn set_sysctl(&self, path: &str, value: impl Display) {
+        let path = format!("/proc/sys/net/{path}");
+        let value = value.to_string();
+        self.inside.enter(|| std::fs::write(&path, &value).unwrap()).unwrap();
     }
 
     /// What happens on each local port.
@@ -73,11 +79,10 @@ impl Host {
 
     /// A local port that nothing uses, for what the label says.
     pub fn take_port(&self, label: &str) -> u16 {
-        /// Unique on all hosts of this process, since the kernel's trace does not record namespaces. Below the range from which
-        /// the kernel chooses.
-        static PORT: AtomicU16 = AtomicU16::new(2000);
+        /// Unique on all hosts of this process, since the kernel's trace does not record namespaces.
+        static PORT: AtomicU16 = AtomicU16::new(PORTS.start);
         let port = PORT.fetch_add(1, Ordering::Relaxed);
-        assert!(port < 32_000, "the ports are used up");
+        assert!(PORTS.contains(&port), "the ports are used up");
         self.labels.borrow_mut().insert(port, label.to_owned());
         port
     }
@@ -174,11 +179,16 @@ impl Connection<'_> {
         self.listener = Some(listener);
     }
 
-    /// The peer connects to the listener; the child is in the accept queue.
-    pub fn is_connected_to(&mut self) {
+    /// The peer sends a SYN to the listener, which answers.
+    pub fn receives_syn(&mut self) {
         self.receives(Flags::SYN, b"");
         let answer = self.sent("SYN+ACK", Segment::is_syn_ack);
         self.acknowledged = answer.seq.wrapping_add(1);
+    }
+
+    /// The peer connects to the listener; the child is in the accept queue.
+    pub fn is_connected_to(&mut self) {
+        self.receives_syn();
         self.receives(Flags::ACK, b"");
     }
 
