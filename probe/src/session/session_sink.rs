@@ -65,6 +65,13 @@ impl RecordSink for SessionSink<'_> {
         self.next(|session| session.record(|recording| recording.reset_reasons(names)))
     }
 
+    fn follows(&self, record: &RawRecord<'_>) -> bool {
+        match (&self.session.analysis, record.decode_or_lost()) {
+            (Some(analysis), Input::Report(report)) => analysis.follows(&report),
+            _ => true,
+        }
+    }
+
     fn tolerates_delay(&self) -> bool {
         self.session.recorded_only.is_some()
     }

@@ -39,12 +39,23 @@ pub fn cgroup(header: &RecordHeader, record: &[u8]) -> Option<u64> {
     (matches!(known, OWNER_EXACT | OWNER_LISTENER) && cgroup != 0).then_some(cgroup)
 }
 
-/// The socket, by the address of its structure in the kernel, and the state that it enters; `None` if the record is not
-/// of a transition.
-pub fn entered(header: &RecordHeader, record: &[u8]) -> Option<(u64, State)> {
+/// A transition's socket, by the address of its structure in the kernel, and its states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub socket: u64,
+    pub old: State,
+    pub new: State,
+}
+
+/// The transition that the record reports by itself, if it does.
+pub fn change(header: &RecordHeader, record: &[u8]) -> Option<Change> {
     if !matches!(header.kind, KIND_TRANSITION | KIND_IN_CALL | KIND_OPENED | KIND_CLOSED) {
         return None;
     }
     let (transition, _) = TransitionRecord::read_from_prefix(record).ok()?;
-    Some((transition.skaddr, State::from_kernel(transition.new)?))
+    Some(Change {
+        socket: transition.skaddr,
+        old: State::from_kernel(transition.old)?,
+        new: State::from_kernel(transition.new)?,
+    })
 }

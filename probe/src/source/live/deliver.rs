@@ -2,7 +2,13 @@
 
 use std::{io, ops::ControlFlow};
 
-use super::{Live, record_stream::Item, ring::Poll};
+use probe_ebpf::RecordHeader;
+
+use super::{
+    Live,
+    record_stream::{Item, Receiver},
+    ring::Poll,
+};
 use crate::source::{RawRecord, RecordSink, raw_record::Decoder};
 
 impl Live {
@@ -12,7 +18,7 @@ impl Live {
             return Ok(Poll::default());
         }
         let Self { record_stream, decoder, .. } = self;
-        let poll = record_stream.poll(|item| deliver(item, sink, decoder));
+        let poll = record_stream.poll(&mut Delivery { sink, decoder });
         self.flush_log();
         poll
     }
@@ -28,7 +34,7 @@ impl Live {
     /// Delivers every record in the rings.
     pub(super) fn drain_rings(&mut self, sink: &mut impl RecordSink) -> io::Result<()> {
         let Self { record_stream, decoder, .. } = self;
-        let drained = record_stream.drain(|item| deliver(item, sink, decoder));
+        let drained = record_stream.drain(&mut Delivery { sink, decoder });
         self.flush_log();
         drained
     }
@@ -43,9 +49,21 @@ impl Live {
     }
 }
 
-fn deliver(item: Item<'_>, sink: &mut impl RecordSink, decoder: &Decoder) -> ControlFlow<()> {
-    match item {
-        Item::Gap(gap) => sink.input(gap.into()),
-        Item::Record(header, bytes) => sink.record(&RawRecord::new(header, bytes, decoder)),
+/// The sink as the receiver of the stream.
+struct Delivery<'a, S> {
+    sink: &'a mut S,
+    decoder: &'a Decoder,
+}
+
+impl<S: RecordSink> Receiver for Delivery<'_, S> {
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
+        match item {
+            Item::Gap(gap) => self.sink.input(gap.into()),
+            Item::Record(header, bytes) => self.sink.record(&RawRecord::new(header, bytes, self.decoder)),
+        }
+    }
+
+    fn follows(&self, header: RecordHeader, record: &[u8]) -> bool {
+        self.sink.follows(&RawRecord::new(header, record, self.decoder))
     }
 }

@@ -24,6 +24,7 @@ mod record_stream;
 mod resets;
 mod ring;
 mod select;
+mod skips;
 mod table_size;
 #[cfg(test)]
 mod tests;
