@@ -18,7 +18,7 @@ use super::{
 use crate::{
     model::{LossStage, Mono},
     os::clock,
-    source::decode::peek,
+    record::peek,
 };
 
 /// The maximum number of records in a batch: few enough that what is decoded from them remains in the CPU's cache.

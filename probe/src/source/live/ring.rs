@@ -24,7 +24,7 @@ use probe_ebpf::{
 use thiserror::Error;
 
 use super::{error::LiveError, mapped::SharedMemory};
-use crate::{model::Mono, os::clock, source::decode::peek};
+use crate::{model::Mono, os::clock, record::peek};
 
 /// The possible difference in nanoseconds between the clocks of two CPUs: `bpf_ktime_get_ns` reads the clock without a
 /// lock, while the kernel may adjust it (`ktime_get_mono_fast_ns`).
@@ -275,7 +275,7 @@ impl Rings {
     /// Parses the header of a ring's next record and returns its time.
     fn time_of_next(&mut self, ring: usize) -> Result<Option<Mono>, CorruptRing> {
         // `record` returns no record that is shorter than a header.
-        let Some(Ok(header)) = self.record(ring)?.map(peek::header) else { return Ok(None) };
+        let Some(header) = self.record(ring)?.and_then(peek::header) else { return Ok(None) };
         self.headers[ring] = header;
         Ok(Some(Mono(header.mono_ns)))
     }

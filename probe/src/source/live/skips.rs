@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::{
     model::{State, is_of_listener},
-    source::decode::peek::Change,
+    record::peek::Change,
 };
 
 /// The states that the records of a batch entered, by socket.
