@@ -12,7 +12,7 @@
 
 mod closed_by;
 mod compare;
-mod host;
+pub mod host;
 mod matrix;
 mod mptcp;
 mod observed;
@@ -58,13 +58,13 @@ fn no_cause_contradicts_the_stack_where_the_route_has_gone() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn no_cause_contradicts_the_stack_of_mptcp() {
+fn causes_of_mptcp_agree_with_the_stack() {
     Workload::Mptcp.observed().agrees();
 }
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn no_cause_contradicts_the_stack_in_an_audit() {
+fn causes_of_an_audit_agree_with_the_stack() {
     Workload::Audit.observed().agrees();
 }
 

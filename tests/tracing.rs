@@ -16,6 +16,14 @@ use crate::{
 /// The backends.
 pub const BACKENDS: [&str; 2] = ["tp_btf", "tracepoint"];
 
+/// The backends that the running kernel has: BTF tracepoints need Linux 5.12 (`docs/doctor.md`).
+pub fn backends() -> &'static [&'static str] {
+    let release = nix::sys::utsname::uname().unwrap().release().to_str().unwrap().to_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let version: [u32; 2] = [(); 2].map(|()| numbers.next().unwrap_or(0));
+    if version < [5, 12] { &BACKENDS[1..] } else { &BACKENDS }
+}
+
 /// Attempts when other activity on the host disturbs a test.
 const TRIES: usize = 5;
 
@@ -96,43 +104,29 @@ pub fn end(running: Running) -> Objects {
     checked(running.finish().exits(0).silently().objects())
 }
 
-/// Checks a trace's objects against the contract and for coherence.
+/// Checks a trace's objects against the contract and for coherence. Children are named.
 #[track_caller]
 pub fn checked(objects: Objects) -> Objects {
     contract::check_stream(&objects);
+    let objects = objects.with_named_children();
     coherence::check_selection(&objects);
     objects
 }
 
-/// A socket's identity and generation. A child's first transition has neither up to Linux 6.14.
-pub type Id<'a> = (Option<&'a str>, Option<u64>);
+/// A socket's identity and generation.
+pub type Id<'a> = (&'a str, Option<u64>);
 
 /// The connection that the object is about.
 pub fn id(object: &Value) -> Id<'_> {
-    (object["socket"].as_str(), object["generation"].as_u64())
+    (text(&object["socket"]), object["generation"].as_u64())
 }
 
 /// The transitions of each connection, ordered by first transition.
 pub fn connections(objects: &Objects) -> Vec<Vec<&Value>> {
     let mut indices = BTreeMap::new();
     let mut connections: Vec<Vec<&Value>> = Vec::new();
-    let mut unnamed: Vec<usize> = Vec::new();
     for transition in objects.of("transition") {
-        let id = id(transition);
-        if id.0.is_none() {
-            unnamed.push(connections.len());
-            connections.push(vec![transition]);
-            continue;
-        }
-        let index = *indices.entry(id).or_insert_with(|| {
-            let is_its_first = |index: &usize| {
-                let first = connections[*index][0];
-                ["netns", "local"].into_iter().all(|field| first[field] == transition[field])
-            };
-            let second = transition["old"] == "SYN_RECV";
-            let first = second.then(|| unnamed.iter().rposition(is_its_first)).flatten();
-            first.map_or(connections.len(), |first| unnamed.remove(first))
-        });
+        let index = *indices.entry(id(transition)).or_insert(connections.len());
         if index == connections.len() {
             connections.push(Vec::new());
         }

@@ -17,8 +17,9 @@ use crate::{
     tracing,
 };
 
-/// Both read the same clock in succession, unless interrupts occur in between.
-const INTERRUPT: u64 = 50_000_000;
+/// Both read the same clock in succession, unless interrupts occur in between, or the host of a virtual machine suspends its
+/// CPU. Each connection has a port of its own, so that this may be long.
+const INTERRUPT: u64 = 5_000_000_000;
 
 /// A reported transition and the kernel's record of it.
 pub struct Pair<'a> {
@@ -112,11 +113,8 @@ pub fn pairs<'a>(
         let change = &recorded[index];
         let before = recorded[..index].iter().rfind(|earlier| earlier.skaddr == change.skaddr);
         let socket = tracing::id(transition);
-        let is_named = socket.0.is_some();
-        if let Some((skaddr, last)) =
-            is_named.then(|| sockets.insert(socket, (change.skaddr, index))).flatten()
-        {
-            // An accepted MPTCP socket has its listener's cookie.
+        if let Some((skaddr, last)) = sockets.insert(socket, (change.skaddr, index)) {
+            // An accepted MPTCP socket has its listener's.
             if !change.is_mptcp {
                 assert_eq!(skaddr, change.skaddr, "the address of the socket in {transition}");
             }

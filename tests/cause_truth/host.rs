@@ -4,7 +4,6 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    fmt::Display,
     net::SocketAddr,
     ops::Range,
     sync::atomic::{AtomicU16, Ordering},
@@ -17,7 +16,7 @@ use probe::{
     wire::{Link, Rule, Wire},
 };
 
-use crate::{kernel_trace::Change, support::PATIENCE};
+use crate::{kernel_trace::Change, support::PATIENCE, traced_link::set_sysctl};
 
 /// The port of every emulated peer.
 const PEER_PORT: u16 = 7;
@@ -35,6 +34,28 @@ pub struct Host {
     wires: [(Link, Wire); 2],
     /// What happens to the sockets on each local port.
     labels: RefCell<BTreeMap<u16, String>>,
+}
+
+/// What an ICMP message says is unreachable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    Network,
+    Host,
+    Port,
+}
+
+impl Unreachable {
+    pub const ALL: [Self; 3] = [Self::Network, Self::Host, Self::Port];
+
+    /// Its code: RFC 792, or RFC 4443 (no route, address, port).
+    fn code(self, family: Family) -> u8 {
+        match (self, family) {
+            (Self::Network, _) => 0,
+            (Self::Host, Family::Ipv4) => 1,
+            (Self::Host, Family::Ipv6) | (Self::Port, Family::Ipv4) => 3,
+            (Self::Port, Family::Ipv6) => 4,
+        }
+    }
 }
 
 /// When a wait of the test ends.
@@ -60,16 +81,9 @@ impl Host {
             // Clients and servers, without cookies.
             ("ipv4/tcp_fastopen", 0x207),
         ] {
-            host.set_sysctl(name, value);
+            set_sysctl(&host.inside, name, value);
         }
         host
-    }
-
-    /// Sets a sysctl by its path under `/proc/sys/net`.
-    pub fn set_sysctl(&self, path: &str, value: impl Display) {
-        let path = format!("/proc/sys/net/{path}");
-        let value = value.to_string();
-        self.inside.enter(|| std::fs::write(&path, &value).unwrap()).unwrap();
     }
 
     /// What happens on each local port.
@@ -239,8 +253,8 @@ impl Connection<'_> {
     }
 
     /// An ICMP destination unreachable message about the packet arrives.
-    pub fn receives_icmp(&self, about: &Packet, code: u8) {
-        self.wire().inject_unreachable(about, code);
+    pub fn receives_icmp(&self, about: &Packet, what: Unreachable) {
+        self.wire().inject_unreachable(about, what.code(self.family));
         self.wait_for_delivery();
     }
 

@@ -14,7 +14,7 @@ use super::{
     host::{Host, deadline, has_ended},
     matrix::Event,
 };
-use crate::kernel_trace::Trace;
+use crate::{kernel_trace::Trace, traced_link::set_sysctl};
 
 /// One of the three sockets of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +199,7 @@ pub fn run(host: &Host, trace: &mut Trace) -> Option<()> {
         assert!(host.inside.enter(ip).unwrap().success(), "ip {arguments}");
     }
     // A second after the last subflow.
-    host.set_sysctl("mptcp/close_timeout", 1);
+    set_sysctl(&host.inside, "mptcp/close_timeout", 1);
     for family in [Family::Ipv4, Family::Ipv6] {
         ends(host, family, trace)?;
         with_tcp(host, family, trace)?;

@@ -11,7 +11,7 @@ use super::{
     compare,
     host::Host,
     matrix, mptcp,
-    observer::{self, OBSERVERS, Observation, Observer},
+    observer::{self, Conditions, OBSERVERS, Observation, Observer},
     report::Report,
     special,
     symbols::Symbols,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     kernel_trace::{Change, Trace},
-    tracing::{self, BACKENDS},
+    tracing,
 };
 
 /// Connections to make and to end.
@@ -76,9 +76,11 @@ impl Workload {
         }
         let host = Host::new();
         let mut trace = Trace::with_stacks();
-        let observers = OBSERVERS.map(|conditions| Observer::of(conditions, &host));
+        let is_possible = |(backend, _): &Conditions| tracing::backends().contains(backend);
+        let conditions = OBSERVERS.into_iter().filter(is_possible);
+        let observers: Vec<_> = conditions.map(|conditions| Observer::of(conditions, &host)).collect();
         let is_whole = self.run(&host, &mut trace).is_some();
-        let observations: Vec<_> = observers.map(Observer::end).into_iter().collect::<Option<_>>()?;
+        let observations: Vec<_> = observers.into_iter().map(Observer::end).collect::<Option<_>>()?;
         let recorded = trace.end().filter(|_| is_whole)?;
         Some(Observed { observations, recorded, netns: Some(host.inside.inode()), labels: host.labels() })
     }
@@ -87,7 +89,8 @@ impl Workload {
 /// An audit on each backend. `None` if events were lost.
 fn audited() -> Option<Observed> {
     let trace = Trace::with_stacks();
-    let observations = BACKENDS.into_iter().map(observer::of_audit).collect::<Option<_>>()?;
+    let observations =
+        tracing::backends().iter().map(|backend| observer::of_audit(backend)).collect::<Option<_>>()?;
     Some(Observed { observations, recorded: trace.end()?, netns: None, labels: BTreeMap::new() })
 }
 

@@ -14,7 +14,7 @@ const SYMBOLS: &str = "/proc/kallsyms";
 const TYPES: &str = "/sys/kernel/btf";
 
 /// A backend and what the tool cannot read.
-type Conditions = (&'static str, &'static [&'static str]);
+pub type Conditions = (&'static str, &'static [&'static str]);
 
 /// Without symbols there is no stack, so that the socket's fields show the cause; without types there are no fields.
 pub const OBSERVERS: [Conditions; 5] = [
@@ -65,6 +65,7 @@ impl Observation {
     /// `None` if events were lost.
     fn of(objects: Objects, directory: &TempDir) -> Option<Self> {
         (number(&objects.one("end")["lost"]) == 0).then(|| {
+            let objects = objects.with_named_children();
             let replay = format!("replay --connections --format json {}", file(directory));
             Self { objects, connections: Probe::new(&replay).run().exits(0).silently().objects() }
         })

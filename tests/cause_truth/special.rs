@@ -13,6 +13,7 @@ use super::{
     host::{Connection, Host},
     matrix::{Event, Mark, Opening, ends, reach},
 };
+use crate::traced_link::set_sysctl;
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
@@ -252,7 +253,7 @@ fn repaired(host: &Host, family: Family) {
 /// Calls that fail.
 fn failures(host: &Host, family: Family) {
     let port = host.take_port("the only port of the range");
-    host.set_sysctl("ipv4/ip_local_port_range", format!("{port} {port}"));
+    set_sysctl(&host.inside, "ipv4/ip_local_port_range", format!("{port} {port}"));
     let [holder, other] = [(); 2].map(|()| host.inside.enter(|| plain(family)).unwrap());
     let remote = host.existing(family, SocketAddr::from(([0, 0, 0, 0], port))).remote;
     holder.begin_connect(remote).unwrap();

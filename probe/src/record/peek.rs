@@ -36,15 +36,27 @@ pub fn cgroup(header: &RecordHeader, record: &[u8]) -> Option<u64> {
     field(record, cgroup).filter(|id| is_known && *id != 0)
 }
 
-/// The socket, by the address of its structure in the kernel, and the state that it enters; `None` if the record is not
-/// of a transition.
+/// A transition's socket, by the address of its structure in the kernel, and its states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The address.
+    pub socket: u64,
+    /// The state that the socket leaves.
+    pub old: State,
+    /// The state that it enters.
+    pub new: State,
+}
+
+/// The transition that the record reports by itself, if it does.
 #[must_use]
-pub fn entered(header: &RecordHeader, record: &[u8]) -> Option<(u64, State)> {
+pub fn change(header: &RecordHeader, record: &[u8]) -> Option<Change> {
     if !matches!(header.kind, KIND_TRANSITION | KIND_IN_CALL | KIND_OPENED | KIND_CLOSED) {
         return None;
     }
-    let address = field(record, offset_of!(TransitionRecord, skaddr))?;
-    Some((address, State::from_kernel(field(record, offset_of!(TransitionRecord, new))?)?))
+    let socket = field(record, offset_of!(TransitionRecord, skaddr))?;
+    let state = |offset| State::from_kernel(field(record, offset)?);
+    let (old, new) = (offset_of!(TransitionRecord, old), offset_of!(TransitionRecord, new));
+    Some(Change { socket, old: state(old)?, new: state(new)? })
 }
 
 /// The field at this offset; `None` where the record ends before it.

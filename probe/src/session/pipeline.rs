@@ -241,6 +241,14 @@ impl Pipeline {
         emitted
     }
 
+    /// Whether the transition in a record follows from the last one of its socket, as far as is known.
+    pub fn follows(&self, record: &RawRecord<'_>) -> bool {
+        match (&self.analysis, record.decode_or_lost()) {
+            (Some(analysis), Input::Report(report)) => analysis.follows(&report),
+            _ => true,
+        }
+    }
+
     /// Processes a record: decodes it, or only records it.
     pub fn process_record(&mut self, record: &RawRecord<'_>) -> Result<(), SessionError> {
         if let Some(count) = &mut self.recorded_only {

@@ -65,6 +65,10 @@ impl RecordSink for SessionSink<'_> {
         self.next(|pipeline| pipeline.record(|recording| recording.reset_reasons(names)))
     }
 
+    fn follows(&self, record: &RawRecord<'_>) -> bool {
+        self.pipeline.follows(record)
+    }
+
     fn tolerates_delay(&self) -> bool {
         self.pipeline.recorded_only.is_some()
     }

@@ -98,6 +98,6 @@ impl<'a> RawRecord<'a> {
     /// kernel's socket: it distinguishes open sockets, and may be reused after a close.
     #[must_use]
     pub fn entered(&self) -> Option<(u64, State)> {
-        peek::entered(&self.header, self.bytes)
+        peek::change(&self.header, self.bytes).map(|change| (change.socket, change.new))
     }
 }

@@ -24,6 +24,7 @@ mod record_stream;
 mod resets;
 mod ring;
 mod select;
+mod skips;
 mod table_size;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use log::{Log, info};
-use probe_ebpf::ring_layout::NO_WAKEUP;
+use probe_ebpf::{RecordHeader, ring_layout::NO_WAKEUP};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::sleep_until,
@@ -54,7 +55,7 @@ use self::{
     misses::Misses,
     own_pid::OwnListener,
     pace::{DELAYED_POLL_INTERVAL, POLL_INTERVAL, Pace, SUMMARY_POLL_INTERVAL, WAKE_FRACTION, WakeUp},
-    record_stream::{Item, RecordStream},
+    record_stream::{Item, Receiver, RecordStream},
     ring::{Poll, Rings},
 };
 use super::{Flow, RawRecord, RecordSink, Source, SourceError, raw_record::Decoder};
@@ -222,7 +223,7 @@ impl Live {
             return Ok(Poll::default());
         }
         let Self { record_stream, decoder, .. } = self;
-        let poll = record_stream.poll(|item| deliver(item, sink, decoder));
+        let poll = record_stream.poll(&mut Delivery { sink, decoder });
         self.flush_log();
         poll
     }
@@ -238,7 +239,7 @@ impl Live {
     /// Delivers every record in the rings.
     fn drain_rings(&mut self, sink: &mut impl RecordSink) -> io::Result<()> {
         let Self { record_stream, decoder, .. } = self;
-        let drained = record_stream.drain(|item| deliver(item, sink, decoder));
+        let drained = record_stream.drain(&mut Delivery { sink, decoder });
         self.flush_log();
         drained
     }
@@ -276,9 +277,21 @@ impl Source for Live {
     }
 }
 
-fn deliver(item: Item<'_>, sink: &mut impl RecordSink, decoder: &Decoder) -> ControlFlow<()> {
-    match item {
-        Item::Gap(gap) => sink.input(gap.into()),
-        Item::Record(header, bytes) => sink.record(&RawRecord::new(header, bytes, decoder)),
+/// The sink as the receiver of the stream.
+struct Delivery<'a, S> {
+    sink: &'a mut S,
+    decoder: &'a Decoder,
+}
+
+impl<S: RecordSink> Receiver for Delivery<'_, S> {
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
+        match item {
+            Item::Gap(gap) => self.sink.input(gap.into()),
+            Item::Record(header, bytes) => self.sink.record(&RawRecord::new(header, bytes, self.decoder)),
+        }
+    }
+
+    fn follows(&self, header: RecordHeader, record: &[u8]) -> bool {
+        self.sink.follows(&RawRecord::new(header, record, self.decoder))
     }
 }
