@@ -9,7 +9,7 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     // Opening
     ("listen", &[Listen]),
     ("connect", &[Connect]),
-    ("connect, or send with MSG_FASTOPEN", &[Connect, FastOpen]),
+    ("connect or Fast Open", &[Connect, FastOpen]),
     ("connect under TCP_REPAIR, without a segment", &[ConnectUnderRepair]),
     ("send with MSG_FASTOPEN", &[FastOpen]),
     ("child created", &[ChildCreated]),

@@ -302,7 +302,7 @@ impl Cause {
             Connect => "connect",
             ConnectInRepair => "connect under TCP_REPAIR, without a segment",
             FastOpen => "send with MSG_FASTOPEN",
-            ConnectOrFastOpen => "connect, or send with MSG_FASTOPEN",
+            ConnectOrFastOpen => "connect or Fast Open",
             Shutdown(ShutdownHow::Wr) => "shutdown(WR)",
             Shutdown(ShutdownHow::Rdwr) => "shutdown(RDWR)",
             Shutdown(ShutdownHow::Unknown) => "shutdown",

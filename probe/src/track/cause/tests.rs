@@ -459,7 +459,7 @@ fn a_socket_under_repair_sends_nothing() {
 #[test]
 fn an_mptcp_socket_without_a_stack_names_what_the_edge_shows() {
     let mptcp = |old, new| report(old, new).with_protocol(Protocol::Mptcp);
-    check(mptcp(Close, SynSent), CLIENT, "call: connect, or send with MSG_FASTOPEN");
+    check(mptcp(Close, SynSent), CLIENT, "call: connect or Fast Open");
     check(mptcp(Close, SynSent).in_call(CONNECT), CLIENT, "call: connect");
     check(mptcp(Close, SynSent).in_call(SENDMSG), CLIENT, "call: send with MSG_FASTOPEN");
     check(mptcp(Close, Listen), CLIENT, "call: listen");

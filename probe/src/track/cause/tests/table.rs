@@ -346,14 +346,14 @@ fn calls() -> Vec<Case> {
             CLIENT,
             &[TcpV4Connect, InetStreamConnect, TcpSendmsg],
             "call: send with MSG_FASTOPEN",
-            "call: connect, or send with MSG_FASTOPEN",
+            "call: connect or Fast Open",
         ),
         case(
             report(Close, SynSent),
             CLIENT,
             &[TcpV4Connect, InetStreamConnect],
             "call: connect",
-            "call: connect, or send with MSG_FASTOPEN",
+            "call: connect or Fast Open",
         ),
     ]
 }
