@@ -13,8 +13,9 @@ use super::{
 use crate::{
     audit::{Behaviour, Requirement, catalogue},
     cli::{AuditArgs, Common, Format},
-    model::{BehaviourResult, BehaviourStatus, Profile},
+    model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Profile},
     net::host,
+    os::open_files,
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::CatalogueEntry, html::Page},
     session::{Auditor, Scope, Session, SessionError},
@@ -24,11 +25,20 @@ use crate::{
 /// Behaviours that run concurrently; most of them wait most of the time.
 const CONCURRENCY: usize = 16;
 
+/// The limit of open files that they need together, with the programs; 144 were seen open at a time.
+const MIN_OPEN_FILES: u64 = 256;
+
 /// Runs the selected behaviours and reports and saves their results.
 pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     let selected = selected(args)?;
     if args.list {
         return list(&selected);
+    }
+    if open_files::limit() < MIN_OPEN_FILES {
+        return Err(Failure::host(format!(
+            "an audit needs {MIN_OPEN_FILES} open files, and this process may have only {}: raise the limit, e.g. `ulimit -n 1024`",
+            open_files::limit()
+        )));
     }
     let files = Files::create(args)?;
     let mut live = live::attach(&LiveOptions { namespaces: true, ..live::options(common) })?;
@@ -50,7 +60,11 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
 
 /// The behaviours selected by id or group, in the catalogue's order; all if neither is given.
 fn selected(args: &AuditArgs) -> Result<Vec<&'static Behaviour>, Failure> {
-    if let Some(unknown) = args.behaviours.iter().find(|id| catalogue::by_id(id).is_none()) {
+    let named_groups: Vec<_> =
+        args.behaviours.iter().filter_map(|name| BehaviourGroup::from_name(name)).collect();
+    let is_unknown =
+        |name: &&String| catalogue::by_id(name).is_none() && BehaviourGroup::from_name(name).is_none();
+    if let Some(unknown) = args.behaviours.iter().find(is_unknown) {
         let nearest = nearest(unknown);
         return Err(Failure::usage(format!(
             "unknown behaviour `{unknown}`: did you mean {}? `probe audit --list` lists all",
@@ -59,7 +73,9 @@ fn selected(args: &AuditArgs) -> Result<Vec<&'static Behaviour>, Failure> {
     }
     let all = args.behaviours.is_empty() && args.group.is_empty();
     let is_selected = |behaviour: &&Behaviour| {
-        all || args.group.contains(&behaviour.group()) || args.behaviours.iter().any(|id| id == behaviour.id)
+        all || args.group.contains(&behaviour.group())
+            || named_groups.contains(&behaviour.group())
+            || args.behaviours.iter().any(|id| id == behaviour.id)
     };
     let selected: Vec<_> = catalogue::all().filter(is_selected).collect();
     if selected.is_empty() {

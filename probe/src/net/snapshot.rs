@@ -1,6 +1,6 @@
 //! A snapshot of the host's sockets, taken when a trace starts.
 
-use std::{collections::BTreeMap, fs, path::Path, thread};
+use std::{collections::BTreeMap, path::Path, thread};
 
 use super::{
     Namespace,
@@ -9,11 +9,8 @@ use super::{
 };
 use crate::{
     model::{DiagEntry, Mono, Owner, Protocol},
-    os::{cgroup::Cgroups, clock, owners::Owners},
+    os::{cgroup::Cgroups, clock, owners::Owners, process},
 };
-
-/// The inode number of the initial pid namespace (`PROC_PID_INIT_INO`).
-const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// What reading another process's namespaces and descriptors needs.
 const NEEDED: &str = "needs CAP_SYS_PTRACE, and a security module that allows it";
@@ -28,7 +25,9 @@ pub struct Snapshot {
     ///
     /// The pids of owners are those of this process's /proc. The kernel's reports have those of the initial pid namespace,
     /// which differ if this process runs in another one; `unavailable` then says so.
-    pub sockets: Vec<DiagEntry>,
+    ///
+    /// `None` without /proc, which leads to the namespaces.
+    pub sockets: Option<Vec<DiagEntry>>,
     /// What is missing from the list, and why, as sentences.
     pub unavailable: Vec<String>,
 }
@@ -36,6 +35,11 @@ pub struct Snapshot {
 /// Lists the sockets of all reachable namespaces with their owners and the owners' cgroups.
 #[must_use]
 pub fn take() -> Snapshot {
+    if !process::has_proc() {
+        let reason = "existing sockets and their owners are unknown: /proc is not mounted; run \
+                      `mount -t proc proc /proc`";
+        return Snapshot { at: clock::now(), sockets: None, unavailable: vec![reason.to_owned()] };
+    }
     let namespaces = Namespaces::reachable();
     let mut unavailable = Unavailable::default();
     // With many sockets both searches take long, so they run in parallel. The owner of a socket opened meanwhile comes with
@@ -51,7 +55,11 @@ pub fn take() -> Snapshot {
     for (entry, inode) in sockets.iter_mut().zip(inodes) {
         entry.owner = owners.of_inode(inode);
     }
-    Snapshot { at, sockets, unavailable: unavailable.into_lines(namespaces.hidden(), owners.hidden) }
+    Snapshot {
+        at,
+        sockets: Some(sockets),
+        unavailable: unavailable.into_lines(namespaces.hidden(), owners.hidden),
+    }
 }
 
 /// Listed sockets without their owners.
@@ -122,7 +130,7 @@ impl Unavailable {
                 counted(hidden_descriptors, "process", "processes")
             ));
         }
-        if in_a_pid_namespace() {
+        if process::is_in_a_pid_namespace() {
             lines.push(
                 "existing sockets and owners outside this pid namespace are hidden, and pids are those inside it: run in \
                  the host's pid namespace, e.g. a container with --pid=host"
@@ -135,11 +143,6 @@ impl Unavailable {
 
 fn counted(count: usize, singular: &str, plural: &str) -> String {
     format!("{count} {}", if count == 1 { singular } else { plural })
-}
-
-/// Whether this process is in a pid namespace other than the initial one, and so sees only some processes, by other pids.
-fn in_a_pid_namespace() -> bool {
-    fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name != Path::new(INITIAL_PID_NAMESPACE))
 }
 
 #[cfg(test)]
