@@ -48,6 +48,7 @@ enum Workload {
     Special,
     Timers,
     WithoutRoute,
+    WithoutNamespace,
 }
 
 impl Workload {
@@ -59,20 +60,16 @@ impl Workload {
         tracing::undisturbed(|| self.watched())
     }
 
-    /// `None` if changes were lost.
-    fn run(self, host: &Host, trace: &mut Trace) -> Option<()> {
+    /// What happened on each local port; `None` if changes were lost.
+    fn run(self, host: Host, trace: &mut Trace) -> Option<BTreeMap<u16, String>> {
         match self {
-            Self::States => {
-                matrix::run(host);
-                Some(())
-            }
-            Self::Special => {
-                special::run(host);
-                Some(())
-            }
-            Self::Timers => timers::run(host, trace),
-            Self::WithoutRoute => timers::without_route(host, trace),
+            Self::States => matrix::run(&host),
+            Self::Special => special::run(&host),
+            Self::Timers => timers::run(&host, trace)?,
+            Self::WithoutRoute => timers::without_route(&host, trace)?,
+            Self::WithoutNamespace => return timers::without_namespace(host, trace),
         }
+        Some(host.labels())
     }
 
     /// Runs it on a host of its own with a trace of each backend. `None` if events were lost.
@@ -85,12 +82,9 @@ impl Workload {
             tracing::begin(&flags, &[&host.inside])
         };
         let running: Vec<_> = recordings.iter().map(begin).collect();
-        let is_whole = self.run(&host, &mut trace).is_some();
+        let labels = self.run(host, &mut trace);
         let reported = running.into_iter().map(end).collect();
-        if !is_whole {
-            return None;
-        }
-        Observed::of(reported, &recordings, trace, host.labels())
+        Observed::of(reported, &recordings, trace, labels?)
     }
 }
 
@@ -246,6 +240,12 @@ fn no_cause_contradicts_the_stack_of_a_timer() {
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn no_cause_contradicts_the_stack_where_the_route_has_gone() {
     Workload::WithoutRoute.observed().agrees();
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn no_cause_contradicts_the_stack_where_the_namespace_has_gone() {
+    Workload::WithoutNamespace.observed().agrees();
 }
 
 /// The texts of all causes, from the file that has them: from the function `detail` to the tests.

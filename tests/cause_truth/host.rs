@@ -15,7 +15,11 @@ use probe::{
     wire::{Link, Rule, Wire},
 };
 
-use crate::{kernel_trace::Change, support::PATIENCE, traced_link::set_sysctl};
+use crate::{
+    kernel_trace::{Change, Trace},
+    support::PATIENCE,
+    traced_link::set_sysctl,
+};
 
 /// The port of every emulated peer.
 const PEER_PORT: u16 = 7;
@@ -273,15 +277,31 @@ impl Connection<'_> {
         Endpoints { local: self.local.into(), remote: self.remote.into() }
     }
 
-    /// Whether every socket with its endpoints has reached CLOSE.
-    pub fn has_ended(&self, changes: &[Change]) -> bool {
-        let ports = [self.local.port(), self.remote.port()];
-        has_ended(changes, |change| change.ports == ports && change.addresses[0] == self.local.ip())
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place { local: self.local, remote: self.remote }
+    }
+}
+
+/// The endpoints of sockets that the test waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl Place {
+    /// Waits until every socket with these endpoints has reached CLOSE; `None` if changes were lost.
+    pub fn wait_for_end(self, trace: &mut Trace) -> Option<()> {
+        let Self { local, remote } = self;
+        let ports = [local.port(), remote.port()];
+        let is_ours = |change: &Change| change.ports == ports && change.addresses[0] == local.ip();
+        trace.wait(&format!("end by a timer at {local}"), |changes| has_ended(changes, is_ours))
     }
 }
 
 /// Whether every socket that has such a change has reached CLOSE, and there is one.
-pub fn has_ended(changes: &[Change], is_ours: impl Fn(&Change) -> bool) -> bool {
+fn has_ended(changes: &[Change], is_ours: impl Fn(&Change) -> bool) -> bool {
     let sockets: BTreeSet<u64> =
         changes.iter().filter(|change| is_ours(change)).map(|change| change.skaddr).collect();
     // Its last change may have no ports any more, and another socket may get its address.
