@@ -60,6 +60,7 @@ mod scenario_truth;
 mod schema;
 mod stops;
 mod support;
+mod time_namespace;
 mod time_wait;
 mod trace_truth;
 mod traced_link;
