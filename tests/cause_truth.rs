@@ -58,6 +58,12 @@ fn no_cause_contradicts_the_stack_where_the_route_has_gone() {
 
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn no_cause_contradicts_the_stack_where_the_namespace_has_gone() {
+    Workload::WithoutNamespace.observed().agrees();
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn causes_of_mptcp_agree_with_the_stack() {
     Workload::Mptcp.observed().agrees();
 }

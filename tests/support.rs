@@ -206,6 +206,7 @@ impl Running {
     /// Waits until it exits.
     #[track_caller]
     pub fn finish(mut self) -> Outcome {
+        self.deadline = Instant::now() + PATIENCE;
         while self.next() {}
         std::mem::take(&mut self.outcome)
     }

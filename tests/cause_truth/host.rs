@@ -16,7 +16,11 @@ use probe::{
     wire::{Link, Rule, Wire},
 };
 
-use crate::{kernel_trace::Change, support::PATIENCE, traced_link::set_sysctl};
+use crate::{
+    kernel_trace::{Change, Trace},
+    support::PATIENCE,
+    traced_link::set_sysctl,
+};
 
 /// The port of every emulated peer.
 const PEER_PORT: u16 = 7;
@@ -281,10 +285,26 @@ impl Connection<'_> {
         Endpoints { local: self.local.into(), remote: self.remote.into() }
     }
 
-    /// Whether every socket with its endpoints has reached CLOSE.
-    pub fn has_ended(&self, changes: &[Change]) -> bool {
-        let ports = [self.local.port(), self.remote.port()];
-        has_ended(changes, |change| change.ports == ports && change.addresses[0] == self.local.ip())
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place { local: self.local, remote: self.remote }
+    }
+}
+
+/// The endpoints of sockets that the test waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl Place {
+    /// Waits until every socket with these endpoints has reached CLOSE; `None` if changes were lost.
+    pub fn wait_for_end(self, trace: &mut Trace) -> Option<()> {
+        let Self { local, remote } = self;
+        let ports = [local.port(), remote.port()];
+        let is_ours = |change: &Change| change.ports == ports && change.addresses[0] == local.ip();
+        trace.wait(&format!("end by a timer at {local}"), |changes| has_ended(changes, is_ours))
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Workload {
     Timers,
     /// The host's own routes go away.
     WithoutRoute,
+    /// Its namespace goes away.
+    WithoutNamespace,
     /// MPTCP sockets and their subflows.
     Mptcp,
     /// What the audit does.
@@ -41,8 +43,15 @@ pub enum Workload {
 
 impl Workload {
     /// Each of them.
-    pub const ALL: [Self; 6] =
-        [Self::States, Self::Special, Self::Timers, Self::WithoutRoute, Self::Mptcp, Self::Audit];
+    pub const ALL: [Self; 7] = [
+        Self::States,
+        Self::Special,
+        Self::Timers,
+        Self::WithoutRoute,
+        Self::WithoutNamespace,
+        Self::Mptcp,
+        Self::Audit,
+    ];
 
     /// What was observed of it: it runs once for all tests of a process.
     pub fn observed(self) -> &'static Observed {
@@ -56,17 +65,18 @@ impl Workload {
         })
     }
 
-    /// `None` if changes were lost.
-    fn run(self, host: &Host, trace: &mut Trace) -> Option<()> {
+    /// What happened on each local port; `None` if changes were lost.
+    fn run(self, host: Host, trace: &mut Trace) -> Option<BTreeMap<u16, String>> {
         match self {
-            Self::States => matrix::run(host),
-            Self::Special => special::run(host),
-            Self::Timers => return timers::run(host, trace),
-            Self::WithoutRoute => return timers::without_route(host, trace),
-            Self::Mptcp => return mptcp::run(host, trace),
+            Self::States => matrix::run(&host),
+            Self::Special => special::run(&host),
+            Self::Timers => timers::run(&host, trace)?,
+            Self::WithoutRoute => timers::without_route(&host, trace)?,
+            Self::WithoutNamespace => return timers::without_namespace(host, trace),
+            Self::Mptcp => mptcp::run(&host, trace)?,
             Self::Audit => unreachable!("it has hosts of its own"),
         }
-        Some(())
+        Some(host.labels())
     }
 
     /// Runs it on a host of its own, observed. `None` if events were lost.
@@ -79,10 +89,10 @@ impl Workload {
         let is_possible = |(backend, _): &Conditions| tracing::backends().contains(backend);
         let conditions = OBSERVERS.into_iter().filter(is_possible);
         let observers: Vec<_> = conditions.map(|conditions| Observer::of(conditions, &host)).collect();
-        let is_whole = self.run(&host, &mut trace).is_some();
+        let netns = Some(host.inside.inode());
+        let labels = self.run(host, &mut trace);
         let observations: Vec<_> = observers.into_iter().map(Observer::end).collect::<Option<_>>()?;
-        let recorded = trace.end().filter(|_| is_whole)?;
-        Some(Observed { observations, recorded, netns: Some(host.inside.inode()), labels: host.labels() })
+        Some(Observed { observations, recorded: trace.end()?, netns, labels: labels? })
     }
 }
 

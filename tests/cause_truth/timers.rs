@@ -1,6 +1,6 @@
 //! What timers end, all at once: the longest takes about three seconds.
 
-use std::{net::Shutdown, process::Command, time::Duration};
+use std::{collections::BTreeMap, net::Shutdown, process::Command, time::Duration};
 
 use probe::{
     model::{Family, Flags, Segment, State},
@@ -20,9 +20,7 @@ const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
 /// Waits until the kernel has ended them; `None` if changes were lost.
 fn expire(connections: &[Connection<'_>], trace: &mut Trace) -> Option<()> {
-    connections.iter().try_for_each(|one| {
-        trace.wait(&format!("end by a timer at {}", one.local), |changes| one.has_ended(changes))
-    })
+    connections.iter().try_for_each(|one| one.place().wait_for_end(trace))
 }
 
 /// Retransmissions, probes and keepalive. `None` if changes were lost.
@@ -193,4 +191,21 @@ pub fn without_route(host: &Host, trace: &mut Trace) -> Option<()> {
     none.socket().connect_once(none.remote).unwrap_err();
     Event::Close.happens(&mut none);
     Some(())
+}
+
+/// Orphans alone have the namespace, whose devices are gone. Returns what happened on each port; `None` if changes were lost.
+pub fn without_namespace(host: Host, trace: &mut Trace) -> Option<BTreeMap<u16, String>> {
+    let mut places = Vec::new();
+    for family in FAMILIES {
+        for state in [State::FinWait1, State::Closing, State::LastAck] {
+            let label = format!("{} orphan: its namespace has gone", state.name());
+            let mut one = reach(&host, family, Opening::Active, Mark::None, state, &label);
+            drop(one.socket.take());
+            places.push(one.place());
+        }
+    }
+    let labels = host.labels();
+    drop(host);
+    places.into_iter().try_for_each(|place| place.wait_for_end(trace))?;
+    Some(labels)
 }
