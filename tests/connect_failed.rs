@@ -188,18 +188,39 @@ fn the_socket_is_destroyed() {
     });
 }
 
-/// A connect abandoned by its owner is not a failure.
+/// A connect that its owner gives up has a finding of its own, which says how far it came.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn an_abandoned_connect_is_no_failure() {
-    for backend in BACKENDS {
-        for view in VIEWS {
-            let stage = Stage::with(&format!("--backend {backend} {view}"));
-            let deaf = DeafListener::inside(&stage.inside);
-            let client = stage.actor("client");
-            client.does(&format!("begin-connect c {}", deaf.local));
-            client.does("close c");
-            assert_eq!(stage.end().of("finding").count(), 0, "{backend} {view}");
+fn the_owner_gives_up() {
+    for (command, call) in
+        [("close c", "by close"), ("disconnect c", "by connect(AF_UNSPEC)"), ("exit", "by close at exit")]
+    {
+        for backend in BACKENDS {
+            for view in VIEWS {
+                let stage = Stage::with(&format!("--backend {backend} {view}"));
+                let deaf = DeafListener::inside(&stage.inside);
+                let client = stage.actor("client");
+                client.does(&format!("begin-connect c {}", deaf.local));
+                let pid = client.pid();
+                match command {
+                    "exit" => client.exits(),
+                    command => drop(client.does(command)),
+                }
+                let objects = stage.end();
+                let found: Vec<_> = objects.of("finding").collect();
+                if view == "--only connect-failed" {
+                    assert!(found.is_empty(), "{found:?}");
+                    continue;
+                }
+                assert_eq!(found.len(), 1, "{backend} {view} {found:?}");
+                assert_eq!(found[0]["kind"], "connect-given-up");
+                assert_eq!(found[0]["owner"]["pid"], pid);
+                let message = found[0]["message"].as_str().expect("a text");
+                says(
+                    message,
+                    &["gave up connecting", &format!("to {}", deaf.local), call, "1 SYN went unanswered"],
+                );
+            }
         }
     }
 }

@@ -126,7 +126,10 @@ impl ConnectFailed {
                 "timed out: the SYN+ACK was not acknowledged".to_owned()
             }
             cause if cause.kind() == CauseKind::Timer => {
-                format!("timed out: {} (a firewall drops them, or the host is down)", unanswered(failed))
+                format!(
+                    "timed out: {} (a firewall drops them, or the host is down)",
+                    unanswered(failed.segs_out)
+                )
             }
             // The owner gave it up, or may have.
             _ => return None,
@@ -206,8 +209,8 @@ impl Detector for ConnectFailed {
 }
 
 /// The SYNs without an answer. In SYN_SENT every segment sent is a SYN.
-fn unanswered(failed: &Failed<'_>) -> String {
-    match failed.segs_out {
+pub fn unanswered(segs_out: Option<u32>) -> String {
+    match segs_out {
         Some(1) => "1 SYN went unanswered".to_owned(),
         Some(syns) => format!("{syns} SYNs went unanswered"),
         None => "its SYNs went unanswered".to_owned(),
