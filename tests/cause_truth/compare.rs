@@ -118,7 +118,7 @@ pub fn pairs<'a>(
             if !change.is_mptcp {
                 assert_eq!(skaddr, change.skaddr, "the address of the socket in {transition}");
             }
-            let missing = recorded[last + 1..index]
+            let missing = recorded[(last + 1).min(index)..index]
                 .iter()
                 .find(|one| one.skaddr == skaddr && !one.interrupts_first_process());
             // Where namespaces are unknown, the address may have been another socket's in between.
@@ -146,9 +146,12 @@ fn state(name: &Value) -> State {
     State::ALL.into_iter().find(|state| state.name() == text(name)).expect("a state")
 }
 
-/// Whether protocol and ports agree: the kernel may have cleared a port already.
+/// Whether address, protocol and ports agree, where they are known: the kernel may have cleared a port already.
 fn is_same(change: &Change, transition: &Value) -> bool {
-    change.is_mptcp == (transition["protocol"] == "mptcp")
+    // On backend `tracepoint` the socket is its address, which is in the kernel's half of the address space.
+    let address = text(&transition["socket"]).parse::<u64>().ok().filter(|number| *number >> 63 == 1);
+    address.is_none_or(|address| address == change.skaddr)
+        && change.is_mptcp == (transition["protocol"] == "mptcp")
         && change.ports.into_iter().zip(["local", "remote"]).all(|(port, end)| {
             let reported = transition[end]["port"].as_u64().unwrap_or(0);
             port == 0 || reported == 0 || reported == u64::from(port)
