@@ -49,15 +49,24 @@ pub struct Change {
     pub cpu: u64,
     /// The return addresses in the kernel at the change, the innermost first; empty without [`Trace::with_stacks`].
     pub stack: Vec<u64>,
-    /// The current thread.
+    /// Whether it was in an interrupt.
+    in_interrupt: bool,
+    /// The current thread; 0 on an idle CPU.
     thread: u32,
 }
 
 impl Change {
-    /// Whether a thread of pid 1 was on the CPU: one kernel build runs no BPF program in
-    /// an interrupt then (`probe/src/source/live/misses.rs`).
-    pub fn may_be_hidden_from_bpf(&self) -> bool {
-        Path::new(&format!("/proc/1/task/{}", self.thread)).exists()
+    /// Whether it interrupted a thread of pid 1: one kernel build runs no BPF program then
+    /// (`probe/src/source/live/misses.rs`).
+    pub fn interrupts_first_process(&self) -> bool {
+        self.in_interrupt && Path::new(&format!("/proc/1/task/{}", self.thread)).exists()
+    }
+
+    /// Whether the same build may leave out its stack: then, and where it interrupted an idle CPU. It has no such limit as a full
+    /// buffer or a nested event: other changes in the same interrupt lack theirs as well, and a trace of the same
+    /// event with perf lacks the first kind entirely.
+    pub fn may_lack_stack(&self) -> bool {
+        self.interrupts_first_process() || (self.in_interrupt && self.thread == 0)
     }
 }
 
@@ -201,7 +210,8 @@ impl Trace {
         self.release(now.saturating_sub(LATE));
     }
 
-    /// Adds the changes before this time whose stacks the kernel has not written: a few have none.
+    /// Adds the changes before this time whose stacks the kernel has not written: those that
+    /// [may lack one](Change::may_lack_stack).
     fn release(&mut self, before: u64) {
         for pages in &mut self.pages {
             let is_late = |(_, change): &mut (Context, Option<Change>)| {
@@ -354,6 +364,7 @@ impl Layout {
             new: state("newstate")?,
             ports: [short("sport"), short("dport")],
             addresses: [address("saddr", "saddr_v6"), address("daddr", "daddr_v6")],
+            in_interrupt: Context::of(event).interrupt != 0,
             thread: Context::of(event).thread,
             cpu,
             stack: Vec::new(),

@@ -12,6 +12,7 @@
 //! - `filters`, `command`: selecting sockets
 //! - `traced_link`, `counters`, `resets`: connections over the emulated link: their counters, their RSTs
 //! - `findings`, `connect_failed`, `bind_failed`: findings
+//! - `first_rows`: first and last transitions, where the kernel's fields are another socket's
 //! - `audit`: this kernel's TCP, alone and compared with another's
 //! - `time_wait`: TIME_WAIT and FIN_WAIT2 after close
 //! - `round_trip`, `quiet`: recording and replaying traces
@@ -41,6 +42,7 @@ mod existing;
 mod failures;
 mod filters;
 mod findings;
+mod first_rows;
 mod hostile;
 mod interrupted;
 mod kernel_objects;
