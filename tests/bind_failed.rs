@@ -1,9 +1,13 @@
 //! Failed calls of bind(2) and listen(2), and the holder of the port.
 
+use std::collections::BTreeSet;
+
+use probe::net::tun::Tun;
+
 use crate::{
     actor::Actor,
     findings::{only, says},
-    support::number,
+    support::{number, text},
     tracing::{BACKENDS, Stage},
 };
 
@@ -124,6 +128,70 @@ fn a_time_wait_holds_the_port() {
         let (message, remedy) = only(&objects, "bind-failed", &late);
         says(message, &["left a TIME_WAIT from 127.0.0.1:7000 to 127.0.0.1:7001", &format!("holder[{pid}]")]);
         says(remedy.unwrap(), &["SO_REUSEADDR"]);
+    }
+}
+
+/// Each holder keeps the socket from binding the port, and each bystander has the port without doing so: the finding
+/// names the holder alone, and when the holder has closed, the bind succeeds and there is no other finding.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn nobody_but_the_holder_is_named() {
+    for (late_at, holder_at, bystander_at) in [
+        ("0.0.0.0:7000", "127.0.0.1:7000", "[::1]:7000"),
+        ("0.0.0.0:7000", "127.0.0.1:7000", "[::]:7000 v6only"),
+        ("127.0.0.1:7000", "0.0.0.0:7000", "[::]:7000 v6only"),
+        ("[::]:7000 v6only", "[::1]:7000", "127.0.0.1:7000"),
+        ("[::]:7000", "127.0.0.1:7000", "127.0.0.1:7001"),
+        ("0.0.0.0:7000 device=lo", "0.0.0.0:7000 device=lo", "0.0.0.0:7000 device=other"),
+        ("127.0.0.1:7000 device=other", "127.0.0.1:7000 device=other", "0.0.0.0:7000 device=lo"),
+    ] {
+        for backend in BACKENDS {
+            let mut stage = Stage::with(&format!("--backend {backend} --only bind-failed"));
+            let _other = stage.inside.enter(|| Tun::open("other").unwrap()).unwrap();
+            let [holder, bystander, late] = ["holder", "bystander", "late"].map(|name| stage.actor(name));
+            holder.does(&format!("listen l {holder_at}"));
+            bystander.does(&format!("listen l {bystander_at}"));
+            let bind = format!("bind c {late_at}");
+            assert_eq!(late.tries(&bind), Err("EADDRINUSE".to_owned()), "{bind}");
+            stage.wait_for("finding", 1);
+            holder.does("close l");
+            late.does(&bind);
+            let objects = stage.end();
+            let named: BTreeSet<_> = objects
+                .of("finding")
+                .filter_map(|finding| text(&finding["message"]).split_once("EADDRINUSE, "))
+                .map(|(_, reason)| reason.to_owned())
+                .collect();
+            let only =
+                format!("holder[{}] listens on {}", holder.pid(), holder_at.split(' ').next().unwrap());
+            assert_eq!(named, BTreeSet::from([only]), "{backend}: {bind}");
+        }
+    }
+}
+
+/// As nginx starts: with SO_REUSEADDR, and five times. TIME_WAITs of a server with SO_REUSEADDR do not matter then.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_server_that_retries_is_reported_once_with_the_listener_alone() {
+    for backend in BACKENDS {
+        let stage = Stage::with(&format!("--backend {backend} --only bind-failed"));
+        let [holder, client, late] = ["holder", "client", "late"].map(|name| stage.actor(name));
+        holder.does("listen l 0.0.0.0:7000 reuseaddr");
+        for connection in ["a", "b"] {
+            client.does(&format!("connect {connection} 127.0.0.1:7000"));
+            holder.does(&format!("accept {connection} l"));
+            holder.does(&format!("close {connection}"));
+            client.does(&format!("read-to-end {connection}"));
+            client.does(&format!("close {connection}"));
+        }
+        for _ in 0..5 {
+            assert_eq!(late.tries("bind c 0.0.0.0:7000 reuseaddr"), Err("EADDRINUSE".to_owned()));
+        }
+        let objects = stage.end();
+        let (message, remedy) = only(&objects, "bind-failed", &late);
+        let holder = format!("EADDRINUSE, holder[{}] listens on 0.0.0.0:7000", holder.pid());
+        assert!(message.ends_with(&holder), "{backend}: {message}");
+        assert_eq!(remedy, None, "{backend}");
     }
 }
 

@@ -117,7 +117,11 @@ impl Sockets {
                     match *option {
                         "reuseaddr" => socket.set_reuse_address(true)?,
                         "reuseport" => socket.set_reuse_port(true)?,
-                        other => panic!("unknown option {other}"),
+                        "v6only" => socket.set_only_v6(true)?,
+                        other => match other.strip_prefix("device=") {
+                            Some(device) => socket.bind_device(Some(device.as_bytes()))?,
+                            None => panic!("unknown option {other}"),
+                        },
                     }
                 }
                 socket.bind(&address.into())?;

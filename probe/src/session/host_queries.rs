@@ -16,8 +16,8 @@ pub trait HostQueries {
     /// The cgroup with this id, with its path if it still exists.
     fn cgroup(&mut self, id: u64) -> Cgroup;
 
-    /// The sockets of a network namespace that have a local port.
-    fn port_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry>;
+    /// The sockets of a network namespace that have a local port; `None` where they cannot be listed.
+    fn port_holders(&mut self, netns: u32, port: u16) -> Option<Vec<DiagEntry>>;
 
     /// The mini-socket that replaced a connection, or the fact that there is none; `None` if that is not to be queried,
     /// or cannot be.
@@ -56,8 +56,10 @@ impl Enricher {
             Input::BindFailed(failure) => {
                 if failure.errno == Errno::EADDRINUSE
                     && let (Some(netns), Some(port)) = (failure.identity.netns, failure.local().port)
+                    && let Some(holders) = self.host.port_holders(netns, port.get())
                 {
-                    failure.holders = self.host.port_holders(netns, port.get());
+                    failure.holders = holders;
+                    failure.is_queried = true;
                     failure.retain_conflicting_holders();
                 }
                 None

@@ -47,7 +47,7 @@ impl HostQueries for LiveHost {
         Cgroup { id, path: self.cgroups.path_of(id) }
     }
 
-    fn port_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
+    fn port_holders(&mut self, netns: u32, port: u16) -> Option<Vec<DiagEntry>> {
         self.lookup.holders(netns, port)
     }
 

@@ -70,8 +70,11 @@ impl Tracker {
             let indices: HashMap<u64, usize> =
                 failure.holders.iter().enumerate().map(|(index, row)| (row.cookie, index)).collect();
             for live in self.live_holders(&failure) {
-                match indices.get(&live.cookie) {
-                    Some(index) => failure.holders[*index] = live,
+                match indices.get(&live.cookie).map(|index| &mut failure.holders[*index]) {
+                    Some(row) => {
+                        let DiagEntry { inode, options, queue, .. } = *row;
+                        *row = DiagEntry { inode, options, queue, ..live };
+                    }
                     None => failure.holders.push(live),
                 }
             }
@@ -112,9 +115,6 @@ impl Tracker {
         let Self { sockets, preexisting, time_wait_owners, .. } = self;
         let live = || sockets.get(&row.cookie).map(|socket| &*socket.owner);
         let existing = || preexisting.get(row.cookie).map(|socket| &*socket.owner);
-        if row.state == State::SynRecv {
-            return self.listeners.owner_of_child(&row.identity.into());
-        }
         live().or_else(existing).or_else(|| time_wait_owners.owner(row)).cloned()
     }
 }

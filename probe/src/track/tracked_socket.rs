@@ -186,13 +186,13 @@ impl TrackedSocket {
     /// The socket as sock_diag would list it now; `None` where it is closed, or its cookie is unknown.
     pub fn diag_entry(&self) -> Option<DiagEntry> {
         let SocketIdentity { netns, protocol, family, endpoints } = self.identity.unpack();
-        (self.state != State::Close).then_some(DiagEntry {
-            cookie: self.cookie?.get(),
-            identity: SocketIdentity { netns: netns?, protocol, family, endpoints },
-            state: self.state,
-            owner: Arc::clone(&self.owner),
-            expires: None,
-        })
+        let identity = SocketIdentity { netns: netns?, protocol, family, endpoints };
+        (self.state != State::Close).then_some(DiagEntry::new(
+            self.cookie?.get(),
+            identity,
+            self.state,
+            Arc::clone(&self.owner),
+        ))
     }
 
     /// Adds a report; `endpoints` are its endpoints, with the last known ones where the kernel has cleared them. Returns whether the

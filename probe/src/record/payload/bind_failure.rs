@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    diag_entry::DiagEntryJson,
+    diag_entry::{BindOptionsJson, DiagEntryJson},
     owner::{CgroupJson, TaskJson, socket_addr},
 };
 use crate::{
@@ -30,9 +30,11 @@ pub struct BindFailureJson {
     family: ByName<Family>,
     local: SocketAddr,
     errno: i32,
-    /// Missing is none.
-    #[serde(default)]
-    holders: Vec<DiagEntryJson>,
+    #[serde(default, skip_serializing_if = "BindOptionsJson::is_unknown")]
+    options: BindOptionsJson,
+    /// Missing where sock_diag was not queried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holders: Option<Vec<DiagEntryJson>>,
 }
 
 impl From<&BindFailure> for BindFailureJson {
@@ -48,7 +50,8 @@ impl From<&BindFailure> for BindFailureJson {
             family: ByName(failure.identity.family),
             local: socket_addr(failure.local()),
             errno: failure.errno.0,
-            holders: failure.holders.iter().map(Into::into).collect(),
+            options: failure.options.into(),
+            holders: failure.is_queried.then(|| failure.holders.iter().map(Into::into).collect()),
         }
     }
 }
@@ -68,7 +71,9 @@ impl From<BindFailureJson> for BindFailure {
                 endpoints: Endpoints::unconnected(json.local.into()),
             },
             errno: Errno(json.errno),
-            holders: json.holders.into_iter().map(Into::into).collect(),
+            options: json.options.into(),
+            is_queried: json.holders.is_some(),
+            holders: json.holders.into_iter().flatten().map(Into::into).collect(),
         }
     }
 }

@@ -23,9 +23,9 @@ use super::{
     table_size::TableSize,
 };
 use crate::{
-    model::{Backend, Host},
+    model::{Backend, Host, kernel_version},
     net::host,
-    os::{kernel, memory},
+    os::memory,
     source::decode::ResetReasons,
 };
 
@@ -128,7 +128,7 @@ fn load_btf(
         |error| {
             debug!("{error}");
             let Host { kernel, .. } = host::facts();
-            let is_old = kernel::version(&kernel).is_some_and(|version| version < OLDEST_FOR_BTF);
+            let is_old = kernel_version(&kernel).is_some_and(|version| version < OLDEST_FOR_BTF);
             if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
         },
     )?;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{
-    BindFailure, Cgroup, DiagEntry, Endpoints, Name, Owner, Reset,
+    BindFailure, BindOptions, Cgroup, DiagEntry, Endpoints, Name, Owner, Reset,
     testing::{diag_entry, endpoint, owner},
 };
 
@@ -15,7 +15,9 @@ fn failure(holders: Vec<DiagEntry>) -> BindFailure {
         cookie: None,
         identity: SocketIdentity::tcp(Some(1), Endpoints::unconnected(endpoint("0.0.0.0:80"))),
         errno: Errno::EADDRINUSE,
+        options: BindOptions::default(),
         holders,
+        is_queried: true,
     }
 }
 
@@ -107,14 +109,6 @@ fn a_connection_that_was_reset_or_closed_second_leaves_no_time_wait() {
         .map(|row| holder(&mut tracker, row).0)
         .collect();
     assert_eq!(pids, [None, None, Some(100)]);
-}
-
-#[test]
-fn a_request_sockets_owner_is_its_listeners() {
-    let mut tracker = tracker();
-    tracker.observe(&listener(1, 200));
-    let request = diag_entry(9, SynRecv, "127.0.0.1:80", "127.0.0.1:50000");
-    assert_eq!(holder(&mut tracker, request), (Some(200), Known::Listener));
 }
 
 #[test]
