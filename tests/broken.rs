@@ -6,7 +6,7 @@ use std::{cell::RefCell, fs, io, io::Write, rc::Rc};
 use probe::{
     record::{Entry, Reader, Writer},
     render::{Json, View},
-    session::{Scope, Session, SessionError, TickMode},
+    session::{self, Scope, Session, SessionError, TickMode},
     source::recording::Recording,
 };
 
@@ -100,7 +100,7 @@ fn replay_in_process(recording: &[u8]) -> Result<Vec<u8>, String> {
     let mut source = Recording::new(recording).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let replayed: Result<_, SessionError> =
-        runtime.block_on(async { session.replay(&mut source, TickMode::Recorded).await });
+        runtime.block_on(async { session::replay(&mut session, &mut source, TickMode::Recorded).await });
     replayed.map_err(|error| error.to_string())?;
     assert!(source.skipped().is_empty(), "{}", source.skipped());
     drop(session);

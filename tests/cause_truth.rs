@@ -10,7 +10,7 @@
 
 mod closed_by;
 mod compare;
-mod host;
+pub mod host;
 mod matrix;
 mod program;
 mod proof;
@@ -36,7 +36,7 @@ use self::{compare::Pair, host::Host, symbols::Symbols};
 use crate::{
     kernel_trace::{Change, Trace},
     support::{Objects, Probe, Running, number, text},
-    tracing::{self, BACKENDS},
+    tracing,
 };
 
 /// Connections to make and to end.
@@ -79,12 +79,14 @@ impl Workload {
     fn watched(self) -> Option<Observed> {
         let host = Host::new();
         let mut trace = Trace::with_stacks();
-        let recordings = BACKENDS.map(Recording::new);
-        let running = recordings.each_ref().map(|recording| {
-            tracing::begin(&format!("--no-snapshot --ring-size 8MiB {}", recording.flags()), &[&host.inside])
-        });
+        let recordings: Vec<_> = tracing::backends().iter().copied().map(Recording::new).collect();
+        let begin = |recording: &Recording| {
+            let flags = format!("--no-snapshot --ring-size 8MiB {}", recording.flags());
+            tracing::begin(&flags, &[&host.inside])
+        };
+        let running: Vec<_> = recordings.iter().map(begin).collect();
         let is_whole = self.run(&host, &mut trace).is_some();
-        let reported = running.map(end).into_iter().collect();
+        let reported = running.into_iter().map(end).collect();
         if !is_whole {
             return None;
         }
@@ -95,7 +97,7 @@ impl Workload {
 /// Stops a trace.
 fn end(running: Running) -> Objects {
     running.signal(Signal::SIGINT);
-    running.finish().exits(0).silently().objects()
+    running.finish().exits(0).silently().objects().with_named_children()
 }
 
 /// The recording of a trace, to see its connections too.

@@ -108,12 +108,23 @@ fn without_btf_the_classic_tracepoint_is_enough() {
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn without_either_tracepoint_the_remedy_is_to_mount_tracefs() {
-    let hidden = ["/sys/kernel/btf", "/sys/kernel/tracing", "/sys/kernel/debug"];
-    let outcome =
-        without(&hidden, "doctor --format json").exits(3).saying(&["cannot be traced", "mount -t tracefs"]);
+    let outcome = without(&["/sys/kernel"], "doctor --format json")
+        .exits(3)
+        .saying(&["cannot be traced", "mount -t tracefs"]);
     let objects = objects(&outcome);
     assert_eq!(facility(&objects, "tracefs")["remedy"], "mount -t tracefs nodev /sys/kernel/tracing");
     assert_eq!(status(&objects, "sock:inet_sock_set_state"), "unknown");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn tracefs_that_is_not_mounted_is_no_obstacle() {
+    let hidden = ["/sys/kernel/tracing", "/sys/kernel/debug"];
+    let objects = objects(&without(&hidden, "doctor --format json").exits(0).silently());
+    assert_eq!(facility(&objects, "tracefs")["observed"], "not mounted; probe mounts it for itself");
+    for works in ["tracefs", "sched:sched_process_fork", "classic tracepoint", "BTF tracepoint"] {
+        assert_eq!(status(&objects, works), "ok", "{works}");
+    }
 }
 
 /// The hazards of one namespace, in the order printed.

@@ -86,6 +86,11 @@ fn without_privilege_one_line_names_the_remedy() {
 
 /// Runs probe with an empty file system mounted over each of these directories.
 pub fn without(directories: &[&str], arguments: &str) -> Outcome {
+    hiding(directories, || Probe::new(arguments).run())
+}
+
+/// Does this where an empty file system is mounted over each of these directories.
+fn hiding<T: Send>(directories: &[&str], work: impl FnOnce() -> T + Send) -> T {
     let hide = |directory: &&str| {
         if Path::new(directory).is_dir() {
             mount(Some("none"), *directory, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
@@ -98,7 +103,7 @@ pub fn without(directories: &[&str], arguments: &str) -> Outcome {
             let all_of_them = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
             mount(None::<&str>, "/", None::<&str>, all_of_them, None::<&str>).unwrap();
             directories.iter().for_each(hide);
-            Probe::new(arguments).run()
+            work()
         });
         run.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
     })
@@ -143,8 +148,21 @@ fn without_btf_the_classic_tracepoint_is_used() {
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn without_either_tracepoint_one_line_names_both() {
-    let hidden = ["/sys/kernel/btf", "/sys/kernel/tracing", "/sys/kernel/debug"];
-    without(&hidden, "run").exits(3).saying(&["cannot be traced", "BTF", "mount -t tracefs"]);
+    without(&["/sys/kernel"], "run").exits(3).saying(&["cannot be traced", "BTF", "mount -t tracefs"]);
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn tracefs_need_not_be_mounted() {
+    for backend in ["tp_btf", "tracepoint"] {
+        hiding(&["/sys/kernel/tracing", "/sys/kernel/debug"], || {
+            let arguments = format!("trace --backend {backend} --format json -- true");
+            let objects = Probe::new(&arguments).run().exits(0).silently().objects();
+            contract::check_stream(&objects);
+            let mounted = Path::new("/sys/kernel/tracing/events").exists();
+            assert!(!mounted, "it is mounted for probe alone");
+        });
+    }
 }
 
 /// Expects exit code 2 and a message that contains each of `words`.

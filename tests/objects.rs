@@ -20,6 +20,30 @@ impl Objects {
         Self(output.lines().map(parse).collect())
     }
 
+    /// The same, with each child's first transition under the child's identity, which the kernel sets after it before Linux
+    /// 6.15 (`socket` is null): that of the transition which leaves its state, by the time in between.
+    pub fn with_named_children(mut self) -> Self {
+        let leaves = |child: &Value, later: &Value| {
+            let duration = later["state_duration_ns"].as_u64();
+            later["old"] == child["new"]
+                && (&later["netns"], &later["local"]) == (&child["netns"], &child["local"])
+                && duration
+                    .is_some_and(|duration| number(&later["mono_ns"]) - duration == number(&child["mono_ns"]))
+        };
+        for index in 0..self.0.len() {
+            if self.0[index]["type"] != "transition" || !self.0[index]["socket"].is_null() {
+                continue;
+            }
+            let (child, later) = self.0[index..].split_first_mut().expect("it is there");
+            let same = later.iter().find(|later| leaves(child, later));
+            let same = same.unwrap_or_else(|| panic!("no transition names the child of {child}"));
+            for field in ["socket", "generation"] {
+                child[field] = same[field].clone();
+            }
+        }
+        self
+    }
+
     /// The objects of a type, in order.
     pub fn of(&self, kind: &str) -> impl Iterator<Item = &Value> + Clone {
         self.0.iter().filter(move |object| object["type"] == kind)

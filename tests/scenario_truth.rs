@@ -21,7 +21,7 @@ fn the_kernels_trace_agrees(flags: &str) {
         .find_map(|_| {
             let trace = Trace::begin();
             let run = Probe::new(&format!("run --format json {flags}")).run().exits(0).silently();
-            Some((run.objects(), trace.end()?))
+            Some((run.objects().with_named_children(), trace.end()?))
         })
         .expect("the kernel's trace does not overflow");
 

@@ -216,8 +216,9 @@ fn transitions_agree(backend: &str) {
 }
 
 fn same_moment(reported: &Value, recorded: &Change) {
-    // Both read the same clock in succession, unless an interrupt occurs in between.
-    const INTERRUPT: u64 = 50_000_000;
+    // Both read the same clock in succession, unless an interrupt occurs in between, or the host of a virtual machine
+    // suspends its CPU.
+    const INTERRUPT: u64 = 1_000_000_000;
     let apart = number(&reported["mono_ns"]).abs_diff(recorded.at);
     assert!(apart < INTERRUPT, "{apart} ns apart: {reported} and {recorded:?}");
 }

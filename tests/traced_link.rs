@@ -41,11 +41,23 @@ impl TracedLink {
         self.b.enter(|| Tcp::listening(local)).unwrap().unwrap()
     }
 
+    /// Sets a sysctl under `net.ipv4` at both sides.
+    pub fn set_sysctl(&self, name: &str, value: u32) {
+        for inside in [&self.a, &self.b] {
+            set_sysctl(inside, name, value);
+        }
+    }
+
+    /// A socket at side A that is to connect to the listener.
+    pub fn client(&self) -> Tcp {
+        let local = self.link.endpoint(Side::A, PORT);
+        self.a.enter(|| Tcp::bound(local)).unwrap().unwrap()
+    }
+
     /// The sockets of a new connection from side A, the client's first.
     pub fn connection(&self) -> (Tcp, Tcp) {
         let listener = self.listener();
-        let local = self.link.endpoint(Side::A, PORT);
-        let client = self.a.enter(|| Tcp::bound(local)).unwrap().unwrap();
+        let client = self.client();
         client.connect(self.link.endpoint(Side::B, PORT), deadline()).unwrap();
         (client, listener.accept(deadline()).unwrap())
     }
@@ -62,6 +74,12 @@ impl TracedLink {
         }
         end(self.running)
     }
+}
+
+/// Sets a sysctl under `net.ipv4` in a namespace.
+pub fn set_sysctl(inside: &Namespace, name: &str, value: u32) {
+    let path = format!("/proc/sys/net/ipv4/{name}");
+    inside.enter(|| std::fs::write(&path, value.to_string()).unwrap()).unwrap();
 }
 
 /// The deadline of what happens at once, or after a few retransmissions.

@@ -16,6 +16,14 @@ use crate::{
 /// The backends.
 pub const BACKENDS: [&str; 2] = ["tp_btf", "tracepoint"];
 
+/// The backends that the running kernel has: BTF tracepoints need Linux 5.12 (`docs/doctor.md`).
+pub fn backends() -> &'static [&'static str] {
+    let release = nix::sys::utsname::uname().unwrap().release().to_str().unwrap().to_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let version: [u32; 2] = [(); 2].map(|()| numbers.next().unwrap_or(0));
+    if version < [5, 12] { &BACKENDS[1..] } else { &BACKENDS }
+}
+
 /// Attempts when other activity on the host disturbs a test.
 const TRIES: usize = 5;
 
@@ -91,10 +99,11 @@ pub fn end(running: Running) -> Objects {
     checked(running.finish().exits(0).silently().objects())
 }
 
-/// Checks a trace's objects against the contract and for coherence.
+/// Checks a trace's objects against the contract and for coherence. Children are named.
 #[track_caller]
 pub fn checked(objects: Objects) -> Objects {
     contract::check_stream(&objects);
+    let objects = objects.with_named_children();
     coherence::check_selection(&objects);
     objects
 }

@@ -83,6 +83,10 @@ pub enum Field {
     SendNext,
     /// `tcp_sock.write_seq`: the sequence number behind everything that is queued
     WriteSequence,
+    /// `tcp_sock.rcv_nxt`: the next sequence number to receive
+    ReceiveNext,
+    /// `tcp_sock.rcvq_space.seq`: the first sequence number to receive, until the kernel adapts the receive buffer
+    ReceiveSpaceStart,
     /// `tcp_sock.linger2`: TCP_LINGER2 in ticks
     Linger2,
     /// The byte of `tcp_sock.repair`, a bit field

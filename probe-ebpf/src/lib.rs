@@ -199,7 +199,7 @@ pub struct ClosedRecord {
     pub bytes_sent: u64,
     /// `bytes_retrans`: payload bytes retransmitted.
     pub bytes_retrans: u64,
-    /// `bytes_received`: payload bytes received in order.
+    /// `bytes_received`: payload bytes received in order, and the peer's FIN.
     pub bytes_received: u64,
     /// `segs_out`: segments sent, SYNs and bare ACKs included.
     pub segs_out: u32,

@@ -152,6 +152,35 @@ fn flags<T: Transition>(transition: &T, state: Option<SocketStatePtr>) -> u8 {
     }
 }
 
+/// The payload bytes received in order, and the peer's FIN.
+///
+/// The kernel counts the FIN as a byte (`tcp_rcv_nxt_update`), unless it came with the peer's SYN or SYN+ACK
+/// (`tcp_fastopen_add_skb`). Then nothing else moves `rcv_nxt`, and nothing was measured by which the kernel would have
+/// adapted the receive buffer: `rcv_nxt` is one number further from the first one than was counted. Where the FIN was
+/// counted, it cannot be.
+///
+/// # Safety
+/// `tcp` is a `struct tcp_sock` that `A` can read.
+#[inline(always)]
+unsafe fn bytes_received<A: Access>(tcp: *const u8, flags: u8) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let Some(counted) = A::field::<u64>(tcp, Field::BytesReceived) else { return u64::MAX };
+        if flags & (SOCKET_FIN_RECEIVED | FLAGS_UNKNOWN) != SOCKET_FIN_RECEIVED {
+            return counted;
+        }
+        let next = A::field::<u32>(tcp, Field::ReceiveNext);
+        let start = A::field::<u32>(tcp, Field::ReceiveSpaceStart);
+        match (next, start) {
+            (Some(next), Some(start)) => {
+                let is_uncounted = next.wrapping_sub(start) == (counted as u32).wrapping_add(1);
+                counted + u64::from(is_uncounted)
+            }
+            _ => counted,
+        }
+    }
+}
+
 /// Fills in the counters, or marks them unknown where `tcp` is null.
 ///
 /// # Safety
@@ -178,7 +207,7 @@ pub unsafe fn fill_counters<A: Access>(record: *mut ClosedRecord, tcp: *const u8
         (*record).transition.flags |= repair_flag::<A>(tcp);
         (*record).bytes_sent = A::field(tcp, Field::BytesSent).unwrap_or(u64::MAX);
         (*record).bytes_retrans = A::field(tcp, Field::BytesRetrans).unwrap_or(u64::MAX);
-        (*record).bytes_received = A::field(tcp, Field::BytesReceived).unwrap_or(u64::MAX);
+        (*record).bytes_received = bytes_received::<A>(tcp, (*record).transition.flags);
         (*record).segs_out = A::field(tcp, Field::SegsOut).unwrap_or(UNKNOWN_U32);
         (*record).segs_in = A::field(tcp, Field::SegsIn).unwrap_or(UNKNOWN_U32);
         (*record).retransmits = A::field(tcp, Field::TotalRetrans).unwrap_or(UNKNOWN_U32);

@@ -5,7 +5,8 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use probe::{
     model::{Backend, Input},
-    source::decode::{DecodeError, ResetReasons, decode, peek},
+    record::peek,
+    source::decode::{DecodeError, ResetReasons, decode},
 };
 use probe_ebpf::{
     BindRecord, ClosedRecord, KIND_BIND, KIND_CLOSED, KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION,
@@ -72,7 +73,8 @@ fn by_kind(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for (kind, bytes) in records() {
         let decode = |bytes: &[u8]| -> Result<Input, DecodeError> {
-            decode(&peek::header(bytes)?, bytes, Backend::TpBtf, &reasons)
+            let header = peek::header(bytes).expect("a header");
+            decode(&header, bytes, Backend::TpBtf, &reasons)
         };
         decode(&bytes).expect("a well-formed record");
         group.bench_function(kind, |bencher| {

@@ -15,7 +15,7 @@ use probe::{
     wire::{Link, Rule, Wire},
 };
 
-use crate::{kernel_trace::Change, support::PATIENCE};
+use crate::{kernel_trace::Change, support::PATIENCE, traced_link::set_sysctl};
 
 /// The port of every emulated peer.
 const PEER_PORT: u16 = 7;
@@ -30,6 +30,28 @@ pub struct Host {
     wires: [(Link, Wire); 2],
     /// What happens to the sockets on each local port.
     labels: RefCell<BTreeMap<u16, String>>,
+}
+
+/// What an ICMP message says is unreachable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    Network,
+    Host,
+    Port,
+}
+
+impl Unreachable {
+    pub const ALL: [Self; 3] = [Self::Network, Self::Host, Self::Port];
+
+    /// Its code: RFC 792, or RFC 4443 (no route, address, port).
+    fn code(self, family: Family) -> u8 {
+        match (self, family) {
+            (Self::Network, _) => 0,
+            (Self::Host, Family::Ipv4) => 1,
+            (Self::Host, Family::Ipv6) | (Self::Port, Family::Ipv4) => 3,
+            (Self::Port, Family::Ipv6) => 4,
+        }
+    }
 }
 
 /// When a wait of the test ends.
@@ -55,15 +77,9 @@ impl Host {
             // Clients and servers, without cookies.
             ("tcp_fastopen", 0x207),
         ] {
-            host.set_sysctl(name, value);
+            set_sysctl(&host.inside, name, value);
         }
         host
-    }
-
-    /// Sets a sysctl under `net.ipv4`.
-    pub fn set_sysctl(&self, name: &str, value: u32) {
-        let path = format!("/proc/sys/net/ipv4/{name}");
-        self.inside.enter(|| std::fs::write(&path, value.to_string()).unwrap()).unwrap();
     }
 
     /// What happens on each local port.
@@ -229,8 +245,8 @@ impl Connection<'_> {
     }
 
     /// An ICMP destination unreachable message about the packet arrives.
-    pub fn receives_icmp(&self, about: &Packet, code: u8) {
-        self.wire().inject_unreachable(about, code);
+    pub fn receives_icmp(&self, about: &Packet, what: Unreachable) {
+        self.wire().inject_unreachable(about, what.code(self.family));
         self.wait_for_delivery();
     }
 

@@ -9,7 +9,7 @@ use probe::{
 };
 
 use super::{
-    host::{Connection, Host},
+    host::{Connection, Host, Unreachable},
     program,
 };
 use crate::actor::Actor;
@@ -76,7 +76,7 @@ pub fn reach<'a>(
         Mark::RecvErr => {
             setsockopt(one.socket(), Ipv4RecvErr, &true).unwrap();
             let packet = one.write(b"data");
-            one.receives_icmp(&packet, 1);
+            one.receives_icmp(&packet, Unreachable::Host);
             one.acknowledges(4);
         }
     }
@@ -153,10 +153,7 @@ impl Event {
         match self {
             Self::Fin | Self::Data => peer_may_send,
             Self::Ack => matches!(state, SynRecv | FinWait1 | Closing | LastAck),
-            // The wire makes ICMP messages for IPv4.
-            Self::IcmpHost | Self::IcmpPort => {
-                family == Family::Ipv4 && state != FinWait2 && mark != Mark::RecvErr
-            }
+            Self::IcmpHost | Self::IcmpPort => state != FinWait2 && mark != Mark::RecvErr,
             // Threads and exec(2) add nothing to the other states.
             Self::ExitOfThreads | Self::KillOfThreads | Self::Exec => {
                 is_synchronized && family == Family::Ipv4
@@ -195,21 +192,21 @@ impl Event {
                 to.acknowledges(u32::from(is_fin_sent));
             }
             Self::Data => to.receives(Flags::ACK, b"data"),
-            Self::IcmpHost => icmp(to, 1),
-            Self::IcmpPort => icmp(to, 3),
+            Self::IcmpHost => icmp(to, Unreachable::Host),
+            Self::IcmpPort => icmp(to, Unreachable::Port),
             Self::Destroy => to.destroy(to.ends()),
         }
     }
 }
 
 /// An ICMP message about the last segment that occupies a sequence number.
-fn icmp(to: &Connection<'_>, code: u8) {
+fn icmp(to: &Connection<'_>, what: Unreachable) {
     let state = to.socket.as_ref().map(|socket| socket.state().unwrap());
     if matches!(state, Some(State::Established | State::CloseWait)) {
         to.write(b"data");
     }
     let packet = to.packet("segment", |segment| segment.length() > 0);
-    to.receives_icmp(&packet, code);
+    to.receives_icmp(&packet, what);
 }
 
 fn killed(mut child: Child) {

@@ -8,7 +8,7 @@ use probe::{
 };
 
 use super::{
-    host::{Connection, Host},
+    host::{Connection, Host, Unreachable},
     matrix::{Event, Mark, Opening, reach},
 };
 use crate::kernel_trace::Trace;
@@ -72,13 +72,11 @@ fn data(host: &Host, family: Family) -> Vec<Connection<'_>> {
         let plain = timed("data, TCP_USER_TIMEOUT");
         plain.write(b"data");
         all.push(plain);
-        if family == Family::Ipv4 {
-            for (code, kind) in [(0, "network"), (1, "host"), (3, "port")] {
-                let one = timed(&format!("data, ICMP {kind} unreachable, TCP_USER_TIMEOUT"));
-                let packet = one.write(b"data");
-                one.receives_icmp(&packet, code);
-                all.push(one);
-            }
+        for what in Unreachable::ALL {
+            let one = timed(&format!("data, ICMP {what:?} unreachable, TCP_USER_TIMEOUT"));
+            let packet = one.write(b"data");
+            one.receives_icmp(&packet, what);
+            all.push(one);
         }
         let mut probed = timed("window probes, TCP_USER_TIMEOUT");
         close_window(&mut probed);
@@ -99,12 +97,9 @@ fn fins(host: &Host, family: Family) -> Vec<Connection<'_>> {
     let mut all = Vec::new();
     for state in [State::FinWait1, State::Closing, State::LastAck] {
         for orphan in [false, true] {
-            for icmp in [None, Some(1), Some(3)] {
-                if icmp.is_some() && family == Family::Ipv6 {
-                    continue;
-                }
+            for icmp in [None, Some(Unreachable::Host), Some(Unreachable::Port)] {
                 let what = if orphan { "orphan" } else { "TCP_USER_TIMEOUT" };
-                let icmp_text = icmp.map(|code| format!(", ICMP code {code}")).unwrap_or_default();
+                let icmp_text = icmp.map(|what| format!(", ICMP {what:?}")).unwrap_or_default();
                 let label = format!("{}: FIN, {what}{icmp_text}", state.name());
                 let mut one = reach(host, family, Opening::Active, Mark::None, state, &label);
                 if orphan {
@@ -112,9 +107,9 @@ fn fins(host: &Host, family: Family) -> Vec<Connection<'_>> {
                 } else {
                     one.socket().user_timeout(SOON).unwrap();
                 }
-                if let Some(code) = icmp {
+                if let Some(what) = icmp {
                     let packet = one.packet("FIN", Segment::is_fin);
-                    one.receives_icmp(&packet, code);
+                    one.receives_icmp(&packet, what);
                 }
                 all.push(one);
             }

@@ -28,7 +28,7 @@ pub fn ci() -> Result<()> {
         ("tests", cargo("xtask", &["test"])),
         ("documentation", documentation()),
         // The fastest one to fetch; `cargo xtask matrix` runs all of them on demand.
-        ("kernel 6.1", cargo("xtask", &["matrix", "6.1"])),
+        ("kernel 6.1", cargo("xtask", &["matrix", "6.1", "--without-truth"])),
     ];
     for (name, mut command) in checks {
         // The summary shows the failure; its details precede it.

@@ -19,6 +19,7 @@ use std::{
     process::Command,
     sync::Mutex,
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -28,7 +29,7 @@ use crate::{
     vm::{
         Emulation,
         machine::{self, Machine, Options},
-        programs::Programs,
+        programs::{self, Programs},
     },
     workspace,
 };
@@ -50,6 +51,9 @@ pub struct Matrix {
     /// Machines that run at once [default: what the idle memory and the CPUs allow]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Leave out the integration tests that compare traces with the kernel's own, which take longest
+    #[arg(long)]
+    without_truth: bool,
     #[command(flatten)]
     options: Options,
 }
@@ -58,7 +62,10 @@ pub struct Matrix {
 pub fn matrix(matrix: &Matrix) -> Result<()> {
     let out = workspace::target_dir().join("matrix");
     fs::create_dir_all(&out).with_context(|| format!("could not make {}", out.display()))?;
-    let emulation = Emulation::provide(&matrix.kernels)?;
+    let mut emulation = Emulation::provide(&matrix.kernels, programs::ALL)?;
+    if !matrix.without_truth {
+        emulation.add_tests()?;
+    }
     let machines: Vec<_> = emulation.machines().collect();
     let jobs = matrix.jobs.unwrap_or_else(machine::at_once).clamp(1, machines.len().max(1));
     let mut results = all_of(&machines, jobs, |machine| job::in_machine(machine, &matrix.options, &out));
@@ -155,12 +162,14 @@ fn times(results: &[(String, Result<Audited>)]) -> String {
     for step in job::STEPS {
         table += &format!("{:>22}", step.name);
     }
-    table += &format!("{:>10}\n", "total");
+    table += &format!("{:>10}{:>10}\n", job::TRUTH_COLUMN, "total");
     for (name, audited) in &all {
         table += &format!("{name:<14}{:>6.1} s", audited.boot.as_secs_f64());
-        for took in &audited.steps {
+        let (steps, truth) = audited.steps.split_at(job::STEPS.len());
+        for took in steps {
             table += &format!("{:>20.1} s", took.as_secs_f64());
         }
+        table += &format!("{:>8.1} s", truth.iter().sum::<Duration>().as_secs_f64());
         table += &format!("{:>8.1} s\n", audited.total.as_secs_f64());
     }
     let sum: f64 = all.iter().map(|(_, audited)| audited.total.as_secs_f64()).sum();

@@ -51,10 +51,10 @@ pub struct Emulation {
 }
 
 impl Emulation {
-    /// Provides emulator, programs and the kernels of these names, or all. What an earlier run fetched is reused.
+    /// Provides emulator, these programs and the kernels of these names, or all. What an earlier run fetched is reused.
     ///
     /// Fails if a kernel that was named is gone; without names it is skipped.
-    pub fn provide(names: &[String]) -> Result<Self> {
+    pub fn provide(names: &[String], programs: &[&str]) -> Result<Self> {
         let chosen = kernel::chosen(names)?;
         setup::toolchain()?;
         let directory = workspace::target_dir().join("vm");
@@ -73,7 +73,13 @@ impl Emulation {
                 }
             }
         }
-        Ok(Self { qemu, programs: programs::build()?, kernels, gone, directory, _lock: lock })
+        Ok(Self { qemu, programs: programs::build(programs)?, kernels, gone, directory, _lock: lock })
+    }
+
+    /// Builds the integration tests, for all machines.
+    pub fn add_tests(&mut self) -> Result<()> {
+        self.programs.tests = Tests::build(&self.directory.join("tests"))?;
+        Ok(())
     }
 
     /// One machine per kernel.
@@ -105,9 +111,10 @@ fn lock(path: &Path) -> Result<Flock<File>> {
 ///
 /// With `tests` it is the integration tests that run, with the command's words as their arguments.
 pub fn vm(kernels: &[String], command: &[OsString], tests: bool, options: &Options) -> Result<ExitCode> {
-    let mut emulation = Emulation::provide(kernels)?;
+    let programs = if tests { programs::FOR_TESTS } else { programs::ALL };
+    let mut emulation = Emulation::provide(kernels, programs)?;
     let (program, default) = if tests {
-        emulation.programs.tests = Tests::build(&emulation.directory.join("tests"))?;
+        emulation.add_tests()?;
         (emulation.programs.tests.program.clone().into(), None)
     } else {
         ("probe".into(), Some("doctor".into()))

@@ -17,7 +17,7 @@ use crate::{
         Netns, Options,
         rendezvous::{BindError, Plan, Rendezvous, clock, format_duration, port},
     },
-    session::{ScenarioResult, Scope, Session, SessionError},
+    session::{self, ScenarioResult, Scope, Session, SessionError},
     source::live::Live,
 };
 
@@ -45,7 +45,7 @@ async fn connect(plan: Plan, session: &mut Session, live: &mut Live) -> Result<S
     }
     let family = if plan.local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
     let options = Options { family, netns: Netns::Host, ..Options::default() };
-    session.run_scenario(live, Arc::new(Rendezvous::new(plan)), options).await
+    session::run_scenario(session, live, Arc::new(Rendezvous::new(plan)), options).await
 }
 
 /// Makes the plan from the flags.

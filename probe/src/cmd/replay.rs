@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::ReplayArgs,
-    session::{Scope, Selection, Session, SessionError, TickMode},
+    session::{self, Scope, Selection, Session, SessionError, TickMode},
     source::recording::Recording,
 };
 
@@ -34,7 +34,7 @@ pub async fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
         .selection(selection)
         .detector_options(show::detection(&args.show));
     let ticks = if args.show.stuck_after.is_some() { TickMode::Filled } else { TickMode::Recorded };
-    let replayed = session.replay(&mut source, ticks).await;
+    let replayed = session::replay(&mut session, &mut source, ticks).await;
     if !source.skipped().is_empty() {
         eprintln!("probe: warning: {}: {}", args.file.display(), source.skipped());
     }

@@ -16,7 +16,7 @@ use crate::{
     model::Family,
     record::Writer,
     scenario::{self, Netns, Options, Scenario, WireKind},
-    session::{Scope, Session, SessionError},
+    session::{self, Scope, Session, SessionError},
     source::live::Live,
 };
 
@@ -53,7 +53,7 @@ impl Run {
     async fn all(&mut self, session: &mut Session, live: &mut Live) -> Result<Exit, Failure> {
         for _ in 0..self.repeat {
             for scenario in &self.scenarios {
-                let result = session.run_scenario(live, Arc::clone(scenario), self.options.clone());
+                let result = session::run_scenario(session, live, Arc::clone(scenario), self.options.clone());
                 match result.await {
                     Ok(result) => self.pcap.iter_mut().try_for_each(|pcap| pcap.add(&result))?,
                     Err(error) => return outcome(Err::<(), _>(error), |()| Exit::Expected),

@@ -19,7 +19,7 @@ use crate::{
         memory,
     },
     record::Writer,
-    session::{LiveHost, Scope, Selection, Session, SessionError, StopReason},
+    session::{self, LiveHost, Scope, Selection, Session, SessionError, StopReason},
     source::live::{Live, LiveOptions},
 };
 
@@ -62,7 +62,7 @@ async fn host(
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
     let followed = match session.ready(&mut live).await {
-        Ok(()) => session.follow(&mut live, args.duration, signals.next()).await.map(drop),
+        Ok(()) => session::follow(session, &mut live, args.duration, signals.next()).await.map(drop),
         Err(error) => Err(error),
     };
     outcome(close(session, &live, followed), |()| Exit::Expected)
@@ -99,8 +99,8 @@ async fn follow(
     running: &mut ChildProcess,
     signals: &mut Signals,
 ) -> Result<(), SessionError> {
-    match session.follow(live, args.duration, wait_for_exit(running, signals)).await? {
-        StopReason::Requested(_) => session.settle_closing(live, CLOSE_TIMEOUT).await,
+    match session::follow(session, live, args.duration, wait_for_exit(running, signals)).await? {
+        StopReason::Requested(_) => session::settle_closing(session, live, CLOSE_TIMEOUT).await,
         StopReason::DurationElapsed | StopReason::LineLimit | StopReason::SourceEnded => Ok(()),
     }
 }

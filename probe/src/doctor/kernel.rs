@@ -1,13 +1,16 @@
 //! What the BPF programs need: type information, tracepoints, and to be accepted and attached.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{fs, io, iter, path::Path, time::Duration};
 
 use super::Subject;
 use crate::{
     model::{Backend, Facility, FacilityGroup, Host, Input},
     source::{
         Source as _,
-        live::{Live, LiveError, LiveOptions, TypeCheck},
+        live::{
+            Live, LiveError, LiveOptions, TypeCheck,
+            tracefs::{Tracefs, with_tracefs},
+        },
     },
 };
 
@@ -17,9 +20,8 @@ const fn subject(name: &'static str, costs: &'static str) -> Subject {
 
 /// The facilities of the kernel side and, if neither backend attaches, the reason.
 pub async fn facilities(options: &LiveOptions, host: &Host) -> (Vec<Facility>, Option<String>) {
-    let tracefs = Tracefs::find();
-    let mut facilities = vec![types(options), tracefs.facility()];
-    facilities.extend(TRACEPOINTS.iter().map(|tracepoint| tracefs.tracepoint(tracepoint)));
+    let mut facilities = vec![types(options)];
+    facilities.extend(tracepoints());
 
     let mut attached = Vec::new();
     let mut failures = Vec::new();
@@ -57,17 +59,6 @@ fn types(options: &LiveOptions) -> Facility {
         Ok(types) => subject.ok(format!("fields not found: {}", types.missing.join("; "))),
         Err(error) => subject.failed(error),
     }
-}
-
-/// The usual mount points of tracefs.
-const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-
-/// Where tracefs, which describes the tracepoints, is mounted.
-enum Tracefs {
-    At(&'static str),
-    /// Not readable for this user.
-    Unreadable(&'static str),
-    NotMounted,
 }
 
 /// A tracepoint, and its directory below `events`.
@@ -112,51 +103,47 @@ const TRACEPOINTS: [Tracepoint; 5] = [
     },
 ];
 
-impl Tracefs {
-    fn find() -> Self {
-        let mut unreadable = None;
-        for mount in MOUNTS {
-            match fs::read_dir(Path::new(mount).join("events")) {
-                Ok(_) => return Self::At(mount),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    unreadable.get_or_insert(mount);
-                }
-                Err(_) => {}
-            }
-        }
-        unreadable.map_or(Self::NotMounted, Self::Unreadable)
-    }
+/// tracefs, and the tracepoints that it describes.
+fn tracepoints() -> Vec<Facility> {
+    let mounted = Tracefs::find();
+    with_tracefs(|| {
+        let tracefs = Tracefs::find();
+        let tracepoints = TRACEPOINTS.iter().map(|tracepoint| present(tracefs, tracepoint));
+        iter::once(facility(mounted, tracefs)).chain(tracepoints).collect()
+    })
+}
 
-    fn facility(&self) -> Facility {
-        let subject = subject("tracefs", "the classic tracepoint, and the tracepoints of bind and fork");
-        match self {
-            Self::At(mount) => subject.ok(format!("mounted at {mount}")),
-            Self::Unreadable(mount) => Facility {
-                remedy: Some("run as root".to_owned()),
-                ..subject.unknown(format!("{mount} is not readable for this user"))
-            },
-            Self::NotMounted => {
-                subject.unavailable("not mounted", "mount -t tracefs nodev /sys/kernel/tracing")
-            }
+/// `usable` is where a thread finds it that may have mounted it for itself.
+fn facility(mounted: Tracefs, usable: Tracefs) -> Facility {
+    let subject = subject("tracefs", "the classic tracepoint, and the tracepoints of bind and fork");
+    match (mounted, usable) {
+        (Tracefs::At(mount), _) => subject.ok(format!("mounted at {mount}")),
+        (_, Tracefs::At(_)) => subject.ok("not mounted; probe mounts it for itself"),
+        (_, Tracefs::Unreadable(mount)) => Facility {
+            remedy: Some("run as root".to_owned()),
+            ..subject.unknown(format!("{mount} is not readable for this user"))
+        },
+        (_, Tracefs::NotMounted) => {
+            subject.unavailable("not mounted", "mount -t tracefs nodev /sys/kernel/tracing")
         }
     }
+}
 
-    fn tracepoint(&self, tracepoint: &Tracepoint) -> Facility {
-        let subject = subject(tracepoint.name, tracepoint.costs);
-        match self {
-            Self::At(mount) => {
-                let format = Path::new(mount).join("events").join(tracepoint.directory).join("format");
-                match fs::read(format) {
-                    Ok(_) => subject.ok("present"),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        subject.unavailable("this kernel does not have it", tracepoint.needs)
-                    }
-                    Err(error) => subject.unknown(error.to_string()),
+fn present(tracefs: Tracefs, tracepoint: &Tracepoint) -> Facility {
+    let subject = subject(tracepoint.name, tracepoint.costs);
+    match tracefs {
+        Tracefs::At(mount) => {
+            let format = Path::new(mount).join("events").join(tracepoint.directory).join("format");
+            match fs::read(format) {
+                Ok(_) => subject.ok("present"),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    subject.unavailable("this kernel does not have it", tracepoint.needs)
                 }
+                Err(error) => subject.unknown(error.to_string()),
             }
-            Self::Unreadable(_) => subject.unknown("tracefs is not readable for this user"),
-            Self::NotMounted => subject.unknown("tracefs is not mounted"),
         }
+        Tracefs::Unreadable(_) => subject.unknown("tracefs is not readable for this user"),
+        Tracefs::NotMounted => subject.unknown("tracefs is not mounted"),
     }
 }
 

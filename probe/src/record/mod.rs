@@ -11,6 +11,7 @@ mod frame;
 mod named;
 mod output;
 mod payload;
+pub mod peek;
 pub mod profile;
 mod reader;
 mod ring_record;

@@ -1,19 +1,17 @@
-//! Records of the ring buffer in a recording: what the writer reads of them, and how it encodes an input that was never
-//! in a ring as one.
+//! Encodes an input that was never in a ring as the ring record that it would have been.
 
 use std::{
-    mem::offset_of,
     net::IpAddr,
     num::{NonZeroU8, NonZeroU16},
 };
 
 use nix::libc::{AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP};
 use probe_ebpf::{
-    BindRecord, COMM_LEN, ClosedRecord, FLAGS_UNKNOWN, InCallRecord, KIND_BIND, KIND_CLOSED, KIND_IN_CALL,
-    KIND_OPENED, KIND_RESET, KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES,
-    OWNER_UNKNOWN, OpenedRecord, PATH_STATES, RST_WATCHED, RecordHeader, ResetRecord, SOCKET_FIN_RECEIVED,
-    SOCKET_IN_REPAIR, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, STACK_DEPTH, SummaryRecord, TASK_EXITING,
-    TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
+    COMM_LEN, ClosedRecord, FLAGS_UNKNOWN, InCallRecord, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED, KIND_RESET,
+    KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES, OWNER_UNKNOWN, OpenedRecord,
+    PATH_STATES, RST_WATCHED, RecordHeader, ResetRecord, SOCKET_FIN_RECEIVED, SOCKET_IN_REPAIR,
+    SOCKET_ORPHANED, SOCKET_RST_RECEIVED, STACK_DEPTH, SummaryRecord, TASK_EXITING, TaskRecord,
+    TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
 };
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
@@ -21,29 +19,6 @@ use crate::model::{
     Backend, Counters, Endpoint, Errno, Family, Input, KernelStack, Known, Mono, Opened, Protocol, Report,
     Reset, Summary, Task,
 };
-
-/// CLOCK_MONOTONIC at the event, in nanoseconds.
-#[inline]
-pub fn time(record: &[u8]) -> Option<u64> {
-    u64_at(record, offset_of!(RecordHeader, mono_ns))
-}
-
-/// The id of the cgroup that the record names.
-#[inline]
-pub fn cgroup(record: &[u8]) -> Option<u64> {
-    let at = match u16::from_ne_bytes(*record.first_chunk()?) {
-        KIND_OPENED => offset_of!(OpenedRecord, owner_cgroup),
-        KIND_SUMMARY => offset_of!(SummaryRecord, owner_cgroup),
-        KIND_BIND => offset_of!(BindRecord, cgroup),
-        _ => return None,
-    };
-    u64_at(record, at).filter(|id| *id != 0)
-}
-
-#[inline]
-fn u64_at(record: &[u8], at: usize) -> Option<u64> {
-    record.get(at..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
-}
 
 /// The input as a record of the ring buffer, with what a record holds of it; `None` for an input that is never one. The
 /// reason of a reset is left out: a record has the kernel's number for it.

@@ -13,7 +13,7 @@ use super::{
         self, ByteOrder, CODEC_NONE, FRAME_TARGET, FrameHeader, HEADER_LEN, Index, MAGIC, MAX_RECORD,
         RECORD_HEADER_LEN, REPEATED, SEGMENT_TARGET, TimeRange, kind,
     },
-    payload, ring_record,
+    payload, peek, ring_record,
 };
 use crate::model::{Backend, BindFailure, DiagEntry, Input, Mono};
 
@@ -89,13 +89,13 @@ impl<W: Write> Writer<W> {
     pub fn record(&mut self, record: &[u8]) -> io::Result<()> {
         // First, since a new segment has no cgroups yet.
         self.open_frame();
-        if let Some(id) = ring_record::cgroup(record)
-            && self.context.last != Some(id)
-        {
-            self.repeat_cgroup(id);
-        }
-        if let Some(time) = ring_record::time(record) {
-            self.times.extend(time);
+        if let Some(header) = peek::header(record) {
+            self.times.extend(header.mono_ns);
+            if let Some(id) = peek::cgroup(&header, record)
+                && self.context.last != Some(id)
+            {
+                self.repeat_cgroup(id);
+            }
         }
         self.push(kind::RING, record)
     }

@@ -103,6 +103,11 @@ impl Analysis {
         self.detectors.lost();
     }
 
+    /// Whether a report follows from the last one of its socket, as far as is known.
+    pub fn follows(&self, report: &Report) -> bool {
+        self.tracker.follows(report)
+    }
+
     /// The `seq` of the first transition of a connection, if it was seen.
     pub fn first_seq(&self, socket: SocketId) -> Option<u64> {
         self.tracker.history(socket)?.1.first_seq()

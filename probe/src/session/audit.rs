@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{sync::mpsc, time::sleep_until};
 
-use super::{Session, SessionError, event_loop::Next};
+use super::{Next, Session, SessionError};
 use crate::{
     audit::{self, Behaviour, NetnsFilter, Observer, RunResult},
     model::{Backend, BehaviourResult, BehaviourStatus, End, Host, Output},
@@ -94,7 +94,7 @@ impl Auditor {
     pub async fn run(&mut self, source: &mut impl Source) -> Result<(), SessionError> {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         while !(self.waiting.is_empty() && self.running.is_empty()) {
-            if self.session.origin.is_some() {
+            if self.session.pipeline.origin.is_some() {
                 self.start(&sender);
             }
             let limit = self.running.iter().map(|run| run.started + TIME_LIMIT).min();
@@ -142,7 +142,7 @@ impl Auditor {
     /// The host and the backend; `None` if the audit was stopped before they were known.
     #[must_use]
     pub fn origin(&self) -> Option<&(Host, Backend)> {
-        self.session.origin.as_ref()
+        self.session.pipeline.origin.as_ref()
     }
 
     /// The results so far, in the order in which they were known.
@@ -153,8 +153,8 @@ impl Auditor {
 
     fn show(&mut self, result: BehaviourResult) -> Result<(), SessionError> {
         self.results.push(result.clone());
-        self.session.emitter.emit(&Output::Behaviour(Box::new(result)))?;
-        self.session.flush()
+        self.session.pipeline.emitter.emit(&Output::Behaviour(Box::new(result)))?;
+        self.session.pipeline.flush()
     }
 
     /// Starts as many runs as may run at the same time.
@@ -171,7 +171,7 @@ impl Auditor {
                 // The receiver is gone if the audit has stopped.
                 let _ = sender.send(FinishedRun { index, attempt, result });
             });
-            let lost_before = self.session.emitter.totals.lost;
+            let lost_before = self.session.pipeline.emitter.totals.lost;
             self.running.push(Run { started: Instant::now(), lost_before, ..run });
         }
     }
@@ -188,7 +188,7 @@ impl Auditor {
         };
         let transitions = result.observed.take();
         // A missing transition may be among the lost reports.
-        let has_lost = self.session.emitter.totals.lost > run.lost_before;
+        let has_lost = self.session.pipeline.emitter.totals.lost > run.lost_before;
         let result = audit::evaluate(run.behaviour, result, transitions);
         let is_certain = match result.status {
             BehaviourStatus::AsExpected | BehaviourStatus::Unsupported => true,

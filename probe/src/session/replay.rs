@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
-use super::{Session, SessionError, session_sink::SessionSink};
+use super::{Session, SessionError, pipeline::Pipeline, session_sink::SessionSink};
 use crate::{
     model::{End, Input, Mono},
     source::{Flow, RawRecord, RecordSink, Source},
@@ -27,41 +27,43 @@ const DELAY: Duration = Duration::from_secs(3);
 /// The greatest number of ticks that are filled into a pause, however long it is.
 const MAX_STEPS: u32 = 3600;
 
-impl Session {
-    /// Replays a recording, or any other source that ends, to its end. Then closes the stream with the recorded
-    /// durations.
-    ///
-    /// # Errors
-    /// The source failed, or the output cannot be written. What was read before the error has been shown.
-    pub async fn replay(&mut self, source: &mut impl Source, ticks: TickMode) -> Result<End, SessionError> {
-        let mut replay = Replay { ticks, last_tick: None, end: None };
-        loop {
-            let mut sink = ReplaySink { sink: SessionSink::new(self), replay: &mut replay };
-            let flow = source.deliver(&mut sink).await;
-            if flow.is_err() {
-                sink.sink.abort();
-            }
-            if sink.sink.finish(flow)? == Flow::Ended {
-                return match replay.end {
-                    Some(End { duration, attach, .. }) => self.end(duration, attach),
-                    None => self.finish(None),
-                };
-            }
+/// Replays a recording, or any other source that ends, to its end. Then closes the stream with the recorded
+/// durations.
+///
+/// # Errors
+/// The source failed, or the output cannot be written. What was read before the error has been shown.
+pub async fn replay(
+    session: &mut Session,
+    source: &mut impl Source,
+    ticks: TickMode,
+) -> Result<End, SessionError> {
+    let mut replay = Replay { ticks, last_tick: None, end: None };
+    loop {
+        let mut sink = ReplaySink { sink: SessionSink::new(&mut session.pipeline), replay: &mut replay };
+        let flow = source.deliver(&mut sink).await;
+        if flow.is_err() {
+            sink.sink.abort();
+        }
+        if sink.sink.finish(flow)? == Flow::Ended {
+            return match replay.end {
+                Some(End { duration, attach, .. }) => session.pipeline.end(duration, attach),
+                None => session.finish(None),
+            };
         }
     }
+}
 
-    /// Ticks from the last input to shortly before this one.
-    fn fill_ticks(&mut self, last: &mut Option<Mono>, input: &Input) -> Result<(), SessionError> {
-        let Some(at) = time_of(input).map(|at| at.before(DELAY)) else { return Ok(()) };
-        let mut now = *last.get_or_insert(at);
-        let step = STEP.max(at.since(now) / MAX_STEPS);
-        while at.since(now) >= step {
-            now = now.after(step);
-            self.process(&mut Input::Tick(now), None)?;
-            *last = Some(now);
-        }
-        Ok(())
+/// Ticks from the last input to shortly before this one.
+fn fill_ticks(pipeline: &mut Pipeline, last: &mut Option<Mono>, input: &Input) -> Result<(), SessionError> {
+    let Some(at) = time_of(input).map(|at| at.before(DELAY)) else { return Ok(()) };
+    let mut now = *last.get_or_insert(at);
+    let step = STEP.max(at.since(now) / MAX_STEPS);
+    while at.since(now) >= step {
+        now = now.after(step);
+        pipeline.process(&mut Input::Tick(now), None)?;
+        *last = Some(now);
     }
+    Ok(())
 }
 
 /// The state of a replay.
@@ -82,14 +84,14 @@ struct ReplaySink<'a> {
 impl RecordSink for ReplaySink<'_> {
     fn input(&mut self, mut input: Input) -> ControlFlow<()> {
         let Replay { ticks, last_tick, end } = &mut *self.replay;
-        self.sink.next(|session| {
+        self.sink.next(|pipeline| {
             if *ticks == TickMode::Filled {
-                session.fill_ticks(last_tick, &input)?;
+                fill_ticks(pipeline, last_tick, &input)?;
             }
             match &mut input {
                 // The source rejects whatever follows it.
                 Input::End(recorded) => *end = Some(recorded.clone()),
-                input => session.process(input, None)?,
+                input => pipeline.process(input, None)?,
             }
             Ok(())
         })

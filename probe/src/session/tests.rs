@@ -39,7 +39,7 @@ async fn a_trace_stops_when_its_source_ends() {
     let (mut session, shown) = session(Selection::default());
     let mut source = MemorySource::new([vec![ready()], client(1).walk(&CLIENT)]);
     source.ends = true;
-    let reason = session.follow(&mut source, None, never()).await.unwrap();
+    let reason = follow(&mut session, &mut source, None, never()).await.unwrap();
     assert_eq!(reason, StopReason::SourceEnded);
     let end = session.finish(None).unwrap();
     assert_eq!((end.transitions, end.connections), (5, 1));
@@ -54,8 +54,8 @@ async fn what_the_source_has_when_the_trace_stops_is_shown() {
         source.available = client(1).walk(&CLIENT);
         session.ready(&mut source).await.unwrap();
         let reason = match duration {
-            None => session.follow(&mut source, None, future::ready("stop")).await.unwrap(),
-            Some(_) => session.follow(&mut source, duration, future::pending()).await.unwrap(),
+            None => follow(&mut session, &mut source, None, future::ready("stop")).await.unwrap(),
+            Some(_) => follow(&mut session, &mut source, duration, future::pending()).await.unwrap(),
         };
         assert_eq!(reason, duration.map_or(StopReason::Requested("stop"), |_| StopReason::DurationElapsed));
         assert_eq!(shown.edges().len(), 5);
@@ -69,7 +69,7 @@ async fn lines(view: View, max_lines: u64) -> (StopReason<()>, usize, u64) {
         session(Selection { view, max_lines: Some(max_lines), ..Selection::default() });
     let sockets = (1..=3).flat_map(|number| client(number).walk(&CLIENT)).collect();
     let mut source = MemorySource::new([vec![ready()], sockets]);
-    let reason = session.follow(&mut source, None, never()).await.unwrap();
+    let reason = follow(&mut session, &mut source, None, never()).await.unwrap();
     let end = session.finish(None).unwrap();
     let count = match view {
         View::Connections => shown.count(|output| matches!(output, Output::Connection(_))),
@@ -92,7 +92,7 @@ async fn totals_count_what_is_shown() {
     other.task = task(7, "other");
     let mut source = MemorySource::new([vec![ready()], client(1).walk(&CLIENT), other.walk(&CLIENT)]);
     source.ends = true;
-    session.follow(&mut source, None, never()).await.unwrap();
+    follow(&mut session, &mut source, None, never()).await.unwrap();
     let end = session.finish(None).unwrap();
     assert_eq!((end.transitions, end.connections), (5, 1));
     assert!(shown.edges().iter().all(|(socket, ..)| *socket == 2));
@@ -112,7 +112,7 @@ async fn findings_are_selected_by_kind() {
         let (mut session, shown) = session(Selection { kinds, ..Selection::default() });
         let mut source = MemorySource::new([vec![ready()], self_connect()]);
         source.ends = true;
-        session.follow(&mut source, None, never()).await.unwrap();
+        follow(&mut session, &mut source, None, never()).await.unwrap();
         assert_eq!(session.has_found(&[FindingKind::SelfConnect, FindingKind::Stuck]), found);
         assert!(!session.has_found(&[FindingKind::Stuck]));
         assert_eq!(shown.count(|output| matches!(output, Output::Finding(_))), usize::from(found));
@@ -123,13 +123,13 @@ async fn findings_are_selected_by_kind() {
 async fn closing_connections_are_followed_to_close() {
     let (mut session, shown) = session(Selection::default());
     // As for a command.
-    session.emitter.tracks_closing = true;
+    session.pipeline.emitter.tracks_closing = true;
     let inputs = client(1).walk(&CLIENT);
     let (before, after) = inputs.split_at(3);
     let mut source = MemorySource::new([vec![ready()], before.to_vec(), after.to_vec()]);
     session.ready(&mut source).await.unwrap();
     session.process_batch(&mut source).await.unwrap();
-    session.settle_closing(&mut source, Duration::from_secs(60)).await.unwrap();
+    settle_closing(&mut session, &mut source, Duration::from_secs(60)).await.unwrap();
     assert_eq!(shown.edges().len(), 5);
 }
 
@@ -178,7 +178,7 @@ async fn the_host_is_queried_for_what_reports_do_not_contain() {
     inputs.extend(client(2).walk(&[State::Close, State::SynSent, State::Established, State::Close]));
     let mut source = MemorySource::new([vec![ready()], inputs]);
     source.ends = true;
-    session.follow(&mut source, None, never()).await.unwrap();
+    follow(&mut session, &mut source, None, never()).await.unwrap();
     assert_eq!(*host.0.borrow(), ["cgroup 100", "mini-socket of 1"]);
     let shown = shown.0.borrow();
     assert!(
@@ -217,6 +217,6 @@ async fn the_holders_of_a_port_in_use_are_queried() {
     let mut source =
         MemorySource::new([vec![ready()], vec![failed(Errno::EADDRINUSE), failed(Errno::EADDRNOTAVAIL)]]);
     source.ends = true;
-    session.follow(&mut source, None, never()).await.unwrap();
+    follow(&mut session, &mut source, None, never()).await.unwrap();
     assert_eq!(*host.0.borrow(), ["cgroup 4", "holders of 80 in 9"]);
 }

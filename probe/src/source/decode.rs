@@ -2,8 +2,6 @@
 
 mod bind;
 mod error;
-// Public for `probe/benches` only.
-pub mod peek;
 mod reset;
 mod summary;
 mod transition;
@@ -85,10 +83,13 @@ mod tests {
     use zerocopy::{FromZeros, IntoBytes};
 
     use super::*;
-    use crate::model::{Errno, Report, State};
+    use crate::{
+        model::{Errno, Report, State},
+        source::raw_record::Decoder,
+    };
 
     fn decode(bytes: &[u8], backend: Backend) -> Result<Input, DecodeError> {
-        super::decode(&peek::header(bytes)?, bytes, backend, &ResetReasons::default())
+        Decoder::new(backend, ResetReasons::default()).decode(bytes)
     }
 
     fn record() -> TransitionRecord {

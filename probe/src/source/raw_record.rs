@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use log::warn;
 use probe_ebpf::RecordHeader;
 
-use super::decode::{DecodeError, ResetReasons, decode, peek};
-use crate::model::{Backend, Input, LossStage, State};
+use super::decode::{DecodeError, ResetReasons, decode};
+use crate::{
+    model::{Backend, Input, LossStage, State},
+    record::peek,
+};
 
 /// What it takes to decode the records of one stream.
 #[derive(Debug)]
@@ -39,7 +42,8 @@ impl Decoder {
 
     /// Decodes a record.
     pub(super) fn decode(&self, bytes: &[u8]) -> Result<Input, DecodeError> {
-        decode(&peek::header(bytes)?, bytes, self.backend, &self.reasons)
+        let header = peek::header(bytes).ok_or(DecodeError::Layout { length: bytes.len(), kind: None })?;
+        decode(&header, bytes, self.backend, &self.reasons)
     }
 
     /// The names of reset reasons, by the running kernel's numbers.
@@ -94,6 +98,6 @@ impl<'a> RawRecord<'a> {
     /// kernel's socket: it distinguishes open sockets, and may be reused after a close.
     #[must_use]
     pub fn entered(&self) -> Option<(u64, State)> {
-        peek::entered(&self.header, self.bytes)
+        peek::change(&self.header, self.bytes).map(|change| (change.socket, change.new))
     }
 }

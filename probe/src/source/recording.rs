@@ -2,7 +2,7 @@
 
 mod fit;
 
-use std::io::Read;
+use std::{io::Read, ops::ControlFlow};
 
 use self::fit::{Fitted, fit};
 use super::{Flow, RecordSink, Source, SourceError, decode::ResetReasons, raw_record::Decoder};
@@ -52,41 +52,38 @@ impl<R: Read> Recording<R> {
         let decoder = Decoder::new(Backend::TpBtf, ResetReasons::default());
         Self { reader, decoder, buffer: Vec::new() }
     }
-
-    /// The next input; `None` after the end.
-    fn next(&mut self) -> Result<Option<Input>, ReadError> {
-        loop {
-            let Some(entry) = self.reader.entry() else { return Ok(None) };
-            match entry? {
-                Entry::Input(input) => {
-                    if let Input::Ready { backend, .. } = *input {
-                        self.decoder.set_backend(backend);
-                    }
-                    return Ok(Some(*input));
-                }
-                Entry::ResetReasons(names) => self.decoder.set_reasons(names.into()),
-                Entry::Record(record) => match fit(record, &mut self.buffer) {
-                    Fitted::Record(record) => {
-                        let decoded = self.decoder.decode(record);
-                        return decoded.map(Some).map_err(|error| self.reader.reject(&error.to_string()));
-                    }
-                    Fitted::UnknownKind(kind) => self.reader.skip(kind),
-                },
-            }
-        }
-    }
 }
 
 impl<R: Read> Source for Recording<R> {
     async fn deliver(&mut self, sink: &mut impl RecordSink) -> Result<Flow, SourceError> {
         let mut bytes = 0;
         for _ in 0..BATCH {
-            let Some(input) = self.next()? else { return Ok(Flow::Ended) };
-            if sink.input(input).is_break() {
-                break;
-            }
+            let Some(entry) = self.reader.entry() else { return Ok(Flow::Ended) };
+            let delivered = match entry? {
+                Entry::Input(input) => {
+                    if let Input::Ready { backend, .. } = *input {
+                        self.decoder.set_backend(backend);
+                    }
+                    sink.input(*input)
+                }
+                Entry::ResetReasons(names) => {
+                    self.decoder.set_reasons(names.into());
+                    ControlFlow::Continue(())
+                }
+                // The input goes from the decoder to the sink in one step: each step between copies it.
+                Entry::Record(record) => match fit(record, &mut self.buffer) {
+                    Fitted::Record(record) => match self.decoder.decode(record) {
+                        Ok(input) => sink.input(input),
+                        Err(error) => return Err(self.reader.reject(&error.to_string()).into()),
+                    },
+                    Fitted::UnknownKind(kind) => {
+                        self.reader.skip(kind);
+                        ControlFlow::Continue(())
+                    }
+                },
+            };
             bytes += self.reader.record_len();
-            if bytes >= BATCH_BYTES {
+            if delivered.is_break() || bytes >= BATCH_BYTES {
                 break;
             }
         }
@@ -163,12 +160,14 @@ mod tests {
             };
             writer.input(&ready).expect("a Vec accepts every write");
             writer.input(&input).expect("a Vec accepts every write");
-            writer.flush().expect("a Vec accepts every write");
+            let end = Input::End(Default::default());
+            writer.input(&end).expect("a Vec accepts every write");
             drop(writer);
             let mut source = Recording::new(&recording[..]).expect("a recording");
-            source.next().expect("whole").expect("ready");
-            let again = source.next().expect("whole").expect("a report");
-            prop_assert_eq!(again, input);
+            let mut inputs = Vec::new();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(source.deliver(&mut inputs)).expect("whole");
+            prop_assert_eq!(inputs, [ready, input, end]);
         }
     }
 

@@ -19,6 +19,11 @@ pub trait RecordSink {
         ControlFlow::Continue(())
     }
 
+    /// Whether the transition in a record follows from the last one of its socket, as far as the sink knows.
+    fn follows(&self, _record: &RawRecord<'_>) -> bool {
+        true
+    }
+
     /// Whether records may be delivered late, in larger batches, because they are not shown live.
     fn tolerates_delay(&self) -> bool {
         false

@@ -9,22 +9,21 @@ use crate::model::{Counters, FinalFields, Open, Report, State};
 pub struct Earlier {
     /// How it opened.
     pub open: Open,
+    /// Whether it was opened under TCP_REPAIR, so that no SYN was sent.
+    pub in_repair: bool,
     /// The SYN+ACKs that it sent before ESTABLISHED.
     pub synacks: Option<NonZeroU8>,
-    /// Whether the peer's FIN came with its SYN (SYN_RECV→CLOSE_WAIT).
-    pub fin_with_syn: bool,
 }
 
 /// The counters of the connection that ends with this report.
 pub fn counters(end: &Report, earlier: Earlier) -> Option<Counters> {
     let counters = end.counters?;
-    // `bytes_received` follows `rcv_nxt`, and a FIN takes a sequence number (tcp_rcv_nxt_update), unless it comes with the
-    // SYN (tcp_fastopen_add_skb).
-    let fin = end.fin_received == Some(true) && !earlier.fin_with_syn;
+    // The FIN is in the report's count.
+    let fin = end.fin_received == Some(true);
     Some(Counters {
         bytes_sent: end
             .final_fields
-            .and_then(|fields| accepted(end.old, &fields, earlier.open))
+            .and_then(|fields| accepted(end.old, &fields, earlier.open.is_outgoing() && !earlier.in_repair))
             .map_or(counters.bytes_sent, |accepted| accepted.min(counters.bytes_sent)),
         bytes_received: counters.bytes_received.saturating_sub(fin.into()),
         synacks: earlier.synacks.filter(|_| earlier.open == Open::Passive),
@@ -34,25 +33,25 @@ pub fn counters(end: &Report, earlier: Earlier) -> Option<Counters> {
 
 /// The payload that is acknowledged or in flight: what the network has accepted. The kernel counts a segment as sent before
 /// the device accepts it, and counts it again at the next attempt, but then advances `snd_nxt` only once.
-fn accepted(old: State, fields: &FinalFields, open: Open) -> Option<u64> {
+///
+/// `has_syn`: whether a SYN of this side was acknowledged. A child starts behind its SYN+ACK.
+fn accepted(old: State, fields: &FinalFields, has_syn: bool) -> Option<u64> {
     use State::*;
     let numbers = fields.bytes_acked?.checked_add(fields.in_flight?.into())?;
-    // A child starts behind its SYN+ACK. Where it is not known who opened the connection, one byte too many is possible.
-    let syn = open.is_outgoing();
     // The FIN is behind all data.
     let fin = match old {
         FinWait1 | Closing | LastAck => !fields.has_unsent?,
         FinWait2 => true,
         _ => false,
     };
-    Some(numbers.saturating_sub(u64::from(syn) + u64::from(fin)))
+    Some(numbers.saturating_sub(u64::from(has_syn) + u64::from(fin)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::testing::report, *};
 
-    const EARLIER: Earlier = Earlier { open: Open::Active, synacks: None, fin_with_syn: false };
+    const EARLIER: Earlier = Earlier { open: Open::Active, in_repair: false, synacks: None };
 
     /// A connection that ends in this state, with this many numbers acknowledged and in flight. The kernel has tried to send
     /// a thousand bytes.
@@ -83,6 +82,11 @@ mod tests {
         assert_eq!(sent(&end(State::CloseWait, 70, 30), Open::Passive), 100);
         assert_eq!(sent(&end(State::SynSent, 0, 1), Open::Active), 0);
         assert_eq!(sent(&end(State::SynSent, 0, 0), Open::Active), 0);
+        let repaired = Earlier { in_repair: true, ..EARLIER };
+        assert_eq!(
+            counters(&end(State::Established, 70, 30), repaired).expect("it has counters").bytes_sent,
+            100
+        );
     }
 
     #[test]
@@ -101,14 +105,11 @@ mod tests {
 
     #[test]
     fn the_peers_fin_is_no_payload() {
-        let received = |fin_received, fin_with_syn| {
+        let received = |fin_received| {
             let end = Report { fin_received, ..end(State::LastAck, 1, 0) };
-            counters(&end, Earlier { fin_with_syn, ..EARLIER }).expect("it has counters").bytes_received
+            counters(&end, EARLIER).expect("it has counters").bytes_received
         };
-        assert_eq!(received(Some(false), false), 2);
-        assert_eq!(received(None, false), 2);
-        assert_eq!(received(Some(true), false), 1);
-        assert_eq!(received(Some(true), true), 2);
+        assert_eq!([Some(false), None, Some(true)].map(received), [2, 2, 1]);
     }
 
     #[test]

@@ -240,6 +240,14 @@ impl Tracker {
         }
     }
 
+    /// Whether the report starts in the state that the last one of its socket entered, where both are known and nothing was
+    /// lost in between.
+    #[must_use]
+    pub fn follows(&self, report: &Report) -> bool {
+        let last = self.sockets.get(&key(report)).filter(|socket| socket.continuous);
+        opening(report).is_some() || last.is_none_or(|socket| socket.state == report.old)
+    }
+
     /// Reports were lost: the states of open sockets may be out of date.
     pub fn lost(&mut self) {
         self.has_loss = true;

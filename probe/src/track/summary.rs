@@ -30,6 +30,7 @@ impl Tracker {
                 first_port: summary.first_port,
                 previous_port: None,
                 deferred_shutdown: false,
+                opened_in_repair: false,
             },
             syscall: end.syscall.and_then(|number| self.syscalls.by_number(number)),
         };
@@ -49,8 +50,8 @@ impl Tracker {
         let reported = end.opened.as_ref().map_or(0, |opened| opened.generation);
         let is_mptcp = end.identity.protocol == Protocol::Mptcp;
         let generation = if is_mptcp { self.generations.next_shared(end.socket, reported) } else { reported };
-        let fin_with_syn = path.contains((State::SynRecv, State::CloseWait));
-        let counters = counters(end, Earlier { open, synacks: end.synacks, fin_with_syn });
+        let counters =
+            counters(end, Earlier { open, in_repair: context.prior.opened_in_repair, synacks: end.synacks });
         let connection = Connection {
             socket: SocketId { number: end.socket, generation },
             identity,

@@ -167,8 +167,8 @@ impl TrackedSocket {
     pub fn connection(&self, end: &Report, cause: Option<Cause>) -> Option<Box<Connection>> {
         let open = self.open?;
         let path = self.history.path();
-        let fin_with_syn = path.contains((State::SynRecv, State::CloseWait));
-        let counters = counters(end, Earlier { open, synacks: self.synacks, fin_with_syn });
+        let Self { prior: PriorReports { opened_in_repair: in_repair, .. }, synacks, .. } = *self;
+        let counters = counters(end, Earlier { open, in_repair, synacks });
         Some(Box::new(Connection {
             socket: SocketId { number: end.socket, generation: self.generation },
             identity: self.identity.unpack(),

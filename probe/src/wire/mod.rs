@@ -205,11 +205,11 @@ impl Wire {
         self.wake();
     }
 
-    /// Answers an IPv4 packet with an ICMP destination unreachable message with this code, as if the packet's
+    /// Answers a packet with an ICMP or ICMPv6 destination unreachable message with this code, as if the packet's
     /// destination had sent it.
     ///
     /// # Panics
-    /// If the packet is not IPv4, or no destination unreachable message has this code.
+    /// If no destination unreachable message of the packet's family has this code.
     pub fn inject_unreachable(&self, packet: &Packet, code: u8) {
         let bytes = segment::unreachable(&packet.bytes, code);
         self.shared.change(|emulator| emulator.inject(packet.from.peer(), &bytes, now()));

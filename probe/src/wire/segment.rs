@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    Icmpv4Type, IpSlice, PacketBuilder, TcpHeader, TcpSlice, icmpv4::DestUnreachableHeader, ip_number,
+    Icmpv4Type, Icmpv6Type, IpSlice, PacketBuilder, TcpHeader, TcpSlice, icmpv4::DestUnreachableHeader,
+    icmpv6::DestUnreachableCode, ip_number,
 };
 
 use crate::model::{Flags, Segment};
@@ -64,23 +65,33 @@ pub(super) fn build(segment: &Segment, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// Builds the ICMP destination unreachable message (RFC 792) that answers an IPv4 packet, as if its destination had
-/// sent it. It quotes the IP header and the first eight bytes of the payload, as RFC 792 requires.
+/// Builds the ICMP destination unreachable message (RFC 792, RFC 4443) that answers a packet, as if its destination had
+/// sent it. It quotes the IP header and the first eight bytes of the payload, as RFC 792 requires; for IPv6 the whole
+/// packet, but no more than fits into 1280 bytes.
 ///
 /// # Panics
-/// If the packet is not IPv4, or no destination unreachable message has this code.
+/// If no destination unreachable message of the packet's family has this code.
 pub(super) fn unreachable(packet: &[u8], code: u8) -> Vec<u8> {
-    let IpSlice::Ipv4(ip) = IpSlice::from_slice(packet).expect("the wire carries whole packets") else {
-        panic!("ICMP is for IPv4")
-    };
-    let (from, to) = (ip.header().destination(), ip.header().source());
-    let reason = DestUnreachableHeader::from_values(code, 0).expect("RFC 792 and RFC 1812 have this code");
-    let quoted = ip.header().slice().len() + 8;
+    /// What remains of the least MTU of IPv6 behind the headers of IPv6 and ICMPv6.
+    const MAX_QUOTED: usize = 1280 - 40 - 8;
     let mut message = Vec::new();
-    PacketBuilder::ipv4(from, to, HOPS)
-        .icmpv4(Icmpv4Type::DestinationUnreachable(reason))
-        .write_to_vec(&mut message, &packet[..quoted])
-        .expect("a header and eight bytes fit into an IP packet");
+    let written = match IpSlice::from_slice(packet).expect("the wire carries whole packets") {
+        IpSlice::Ipv4(ip) => {
+            let reason =
+                DestUnreachableHeader::from_values(code, 0).expect("RFC 792 and RFC 1812 have this code");
+            let quoted = ip.header().slice().len() + 8;
+            PacketBuilder::ipv4(ip.header().destination(), ip.header().source(), HOPS)
+                .icmpv4(Icmpv4Type::DestinationUnreachable(reason))
+                .write_to_vec(&mut message, &packet[..quoted])
+        }
+        IpSlice::Ipv6(ip) => {
+            let reason = DestUnreachableCode::from_u8(code).expect("RFC 4443 has this code");
+            PacketBuilder::ipv6(ip.header().destination(), ip.header().source(), HOPS)
+                .icmpv6(Icmpv6Type::DestinationUnreachable(reason))
+                .write_to_vec(&mut message, &packet[..packet.len().min(MAX_QUOTED)])
+        }
+    };
+    written.expect("what is quoted fits into an IP packet");
     message
 }
 
@@ -125,16 +136,22 @@ mod tests {
 
     #[test]
     fn an_unreachable_message_goes_to_the_sender_and_quotes_the_packet() {
-        let packet = build(&segment("10.13.14.1:1314", "10.13.14.2:80"), b"odd");
-        let message = unreachable(&packet, 13);
-        let ip = IpSlice::from_slice(&message).unwrap();
-        assert_eq!((ip.source_addr(), ip.destination_addr()), {
-            let ends = ["10.13.14.2", "10.13.14.1"].map(|text| text.parse::<IpAddr>().unwrap());
-            (ends[0], ends[1])
-        });
-        let icmp = ip.payload().payload;
-        assert_eq!((icmp[0], icmp[1]), (3, 13));
-        assert_eq!(icmp[8..], packet[..28]);
+        for (ends, code, kind, quoted) in [
+            (["10.13.14.1:1314", "10.13.14.2:80"], 13, 3, 28),
+            (["[fd13:14::1]:1314", "[fd13:14::2]:80"], 4, 1, 1232),
+        ] {
+            let segment = segment(ends[0], ends[1]);
+            let packet = build(&segment, &[0; 1400]);
+            let message = unreachable(&packet, code);
+            let ip = IpSlice::from_slice(&message).unwrap();
+            assert_eq!(
+                (ip.source_addr(), ip.destination_addr()),
+                (segment.destination.ip(), segment.source.ip())
+            );
+            let icmp = ip.payload().payload;
+            assert_eq!((icmp[0], icmp[1]), (kind, code));
+            assert_eq!(icmp[8..], packet[..quoted]);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     fmt,
     fs::{self, File},
+    iter,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -59,6 +60,17 @@ pub const STEPS: &[Step] = &[
     Step { name: "scenarios", words: &["probe", "run"], accepted: 0 },
     Step { name: "scenarios, classic", words: &["probe", "--backend", "tracepoint", "run"], accepted: 0 },
 ];
+
+/// The tests that compare probe with the kernel's own trace: one after the other, since that is of the whole host.
+const TRUTH: [&str; 5] =
+    ["--test-threads", "1", "no_cause", "on_the_classic_tracepoint", "with_the_classic_tracepoint"];
+
+/// Those of the other backend, and the first kernel that has it.
+const TRUTH_OF_BTF: [&str; 2] = ["on_the_btf_tracepoint", "with_the_btf_tracepoint"];
+const BTF: [u32; 2] = [5, 12];
+
+/// The column of their time, which follows the steps.
+pub const TRUTH_COLUMN: &str = "truth";
 
 /// The step that also audits the host.
 const AUDIT: usize = 1;
@@ -118,14 +130,16 @@ impl Audited {
 /// Runs all steps in a kernel's machine; the results go to `out`.
 pub fn in_machine(machine: &Machine<'_>, options: &Options, out: &Path) -> Result<Audited> {
     let name = machine.kernel.name;
-    let commands: Vec<Vec<OsString>> =
+    let mut commands: Vec<Vec<OsString>> =
         STEPS.iter().map(|step| step.words.iter().map(Into::into).collect()).collect();
+    commands.extend(truth(machine));
     let (text, messages) = (of(out, name, "txt"), of(out, name, "err"));
     let outcome = machine.run(&commands, options, &mut create(&text)?, &mut create(&messages)?)?;
     let mut failures = Vec::new();
-    for (step, (code, _)) in STEPS.iter().zip(&outcome.commands) {
-        if *code > step.accepted {
-            failures.push(format!("{}: exit code {code}: see {}", step.name, text.display()));
+    let steps = STEPS.iter().map(|step| (step.name, step.accepted)).chain([(TRUTH_COLUMN, 0)]);
+    for ((step, accepted), (code, _)) in steps.zip(&outcome.commands) {
+        if *code > accepted {
+            failures.push(format!("{step}: exit code {code}: see {}", text.display()));
         }
     }
     let printed = fs::read_to_string(&messages)?;
@@ -146,6 +160,23 @@ pub fn in_machine(machine: &Machine<'_>, options: &Options, out: &Path) -> Resul
         failures,
         profile: Profile::read(&of(out, name, profile::EXTENSION))?,
     })
+}
+
+/// The command that runs the tests, if they were built.
+fn truth(machine: &Machine<'_>) -> Option<Vec<OsString>> {
+    let program = &machine.programs().tests.program;
+    if program.as_os_str().is_empty() {
+        return None;
+    }
+    let of_btf: &[&str] = if version(&machine.kernel.release) < BTF { &[] } else { &TRUTH_OF_BTF };
+    let arguments = TRUTH.iter().chain(of_btf).map(OsString::from);
+    Some(iter::once(program.into()).chain(arguments).collect())
+}
+
+/// The first two numbers of a release.
+fn version(release: &str) -> [u32; 2] {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    [(); 2].map(|()| numbers.next().unwrap_or(0))
 }
 
 /// Audits the host's kernel.

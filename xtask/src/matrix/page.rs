@@ -13,8 +13,8 @@ const HEAD: &str = "# Kernels
 This page compares Linux kernels: how their TCP behaves, as `probe audit` observed it, and what their interface for TCP consists of. They
 are Debian's kernels, each in a virtual machine, and `host`, the kernel of the machine that made this page. `cargo xtask matrix --bless`
 writes this page and the files in [tests/profiles](../tests/profiles). `cargo xtask matrix` audits the kernels again and fails if one of them
-no longer behaves as its profile says, if the two backends observe different behaviours, or if a scenario fails. `probe diff A B` compares any
-two profiles ([audit.md](audit.md#compare-two-kernels)).
+no longer behaves as its profile says, if the two backends observe different behaviours, if a scenario fails, or if a trace or a cause
+contradicts the kernel's own trace and its stack. `probe diff A B` compares any two profiles ([audit.md](audit.md#compare-two-kernels)).
 
 To run any `probe` command on these kernels:
 

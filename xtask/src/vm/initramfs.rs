@@ -42,7 +42,10 @@ pub fn write(
         archive.directory(directory)?;
     }
     archive.file("init", &programs.init)?;
-    archive.file("bin/probe", &programs.probe)?;
+    // Not built where only tests run.
+    if programs.probe.exists() {
+        archive.file("bin/probe", &programs.probe)?;
+    }
     archive.file(&format!("boot/config-{}", kernel.release), &kernel.config)?;
     for (number, name) in MODULES.iter().enumerate() {
         if let Some(module) = kernel.module(name)? {

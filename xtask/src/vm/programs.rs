@@ -32,7 +32,7 @@ pub struct Tests {
 }
 
 /// Commands that the tests run.
-const COMMANDS: [&str; 2] = ["cat", "ip"];
+const COMMANDS: [&str; 4] = ["cat", "ip", "tail", "true"];
 
 impl Tests {
     /// Builds them with the host's libraries, stripped into `directory`: the guest's memory has to hold them.
@@ -89,12 +89,19 @@ fn shared_libraries(output: &str) -> Vec<PathBuf> {
     output.lines().filter_map(path).collect()
 }
 
-/// Builds both.
-pub fn build() -> Result<Programs> {
+/// The programs of the guest.
+pub const ALL: &[&str] = &["probe", "init"];
+
+/// Those that every guest needs, where only tests run.
+pub const FOR_TESTS: &[&str] = &["init"];
+
+/// Builds these of the programs.
+pub fn build(names: &[&str]) -> Result<Programs> {
     let target = workspace::host()?;
     let mut cargo = workspace::cargo("build");
     cargo
-        .args(["--release", "--package", "probe", "--package", "xtask", "--bin", "probe", "--bin", "init"])
+        .args(["--release", "--package", "probe", "--package", "xtask"])
+        .args(names.iter().flat_map(|name| ["--bin", name]))
         // With an explicit target the flags do not apply to build scripts and proc macros, which cannot be static.
         .args(["--target", &target])
         .env(workspace::variable_of_target(&target, "RUSTFLAGS"), "-C target-feature=+crt-static");

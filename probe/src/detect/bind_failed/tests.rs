@@ -191,7 +191,7 @@ fn without_a_holder_the_message_says_why() {
     insta::assert_snapshot!(held_by(Vec::new()).0, @"the holder had closed before sock_diag was queried");
     let mut host = host();
     let absent = failure(UNSHARED, SERVER, Errno::EADDRINUSE, Vec::new());
-    let reason = |host: &crate::model::Host, failure: &BindFailure| {
+    let reason = |host: &Host, failure: &BindFailure| {
         BindFailed::new(host).bind_failed(failure).expect("it is a finding").message
     };
     insta::assert_snapshot!(reason(&host, &BindFailure { is_queried: false, ..absent.clone() }), @"late[500] could not bind 0.0.0.0:8080: EADDRINUSE, sock_diag was not queried in its namespace");

@@ -1,6 +1,8 @@
 //! Recordings that are whole, truncated, damaged, followed, joined, of other versions, and files that are none.
 
+use probe_ebpf::{KIND_OPENED, OWNER_EXACT, OpenedRecord, RecordHeader};
 use proptest::{collection, prelude::*};
+use zerocopy::FromZeros as _;
 
 use super::*;
 use crate::{
@@ -269,13 +271,11 @@ fn segments() -> (Vec<u8>, usize) {
     (bytes, records)
 }
 
-fn opened(number: u64) -> [u8; size_of::<probe_ebpf::OpenedRecord>()] {
-    let mut record = [0; size_of::<probe_ebpf::OpenedRecord>()];
-    record[..2].copy_from_slice(&probe_ebpf::KIND_OPENED.to_ne_bytes());
-    record[8..16].copy_from_slice(&number.to_ne_bytes());
-    let at = std::mem::offset_of!(probe_ebpf::OpenedRecord, owner_cgroup);
-    record[at..at + 8].copy_from_slice(&77_u64.to_ne_bytes());
-    record
+fn opened(number: u64) -> [u8; size_of::<OpenedRecord>()] {
+    let mut record = OpenedRecord::new_zeroed();
+    record.transition.header = RecordHeader { kind: KIND_OPENED, cpu: 0, lost: 0, mono_ns: number };
+    (record.known, record.owner_cgroup) = (OWNER_EXACT, 77);
+    zerocopy::transmute!(record)
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Match {
 /// What is known of a socket.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketFacts<'a> {
-    /// `None` if the kernel gave the socket no identity.
+    /// The socket, whose decision is kept; `None` if the kernel gave it no identity, and for what is decided by itself.
     pub socket: Option<SocketId>,
     pub identity: SocketIdentity,
     pub task: Option<&'a Task>,
@@ -71,7 +71,8 @@ impl<'a> SocketFacts<'a> {
             Output::Connection(connection) => Some(Self::of_connection(connection)),
             Output::Finding(finding) => Some(Self::of_finding(finding)),
             Output::Reset(reset) => Some(Self {
-                socket: Some(reset.socket),
+                // A listener's RST answers a segment from anywhere: it matches by itself, and decides nothing else.
+                socket: (reset.state != State::Listen).then_some(reset.socket),
                 task: reset.owner.task.as_ref(),
                 cgroup: reset.owner.cgroup.as_ref(),
                 is_final: true,

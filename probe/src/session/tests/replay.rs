@@ -33,14 +33,14 @@ async fn check_replay(filter: Filter, mut source: MemorySource, transitions: u64
     let mut live =
         live.recording(Some(writer)).stream_filter(filter).host_queries(Box::new(AnsweringHost::default()));
     source.ends = true;
-    live.follow(&mut source, None, never()).await.unwrap();
+    follow(&mut live, &mut source, None, never()).await.unwrap();
     let end = live.finish(None).unwrap();
     assert_eq!(end.transitions, transitions);
 
     let recording = memory.0.take();
-    let (mut replay, replayed) = session(Selection::default());
+    let (mut second, replayed) = session(Selection::default());
     let mut source = Recording::new(&recording[..]).unwrap();
-    let replay_end = replay.replay(&mut source, TickMode::Recorded).await.unwrap();
+    let replay_end = replay(&mut second, &mut source, TickMode::Recorded).await.unwrap();
     assert_eq!(stream(&replayed), stream(&shown));
     assert_eq!(replay_end, end);
 }
@@ -80,7 +80,7 @@ async fn ticks_are_filled_in_between_distant_inputs() {
         inputs.push(late.step(State::Close, State::SynSent));
         let mut source = MemorySource::new([inputs]);
         source.ends = true;
-        session.replay(&mut source, ticks).await.unwrap();
+        replay(&mut session, &mut source, ticks).await.unwrap();
         assert_eq!(shown.count(|output| matches!(output, Output::Finding(_))), found, "{ticks:?}");
     }
 }

@@ -83,6 +83,7 @@ struct OptionalParts {
     final_fields: Option<FinalFields>,
 }
 
+#[inline]
 fn report(
     record: &TransitionRecord,
     fields: CheckedFields,

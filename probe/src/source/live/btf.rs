@@ -11,6 +11,7 @@ use std::{fs::File, io, path::Path};
 use thiserror::Error;
 
 use self::bytes::Bytes;
+pub use self::tracepoints::tracepoints;
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_PTR: u32 = 2;

@@ -37,6 +37,8 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::SendUnacked, "tcp_sock", "snd_una"),
     (Field::SendNext, "tcp_sock", "snd_nxt"),
     (Field::WriteSequence, "tcp_sock", "write_seq"),
+    (Field::ReceiveNext, "tcp_sock", "rcv_nxt"),
+    (Field::ReceiveSpaceStart, "tcp_sock", "rcvq_space.seq"),
     (Field::Linger2, "tcp_sock", "linger2"),
     (Field::IsMptcp, "tcp_sock", "is_mptcp"),
     (Field::SrttUs, "tcp_sock", "srtt_us"),

@@ -1,14 +1,13 @@
 //! The record layouts of classic tracepoints, from tracefs.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use thiserror::Error;
 
-/// The usual mount points of tracefs.
-const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+use super::tracefs::Tracefs;
 
 /// A classic tracepoint.
 #[derive(Debug)]
@@ -79,23 +78,18 @@ impl Format {
     /// # Errors
     /// [`FormatError`]: tracefs is not mounted, not readable, or lacks the tracepoint.
     pub fn of_kernel(tracepoint: &'static Tracepoint) -> Result<Self, FormatError> {
-        let file = format!("events/{}/{}/format", tracepoint.category, tracepoint.name);
-        let files = MOUNTS.map(|mount| Path::new(mount).join(&file));
-        let mut failure = None;
-        for (mount, path) in MOUNTS.iter().zip(files) {
-            match std::fs::read_to_string(&path) {
-                Ok(text) => return Ok(Self::parse(&text)),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    failure.get_or_insert(FormatError::NotPermitted);
-                }
-                // tracefs is mounted, but lacks the tracepoint.
-                Err(source) if Path::new(mount).join("events").is_dir() => {
-                    failure.get_or_insert(FormatError::NoTracepoint { tracepoint, path, source });
-                }
-                Err(_) => {}
-            }
+        let mount = match Tracefs::find() {
+            Tracefs::At(mount) => mount,
+            Tracefs::Unreadable(_) => return Err(FormatError::NotPermitted),
+            Tracefs::NotMounted => return Err(FormatError::NotMounted),
+        };
+        let Tracepoint { category, name, .. } = tracepoint;
+        let path = Path::new(mount).join(format!("events/{category}/{name}/format"));
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Self::parse(&text)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(FormatError::NotPermitted),
+            Err(source) => Err(FormatError::NoTracepoint { tracepoint, path, source }),
         }
-        Err(failure.unwrap_or(FormatError::NotMounted))
     }
 
     /// Parses the lines that describe a field: `field:TYPE NAME;  offset:N;  size:N;  signed:N;`

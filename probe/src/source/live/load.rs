@@ -10,7 +10,7 @@ use probe_ebpf::Field;
 use super::{
     attach::{BtfProgram, attach_btf, attach_classic, load_in_parallel},
     binds::Binds,
-    btf::Btf,
+    btf::{self, Btf},
     error::{LiveError, is_permission},
     fields::Fields,
     format::{FORK, FREE, Format, FormatError, TRANSITION},
@@ -153,7 +153,7 @@ fn btf_loader() -> EbpfLoader<'static> {
 
 /// The types by which aya finds the tracepoints. Drops the kernel's own, which are some megabytes.
 fn types_of_tracepoints(btf: Btf) -> Result<aya::Btf, LiveError> {
-    aya::Btf::parse(&btf.tracepoints(), Endianness::default())
+    aya::Btf::parse(&btf::tracepoints(&btf), Endianness::default())
         .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))
 }
 

@@ -24,8 +24,8 @@ use aya::{
     maps::{MapData, PerCpuArray},
 };
 
-use super::{error::LiveError, losses::Gap};
-use crate::model::{LossStage, kernel_version};
+use super::error::LiveError;
+use crate::model::kernel_version;
 
 /// The name of the count in a program's fdinfo.
 const COUNT: &str = "recursion_misses:";
@@ -47,10 +47,6 @@ pub struct Misses {
     nested: PerCpuArray<MapData, i64>,
     /// How many events the other program handled before this one was attached.
     nested_before: i64,
-    /// The number of skips when it was last read.
-    skipped: u64,
-    /// The number of skips for which the losses were last computed.
-    settled: u64,
     /// The number of losses that were reported.
     reported: u64,
 }
@@ -65,42 +61,31 @@ impl Misses {
         let failed = |error| LiveError::Ring(io::Error::other(error));
         let nested = PerCpuArray::try_from(nested).map_err(failed)?;
         let info = info(ebpf, program);
-        let mut misses = Self { info, nested, nested_before: 0, skipped: 0, settled: 0, reported: 0 };
+        let mut misses = Self { info, nested, nested_before: 0, reported: 0 };
         misses.nested_before = misses.nested().map_err(LiveError::Ring)?;
         Ok(misses)
     }
 
-    /// The events lost since the last call, at some time before the records that follow. Skips that are new at this call
-    /// are normally left to the next one, since the other program may still be handling their events. `settles`: report
-    /// them now.
+    /// The number of events lost since the last call. It has those that were lost before the call: the other program
+    /// counts an event that it handles before the kernel skips this one.
     ///
     /// # Errors
     /// A count cannot be read.
-    pub fn lost(&mut self, settles: bool) -> io::Result<Option<Gap>> {
-        let mut lost = self.new_losses()?;
-        if settles {
-            lost += self.new_losses()?;
+    pub fn lost(&mut self) -> io::Result<u64> {
+        let Some(info) = &self.info else { return Ok(0) };
+        let skipped = skipped(info)?;
+        if skipped == 0 {
+            return Ok(0);
         }
-        Ok((lost > 0).then_some(Gap { count: lost, stage: LossStage::Kernel }))
+        // Read after the skips: each handled event among those is in the count.
+        let lost = skipped.saturating_add_signed(self.nested_before - self.nested()?);
+        let new = lost.saturating_sub(self.reported);
+        self.reported = self.reported.max(lost);
+        Ok(new)
     }
 
     fn nested(&self) -> io::Result<i64> {
         Ok(self.nested.get(&0, 0).map_err(io::Error::other)?.iter().sum())
-    }
-
-    /// The losses among the skips that the previous call read.
-    fn new_losses(&mut self) -> io::Result<u64> {
-        let Some(info) = &self.info else { return Ok(0) };
-        let skipped = skipped(info)?;
-        // By now the other program has handled what it can of the events skipped before.
-        let before = std::mem::replace(&mut self.skipped, skipped);
-        if std::mem::replace(&mut self.settled, before) == before {
-            return Ok(0);
-        }
-        let lost = before.saturating_add_signed(self.nested_before - self.nested()?);
-        let new = lost.saturating_sub(self.reported);
-        self.reported = self.reported.max(lost);
-        Ok(new)
     }
 }
 

@@ -2,13 +2,12 @@
 //!
 //! `load` loads and attaches the programs (`attach`), with the field offsets that `fields` finds in the kernel's own
 //! descriptions (`btf`, `format`). `ring` reads the records in order, `record_stream` adds the losses between them, and
-//! `deliver` passes them to the sink. `kernel_symbols` has the functions by which the programs recognise a stack. `binds` and
-//! `resets` are programs that a host may not support.
+//! [`Live`] passes them to the sink, as often as `pace` says. `kernel_symbols` has the functions by which the programs
+//! recognise a stack. `binds` and `resets` are programs that a host may not support.
 
 mod attach;
 mod binds;
 mod btf;
-mod deliver;
 mod error;
 mod fields;
 mod format;
@@ -20,17 +19,21 @@ mod mapped;
 mod misses;
 mod options;
 mod own_pid;
+mod pace;
 mod record_stream;
 mod resets;
 mod ring;
 mod select;
+mod skips;
 mod table_size;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tracefs;
 mod type_check;
 
 use std::{
     io,
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
@@ -40,7 +43,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use log::{Log, info};
-use probe_ebpf::ring_layout::NO_WAKEUP;
+use probe_ebpf::{RecordHeader, ring_layout::NO_WAKEUP};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::sleep_until,
@@ -51,63 +54,18 @@ pub use self::{error::LiveError, options::LiveOptions, select::Namespaces};
 use self::{
     misses::Misses,
     own_pid::OwnListener,
-    record_stream::{BATCH, RecordStream},
+    pace::{DELAYED_POLL_INTERVAL, POLL_INTERVAL, Pace, SUMMARY_POLL_INTERVAL, WAKE_FRACTION, WakeUp},
+    record_stream::{Item, Receiver, RecordStream},
     ring::{Poll, Rings},
 };
-use super::{Flow, RecordSink, Source, SourceError, raw_record::Decoder};
+use super::{Flow, RawRecord, RecordSink, Source, SourceError, raw_record::Decoder};
 use crate::{
     model::{Host, Input},
     os::clock,
 };
 
-/// How long a record may wait in its ring while others arrive. No program wakes the reader before a ring is a quarter
-/// full, since each wake-up costs the traced host an interrupt; fifty polls a second cost next to nothing.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// The same for summaries. There is one for five transitions, so that a ring lasts longer, and the connection is over
-/// anyway. Each poll takes CPU time from the traced host.
-const SUMMARY_POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// The same for a sink that tolerates delay.
-const DELAYED_POLL_INTERVAL: Duration = Duration::from_millis(100);
-
-/// When to poll again after the first poll without a record: a program that wrote one while the reader enabled wake-ups
-/// may not have seen that, and does not wake it.
-const MISSED_WAKEUP_INTERVAL: Duration = Duration::from_millis(50);
-
-/// When to poll again while no records arrive: losses without a record after them must be reported, too.
-const IDLE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The fraction of a ring that is full when its programs wake the reader before the interval is over.
-const WAKE_FRACTION: u64 = 4;
-
 /// How many times to open a test listener until its report finds room in a ring.
 const MAX_TEST_LISTENERS: usize = 16;
-
-/// When to poll the rings again.
-#[derive(Clone, Copy, Debug)]
-enum Pace {
-    /// At a wake-up: no record arrived at two or more polls.
-    Idle,
-    /// At a wake-up, with a check for a missed one: no record arrived at the last poll.
-    JustIdle,
-    /// After the poll interval: the last poll delivered all records.
-    Active,
-    /// At once: there are more records.
-    Behind,
-}
-
-impl Pace {
-    fn after(self, poll: Poll) -> Self {
-        match (self, poll) {
-            // The next record is too recent to be delivered in order.
-            (_, Poll { delivered: 0, next: Some(_), .. } | Poll { delivered: BATCH.., .. }) => Self::Behind,
-            (Self::JustIdle | Self::Idle, Poll { delivered: 0, .. }) => Self::Idle,
-            (_, Poll { delivered: 0, .. }) => Self::JustIdle,
-            _ => Self::Active,
-        }
-    }
-}
 
 /// The running kernel. The programs are detached when this is dropped, or when the process ends for any reason.
 pub struct Live {
@@ -136,7 +94,8 @@ impl Live {
     /// [`LiveError`] says what this host lacks, and how to provide it.
     pub fn attach(options: &LiveOptions, host: Host) -> Result<Self, LiveError> {
         let start = Instant::now();
-        let load::Loaded { mut ebpf, backend, unavailable, reasons, rings } = load::load(options)?;
+        let load::Loaded { mut ebpf, backend, unavailable, reasons, rings } =
+            tracefs::with_tracefs(|| load::load(options))?;
         let waker = ebpf.take_map("WAKER").ok_or(LiveError::NoPart("WAKER"))?;
         let waker = RingBuf::try_from(waker).map_err(|error| LiveError::Ring(io::Error::other(error)))?;
         let log = options
@@ -235,19 +194,16 @@ impl Live {
 
     /// Waits until the next poll is due.
     async fn wait(&mut self, tolerates_delay: bool) -> io::Result<()> {
-        let (wake_at, interval) = match self.pace {
-            Pace::Behind => {
-                tokio::task::yield_now().await;
-                return Ok(());
-            }
-            Pace::Active if tolerates_delay => {
-                (self.record_stream.rings.fraction(WAKE_FRACTION), DELAYED_POLL_INTERVAL)
-            }
-            Pace::Active => (self.record_stream.rings.fraction(WAKE_FRACTION), self.poll_interval),
-            Pace::JustIdle => (0, MISSED_WAKEUP_INTERVAL),
-            Pace::Idle => (0, IDLE_INTERVAL),
+        let interval = if tolerates_delay { DELAYED_POLL_INTERVAL } else { self.poll_interval };
+        let Some((wake_up, interval)) = self.pace.next_poll(interval) else {
+            tokio::task::yield_now().await;
+            return Ok(());
         };
-        self.record_stream.rings.wake_at(wake_at);
+        let rings = &self.record_stream.rings;
+        rings.wake_at(match wake_up {
+            WakeUp::AnyRecord => 0,
+            WakeUp::FilledRing => rings.fraction(WAKE_FRACTION),
+        });
         tokio::select! {
             () = sleep_until((self.last_poll + interval).into()) => {}
             guard = self.waker.readable_mut() => {
@@ -259,6 +215,42 @@ impl Live {
         }
         self.record_stream.rings.wake_at(NO_WAKEUP);
         Ok(())
+    }
+
+    /// Delivers what is in the rings now: a batch at most.
+    fn deliver_batch(&mut self, sink: &mut impl RecordSink) -> io::Result<Poll> {
+        if self.deliver_pending(sink).is_break() {
+            return Ok(Poll::default());
+        }
+        let Self { record_stream, decoder, .. } = self;
+        let poll = record_stream.poll(&mut Delivery { sink, decoder });
+        self.flush_log();
+        poll
+    }
+
+    /// Delivers everything that has been recorded by now.
+    fn drain_all(&mut self, sink: &mut impl RecordSink) -> io::Result<()> {
+        if self.deliver_pending(sink).is_break() {
+            return Ok(());
+        }
+        self.drain_rings(sink)
+    }
+
+    /// Delivers every record in the rings.
+    fn drain_rings(&mut self, sink: &mut impl RecordSink) -> io::Result<()> {
+        let Self { record_stream, decoder, .. } = self;
+        let drained = record_stream.drain(&mut Delivery { sink, decoder });
+        self.flush_log();
+        drained
+    }
+
+    /// Delivers what precedes the first record.
+    fn deliver_pending(&mut self, sink: &mut impl RecordSink) -> ControlFlow<()> {
+        if self.pending.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        self.pending.drain(..).try_for_each(|input| sink.input(input))?;
+        sink.reset_reasons(self.decoder.reasons())
     }
 }
 
@@ -282,5 +274,24 @@ impl Source for Live {
 
     fn drain(&mut self, sink: &mut impl RecordSink) -> Result<(), SourceError> {
         Ok(self.drain_all(sink)?)
+    }
+}
+
+/// The sink as the receiver of the stream.
+struct Delivery<'a, S> {
+    sink: &'a mut S,
+    decoder: &'a Decoder,
+}
+
+impl<S: RecordSink> Receiver for Delivery<'_, S> {
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
+        match item {
+            Item::Gap(gap) => self.sink.input(gap.into()),
+            Item::Record(header, bytes) => self.sink.record(&RawRecord::new(header, bytes, self.decoder)),
+        }
+    }
+
+    fn follows(&self, header: RecordHeader, record: &[u8]) -> bool {
+        self.sink.follows(&RawRecord::new(header, record, self.decoder))
     }
 }

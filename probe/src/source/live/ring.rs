@@ -24,7 +24,7 @@ use probe_ebpf::{
 use thiserror::Error;
 
 use super::{error::LiveError, mapped::SharedMemory};
-use crate::{model::Mono, os::clock, source::decode::peek};
+use crate::{model::Mono, os::clock, record::peek};
 
 /// The possible difference in nanoseconds between the clocks of two CPUs: `bpf_ktime_get_ns` reads the clock without a
 /// lock, while the kernel may adjust it (`ktime_get_mono_fast_ns`).
@@ -178,29 +178,64 @@ impl Rings {
         (0..self.positions.len()).all(|ring| matches!(self.record(ring), Ok(None)))
     }
 
-    /// Delivers the records that the rings hold, in the order of time, at most `max` of them.
+    /// Up to when everything that was recorded can be delivered now. Read it before [`poll`](Self::poll).
+    pub fn complete_until() -> Mono {
+        Mono(clock::now().0.saturating_sub(SKEW_NS))
+    }
+
+    /// Delivers the records that the rings hold, in the order of time, at most `max` of them and none that is younger than
+    /// `until`.
     ///
     /// # Errors
     /// A ring is corrupt. The records before the bad one have been delivered.
     pub fn poll(
         &mut self,
+        until: Mono,
         max: usize,
         mut each: impl FnMut(RecordHeader, &[u8]) -> ControlFlow<()>,
     ) -> Result<Poll, CorruptRing> {
-        // Read before the first ring is.
-        let until = Mono(clock::now().0.saturating_sub(SKEW_NS));
-        let mut next = std::mem::take(&mut self.next);
-        next.clear();
         let mut poll = Poll::default();
-        let polled = self.poll_into(&mut poll, &mut next, until, max, &mut each);
-        self.next = next;
+        let polled = self.poll_into(&mut poll, until, max, &mut each);
         if poll.delivered > 0 {
             self.release();
         }
         polled.map(|()| poll)
     }
 
+    /// Shows the records that such a poll would deliver. They stay in the rings.
+    ///
+    /// # Errors
+    /// As for [`poll`](Self::poll).
+    pub fn peek(
+        &mut self,
+        until: Mono,
+        max: usize,
+        mut each: impl FnMut(RecordHeader, &[u8]),
+    ) -> Result<(), CorruptRing> {
+        let positions = self.positions.clone();
+        let peeked = self.poll_into(&mut Poll::default(), until, max, &mut |header, record| {
+            each(header, record);
+            ControlFlow::Continue(())
+        });
+        self.positions = positions;
+        peeked
+    }
+
     fn poll_into(
+        &mut self,
+        poll: &mut Poll,
+        until: Mono,
+        max: usize,
+        each: &mut impl FnMut(RecordHeader, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), CorruptRing> {
+        let mut next = std::mem::take(&mut self.next);
+        next.clear();
+        let walked = self.walk(poll, &mut next, until, max, each);
+        self.next = next;
+        walked
+    }
+
+    fn walk(
         &mut self,
         poll: &mut Poll,
         next: &mut BinaryHeap<Reverse<(Mono, usize)>>,
@@ -240,7 +275,7 @@ impl Rings {
     /// Parses the header of a ring's next record and returns its time.
     fn time_of_next(&mut self, ring: usize) -> Result<Option<Mono>, CorruptRing> {
         // `record` returns no record that is shorter than a header.
-        let Some(Ok(header)) = self.record(ring)?.map(peek::header) else { return Ok(None) };
+        let Some(header) = self.record(ring)?.and_then(peek::header) else { return Ok(None) };
         self.headers[ring] = header;
         Ok(Some(Mono(header.mono_ns)))
     }
@@ -306,7 +341,7 @@ mod tests {
 
     fn poll(rings: &mut Rings) -> (Vec<u64>, Result<Poll, CorruptRing>) {
         let mut times = Vec::new();
-        let poll = rings.poll(usize::MAX, |header, record| {
+        let poll = rings.poll(Rings::complete_until(), usize::MAX, |header, record| {
             assert_eq!(record.len(), size_of::<TransitionRecord>());
             times.push(header.mono_ns);
             ControlFlow::Continue(())

@@ -12,7 +12,7 @@ use probe_ebpf::{
 };
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use crate::source::decode::peek;
+use crate::record::peek;
 
 /// A record of this version's length.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Fitted<'a> {
 /// Makes the record as long as this version decodes it; `buffer` holds one that had to be extended.
 #[inline]
 pub fn fit<'a>(record: &'a [u8], buffer: &'a mut Vec<u8>) -> Fitted<'a> {
-    let Ok(header) = peek::header(record) else { return Fitted::Record(record) };
+    let Some(header) = peek::header(record) else { return Fitted::Record(record) };
     let Some(length) = length(header.kind) else { return Fitted::UnknownKind(header.kind) };
     match record.get(..length) {
         Some(known) => Fitted::Record(known),

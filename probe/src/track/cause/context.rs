@@ -23,6 +23,8 @@ pub struct PriorReports {
     pub previous_port: Option<NonZeroU16>,
     /// Whether shutdown(2) closed the sending direction before ESTABLISHED.
     pub deferred_shutdown: bool,
+    /// Whether it was under TCP_REPAIR when it left SYN_SENT for ESTABLISHED: it sent no SYN.
+    pub opened_in_repair: bool,
 }
 
 impl PriorReports {
@@ -30,6 +32,9 @@ impl PriorReports {
     pub fn add(&mut self, report: &Report) {
         if (report.old, report.new) == (State::SynRecv, State::Established) {
             self.deferred_shutdown = report.shutdown.is_some_and(|bits| bits & SEND_SHUTDOWN != 0);
+        }
+        if (report.old, report.new) == (State::SynSent, State::Established) {
+            self.opened_in_repair = report.in_repair == Some(true);
         }
     }
 }

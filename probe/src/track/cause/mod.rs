@@ -28,6 +28,7 @@ pub fn cause(report: &Report, context: &CauseContext) -> Option<Cause> {
 }
 
 /// Whether the transition certainly ran in a system call on this very socket, so that the task on the CPU has it.
+#[inline]
 pub fn is_owners_call(report: &Report, context: &CauseContext) -> bool {
     use State::*;
     let evidence = Evidence::new(report, context);

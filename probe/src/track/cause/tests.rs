@@ -22,8 +22,13 @@ const EXIT_GROUP: u32 = 231;
 const READ: u32 = 0;
 const IO_URING_ENTER: u32 = 426;
 
-const CLIENT: PriorReports =
-    PriorReports { passive: Some(false), first_port: None, previous_port: None, deferred_shutdown: false };
+const CLIENT: PriorReports = PriorReports {
+    passive: Some(false),
+    first_port: None,
+    previous_port: None,
+    deferred_shutdown: false,
+    opened_in_repair: false,
+};
 const BOUND: PriorReports = PriorReports { first_port: NonZeroU16::new(50000), ..CLIENT };
 const CHILD: PriorReports = PriorReports { passive: Some(true), ..CLIENT };
 /// A socket whose opening was not seen.
