@@ -27,9 +27,11 @@ fn invalid_ports_and_addresses() {
 fn invalid_processes_namespaces_and_cgroups() {
     trace("--pid 0", &["--pid", "0"]);
     trace("--pid self", &["--pid", "self", "process id"]);
+    trace("--pid 4194305", &["--pid", "no process 4194305"]);
     trace("--comm a-name-longer-than-fifteen", &["--comm", "15 bytes"]);
     trace("--netns /nowhere/net", &["--netns", "/nowhere/net", "No such file"]);
-    trace("--netns nowhere", &["--netns", "nowhere"]);
+    trace("--netns nowhere", &["--netns", "nowhere", "`ip netns`"]);
+    trace("curl", &["'curl'", "-- curl"]);
     trace("--netns 4194304", &["--netns", "4194304"]);
     trace("--netns /proc/version", &["--netns", "/proc/version"]);
     trace("--cgroup /no/such/group", &["--cgroup", "/no/such/group"]);

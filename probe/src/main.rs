@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use log::LevelFilter;
 use probe::{cli::Cli, cmd};
 
 /// The runtime has one thread: a thread that enters a network namespace must not belong to a pool.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process().unwrap_or_else(|error| error.exit());
     log_to_stderr(cli.common.verbose);
     match cmd::execute(cli).await {
         Ok(exit) => exit.into(),

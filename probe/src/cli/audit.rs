@@ -23,7 +23,7 @@ Examples:
   sudo probe audit --save $(uname -r).json --html audit.html
         save a profile for `probe diff`, and a report")]
 pub struct AuditArgs {
-    /// Behaviours to run, by id, such as open/simultaneous; all if none is given
+    /// Behaviours to run, by id, such as open/simultaneous, or by group; all if none is given
     #[arg(value_name = "BEHAVIOUR")]
     pub behaviours: Vec<String>,
     /// List the behaviours with a description, and run none

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{
     Args,
-    builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
+    builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use ipnet::IpNet;
 
@@ -33,7 +33,8 @@ pub struct FilterArgs {
     /// Local or remote address, or a network such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = value::network)]
     pub addr: Vec<IpNet>,
-    /// Network namespace: a path, an inode number, or the pid of a process in it; `replay` takes only inode numbers
+    /// Network namespace: a name of `ip netns`, a path, an inode number, or the pid of a process in it; `replay` takes only
+    /// inode numbers
     #[arg(long, value_name = "NETNS")]
     pub netns: Vec<OsString>,
     /// Sockets of processes in this cgroup (v2) or below it: a path or an id
@@ -48,8 +49,12 @@ pub struct FilterArgs {
 }
 
 fn family() -> impl TypedValueParser<Value = Family> {
-    PossibleValuesParser::new(["4", "6"]).map(|name| match name.as_str() {
-        "4" => Family::Ipv4,
+    let names = [
+        PossibleValue::new("4").aliases(["ipv4", "inet"]),
+        PossibleValue::new("6").aliases(["ipv6", "inet6"]),
+    ];
+    PossibleValuesParser::new(names).map(|name| match name.as_str() {
+        "4" | "ipv4" | "inet" => Family::Ipv4,
         _ => Family::Ipv6,
     })
 }

@@ -11,7 +11,10 @@ mod show;
 mod trace;
 mod value;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use clap_complete::Shell;
 
 pub use self::{
@@ -40,6 +43,31 @@ pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]
     pub common: Common,
+}
+
+impl Cli {
+    /// Parses the arguments of this process.
+    ///
+    /// # Errors
+    /// Clap's, with a hint where the argument looks like a command to trace. Help and the version are such errors, too.
+    pub fn of_process() -> Result<Self, clap::Error> {
+        Self::try_parse().map_err(with_hint)
+    }
+}
+
+/// Adds how a command is traced to the error about one without `--` before it.
+fn with_hint(mut error: clap::Error) -> clap::Error {
+    let of_trace =
+        error.get(ContextKind::Usage).is_some_and(|usage| usage.to_string().contains("probe trace "));
+    if let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
+        && of_trace
+        && error.kind() == ErrorKind::UnknownArgument
+        && !argument.starts_with('-')
+    {
+        let hint = format!("to trace a command, put `--` before it: -- {argument}");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
+    }
+    error
 }
 
 const AFTER_HELP: &str = "\

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     audit::{Behaviour, Requirement, catalogue},
     cli::{AuditArgs, Common, Format},
-    model::{BehaviourResult, BehaviourStatus, Profile},
+    model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Profile},
     net::host,
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::CatalogueEntry, html::Page},
@@ -50,7 +50,11 @@ pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
 
 /// The behaviours selected by id or group, in the catalogue's order; all if neither is given.
 fn selected(args: &AuditArgs) -> Result<Vec<&'static Behaviour>, Failure> {
-    if let Some(unknown) = args.behaviours.iter().find(|id| catalogue::by_id(id).is_none()) {
+    let named_groups: Vec<_> =
+        args.behaviours.iter().filter_map(|name| BehaviourGroup::from_name(name)).collect();
+    let is_unknown =
+        |name: &&String| catalogue::by_id(name).is_none() && BehaviourGroup::from_name(name).is_none();
+    if let Some(unknown) = args.behaviours.iter().find(is_unknown) {
         let nearest = nearest(unknown);
         return Err(Failure::usage(format!(
             "unknown behaviour `{unknown}`: did you mean {}? `probe audit --list` lists all",
@@ -59,7 +63,9 @@ fn selected(args: &AuditArgs) -> Result<Vec<&'static Behaviour>, Failure> {
     }
     let all = args.behaviours.is_empty() && args.group.is_empty();
     let is_selected = |behaviour: &&Behaviour| {
-        all || args.group.contains(&behaviour.group()) || args.behaviours.iter().any(|id| id == behaviour.id)
+        all || args.group.contains(&behaviour.group())
+            || named_groups.contains(&behaviour.group())
+            || args.behaviours.iter().any(|id| id == behaviour.id)
     };
     let selected: Vec<_> = catalogue::all().filter(is_selected).collect();
     if selected.is_empty() {

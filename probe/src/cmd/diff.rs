@@ -32,7 +32,8 @@ pub fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
         Format::Json => render::diff::json(&differences, SystemTime::now(), &mut out),
         Format::Table => render::diff::table([&a, &b], &differences, output::style(), &mut out),
     };
-    let exit = if differences.is_empty() { Exit::Expected } else { Exit::Unexpected };
+    let exit =
+        if differences.iter().any(Difference::is_significant) { Exit::Unexpected } else { Exit::Expected };
     outcome(written.map_err(SessionError::Output), |()| exit)
 }
 

@@ -10,7 +10,7 @@ use crate::{
     cli::FilterArgs,
     model::{Cgroup, Filter, Name},
     net::namespaces,
-    os::cgroup::Cgroups,
+    os::{cgroup::Cgroups, process},
 };
 
 /// The filter of a trace of this host.
@@ -18,6 +18,9 @@ pub fn of_host(args: &FilterArgs) -> Result<Filter, Failure> {
     let netns = |name: &OsString| {
         namespaces::resolve(name).map_err(|error| Failure::usage(format!("--netns: {error}")))
     };
+    if let Some(pid) = args.pid.iter().find(|pid| process::exists(**pid) == Some(false)) {
+        return Err(Failure::usage(format!("--pid: no process {pid}")));
+    }
     let mut cgroups = Cgroups::new();
     let cgroup =
         |name: &OsString| cgroups.id_of(name).map_err(|error| Failure::usage(format!("--cgroup: {error}")));

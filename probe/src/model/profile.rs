@@ -138,3 +138,11 @@ pub enum Difference {
         why: Vec<String>,
     },
 }
+
+impl Difference {
+    /// Whether it makes two kernels differ. Their release, by itself, is only a name.
+    #[must_use]
+    pub fn is_significant(&self) -> bool {
+        !matches!(self, Self::Fact { kind: FactKind::Kernel, .. })
+    }
+}

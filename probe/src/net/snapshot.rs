@@ -1,6 +1,6 @@
 //! A snapshot of the host's sockets, taken when a trace starts.
 
-use std::{collections::BTreeMap, fs, path::Path, thread};
+use std::{collections::BTreeMap, path::Path, thread};
 
 use super::{
     Namespace,
@@ -9,11 +9,8 @@ use super::{
 };
 use crate::{
     model::{BindOptions, DiagEntry, Mono, Owner, Protocol, State},
-    os::{cgroup::Cgroups, clock, owners::Owners},
+    os::{cgroup::Cgroups, clock, owners::Owners, process},
 };
-
-/// The inode number of the initial pid namespace (`PROC_PID_INIT_INO`).
-const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// What reading another process's namespaces and descriptors needs.
 const NEEDED: &str = "needs CAP_SYS_PTRACE, and a security module that allows it";
@@ -128,7 +125,7 @@ impl Unavailable {
                 counted(hidden_descriptors, "process", "processes")
             ));
         }
-        if in_a_pid_namespace() {
+        if process::is_in_a_pid_namespace() {
             lines.push(
                 "existing sockets and owners outside this pid namespace are hidden, and pids are those inside it: run in \
                  the host's pid namespace, e.g. a container with --pid=host"
@@ -141,11 +138,6 @@ impl Unavailable {
 
 fn counted(count: usize, singular: &str, plural: &str) -> String {
     format!("{count} {}", if count == 1 { singular } else { plural })
-}
-
-/// Whether this process is in a pid namespace other than the initial one, and so sees only some processes, by other pids.
-fn in_a_pid_namespace() -> bool {
-    fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name != Path::new(INITIAL_PID_NAMESPACE))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use nix::{errno::Errno, fcntl::readlinkat};
+use nix::{errno::Errno, fcntl::readlinkat, sys::signal::kill, unistd::Pid};
 
 use crate::model::{Name, Task};
 
@@ -114,6 +114,21 @@ fn sockets(descriptors: &Path) -> io::Result<Vec<u32>> {
         }
     }
     Ok(sockets)
+}
+
+/// The inode number of the initial pid namespace (`PROC_PID_INIT_INO`).
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Whether this process is in a pid namespace other than the initial one, and so sees only some processes, by other pids.
+pub(crate) fn is_in_a_pid_namespace() -> bool {
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name != Path::new(INITIAL_PID_NAMESPACE))
+}
+
+/// Whether a process has this id in the initial pid namespace; `None` where this process is in another one.
+pub(crate) fn exists(pid: u32) -> Option<bool> {
+    let is_gone =
+        || i32::try_from(pid).is_err() || kill(Pid::from_raw(pid as i32), None) == Err(Errno::ESRCH);
+    (!is_in_a_pid_namespace()).then(|| !is_gone())
 }
 
 /// The process with this id; `None` if it has exited.

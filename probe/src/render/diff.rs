@@ -50,7 +50,10 @@ pub fn table(
         paragraph(style, Role::Dim, &title).flush_left().write(out)?;
     }
     facts(differences, style, out)?;
-    let mut totals = Totals::default();
+    let is_fact = |difference: &&Difference| {
+        matches!(difference, Difference::Fact { .. }) && difference.is_significant()
+    };
+    let mut totals = Totals { facts: differences.iter().filter(is_fact).count() as u64, ..Totals::default() };
     let mut only_in = [Vec::new(), Vec::new()];
     for difference in differences {
         let Difference::Behaviour { id, a, b, why } = difference else { continue };
@@ -71,17 +74,21 @@ pub fn table(
         }
     }
     writeln!(out)?;
-    let (role, text) = match differences.is_empty() {
-        true => (Role::Success, "no difference".to_owned()),
-        false => totals.text(only_in.iter().map(Vec::len).sum()),
+    let (role, text) = match (differences.is_empty(), differences.iter().any(Difference::is_significant)) {
+        (true, _) => (Role::Success, "no difference".to_owned()),
+        (false, false) => (Role::Success, "no difference but the release".to_owned()),
+        (false, true) => totals.text(only_in.iter().map(Vec::len).sum()),
     };
     paragraph(style, role, &text).flush_left().write(out)?;
     out.flush()
 }
 
-/// The numbers of differing behaviours that both profiles have.
+/// The numbers of differences.
 #[derive(Default)]
 struct Totals {
+    /// Facts, but for the release.
+    facts: u64,
+    /// Behaviours that both profiles have.
     differing: u64,
     /// Those that one of the audits did not complete.
     incomparable: u64,
@@ -100,6 +107,7 @@ impl Totals {
             0 => "no behaviour differs".to_owned(),
             number => format::count(number, "behaviour differs", "behaviours differ"),
         }];
+        sums.extend((self.facts > 0).then(|| format::count(self.facts, "fact differs", "facts differ")));
         sums.extend((self.incomparable > 0).then(|| format!("{} not compared", self.incomparable)));
         sums.extend((only_in_one > 0).then(|| format!("{only_in_one} only in one profile")));
         let role = match (self.differing, sums.len()) {

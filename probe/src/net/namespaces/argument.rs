@@ -1,4 +1,4 @@
-//! Resolves the value of `--netns`: a process, an inode number, or a file.
+//! Resolves the value of `--netns`: a process, an inode number, a file, or a name of `ip netns`.
 
 use std::{
     ffi::OsStr,
@@ -15,6 +15,9 @@ use crate::{
 /// The highest process id (`PID_MAX_LIMIT`). Inode numbers of namespaces start far above it, at 0xEFFFFFF0
 /// (`PROC_DYNAMIC_FIRST` and the few below it), so a number is never ambiguous.
 const MAX_PID: u64 = 1 << 22;
+
+/// Where `ip netns` keeps its namespaces, by name (ip-netns(8)).
+const IP_NETNS: &str = "/run/netns";
 
 /// Why a value does not name a network namespace.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +38,8 @@ pub enum NetnsError {
         "{0} is neither a process id nor the inode number of a namespace, which has 32 bits, e.g. 4026531840"
     )]
     TooLarge(u64),
-    /// The file does not exist or cannot be opened.
-    #[error("opening `{path}`: {cause}; a namespace NAME of `ip netns` is /run/netns/NAME")]
+    /// The file does not exist or cannot be opened, and `ip netns` has no such name.
+    #[error("opening `{path}`: {cause}; `ip netns` and `lsns -t net` list network namespaces")]
     Opening {
         /// The path, escaped for a terminal.
         path: Name,
@@ -54,7 +57,8 @@ pub enum NetnsError {
 }
 
 /// The inode number of the namespace that a value names: by process id, by inode number (`4026532008`, or
-/// `net:[4026532008]` as the kernel formats it), or by file. A file whose name is a number needs a path: `./4711`.
+/// `net:[4026532008]` as the kernel formats it), by file, or by its name in `ip netns` where there is no such file. A file whose
+/// name is a number needs a path: `./4711`.
 ///
 /// An inode number is not checked: the namespace may be unreachable or not exist yet.
 ///
@@ -86,8 +90,15 @@ fn of_process(pid: u64) -> Result<u32, NetnsError> {
 
 fn of_file(path: &OsStr) -> Result<u32, NetnsError> {
     let name = || Name::from_bytes(path.as_bytes());
-    let namespace =
-        Namespace::at(Path::new(path)).map_err(|cause| NetnsError::Opening { path: name(), cause })?;
+    let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let namespace = match Namespace::at(Path::new(path)) {
+        // Of a path with a slash, `join` would leave the directory.
+        Err(error) if is_missing(&error) && !path.as_bytes().contains(&b'/') => {
+            Namespace::at(&Path::new(IP_NETNS).join(path)).map_err(|_| error)
+        }
+        found => found,
+    };
+    let namespace = namespace.map_err(|cause| NetnsError::Opening { path: name(), cause })?;
     Ok(namespace.ok_or_else(|| NetnsError::OtherFile { path: name() })?.inode())
 }
 
@@ -119,7 +130,7 @@ mod tests {
         assert!(error("0").starts_with("no process 0"));
         assert!(error("4294967296").contains("has 32 bits"));
         assert!(error("/no/such\x1bfile").starts_with("opening `/no/such\\u{1b}file`: No such file"));
-        assert!(error("blue").contains("/run/netns/NAME"));
+        assert!(error("no-such-name").contains("`ip netns`"));
         assert!(error("/proc/self/ns/uts").starts_with("`/proc/self/ns/uts` is not a network namespace"));
         assert!(error("/dev/null").starts_with("`/dev/null` is not a network namespace"));
     }
