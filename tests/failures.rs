@@ -165,6 +165,42 @@ fn tracefs_need_not_be_mounted() {
     }
 }
 
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn too_few_open_files_are_named_with_the_limit() {
+    let limited = |limit: u32, arguments: &str| {
+        let shell = format!("ulimit -n {limit}; exec {PROGRAM} {arguments}");
+        Probe::of("sh", "-c").arg(shell).run().exits(3).saying(&[
+            "open",
+            &limit.to_string(),
+            "ulimit -n 1024",
+        ])
+    };
+    for limit in [20, 45] {
+        limited(limit, "trace --duration 1ms");
+    }
+    limited(64, "audit open/refused");
+}
+
+/// The limit is raised where that is allowed, and a command gets the limit that the user chose.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn the_soft_limit_of_open_files_is_raised_for_probe_alone() {
+    let script = format!("ulimit -S -n 20; exec {PROGRAM} trace --output /dev/null -- sh -c 'ulimit -n'");
+    let outcome = Probe::of("sh", "-c").arg(script).run().exits(0);
+    assert_eq!(outcome.stdout.trim(), "20");
+}
+
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn without_proc_the_existing_sockets_are_unknown() {
+    let objects = without(&["/proc"], "trace --duration 1ms --format json").exits(0).objects();
+    contract::check_stream(&objects);
+    let ready = objects.one("ready");
+    assert_eq!(ready["existing"], serde_json::Value::Null);
+    assert!(ready["unavailable"].to_string().contains("/proc is not mounted"), "{ready}");
+}
+
 /// Expects exit code 2 and a message that contains each of `words`.
 #[track_caller]
 pub fn usage(arguments: &str, words: &[&str]) {

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use log::LevelFilter;
-use probe::{cli::Cli, cmd};
+use probe::{cli::Cli, cmd, os::open_files};
 
 /// The runtime has one thread: a thread that enters a network namespace must not belong to a pool.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::of_process().unwrap_or_else(|error| error.exit());
     log_to_stderr(cli.common.verbose);
+    open_files::raise_limit();
     match cmd::execute(cli).await {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -15,6 +15,7 @@ use crate::{
     cli::{AuditArgs, Common, Format},
     model::{BehaviourGroup, BehaviourResult, BehaviourStatus, Profile},
     net::host,
+    os::open_files,
     record::profile,
     render::{self, AuditTable, Json, Render, View, catalogue::CatalogueEntry, html::Page},
     session::{Auditor, Scope, Session, SessionError},
@@ -24,11 +25,20 @@ use crate::{
 /// Behaviours that run concurrently; most of them wait most of the time.
 const CONCURRENCY: usize = 16;
 
+/// The limit of open files that they need together, with the programs; 144 were seen open at a time.
+const MIN_OPEN_FILES: u64 = 256;
+
 /// Runs the selected behaviours and reports and saves their results.
 pub async fn audit(args: &AuditArgs, common: &Common) -> Result<Exit, Failure> {
     let selected = selected(args)?;
     if args.list {
         return list(&selected);
+    }
+    if open_files::limit() < MIN_OPEN_FILES {
+        return Err(Failure::host(format!(
+            "an audit needs {MIN_OPEN_FILES} open files, and this process may have only {}: raise the limit, e.g. `ulimit -n 1024`",
+            open_files::limit()
+        )));
     }
     let files = Files::create(args)?;
     let mut live = live::attach(&LiveOptions { namespaces: true, ..live::options(common) })?;

@@ -32,7 +32,7 @@ pub fn facilities(namespaces: &Namespaces) -> (Vec<Facility>, Vec<DiagEntry>) {
     let [private, tun] = private();
     let facilities =
         vec![tcp(), bound(), mptcp(), reachable(namespaces), existing(&snapshot), cgroup(), private, tun];
-    (facilities, snapshot.sockets)
+    (facilities, snapshot.sockets.unwrap_or_default())
 }
 
 /// A port chosen by the kernel, on loopback.
@@ -131,15 +131,15 @@ fn existing(snapshot: &Snapshot) -> Facility {
         "sockets and their owners",
         "existing sockets and their owners in a trace; the holder of a port in bind-failed findings",
     );
-    let listed = counted(snapshot.sockets.len(), "socket", "sockets");
-    if snapshot.unavailable.is_empty() {
-        subject.ok(format!("{listed} in all network namespaces; owners searched in all of /proc"))
-    } else {
-        subject.found(
-            FacilityStatus::Unavailable,
-            format!("{listed}; {}", snapshot.unavailable.join("; ")),
-            None,
-        )
+    let listed = snapshot.sockets.as_ref().map(|sockets| counted(sockets.len(), "socket", "sockets"));
+    match listed {
+        Some(listed) if snapshot.unavailable.is_empty() => {
+            subject.ok(format!("{listed} in all network namespaces; owners searched in all of /proc"))
+        }
+        listed => {
+            let found: Vec<String> = listed.into_iter().chain(snapshot.unavailable.iter().cloned()).collect();
+            subject.found(FacilityStatus::Unavailable, found.join("; "), None)
+        }
     }
 }
 

@@ -25,7 +25,9 @@ pub struct Snapshot {
     ///
     /// The pids of owners are those of this process's /proc. The kernel's reports have those of the initial pid namespace,
     /// which differ if this process runs in another one; `unavailable` then says so.
-    pub sockets: Vec<DiagEntry>,
+    ///
+    /// `None` without /proc, which leads to the namespaces.
+    pub sockets: Option<Vec<DiagEntry>>,
     /// What is missing from the list, and why, as sentences.
     pub unavailable: Vec<String>,
 }
@@ -33,6 +35,11 @@ pub struct Snapshot {
 /// Lists the sockets of all reachable namespaces with their owners and the owners' cgroups.
 #[must_use]
 pub fn take() -> Snapshot {
+    if !process::has_proc() {
+        let reason = "existing sockets and their owners are unknown: /proc is not mounted; run \
+                      `mount -t proc proc /proc`";
+        return Snapshot { at: clock::now(), sockets: None, unavailable: vec![reason.to_owned()] };
+    }
     let namespaces = Namespaces::reachable();
     let mut unavailable = Unavailable::default();
     // With many sockets both searches take long, so they run in parallel. The owner of a socket opened meanwhile comes with
@@ -48,7 +55,11 @@ pub fn take() -> Snapshot {
     for (entry, inode) in sockets.iter_mut().zip(inodes) {
         entry.owner = owners.of_inode(inode);
     }
-    Snapshot { at, sockets, unavailable: unavailable.into_lines(namespaces.hidden(), owners.hidden) }
+    Snapshot {
+        at,
+        sockets: Some(sockets),
+        unavailable: unavailable.into_lines(namespaces.hidden(), owners.hidden),
+    }
 }
 
 /// Listed sockets without their owners.

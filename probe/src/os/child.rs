@@ -20,6 +20,8 @@ use nix::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use super::open_files::with_original_limit;
+
 /// Why a command could not be started.
 #[derive(Debug, Error)]
 pub enum CommandError {
@@ -54,7 +56,8 @@ impl ChildProcess {
     /// Without a name.
     pub fn start(command: &[OsString]) -> Result<Self, CommandError> {
         let (name, arguments) = command.split_first().expect("a command has a name");
-        let process = Command::new(name).args(arguments).spawn().map_err(|cause| {
+        let spawned = with_original_limit(|| Command::new(name).args(arguments).spawn());
+        let process = spawned.map_err(|cause| {
             let command = name.to_string_lossy().into_owned();
             match cause.kind() {
                 io::ErrorKind::NotFound => CommandError::NotFound(command),

@@ -1,5 +1,5 @@
 //! The operating system around the network: capabilities, cgroups, clocks, CPUs, the kernel's release and configuration,
-//! memory, mounts, processes, signals and users.
+//! memory, mounts, open files, processes, signals and users.
 //!
 //! Wraps the system calls and /proc files that the modules above use; those about the network are in [`net`](crate::net).
 
@@ -12,6 +12,7 @@ pub mod interrupt;
 pub mod kernel;
 pub mod memory;
 pub(crate) mod mounts;
+pub mod open_files;
 pub(crate) mod owners;
 pub mod process;
 #[cfg(test)]

@@ -42,6 +42,11 @@ pub fn socket_holders() -> HashMap<u32, Task> {
     holders
 }
 
+/// Whether /proc is mounted and shows this process.
+pub(crate) fn has_proc() -> bool {
+    Path::new("/proc/self").is_symlink()
+}
+
 /// The ids of all processes, in ascending order.
 pub(crate) fn pids() -> Vec<u32> {
     let mut pids: Vec<u32> = entries(Path::new("/proc")).filter_map(|name| name.parse().ok()).collect();

@@ -48,11 +48,12 @@ impl Enricher {
     /// Adds the host's answers to an input. Returns the input that belongs after it.
     pub fn enrich(&mut self, input: &mut Input) -> Option<Input> {
         match input {
-            Input::Ready { unavailable, existing, .. } => self.host.existing_sockets().map(|snapshot| {
-                unavailable.extend(snapshot.unavailable);
-                *existing = Some(snapshot.sockets.len() as u64);
-                Input::Existing { at: snapshot.at, sockets: snapshot.sockets }
-            }),
+            Input::Ready { unavailable, existing, .. } => {
+                let Snapshot { at, sockets, unavailable: missing } = self.host.existing_sockets()?;
+                unavailable.extend(missing);
+                *existing = sockets.as_ref().map(|sockets| sockets.len() as u64);
+                sockets.map(|sockets| Input::Existing { at, sockets })
+            }
             Input::BindFailed(failure) => {
                 if failure.errno == Errno::EADDRINUSE
                     && let (Some(netns), Some(port)) = (failure.identity.netns, failure.local().port)

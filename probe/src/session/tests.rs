@@ -139,7 +139,7 @@ struct AnsweringHost(Rc<RefCell<Vec<String>>>);
 
 impl HostQueries for AnsweringHost {
     fn existing_sockets(&mut self) -> Option<Snapshot> {
-        Some(Snapshot { at: Mono(1), sockets: Vec::new(), unavailable: vec!["a lack".to_owned()] })
+        Some(Snapshot { at: Mono(1), sockets: Some(Vec::new()), unavailable: vec!["a lack".to_owned()] })
     }
 
     fn cgroup(&mut self, id: u64) -> Cgroup {

@@ -26,7 +26,7 @@ fn stop(mut child: Child) {
 }
 
 fn sockets_of(snapshot: &Snapshot, netns: u32) -> Vec<&DiagEntry> {
-    snapshot.sockets.iter().filter(|socket| socket.identity.netns == netns).collect()
+    snapshot.sockets.iter().flatten().filter(|socket| socket.identity.netns == netns).collect()
 }
 
 #[test]

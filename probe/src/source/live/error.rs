@@ -16,6 +16,16 @@ pub enum LiveError {
          or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN"
     )]
     NoPrivilege,
+    /// The process may not open enough files: maps, programs and links are descriptors.
+    #[error(
+        "tracing needs {needed} open files, and this process may have only {limit}: raise the limit, e.g. `ulimit -n 1024`"
+    )]
+    OpenFiles {
+        /// How many it needs.
+        needed: u64,
+        /// How many it may have.
+        limit: u64,
+    },
     /// No backend works. The text has the error of each.
     #[error("this kernel cannot be traced: {0}")]
     Backends(String),
@@ -63,6 +73,14 @@ pub enum LiveError {
          report a bug with the output of `uname -a`"
     )]
     Silent,
+    /// The list of CPUs, of which each has a ring, cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Cpus {
+        /// The file.
+        path: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
     /// The rings cannot be mapped, polled or read.
     #[error("cannot read the ring buffers: {0}")]
     Ring(io::Error),
@@ -107,7 +125,6 @@ pub fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

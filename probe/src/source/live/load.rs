@@ -75,9 +75,19 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
     if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
         debug!("cannot raise RLIMIT_MEMLOCK: {error}");
     }
-    let rings = RingSize::of(options.ring_bytes).map_err(LiveError::Ring)?;
+    let loaded = load_best(options);
+    memory::trim();
+    loaded.map_err(|error| match error {
+        LiveError::Format(FormatError::NotPermitted) => LiveError::NoPrivilege,
+        error if is_permission(&error) => LiveError::NoPrivilege,
+        error => error,
+    })
+}
+
+fn load_best(options: &LiveOptions) -> Result<Loaded, LiveError> {
+    let rings = RingSize::of(options.ring_bytes)?;
     let mut symbols = KernelSymbols::look_up();
-    let loaded = match options.backend {
+    match options.backend {
         Some(Backend::TpBtf) => load_btf(options, &mut symbols, rings),
         Some(Backend::Tracepoint) => load_classic(options, &mut symbols, rings, None),
         None => load_btf(options, &mut symbols, rings).or_else(|error| {
@@ -89,13 +99,7 @@ pub fn load(options: &LiveOptions) -> Result<Loaded, LiveError> {
                 LiveError::Backends(format!("{error}; the classic tracepoint fails too: {classic}"))
             })
         }),
-    };
-    memory::trim();
-    loaded.map_err(|error| match error {
-        LiveError::Format(FormatError::NotPermitted) => LiveError::NoPrivilege,
-        error if is_permission(&error) => LiveError::NoPrivilege,
-        error => error,
-    })
+    }
 }
 
 fn load_btf(

@@ -61,8 +61,11 @@ use self::{
 use super::{Flow, RawRecord, RecordSink, Source, SourceError, raw_record::Decoder};
 use crate::{
     model::{Host, Input},
-    os::clock,
+    os::{clock, open_files},
 };
+
+/// The limit of open files below which attaching fails, with errors that do not name it. 46 are needed.
+const MIN_OPEN_FILES: u64 = 64;
 
 /// How many times to open a test listener until its report finds room in a ring.
 const MAX_TEST_LISTENERS: usize = 16;
@@ -94,6 +97,10 @@ impl Live {
     /// [`LiveError`] says what this host lacks, and how to provide it.
     pub fn attach(options: &LiveOptions, host: Host) -> Result<Self, LiveError> {
         let start = Instant::now();
+        let limit = open_files::limit();
+        if limit < MIN_OPEN_FILES {
+            return Err(LiveError::OpenFiles { needed: MIN_OPEN_FILES, limit });
+        }
         let load::Loaded { mut ebpf, backend, unavailable, reasons, rings } =
             tracefs::with_tracefs(|| load::load(options))?;
         let waker = ebpf.take_map("WAKER").ok_or(LiveError::NoPart("WAKER"))?;

@@ -8,7 +8,6 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, binary_heap::PeekMut},
-    io,
     mem::offset_of,
     ops::ControlFlow,
     sync::atomic::Ordering,
@@ -47,9 +46,8 @@ impl RingSize {
     ///
     /// # Errors
     /// The list of CPUs cannot be read.
-    pub fn of(bytes: Option<u32>) -> io::Result<Self> {
-        let cpus = online_cpus()
-            .map_err(|(file, error)| io::Error::new(error.kind(), format!("{file}: {error}")))?;
+    pub fn of(bytes: Option<u32>) -> Result<Self, LiveError> {
+        let cpus = online_cpus().map_err(|(path, source)| LiveError::Cpus { path, source })?;
         Ok(Self::shared(bytes, cpus.last().map_or(1, |last| last + 1)))
     }
 

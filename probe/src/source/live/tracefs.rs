@@ -32,7 +32,7 @@ impl Tracefs {
     pub fn find() -> Self {
         let mut unreadable = None;
         for point in MOUNT_POINTS {
-            match fs::read_dir(Path::new(point).join("events")) {
+            match fs::metadata(Path::new(point).join("events")) {
                 Ok(_) => return Self::At(point),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     unreadable.get_or_insert(point);
