@@ -1,12 +1,13 @@
 //! Failed calls of bind(2) and listen(2), and the holder of the port.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
-use probe::net::tun::Tun;
+use probe::net::{Namespace, tun::Tun};
 
 use crate::{
     actor::Actor,
-    findings::{only, says},
+    findings::{namespace_with_ports, only, says},
+    quickack_netns::quickack_netns,
     support::{number, text},
     tracing::{BACKENDS, Stage},
 };
@@ -17,7 +18,7 @@ use crate::{
 fn check(words: &[&str], acquire: impl Fn(&Actor), fail: impl Fn(&Actor)) {
     for backend in BACKENDS {
         for preexisting in [false, true] {
-            let inside = probe::net::Namespace::private().unwrap();
+            let inside = Namespace::private().unwrap();
             let flags = format!("--backend {backend} --only bind-failed");
             let early = (!preexisting).then(|| Stage::of(inside.clone(), &flags));
             let [holder, late] = ["holder", "late"].map(|name| Actor::inside(&inside, name));
@@ -166,6 +167,151 @@ fn nobody_but_the_holder_is_named() {
                 format!("holder[{}] listens on {}", holder.pid(), holder_at.split(' ').next().unwrap());
             assert_eq!(named, BTreeSet::from([only]), "{backend}: {bind}");
         }
+    }
+}
+
+/// The process that opened the listener has exited or closed it, or it executes another program: the finding names who has
+/// it now.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn the_holder_is_not_the_process_that_opened_it() {
+    for backend in BACKENDS {
+        for case in ["exits", "closes", "execs"] {
+            let mut stage = Stage::with(&format!("--backend {backend} --only bind-failed"));
+            let [server, late] = ["server", "late"].map(|name| stage.actor(name));
+            let opener = server.pid();
+            server.does("listen l 127.0.0.1:7000");
+            let mut kept = Vec::new();
+            let holder = match case {
+                "execs" => {
+                    server.becomes_with("heir", "l");
+                    kept.push(server);
+                    format!("heir[{opener}] listens on 127.0.0.1:7000 (opened while it was named server)")
+                }
+                _ => {
+                    let heir = server.starts("heir", "l");
+                    let heir_is = format!("heir[{}] listens on 127.0.0.1:7000", heir.pid());
+                    kept.push(heir);
+                    if case == "exits" {
+                        server.exits();
+                        format!("{heir_is} (opened by server[{opener}], which has exited)")
+                    } else {
+                        server.does("close l");
+                        kept.push(server);
+                        format!("{heir_is} (opened by server[{opener}], which has closed it)")
+                    }
+                }
+            };
+            cannot_bind(&late);
+            stage.wait_for("finding", 1);
+            let objects = stage.end();
+            let (message, _) = only(&objects, "bind-failed", &late);
+            assert!(message.ends_with(&format!("EADDRINUSE, {holder}")), "{backend} {case}: {message}");
+            // Whoever is named has it: without it, the bind succeeds.
+            kept[0].does("close l");
+            late.does("bind c 127.0.0.1:7000");
+        }
+    }
+}
+
+/// A namespace whose first ephemeral port is 7000, which connect(2) picks first.
+fn namespace_that_picks_7000() -> Namespace {
+    namespace_with_ports(7000..=7001)
+}
+
+/// What is done before the bind, with the remedy of the finding or without.
+type Situation = fn(&[Actor; 3], remedied: bool);
+
+/// Each failure, a word of its remedy, how the remedy is applied to the namespace, and what the processes do. With the
+/// remedy, the bind succeeds, and there is no finding.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn a_remedy_removes_the_failure() {
+    const REUSE: &str = "set SO_REUSEADDR before every bind";
+    let outgoing: Situation = |[server, client, _], _| {
+        server.does("listen l 127.0.0.1:5000");
+        client.does("connect c 127.0.0.1:5000");
+        server.does("accept s l");
+    };
+    let left_by_outgoing: Situation = |[server, client, _], _| {
+        server.does("listen l 127.0.0.1:5000");
+        client.does("connect c 127.0.0.1:5000");
+        server.does("accept s l");
+        client.does("close c");
+        server.does("read-to-end s");
+        server.does("close s");
+    };
+    // The server closes first, and is started again.
+    let restarted: Situation = |[server, client, _], remedied| {
+        let reuse = if remedied { "reuseaddr" } else { "" };
+        server.does(&format!("listen l 127.0.0.1:7000 {reuse}"));
+        client.does("connect c 127.0.0.1:7000");
+        server.does("accept s l");
+        server.does("close s");
+        server.does("close l");
+        client.does("read-to-end c");
+        client.does("close c");
+    };
+    let reserve = "net.ipv4.ip_local_reserved_ports=7000";
+    for (situation, early_option, late_option, words) in [
+        (outgoing, "", "", reserve),
+        (outgoing, "reuseaddr", "reuseaddr", reserve),
+        (left_by_outgoing, "", "", reserve),
+        (left_by_outgoing, "reuseaddr", "reuseaddr", reserve),
+        (restarted, "", "reuseaddr", REUSE),
+        (restarted, "reuseaddr", "reuseaddr", "set SO_REUSEADDR before the bind of the holder's socket, too"),
+    ] {
+        for backend in BACKENDS {
+            for remedied in [false, true] {
+                let is_restart = !words.starts_with("net.");
+                let inside = if is_restart { quickack_netns() } else { namespace_that_picks_7000() };
+                if remedied && !is_restart {
+                    let set = || fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", "7000").unwrap();
+                    inside.enter(set).unwrap();
+                }
+                let mut stage = Stage::of(inside, &format!("--backend {backend} --only bind-failed"));
+                let actors = ["server", "client", "late"].map(|name| stage.actor(name));
+                situation(&actors, remedied);
+                let option = if remedied { late_option } else { early_option };
+                let bound = actors[2].tries(&format!("bind c 127.0.0.1:7000 {option}"));
+                if remedied {
+                    assert_eq!(bound.as_deref(), Ok("127.0.0.1:7000"), "{backend}: {words}");
+                    assert_eq!(stage.end().of("finding").count(), 0, "{backend}: {words}");
+                } else {
+                    assert_eq!(bound, Err("EADDRINUSE".to_owned()), "{backend}: {words}");
+                    stage.wait_for("finding", 1);
+                    let objects = stage.end();
+                    let (_, remedy) = only(&objects, "bind-failed", &actors[2]);
+                    says(remedy.unwrap_or_default(), &[words]);
+                }
+            }
+        }
+    }
+}
+
+/// Neither bind(2) to port 0 nor its remedies are those of connect(2).
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn no_port_is_free_for_a_bind_to_port_0() {
+    for backend in BACKENDS {
+        let mut stage = Stage::of(namespace_with_ports(40_001..=40_001), &format!("--backend {backend}"));
+        let [server, client] = ["server", "client"].map(|name| stage.actor(name));
+        let servers =
+            ["one", "other"].map(|name| server.at(&format!("listen {name} 127.0.0.1:50{}", name.len())));
+        client.does("bind a 127.0.0.1:0");
+        assert_eq!(client.tries("bind b 127.0.0.1:0"), Err("EADDRINUSE".to_owned()));
+        stage.wait_for("finding", 1);
+        client.does("close a");
+        // The remedy: the two connections share the port.
+        for (socket, server) in ["c", "d"].into_iter().zip(servers) {
+            client.does(&format!("bind {socket} 127.0.0.1:0 noport"));
+            client.does(&format!("connect {socket} {server}"));
+        }
+        let objects = stage.end();
+        let (_, remedy) = only(&objects, "bind-failed", &client);
+        let remedy = remedy.unwrap();
+        says(remedy, &["IP_BIND_ADDRESS_NO_PORT", "net.ipv4.ip_local_port_range="]);
+        assert!(!remedy.contains("tcp_tw_reuse"), "{remedy}");
     }
 }
 

@@ -10,13 +10,13 @@ use foldhash::HashMap;
 
 use self::holder::{Holders, describe};
 use super::{
-    connect_failed::widen,
+    connect_failed::{Exhausted, widen},
     detector::{Context, Detector, who},
-    self_connect,
+    self_connect::{self, reserve},
 };
 use crate::model::{
     BindFailure, BindOptions, Cause, Conflict, DiagEntry, Edge, Endpoint, Errno, Finding, FindingKind, Host,
-    Known, Mono, Owner, Recent, SocketId, SocketIdentity, State, Transition, conflict,
+    Known, Mono, Owner, PortOrigin, Recent, SocketId, SocketIdentity, State, Transition, conflict,
 };
 
 /// Finds binds that failed, from their own event, and listens that failed, from the transition back to CLOSE.
@@ -76,16 +76,12 @@ impl BindFailed {
         let range = self.host.ephemeral_in(failure.identity.netns);
         match failure.errno {
             Errno::EADDRINUSE if port == 0 => {
-                ("EADDRINUSE, no ephemeral port is free".to_owned(), Some(widen(range)))
+                ("EADDRINUSE, no ephemeral port is free".to_owned(), Some(widen(range, Exhausted::Bind)))
             }
             Errno::EADDRINUSE => {
                 let holders = Holders::of(failure, &self.host);
                 let is_ephemeral = range.is_none_or(|range| range.contains(&port));
-                let remedy = if holders.any_self_connected() {
-                    Some(self_connect::remedy(port, None, is_ephemeral))
-                } else {
-                    holders.all_mini().then(|| REUSE.to_owned())
-                };
+                let remedy = release(&holders, failure, is_ephemeral);
                 (format!("EADDRINUSE, {holders}"), remedy)
             }
             errno => (format!("{errno}{}", meaning(errno, port)), remedy(errno, port)),
@@ -191,9 +187,38 @@ fn listening(transition: &Transition) -> Option<DiagEntry> {
     Some(DiagEntry::new(transition.socket.number, identity, State::Listen, Arc::clone(&transition.owner)))
 }
 
+/// How to keep the holders from holding the port. `is_ephemeral`: whether the kernel may have picked it for one of them.
+fn release(holders: &Holders<'_>, failure: &BindFailure, is_ephemeral: bool) -> Option<String> {
+    let port = failure.local().port_or_zero();
+    if holders.any_self_connected() {
+        return Some(self_connect::remedy(port, None, is_ephemeral));
+    }
+    // Of an outgoing connection, alive or in TIME_WAIT: SO_REUSEADDR would have to be set on that socket, too.
+    if holders.all(|row| row.port_origin == Some(PortOrigin::Picked)) {
+        return Some(reserve(port));
+    }
+    let reuse = if failure.options.reuse_addr == Some(true) { REUSE_THERE } else { REUSE };
+    if holders.all(|row| row.port_origin == Some(PortOrigin::Accepted) || (row.is_mini() && !is_ephemeral)) {
+        return Some(reuse.to_owned());
+    }
+    let is_known = |row: &DiagEntry| row.is_mini() && row.port_origin == Some(PortOrigin::Bound);
+    if holders.all(is_known) {
+        return Some(reuse.to_owned());
+    }
+    holders.all(DiagEntry::is_mini).then(|| {
+        format!(
+            "if the kernel picked the port for an outgoing connection, {}; if not, {reuse}",
+            reserve(port)
+        )
+    })
+}
+
 /// A TIME_WAIT mini-socket inherits SO_REUSEADDR from the socket that it replaces.
-const REUSE: &str =
-    "set SO_REUSEADDR before every bind: it works only where the socket that left the TIME_WAIT had it too";
+const REUSE: &str = "set SO_REUSEADDR before every bind: it works only where the holder's socket had it too";
+
+/// The same where the socket that failed to bind has it.
+const REUSE_THERE: &str =
+    "set SO_REUSEADDR before the bind of the holder's socket, too: this one has it, and both need it";
 
 /// What an error of `inet_bind` and `inet6_bind` means.
 fn meaning(errno: Errno, port: u16) -> &'static str {

@@ -1,7 +1,8 @@
 //! Failed calls of bind(2).
 
 use super::{
-    BindOptions, Cgroup, Conflict, DiagEntry, Endpoint, Errno, Mono, SocketIdentity, State, Task, conflict,
+    BindOptions, Cgroup, Conflict, DiagEntry, Endpoint, Errno, Mono, OpenerFate, SocketIdentity, State, Task,
+    conflict,
 };
 
 /// A bind(2) on a TCP or MPTCP socket that failed.
@@ -29,6 +30,8 @@ pub struct BindFailure {
     pub holders: Vec<DiagEntry>,
     /// Whether sock_diag was queried for them.
     pub is_queried: bool,
+    /// What has become of the processes that opened holders, where others have the descriptors: by the holder's cookie.
+    pub opener_fates: Vec<(u64, OpenerFate)>,
 }
 
 impl BindFailure {
@@ -101,6 +104,7 @@ mod tests {
             options: BindOptions::default(),
             holders,
             is_queried: true,
+            opener_fates: Vec::new(),
         };
         failure.retain_conflicting_holders();
         let cookies: Vec<u64> = failure.holders.iter().map(|row| row.cookie).collect();

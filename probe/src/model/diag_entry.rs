@@ -25,6 +25,53 @@ pub struct DiagEntry {
     pub options: BindOptions,
     /// The accept queue of a listener.
     pub queue: Option<AcceptQueue>,
+    /// The process that opened it, where another has its descriptor now. The tracker adds it.
+    pub opener: Option<Opener>,
+    /// How it got its local port. The tracker adds it.
+    pub port_origin: Option<PortOrigin>,
+}
+
+/// The process that opened a socket of which another process has a descriptor, by fork(2), exec(2) or a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opener {
+    /// The process.
+    pub owner: Arc<Owner>,
+    /// What has become of it; `None` where that was not queried.
+    pub fate: Option<OpenerFate>,
+}
+
+/// What has become of the process that opened a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenerFate {
+    /// It has exited.
+    Exited,
+    /// It has closed its descriptor.
+    Closed,
+    /// It has a descriptor, too.
+    Holds,
+}
+
+impl OpenerFate {
+    /// The name in recordings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::Closed => "closed",
+            Self::Holds => "holds",
+        }
+    }
+}
+
+/// How a socket got its local port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortOrigin {
+    /// The kernel picked it in connect(2).
+    Picked,
+    /// It was bound before connect(2).
+    Bound,
+    /// It is the port of the listener that accepted the connection.
+    Accepted,
 }
 
 /// The connections of a listener that wait for accept(2).
@@ -40,8 +87,18 @@ impl DiagEntry {
     /// A full socket of which nothing else is known.
     #[must_use]
     pub fn new(cookie: u64, identity: SocketIdentity<u32>, state: State, owner: Arc<Owner>) -> Self {
-        let options = BindOptions::default();
-        Self { cookie, identity, state, owner, expires: None, inode: None, options, queue: None }
+        Self {
+            cookie,
+            identity,
+            state,
+            owner,
+            expires: None,
+            inode: None,
+            options: BindOptions::default(),
+            queue: None,
+            opener: None,
+            port_origin: None,
+        }
     }
 
     /// Whether it is a full socket, whose transitions are reported. A request socket (SYN_RECV) and a mini-socket

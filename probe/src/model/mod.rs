@@ -47,7 +47,7 @@ pub use cgroup::Cgroup;
 pub use check::{Check, Phase, SocketRow, Verdict};
 pub use closed_by::ClosedBy;
 pub use connection::{Close, Connection, Open};
-pub use diag_entry::{AcceptQueue, DiagEntry, TimeWaitEntry};
+pub use diag_entry::{AcceptQueue, DiagEntry, Opener, OpenerFate, PortOrigin, TimeWaitEntry};
 pub use doctor::{
     Diagnosis, Facility, FacilityGroup, FacilityStatus, Hazard, HazardFacts, HazardKind, PortReach,
 };

@@ -65,27 +65,22 @@ impl DiagSocket {
     /// The entry of a socket list.
     #[must_use]
     pub fn entry(&self, netns: u32, owner: Arc<Owner>) -> DiagEntry {
+        let identity =
+            SocketIdentity { netns, protocol: self.protocol, family: self.family, endpoints: self.endpoints };
+        let options = BindOptions {
+            reuse_addr: None,
+            reuse_port: None,
+            v6_only: self.v6_only,
+            device: Some(self.device),
+            // That of a mini-socket reads as 0.
+            uid: self.expires.is_none().then_some(self.uid),
+        };
         DiagEntry {
-            cookie: self.cookie,
-            identity: SocketIdentity {
-                netns,
-                protocol: self.protocol,
-                family: self.family,
-                endpoints: self.endpoints,
-            },
-            state: self.state,
-            owner,
             expires: self.expires,
             inode: self.inode,
-            options: BindOptions {
-                reuse_addr: None,
-                reuse_port: None,
-                v6_only: self.v6_only,
-                device: Some(self.device),
-                // That of a mini-socket reads as 0.
-                uid: self.expires.is_none().then_some(self.uid),
-            },
+            options,
             queue: self.queue,
+            ..DiagEntry::new(self.cookie, identity, self.state, owner)
         }
     }
 }

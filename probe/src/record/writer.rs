@@ -316,15 +316,6 @@ mod tests {
         let task = Task { pid: u32::MAX, uid: u32::MAX, comm: name(15) };
         let path = Cgroup { id: u64::MAX, path: Some(name(4095)) };
         DiagEntry {
-            cookie: u64::MAX - cookie,
-            identity: SocketIdentity {
-                netns: u32::MAX,
-                protocol: Protocol::Mptcp,
-                family: Family::Ipv6,
-                endpoints: Endpoints { local: end, remote: end },
-            },
-            state: State::NewSynRecv,
-            owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Inferred }.into(),
             expires: Some(std::time::Duration::from_nanos(u64::MAX)),
             inode: Some(u32::MAX),
             options: BindOptions {
@@ -335,6 +326,17 @@ mod tests {
                 uid: Some(u32::MAX),
             },
             queue: Some(AcceptQueue { waiting: u32::MAX, limit: u32::MAX }),
+            ..DiagEntry::new(
+                u64::MAX - cookie,
+                SocketIdentity {
+                    netns: u32::MAX,
+                    protocol: Protocol::Mptcp,
+                    family: Family::Ipv6,
+                    endpoints: Endpoints { local: end, remote: end },
+                },
+                State::NewSynRecv,
+                Owner { task: Some(task), cgroup: Some(path), known: Known::Inferred }.into(),
+            )
         }
     }
 
@@ -387,6 +389,7 @@ mod tests {
             options: BindOptions::default(),
             holders: holders.clone(),
             is_queried: true,
+            opener_fates: Vec::new(),
         };
         let bytes = recorded(&[Input::BindFailed(Box::new(failure)), Input::End(End::default())]);
         let Some(Input::BindFailed(failure)) = inputs(&bytes).into_iter().next() else {

@@ -4,7 +4,7 @@
 use foldhash::HashSet;
 
 use crate::{
-    model::{Cgroup, Connection, DiagEntry, Errno, Input, TimeWaitEntry},
+    model::{BindFailure, Cgroup, Connection, DiagEntry, Errno, Input, OpenerFate, TimeWaitEntry},
     net::snapshot::Snapshot,
 };
 
@@ -18,6 +18,9 @@ pub trait HostQueries {
 
     /// The sockets of a network namespace that have a local port; `None` where they cannot be listed.
     fn port_holders(&mut self, netns: u32, port: u16) -> Option<Vec<DiagEntry>>;
+
+    /// What has become of a process that opened the socket with this inode number; `None` where that cannot be found out.
+    fn opener_fate(&mut self, pid: u32, inode: u32) -> Option<OpenerFate>;
 
     /// The mini-socket that replaced a connection, or the fact that there is none; `None` if that is not to be queried,
     /// or cannot be.
@@ -67,6 +70,13 @@ impl Enricher {
             }
             _ => None,
         }
+    }
+
+    /// Adds what has become of the processes that opened the holders of a port: cookie, process and inode number of each.
+    pub fn add_opener_fates(&mut self, failure: &mut BindFailure, openers: &[(u64, u32, u32)]) {
+        let fate =
+            |(cookie, pid, inode): &(u64, u32, u32)| Some((*cookie, self.host.opener_fate(*pid, *inode)?));
+        failure.opener_fates = openers.iter().filter_map(fate).collect();
     }
 
     /// The mini-socket that replaced a connection, as in [`HostQueries::time_wait_entry`].

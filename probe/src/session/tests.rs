@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     model::{
-        BindOptions, Cgroup, Connection, DiagEntry, Endpoints, Errno, Filter, Input, Mono, Name, Output,
-        SocketIdentity, State, TimeWaitEntry, testing::endpoint,
+        BindOptions, Cgroup, Connection, DiagEntry, Endpoints, Errno, Filter, Input, Mono, Name, OpenerFate,
+        Output, SocketIdentity, State, TimeWaitEntry, testing::endpoint,
     },
     net::snapshot::Snapshot,
     render::View,
@@ -152,6 +152,11 @@ impl HostQueries for AnsweringHost {
         Some(Vec::new())
     }
 
+    fn opener_fate(&mut self, pid: u32, inode: u32) -> Option<OpenerFate> {
+        self.0.borrow_mut().push(format!("fate of {pid}, which opened {inode}"));
+        None
+    }
+
     fn time_wait_entry(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
         self.0.borrow_mut().push(format!("mini-socket of {}", connection.socket));
         Some(TimeWaitEntry {
@@ -212,6 +217,7 @@ async fn the_holders_of_a_port_in_use_are_queried() {
             options: BindOptions::default(),
             holders: Vec::new(),
             is_queried: true,
+            opener_fates: Vec::new(),
         }))
     };
     let mut source =

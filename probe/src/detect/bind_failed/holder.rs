@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    detect::detector::who,
+    detect::detector::{opened_by, who},
     model::{BindFailure, BindOptions, Conflict, DiagEntry, Host, State, kernel_version},
 };
 
@@ -36,9 +36,9 @@ impl<'a> Holders<'a> {
         self.rows.iter().any(DiagEntry::is_self_connected)
     }
 
-    /// Whether all of them are mini-sockets, and there is at least one.
-    pub fn all_mini(&self) -> bool {
-        !self.rows.is_empty() && self.rows.iter().all(DiagEntry::is_mini)
+    /// Whether there is at least one, and this is true of each.
+    pub fn all(&self, is: impl Fn(&DiagEntry) -> bool) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(is)
     }
 
     /// What must be true of a holder that may share the port, for it to be the reason.
@@ -84,7 +84,7 @@ pub fn describe(row: &DiagEntry) -> String {
     let owner = who(&row.owner);
     let (local, remote, state) = (row.identity.endpoints.local, row.identity.endpoints.remote, row.state);
     let expiry = row.expires.map(expires_in).unwrap_or_default();
-    match state {
+    let doing = match state {
         State::Listen => format!("{owner} listens on {local}"),
         State::Close => format!("{owner} is bound to {local}"),
         _ if row.is_mini() && row.is_self_connected() => {
@@ -93,7 +93,8 @@ pub fn describe(row: &DiagEntry) -> String {
         _ if row.is_mini() => format!("{owner} left a {state} from {local} to {remote}{expiry}"),
         _ if row.is_self_connected() => format!("{owner}, which connected to itself at {local}, holds it"),
         _ => format!("{owner} has a connection in {state} from {local} to {remote}"),
-    }
+    };
+    doing + &opened_by(row)
 }
 
 fn expires_in(expires: Duration) -> String {

@@ -40,6 +40,7 @@ fn failure(options: BindOptions, local: &str, errno: Errno, holders: Vec<DiagEnt
         options,
         holders,
         is_queried: true,
+        opener_fates: Vec::new(),
     };
     failure.retain_conflicting_holders();
     failure

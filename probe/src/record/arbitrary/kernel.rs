@@ -7,8 +7,8 @@ use proptest::{collection, option, prelude::*};
 
 use super::{cgroup, duration, endpoints, identity, mono, named, owner, socket, task};
 use crate::model::{
-    AcceptQueue, BindFailure, BindOptions, Counters, DiagEntry, Endpoints, Errno, Filter, Input, Reset,
-    SocketIdentity, TimeWaitEntry,
+    AcceptQueue, BindFailure, BindOptions, Counters, DiagEntry, Endpoints, Errno, Filter, Input, OpenerFate,
+    Reset, SocketIdentity, TimeWaitEntry,
 };
 
 /// Any of them but reports and summaries, which are records of the ring buffer.
@@ -80,14 +80,11 @@ fn diag_entry() -> BoxedStrategy<DiagEntry> {
     let details = (any::<Option<u32>>(), bind_options(), queue);
     (any::<u64>(), identity(), named(), owner(), option::of(duration()), details)
         .prop_map(|(cookie, identity, state, owner, expires, (inode, options, queue))| DiagEntry {
-            cookie,
-            identity,
-            state,
-            owner: owner.into(),
             expires,
             inode,
             options,
             queue,
+            ..DiagEntry::new(cookie, identity, state, owner.into())
         })
         .boxed()
 }
@@ -112,7 +109,20 @@ fn bind_failure() -> BoxedStrategy<BindFailure> {
         .prop_map(|((at, cpu, cookie), (task, cgroup), mut identity, (errno, options), holders)| {
             identity.endpoints = Endpoints::unconnected(identity.endpoints.local);
             let is_queried = !holders.is_empty() || cpu % 2 == 0;
-            BindFailure { at, cpu, task, cgroup, cookie, identity, errno, options, holders, is_queried }
+            let opener_fates = holders.iter().map(|row| (row.cookie, OpenerFate::Exited)).collect();
+            BindFailure {
+                at,
+                cpu,
+                task,
+                cgroup,
+                cookie,
+                identity,
+                errno,
+                options,
+                holders,
+                is_queried,
+                opener_fates,
+            }
         })
         .boxed()
 }

@@ -9,7 +9,7 @@ use super::{
     owner::{CgroupJson, TaskJson, socket_addr},
 };
 use crate::{
-    model::{BindFailure, Endpoints, Errno, Family, Mono, Protocol, SocketIdentity},
+    model::{BindFailure, Endpoints, Errno, Family, Mono, OpenerFate, Protocol, SocketIdentity},
     record::named::ByName,
 };
 
@@ -35,6 +35,8 @@ pub struct BindFailureJson {
     /// Missing where sock_diag was not queried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     holders: Option<Vec<DiagEntryJson>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    opener_fates: Vec<(u64, ByName<OpenerFate>)>,
 }
 
 impl From<&BindFailure> for BindFailureJson {
@@ -51,6 +53,11 @@ impl From<&BindFailure> for BindFailureJson {
             local: socket_addr(failure.local()),
             errno: failure.errno.0,
             options: failure.options.into(),
+            opener_fates: failure
+                .opener_fates
+                .iter()
+                .map(|(cookie, fate)| (*cookie, ByName(*fate)))
+                .collect(),
             holders: failure.is_queried.then(|| failure.holders.iter().map(Into::into).collect()),
         }
     }
@@ -72,6 +79,7 @@ impl From<BindFailureJson> for BindFailure {
             },
             errno: Errno(json.errno),
             options: json.options.into(),
+            opener_fates: json.opener_fates.into_iter().map(|(cookie, fate)| (cookie, fate.0)).collect(),
             is_queried: json.holders.is_some(),
             holders: json.holders.into_iter().flatten().map(Into::into).collect(),
         }

@@ -115,20 +115,18 @@ impl From<&DiagEntry> for DiagEntryJson {
 
 impl From<DiagEntryJson> for DiagEntry {
     fn from(json: DiagEntryJson) -> Self {
+        let identity = SocketIdentity {
+            netns: json.netns,
+            protocol: json.protocol.0,
+            family: json.family.0,
+            endpoints: Endpoints { local: json.local.into(), remote: json.remote.into() },
+        };
         Self {
-            cookie: json.cookie,
-            identity: SocketIdentity {
-                netns: json.netns,
-                protocol: json.protocol.0,
-                family: json.family.0,
-                endpoints: Endpoints { local: json.local.into(), remote: json.remote.into() },
-            },
-            state: json.state.0,
-            owner: Arc::new(json.owner.into()),
             expires: json.expires_ns.map(Duration::from_nanos),
             inode: json.inode,
             options: json.options.into(),
             queue: json.queue.map(|(waiting, limit)| AcceptQueue { waiting, limit }),
+            ..Self::new(json.cookie, identity, json.state.0, Arc::new(json.owner.into()))
         }
     }
 }

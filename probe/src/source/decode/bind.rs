@@ -32,6 +32,7 @@ pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
         options: options(record),
         holders: Vec::new(),
         is_queried: false,
+        opener_fates: Vec::new(),
     })
 }
 

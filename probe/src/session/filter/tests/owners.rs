@@ -82,6 +82,7 @@ fn bind_failure(port: u16, pid: u32) -> BindFailure {
         options: BindOptions::default(),
         holders: Vec::new(),
         is_queried: true,
+        opener_fates: Vec::new(),
     }
 }
 
