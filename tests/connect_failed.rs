@@ -108,6 +108,32 @@ fn no_local_port_is_free() {
     }
 }
 
+/// A namespace has no route but those of the loopback device.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn mptcp_has_no_route() {
+    for (any, nowhere) in [("0.0.0.0:0", "192.0.2.1:7"), ("[::]:0", "[2001:db8::1]:7")] {
+        found(anywhere, &["could not connect: ", "MPTCP", "no route"], |_, client| {
+            client.does(&format!("mptcp c {any}"));
+            fails_with(client, &format!("connect c {nowhere}"), "ENETUNREACH");
+        });
+    }
+}
+
+/// The finding is about the subflow alone.
+#[test]
+#[cfg_attr(feature = "unprivileged", ignore = "needs root")]
+fn no_local_port_is_free_for_a_subflow() {
+    let narrow = || namespace_with_ports(40_001..=40_001);
+    found(narrow, &["no local port is free", "to 127.0.0.1:5000"], |stage, client| {
+        let server = stage.actor("server");
+        server.does("listen l 127.0.0.1:5000");
+        server.does("connect first 127.0.0.1:5000");
+        client.does("mptcp c 0.0.0.0:0");
+        fails_with(client, "connect c 127.0.0.1:5000", "EADDRNOTAVAIL");
+    });
+}
+
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
 fn the_four_tuple_is_in_use() {
@@ -162,18 +188,39 @@ fn the_socket_is_destroyed() {
     });
 }
 
-/// A connect abandoned by its owner is not a failure.
+/// A connect that its owner gives up has a finding of its own, which says how far it came.
 #[test]
 #[cfg_attr(feature = "unprivileged", ignore = "needs root")]
-fn an_abandoned_connect_is_no_failure() {
-    for backend in BACKENDS {
-        for view in VIEWS {
-            let stage = Stage::with(&format!("--backend {backend} {view}"));
-            let deaf = DeafListener::inside(&stage.inside);
-            let client = stage.actor("client");
-            client.does(&format!("begin-connect c {}", deaf.local));
-            client.does("close c");
-            assert_eq!(stage.end().of("finding").count(), 0, "{backend} {view}");
+fn the_owner_gives_up() {
+    for (command, call) in
+        [("close c", "by close"), ("disconnect c", "by connect(AF_UNSPEC)"), ("exit", "by close at exit")]
+    {
+        for backend in BACKENDS {
+            for view in VIEWS {
+                let stage = Stage::with(&format!("--backend {backend} {view}"));
+                let deaf = DeafListener::inside(&stage.inside);
+                let client = stage.actor("client");
+                client.does(&format!("begin-connect c {}", deaf.local));
+                let pid = client.pid();
+                match command {
+                    "exit" => client.exits(),
+                    command => drop(client.does(command)),
+                }
+                let objects = stage.end();
+                let found: Vec<_> = objects.of("finding").collect();
+                if view == "--only connect-failed" {
+                    assert!(found.is_empty(), "{found:?}");
+                    continue;
+                }
+                assert_eq!(found.len(), 1, "{backend} {view} {found:?}");
+                assert_eq!(found[0]["kind"], "connect-given-up");
+                assert_eq!(found[0]["owner"]["pid"], pid);
+                let message = found[0]["message"].as_str().expect("a text");
+                says(
+                    message,
+                    &["gave up connecting", &format!("to {}", deaf.local), call, "1 SYN went unanswered"],
+                );
+            }
         }
     }
 }

@@ -162,6 +162,7 @@ const FINDING: Fields = &[
             "simultaneous-close",
             "port-sharing",
             "connect-failed",
+            "connect-given-up",
             "bind-failed",
             "illegal-transition",
             "stuck",

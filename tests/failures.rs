@@ -4,20 +4,14 @@ use std::{
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _},
     os::{fd::AsRawFd as _, unix::process::CommandExt as _},
-    panic,
     path::Path,
-    thread,
 };
 
-use nix::{
-    mount::{MsFlags, mount},
-    pty,
-    sched::{CloneFlags, unshare},
-};
+use nix::pty;
 
 use crate::{
     coherence, contract,
-    support::{Outcome, PROGRAM, Probe, fixture, number},
+    support::{Outcome, PROGRAM, Probe, fixture, hiding, number},
 };
 
 #[track_caller]
@@ -87,26 +81,6 @@ fn without_privilege_one_line_names_the_remedy() {
 /// Runs probe with an empty file system mounted over each of these directories.
 pub fn without(directories: &[&str], arguments: &str) -> Outcome {
     hiding(directories, || Probe::new(arguments).run())
-}
-
-/// Does this where an empty file system is mounted over each of these directories.
-fn hiding<T: Send>(directories: &[&str], work: impl FnOnce() -> T + Send) -> T {
-    let hide = |directory: &&str| {
-        if Path::new(directory).is_dir() {
-            mount(Some("none"), *directory, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
-        }
-    };
-    // A mount namespace belongs to a thread and vanishes with it.
-    thread::scope(|scope| {
-        let run = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNS).unwrap();
-            let all_of_them = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-            mount(None::<&str>, "/", None::<&str>, all_of_them, None::<&str>).unwrap();
-            directories.iter().for_each(hide);
-            work()
-        });
-        run.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
-    })
 }
 
 #[test]

@@ -49,15 +49,24 @@ pub struct Change {
     pub cpu: u64,
     /// The return addresses in the kernel at the change, the innermost first; empty without [`Trace::with_stacks`].
     pub stack: Vec<u64>,
-    /// The current thread.
+    /// Whether it was in an interrupt.
+    in_interrupt: bool,
+    /// The current thread; 0 on an idle CPU.
     thread: u32,
 }
 
 impl Change {
-    /// Whether a thread of pid 1 was on the CPU: one kernel build runs no BPF program in
-    /// an interrupt then (`probe/src/source/live/misses.rs`).
-    pub fn may_be_hidden_from_bpf(&self) -> bool {
-        Path::new(&format!("/proc/1/task/{}", self.thread)).exists()
+    /// Whether it interrupted a thread of pid 1: one kernel build runs no BPF program then
+    /// (`probe/src/source/live/misses.rs`).
+    pub fn interrupts_first_process(&self) -> bool {
+        self.in_interrupt && Path::new(&format!("/proc/1/task/{}", self.thread)).exists()
+    }
+
+    /// Whether the same build may leave out its stack: then, and where it interrupted an idle CPU. It has no such limit as a full
+    /// buffer or a nested event: other changes in the same interrupt lack theirs as well, and a trace of the same
+    /// event with perf lacks the first kind entirely.
+    pub fn may_lack_stack(&self) -> bool {
+        self.interrupts_first_process() || (self.in_interrupt && self.thread == 0)
     }
 }
 
@@ -77,9 +86,26 @@ pub struct Trace {
 struct Pages {
     cpu: u64,
     file: File,
-    /// Changes whose stacks have not been read yet, `None` for those of other protocols. The kernel writes a stack
-    /// after its change, and the changes of an interrupt with their stacks in between.
-    without_stack: Vec<Option<Change>>,
+    /// Changes whose stacks have not been read yet, `None` for those of other protocols, each with where it happened. The
+    /// kernel writes a stack after its change, and the changes of an interrupt with their stacks in between. It leaves out
+    /// some stacks.
+    without_stack: Vec<(Context, Option<Change>)>,
+}
+
+/// Where an event happened: a change and its stack have the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Context {
+    thread: u32,
+    /// Of `common_flags`: in a softirq, in a hard interrupt.
+    interrupt: u8,
+}
+
+impl Context {
+    /// That of an event, whose first fields are the same in all: type, flags, preempt count, thread.
+    fn of(event: &[u8]) -> Self {
+        const INTERRUPT: u8 = 0x18;
+        Self { thread: u32::from_ne_bytes(bytes(event, 4)), interrupt: event[2] & INTERRUPT }
+    }
 }
 
 impl Trace {
@@ -184,11 +210,15 @@ impl Trace {
         self.release(now.saturating_sub(LATE));
     }
 
-    /// Adds the changes before this time whose stacks the kernel has not written: a few have none.
+    /// Adds the changes before this time whose stacks the kernel has not written: those that
+    /// [may lack one](Change::may_lack_stack).
     fn release(&mut self, before: u64) {
         for pages in &mut self.pages {
-            let is_late = |change: &mut Option<Change>| change.as_ref().is_some_and(|one| one.at < before);
-            self.changes.extend(pages.without_stack.extract_if(.., is_late).flatten());
+            let is_late = |(_, change): &mut (Context, Option<Change>)| {
+                change.as_ref().is_some_and(|one| one.at < before)
+            };
+            let late = pages.without_stack.extract_if(.., is_late);
+            self.changes.extend(late.filter_map(|(_, change)| change));
         }
         self.changes.sort_by_key(|change| change.at);
     }
@@ -294,11 +324,14 @@ impl Layout {
             if kind == Some(self.id) {
                 let change = self.change(time, pages.cpu, event);
                 match self.stacks {
-                    Some(_) => pages.without_stack.push(change),
+                    Some(_) => pages.without_stack.push((Context::of(event), change)),
                     None => changes.extend(change),
                 }
             } else if kind.is_some() && kind == self.stacks {
-                let change = pages.without_stack.pop().flatten();
+                let context = Context::of(event);
+                let waiting = &mut pages.without_stack;
+                let its = waiting.iter().rposition(|(of_change, _)| *of_change == context);
+                let change = its.and_then(|its| waiting.remove(its).1);
                 changes.extend(change.map(|change| Change { stack: stack(event), ..change }));
             }
             rest = &rest[size..];
@@ -331,7 +364,8 @@ impl Layout {
             new: state("newstate")?,
             ports: [short("sport"), short("dport")],
             addresses: [address("saddr", "saddr_v6"), address("daddr", "daddr_v6")],
-            thread: u32::from_ne_bytes(bytes(event, self.at("common_pid"))),
+            in_interrupt: Context::of(event).interrupt != 0,
+            thread: Context::of(event).thread,
             cpu,
             stack: Vec::new(),
         })

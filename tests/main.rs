@@ -12,6 +12,7 @@
 //! - `filters`, `command`: selecting sockets
 //! - `traced_link`, `counters`, `resets`: connections over the emulated link: their counters, their RSTs
 //! - `findings`, `connect_failed`, `bind_failed`, `bind_conflict`: findings
+//! - `first_rows`: first and last transitions, where the kernel's fields are another socket's
 //! - `audit`: this kernel's TCP, alone and compared with another's
 //! - `time_wait`: TIME_WAIT and FIN_WAIT2 after close
 //! - `round_trip`, `quiet`: recording and replaying traces
@@ -42,6 +43,7 @@ mod existing;
 mod failures;
 mod filters;
 mod findings;
+mod first_rows;
 mod hostile;
 mod interrupted;
 mod kernel_objects;
@@ -61,6 +63,7 @@ mod scenario_truth;
 mod schema;
 mod stops;
 mod support;
+mod time_namespace;
 mod time_wait;
 mod trace_truth;
 mod traced_link;

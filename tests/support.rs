@@ -5,7 +5,8 @@ use std::{
     fmt,
     io::{BufRead as _, BufReader, Read as _},
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    panic,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
@@ -13,6 +14,8 @@ use std::{
 };
 
 use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
     sys::signal::{self, Signal},
     unistd::Pid,
 };
@@ -103,6 +106,28 @@ impl Probe {
     }
 }
 
+/// Does this with nothing behind each of these paths: an empty directory, or an empty file.
+pub fn hiding<T: Send>(paths: &[&str], work: impl FnOnce() -> T + Send) -> T {
+    let hide = |path: &&str| {
+        if Path::new(path).is_dir() {
+            mount(Some("none"), *path, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        } else if Path::new(path).exists() {
+            mount(Some("/dev/null"), *path, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+        }
+    };
+    // A mount namespace belongs to a thread and vanishes with it and its processes.
+    thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            let all_of_them = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            mount(None::<&str>, "/", None::<&str>, all_of_them, None::<&str>).unwrap();
+            paths.iter().for_each(hide);
+            work()
+        });
+        run.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+    })
+}
+
 /// Output of a running process.
 enum Output {
     Line(String),
@@ -181,6 +206,7 @@ impl Running {
     /// Waits until it exits.
     #[track_caller]
     pub fn finish(mut self) -> Outcome {
+        self.deadline = Instant::now() + PATIENCE;
         while self.next() {}
         std::mem::take(&mut self.outcome)
     }

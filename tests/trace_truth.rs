@@ -65,7 +65,7 @@ impl BothTraces {
         let reported = tracing::end(running);
         let recorded = trace.end()?;
         let is_whole =
-            !connections(&namespaces, &recorded).into_iter().flatten().any(Change::may_be_hidden_from_bpf);
+            !connections(&namespaces, &recorded).into_iter().flatten().any(Change::interrupts_first_process);
         is_whole.then_some(Self { recorded, namespaces, reported, seed })
     }
 

@@ -1,6 +1,9 @@
 //! Two network namespaces with an emulated link between them, both traced.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Display,
+    time::{Duration, Instant},
+};
 
 use probe::{
     model::{Family, Packet, Side},
@@ -44,7 +47,7 @@ impl TracedLink {
     /// Sets a sysctl under `net.ipv4` at both sides.
     pub fn set_sysctl(&self, name: &str, value: u32) {
         for inside in [&self.a, &self.b] {
-            set_sysctl(inside, name, value);
+            set_sysctl(inside, &format!("ipv4/{name}"), value);
         }
     }
 
@@ -76,10 +79,10 @@ impl TracedLink {
     }
 }
 
-/// Sets a sysctl under `net.ipv4` in a namespace.
-pub fn set_sysctl(inside: &Namespace, name: &str, value: u32) {
-    let path = format!("/proc/sys/net/ipv4/{name}");
-    inside.enter(|| std::fs::write(&path, value.to_string()).unwrap()).unwrap();
+/// Sets a sysctl in a namespace by its path under `/proc/sys/net`.
+pub fn set_sysctl(inside: &Namespace, path: &str, value: impl Display) {
+    let (path, value) = (format!("/proc/sys/net/{path}"), value.to_string());
+    inside.enter(|| std::fs::write(&path, &value).unwrap()).unwrap();
 }
 
 /// The deadline of what happens at once, or after a few retransmissions.

@@ -87,7 +87,12 @@ pub fn trace_of(flags: &str, namespaces: &[&Namespace]) -> Probe {
 /// Starts a trace and waits until it is ready.
 #[track_caller]
 pub fn begin_with(probe: Probe) -> Running {
-    let mut running = probe.start();
+    ready(probe.start())
+}
+
+/// A trace that has started, once it is ready.
+#[track_caller]
+pub fn ready(mut running: Running) -> Running {
     running.wait_for("ready", |object| object["type"] == "ready");
     running
 }

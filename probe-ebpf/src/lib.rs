@@ -50,6 +50,9 @@ pub const SOCKET_FIN_RECEIVED: u8 = 1 << 1;
 /// [`TransitionRecord::flags`] of a TCP socket's transition into CLOSE: an RST arrived right before it
 /// (`tcp_receive_reset`).
 pub const SOCKET_RST_RECEIVED: u8 = 1 << 2;
+/// [`TransitionRecord::flags`] of a transition that may have run in a call and is not into CLOSE: the socket is a subflow of
+/// an MPTCP socket.
+pub const SOCKET_IS_SUBFLOW: u8 = 1 << 2;
 /// [`TransitionRecord::flags`] of a transition into CLOSE: [`SOCKET_RST_RECEIVED`] would be set if an RST had arrived.
 pub const RST_WATCHED: u8 = 1 << 3;
 /// [`TransitionRecord::flags`]: the owner matches the filter.

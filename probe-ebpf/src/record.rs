@@ -3,15 +3,15 @@
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use probe_ebpf::{
     ClosedRecord, FLAGS_UNKNOWN, Field, InCallRecord, OWNER_MATCHES, RecordHeader, SOCKET_FIN_RECEIVED,
-    SOCKET_IN_REPAIR, SOCKET_ORPHANED, STACK_DEPTH, TASK_EXITING, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16,
-    UNKNOWN_U32,
+    SOCKET_IN_REPAIR, SOCKET_IS_SUBFLOW, SOCKET_ORPHANED, STACK_DEPTH, TASK_EXITING, TransitionRecord,
+    UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
 };
 
 use crate::{
     config,
     filter::Decision,
     kernel_memory::{Access, bits},
-    protocol::Address,
+    protocol::{Address, IPPROTO_MPTCP},
     socket_state::SocketStatePtr,
     task,
     tcp_state::{CLOSING, LAST_ACK, SYN_RECV, SYN_SENT},
@@ -96,6 +96,9 @@ pub unsafe fn fill_in_call<T: Transition>(
     unsafe {
         fill(transition, state, &raw mut (*record).transition, kind);
         fill_call(transition, &raw mut (*record).transition);
+        if transition.is_mptcp() && transition.protocol() != IPPROTO_MPTCP {
+            (*record).transition.flags |= SOCKET_IS_SUBFLOW;
+        }
         transition.task().write(&raw mut (*record).task);
     }
 }

@@ -7,8 +7,8 @@ use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_get_stack, macros::map, maps::Array};
 use probe_ebpf::{
-    ClosedRecord, Field, SOCKET_FIN_RECEIVED, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, STACK_BOUNDARY,
-    STACK_RANGES, StackTable, TASK_EXITING, TransitionRecord, UNKNOWN_U16,
+    ClosedRecord, Field, SOCKET_FIN_RECEIVED, SOCKET_IN_REPAIR, SOCKET_ORPHANED, SOCKET_RST_RECEIVED,
+    STACK_BOUNDARY, STACK_RANGES, StackTable, TASK_EXITING, TransitionRecord, UNKNOWN_U16,
 };
 
 use crate::{
@@ -85,15 +85,19 @@ pub unsafe fn add_opened<T: TrackedTransition>(transition: &T, record: *mut Tran
     }
 }
 
-/// Adds the stack to a transition that a segment causes: only an MPTCP socket's may run anywhere.
+/// Adds the stack to a transition that a segment causes: only an MPTCP socket's may run anywhere, and connect(2) makes one
+/// under TCP_REPAIR.
 ///
 /// # Safety
 /// `record` is a reserved record that is filled in.
 #[inline(always)]
 pub unsafe fn add_segment<T: TrackedTransition>(transition: &T, record: *mut TransitionRecord) {
-    if config::searches_stack() && transition.protocol() == IPPROTO_MPTCP {
-        // SAFETY: the caller's promise.
-        unsafe { add(transition, record) };
+    // SAFETY: the caller's promise.
+    unsafe {
+        let is_open = (*record).flags & SOCKET_IN_REPAIR != 0;
+        if config::searches_stack() && (is_open || transition.protocol() == IPPROTO_MPTCP) {
+            add(transition, record);
+        }
     }
 }
 

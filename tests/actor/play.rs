@@ -116,6 +116,11 @@ impl Sockets {
         let [what, name, rest @ ..] = words else { panic!("unknown command {words:?}") };
         let name = *name;
         match (*what, rest) {
+            ("mptcp", [address]) => {
+                let domain = Domain::for_address(address.parse().unwrap());
+                let socket = Socket::new(domain, Type::STREAM, Some(Protocol::MPTCP))?;
+                self.0.insert(name.to_owned(), socket);
+            }
             ("bind", [address, options @ ..]) => {
                 let address = address.parse().unwrap();
                 let socket = self.open(name, address)?;

@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    ops::Range,
     sync::atomic::{AtomicU16, Ordering},
     time::Instant,
 };
@@ -15,10 +16,17 @@ use probe::{
     wire::{Link, Rule, Wire},
 };
 
-use crate::{kernel_trace::Change, support::PATIENCE, traced_link::set_sysctl};
+use crate::{
+    kernel_trace::{Change, Trace},
+    support::PATIENCE,
+    traced_link::set_sysctl,
+};
 
 /// The port of every emulated peer.
 const PEER_PORT: u16 = 7;
+
+/// The local ports: below the range from which the kernel picks.
+pub const PORTS: Range<u16> = 2000..32_000;
 
 /// The peer's initial sequence number.
 const PEER_ISN: u32 = 1_000_000;
@@ -71,11 +79,11 @@ impl Host {
         });
         let host = Self { inside, _peer: peer, wires, labels: RefCell::default() };
         for (name, value) in [
-            ("tcp_syn_retries", 1),
-            ("tcp_synack_retries", 1),
-            ("tcp_orphan_retries", 1),
+            ("ipv4/tcp_syn_retries", 1),
+            ("ipv4/tcp_synack_retries", 1),
+            ("ipv4/tcp_orphan_retries", 1),
             // Clients and servers, without cookies.
-            ("tcp_fastopen", 0x207),
+            ("ipv4/tcp_fastopen", 0x207),
         ] {
             set_sysctl(&host.inside, name, value);
         }
@@ -89,11 +97,10 @@ impl Host {
 
     /// A local port that nothing uses, for what the label says.
     pub fn take_port(&self, label: &str) -> u16 {
-        /// Unique on all hosts of this process, since the kernel's trace does not record namespaces. Below the range from which
-        /// the kernel chooses.
-        static PORT: AtomicU16 = AtomicU16::new(2000);
+        /// Unique on all hosts of this process, since the kernel's trace does not record namespaces.
+        static PORT: AtomicU16 = AtomicU16::new(PORTS.start);
         let port = PORT.fetch_add(1, Ordering::Relaxed);
-        assert!(port < 32_000, "the ports are used up");
+        assert!(PORTS.contains(&port), "the ports are used up");
         self.labels.borrow_mut().insert(port, label.to_owned());
         port
     }
@@ -190,11 +197,16 @@ impl Connection<'_> {
         self.listener = Some(listener);
     }
 
-    /// The peer connects to the listener; the child is in the accept queue.
-    pub fn is_connected_to(&mut self) {
+    /// The peer sends a SYN to the listener, which answers.
+    pub fn receives_syn(&mut self) {
         self.receives(Flags::SYN, b"");
         let answer = self.sent("SYN+ACK", Segment::is_syn_ack);
         self.acknowledged = answer.seq.wrapping_add(1);
+    }
+
+    /// The peer connects to the listener; the child is in the accept queue.
+    pub fn is_connected_to(&mut self) {
+        self.receives_syn();
         self.receives(Flags::ACK, b"");
     }
 
@@ -273,10 +285,26 @@ impl Connection<'_> {
         Endpoints { local: self.local.into(), remote: self.remote.into() }
     }
 
-    /// Whether every socket with its endpoints has reached CLOSE.
-    pub fn has_ended(&self, changes: &[Change]) -> bool {
-        let ports = [self.local.port(), self.remote.port()];
-        has_ended(changes, |change| change.ports == ports && change.addresses[0] == self.local.ip())
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place { local: self.local, remote: self.remote }
+    }
+}
+
+/// The endpoints of sockets that the test waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl Place {
+    /// Waits until every socket with these endpoints has reached CLOSE; `None` if changes were lost.
+    pub fn wait_for_end(self, trace: &mut Trace) -> Option<()> {
+        let Self { local, remote } = self;
+        let ports = [local.port(), remote.port()];
+        let is_ours = |change: &Change| change.ports == ports && change.addresses[0] == local.ip();
+        trace.wait(&format!("end by a timer at {local}"), |changes| has_ended(changes, is_ours))
     }
 }
 

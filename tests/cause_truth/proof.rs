@@ -80,6 +80,10 @@ pub enum Proof {
     MptcpDataFin,
     /// `mptcp_worker`.
     MptcpWorker,
+    /// `mptcp_subflow_reset`: options that MPTCP does not accept.
+    MptcpReset,
+    /// The same in `tcp_reset`, or a fallback to TCP there.
+    MptcpAfterRst,
 }
 
 /// Functions at which what runs for this socket starts: outside them another socket's call may be running.
@@ -166,6 +170,9 @@ impl Evidence<'_> {
         if self.has("tcp_abort") {
             return Some(if old == Listen { Proof::ListenerDestroyed } else { Proof::Destroyed });
         }
+        if self.has_any(&["mptcp_incoming_options", "mptcp_subflow_reset"]) {
+            return Some(if self.has("tcp_reset") { Proof::MptcpAfterRst } else { Proof::MptcpReset });
+        }
         if self.has_any(&["tcp_v4_err", "tcp_v6_err"]) {
             return Some(Proof::IcmpReceived);
         }
@@ -175,14 +182,16 @@ impl Evidence<'_> {
         if self.has("tcp_shutdown") {
             return Some(if self.has("tcp_rcv_state_process") {
                 Proof::ShutdownDeferred
-            } else if self.has("inet_shutdown") {
+            } else if self.has("inet_shutdown") && !self.has("mptcp_subflow_shutdown") {
                 Proof::Shutdown
             } else {
                 self.mptcp()?
             });
         }
         if self.has("tcp_disconnect") {
-            return Some(if self.has("__tcp_close") {
+            return Some(if self.has("__mptcp_close_ssk") {
+                self.mptcp()?
+            } else if self.has("__tcp_close") {
                 // Before the handshake nothing is reset.
                 if old == SynSent { self.close() } else { Proof::CloseByDisconnect }
             } else if self.has("inet_shutdown") {
@@ -194,9 +203,11 @@ impl Evidence<'_> {
             });
         }
         if self.has_any(&["__tcp_close", "tcp_close"]) {
-            return Some(self.tcp_close());
+            let proof = self.tcp_close();
+            let is_orphans = matches!(proof, Proof::OrphanMiniSocketInClose | Proof::OrphanEndedInClose);
+            return if self.has("__mptcp_close_ssk") && !is_orphans { self.mptcp() } else { Some(proof) };
         }
-        if self.has_any(&["inet_child_forget", "inet_csk_prepare_forced_close"])
+        if self.has_any(&["inet_child_forget", "inet_csk_prepare_forced_close", "subflow_syn_recv_sock"])
             || (self.has_any(&["tcp_v4_syn_recv_sock", "tcp_v6_syn_recv_sock"]) && new == Close)
         {
             return Some(Proof::ChildDiscarded);
@@ -316,8 +327,9 @@ impl Evidence<'_> {
         }
         if self.has("mptcp_worker") {
             // mptcp_check_data_fin_ack, where the compiler has put it into mptcp_worker
-            let is_ack =
+            let is_acks =
                 matches!((old, new), (FinWait1, FinWait2) | (Closing | LastAck, Close)) && self.is_mptcp;
+            let is_ack = is_acks && !self.has("__mptcp_close_ssk");
             return Some(if is_ack { Proof::MptcpDataFin } else { Proof::MptcpWorker });
         }
         // subflow_state_change

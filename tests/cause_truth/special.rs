@@ -1,7 +1,7 @@
 //! What the matrix of states does not reach: listeners and children that nobody accepted, orphans, Fast Open, TCP_REPAIR,
 //! calls that fail, and errors left in a socket by its last connection.
 
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 use nix::sys::socket::{setsockopt, sockopt::TcpFastOpenConnect};
 use probe::{
@@ -13,6 +13,7 @@ use super::{
     host::{Connection, Host},
     matrix::{Event, Mark, Opening, ends, reach},
 };
+use crate::traced_link::set_sysctl;
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
@@ -47,7 +48,9 @@ pub fn run(host: &Host) {
         children(host, family);
         fast_open_children(host, family);
         stale_errors(host, family);
+        fast_open(host, family);
         deferred_fast_open(host, family);
+        deferred_shutdown(host, family);
         repaired(host, family);
         failures(host, family);
     }
@@ -118,7 +121,7 @@ fn listener_ends(one: &mut Connection<'_>, event: Event) {
             Family::Ipv4 => "0.0.0.0:0",
             Family::Ipv6 => "[::]:0",
         };
-        let remote: Endpoint = any.parse::<std::net::SocketAddr>().unwrap().into();
+        let remote: Endpoint = any.parse::<SocketAddr>().unwrap().into();
         one.destroy(Endpoints { local: one.local.into(), remote });
     } else {
         event.happens(one);
@@ -197,6 +200,26 @@ fn stale_errors(host: &Host, family: Family) {
     }
 }
 
+/// Data in the SYN.
+fn fast_open(host: &Host, family: Family) {
+    let mut one = host.connection(family, "connect with MSG_FASTOPEN");
+    one.bind(plain);
+    one.socket().fast_open(b"data", one.remote).unwrap();
+    let syn = one.packet("SYN", Segment::is_syn).segment.unwrap();
+    one.acknowledged = syn.seq.wrapping_add(syn.length());
+    one.receives(Flags::SYN.with(Flags::ACK), b"");
+    ends(one);
+}
+
+/// shutdown(2) before the handshake is complete: since Linux 6.9 the FIN waits.
+fn deferred_shutdown(host: &Host, family: Family) {
+    let mut one =
+        reach(host, family, Opening::Active, Mark::None, State::SynRecv, "SYN_RECV: shutdown(WR), then ACK");
+    Event::ShutdownWr.happens(&mut one);
+    one.acknowledges(0);
+    ends(one);
+}
+
 /// A connect(2) that sends no SYN until data is written.
 fn deferred_fast_open(host: &Host, family: Family) {
     for past in Past::ALL {
@@ -229,6 +252,14 @@ fn repaired(host: &Host, family: Family) {
 
 /// Calls that fail.
 fn failures(host: &Host, family: Family) {
+    let port = host.take_port("the only port of the range");
+    set_sysctl(&host.inside, "ipv4/ip_local_port_range", format!("{port} {port}"));
+    let [holder, other] = [(); 2].map(|()| host.inside.enter(|| plain(family)).unwrap());
+    let remote = host.existing(family, SocketAddr::from(([0, 0, 0, 0], port))).remote;
+    holder.begin_connect(remote).unwrap();
+    other.connect_once(remote).unwrap_err();
+    drop((holder, other));
+
     let taken = reach(host, family, Opening::Active, Mark::None, State::Established, "the 4-tuple's holder");
     let mut again = host.connection(family, "connect with a 4-tuple in use");
     again.local = taken.local;

@@ -1,6 +1,6 @@
 //! What timers end, all at once: the longest takes about three seconds.
 
-use std::{net::Shutdown, process::Command, time::Duration};
+use std::{collections::BTreeMap, net::Shutdown, process::Command, time::Duration};
 
 use probe::{
     model::{Family, Flags, Segment, State},
@@ -20,9 +20,7 @@ const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
 /// Waits until the kernel has ended them; `None` if changes were lost.
 fn expire(connections: &[Connection<'_>], trace: &mut Trace) -> Option<()> {
-    connections.iter().try_for_each(|one| {
-        trace.wait(&format!("end by a timer at {}", one.local), |changes| one.has_ended(changes))
-    })
+    connections.iter().try_for_each(|one| one.place().wait_for_end(trace))
 }
 
 /// Retransmissions, probes and keepalive. `None` if changes were lost.
@@ -79,17 +77,17 @@ fn data(host: &Host, family: Family) -> Vec<Connection<'_>> {
             all.push(one);
         }
         let mut probed = timed("window probes, TCP_USER_TIMEOUT");
-        close_window(&mut probed);
-        probed.socket().write_all(b"data", super::host::deadline()).unwrap();
+        probe(&mut probed);
         all.push(probed);
     }
     all
 }
 
-/// The peer announces a window of 0.
-fn close_window(one: &mut Connection<'_>) {
+/// The peer announces a window of 0, and the host has data to send.
+fn probe(one: &mut Connection<'_>) {
     one.window = 0;
     one.receives(Flags::ACK, b"");
+    one.socket().write_all(b"data", super::host::deadline()).unwrap();
 }
 
 /// FINs that the peer does not acknowledge.
@@ -117,8 +115,7 @@ fn fins(host: &Host, family: Family) -> Vec<Connection<'_>> {
     }
     let label = "FIN_WAIT1: orphan, window probes";
     let mut probed = reach(host, family, Opening::Active, Mark::None, State::Established, label);
-    close_window(&mut probed);
-    probed.socket().write_all(b"data", super::host::deadline()).unwrap();
+    probe(&mut probed);
     drop(probed.socket.take());
     all.push(probed);
     let label = "FIN_WAIT2: orphan, TCP_LINGER2 61";
@@ -157,18 +154,58 @@ pub fn without_route(host: &Host, trace: &mut Trace) -> Option<()> {
             one.socket().user_timeout(SOON).unwrap();
             one.write(b"data");
             all.push(one);
+            let label = format!("{}: window probes, route gone", state.name());
+            let mut one = reach(host, family, Opening::Active, Mark::None, state, &label);
+            one.socket().user_timeout(SOON).unwrap();
+            probe(&mut one);
+            all.push(one);
         }
+        all.extend(keepalive(host, family));
     }
+    let late = [State::Established, State::CloseWait].map(|state| {
+        let label = format!("{}: data, blackhole route", state.name());
+        let one = reach(host, Family::Ipv4, Opening::Active, Mark::None, state, &label);
+        one.write(b"data");
+        one
+    });
+    let mut half_open = host.connection(Family::Ipv4, "SYN received, route gone, ACK received");
+    half_open.listen(|family| Tcp::new(family).unwrap());
+    half_open.receives_syn();
     let ip = |arguments: &str| {
         let done = host.inside.enter(|| Command::new("ip").args(arguments.split(' ')).status()).unwrap();
         assert!(done.unwrap().success(), "ip {arguments}");
     };
     ip("route del 10.13.14.0/24");
     ip("-6 route del fd13:14::/64");
+    // The child has no route to its peer.
+    half_open.receives(Flags::ACK, b"");
     expire(&all, trace)?;
+    // Another error than ICMP leaves.
+    ip("route add blackhole 10.13.14.0/24");
+    for one in &late {
+        one.socket().user_timeout(SOON).unwrap();
+    }
+    expire(&late, trace)?;
     let mut none = host.connection(Family::Ipv4, "connect without a route");
     none.bind(|family| Tcp::new(family).unwrap());
     none.socket().connect_once(none.remote).unwrap_err();
     Event::Close.happens(&mut none);
     Some(())
+}
+
+/// Orphans alone have the namespace, whose devices are gone. Returns what happened on each port; `None` if changes were lost.
+pub fn without_namespace(host: Host, trace: &mut Trace) -> Option<BTreeMap<u16, String>> {
+    let mut places = Vec::new();
+    for family in FAMILIES {
+        for state in [State::FinWait1, State::Closing, State::LastAck] {
+            let label = format!("{} orphan: its namespace has gone", state.name());
+            let mut one = reach(&host, family, Opening::Active, Mark::None, state, &label);
+            drop(one.socket.take());
+            places.push(one.place());
+        }
+    }
+    let labels = host.labels();
+    drop(host);
+    places.into_iter().try_for_each(|place| place.wait_for_end(trace))?;
+    Some(labels)
 }

@@ -9,6 +9,7 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     // Opening
     ("listen", &[Listen]),
     ("connect", &[Connect]),
+    ("connect or Fast Open", &[Connect, FastOpen]),
     ("connect under TCP_REPAIR, without a segment", &[ConnectUnderRepair]),
     ("send with MSG_FASTOPEN", &[FastOpen]),
     ("child created", &[ChildCreated]),
@@ -27,12 +28,20 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     ("close at exec", &[CloseOnReturn]),
     ("close or shutdown(RDWR)", &[Close, CloseAtExit, CloseOnReturn, Shutdown, MptcpClose, MptcpCloseAtExit, MptcpShutdown]),
     ("close or shutdown", &[Close, CloseAtExit, CloseOnReturn, Shutdown, MptcpClose, MptcpCloseAtExit, MptcpShutdown]),
+    ("close or close at exit", &[Close, CloseAtExit, CloseOnReturn, MptcpClose, MptcpCloseAtExit]),
+    (
+        "close or shutdown, or MPTCP ended the subflow",
+        &[
+            Close, CloseAtExit, CloseOnReturn, Shutdown, ShutdownDeferred, MptcpClose, MptcpCloseAtExit, MptcpShutdown,
+            MptcpWorker, MptcpDataFin, MptcpAfterRst,
+        ],
+    ),
     ("FIN received", &[FinReceived]),
     ("ACK of FIN received", &[AckOfFinReceived]),
     ("DATA_FIN or FIN received", &[MptcpDataFin]),
     ("ACK of DATA_FIN or FIN received", &[MptcpDataFin]),
     // An RST, or an end by the owner
-    ("RST received", &[RstReceived]),
+    ("RST received", &[RstReceived, MptcpAfterRst]),
     ("data received after close, RST sent", &[DataAfterClose]),
     ("RST received, or data after close", &[RstReceived, DataAfterClose]),
     ("close with RST (unread data)", &[CloseUnread]),
@@ -44,7 +53,7 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     ("connect(AF_UNSPEC)", &[ConnectUnspec, MptcpConnectUnspec]),
     ("disconnected under TCP_REPAIR, without a segment", &[ConnectUnspec]),
     ("disconnected", &[ConnectUnspec, MptcpConnectUnspec]),
-    ("disconnected, or ended with its MPTCP socket", &[ConnectUnspec, MptcpConnectUnspec, MptcpClose, MptcpCloseAtExit, MptcpWorker]),
+    ("disconnected, or ended by MPTCP", &[ConnectUnspec, MptcpConnectUnspec, MptcpClose, MptcpCloseAtExit, MptcpWorker, MptcpReset, MptcpAfterRst]),
     ("listener closed before accept", &[ChildOfClosedListener, MptcpClose, MptcpCloseAtExit]),
     ("listener disconnected before accept: connect(AF_UNSPEC)", &[ChildOfUnspecListener, MptcpConnectUnspec]),
     ("listener shut down before accept", &[ChildOfShutListener, MptcpShutdown]),
@@ -52,10 +61,10 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     ("listener ended before accept", &[ChildOfClosedListener, ChildOfUnspecListener, ChildOfShutListener, ChildOfDestroyedListener, MptcpClose, MptcpCloseAtExit, MptcpConnectUnspec, MptcpShutdown]),
     ("listener closed before accept, or close of its MPTCP socket", &[ChildOfClosedListener, MptcpClose, MptcpCloseAtExit]),
     (
-        "disconnected, ended with its MPTCP socket, or listener ended before accept",
+        "disconnected, ended by MPTCP, or listener ended before accept",
         &[
             ConnectUnspec, ChildOfClosedListener, ChildOfUnspecListener, ChildOfShutListener, ChildOfDestroyedListener,
-            MptcpConnectUnspec, MptcpShutdown, MptcpClose, MptcpCloseAtExit, MptcpWorker,
+            MptcpConnectUnspec, MptcpShutdown, MptcpClose, MptcpCloseAtExit, MptcpWorker, MptcpReset, MptcpAfterRst,
         ],
     ),
     // Errors and timers
@@ -116,14 +125,14 @@ pub const TOLD: &[(&str, &[Proof])] = &[
     // MPTCP
     ("close of its MPTCP socket", &[MptcpClose, MptcpCloseAtExit]),
     ("MP_FASTCLOSE received", &[MptcpWorker, MptcpSubflowState]),
-    ("MPTCP ended the subflow", &[MptcpWorker, MptcpDataFin, MptcpSubflowState]),
+    ("MPTCP ended the subflow", &[MptcpWorker, MptcpDataFin, MptcpSubflowState, MptcpAfterRst]),
     ("its MPTCP subflow failed", &[MptcpSubflowState]),
     ("no MPTCP subflow left", &[MptcpSubflowState, MptcpWorker, MptcpClose, MptcpCloseAtExit]),
     (
         "MPTCP: a call, a segment or a timer",
         &[
             MptcpClose, MptcpCloseAtExit, MptcpShutdown, MptcpConnectUnspec, MptcpConnectFailed, MptcpSubflowState,
-            MptcpDataFin, MptcpWorker,
+            MptcpDataFin, MptcpWorker, MptcpReset, MptcpAfterRst,
         ],
     ),
     ("unknown transition", &[]),

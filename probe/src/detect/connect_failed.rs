@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use super::{
     detector::{Context, Detector, finding_of, who},
     tuples::Tuples,
@@ -21,6 +23,8 @@ const WIDE: PortRange = 10_000..=65_535;
 pub struct ConnectFailed {
     host: Host,
     tuples: Tuples,
+    /// The process whose TCP socket last failed to connect before a SYN was sent, and when.
+    before_syn: Option<(u32, Mono)>,
     /// Whether to index pre-existing sockets.
     indexes_existing: bool,
 }
@@ -31,6 +35,9 @@ struct Failed<'a> {
     state: State,
     identity: SocketIdentity,
     owner: &'a Owner,
+    at: Mono,
+    /// How long it tried; `None` where its opening was not seen.
+    lasted: Option<Duration>,
     cause: Cause,
     segs_out: Option<u32>,
 }
@@ -39,18 +46,41 @@ impl ConnectFailed {
     /// A detector for a stream from this host. `indexes_existing`: whether pre-existing sockets can turn out to hold
     /// a 4-tuple, which only transitions show.
     pub fn new(host: &Host, indexes_existing: bool) -> Self {
-        Self { host: host.clone(), tuples: Tuples::default(), indexes_existing }
+        Self { host: host.clone(), tuples: Tuples::default(), before_syn: None, indexes_existing }
     }
 
     /// The message and the remedy; `None` where the owner gave the connect up, or may have.
-    fn explain(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<(String, Option<String>)> {
+    fn explain(&mut self, failed: &Failed<'_>, holder: Option<String>) -> Option<(String, Option<String>)> {
+        if self.is_reported_by_subflow(failed) {
+            return None;
+        }
         let reason = self.reason(failed, holder)?;
         let Failed { identity: SocketIdentity { netns, endpoints, .. }, owner, cause, .. } = *failed;
         let from = endpoints.local.port.map(|_| format!(" from {}", endpoints.local)).unwrap_or_default();
-        let message = format!("{} could not connect{from} to {}: {reason}", who(owner), endpoints.remote);
+        // An MPTCP socket has the addresses of its first subflow, which may not have got any.
+        let to = endpoints.remote.port.map(|_| format!(" to {}", endpoints.remote)).unwrap_or_default();
+        let message = format!("{} could not connect{from}{to}: {reason}", who(owner));
         let remedy =
             (cause == Cause::NoLocalPort).then(|| widen(self.host.ephemeral_in(netns), Exhausted::Connect));
         Some((message, remedy))
+    }
+
+    /// Whether an MPTCP socket failed because of its first subflow, which has a finding of its own. A route is looked up
+    /// before the subflow leaves CLOSE, so that without one there is no transition of the subflow (`tcp_v4_connect`).
+    fn is_reported_by_subflow(&mut self, failed: &Failed<'_>) -> bool {
+        let process = failed.owner.task.as_ref().map(|task| task.pid);
+        let is_before_syn =
+            matches!(failed.cause, Cause::TupleInUse | Cause::NoLocalPort | Cause::ConnectFailed);
+        if failed.identity.protocol == Protocol::Tcp {
+            if is_before_syn {
+                self.before_syn = process.map(|process| (process, failed.at));
+            }
+            return false;
+        }
+        let is_its_own = |(of, at): (u32, Mono)| {
+            Some(of) == process && failed.lasted.is_none_or(|lasted| failed.at.since(at) <= lasted)
+        };
+        !is_before_syn || self.before_syn.is_some_and(is_its_own)
     }
 
     fn reason(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<String> {
@@ -87,6 +117,9 @@ impl ConnectFailed {
                     "EADDRNOTAVAIL before a SYN was sent: no local port is free for this destination{range}"
                 )
             }
+            Cause::ConnectFailed if failed.identity.protocol == Protocol::Mptcp => {
+                "the kernel failed its MPTCP socket before a subflow sent a SYN: no route, a policy, or no memory".to_owned()
+            }
             Cause::ConnectFailed => {
                 "the kernel failed it before a SYN was sent: no route, a policy, or no memory".to_owned()
             }
@@ -94,7 +127,10 @@ impl ConnectFailed {
                 "timed out: the SYN+ACK was not acknowledged".to_owned()
             }
             cause if cause.kind() == CauseKind::Timer => {
-                format!("timed out: {} (a firewall drops them, or the host is down)", unanswered(failed))
+                format!(
+                    "timed out: {} (a firewall drops them, or the host is down)",
+                    unanswered(failed.segs_out)
+                )
             }
             // The owner gave it up, or may have.
             _ => return None,
@@ -126,12 +162,12 @@ impl Detector for ConnectFailed {
             (State::SynRecv, State::Close) => context.open.is_some_and(Open::is_outgoing),
             _ => false,
         };
-        let cause = transition.cause.filter(|_| failed && transition.identity.protocol == Protocol::Tcp);
-        let explained = cause.and_then(|cause| {
-            let Transition { identity, ref owner, old: state, segs_out, .. } = *transition;
+        let explained = transition.cause.filter(|_| failed).and_then(|cause| {
+            let Transition { identity, ref owner, at, old: state, state_duration: lasted, segs_out, .. } =
+                *transition;
             let in_use = cause == Cause::TupleInUse;
             let holder = if in_use { self.holder(transition, context.sockets) } else { None };
-            self.explain(&Failed { state, identity, owner, cause, segs_out }, holder)
+            self.explain(&Failed { state, identity, owner, at, lasted, cause, segs_out }, holder)
         });
         self.tuples.observe(transition);
         let (message, remedy) = explained?;
@@ -154,11 +190,14 @@ impl Detector for ConnectFailed {
             Some((State::SynRecv, State::Close)) if connection.open.is_outgoing() => State::SynRecv,
             _ => return None,
         };
+        let close = connection.close.as_ref()?;
         let failed = Failed {
             state,
             identity: connection.identity,
             owner: &connection.owner,
-            cause: connection.close.as_ref()?.cause?,
+            at: close.at,
+            lasted: connection.opened.map(|opened| close.at.since(opened)),
+            cause: close.cause?,
             segs_out: connection.counters.map(|counters| counters.segs_out),
         };
         let (message, remedy) = self.explain(&failed, None)?;
@@ -171,8 +210,8 @@ impl Detector for ConnectFailed {
 }
 
 /// The SYNs without an answer. In SYN_SENT every segment sent is a SYN.
-fn unanswered(failed: &Failed<'_>) -> String {
-    match failed.segs_out {
+pub fn unanswered(segs_out: Option<u32>) -> String {
+    match segs_out {
         Some(1) => "1 SYN went unanswered".to_owned(),
         Some(syns) => format!("{syns} SYNs went unanswered"),
         None => "its SYNs went unanswered".to_owned(),

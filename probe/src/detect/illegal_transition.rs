@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn mptcp_sockets_are_not_checked() {
-        let mut simulation = Simulation::new(IllegalTransition).mptcp();
+        let mut simulation = Simulation::new(IllegalTransition);
+        simulation.over(Protocol::Mptcp);
         assert_eq!(simulation.moves(7, ENDS, &[Listen, Listen, Established]), []);
         assert_eq!(simulation.moves(7, ENDS, &[SynSent, Established]), []);
     }

@@ -5,6 +5,7 @@
 
 mod bind_failed;
 mod connect_failed;
+mod connect_given_up;
 mod detector;
 mod detectors;
 mod illegal_transition;
@@ -23,9 +24,9 @@ mod tuples;
 use std::time::Duration;
 
 use self::{
-    bind_failed::BindFailed, connect_failed::ConnectFailed, illegal_transition::IllegalTransition,
-    port_sharing::PortSharing, self_connect::SelfConnect, simultaneous_close::SimultaneousClose,
-    simultaneous_open::SimultaneousOpen, stuck::Stuck,
+    bind_failed::BindFailed, connect_failed::ConnectFailed, connect_given_up::ConnectGivenUp,
+    illegal_transition::IllegalTransition, port_sharing::PortSharing, self_connect::SelfConnect,
+    simultaneous_close::SimultaneousClose, simultaneous_open::SimultaneousOpen, stuck::Stuck,
 };
 pub use self::{
     detector::{Context, Detector},
@@ -58,6 +59,7 @@ pub fn all(host: &Host, options: &Options) -> Detectors {
         Box::new(SimultaneousClose),
         Box::new(PortSharing::new(!options.summaries)),
         Box::new(ConnectFailed::new(host, !options.summaries)),
+        Box::new(ConnectGivenUp),
         Box::new(BindFailed::new(host)),
         Box::new(IllegalTransition),
         Box::new(Stuck::new(options.stuck_after)),

@@ -97,8 +97,10 @@ impl<D: Detector> Simulation<D> {
         &mut self.detector
     }
 
-    pub fn mptcp(self) -> Self {
-        Self { protocol: Protocol::Mptcp, ..self }
+    /// The protocol of the transitions from here on.
+    pub fn over(&mut self, protocol: Protocol) -> &mut Self {
+        self.protocol = protocol;
+        self
     }
 
     /// The namespace of the transitions from here on.

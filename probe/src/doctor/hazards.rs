@@ -1,6 +1,7 @@
 //! Port hazards of each network namespace: listeners in the ephemeral range, self-connected sockets and port exhaustion.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
 };
@@ -76,7 +77,8 @@ fn exhaustion(sockets: &[&DiagEntry], ports: &Ports) -> Vec<(IpAddr, HazardFacts
     let available = ports.available();
     let scarce = |used: usize| used > 0 && (available - used.min(available)) * SCARCE < available;
     let mut pairs: Vec<_> = pairs.into_iter().filter(|(_, taken)| scarce(taken.len())).collect();
-    pairs.sort_by_key(|(pair, _)| *pair);
+    // The scarcest first: a table shows only some.
+    pairs.sort_by_key(|(pair, taken)| (Reverse(taken.len()), *pair));
     let facts = |remote, taken: HashMap<u16, State>| HazardFacts::EphemeralExhaustion {
         remote,
         used: taken.len(),

@@ -1,5 +1,7 @@
 //! Why a socket changed its state.
 
+mod all;
+
 use super::Errno;
 
 /// What triggered a state change.
@@ -41,6 +43,8 @@ pub enum Cause {
     ConnectInRepair,
     /// sendto(2) or sendmsg(2) with MSG_FASTOPEN.
     FastOpen,
+    /// One of them.
+    ConnectOrFastOpen,
     /// shutdown(2).
     Shutdown(ShutdownHow),
     /// The last descriptor was closed.
@@ -49,6 +53,8 @@ pub enum Cause {
     CloseOrShutdownRdwr,
     /// close(2), or shutdown(2).
     CloseOrShutdown,
+    /// The same, or MPTCP for its subflow.
+    CloseShutdownOrMptcp,
     /// close(2) sends an RST in place of a FIN.
     CloseWithRst(RstReason),
     /// close(2) with SO_LINGER 0 after both FINs: it sends an RST only if data was never sent.
@@ -63,7 +69,7 @@ pub enum Cause {
     DisconnectInRepair,
     /// `tcp_disconnect`, by a call that is not known.
     Disconnect,
-    /// The same, or with its MPTCP socket.
+    /// The same, or by MPTCP: with its MPTCP socket, or since the subflow failed.
     DisconnectOrMptcp,
     /// close(2) that sends an RST, or `tcp_disconnect`.
     CloseOrDisconnect,
@@ -71,7 +77,7 @@ pub enum Cause {
     ListenerEnd(ListenerEnd),
     /// The listener was closed before the connection was accepted, or its MPTCP socket was closed.
     ListenerOrMptcpClose,
-    /// `tcp_disconnect`, the end of the listener, or that of its MPTCP socket.
+    /// `tcp_disconnect`, the end of the listener, or MPTCP.
     DisconnectOrListenerEnd,
 
     // CauseKind::Segment
@@ -155,7 +161,7 @@ pub enum Cause {
     OrphanDropped,
     /// The socket ended with an error that names no cause.
     UnknownError(Errno),
-    /// MPTCP's worker ended a subflow.
+    /// MPTCP ended a subflow: its worker, or after an RST as it fell back to TCP.
     SubflowClosed,
     /// MPTCP: the only subflow failed; its own transition says why.
     SubflowFailed,
@@ -189,6 +195,8 @@ pub enum CloseCall {
     Exit,
     /// execve(2) closed it (FD_CLOEXEC).
     Exec,
+    /// Any call: whether the process exited is not known.
+    Unknown,
 }
 
 /// Why close(2) sends an RST in place of a FIN.
@@ -244,9 +252,9 @@ impl Cause {
     pub fn kind(self) -> CauseKind {
         use Cause::*;
         match self {
-            Listen | Connect | ConnectInRepair | FastOpen | Shutdown(_) | Close(_) | CloseOrShutdownRdwr
-            | CloseOrShutdown | CloseWithRst(_) | CloseWithLinger | CloseInRepair | CloseOfMptcp
-            | ConnectUnspec | DisconnectInRepair | Disconnect | DisconnectOrMptcp | CloseOrDisconnect
+            Listen | Connect | ConnectInRepair | FastOpen | ConnectOrFastOpen | Shutdown(_) | Close(_)
+            | CloseOrShutdownRdwr | CloseOrShutdown | CloseWithRst(_) | CloseWithLinger | CloseInRepair
+            | CloseOfMptcp | ConnectUnspec | DisconnectInRepair | Disconnect | CloseOrDisconnect
             | ListenerOrMptcpClose => CauseKind::Call,
             ListenerEnd(self::ListenerEnd::Destroyed | self::ListenerEnd::Unknown) => CauseKind::Kernel,
             ListenerEnd(_) => CauseKind::Call,
@@ -256,6 +264,8 @@ impl Cause {
             | RstOrDataAfterClose => CauseKind::Segment,
             Timeout(..) | MptcpTimeout => CauseKind::Timer,
             DisconnectOrListenerEnd
+            | DisconnectOrMptcp
+            | CloseShutdownOrMptcp
             | SynAckOrRepair
             | IcmpErrorOrTimeout(_)
             | AfterIcmpError(_)
@@ -292,6 +302,7 @@ impl Cause {
             Connect => "connect",
             ConnectInRepair => "connect under TCP_REPAIR, without a segment",
             FastOpen => "send with MSG_FASTOPEN",
+            ConnectOrFastOpen => "connect or Fast Open",
             Shutdown(ShutdownHow::Wr) => "shutdown(WR)",
             Shutdown(ShutdownHow::Rdwr) => "shutdown(RDWR)",
             Shutdown(ShutdownHow::Unknown) => "shutdown",
@@ -300,7 +311,9 @@ impl Cause {
             Close(CloseCall::Exit) => "close at exit",
             Close(CloseCall::Exec) => "close at exec",
             CloseOrShutdownRdwr => "close or shutdown(RDWR)",
+            Close(CloseCall::Unknown) => "close or close at exit",
             CloseOrShutdown => "close or shutdown",
+            CloseShutdownOrMptcp => "close or shutdown, or MPTCP ended the subflow",
             CloseWithRst(RstReason::UnreadData) => "close with RST (unread data)",
             CloseWithRst(RstReason::Linger) => "close with RST (SO_LINGER 0)",
             CloseWithRst(RstReason::Unknown) => "close with RST (unread data or SO_LINGER 0)",
@@ -310,7 +323,7 @@ impl Cause {
             ConnectUnspec => "connect(AF_UNSPEC)",
             DisconnectInRepair => "disconnected under TCP_REPAIR, without a segment",
             Disconnect => "disconnected",
-            DisconnectOrMptcp => "disconnected, or ended with its MPTCP socket",
+            DisconnectOrMptcp => "disconnected, or ended by MPTCP",
             CloseOrDisconnect => "close with RST, or disconnected",
             ListenerEnd(self::ListenerEnd::Closed) => "listener closed before accept",
             ListenerEnd(self::ListenerEnd::Disconnected) => {
@@ -322,9 +335,7 @@ impl Cause {
             }
             ListenerEnd(self::ListenerEnd::Unknown) => "listener ended before accept",
             ListenerOrMptcpClose => "listener closed before accept, or close of its MPTCP socket",
-            DisconnectOrListenerEnd => {
-                "disconnected, ended with its MPTCP socket, or listener ended before accept"
-            }
+            DisconnectOrListenerEnd => "disconnected, ended by MPTCP, or listener ended before accept",
             ChildCreated => "child created",
             SynReceived => "SYN received",
             SynAckReceived => "SYN+ACK received",
@@ -395,18 +406,6 @@ impl Cause {
 }
 
 impl Timer {
-    /// Every timer.
-    pub const ALL: [Self; 8] = [
-        Self::Syn,
-        Self::SynAck,
-        Self::Fin,
-        Self::Retransmission,
-        Self::Probe,
-        Self::Keepalive,
-        Self::RetransmissionOrProbe,
-        Self::Any,
-    ];
-
     fn exhausted(self) -> &'static str {
         match self {
             Self::Syn => "SYN retransmissions exhausted",
@@ -439,7 +438,6 @@ impl Timer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing::causes;
 
     const PAGE: &str = include_str!("../../../docs/causes.md");
 
@@ -464,7 +462,7 @@ mod tests {
 
     #[test]
     fn the_page_of_causes_has_each_cause_once() {
-        let mut on_page: Vec<&str> = causes().into_iter().map(on_page).collect();
+        let mut on_page: Vec<&str> = Cause::ALL.iter().copied().map(on_page).collect();
         on_page.sort_unstable();
         on_page.dedup();
         let mut rows: Vec<&str> = rows().collect();
@@ -474,7 +472,7 @@ mod tests {
 
     #[test]
     fn every_cause_has_its_own_text_that_needs_no_escaping() {
-        let mut details: Vec<&str> = causes().into_iter().map(Cause::detail).collect();
+        let mut details: Vec<&str> = Cause::ALL.iter().copied().map(Cause::detail).collect();
         details.sort_unstable();
         assert!(details.windows(2).all(|pair| pair[0] != pair[1]), "{details:?}");
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');

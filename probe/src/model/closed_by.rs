@@ -120,8 +120,10 @@ impl ClosedBy {
             | Cause::Connect
             | Cause::ConnectInRepair
             | Cause::FastOpen
+            | Cause::ConnectOrFastOpen
             | Cause::CloseOrShutdownRdwr
             | Cause::CloseOrShutdown
+            | Cause::CloseShutdownOrMptcp
             | Cause::ChildCreated
             | Cause::SynReceived
             | Cause::SynAckReceived

@@ -17,6 +17,8 @@ pub enum FindingKind {
     PortSharing,
     /// A connect that failed, other than because its owner gave it up.
     ConnectFailed,
+    /// A connect that its owner gave up before the handshake ended.
+    ConnectGivenUp,
     /// A bind or listen that failed.
     BindFailed,
     /// A transition that Linux does not make.
@@ -27,12 +29,13 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SelfConnect,
         Self::SimultaneousOpen,
         Self::SimultaneousClose,
         Self::PortSharing,
         Self::ConnectFailed,
+        Self::ConnectGivenUp,
         Self::BindFailed,
         Self::IllegalTransition,
         Self::Stuck,
@@ -47,6 +50,7 @@ impl FindingKind {
             Self::SimultaneousClose => "simultaneous-close",
             Self::PortSharing => "port-sharing",
             Self::ConnectFailed => "connect-failed",
+            Self::ConnectGivenUp => "connect-given-up",
             Self::BindFailed => "bind-failed",
             Self::IllegalTransition => "illegal-transition",
             Self::Stuck => "stuck",
@@ -62,7 +66,7 @@ impl FindingKind {
     /// Whether it reports a failure, rather than something unusual.
     #[must_use]
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::ConnectFailed | Self::BindFailed | Self::Stuck)
+        matches!(self, Self::ConnectFailed | Self::ConnectGivenUp | Self::BindFailed | Self::Stuck)
     }
 
     /// The kind with this [`name`](Self::name).

@@ -40,6 +40,9 @@ pub struct Report {
     pub stack: Option<KernelStack>,
     /// Whether the socket is under TCP_REPAIR, at the end of the handshake and at CLOSE; `false` elsewhere.
     pub in_repair: Option<bool>,
+    /// Whether the socket is known to be a subflow of an MPTCP socket; `false` for transitions into CLOSE and those that only a
+    /// segment makes.
+    pub is_subflow: bool,
     /// Whether the task on the CPU exits (`PF_EXITING`).
     pub task_exits: bool,
     /// At the end of SYN_RECV: the SYN+ACKs sent until then, with those that the listener sent before the connection had a

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 pub use self::{
     audit::{kernel_facts, observation, profiles, results},
-    causes::{any_cause, cause, causes},
+    causes::{any_cause, cause},
 };
 use super::{
     BindOptions, Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Host, Known, Mono, Name, Owner,

@@ -1,6 +1,6 @@
 //! CLOCK_MONOTONIC, by which the kernel timestamps its reports, and CLOCK_REALTIME, on which two hosts can agree.
 
-use std::{hint, io, mem::MaybeUninit, time::Duration};
+use std::{fs, hint, io, mem::MaybeUninit, sync::LazyLock, time::Duration};
 
 use nix::{
     errno::Errno,
@@ -20,10 +20,27 @@ const READINGS: usize = 16;
 /// prctl(2)) plus the wake-up latency of an idle CPU.
 const SPIN_NS: i128 = 300_000;
 
-/// CLOCK_MONOTONIC now.
+/// CLOCK_MONOTONIC now, as the kernel's reports have it: that of the initial time namespace.
 #[must_use]
 pub fn now() -> Mono {
-    Mono(u64::try_from(read(ClockId::CLOCK_MONOTONIC)).expect("CLOCK_MONOTONIC counts up from 0"))
+    Mono(u64::try_from(monotonic()).expect("CLOCK_MONOTONIC counts up from 0"))
+}
+
+fn monotonic() -> i128 {
+    read(ClockId::CLOCK_MONOTONIC) - *NAMESPACE_OFFSET_NS
+}
+
+/// How far this process's CLOCK_MONOTONIC is ahead of the initial time namespace's (time_namespaces(7)).
+static NAMESPACE_OFFSET_NS: LazyLock<i128> = LazyLock::new(|| {
+    let offsets = fs::read_to_string("/proc/self/timens_offsets");
+    offsets.ok().and_then(|offsets| monotonic_offset(&offsets)).unwrap_or(0)
+});
+
+/// Parses the lines of /proc/PID/timens_offsets: a clock, seconds, nanoseconds. The file lacks before Linux 5.6.
+fn monotonic_offset(offsets: &str) -> Option<i128> {
+    let mut fields = offsets.lines().find_map(|line| line.strip_prefix("monotonic"))?.split_whitespace();
+    let mut next = || fields.next()?.parse::<i128>().ok();
+    Some(next()? * NS_PER_S + next()?)
 }
 
 /// CLOCK_REALTIME now, in nanoseconds since 1970.
@@ -37,9 +54,9 @@ pub fn unix_now() -> i128 {
 #[must_use]
 pub fn calendar() -> Clock {
     let reading = || {
-        let before = read(ClockId::CLOCK_MONOTONIC);
+        let before = monotonic();
         let realtime = read(ClockId::CLOCK_REALTIME);
-        let after = read(ClockId::CLOCK_MONOTONIC);
+        let after = monotonic();
         (after - before, realtime - (before + after) / 2)
     };
     let first = reading();
@@ -133,6 +150,14 @@ mod tests {
         // Half a millisecond is far above the error of a reading and far below a wrong offset.
         assert!(clock.unix_ns(at) >= before - 500_000, "{} {before}", clock.unix_ns(at));
         assert!(clock.unix_ns(at) <= after + 500_000, "{} {after}", clock.unix_ns(at));
+    }
+
+    #[test]
+    fn the_offset_of_a_time_namespace_may_be_negative() {
+        // The kernel keeps nanoseconds positive: -1.5 s is -2 s and 500,000,000 ns.
+        let text = "monotonic          -2 500000000\nboottime       7         0\n";
+        assert_eq!(monotonic_offset(text), Some(-1_500_000_000));
+        assert_eq!(monotonic_offset("boottime 7 0"), None);
     }
 
     #[test]

@@ -51,7 +51,7 @@ named! {
     "facility_status", "status of a facility", FacilityStatus: Ok Unavailable Unknown;
     "family", "address family", Family: Ipv4 Ipv6;
     "finding_kind", "kind of finding", FindingKind:
-        SelfConnect SimultaneousOpen SimultaneousClose PortSharing ConnectFailed BindFailed IllegalTransition
+        SelfConnect SimultaneousOpen SimultaneousClose PortSharing ConnectFailed ConnectGivenUp BindFailed IllegalTransition
         Stuck;
     "hazard_kind", "kind of hazard", HazardKind: EphemeralListener SelfConnected EphemeralExhaustion;
     "known", "way of knowing an owner", Known: Exact Listener Inferred Unknown;

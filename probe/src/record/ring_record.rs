@@ -10,8 +10,8 @@ use probe_ebpf::{
     COMM_LEN, ClosedRecord, FLAGS_UNKNOWN, InCallRecord, KIND_CLOSED, KIND_IN_CALL, KIND_OPENED, KIND_RESET,
     KIND_SUMMARY, KIND_TRANSITION, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES, OWNER_UNKNOWN, OpenedRecord,
     PATH_STATES, RST_WATCHED, RecordHeader, ResetRecord, SOCKET_FIN_RECEIVED, SOCKET_IN_REPAIR,
-    SOCKET_ORPHANED, SOCKET_RST_RECEIVED, STACK_DEPTH, SummaryRecord, TASK_EXITING, TaskRecord,
-    TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
+    SOCKET_IS_SUBFLOW, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, STACK_DEPTH, SummaryRecord, TASK_EXITING,
+    TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
 };
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
@@ -53,6 +53,7 @@ fn encode_transition(kind: u16, report: &Report, backend: Backend) -> Transition
         | bit(report.fin_received, SOCKET_FIN_RECEIVED)
         | bit(report.rst_received, SOCKET_RST_RECEIVED)
         | bit(report.in_repair, SOCKET_IN_REPAIR)
+        | bit(Some(report.is_subflow), SOCKET_IS_SUBFLOW)
         | bit(Some(report.task_exits), TASK_EXITING)
         | bit(report.owner_matches, OWNER_MATCHES);
     if report.orphaned.is_none() || report.fin_received.is_none() {

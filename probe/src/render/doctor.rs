@@ -156,7 +156,7 @@ fn listeners_of_namespace(members: &[&Hazard], style: Style, out: &mut dyn Write
     let mut range = String::new();
     let mut table =
         TextTable::new(style).header(["port", "address", "owner", "assigned by"]).align_right(&[0]);
-    for hazard in members {
+    for hazard in listed(members) {
         let HazardFacts::EphemeralListener { range: ports, reach } = &hazard.facts else { continue };
         range = format!(", ephemeral ports {}-{}", ports.start(), ports.end());
         let role = if hazard.owner == Owner::UNKNOWN { Role::Dim } else { Role::Plain };
@@ -170,17 +170,36 @@ fn listeners_of_namespace(members: &[&Hazard], style: Style, out: &mut dyn Write
     let title = members.first().map(|hazard| format!("network namespace {}{range}", hazard.netns));
     paragraph(style, Role::Dim, &title.unwrap_or_default()).write(out)?;
     table.write(out)?;
+    left_out(members, style, out)?;
     remedies(members, style, out)
+}
+
+/// The most hazards of one kind that are listed for a network namespace: after a port scan there may be thousands.
+const MAX_LISTED: usize = 20;
+
+fn listed<'a>(members: &'a [&'a Hazard]) -> &'a [&'a Hazard] {
+    &members[..members.len().min(MAX_LISTED)]
+}
+
+/// Writes how many hazards are not listed.
+fn left_out(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    match members.len().saturating_sub(MAX_LISTED) {
+        0 => Ok(()),
+        number => {
+            paragraph(style, Role::Dim, &format!("and {number} more; `--format json` has all")).write(out)
+        }
+    }
 }
 
 /// Writes hazards that have a sentence each.
 fn messages(members: &[&Hazard], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    for hazard in members {
+    for hazard in listed(members) {
         let owner =
             if hazard.owner == Owner::UNKNOWN { String::new() } else { format!(", {}", hazard.owner) };
         let text = format!("network namespace {}{owner}: {}", hazard.netns, hazard.message());
         paragraph(style, Role::Warning, &text).write(out)?;
     }
+    left_out(members, style, out)?;
     remedies(members, style, out)
 }
 
@@ -308,6 +327,19 @@ mod tests {
     fn the_absence_of_hazards_is_stated() {
         let text = shown(&Diagnosis::default(), 80, false);
         assert!(text.contains("✓ none in the network namespaces") && text.ends_with("0 hazards\n"), "{text}");
+    }
+
+    #[test]
+    fn of_very_many_hazards_some_are_listed_and_the_rest_counted() {
+        let of_one_kind = |facts: HazardFacts| -> Vec<Hazard> {
+            (1..=25).map(|last| hazard(7, &format!("10.0.0.{last}:40001"), facts.clone())).collect()
+        };
+        for hazard in diagnosis().hazards {
+            let hazards = of_one_kind(hazard.facts);
+            let text = shown(&Diagnosis { hazards, ..Diagnosis::default() }, 200, false);
+            assert!(text.contains("and 5 more; `--format json` has all"), "{text}");
+            assert!(text.ends_with("25 hazards\n"), "{text}");
+        }
     }
 
     #[test]

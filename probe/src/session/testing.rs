@@ -59,6 +59,7 @@ impl Socket {
             rst_received: None,
             stack: None,
             in_repair: None,
+            is_subflow: false,
             task_exits: false,
             synacks: None,
             syscall: None,

@@ -26,6 +26,7 @@ pub fn report(old: State, new: State) -> Report {
         owner_matches: None,
         stack: None,
         in_repair: Some(false),
+        is_subflow: false,
         task_exits: false,
         synacks: None,
         syscall: None,

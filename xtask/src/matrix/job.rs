@@ -62,11 +62,21 @@ pub const STEPS: &[Step] = &[
 ];
 
 /// The tests that compare probe with the kernel's own trace: one after the other, since that is of the whole host.
-const TRUTH: [&str; 5] =
-    ["--test-threads", "1", "no_cause", "on_the_classic_tracepoint", "with_the_classic_tracepoint"];
+const TRUTH: [&str; 6] = [
+    "--test-threads",
+    "1",
+    "cause_truth::no_cause",
+    "scenario_truth::with_the_classic",
+    "trace_truth::connections_on_the_classic",
+    "trace_truth::transitions_on_the_classic",
+];
 
 /// Those of the other backend, and the first kernel that has it.
-const TRUTH_OF_BTF: [&str; 2] = ["on_the_btf_tracepoint", "with_the_btf_tracepoint"];
+const TRUTH_OF_BTF: [&str; 3] = [
+    "scenario_truth::with_the_btf",
+    "trace_truth::connections_on_the_btf",
+    "trace_truth::transitions_on_the_btf",
+];
 const BTF: [u32; 2] = [5, 12];
 
 /// The column of their time, which follows the steps.

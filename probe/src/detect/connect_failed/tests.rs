@@ -107,9 +107,9 @@ fn the_holder_of_the_4_tuple_is_named() {
 
     live.because(Some(Cause::FinReceived));
     live.moves(1, ENDS, &[Established, FinWait1, FinWait2, Close]);
-    live.wait(std::time::Duration::from_secs(12));
+    live.wait(Duration::from_secs(12));
     insta::assert_snapshot!(duplicate(&mut live), @"the TIME_WAIT that client[100] left 12 s ago has the same 4-tuple");
-    live.wait(std::time::Duration::from_secs(50));
+    live.wait(Duration::from_secs(50));
     insta::assert_snapshot!(duplicate(&mut live), @"another connection or its TIME_WAIT has the same 4-tuple");
 
     let mut connecting = simulation();
@@ -174,9 +174,39 @@ fn an_established_connection_that_is_reset_did_connect() {
 
 #[test]
 fn mptcp_fails_by_its_subflow() {
-    let mut simulation = simulation().mptcp();
-    simulation.because(Some(Cause::RstReceived(Errno::ECONNREFUSED)));
+    let mut simulation = simulation();
+    simulation.over(Protocol::Mptcp).because(Some(Cause::RstReceived(Errno::ECONNREFUSED)));
     assert_eq!(simulation.moves(7, ENDS, &[Close, SynSent, Close]), []);
+}
+
+/// Without a route the subflow does not leave CLOSE. Its own failure is a finding already.
+#[test]
+fn mptcp_that_fails_before_its_subflow_has_a_finding() {
+    const NOWHERE: (&str, &str) = ("0.0.0.0:0", "0.0.0.0:0");
+    let failed = Some(Cause::ConnectFailed);
+    let path = [Close, SynSent, Close];
+    let mut simulation = simulation();
+    simulation.because(failed);
+    let findings = simulation.over(Protocol::Mptcp).moves(7, NOWHERE, &path);
+    insta::assert_snapshot!(findings[0].message, @"client[100] could not connect: the kernel failed its MPTCP socket before a subflow sent a SYN: no route, a policy, or no memory");
+    let mut ended = connection(Open::Active, NOWHERE, &path, failed);
+    ended.identity.protocol = Protocol::Mptcp;
+    let of_connection = simulation.detector().ended(&ended).map(|finding| finding.message);
+    assert_eq!(of_connection.as_ref(), Some(&findings[0].message));
+
+    for cause in [Cause::NoLocalPort, Cause::TupleInUse, Cause::ConnectFailed] {
+        let subflow = connection(Open::Active, ENDS, &path, Some(cause));
+        assert!(simulation.detector().ended(&subflow).is_some());
+        assert_eq!(simulation.detector().ended(&ended), None, "{cause:?}");
+    }
+    // An earlier connect of the same process.
+    ended.opened = Some(Mono(10));
+    ended.close.as_mut().expect("it ended").at = Mono(11);
+    assert!(simulation.detector().ended(&ended).is_some());
+
+    assert_eq!(simulation.moves(8, NOWHERE, &path[..2]), []);
+    assert_eq!(simulation.over(Protocol::Tcp).because(failed).moves(9, ENDS, &path).len(), 1);
+    assert_eq!(simulation.over(Protocol::Mptcp).moves(8, NOWHERE, &path[1..]), []);
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     detect::testing::{Simulation, walk},
-    model::testing::diag_entry,
+    model::{Protocol, testing::diag_entry},
 };
 
 const ENDS: (&str, &str) = ("10.0.0.1:5000", "10.0.0.2:80");
@@ -96,7 +96,8 @@ fn a_loss_ends_all_waits() {
 
 #[test]
 fn an_mptcp_socket_in_syn_sent_is_not_stuck() {
-    let mut simulation = simulation().mptcp();
+    let mut simulation = simulation();
+    simulation.over(Protocol::Mptcp);
     simulation.moves(7, ENDS, &[Close, SynSent]);
     assert_eq!(simulation.wait(LONGER), []);
     simulation.moves(7, ENDS, &[SynSent, Established, CloseWait]);

@@ -3,10 +3,7 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
-use crate::model::{
-    Errno, RstReason,
-    testing::{any_cause, causes},
-};
+use crate::model::{Errno, RstReason, testing::any_cause};
 
 /// States from which a connection reaches CLOSE.
 const BEFORE_CLOSE: [State; 8] =
@@ -33,12 +30,13 @@ const TABLE: &[(&str, [&str; 8])] = &[
     // SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSING, CLOSE_WAIT, LAST_ACK
     ("close", ["local", "-", "-", "-", "-", "-", "-", "-"]),
     ("close at exit", ["local", "-", "-", "-", "-", "-", "-", "-"]),
+    ("close or close at exit", ["local", "-", "-", "-", "-", "-", "-", "-"]),
     ("close at exec", ["local", "-", "-", "-", "-", "-", "-", "-"]),
     ("shutdown", ["local", "-", "-", "-", "-", "-", "-", "-"]),
     ("shutdown(WR)", ["local", "-", "-", "-", "-", "-", "-", "-"]),
     ("shutdown(RDWR)", ["local", "-", "-", "-", "-", "-", "-", "-"]),
     ("shutdown, deferred from SYN_RECV", ["local", "-", "-", "-", "-", "-", "-", "-"]),
-    ("disconnected, or ended with its MPTCP socket", ["local", "-", "-", "-", "-", "-", "-", "-"]),
+    ("disconnected, or ended by MPTCP", ["local", "-", "-", "-", "-", "-", "-", "-"]),
     ("connect(AF_UNSPEC)", ["local", "RST", "RST", "RST", "RST", "both", "RST", "remote"]),
     ("disconnected", ["local", "RST", "RST", "RST", "RST", "both", "RST", "remote"]),
     ("close with RST (unread data)", ["local", "RST", "RST", "RST", "RST", "RST", "RST", "RST"]),
@@ -102,7 +100,7 @@ fn expected(cause: Cause) -> [&'static str; 8] {
 
 #[test]
 fn path_and_cause_name_who_closed() {
-    for cause in causes() {
+    for &cause in Cause::ALL {
         let row = expected(cause);
         for (old, mut path) in paths() {
             path.push(Close);
@@ -116,7 +114,7 @@ fn path_and_cause_name_who_closed() {
 #[test]
 fn every_row_is_of_a_cause() {
     for (detail, _) in TABLE {
-        assert!(causes().iter().any(|cause| cause.detail() == *detail), "{detail}");
+        assert!(Cause::ALL.iter().any(|cause| cause.detail() == *detail), "{detail}");
     }
 }
 
@@ -178,7 +176,7 @@ proptest! {
 
 #[test]
 fn a_path_without_its_end_names_nobody() {
-    for cause in causes() {
+    for &cause in Cause::ALL {
         assert_eq!(ClosedBy::of(&StatePath::default(), cause), None);
         assert_eq!(ClosedBy::of(&[Close].into(), cause), None);
         assert_eq!(ClosedBy::of(&[Established, FinWait1].into(), cause), None);

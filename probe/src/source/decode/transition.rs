@@ -4,8 +4,8 @@ use std::num::NonZeroU8;
 
 use probe_ebpf::{
     ClosedRecord, FLAGS_UNKNOWN, InCallRecord, OWNER_EXACT, OWNER_LISTENER, OWNER_MATCHES, OpenedRecord,
-    RST_WATCHED, SOCKET_FIN_RECEIVED, SOCKET_IN_REPAIR, SOCKET_ORPHANED, SOCKET_RST_RECEIVED, TASK_EXITING,
-    TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
+    RST_WATCHED, SOCKET_FIN_RECEIVED, SOCKET_IN_REPAIR, SOCKET_IS_SUBFLOW, SOCKET_ORPHANED,
+    SOCKET_RST_RECEIVED, TASK_EXITING, TaskRecord, TransitionRecord, UNKNOWN_U8, UNKNOWN_U16, UNKNOWN_U32,
 };
 
 use super::{
@@ -121,6 +121,7 @@ fn report(
         rst_received: has(RST_WATCHED).then_some(has(SOCKET_RST_RECEIVED)),
         stack: KernelStack::from_codes(record.stack),
         in_repair: flag(SOCKET_IN_REPAIR),
+        is_subflow: new != State::Close && has(SOCKET_IS_SUBFLOW),
         task_exits: has(TASK_EXITING),
         synacks: NonZeroU8::new(record.synacks),
         syscall: (record.syscall != UNKNOWN_U16).then_some(record.syscall.into()),

@@ -14,14 +14,23 @@ pub fn cause(evidence: &Evidence) -> Option<Cause> {
     if report.identity.protocol == Protocol::Mptcp {
         return Some(mptcp(evidence));
     }
+    let sends_fin = matches!(
+        (report.old, report.new),
+        (SynRecv | Established | FinWait1, FinWait1)
+            | (FinWait2, FinWait2)
+            | (Closing, Closing)
+            | (CloseWait | LastAck, LastAck)
+    );
     Some(match (report.old, report.new) {
+        _ if sends_fin && report.is_subflow => Cause::MptcpUnknown,
+        // Nor does it show whether it is a subflow.
+        _ if sends_fin && report.shutdown.is_none() => Cause::CloseShutdownOrMptcp,
         (Close, Listen) => Cause::Listen,
-        (Close, SynSent) if evidence.syscall == Some(Syscall::Send) => Cause::FastOpen,
-        (Close, SynSent) => Cause::Connect,
+        (Close, SynSent) => opening(evidence),
         // At the SYN with TCP Fast Open, else at the third segment of the handshake.
         (Listen, SynRecv) => Cause::ChildCreated,
         // Under TCP_REPAIR, tcp_connect itself calls tcp_finish_connect; but a socket can also come under it in SYN_SENT.
-        (SynSent, Established) if evidence.is_in_repair() => Cause::SynAckOrRepair,
+        (SynSent, Established) if report.in_repair != Some(false) => Cause::SynAckOrRepair,
         (SynSent, Established) => Cause::SynAckReceived,
         // Only tcp_rcv_synsent_state_process makes this transition.
         (SynSent, SynRecv) => Cause::SynReceived,
@@ -46,7 +55,7 @@ fn mptcp(evidence: &Evidence) -> Cause {
     match (evidence.report.old, evidence.report.new) {
         // mptcp_listen copies the subflow's state, which is LISTEN already.
         (Close | Listen, Listen) => Cause::Listen,
-        (Close, SynSent) => Cause::Connect,
+        (Close, SynSent) => opening(evidence),
         // mptcp_sk_clone_init
         (Listen, Established) => Cause::ChildCreated,
         // __mptcp_sync_state
@@ -58,6 +67,15 @@ fn mptcp(evidence: &Evidence) -> Cause {
         // mptcp_check_data_fin_ack
         (FinWait1, FinWait2) => Cause::AckOfDataFinReceived,
         _ => Cause::MptcpUnknown,
+    }
+}
+
+/// connect(2), or a send with MSG_FASTOPEN.
+fn opening(evidence: &Evidence) -> Cause {
+    match evidence.syscall {
+        Some(Syscall::Send) => Cause::FastOpen,
+        _ if evidence.report.syscall.is_none() => Cause::ConnectOrFastOpen,
+        _ => Cause::Connect,
     }
 }
 

@@ -79,7 +79,8 @@ fn fin(evidence: &Evidence, stack: KernelStack) -> Option<Cause> {
         // SHUT_WR in SYN_RECV waits for ESTABLISHED (since Linux 6.9).
         TcpShutdown if stack.has(TcpRcvStateProcess) => Some(Cause::Shutdown(ShutdownHow::Deferred)),
         TcpShutdown if stack.has(InetShutdown) => Some(Cause::Shutdown(evidence.shutdown_how())),
-        TcpShutdown => Some(Cause::Shutdown(ShutdownHow::Unknown)),
+        // mptcp_incoming_options: the connection falls back to TCP, after its process has ended it.
+        TcpShutdown => Some(Cause::SubflowClosed),
         _ => Some(Cause::Close(evidence.close_call())),
     }
 }
@@ -97,6 +98,7 @@ fn end(evidence: &Evidence, stack: KernelStack) -> Option<Cause> {
         TcpCheckReq if evidence.error() == Some(Errno::ECONNRESET) => {
             Some(Cause::RstReceived(Errno::ECONNRESET))
         }
+        TcpCheckReq if evidence.report.error.is_none() => None,
         TcpCheckReq | TcpV4SynRecvSock | TcpV6SynRecvSock => Some(Cause::ChildDiscarded),
         TcpFin => Some(Cause::FinReceived),
         TcpTimeWait => Some(time_wait(evidence, stack)),

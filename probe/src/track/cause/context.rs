@@ -92,7 +92,9 @@ impl<'a> Evidence<'a> {
 
     /// The call that closed the descriptor, where it certainly was closed.
     pub fn close_call(&self) -> CloseCall {
-        self.closing_call().unwrap_or(CloseCall::Close)
+        // Without the kernel's types neither the call nor the task's flags can be read.
+        let is_blind = self.report.orphaned.is_none() && self.report.syscall.is_none();
+        self.closing_call().unwrap_or(if is_blind { CloseCall::Unknown } else { CloseCall::Close })
     }
 
     /// How shutdown(2) was called that sent a FIN. In CLOSE_WAIT the peer's FIN has shut the other direction down already, and

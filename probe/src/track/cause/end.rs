@@ -33,6 +33,11 @@ pub fn cause(evidence: &Evidence) -> Option<Cause> {
     let Some(error) = report.error else {
         return (report.rst_received == Some(true)).then(|| reset(evidence, errors::of_reset(report.old)));
     };
+    // MPTCP ends a subflow in tcp_reset before that sets the error.
+    let is_before_error = error.is_none() && report.rst_received == Some(true);
+    if is_before_error && matches!(report.old, State::SynRecv | State::Established | State::CloseWait) {
+        return Some(Cause::RstReceived(errors::of_reset(report.old)));
+    }
     error.and_then(|errno| by_error(evidence, errno)).or_else(|| without_error(evidence))
 }
 
@@ -74,6 +79,8 @@ fn by_error(evidence: &Evidence, errno: Errno) -> Option<Cause> {
             Some(_) => return None,
             None => Cause::AfterIcmpError(errno),
         },
+        // A lost route leaves others as well.
+        _ if errors::of_timer(evidence) == Some(errno) => Cause::Timeout(errors::timer(evidence), errno),
         _ => Cause::UnknownError(errno),
     })
 }

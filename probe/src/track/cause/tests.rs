@@ -115,6 +115,39 @@ fn each_way_of_opening_has_a_cause() {
     check(report(SynRecv, Established), CHILD, "segment: ACK of SYN received");
 }
 
+const BLIND_FIN: &str = "kernel: close or shutdown, or MPTCP ended the subflow";
+
+/// MPTCP sends the FIN of a subflow in a call on its MPTCP socket, in its worker or at a segment.
+#[test]
+fn the_fin_of_a_subflow_names_no_call() {
+    let edges = [(Established, FinWait1), (CloseWait, LastAck), (FinWait2, FinWait2)];
+    for (old, new) in edges {
+        for call in [CLOSE, SHUTDOWN, READ] {
+            let fin = || report(old, new).shut(2).in_call(call);
+            let subflow = Report { is_subflow: true, ..fin() };
+            check(subflow, CLIENT, table::MPTCP_UNKNOWN);
+            check(Report { shutdown: None, ..fin() }, CLIENT, BLIND_FIN);
+        }
+    }
+}
+
+/// tcp_reset passes the RST to MPTCP first, which may end the subflow before `sk_err` is set.
+#[test]
+fn an_rst_may_end_a_subflow_without_an_error() {
+    for (old, errno) in [(SynRecv, "ECONNRESET"), (Established, "ECONNRESET"), (CloseWait, "EPIPE")] {
+        let end = Report { rst_received: Some(true), ..report(old, Close) };
+        check(end, CLIENT, &format!("segment: RST received ({errno})"));
+    }
+}
+
+/// Without the kernel's types neither the call nor the task's flags are known.
+#[test]
+fn a_close_may_be_at_exit() {
+    let blind = Report { orphaned: None, shutdown: None, error: None, ..report(Listen, Close) };
+    let blind = blind.on_stack(&[TcpClose]);
+    check(blind, CLIENT, "call: close or close at exit");
+}
+
 #[test]
 fn the_first_fin_names_the_call() {
     for old in [Established, SynRecv] {
@@ -128,7 +161,7 @@ fn the_first_fin_names_the_call() {
         check(report(old, FinWait1).shut(3).in_call(EXIT_GROUP), CLIENT, "call: close at exit");
         check(report(old, FinWait1).shut(3).in_call(EXECVE), CLIENT, "call: close at exec");
         check(report(old, FinWait1).shut(3), CLIENT, "call: close or shutdown(RDWR)");
-        check(Report { shutdown: None, ..report(old, FinWait1) }, CLIENT, "call: close or shutdown");
+        check(Report { shutdown: None, ..report(old, FinWait1) }, CLIENT, BLIND_FIN);
     }
     check(report(Established, FinWait1).shut(2), DEFERRED, "call: shutdown, deferred from SYN_RECV");
 }
@@ -266,8 +299,8 @@ fn a_failed_open_names_rst_icmp_timer_or_call() {
     check(sent().shut(3).in_call(CLOSE), CLIENT, "call: close");
     check(sent().in_call(SHUTDOWN), CLIENT, "call: shutdown");
     check(sent().in_call(CONNECT), CLIENT, "call: connect(AF_UNSPEC)");
-    check(sent(), CLIENT, "call: disconnected, or ended with its MPTCP socket");
-    check(sent(), PREEXISTING, "call: disconnected, or ended with its MPTCP socket");
+    check(sent(), CLIENT, "kernel: disconnected, or ended by MPTCP");
+    check(sent(), PREEXISTING, "kernel: disconnected, or ended by MPTCP");
     let half = |errno| report(SynRecv, Close).failed(errno).with(FINAL);
     check(half(Errno::ECONNRESET), CLIENT, "segment: RST received (ECONNRESET)");
     check(half(Errno::ECONNREFUSED), CLIENT, unreachable);
@@ -291,7 +324,7 @@ fn an_abrupt_end_names_rst_timer_or_call() {
         check(end().shut(3), CLIENT, "call: close with RST (unread data or SO_LINGER 0)");
         check(end().in_call(CONNECT), CLIENT, "call: connect(AF_UNSPEC)");
         check(end().in_call(CLOSE), CLIENT, "call: close of its MPTCP socket");
-        check(end(), CLIENT, "call: disconnected, or ended with its MPTCP socket");
+        check(end(), CLIENT, "kernel: disconnected, or ended by MPTCP");
         // Whether a child was accepted does not show.
         check(
             end().in_call(CLOSE),
@@ -299,11 +332,7 @@ fn an_abrupt_end_names_rst_timer_or_call() {
             "call: listener closed before accept, or close of its MPTCP socket",
         );
         for (report, prior) in [(end().in_call(CONNECT), CHILD), (end(), CHILD), (end(), PREEXISTING)] {
-            check(
-                report,
-                prior,
-                "kernel: disconnected, ended with its MPTCP socket, or listener ended before accept",
-            );
+            check(report, prior, "kernel: disconnected, ended by MPTCP, or listener ended before accept");
         }
         check(Report { shutdown: None, ..end() }, CLIENT, "unknown");
         check(Report { error: None, ..end() }, CLIENT, "unknown");
@@ -430,7 +459,9 @@ fn a_socket_under_repair_sends_nothing() {
 #[test]
 fn an_mptcp_socket_without_a_stack_names_what_the_edge_shows() {
     let mptcp = |old, new| report(old, new).with_protocol(Protocol::Mptcp);
-    check(mptcp(Close, SynSent), CLIENT, "call: connect");
+    check(mptcp(Close, SynSent), CLIENT, "call: connect or Fast Open");
+    check(mptcp(Close, SynSent).in_call(CONNECT), CLIENT, "call: connect");
+    check(mptcp(Close, SynSent).in_call(SENDMSG), CLIENT, "call: send with MSG_FASTOPEN");
     check(mptcp(Close, Listen), CLIENT, "call: listen");
     check(mptcp(SynSent, Established), CLIENT, "segment: first MPTCP subflow established");
     check(mptcp(Listen, Listen), CLIENT, "call: listen");

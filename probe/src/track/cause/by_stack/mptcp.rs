@@ -38,6 +38,7 @@ fn end(evidence: &Evidence, stack: KernelStack) -> Option<Cause> {
         }
         MptcpFastclose if stack.has(MptcpWorker) => Some(Cause::MptcpTimeout),
         MptcpFastclose => None,
+        MptcpWorker if evidence.report.error.is_none() => None,
         // The compiler inlines mptcp_check_data_fin_ack, and may inline mptcp_check_data_fin.
         MptcpWorker => match evidence.report.old {
             FinWait2 => Some(Cause::DataFinReceived),

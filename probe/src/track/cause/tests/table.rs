@@ -28,9 +28,10 @@ fn end(old: State) -> Report {
 
 const ABORTED: &str = "call: close with RST (unread data or SO_LINGER 0)";
 const LISTENER_OR_MPTCP: &str = "call: listener closed before accept, or close of its MPTCP socket";
-const ANY_END: &str = "kernel: disconnected, ended with its MPTCP socket, or listener ended before accept";
-const DISCONNECTED: &str = "call: disconnected, or ended with its MPTCP socket";
+const ANY_END: &str = "kernel: disconnected, ended by MPTCP, or listener ended before accept";
+const DISCONNECTED: &str = "kernel: disconnected, or ended by MPTCP";
 const CHILD_END: &str = "kernel: child discarded, disconnected, or listener ended before accept";
+pub const MPTCP_UNKNOWN: &str = "kernel: MPTCP: a call, a segment or a timer";
 const TIMEWAIT_OR_RST: &str = "kernel: orphan: FIN_WAIT2 timewait socket, or RST sent";
 
 fn segments() -> Vec<Case> {
@@ -345,14 +346,14 @@ fn calls() -> Vec<Case> {
             CLIENT,
             &[TcpV4Connect, InetStreamConnect, TcpSendmsg],
             "call: send with MSG_FASTOPEN",
-            "call: connect",
+            "call: connect or Fast Open",
         ),
         case(
             report(Close, SynSent),
             CLIENT,
             &[TcpV4Connect, InetStreamConnect],
             "call: connect",
-            "call: connect",
+            "call: connect or Fast Open",
         ),
     ]
 }
@@ -493,6 +494,7 @@ fn listeners() -> Vec<Case> {
 fn subflows() -> Vec<Case> {
     let of_mptcp = "call: close of its MPTCP socket";
     let by_worker = "kernel: MPTCP ended the subflow";
+    let fin = |old, new, bits| Report { is_subflow: true, ..report(old, new).shut(bits) };
     vec![
         case(
             end(Established).in_call(CLOSE),
@@ -519,25 +521,27 @@ fn subflows() -> Vec<Case> {
             "call: connect(AF_UNSPEC)",
         ),
         case(
-            report(Established, FinWait1).shut(2),
+            fin(Established, FinWait1, 2),
             CLIENT,
             &[TcpShutdown, MptcpCheckDataFin, MptcpWorker],
             by_worker,
-            "call: shutdown(WR)",
+            MPTCP_UNKNOWN,
         ),
+        // mptcp_incoming_options, after the peer's RST
         case(
-            report(CloseWait, LastAck).shut(3),
+            fin(Established, FinWait1, 2),
             CLIENT,
-            &[TcpShutdown, MptcpClose],
-            of_mptcp,
-            "call: close or shutdown",
+            &[TcpShutdown, TcpReset, TcpValidateIncoming],
+            by_worker,
+            MPTCP_UNKNOWN,
         ),
+        case(fin(CloseWait, LastAck, 3), CLIENT, &[TcpShutdown, MptcpClose], of_mptcp, MPTCP_UNKNOWN),
         case(
-            report(FinWait2, FinWait2).shut(3),
+            fin(FinWait2, FinWait2, 3),
             CLIENT,
             &[TcpClose, MptcpCloseSubflow, MptcpWorker],
             by_worker,
-            "call: close",
+            MPTCP_UNKNOWN,
         ),
         case(
             end(FinWait2).orphaned().shut(3),
@@ -551,7 +555,7 @@ fn subflows() -> Vec<Case> {
 
 fn mptcp() -> Vec<Case> {
     let end = |old| end(old).with_protocol(Protocol::Mptcp);
-    let unknown = "kernel: MPTCP: a call, a segment or a timer";
+    let unknown = MPTCP_UNKNOWN;
     let none_left = "kernel: no MPTCP subflow left";
     let send = |old, new| report(old, new).with_protocol(Protocol::Mptcp);
     vec![
@@ -679,8 +683,6 @@ fn admits(by_fields: Cause, proven: Cause) -> bool {
     by_fields == proven
         || match by_fields {
             CloseOrShutdownRdwr | CloseOrShutdown => matches!(proven, Shutdown(_) | Close(_) | CloseOfMptcp),
-            // Who called it is the subflow's MPTCP socket, which no field of the subflow shows.
-            Close(_) | Shutdown(_) => proven == SubflowClosed,
             CloseWithRst(RstReason::Unknown) => matches!(proven, CloseWithRst(_)),
             CloseOrDisconnect => {
                 matches!(proven, CloseWithRst(_) | CloseWithLinger | ConnectUnspec | Disconnect)
@@ -692,7 +694,7 @@ fn admits(by_fields: Cause, proven: Cause) -> bool {
             ConnectFailedOrDisconnect => {
                 matches!(proven, ConnectFailed | TupleInUse | NoLocalPort) || by_disconnect()
             }
-            Connect => proven == FastOpen,
+            ConnectOrFastOpen => matches!(proven, Connect | FastOpen),
             SynAckOrRepair => matches!(proven, SynAckReceived | ConnectInRepair),
             RstOrDataAfterClose => matches!(proven, RstReceived(_) | DataAfterClose),
             IcmpErrorOrTimeout(errno) => {
