@@ -116,6 +116,12 @@ impl Actor {
         self.is_called(name);
     }
 
+    /// The same, but it keeps this socket.
+    pub fn becomes_with(&self, name: &str, socket: &str) {
+        self.begins(&format!("exec {socket}"));
+        self.is_called(name);
+    }
+
     #[track_caller]
     fn carries_out(&self, command: impl Into<Message>) {
         command.into().send(&self.commands).unwrap();

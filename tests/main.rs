@@ -11,7 +11,7 @@
 //! - `owners`, `cgroups`, `existing`: socket owners, including those of pre-existing sockets
 //! - `filters`, `command`: selecting sockets
 //! - `traced_link`, `counters`, `resets`: connections over the emulated link: their counters, their RSTs
-//! - `findings`, `connect_failed`, `bind_failed`: findings
+//! - `findings`, `connect_failed`, `bind_failed`, `bind_conflict`: findings
 //! - `first_rows`: first and last transitions, where the kernel's fields are another socket's
 //! - `audit`: this kernel's TCP, alone and compared with another's
 //! - `time_wait`: TIME_WAIT and FIN_WAIT2 after close
@@ -27,6 +27,7 @@
 
 mod actor;
 mod audit;
+mod bind_conflict;
 mod bind_failed;
 mod broken;
 mod cause_truth;

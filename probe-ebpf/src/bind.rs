@@ -13,12 +13,15 @@ use aya_ebpf::{
     macros::tracepoint,
     programs::TracePointContext,
 };
-use probe_ebpf::{BindRecord, Field, KIND_BIND, TaskRecord};
+use probe_ebpf::{
+    BindRecord, Field, KIND_BIND, OPTION_REUSE_ADDR, OPTION_REUSE_PORT, OPTION_V6_ONLY, TaskRecord,
+    UNKNOWN_U32,
+};
 
 use crate::{
     config,
     filter::{self, Decision},
-    kernel_memory::{Access, Direct, Probed},
+    kernel_memory::{Access, Direct, Probed, bits},
     protocol::{AF_INET, AF_INET6, Address, is_tcp},
     record::header,
     ring::{Writers, emit_and_wake},
@@ -66,6 +69,10 @@ fn report(event: *const u8) -> Option<()> {
         (*record).error = returned.unsigned_abs() as u32;
         (*record).protocol = protocol;
         (*record).family = family;
+        (*record).options = options(sk).unwrap_or(UNKNOWN_U32);
+        (*record).device = Probed::field(sk, Field::BoundDevice).unwrap_or(UNKNOWN_U32);
+        (*record).uid = Probed::field(sk, Field::SocketUser).unwrap_or(UNKNOWN_U32);
+        (*record).padding = 0;
         call.fill_address(record);
         Task::<Probed>::current().write(&raw mut (*record).task);
     });
@@ -79,6 +86,27 @@ fn match_caller() -> Decision {
     Task::<Probed>::current().write(task.as_mut_ptr());
     // SAFETY: filled in, on this program's stack.
     unsafe { filter::match_owner(task.as_ptr()) }
+}
+
+/// The options that decide whether the socket can share a port, as in [`BindRecord::options`]. A bind that failed has left
+/// them as they were.
+///
+/// # Safety
+/// `sk` is a `struct sock`.
+#[inline(always)]
+unsafe fn options(sk: *const u8) -> Option<u32> {
+    let mut options = 0;
+    for (field, mask, option) in [
+        (Field::ReuseAddr, Field::ReuseAddrMask, OPTION_REUSE_ADDR),
+        (Field::ReusePort, Field::ReusePortMask, OPTION_REUSE_PORT),
+        (Field::V6Only, Field::V6OnlyMask, OPTION_V6_ONLY),
+    ] {
+        // SAFETY: the caller's promise.
+        if unsafe { bits::<Probed>(sk, field, mask)? } != 0 {
+            options |= option;
+        }
+    }
+    Some(options)
 }
 
 /// The arguments of bind(2).

@@ -44,6 +44,22 @@ pub enum Field {
     Disconnects,
     /// `sock_common.skc_flags`
     Flags,
+    /// `sock_common.skc_bound_dev_if`: the index of the device that the socket is bound to, 0 for none
+    BoundDevice,
+    /// `sock.sk_uid`: the user id of the socket's creator
+    SocketUser,
+    /// The byte of `sock_common.skc_reuse`, a bit field
+    ReuseAddr,
+    /// The mask of its bits in that byte
+    ReuseAddrMask,
+    /// The byte of `sock_common.skc_reuseport`, a bit field
+    ReusePort,
+    /// The mask of the bit in that byte
+    ReusePortMask,
+    /// The byte of `sock_common.skc_ipv6only`, a bit field
+    V6Only,
+    /// The mask of the bit in that byte
+    V6OnlyMask,
     /// `tcp_sock.tsorted_sent_queue`: the list of sent and unacknowledged segments, whose head points to itself while it is
     /// empty
     SentQueue,

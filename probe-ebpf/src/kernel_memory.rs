@@ -54,6 +54,18 @@ pub trait Access {
     }
 }
 
+/// Reads a bit field of the object at `base`, without shifting it; `None` where this kernel lacks the field. `byte` is its
+/// byte and `mask` the mask of its bits.
+///
+/// # Safety
+/// `base` is an object of the type that the fields belong to.
+#[inline(always)]
+pub unsafe fn bits<A: Access>(base: *const u8, byte: Field, mask: Field) -> Option<u8> {
+    let mask = offsets::offset(mask)?;
+    // SAFETY: the caller's promise.
+    Some(unsafe { A::field::<u8>(base, byte)? } & mask as u8)
+}
+
 /// Plain loads through a pointer whose BTF type the verifier tracks. A load that faults returns zero.
 pub struct Direct;
 

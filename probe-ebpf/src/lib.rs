@@ -65,6 +65,13 @@ pub const TASK_EXITING: u8 = 1 << 6;
 /// [`TransitionRecord::flags`]: [`SOCKET_ORPHANED`], [`SOCKET_IN_REPAIR`] and [`SOCKET_FIN_RECEIVED`] could not be read.
 pub const FLAGS_UNKNOWN: u8 = 1 << 7;
 
+/// [`BindRecord::options`]: SO_REUSEADDR is set (`sk_reuse`).
+pub const OPTION_REUSE_ADDR: u32 = 1 << 0;
+/// [`BindRecord::options`]: SO_REUSEPORT is set (`sk_reuseport`).
+pub const OPTION_REUSE_PORT: u32 = 1 << 1;
+/// [`BindRecord::options`]: IPV6_V6ONLY is set (`sk_ipv6only`).
+pub const OPTION_V6_ONLY: u32 = 1 << 2;
+
 /// [`OpenedRecord::known`]: the event ran in a system call of the owner.
 pub const OWNER_EXACT: u32 = 1;
 /// [`OpenedRecord::known`]: inherited from the listener that the child belongs to.
@@ -276,6 +283,16 @@ pub struct BindRecord {
     pub addr: [u8; 16],
     /// The caller.
     pub task: TaskRecord,
+    /// The options of the socket that decide whether it can share the port, `OPTION_*`; [`UNKNOWN_U32`] where they could
+    /// not be read.
+    pub options: u32,
+    /// The index of the device that the socket is bound to (SO_BINDTODEVICE, or the scope of a link-local address); 0 for
+    /// none, or [`UNKNOWN_U32`].
+    pub device: u32,
+    /// The user id of the socket's creator in the initial user namespace, or [`UNKNOWN_U32`].
+    pub uid: u32,
+    /// Always 0.
+    pub padding: u32,
 }
 
 /// An RST sent for a socket (`tcp_send_reset`).
@@ -318,6 +335,6 @@ const _: () = {
     assert!(size_of::<OpenedRecord>() == 128);
     assert!(size_of::<ClosedRecord>() == 168);
     assert!(size_of::<SummaryRecord>() == 240);
-    assert!(size_of::<BindRecord>() == 88);
+    assert!(size_of::<BindRecord>() == 104);
     assert!(size_of::<ResetRecord>() == 88);
 };

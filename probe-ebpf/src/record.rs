@@ -10,8 +10,7 @@ use probe_ebpf::{
 use crate::{
     config,
     filter::Decision,
-    kernel_memory::Access,
-    offsets,
+    kernel_memory::{Access, bits},
     protocol::{Address, IPPROTO_MPTCP},
     socket_state::SocketStatePtr,
     task,
@@ -78,9 +77,8 @@ unsafe fn repair_flag<A: Access>(tcp: *const u8) -> u8 {
         return 0;
     }
     // SAFETY: the caller's promise.
-    let byte = unsafe { A::field::<u8>(tcp, Field::Repair) }.unwrap_or(0);
-    let mask = offsets::offset(Field::RepairMask).unwrap_or(0);
-    if byte & mask as u8 != 0 { SOCKET_IN_REPAIR } else { 0 }
+    let repair = unsafe { bits::<A>(tcp, Field::Repair, Field::RepairMask) };
+    if repair.unwrap_or(0) != 0 { SOCKET_IN_REPAIR } else { 0 }
 }
 
 /// Fills in a transition that may have run in a call on the socket.

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use nix::unistd::{Uid, dup2_stderr, setuid};
+use nix::{
+    sys::socket::{setsockopt, sockopt::IpBindAddressNoPort},
+    unistd::{Uid, dup2_stderr, setuid},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{ROLE, message::Message, start};
@@ -49,7 +52,8 @@ fn carry_out(sockets: &mut Sockets, command: Message) -> io::Result<Message> {
     let words: Vec<&str> = text.split_whitespace().collect();
     match (words.as_slice(), command.descriptor) {
         (["exit"], _) => process::exit(0),
-        (["exec"], _) => Err(exec()),
+        (["exec"], _) => Err(exec(Stdio::inherit(), "")),
+        (["exec", name], _) => Err(exec(Stdio::from(OwnedFd::from(sockets.get(name).try_clone()?)), name)),
         (["user", id], _) => {
             setuid(Uid::from_raw(id.parse().unwrap()))?;
             Ok(Message::of(*id))
@@ -83,9 +87,11 @@ fn carry_out(sockets: &mut Sockets, command: Message) -> io::Result<Message> {
     }
 }
 
-/// Executes this binary again as an actor; only the command socket survives exec.
-fn exec() -> io::Error {
-    Command::new(env::current_exe().unwrap()).args(env::args_os().skip(1)).env(ROLE, "").exec()
+/// Executes this binary again as an actor; only the command socket survives exec, and the one that its stderr is under this
+/// name, if any.
+fn exec(stderr: Stdio, inherits: &str) -> io::Error {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(env::args_os().skip(1)).env(ROLE, inherits).stderr(stderr).exec()
 }
 
 #[derive(Default)]
@@ -122,7 +128,12 @@ impl Sockets {
                     match *option {
                         "reuseaddr" => socket.set_reuse_address(true)?,
                         "reuseport" => socket.set_reuse_port(true)?,
-                        other => panic!("unknown option {other}"),
+                        "noport" => setsockopt(socket, IpBindAddressNoPort, &true)?,
+                        "v6only" => socket.set_only_v6(true)?,
+                        other => match other.strip_prefix("device=") {
+                            Some(device) => socket.bind_device(Some(device.as_bytes()))?,
+                            None => panic!("unknown option {other}"),
+                        },
                     }
                 }
                 socket.bind(&address.into())?;

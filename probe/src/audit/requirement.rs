@@ -4,7 +4,7 @@
 use std::{fmt, net::Ipv6Addr};
 
 use crate::{
-    model::Family,
+    model::{Family, kernel_version},
     net::{Namespace, Tcp, host, sysctl, tun},
     os::{
         capability::{Capability, CapabilitySet},
@@ -68,7 +68,7 @@ impl Requirement {
             }
             Self::Linux(major, minor) => {
                 let release = host::facts().kernel;
-                match kernel::version(&release) {
+                match kernel_version(&release) {
                     Some(version) if version < [major, minor] => {
                         unmet(format!("requires Linux {major}.{minor} or later; this is {release}"))
                     }

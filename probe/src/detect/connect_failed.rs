@@ -60,7 +60,8 @@ impl ConnectFailed {
         // An MPTCP socket has the addresses of its first subflow, which may not have got any.
         let to = endpoints.remote.port.map(|_| format!(" to {}", endpoints.remote)).unwrap_or_default();
         let message = format!("{} could not connect{from}{to}: {reason}", who(owner));
-        let remedy = (cause == Cause::NoLocalPort).then(|| widen(self.host.ephemeral_in(netns)));
+        let remedy =
+            (cause == Cause::NoLocalPort).then(|| widen(self.host.ephemeral_in(netns), Exhausted::Connect));
         Some((message, remedy))
     }
 
@@ -230,21 +231,46 @@ fn unreachable(errno: Errno) -> String {
 }
 
 fn range_and_size(range: &PortRange) -> String {
-    format!("; net.ipv4.ip_local_port_range is {}-{} ({} ports)", range.start(), range.end(), range.len())
+    format!(
+        "; net.ipv4.ip_local_port_range is {}-{} ({} ports), unless the socket has a range of its own \
+         (IP_LOCAL_PORT_RANGE)",
+        range.start(),
+        range.end(),
+        range.len()
+    )
+}
+
+/// The call that found no free ephemeral port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Exhausted {
+    /// connect(2), which needs a port that is free for its destination.
+    Connect,
+    /// bind(2) to port 0, which needs one that no socket has.
+    Bind,
 }
 
 /// The remedy for a namespace without free ephemeral ports.
-pub fn widen(range: Option<&PortRange>) -> String {
+pub fn widen(range: Option<&PortRange>, call: Exhausted) -> String {
     let is_wide = range.is_some_and(|range| range.start() <= WIDE.start() && range.end() == WIDE.end());
+    let share = match call {
+        Exhausted::Connect => {
+            "where TIME_WAIT holds the ports, set net.ipv4.tcp_tw_reuse=1 so that connect reuses them"
+        }
+        Exhausted::Bind => {
+            "where the socket connects afterwards, set IP_BIND_ADDRESS_NO_PORT before bind, so that connect \
+                            picks a port that is free for its destination"
+        }
+    };
     if is_wide {
-        return "use more local addresses, or reuse connections instead of opening new ones: the port range is wide \
-                already"
-            .to_owned();
+        return format!(
+            "use more local addresses, or reuse connections instead of opening new ones: the port range is wide already; \
+             {share}"
+        );
     }
     format!(
         "widen the range: sysctl -w net.ipv4.ip_local_port_range=\"{} {}\", and add the servers' ports in it to \
-         net.ipv4.ip_local_reserved_ports; where TIME_WAIT holds the ports, set net.ipv4.tcp_tw_reuse=1 so that \
-         connect reuses them",
+         net.ipv4.ip_local_reserved_ports, which must leave some; where the socket set IP_LOCAL_PORT_RANGE, widen that; \
+         {share}",
         WIDE.start(),
         WIDE.end(),
     )

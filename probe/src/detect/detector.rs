@@ -1,8 +1,8 @@
 //! The trait of the detectors, the context of a transition, and what findings have in common.
 
 use crate::model::{
-    BindFailure, Connection, DiagEntry, Edge, Finding, FindingKind, Mono, Open, Owner, SocketTable, State,
-    StateHistory, Transition,
+    BindFailure, Connection, DiagEntry, Edge, Finding, FindingKind, Mono, Open, Opener, OpenerFate, Owner,
+    SocketTable, State, StateHistory, Transition,
 };
 
 /// Derives findings from transitions.
@@ -114,4 +114,20 @@ pub fn who(owner: &Owner) -> String {
         Some(_) => owner.to_string(),
         None => "an unknown process".to_owned(),
     }
+}
+
+/// What to add to a sentence about a socket that another process opened than the one that has its descriptor.
+pub fn opened_by(row: &DiagEntry) -> String {
+    let Some(Opener { owner: opener, fate }) = &row.opener else { return String::new() };
+    let pid = |owner: &Owner| owner.task.as_ref().map(|task| task.pid);
+    if let Some(task) = opener.task.as_ref().filter(|_| pid(opener) == pid(&row.owner)) {
+        return format!(" (opened while it was named {})", task.comm);
+    }
+    let fate = match fate {
+        Some(OpenerFate::Exited) => ", which has exited",
+        Some(OpenerFate::Closed) => ", which has closed it",
+        Some(OpenerFate::Holds) => ", which has it, too",
+        None => "",
+    };
+    format!(" (opened by {}{fate})", who(opener))
 }

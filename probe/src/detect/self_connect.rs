@@ -79,7 +79,7 @@ pub fn remedy(port: u16, picked: Option<bool>, is_ephemeral: bool) -> String {
 }
 
 /// How to reserve a server's port.
-fn reserve(port: u16) -> String {
+pub fn reserve(port: u16) -> String {
     format!(
         "reserve the port so that the kernel does not pick it: sysctl -w net.ipv4.ip_local_reserved_ports={port} \
          (this replaces the list: include the ports already in it)"

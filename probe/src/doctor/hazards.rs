@@ -91,7 +91,7 @@ fn exhaustion(sockets: &[&DiagEntry], ports: &Ports) -> Vec<(IpAddr, HazardFacts
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Endpoints, Known, Name, PortRange, PortReach, SocketIdentity, Task};
+    use crate::model::{Known, Name, PortRange, PortReach, Task, testing::diag_entry};
 
     const HERE: u32 = 1;
 
@@ -105,14 +105,7 @@ mod tests {
     }
 
     fn socket(state: State, local: &str, remote: &str) -> DiagEntry {
-        let endpoints = Endpoints { local: endpoint(local), remote: endpoint(remote) };
-        DiagEntry {
-            cookie: 1,
-            identity: SocketIdentity::tcp(HERE, endpoints),
-            state,
-            owner: owner(7).into(),
-            expires: None,
-        }
+        DiagEntry { owner: owner(7).into(), ..diag_entry(1, state, local, remote).in_netns(HERE) }
     }
 
     fn listener(local: &str) -> DiagEntry {

@@ -6,11 +6,8 @@ use nix::unistd::geteuid;
 
 use super::Subject;
 use crate::{
-    model::{Facility, FacilityGroup, Host},
-    os::{
-        capability::{Capability, CapabilitySet},
-        kernel::version,
-    },
+    model::{Facility, FacilityGroup, Host, kernel_version},
+    os::capability::{Capability, CapabilitySet},
 };
 
 /// The inode number of the initial user namespace (`PROC_USER_INIT_INO`, include/linux/proc_ns.h).
@@ -112,7 +109,8 @@ const CAPABILITIES: [Requirement; 6] = [
 
 fn capabilities(kernel: &str) -> Vec<Facility> {
     let held = CapabilitySet::effective();
-    let check = |requirement: &Requirement| requirement.check(held, version(kernel), geteuid().is_root());
+    let check =
+        |requirement: &Requirement| requirement.check(held, kernel_version(kernel), geteuid().is_root());
     CAPABILITIES.iter().map(check).collect()
 }
 
@@ -190,7 +188,7 @@ mod tests {
     fn cap_sys_admin_or_a_newer_kernel_replaces_a_capability() {
         let check = |held, kernel| {
             CAPABILITIES.each_ref().map(|requirement| {
-                requirement.check(Some(CapabilitySet(held)), version(kernel), false).status
+                requirement.check(Some(CapabilitySet(held)), kernel_version(kernel), false).status
             })
         };
         let (ok, missing) = (FacilityStatus::Ok, FacilityStatus::Unavailable);

@@ -1,6 +1,9 @@
 //! Failed calls of bind(2).
 
-use super::{Cgroup, DiagEntry, Endpoint, Errno, Mono, SocketIdentity, State, Task};
+use super::{
+    BindOptions, Cgroup, Conflict, DiagEntry, Endpoint, Errno, Mono, OpenerFate, SocketIdentity, State, Task,
+    conflict,
+};
 
 /// A bind(2) on a TCP or MPTCP socket that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +23,15 @@ pub struct BindFailure {
     pub identity: SocketIdentity,
     /// The error that the call returned.
     pub errno: Errno,
+    /// The socket's options.
+    pub options: BindOptions,
     /// For EADDRINUSE: the sockets of the namespace that hold the port, at that time or right after, as
     /// [`retain_conflicting_holders`](Self::retain_conflicting_holders) leaves them.
     pub holders: Vec<DiagEntry>,
+    /// Whether sock_diag was queried for them.
+    pub is_queried: bool,
+    /// What has become of the processes that opened holders, where others have the descriptors: by the holder's cookie.
+    pub opener_fates: Vec<(u64, OpenerFate)>,
 }
 
 impl BindFailure {
@@ -35,13 +44,29 @@ impl BindFailure {
         self.identity.endpoints.local
     }
 
-    /// Removes holders that cannot conflict, sorts the likeliest first, and drops those beyond
+    /// Removes holders that do not conflict, sorts those that do for certain and the likeliest first, and drops those beyond
     /// [`MAX_HOLDERS`](Self::MAX_HOLDERS).
     pub fn retain_conflicting_holders(&mut self) {
-        let local = self.local();
-        self.holders.retain(|row| row.identity.endpoints.local.may_conflict(local));
-        self.holders.sort_by_key(rank);
-        self.holders.truncate(Self::MAX_HOLDERS);
+        let Self { identity, options, holders, .. } = self;
+        let mut conflicts: Vec<_> = std::mem::take(holders)
+            .into_iter()
+            .map(|row| (conflict(identity, options, &row), row))
+            .filter(|(conflict, _)| *conflict != Conflict::No)
+            .collect();
+        conflicts.sort_by_key(|(conflict, row)| (*conflict, rank(row)));
+        conflicts.truncate(Self::MAX_HOLDERS);
+        holders.extend(conflicts.into_iter().map(|(_, row)| row));
+    }
+
+    /// The holders that the failure proves, or if there are none those that may have caused it, and which of the two.
+    #[must_use]
+    pub fn conflicting_holders(&self) -> (&[DiagEntry], Conflict) {
+        let certain = |row: &DiagEntry| conflict(&self.identity, &self.options, row) == Conflict::Certain;
+        match self.holders.iter().take_while(|row| certain(row)).count() {
+            0 if self.holders.is_empty() => (&[], Conflict::No),
+            0 => (&self.holders, Conflict::Possible),
+            certain => (&self.holders[..certain], Conflict::Certain),
+        }
     }
 }
 
@@ -76,7 +101,10 @@ mod tests {
             cookie: None,
             identity: SocketIdentity::tcp(None, Endpoints::unconnected(holders[0].identity.endpoints.local)),
             errno: Errno::EADDRINUSE,
+            options: BindOptions::default(),
             holders,
+            is_queried: true,
+            opener_fates: Vec::new(),
         };
         failure.retain_conflicting_holders();
         let cookies: Vec<u64> = failure.holders.iter().map(|row| row.cookie).collect();

@@ -34,14 +34,6 @@ impl Endpoint {
     pub fn canonical(self) -> Self {
         Self { addr: self.addr.to_canonical(), port: self.port }
     }
-
-    /// Whether two sockets with the same port may conflict at these endpoints: their addresses are equal, or one is
-    /// unspecified. Whether `[::]` is IPv6 only (IPV6_V6ONLY) is not known.
-    #[must_use]
-    pub fn may_conflict(self, other: Self) -> bool {
-        let (one, other) = (self.canonical().addr, other.canonical().addr);
-        one == other || one.is_unspecified() || other.is_unspecified()
-    }
 }
 
 /// In as few writes as possible: detectors look each connection up by its endpoints several times.

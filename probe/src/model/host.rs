@@ -46,11 +46,30 @@ pub struct Host {
     pub ephemeral: Option<PortRange>,
 }
 
+/// The first two numbers of a kernel release: `[6, 18]` of `6.18.44`.
+#[must_use]
+pub fn kernel_version(release: &str) -> Option<[u32; 2]> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
+}
+
 impl Host {
     /// The ephemeral range of a network namespace; `None` for any namespace but the tracer's, since each has its own.
     #[must_use]
     pub fn ephemeral_in(&self, netns: Option<u32>) -> Option<&PortRange> {
         let is_another = netns.zip(self.netns).is_some_and(|(socket, tracer)| socket != tracer);
         self.ephemeral.as_ref().filter(|_| !is_another)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_starts_with_two_numbers() {
+        assert_eq!(kernel_version("6.18.44-fc-v657"), Some([6, 18]));
+        assert_eq!(kernel_version("5.10-rc1"), Some([5, 10]));
+        assert_eq!(kernel_version("linux"), None);
     }
 }

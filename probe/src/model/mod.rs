@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod bind;
+mod bind_conflict;
 mod cause;
 mod cgroup;
 mod check;
@@ -40,12 +41,13 @@ mod transition;
 
 pub use behaviour::{BehaviourGroup, BehaviourResult, BehaviourStatus, Observation};
 pub use bind::BindFailure;
+pub use bind_conflict::{BindOptions, Conflict, conflict};
 pub use cause::{Cause, CauseKind, CloseCall, ListenerEnd, RstReason, ShutdownHow, Timer};
 pub use cgroup::Cgroup;
 pub use check::{Check, Phase, SocketRow, Verdict};
 pub use closed_by::ClosedBy;
 pub use connection::{Close, Connection, Open};
-pub use diag_entry::{DiagEntry, TimeWaitEntry};
+pub use diag_entry::{AcceptQueue, DiagEntry, Opener, OpenerFate, PortOrigin, TimeWaitEntry};
 pub use doctor::{
     Diagnosis, Facility, FacilityGroup, FacilityStatus, Hazard, HazardFacts, HazardKind, PortReach,
 };
@@ -53,7 +55,7 @@ pub use endpoint::{Endpoint, Endpoints};
 pub use errno::Errno;
 pub use filter::Filter;
 pub use finding::{Finding, FindingKind};
-pub use host::{Backend, Host, PortRange};
+pub use host::{Backend, Host, PortRange, kernel_version};
 pub use input::Input;
 pub use kernel_stack::KernelStack;
 pub use loss_stage::LossStage;

@@ -10,8 +10,8 @@ pub use self::{
     causes::{any_cause, cause},
 };
 use super::{
-    Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Host, Known, Mono, Name, Owner, SocketIdentity, State,
-    Task,
+    BindOptions, Cgroup, Clock, DiagEntry, Endpoint, Endpoints, Host, Known, Mono, Name, Owner,
+    SocketIdentity, State, Task,
 };
 
 /// A host.
@@ -47,15 +47,18 @@ pub fn endpoints(local: &str, remote: &str) -> Endpoints {
     Endpoints { local: endpoint(local), remote: endpoint(remote) }
 }
 
+/// All known: a socket of user 1000 that shares no port.
+pub const UNSHARED: BindOptions = BindOptions {
+    reuse_addr: Some(false),
+    reuse_port: Some(false),
+    v6_only: Some(false),
+    device: Some(0),
+    uid: Some(1000),
+};
+
 /// A socket that sock_diag lists in namespace 1, without an owner.
 pub fn diag_entry(cookie: u64, state: State, local: &str, remote: &str) -> DiagEntry {
-    DiagEntry {
-        cookie,
-        identity: SocketIdentity::tcp(1, endpoints(local, remote)),
-        state,
-        owner: Owner::unknown(),
-        expires: None,
-    }
+    DiagEntry::new(cookie, SocketIdentity::tcp(1, endpoints(local, remote)), state, Owner::unknown())
 }
 
 impl DiagEntry {

@@ -14,7 +14,7 @@ use zerocopy::{
     byteorder::{BigEndian, NativeEndian, U16, U32},
 };
 
-use crate::model::{Endpoint, Endpoints, Family, Protocol, State};
+use crate::model::{AcceptQueue, Endpoint, Endpoints, Family, Protocol, State};
 
 /// The message type of requests and answers (include/uapi/linux/sock_diag.h).
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -22,6 +22,8 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const INET_DIAG_REQ_PROTOCOL: u16 = 3;
 /// The answer attribute with `struct tcp_info`, requested by a bit.
 const INET_DIAG_INFO: u16 = 2;
+/// The answer attribute with IPV6_V6ONLY of an IPv6 socket in LISTEN or CLOSE.
+const INET_DIAG_SKV6ONLY: u16 = 11;
 /// The answer attribute with the id of the cgroup that the socket was created in, since Linux 5.8.
 const INET_DIAG_CGROUP_ID: u16 = 21;
 /// Matches any cookie (`INET_DIAG_NOCOOKIE`, twice).
@@ -151,6 +153,8 @@ pub(super) struct Answer {
     pub(super) segs_in: Option<u32>,
     /// The id of the cgroup that the socket was created in; a mini-socket has none.
     pub(super) cgroup: Option<u64>,
+    /// IPV6_V6ONLY, of an IPv6 socket in LISTEN or CLOSE.
+    pub(super) v6_only: Option<bool>,
 }
 
 impl Answer {
@@ -189,6 +193,17 @@ impl Answer {
         self.header.uid.get()
     }
 
+    /// The index of the device that it is bound to; 0 for none.
+    pub(super) fn device(&self) -> u32 {
+        self.header.id.interface.get()
+    }
+
+    /// The accept queue of a listener (`tcp_diag_get_info`).
+    pub(super) fn queue(&self) -> Option<AcceptQueue> {
+        let (waiting, limit) = (self.header.receive_queue.get(), self.header.send_queue.get());
+        (self.state() == Some(State::Listen)).then_some(AcceptQueue { waiting, limit })
+    }
+
     /// The inode number on sockfs; 0 if no process holds the socket.
     pub(super) fn inode(&self) -> u32 {
         self.header.inode.get()
@@ -201,7 +216,7 @@ impl NetlinkDeserializable for Answer {
     fn deserialize(_header: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
         let (header, attributes) = AnswerHeader::read_from_prefix(payload)
             .map_err(|_| DecodeError::buffer_too_small(payload.len(), size_of::<AnswerHeader>()))?;
-        let mut answer = Self { header, segs_in: None, cgroup: None };
+        let mut answer = Self { header, segs_in: None, cgroup: None, v6_only: None };
         for attribute in NlasIterator::new(attributes) {
             let attribute = attribute?;
             let value = attribute.value();
@@ -213,6 +228,7 @@ impl NetlinkDeserializable for Answer {
                 INET_DIAG_CGROUP_ID => {
                     answer.cgroup = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
                 }
+                INET_DIAG_SKV6ONLY => answer.v6_only = value.first().map(|value| *value != 0),
                 _ => {}
             }
         }

@@ -32,7 +32,7 @@ pub struct Lookup {
     home: Option<u32>,
     open: HashMap<u32, Open>,
     /// The last query for holders, and its answer.
-    last: Option<(u32, u16, Vec<DiagEntry>)>,
+    last: Option<(u32, u16, Option<Vec<DiagEntry>>)>,
     /// The used part of [`BURST`], and when it was last updated.
     spent: Duration,
     updated: Instant,
@@ -56,10 +56,12 @@ impl Lookup {
     /// All TCP and MPTCP sockets with this local port, in every state, with their owners. The kernel lists bound-only
     /// sockets (CLOSE) since Linux 6.8.
     ///
+    /// `None` where the namespace does not exist any more or cannot be entered.
+    ///
     /// Takes some milliseconds: the kernel walks its tables, and the descriptors of the processes in the sockets' cgroups
     /// are searched, or those of all processes if none of these holds the sockets. When the same query repeats too often,
     /// it returns the last answer.
-    pub fn holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
+    pub fn holders(&mut self, netns: u32, port: u16) -> Option<Vec<DiagEntry>> {
         let start = Instant::now();
         self.spent = self.spent.saturating_sub((start - self.updated) / SHARE);
         self.updated = start;
@@ -74,14 +76,12 @@ impl Lookup {
         holders
     }
 
-    fn find_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
-        let Some(sockets) = self.query(netns, |diag| diag.with_local_port(port).ok()) else {
-            return Vec::new();
-        };
+    fn find_holders(&mut self, netns: u32, port: u16) -> Option<Vec<DiagEntry>> {
+        let sockets = self.query(netns, |diag| diag.with_local_port(port).ok())?;
         let inodes = sockets.iter().filter_map(|socket| socket.inode);
         let created_in = sockets.iter().filter_map(|socket| socket.cgroup);
         let owners = Owners::of_sockets(inodes, created_in, &mut self.cgroups);
-        sockets.iter().map(|socket| socket.entry(netns, owners.of_inode(socket.inode))).collect()
+        Some(sockets.iter().map(|socket| socket.entry(netns, owners.of_inode(socket.inode))).collect())
     }
 
     /// The state and remaining time of the mini-socket that a closed connection left: TIME_WAIT, or FIN_WAIT2 for an

@@ -8,7 +8,7 @@ use super::{
     sock_diag::{DiagSocket, SockDiag, SockDiagError},
 };
 use crate::{
-    model::{DiagEntry, Mono, Owner, Protocol},
+    model::{BindOptions, DiagEntry, Mono, Owner, Protocol, State},
     os::{cgroup::Cgroups, clock, owners::Owners, process},
 };
 
@@ -72,7 +72,13 @@ struct Found {
 
 impl Found {
     fn add(&mut self, netns: u32, socket: &DiagSocket) {
-        self.sockets.push(socket.entry(netns, Owner::unknown()));
+        let entry = socket.entry(netns, Owner::unknown());
+        // Of the others, details matter only where one holds a port, and then they are queried again.
+        let entry = match entry.state {
+            State::Listen => entry,
+            _ => DiagEntry { inode: None, options: BindOptions::default(), ..entry },
+        };
+        self.sockets.push(entry);
         self.inodes.push(socket.inode);
     }
 }

@@ -9,7 +9,9 @@ use super::{
     inet_diag::{Answer, Request},
     netlink::Channel,
 };
-use crate::model::{DiagEntry, Endpoints, Family, Owner, Protocol, SocketIdentity, State};
+use crate::model::{
+    AcceptQueue, BindOptions, DiagEntry, Endpoints, Family, Owner, Protocol, SocketIdentity, State,
+};
 
 /// sock_diag did not list the sockets.
 #[derive(Debug, thiserror::Error)]
@@ -51,22 +53,34 @@ pub struct DiagSocket {
     pub expires: Option<Duration>,
     /// Segments received; `None` for a mini-socket, or if not requested.
     pub segs_in: Option<u32>,
+    /// The index of the device that it is bound to; 0 for none.
+    pub device: u32,
+    /// IPV6_V6ONLY of an IPv6 socket in LISTEN or CLOSE.
+    pub v6_only: Option<bool>,
+    /// The accept queue of a listener.
+    pub queue: Option<AcceptQueue>,
 }
 
 impl DiagSocket {
     /// The entry of a socket list.
-    pub(super) fn entry(&self, netns: u32, owner: Arc<Owner>) -> DiagEntry {
+    #[must_use]
+    pub fn entry(&self, netns: u32, owner: Arc<Owner>) -> DiagEntry {
+        let identity =
+            SocketIdentity { netns, protocol: self.protocol, family: self.family, endpoints: self.endpoints };
+        let options = BindOptions {
+            reuse_addr: None,
+            reuse_port: None,
+            v6_only: self.v6_only,
+            device: Some(self.device),
+            // That of a mini-socket reads as 0.
+            uid: self.expires.is_none().then_some(self.uid),
+        };
         DiagEntry {
-            cookie: self.cookie,
-            identity: SocketIdentity {
-                netns,
-                protocol: self.protocol,
-                family: self.family,
-                endpoints: self.endpoints,
-            },
-            state: self.state,
-            owner,
             expires: self.expires,
+            inode: self.inode,
+            options,
+            queue: self.queue,
+            ..DiagEntry::new(self.cookie, identity, self.state, owner)
         }
     }
 }
@@ -191,6 +205,9 @@ fn socket(protocol: Protocol, answer: &Answer) -> Option<DiagSocket> {
         cgroup: answer.cgroup,
         expires: answer.expires_ms().map(|ms| Duration::from_millis(ms.into())),
         segs_in: answer.segs_in,
+        device: answer.device(),
+        v6_only: answer.v6_only,
+        queue: answer.queue(),
     })
 }
 

@@ -8,13 +8,6 @@ use std::{
 use flate2::read::GzDecoder;
 use nix::sys::utsname::uname;
 
-/// The first two numbers of a kernel release: `[6, 18]` of `6.18.44`.
-#[must_use]
-pub fn version(release: &str) -> Option<[u32; 2]> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
-}
-
 /// The configuration that a kernel was built with.
 pub struct Config(String);
 
@@ -55,13 +48,6 @@ pub fn has_option(name: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_release_starts_with_two_numbers() {
-        assert_eq!(version("6.18.44-fc-v657"), Some([6, 18]));
-        assert_eq!(version("5.10-rc1"), Some([5, 10]));
-        assert_eq!(version("linux"), None);
-    }
 
     #[test]
     fn an_option_is_found_by_its_full_name() {

@@ -13,7 +13,7 @@ use std::{
 
 use nix::{errno::Errno, fcntl::readlinkat, sys::signal::kill, unistd::Pid};
 
-use crate::model::{Name, Task};
+use crate::model::{Name, OpenerFate, Task};
 
 /// The most threads that search /proc; more would only contend for its locks.
 const MAX_WORKERS: usize = 4;
@@ -134,6 +134,27 @@ pub(crate) fn exists(pid: u32) -> Option<bool> {
     let is_gone =
         || i32::try_from(pid).is_err() || kill(Pid::from_raw(pid as i32), None) == Err(Errno::ESRCH);
     (!is_in_a_pid_namespace()).then(|| !is_gone())
+}
+
+/// What has become of a process that opened the socket with this inode number, by its pid in the initial pid namespace.
+/// `None` where this process is in another one, or may not read the descriptors.
+pub(crate) fn opener_fate(pid: u32, inode: u32) -> Option<OpenerFate> {
+    if !exists(pid)? {
+        return Some(OpenerFate::Exited);
+    }
+    match sockets(&directory(pid).join("fd")) {
+        Ok(sockets) if sockets.contains(&inode) => Some(OpenerFate::Holds),
+        Ok(_) => Some(if is_zombie(pid) { OpenerFate::Exited } else { OpenerFate::Closed }),
+        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => None,
+        // A zombie has no descriptors, nor has a process that has exited meanwhile.
+        Err(_) => Some(OpenerFate::Exited),
+    }
+}
+
+/// Whether the process has exited, and its parent has not waited for it.
+fn is_zombie(pid: u32) -> bool {
+    let status = fs::read_to_string(directory(pid).join("status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
 }
 
 /// The process with this id; `None` if it has exited.

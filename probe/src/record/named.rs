@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::model::{
     Backend, BehaviourGroup, BehaviourStatus, CauseKind, ClosedBy, FacilityGroup, FacilityStatus, Family,
-    FindingKind, HazardKind, Known, LossStage, Open, Protocol, State,
+    FindingKind, HazardKind, Known, LossStage, Open, OpenerFate, Protocol, State,
 };
 
 /// An enumeration of the model whose variants have names.
@@ -57,6 +57,7 @@ named! {
     "known", "way of knowing an owner", Known: Exact Listener Inferred Unknown;
     "loss_stage", "stage", LossStage: Ring Reader Kernel;
     "open", "way of opening a connection", Open: Active Passive Simultaneous SelfConnect Preexisting;
+    "opener_fate", "fate of an opener", OpenerFate: Exited Closed Holds;
     "protocol", "protocol", Protocol: Tcp Mptcp;
     "state", "state", State:
         Established SynSent SynRecv FinWait1 FinWait2 TimeWait Close CloseWait LastAck Listen Closing

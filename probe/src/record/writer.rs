@@ -303,8 +303,8 @@ mod tests {
     use super::*;
     use crate::{
         model::{
-            Cgroup, End, Endpoint, Endpoints, Family, Known, Name, Owner, Protocol, SocketIdentity, State,
-            Task,
+            AcceptQueue, BindOptions, Cgroup, End, Endpoint, Endpoints, Family, Known, Name, Owner, Protocol,
+            SocketIdentity, State, Task,
         },
         record::{Entry, Reader},
     };
@@ -316,16 +316,27 @@ mod tests {
         let task = Task { pid: u32::MAX, uid: u32::MAX, comm: name(15) };
         let path = Cgroup { id: u64::MAX, path: Some(name(4095)) };
         DiagEntry {
-            cookie: u64::MAX - cookie,
-            identity: SocketIdentity {
-                netns: u32::MAX,
-                protocol: Protocol::Mptcp,
-                family: Family::Ipv6,
-                endpoints: Endpoints { local: end, remote: end },
-            },
-            state: State::NewSynRecv,
-            owner: Owner { task: Some(task), cgroup: Some(path), known: Known::Inferred }.into(),
             expires: Some(std::time::Duration::from_nanos(u64::MAX)),
+            inode: Some(u32::MAX),
+            options: BindOptions {
+                reuse_addr: Some(false),
+                reuse_port: Some(false),
+                v6_only: Some(false),
+                device: Some(u32::MAX),
+                uid: Some(u32::MAX),
+            },
+            queue: Some(AcceptQueue { waiting: u32::MAX, limit: u32::MAX }),
+            ..DiagEntry::new(
+                u64::MAX - cookie,
+                SocketIdentity {
+                    netns: u32::MAX,
+                    protocol: Protocol::Mptcp,
+                    family: Family::Ipv6,
+                    endpoints: Endpoints { local: end, remote: end },
+                },
+                State::NewSynRecv,
+                Owner { task: Some(task), cgroup: Some(path), known: Known::Inferred }.into(),
+            )
         }
     }
 
@@ -375,7 +386,10 @@ mod tests {
             cookie: None,
             identity: SocketIdentity::tcp(None, holders[0].identity.endpoints),
             errno: crate::model::Errno::EADDRINUSE,
+            options: BindOptions::default(),
             holders: holders.clone(),
+            is_queried: true,
+            opener_fates: Vec::new(),
         };
         let bytes = recorded(&[Input::BindFailed(Box::new(failure)), Input::End(End::default())]);
         let Some(Input::BindFailed(failure)) = inputs(&bytes).into_iter().next() else {

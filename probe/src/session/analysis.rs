@@ -92,6 +92,12 @@ impl Analysis {
         self.detectors.existing(at, sockets);
     }
 
+    /// The holders of the port whose descriptor another process has than the one that opened them: cookie, opener and inode
+    /// number.
+    pub fn openers(&mut self, failure: &BindFailure) -> Vec<(u64, u32, u32)> {
+        self.tracker.openers(failure)
+    }
+
     /// Adds the path of a cgroup.
     pub fn cgroup(&mut self, cgroup: &Cgroup) {
         self.tracker.cgroup(cgroup);

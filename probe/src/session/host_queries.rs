@@ -4,7 +4,7 @@
 use foldhash::HashSet;
 
 use crate::{
-    model::{Cgroup, Connection, DiagEntry, Errno, Input, TimeWaitEntry},
+    model::{BindFailure, Cgroup, Connection, DiagEntry, Errno, Input, OpenerFate, TimeWaitEntry},
     net::snapshot::Snapshot,
 };
 
@@ -16,8 +16,11 @@ pub trait HostQueries {
     /// The cgroup with this id, with its path if it still exists.
     fn cgroup(&mut self, id: u64) -> Cgroup;
 
-    /// The sockets of a network namespace that have a local port.
-    fn port_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry>;
+    /// The sockets of a network namespace that have a local port; `None` where they cannot be listed.
+    fn port_holders(&mut self, netns: u32, port: u16) -> Option<Vec<DiagEntry>>;
+
+    /// What has become of a process that opened the socket with this inode number; `None` where that cannot be found out.
+    fn opener_fate(&mut self, pid: u32, inode: u32) -> Option<OpenerFate>;
 
     /// The mini-socket that replaced a connection, or the fact that there is none; `None` if that is not to be queried,
     /// or cannot be.
@@ -57,14 +60,23 @@ impl Enricher {
             Input::BindFailed(failure) => {
                 if failure.errno == Errno::EADDRINUSE
                     && let (Some(netns), Some(port)) = (failure.identity.netns, failure.local().port)
+                    && let Some(holders) = self.host.port_holders(netns, port.get())
                 {
-                    failure.holders = self.host.port_holders(netns, port.get());
+                    failure.holders = holders;
+                    failure.is_queried = true;
                     failure.retain_conflicting_holders();
                 }
                 None
             }
             _ => None,
         }
+    }
+
+    /// Adds what has become of the processes that opened the holders of a port: cookie, process and inode number of each.
+    pub fn add_opener_fates(&mut self, failure: &mut BindFailure, openers: &[(u64, u32, u32)]) {
+        let fate =
+            |(cookie, pid, inode): &(u64, u32, u32)| Some((*cookie, self.host.opener_fate(*pid, *inode)?));
+        failure.opener_fates = openers.iter().filter_map(fate).collect();
     }
 
     /// The mini-socket that replaced a connection, as in [`HostQueries::time_wait_entry`].

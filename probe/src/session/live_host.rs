@@ -2,12 +2,12 @@
 
 use super::HostQueries;
 use crate::{
-    model::{Cgroup, Connection, DiagEntry, State, TimeWaitEntry},
+    model::{Cgroup, Connection, DiagEntry, OpenerFate, State, TimeWaitEntry},
     net::{
         lookup::Lookup,
         snapshot::{self, Snapshot},
     },
-    os::{cgroup::Cgroups, clock, memory},
+    os::{cgroup::Cgroups, clock, memory, process},
 };
 
 /// This host. Which queries it answers is chosen when it is created.
@@ -47,8 +47,12 @@ impl HostQueries for LiveHost {
         Cgroup { id, path: self.cgroups.path_of(id) }
     }
 
-    fn port_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
+    fn port_holders(&mut self, netns: u32, port: u16) -> Option<Vec<DiagEntry>> {
         self.lookup.holders(netns, port)
+    }
+
+    fn opener_fate(&mut self, pid: u32, inode: u32) -> Option<OpenerFate> {
+        process::opener_fate(pid, inode)
     }
 
     fn time_wait_entry(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {

@@ -94,6 +94,10 @@ impl Pipeline {
         if let Some(host) = &mut self.emitter.host {
             let cgroup = host.new_cgroup(input);
             addition = host.enrich(input);
+            if let (Input::BindFailed(failure), Some(analysis)) = (&mut *input, &mut self.analysis) {
+                let openers = analysis.openers(failure);
+                host.add_opener_fates(failure, &openers);
+            }
             if let Some(cgroup) = cgroup {
                 self.dispatch(&mut Input::Cgroup(cgroup), None)?;
             }

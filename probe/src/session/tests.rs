@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     model::{
-        Cgroup, Connection, DiagEntry, Endpoints, Errno, Filter, Input, Mono, Name, Output, SocketIdentity,
-        State, TimeWaitEntry, testing::endpoint,
+        BindOptions, Cgroup, Connection, DiagEntry, Endpoints, Errno, Filter, Input, Mono, Name, OpenerFate,
+        Output, SocketIdentity, State, TimeWaitEntry, testing::endpoint,
     },
     net::snapshot::Snapshot,
     render::View,
@@ -147,9 +147,14 @@ impl HostQueries for AnsweringHost {
         Cgroup { id, path: Some(Name::from_bytes(b"/here")) }
     }
 
-    fn port_holders(&mut self, netns: u32, port: u16) -> Vec<DiagEntry> {
+    fn port_holders(&mut self, netns: u32, port: u16) -> Option<Vec<DiagEntry>> {
         self.0.borrow_mut().push(format!("holders of {port} in {netns}"));
-        Vec::new()
+        Some(Vec::new())
+    }
+
+    fn opener_fate(&mut self, pid: u32, inode: u32) -> Option<OpenerFate> {
+        self.0.borrow_mut().push(format!("fate of {pid}, which opened {inode}"));
+        None
     }
 
     fn time_wait_entry(&mut self, connection: &Connection) -> Option<TimeWaitEntry> {
@@ -209,7 +214,10 @@ async fn the_holders_of_a_port_in_use_are_queried() {
             cookie: None,
             identity: SocketIdentity::tcp(Some(9), Endpoints::unconnected(endpoint("127.0.0.1:80"))),
             errno,
+            options: BindOptions::default(),
             holders: Vec::new(),
+            is_queried: true,
+            opener_fates: Vec::new(),
         }))
     };
     let mut source =

@@ -37,13 +37,13 @@ use self::{
     owner_cache::OwnerCache,
     preexisting::{MAX, PreexistingSockets},
     syscall::SyscallTable,
-    time_wait_owners::TimeWaitOwners,
+    time_wait_owners::{Left, TimeWaitOwners},
     tracked_socket::{TrackedSocket, is_end},
     unnamed_children::UnnamedChildren,
 };
 use crate::model::{
-    Connection, Host, Open, Owner, Protocol, Report, SocketId, SocketIdentity, State, StateHistory,
-    Transition, is_of_listener,
+    Connection, Host, Open, Protocol, Report, SocketId, SocketIdentity, State, StateHistory, Transition,
+    is_of_listener,
 };
 
 /// How many closed sockets the tracker keeps: a destroyed listener reports once more after its end, and a socket can be connected
@@ -218,7 +218,8 @@ impl Tracker {
         }
         let owner = Arc::clone(&socket.owner);
         let ended = if has_ended { socket.connection(report, cause) } else { None };
-        self.index(report, &identity, &owner);
+        let port_origin = socket.port_origin();
+        self.index(report, &identity, Left { owner: Arc::clone(&owner), port_origin });
         // Built last, so that it is built in the caller's memory.
         Tracked {
             transition: Transition {
@@ -274,10 +275,10 @@ impl Tracker {
     }
 
     /// Updates the indices, and evicts what exceeds the memory bounds.
-    fn index(&mut self, report: &Report, identity: &SocketIdentity, owner: &Arc<Owner>) {
+    fn index(&mut self, report: &Report, identity: &SocketIdentity, socket: Left) {
         match (report.old, report.new) {
             (_, State::Listen) => {
-                self.listeners.add(report.socket, identity, Arc::clone(owner));
+                self.listeners.add(report.socket, identity, Arc::clone(&socket.owner));
             }
             (State::Listen, State::Close) => {
                 self.listeners.remove(report.socket);
@@ -289,7 +290,7 @@ impl Tracker {
         if is_end(report) {
             // A socket without a cookie at its opening was not found in the snapshot then.
             self.preexisting.take(report);
-            self.time_wait_owners.add(report, identity, owner);
+            self.time_wait_owners.add(report, identity, socket);
         }
         if self.closed.len() > MAX_CLOSED
             && let Some(number) = self.closed.pop_front()

@@ -1,12 +1,14 @@
 //! Connections from summaries: the same as from their transitions.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use super::{
     Tracker,
     cause::{self, CauseContext, PriorReports, cause},
     counters::{Earlier, counters},
     owner,
+    time_wait_owners::Left,
+    tracked_socket::port_origin,
 };
 use crate::model::{
     Close, Connection, Endpoints, Open, Owner, Protocol, SocketId, State, StatePath, Summary,
@@ -64,7 +66,9 @@ impl Tracker {
             owner,
             complete: summary.opened.is_some() && summary.path_is_complete,
         };
-        self.time_wait_owners.add(end, &identity, &connection.owner);
+        let port_origin = port_origin(open, &context.prior);
+        let left = Left { owner: Arc::clone(&connection.owner), port_origin };
+        self.time_wait_owners.add(end, &identity, left);
         connection
     }
 }

@@ -2,15 +2,24 @@
 
 use std::sync::Arc;
 
-use crate::model::{DiagEntry, Endpoints, Owner, Recent, Report, SocketIdentity, State};
+use crate::model::{DiagEntry, Endpoints, Owner, PortOrigin, Recent, Report, SocketIdentity, State};
 
 /// The maximum number; the oldest are evicted first. A mini-socket lasts for a minute: this covers a thousand closes a second.
-/// An entry takes 24 bytes, and some 50 more once it is indexed for a lookup.
+/// An entry takes 32 bytes, and some 50 more once it is indexed for a lookup.
 const MAX: usize = if cfg!(test) { 256 } else { 1 << 16 };
 
 /// The owners of closed connections.
 #[derive(Debug)]
-pub struct TimeWaitOwners(Recent<Key, Arc<Owner>>);
+pub struct TimeWaitOwners(Recent<Key, Left>);
+
+/// A closed connection.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// Its owner.
+    pub owner: Arc<Owner>,
+    /// How it got its local port.
+    pub port_origin: Option<PortOrigin>,
+}
 
 impl Default for TimeWaitOwners {
     fn default() -> Self {
@@ -34,33 +43,33 @@ impl Key {
 
 impl TimeWaitOwners {
     /// Adds the owner of the connection that ends with this report.
-    pub fn add(&mut self, end: &Report, identity: &SocketIdentity, owner: &Arc<Owner>) {
+    pub fn add(&mut self, end: &Report, identity: &SocketIdentity, left: Left) {
         if may_leave_mini_socket(end) {
             let by_endpoints = || Key::of_endpoints(identity.netns, identity.endpoints);
             let key = end.cookie.map_or_else(by_endpoints, Key::Cookie);
-            self.push(key, owner);
+            self.push(key, left);
         }
     }
 
     /// Adds the owner of a pre-existing mini-socket.
     pub fn add_existing(&mut self, row: &DiagEntry, owner: &Arc<Owner>) {
-        self.push(Key::Cookie(row.cookie), owner);
+        self.push(Key::Cookie(row.cookie), Left { owner: Arc::clone(owner), port_origin: None });
     }
 
-    /// The owner of the connection that left this mini-socket.
-    pub fn owner(&mut self, row: &DiagEntry) -> Option<&Owner> {
+    /// The connection that left this mini-socket.
+    pub fn find(&mut self, row: &DiagEntry) -> Option<&Left> {
         let by_cookie = Key::Cookie(row.cookie);
         let key = if self.0.last(&by_cookie).is_some() {
             by_cookie
         } else {
             Key::of_endpoints(Some(row.identity.netns), row.identity.endpoints)
         };
-        self.0.last(&key).map(|owner| &**owner)
+        self.0.last(&key)
     }
 
-    fn push(&mut self, key: Key, owner: &Arc<Owner>) {
-        if owner.task.is_some() {
-            self.0.push(key, Arc::clone(owner));
+    fn push(&mut self, key: Key, left: Left) {
+        if left.owner.task.is_some() {
+            self.0.push(key, left);
         }
     }
 }
@@ -91,13 +100,18 @@ mod tests {
         owners.add_existing(row, &row.owner);
     }
 
+    /// The process that left the mini-socket of this one, as it is remembered.
+    fn pid_of(owners: &mut TimeWaitOwners, pid: u32) -> Option<u32> {
+        Some(owners.find(&left_by(pid))?.owner.task.as_ref()?.pid)
+    }
+
     #[test]
     fn the_oldest_owner_is_evicted() {
         let mut owners = TimeWaitOwners::default();
         (1..=MAX as u32 + 1).for_each(|pid| add(&mut owners, &left_by(pid)));
-        assert_eq!(owners.owner(&left_by(1)), None);
+        assert_eq!(pid_of(&mut owners, 1), None);
         for pid in [2, MAX as u32 + 1] {
-            assert_eq!(owners.owner(&left_by(pid)), Some(&*left_by(pid).owner));
+            assert_eq!(pid_of(&mut owners, pid), Some(pid));
         }
     }
 
@@ -105,6 +119,6 @@ mod tests {
     fn an_unknown_owner_takes_no_entry() {
         let mut owners = TimeWaitOwners::default();
         add(&mut owners, &DiagEntry { owner: Owner::unknown(), ..left_by(1) });
-        assert_eq!(owners.owner(&left_by(1)), None);
+        assert_eq!(pid_of(&mut owners, 1), None);
     }
 }

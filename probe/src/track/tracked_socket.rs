@@ -15,9 +15,19 @@ use super::{
     unnamed_children::UnnamedChild,
 };
 use crate::model::{
-    Cause, Close, Connection, DiagEntry, Endpoints, Mono, Open, Owner, PackedIdentity, Protocol, Report,
-    SocketId, SocketIdentity, State, StateHistory,
+    Cause, Close, Connection, DiagEntry, Endpoints, Mono, Open, Owner, PackedIdentity, PortOrigin, Protocol,
+    Report, SocketId, SocketIdentity, State, StateHistory,
 };
+
+/// How a connection that opened like this got its local port.
+pub fn port_origin(open: Open, prior: &PriorReports) -> Option<PortOrigin> {
+    match (open, prior.first_port) {
+        (Open::Preexisting, _) => None,
+        (Open::Passive, _) => Some(PortOrigin::Accepted),
+        (_, None) => Some(PortOrigin::Picked),
+        (_, Some(_)) => Some(PortOrigin::Bound),
+    }
+}
 
 /// One socket. Its number is its key in the tracker.
 #[derive(Debug)]
@@ -142,6 +152,11 @@ impl TrackedSocket {
         self.is_complete = opened.is_some();
     }
 
+    /// The cookie, where it is known.
+    pub fn cookie(&self) -> Option<u64> {
+        self.cookie.map(NonZeroU64::get)
+    }
+
     /// Whether it has this cookie.
     pub fn has_cookie(&self, cookie: u64) -> bool {
         self.cookie.is_some_and(|own| own.get() == cookie)
@@ -186,13 +201,16 @@ impl TrackedSocket {
     /// The socket as sock_diag would list it now; `None` where it is closed, or its cookie is unknown.
     pub fn diag_entry(&self) -> Option<DiagEntry> {
         let SocketIdentity { netns, protocol, family, endpoints } = self.identity.unpack();
+        let identity = SocketIdentity { netns: netns?, protocol, family, endpoints };
         (self.state != State::Close).then_some(DiagEntry {
-            cookie: self.cookie?.get(),
-            identity: SocketIdentity { netns: netns?, protocol, family, endpoints },
-            state: self.state,
-            owner: Arc::clone(&self.owner),
-            expires: None,
+            port_origin: self.port_origin(),
+            ..DiagEntry::new(self.cookie?.get(), identity, self.state, Arc::clone(&self.owner))
         })
+    }
+
+    /// How it got its local port, where its opening was reported.
+    pub fn port_origin(&self) -> Option<PortOrigin> {
+        port_origin(self.open?, &self.prior)
     }
 
     /// Adds a report; `endpoints` are its endpoints, with the last known ones where the kernel has cleared them. Returns whether the

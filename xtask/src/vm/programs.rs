@@ -100,14 +100,14 @@ pub fn build(names: &[&str]) -> Result<Programs> {
     let target = workspace::host()?;
     let mut cargo = workspace::cargo("build");
     cargo
-        .args(["--release", "--package", "probe", "--package", "xtask"])
+        .args(["--profile", "guest", "--package", "probe", "--package", "xtask"])
         .args(names.iter().flat_map(|name| ["--bin", name]))
         // With an explicit target the flags do not apply to build scripts and proc macros, which cannot be static.
         .args(["--target", &target])
         .env(workspace::variable_of_target(&target, "RUSTFLAGS"), "-C target-feature=+crt-static");
     let status = cargo.status().context("could not run cargo")?;
     ensure!(status.success(), "building the programs failed");
-    let built = workspace::target_dir().join(target).join("release");
+    let built = workspace::target_dir().join(target).join("guest");
     Ok(Programs { probe: built.join("probe"), init: built.join("init"), tests: Tests::default() })
 }
 

@@ -9,7 +9,7 @@ use crate::{
     detect::testing::Simulation,
     model::{
         Endpoints,
-        testing::{diag_entry, endpoint, host, task},
+        testing::{UNSHARED, diag_entry, endpoint, host, task},
     },
 };
 
@@ -20,6 +20,15 @@ fn simulation() -> Simulation<BindFailed> {
 }
 
 fn find(local: &str, errno: Errno, holders: Vec<DiagEntry>) -> Finding {
+    find_with(UNSHARED, local, errno, holders)
+}
+
+fn find_with(options: BindOptions, local: &str, errno: Errno, holders: Vec<DiagEntry>) -> Finding {
+    let failure = failure(options, local, errno, holders);
+    simulation().detector().bind_failed(&failure).expect("every failed bind is a finding")
+}
+
+fn failure(options: BindOptions, local: &str, errno: Errno, holders: Vec<DiagEntry>) -> BindFailure {
     let mut failure = BindFailure {
         at: Mono(5),
         cpu: 0,
@@ -28,10 +37,13 @@ fn find(local: &str, errno: Errno, holders: Vec<DiagEntry>) -> Finding {
         cookie: Some(42),
         identity: SocketIdentity::tcp(Some(1), Endpoints::unconnected(endpoint(local))),
         errno,
+        options,
         holders,
+        is_queried: true,
+        opener_fates: Vec::new(),
     };
     failure.retain_conflicting_holders();
-    simulation().detector().bind_failed(&failure).expect("every failed bind is a finding")
+    failure
 }
 
 fn message(local: &str, errno: Errno) -> String {
@@ -71,7 +83,6 @@ fn each_holder_is_described_by_its_state() {
     insta::assert_snapshot!(holder(mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] left a TIME_WAIT from 10.0.0.1:8080 to 10.0.0.2:5000 (expires in 43 s)");
     insta::assert_snapshot!(holder(mini(TimeWait, "10.0.0.1:8080", "10.0.0.1:8080")), @"client[77], which had connected to itself at 10.0.0.1:8080, left a TIME_WAIT there (expires in 43 s)");
     insta::assert_snapshot!(holder(mini(FinWait2, "10.0.0.1:8080", "10.0.0.2:5000")), @"client[77] left a FIN_WAIT2 from 10.0.0.1:8080 to 10.0.0.2:5000 (expires in 43 s)");
-    insta::assert_snapshot!(holder(row(SynRecv, "10.0.0.1:8080", "10.0.0.2:5000")), @"a connection from 10.0.0.2:5000 to client[77] at 10.0.0.1:8080 is in SYN_RECV");
     insta::assert_snapshot!(holder(row(Close, "0.0.0.0:8080", "0.0.0.0:0")), @"client[77] is bound to 0.0.0.0:8080");
     let unknown = DiagEntry { owner: Owner::unknown(), ..mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000") };
     insta::assert_snapshot!(holder(unknown), @"an unknown process left a TIME_WAIT from 10.0.0.1:8080 to 10.0.0.2:5000 (expires in 43 s)");
@@ -93,7 +104,7 @@ fn of_many_holders_the_most_likely_come_first() {
 #[test]
 fn a_holder_of_the_port_at_another_address_does_not_conflict() {
     let finding = |local| find("127.0.0.1:8080", Errno::EADDRINUSE, vec![row(Listen, local, "0.0.0.0:0")]);
-    let no_holder = "sock_diag lists no socket on this port (it may not list one that is only bound)";
+    let no_holder = "the holder had closed before sock_diag was queried";
     assert!(finding("127.0.0.2:8080").message.ends_with(no_holder));
     assert!(finding("[::1]:8080").message.ends_with(no_holder));
     for local in ["127.0.0.1:8080", "0.0.0.0:8080", "[::]:8080", "[::ffff:127.0.0.1]:8080"] {
@@ -148,4 +159,59 @@ fn a_listen_that_fails_names_the_listener() {
     simulation.existing(&[diag_entry(9, Listen, "[::]:8080", "[::]:0").held_by(300, "daemon")]);
     let findings = simulation.because(failed).moves(2, endpoints, &[Close, Listen, Close]);
     insta::assert_snapshot!(findings[0].message, @"client[100] could not listen on 0.0.0.0:8080, to which it is bound: EADDRINUSE, daemon[300] listens on [::]:8080");
+}
+
+const REUSING: BindOptions = BindOptions { reuse_addr: Some(true), ..UNSHARED };
+
+#[test]
+fn only_what_proves_the_failure_is_named() {
+    let holders = vec![mini(TimeWait, "10.0.0.1:8080", "10.0.0.2:5000"), row(Listen, SERVER, "0.0.0.0:0")];
+    let finding = find_with(REUSING, SERVER, Errno::EADDRINUSE, holders);
+    insta::assert_snapshot!(finding.message, @"late[500] could not bind 0.0.0.0:8080: EADDRINUSE, client[77] listens on 0.0.0.0:8080");
+}
+
+#[test]
+fn a_holder_that_may_share_the_port_is_one_of_two_reasons() {
+    let message = |options, holders| find_with(options, SERVER, Errno::EADDRINUSE, holders).message;
+    let waiting = |port: u16| mini(TimeWait, "10.0.0.1:8080", &format!("10.0.0.2:{port}"));
+    insta::assert_snapshot!(message(REUSING, vec![waiting(1)]), @"late[500] could not bind 0.0.0.0:8080: EADDRINUSE, either client[77] left a TIME_WAIT from 10.0.0.1:8080 to 10.0.0.2:1 (expires in 43 s) without SO_REUSEADDR, or the holder has closed since");
+    insta::assert_snapshot!(message(REUSING, (1..=5).map(waiting).collect()), @"late[500] could not bind 0.0.0.0:8080: EADDRINUSE, either one of these holds it without SO_REUSEADDR, or the holder has closed since: client[77] left a TIME_WAIT from 10.0.0.1:8080 to 10.0.0.2:1 (expires in 43 s); client[77] left a TIME_WAIT from 10.0.0.1:8080 to 10.0.0.2:2 (expires in 43 s); client[77] left a TIME_WAIT from 10.0.0.1:8080 to 10.0.0.2:3 (expires in 43 s); and 2 more");
+    let listener = DiagEntry {
+        options: BindOptions { reuse_port: None, ..UNSHARED },
+        ..row(Listen, SERVER, "0.0.0.0:0")
+    };
+    let options = BindOptions { reuse_port: Some(true), ..UNSHARED };
+    insta::assert_snapshot!(message(options, vec![listener]), @"late[500] could not bind 0.0.0.0:8080: EADDRINUSE, either client[77] listens on 0.0.0.0:8080 without SO_REUSEPORT, or the holder has closed since");
+    let bound = row(Close, SERVER, "0.0.0.0:0");
+    insta::assert_snapshot!(message(BindOptions { reuse_port: Some(true), ..REUSING }, vec![bound.clone()]), @"late[500] could not bind 0.0.0.0:8080: EADDRINUSE, either client[77] is bound to 0.0.0.0:8080 without SO_REUSEADDR and SO_REUSEPORT, or the holder has closed since");
+    insta::assert_snapshot!(message(BindOptions::default(), vec![bound]), @"late[500] could not bind 0.0.0.0:8080: EADDRINUSE, either client[77] is bound to 0.0.0.0:8080, or the holder has closed since");
+}
+
+#[test]
+fn without_a_holder_the_message_says_why() {
+    insta::assert_snapshot!(held_by(Vec::new()).0, @"the holder had closed before sock_diag was queried");
+    let mut host = host();
+    let absent = failure(UNSHARED, SERVER, Errno::EADDRINUSE, Vec::new());
+    let reason = |host: &Host, failure: &BindFailure| {
+        BindFailed::new(host).bind_failed(failure).expect("it is a finding").message
+    };
+    insta::assert_snapshot!(reason(&host, &BindFailure { is_queried: false, ..absent.clone() }), @"late[500] could not bind 0.0.0.0:8080: EADDRINUSE, sock_diag was not queried in its namespace");
+    host.kernel = "6.1.0".to_owned();
+    insta::assert_snapshot!(reason(&host, &absent), @"late[500] could not bind 0.0.0.0:8080: EADDRINUSE, the holder had closed before sock_diag was queried, or it is only bound (which sock_diag does not list before Linux 6.8)");
+}
+
+#[test]
+fn an_attempt_that_fails_as_before_is_reported_once_a_minute() {
+    let mut simulation = simulation();
+    let mut fails = |at: u64, pid, holder| {
+        let listener = DiagEntry { cookie: holder, ..row(Listen, SERVER, "0.0.0.0:0") };
+        let mut failure = failure(UNSHARED, SERVER, Errno::EADDRINUSE, vec![listener]);
+        failure.at = Mono(at * 1_000_000_000);
+        failure.task = Some(task(pid, "late"));
+        simulation.detector().bind_failed(&failure).is_some()
+    };
+    assert_eq!([0, 1, 59].map(|at| fails(at, 500, 1)), [true, false, false]);
+    assert!(fails(59, 501, 1), "another process");
+    assert!(fails(59, 500, 2), "another holder");
+    assert_eq!([60, 61, 120].map(|at| fails(at, 500, 1)), [true, false, true]);
 }

@@ -71,8 +71,8 @@ fn port_exhaustion_has_a_remedy() {
     let unbound = ("10.0.0.1:0", "10.0.0.2:80");
     let none_left = || Some(Cause::NoLocalPort);
     let findings = simulation().because(none_left()).moves(7, unbound, &[Close, SynSent, Close]);
-    insta::assert_snapshot!(findings[0].message, @"client[100] could not connect to 10.0.0.2:80: EADDRNOTAVAIL before a SYN was sent: no local port is free for this destination; net.ipv4.ip_local_port_range is 32768-60999 (28232 ports)");
-    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @r#"widen the range: sysctl -w net.ipv4.ip_local_port_range="10000 65535", and add the servers' ports in it to net.ipv4.ip_local_reserved_ports; where TIME_WAIT holds the ports, set net.ipv4.tcp_tw_reuse=1 so that connect reuses them"#);
+    insta::assert_snapshot!(findings[0].message, @"client[100] could not connect to 10.0.0.2:80: EADDRNOTAVAIL before a SYN was sent: no local port is free for this destination; net.ipv4.ip_local_port_range is 32768-60999 (28232 ports), unless the socket has a range of its own (IP_LOCAL_PORT_RANGE)");
+    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @r#"widen the range: sysctl -w net.ipv4.ip_local_port_range="10000 65535", and add the servers' ports in it to net.ipv4.ip_local_reserved_ports, which must leave some; where the socket set IP_LOCAL_PORT_RANGE, widen that; where TIME_WAIT holds the ports, set net.ipv4.tcp_tw_reuse=1 so that connect reuses them"#);
 
     let elsewhere = Host { netns: Some(2), ..host() };
     let findings = Simulation::new(ConnectFailed::new(&elsewhere, true)).because(none_left()).moves(
@@ -88,7 +88,7 @@ fn port_exhaustion_has_a_remedy() {
         unbound,
         &[Close, SynSent, Close],
     );
-    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"use more local addresses, or reuse connections instead of opening new ones: the port range is wide already");
+    insta::assert_snapshot!(findings[0].remedy.as_deref().unwrap_or_default(), @"use more local addresses, or reuse connections instead of opening new ones: the port range is wide already; where TIME_WAIT holds the ports, set net.ipv4.tcp_tw_reuse=1 so that connect reuses them");
 }
 
 /// What the message says of the holder when a second socket connects with the same 4-tuple.

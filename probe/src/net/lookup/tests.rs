@@ -54,7 +54,7 @@ fn lists_bound_sockets() -> bool {
 
 fn found(lookup: &mut Lookup, netns: u32) -> Vec<(State, u64)> {
     let mut found: Vec<_> =
-        lookup.holders(netns, PORT).iter().map(|socket| (socket.state, socket.cookie)).collect();
+        lookup.holders(netns, PORT).unwrap().iter().map(|socket| (socket.state, socket.cookie)).collect();
     found.sort_unstable();
     found
 }
@@ -64,7 +64,7 @@ fn found(lookup: &mut Lookup, netns: u32) -> Vec<(State, u64)> {
 fn the_holders_of_a_port_are_found() {
     inside(|netns| {
         let mut lookup = Lookup::new();
-        assert_eq!(lookup.holders(netns, PORT), []);
+        assert_eq!(lookup.holders(netns, PORT).unwrap(), []);
 
         let other = Tcp::bound("127.0.0.1:1315".parse().unwrap()).unwrap();
         let bound = Tcp::bound(address("127.0.0.2")).unwrap();
@@ -72,7 +72,7 @@ fn the_holders_of_a_port_are_found() {
         let expected = if lists_bound_sockets() { vec![(State::Close, bound_cookie)] } else { vec![] };
         assert_eq!(found(&mut lookup, netns), expected);
         drop((bound, other));
-        eventually("the port is free", || lookup.holders(netns, PORT).is_empty());
+        eventually("the port is free", || lookup.holders(netns, PORT).unwrap().is_empty());
 
         let (listener, client, server) = connected(address("::1"));
         let cookies = [&server, &listener].map(|socket| socket.cookie().unwrap());
@@ -80,7 +80,7 @@ fn the_holders_of_a_port_are_found() {
             found(&mut lookup, netns),
             [(State::Established, cookies[0]), (State::Listen, cookies[1])]
         );
-        for socket in lookup.holders(netns, PORT) {
+        for socket in lookup.holders(netns, PORT).unwrap() {
             assert_eq!(
                 (socket.identity.netns, socket.identity.protocol, socket.identity.family),
                 (netns, Protocol::Tcp, Family::Ipv6)
@@ -95,8 +95,8 @@ fn the_holders_of_a_port_are_found() {
         drop((client, listener));
         server.read_to_end(deadline()).unwrap();
         drop(server);
-        eventually("nothing else is left", || lookup.holders(netns, PORT).len() == 1);
-        let holders = lookup.holders(netns, PORT);
+        eventually("nothing else is left", || lookup.holders(netns, PORT).unwrap().len() == 1);
+        let holders = lookup.holders(netns, PORT).unwrap();
         let [socket] = holders.as_slice() else { panic!("{holders:?}") };
         assert_eq!((socket.state, socket.cookie), (State::TimeWait, cookies[0]));
         assert_eq!(*socket.owner, Owner::UNKNOWN);
@@ -159,7 +159,7 @@ fn a_reset_leaves_no_mini_socket() {
         client.reset_on_close().unwrap();
         drop((client, server));
         let mut lookup = Lookup::new();
-        eventually("only the listener is left", || lookup.holders(netns, PORT).len() == 1);
+        eventually("only the listener is left", || lookup.holders(netns, PORT).unwrap().len() == 1);
         assert_eq!(lookup.mini_socket(netns, endpoints, Family::Ipv4), None);
     });
 }
@@ -170,7 +170,7 @@ fn an_idle_namespaces_socket_is_closed() {
     inside(|netns| {
         let mut lookup = Lookup::new();
         let home = lookup.home.unwrap();
-        assert_eq!((lookup.holders(netns, PORT), lookup.holders(home, 0)), (vec![], vec![]));
+        assert_eq!((lookup.holders(netns, PORT), lookup.holders(home, 0)), (Some(vec![]), Some(vec![])));
         lookup.close_idle();
         assert!(lookup.open.contains_key(&netns));
         for open in lookup.open.values_mut() {
@@ -186,6 +186,6 @@ fn an_unknown_namespace_has_no_sockets() {
     let mut lookup = Lookup::new();
     let at = |port| Endpoint::new([127, 0, 0, 1].into(), port);
     let endpoints = Endpoints { local: at(PORT), remote: at(80) };
-    assert_eq!(lookup.holders(1, PORT), []);
+    assert_eq!(lookup.holders(1, PORT), None);
     assert_eq!(lookup.mini_socket(1, endpoints, Family::Ipv4), None);
 }

@@ -7,7 +7,8 @@ use proptest::{collection, option, prelude::*};
 
 use super::{cgroup, duration, endpoints, identity, mono, named, owner, socket, task};
 use crate::model::{
-    BindFailure, Counters, DiagEntry, Endpoints, Errno, Filter, Input, Reset, SocketIdentity, TimeWaitEntry,
+    AcceptQueue, BindFailure, BindOptions, Counters, DiagEntry, Endpoints, Errno, Filter, Input, OpenerFate,
+    Reset, SocketIdentity, TimeWaitEntry,
 };
 
 /// Any of them but reports and summaries, which are records of the ring buffer.
@@ -75,25 +76,53 @@ pub fn counters() -> impl Strategy<Value = Counters> {
 }
 
 fn diag_entry() -> BoxedStrategy<DiagEntry> {
-    (any::<u64>(), identity(), named(), owner(), option::of(duration()))
-        .prop_map(|(cookie, identity, state, owner, expires)| DiagEntry {
-            cookie,
-            identity,
-            state,
-            owner: owner.into(),
+    let queue = option::of(any::<(u32, u32)>().prop_map(|(waiting, limit)| AcceptQueue { waiting, limit }));
+    let details = (any::<Option<u32>>(), bind_options(), queue);
+    (any::<u64>(), identity(), named(), owner(), option::of(duration()), details)
+        .prop_map(|(cookie, identity, state, owner, expires, (inode, options, queue))| DiagEntry {
             expires,
+            inode,
+            options,
+            queue,
+            ..DiagEntry::new(cookie, identity, state, owner.into())
         })
         .boxed()
+}
+
+fn bind_options() -> impl Strategy<Value = BindOptions> {
+    (any::<[Option<bool>; 3]>(), any::<[Option<u32>; 2]>()).prop_map(
+        |([reuse_addr, reuse_port, v6_only], [device, uid])| BindOptions {
+            reuse_addr,
+            reuse_port,
+            v6_only,
+            device,
+            uid,
+        },
+    )
 }
 
 fn bind_failure() -> BoxedStrategy<BindFailure> {
     let event = (mono(), any::<u16>(), any::<Option<u64>>());
     let caller = (option::of(task()), option::of(cgroup()));
     let errno = (1..200).prop_map(Errno);
-    (event, caller, identity(), errno, collection::vec(diag_entry(), 0..3))
-        .prop_map(|((at, cpu, cookie), (task, cgroup), mut identity, errno, holders)| {
+    (event, caller, identity(), (errno, bind_options()), collection::vec(diag_entry(), 0..3))
+        .prop_map(|((at, cpu, cookie), (task, cgroup), mut identity, (errno, options), holders)| {
             identity.endpoints = Endpoints::unconnected(identity.endpoints.local);
-            BindFailure { at, cpu, task, cgroup, cookie, identity, errno, holders }
+            let is_queried = !holders.is_empty() || cpu % 2 == 0;
+            let opener_fates = holders.iter().map(|row| (row.cookie, OpenerFate::Exited)).collect();
+            BindFailure {
+                at,
+                cpu,
+                task,
+                cgroup,
+                cookie,
+                identity,
+                errno,
+                options,
+                holders,
+                is_queried,
+                opener_fates,
+            }
         })
         .boxed()
 }

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    diag_entry::DiagEntryJson,
+    diag_entry::{BindOptionsJson, DiagEntryJson},
     owner::{CgroupJson, TaskJson, socket_addr},
 };
 use crate::{
-    model::{BindFailure, Endpoints, Errno, Family, Mono, Protocol, SocketIdentity},
+    model::{BindFailure, Endpoints, Errno, Family, Mono, OpenerFate, Protocol, SocketIdentity},
     record::named::ByName,
 };
 
@@ -30,9 +30,13 @@ pub struct BindFailureJson {
     family: ByName<Family>,
     local: SocketAddr,
     errno: i32,
-    /// Missing is none.
-    #[serde(default)]
-    holders: Vec<DiagEntryJson>,
+    #[serde(default, skip_serializing_if = "BindOptionsJson::is_unknown")]
+    options: BindOptionsJson,
+    /// Missing where sock_diag was not queried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holders: Option<Vec<DiagEntryJson>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    opener_fates: Vec<(u64, ByName<OpenerFate>)>,
 }
 
 impl From<&BindFailure> for BindFailureJson {
@@ -48,7 +52,13 @@ impl From<&BindFailure> for BindFailureJson {
             family: ByName(failure.identity.family),
             local: socket_addr(failure.local()),
             errno: failure.errno.0,
-            holders: failure.holders.iter().map(Into::into).collect(),
+            options: failure.options.into(),
+            opener_fates: failure
+                .opener_fates
+                .iter()
+                .map(|(cookie, fate)| (*cookie, ByName(*fate)))
+                .collect(),
+            holders: failure.is_queried.then(|| failure.holders.iter().map(Into::into).collect()),
         }
     }
 }
@@ -68,7 +78,10 @@ impl From<BindFailureJson> for BindFailure {
                 endpoints: Endpoints::unconnected(json.local.into()),
             },
             errno: Errno(json.errno),
-            holders: json.holders.into_iter().map(Into::into).collect(),
+            options: json.options.into(),
+            opener_fates: json.opener_fates.into_iter().map(|(cookie, fate)| (cookie, fate.0)).collect(),
+            is_queried: json.holders.is_some(),
+            holders: json.holders.into_iter().flatten().map(Into::into).collect(),
         }
     }
 }

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::owner::{OwnerJson, socket_addr};
 use crate::{
-    model::{DiagEntry, Endpoints, Family, Mono, Protocol, SocketId, SocketIdentity, State, TimeWaitEntry},
+    model::{
+        AcceptQueue, BindOptions, DiagEntry, Endpoints, Family, Mono, Protocol, SocketId, SocketIdentity,
+        State, TimeWaitEntry,
+    },
     record::{named::ByName, nanoseconds},
 };
 
@@ -25,6 +28,51 @@ pub struct DiagEntryJson {
     owner: OwnerJson,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_ns: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inode: Option<u32>,
+    #[serde(default, skip_serializing_if = "BindOptionsJson::is_unknown")]
+    options: BindOptionsJson,
+    /// Of a listener: how many wait for accept, and how many may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<(u32, u32)>,
+}
+
+/// [`BindOptions`], without what is unknown.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub struct BindOptionsJson {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reuse_addr: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reuse_port: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    v6_only: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+}
+
+impl BindOptionsJson {
+    /// Whether nothing is known.
+    pub fn is_unknown(&self) -> bool {
+        let Self { reuse_addr, reuse_port, v6_only, device, uid } = self;
+        let flags = [reuse_addr, reuse_port, v6_only];
+        flags.iter().all(|flag| flag.is_none()) && device.is_none() && uid.is_none()
+    }
+}
+
+impl From<BindOptions> for BindOptionsJson {
+    fn from(options: BindOptions) -> Self {
+        let BindOptions { reuse_addr, reuse_port, v6_only, device, uid } = options;
+        Self { reuse_addr, reuse_port, v6_only, device, uid }
+    }
+}
+
+impl From<BindOptionsJson> for BindOptions {
+    fn from(json: BindOptionsJson) -> Self {
+        let BindOptionsJson { reuse_addr, reuse_port, v6_only, device, uid } = json;
+        Self { reuse_addr, reuse_port, v6_only, device, uid }
+    }
 }
 
 /// [`TimeWaitEntry`], without what is unknown.
@@ -58,23 +106,27 @@ impl From<&DiagEntry> for DiagEntryJson {
             state: ByName(entry.state),
             owner: (&*entry.owner).into(),
             expires_ns: entry.expires.map(nanoseconds),
+            inode: entry.inode,
+            options: entry.options.into(),
+            queue: entry.queue.map(|AcceptQueue { waiting, limit }| (waiting, limit)),
         }
     }
 }
 
 impl From<DiagEntryJson> for DiagEntry {
     fn from(json: DiagEntryJson) -> Self {
+        let identity = SocketIdentity {
+            netns: json.netns,
+            protocol: json.protocol.0,
+            family: json.family.0,
+            endpoints: Endpoints { local: json.local.into(), remote: json.remote.into() },
+        };
         Self {
-            cookie: json.cookie,
-            identity: SocketIdentity {
-                netns: json.netns,
-                protocol: json.protocol.0,
-                family: json.family.0,
-                endpoints: Endpoints { local: json.local.into(), remote: json.remote.into() },
-            },
-            state: json.state.0,
-            owner: Arc::new(json.owner.into()),
             expires: json.expires_ns.map(Duration::from_nanos),
+            inode: json.inode,
+            options: json.options.into(),
+            queue: json.queue.map(|(waiting, limit)| AcceptQueue { waiting, limit }),
+            ..Self::new(json.cookie, identity, json.state.0, Arc::new(json.owner.into()))
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use probe_ebpf::BindRecord;
+use probe_ebpf::{BindRecord, OPTION_REUSE_ADDR, OPTION_REUSE_PORT, OPTION_V6_ONLY, UNKNOWN_U32};
 
 use super::{
     error::DecodeError,
     values::{endpoint, family, netns, protocol, task},
 };
-use crate::model::{BindFailure, Cgroup, Endpoint, Endpoints, Errno, Family, Mono, SocketIdentity};
+use crate::model::{
+    BindFailure, BindOptions, Cgroup, Endpoint, Endpoints, Errno, Family, Mono, SocketIdentity,
+};
 
 pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
     let family = family(record.family)?;
@@ -27,8 +29,24 @@ pub(super) fn decode(record: &BindRecord) -> Result<BindFailure, DecodeError> {
             endpoints: Endpoints::unconnected(requested(record, family)),
         },
         errno: Errno(errno),
+        options: options(record),
         holders: Vec::new(),
+        is_queried: false,
+        opener_fates: Vec::new(),
     })
+}
+
+fn options(record: &BindRecord) -> BindOptions {
+    let known = (record.options != UNKNOWN_U32).then_some(record.options);
+    let has = |option| known.map(|known| known & option != 0);
+    let number = |number| (number != UNKNOWN_U32).then_some(number);
+    BindOptions {
+        reuse_addr: has(OPTION_REUSE_ADDR),
+        reuse_port: has(OPTION_REUSE_PORT),
+        v6_only: has(OPTION_V6_ONLY),
+        device: number(record.device),
+        uid: number(record.uid),
+    }
 }
 
 /// The requested address, which may have another family than the socket. An IPv4 socket takes an address without a family
@@ -100,6 +118,23 @@ mod tests {
         assert_eq!(failure.cgroup, Some(Cgroup { id: 7, path: None }));
         assert_eq!(failure.task.map(|task| task.pid), Some(42));
         assert_eq!((failure.cookie, failure.identity.netns), (None, None));
+    }
+
+    #[test]
+    fn the_sockets_options_are_known_or_not() {
+        let mut record = record(AF_INET6, AF_INET6);
+        record.options = OPTION_REUSE_ADDR | OPTION_V6_ONLY;
+        (record.device, record.uid) = (3, 1000);
+        let known = BindOptions {
+            reuse_addr: Some(true),
+            reuse_port: Some(false),
+            v6_only: Some(true),
+            device: Some(3),
+            uid: Some(1000),
+        };
+        assert_eq!(decode(&record).expect("well-formed").options, known);
+        (record.options, record.device, record.uid) = (UNKNOWN_U32, UNKNOWN_U32, UNKNOWN_U32);
+        assert_eq!(decode(&record).expect("well-formed").options, BindOptions::default());
     }
 
     #[test]

@@ -4,14 +4,13 @@
 //! takes a few milliseconds. Documentation/bpf/btf.rst in the kernel's sources describes the format.
 
 mod bytes;
-mod tracepoints;
+pub mod tracepoints;
 
 use std::{fs::File, io, path::Path};
 
 use thiserror::Error;
 
 use self::bytes::Bytes;
-pub use self::tracepoints::tracepoints;
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_PTR: u32 = 2;
@@ -131,11 +130,13 @@ impl Btf {
         bits.is_multiple_of(8).then_some(bits / 8)
     }
 
-    /// The offset in bytes of the byte that a member of one bit is in, and the bit's mask in it.
-    pub fn bit(&self, Structure(at): Structure, member: &str) -> Option<(u32, u32)> {
+    /// The offset in bytes of the byte that a bit field is in, and the mask of its bits in it. `None` where the field
+    /// crosses bytes.
+    pub fn bits(&self, Structure(at): Structure, member: &str) -> Option<(u32, u32)> {
         let found = self.find_member(at, member)?;
-        let bit = if cfg!(target_endian = "big") { 7 - found.bits % 8 } else { found.bits % 8 };
-        (found.width == 1).then_some((found.bits / 8, 1 << bit))
+        let unused = 8_u32.checked_sub(found.bits % 8 + found.width)?;
+        let shift = if cfg!(target_endian = "big") { unused } else { found.bits % 8 };
+        (found.width > 0).then_some((found.bits / 8, ((1 << found.width) - 1) << shift))
     }
 
     /// Whether the enumeration has this enumerator.
@@ -334,11 +335,12 @@ mod tests {
     }
 
     #[test]
-    fn a_single_bit_has_a_byte_and_a_mask() {
+    fn a_bit_field_has_a_byte_and_a_mask() {
         let btf = parsed();
-        let bit = |member| btf.bit(btf.structure("outer").expect("it has this struct"), member);
-        assert_eq!(bit("g"), Some((12, if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 3 })));
-        assert_eq!((bit("f"), bit("a"), bit("nowhere")), (None, None, None));
+        let bits = |member| btf.bits(btf.structure("outer").expect("it has this struct"), member);
+        assert_eq!(bits("g"), Some((12, if cfg!(target_endian = "big") { 1 << 4 } else { 1 << 3 })));
+        assert_eq!(bits("f"), Some((12, if cfg!(target_endian = "big") { 0b1110_0000 } else { 0b111 })));
+        assert_eq!((bits("a"), bits("nowhere")), (None, None));
     }
 
     #[test]

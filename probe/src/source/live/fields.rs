@@ -24,6 +24,8 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::Shutdown, "sock", "sk_shutdown"),
     (Field::Disconnects, "sock", "sk_disconnects"),
     (Field::Flags, "sock", "__sk_common.skc_flags"),
+    (Field::BoundDevice, "sock", "__sk_common.skc_bound_dev_if"),
+    (Field::SocketUser, "sock", "sk_uid.val"),
     (Field::SentQueue, "tcp_sock", "tsorted_sent_queue"),
     (Field::BytesSent, "tcp_sock", "bytes_sent"),
     (Field::BytesRetrans, "tcp_sock", "bytes_retrans"),
@@ -59,6 +61,14 @@ const MEMBERS: &[(Field, &str, &str)] = &[
     (Field::BufferHead, "sk_buff", "head"),
     (Field::NetworkHeader, "sk_buff", "network_header"),
     (Field::TransportHeader, "sk_buff", "transport_header"),
+];
+
+/// Each bit field, its mask, and its struct and member in the kernel's types.
+const BIT_FIELDS: &[(Field, Field, &str, &str)] = &[
+    (Field::ReuseAddr, Field::ReuseAddrMask, "sock_common", "skc_reuse"),
+    (Field::ReusePort, Field::ReusePortMask, "sock_common", "skc_reuseport"),
+    (Field::V6Only, Field::V6OnlyMask, "sock_common", "skc_ipv6only"),
+    (Field::Repair, Field::RepairMask, "tcp_sock", "repair"),
 ];
 
 /// Fields that need a helper which is newer than the programs' other helpers.
@@ -115,9 +125,11 @@ impl Fields {
                 self.set(*field, structure.and_then(|structure| btf.offset(structure, member)));
             }
         }
-        let repair = btf.structure("tcp_sock").and_then(|tcp| btf.bit(tcp, "repair"));
-        self.set(Field::Repair, repair.map(|(byte, _)| byte));
-        self.set(Field::RepairMask, repair.map(|(_, mask)| mask));
+        for (field, mask, structure, member) in BIT_FIELDS {
+            let found = btf.structure(structure).and_then(|structure| btf.bits(structure, member));
+            self.set(*field, found.map(|(byte, _)| byte));
+            self.set(*mask, found.map(|(_, mask)| mask));
+        }
         let registers = btf.structure("pt_regs");
         let arguments = [Field::FirstArgument, Field::SecondArgument, Field::ThirdArgument];
         for (field, (member, within)) in arguments.into_iter().zip(ARGUMENTS) {

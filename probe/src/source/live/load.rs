@@ -23,9 +23,9 @@ use super::{
     table_size::TableSize,
 };
 use crate::{
-    model::{Backend, Host},
+    model::{Backend, Host, kernel_version},
     net::host,
-    os::{kernel, memory},
+    os::memory,
     source::decode::ResetReasons,
 };
 
@@ -132,7 +132,7 @@ fn load_btf(
         |error| {
             debug!("{error}");
             let Host { kernel, .. } = host::facts();
-            let is_old = kernel::version(&kernel).is_some_and(|version| version < OLDEST_FOR_BTF);
+            let is_old = kernel_version(&kernel).is_some_and(|version| version < OLDEST_FOR_BTF);
             if is_old && !is_permission(&error) { LiveError::TooOld(kernel) } else { error }
         },
     )?;
@@ -157,7 +157,7 @@ fn btf_loader() -> EbpfLoader<'static> {
 
 /// The types by which aya finds the tracepoints. Drops the kernel's own, which are some megabytes.
 fn types_of_tracepoints(btf: Btf) -> Result<aya::Btf, LiveError> {
-    aya::Btf::parse(&btf::tracepoints(&btf), Endianness::default())
+    aya::Btf::parse(&btf::tracepoints::tracepoints(&btf), Endianness::default())
         .map_err(|error| LiveError::Object(EbpfError::BtfError(error)))
 }
 

@@ -25,7 +25,7 @@ use aya::{
 };
 
 use super::error::LiveError;
-use crate::os::kernel;
+use crate::model::kernel_version;
 
 /// The name of the count in a program's fdinfo.
 const COUNT: &str = "recursion_misses:";
@@ -35,7 +35,7 @@ const COUNTED_ON_CLASSIC: [u32; 2] = [6, 7];
 
 /// What is unknown on a classic tracepoint of a kernel of this release, as a phrase for the user.
 pub fn unknown_on_classic(release: &str) -> Option<&'static str> {
-    let is_old = kernel::version(release).is_some_and(|version| version < COUNTED_ON_CLASSIC);
+    let is_old = kernel_version(release).is_some_and(|version| version < COUNTED_ON_CLASSIC);
     is_old.then_some("how many events the kernel skipped while another BPF program ran (needs Linux 6.7)")
 }
 

@@ -111,7 +111,7 @@ impl RecordStream {
         if read_misses || (may_read && !self.rings.is_empty()) {
             self.misses_read = Instant::now();
             // In this order: the count has what was lost up to that time.
-            self.until = Rings::complete_until();
+            self.until = self.rings.complete_until();
             let skipped = self.misses.lost()?;
             if skipped > 0 {
                 self.unreported = (self.unreported.0 + skipped, self.until);

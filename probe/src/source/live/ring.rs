@@ -101,10 +101,21 @@ pub struct Rings {
     size: RingSize,
     /// By ring: the position up to which it has been read.
     positions: Vec<u64>,
+    /// By ring: what of it is complete.
+    complete: Vec<Complete>,
     /// By ring: the header of its next record, if there is one.
     headers: Vec<RecordHeader>,
     /// The time of each ring's next record, if there is one.
     next: BinaryHeap<Reverse<(Mono, usize)>>,
+}
+
+/// The part of a ring that is written.
+#[derive(Clone, Copy, Debug)]
+struct Complete {
+    /// No record in front of this position is still being written.
+    position: u64,
+    /// Nor is any that was recorded up to this time.
+    until: Mono,
 }
 
 /// The result of a poll.
@@ -151,6 +162,7 @@ impl Rings {
             memory,
             size,
             positions: vec![0; number],
+            complete: vec![Complete { position: 0, until: Mono(0) }; number],
             headers: vec![RecordHeader { kind: 0, cpu: 0, lost: 0, mono_ns: 0 }; number],
             next: BinaryHeap::with_capacity(number),
         }
@@ -177,8 +189,38 @@ impl Rings {
     }
 
     /// Up to when everything that was recorded can be delivered now. Read it before [`poll`](Self::poll).
-    pub fn complete_until() -> Mono {
-        Mono(clock::now().0.saturating_sub(SKEW_NS))
+    ///
+    /// A program may be suspended while it writes a record: by an interrupt, and by the scheduler from Linux 7.1 on. Records
+    /// behind that one are complete and cannot be read yet, so that later ones of their sockets wait as well.
+    pub fn complete_until(&mut self) -> Mono {
+        // Read before the first ring is.
+        let now = Mono(clock::now().0.saturating_sub(SKEW_NS));
+        (0..self.complete.len()).map(|ring| self.ring_complete_until(ring, now)).min().unwrap_or(now)
+    }
+
+    fn ring_complete_until(&mut self, ring: usize, now: Mono) -> Mono {
+        let reserved = ring * size_of::<Cursor>() + offset_of!(Cursor, reserved);
+        let reserved = self.cursors.word(reserved).load(Ordering::Acquire);
+        let Complete { mut position, mut until } = self.complete[ring];
+        loop {
+            // A room is reserved before the time is read.
+            if position >= reserved {
+                until = now;
+                break;
+            }
+            match self.mark(ring, position).map(checked) {
+                Some(Some(length)) => position += length as u64,
+                // Still being written.
+                None => break,
+                // Whoever reads it there reports the corrupt ring.
+                Some(None) => {
+                    until = now;
+                    break;
+                }
+            }
+        }
+        self.complete[ring] = Complete { position, until };
+        until
     }
 
     /// Delivers the records that the rings hold, in the order of time, at most `max` of them and none that is younger than
@@ -278,14 +320,24 @@ impl Rings {
         Ok(Some(Mono(header.mono_ns)))
     }
 
+    /// Where a position of a ring is in the memory.
+    fn offset(&self, ring: usize, position: u64) -> usize {
+        let (chunk, at) = locate(position, self.size.chunks);
+        let chunk = ring * self.size.chunks as usize + chunk as usize;
+        chunk * CHUNK_STRIDE as usize + at as usize
+    }
+
+    /// The length in the mark at a position, if it is written.
+    fn mark(&self, ring: usize, position: u64) -> Option<usize> {
+        let mark = Mark(self.memory.word(self.offset(ring, position)).load(Ordering::Acquire));
+        mark.length_at(position).map(usize::from)
+    }
+
     /// A ring's next record.
     fn record(&self, ring: usize) -> Result<Option<&[u8]>, CorruptRing> {
         let position = self.positions[ring];
-        let (chunk, at) = locate(position, self.size.chunks);
-        let chunk = ring * self.size.chunks as usize + chunk as usize;
-        let offset = chunk * CHUNK_STRIDE as usize + at as usize;
-        let mark = Mark(self.memory.word(offset).load(Ordering::Acquire));
-        let Some(length) = mark.length_at(position).map(usize::from) else { return Ok(None) };
+        let Some(length) = self.mark(ring, position) else { return Ok(None) };
+        let offset = self.offset(ring, position);
         // The length comes from memory that another process may write: it is checked against the longest record, and the
         // record against the mapping.
         let bytes = checked(length)
@@ -339,7 +391,8 @@ mod tests {
 
     fn poll(rings: &mut Rings) -> (Vec<u64>, Result<Poll, CorruptRing>) {
         let mut times = Vec::new();
-        let poll = rings.poll(Rings::complete_until(), usize::MAX, |header, record| {
+        let until = rings.complete_until();
+        let poll = rings.poll(until, usize::MAX, |header, record| {
             assert_eq!(record.len(), size_of::<TransitionRecord>());
             times.push(header.mono_ns);
             ControlFlow::Continue(())
@@ -362,6 +415,29 @@ mod tests {
             rings.cursors.word(offset).load(Ordering::Relaxed)
         };
         assert_eq!([consumed(0), consumed(1)], [2 * LENGTH as u64, LENGTH as u64]);
+    }
+
+    #[test]
+    fn nothing_overtakes_what_is_behind_a_record_that_is_being_written() {
+        let (mut rings, file) = rings();
+        let reserve = |rings: &Rings, records: u64| {
+            rings
+                .cursors
+                .word(offset_of!(Cursor, reserved))
+                .store(records * LENGTH as u64, Ordering::Relaxed);
+        };
+        reserve(&rings, 1);
+        write(&file, 0, 0, 10, LENGTH as u16);
+        assert_eq!(poll(&mut rings).0, [10]);
+        let later = clock::now().0 + 1;
+        reserve(&rings, 3);
+        write(&file, 0, 2 * LENGTH as u64, later + 1, LENGTH as u16);
+        write(&file, 1, 0, later + 2, LENGTH as u16);
+        // All of these times are in the past.
+        while clock::now().0 <= later + 2 + SKEW_NS {}
+        assert_eq!(poll(&mut rings), (vec![], Ok(Poll { next: Some(Mono(later + 2)), ..Poll::default() })));
+        write(&file, 0, LENGTH as u64, later, LENGTH as u16);
+        assert_eq!(poll(&mut rings).0, [later, later + 1, later + 2]);
     }
 
     #[test]

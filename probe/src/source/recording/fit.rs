@@ -74,8 +74,12 @@ static IN_CALL: LazyLock<InCallRecord> = LazyLock::new(InCallRecord::new_zeroed)
 /// No owner.
 static OPENED: LazyLock<OpenedRecord> = LazyLock::new(OpenedRecord::new_zeroed);
 
-/// No caller.
-static BIND: LazyLock<BindRecord> = LazyLock::new(BindRecord::new_zeroed);
+/// No caller, and no options.
+static BIND: LazyLock<BindRecord> = LazyLock::new(|| {
+    let mut record = BindRecord::new_zeroed();
+    (record.options, record.device, record.uid) = (UNKNOWN_U32, UNKNOWN_U32, UNKNOWN_U32);
+    record
+});
 
 /// No counters, no times, and an incomplete path.
 static SUMMARY: LazyLock<SummaryRecord> = LazyLock::new(|| {
@@ -104,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Backend, Input, Known, Mono, State},
+        model::{Backend, BindOptions, Input, Known, Mono, State},
         source::{decode::ResetReasons, raw_record::Decoder},
     };
 
@@ -185,7 +189,7 @@ mod tests {
         (record.protocol, record.family, record.address_family) = (6, 2, 2);
         record.task.tgid = 9;
         let Some(Input::BindFailed(failure)) = decoded(&record.as_bytes()[..64]) else { panic!("a bind") };
-        assert_eq!(failure.task, None);
+        assert_eq!((failure.task, failure.options), (None, BindOptions::default()));
         assert_eq!(decoded(&record.as_bytes()[..56]), None);
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{
-    BindFailure, Cgroup, DiagEntry, Endpoints, Name, Owner, Reset,
+    BindFailure, BindOptions, Cgroup, DiagEntry, Endpoints, Name, OpenerFate, Owner, Reset,
     testing::{diag_entry, endpoint, owner},
 };
 
@@ -15,14 +15,20 @@ fn failure(holders: Vec<DiagEntry>) -> BindFailure {
         cookie: None,
         identity: SocketIdentity::tcp(Some(1), Endpoints::unconnected(endpoint("0.0.0.0:80"))),
         errno: Errno::EADDRINUSE,
+        options: BindOptions::default(),
         holders,
+        is_queried: true,
+        opener_fates: Vec::new(),
     }
 }
 
 /// The owner of this holder, according to the tracker.
 fn holder(tracker: &mut Tracker, row: DiagEntry) -> (Option<u32>, Known) {
     let cookie = row.cookie;
-    let failure = tracker.bind_failed(failure(vec![row]));
+    let port = row.identity.endpoints.local.port;
+    let mut failure = failure(vec![row]);
+    failure.identity.endpoints.local.port = port;
+    let failure = tracker.bind_failed(failure);
     let row = failure.holders.into_iter().find(|row| row.cookie == cookie).unwrap();
     let owner = row.owner;
     (owner.task.as_ref().map(|task| task.pid), owner.known)
@@ -36,8 +42,33 @@ fn row(cookie: u64, state: State) -> DiagEntry {
 fn a_live_holders_owner_comes_from_its_reports() {
     let mut tracker = tracker();
     run(&mut tracker, client(7).into_iter().take(2));
-    assert_eq!(holder(&mut tracker, row(7, Established).held_by(999, "heir")), (Some(100), Known::Exact));
+    assert_eq!(holder(&mut tracker, row(7, Established)), (Some(100), Known::Exact));
     assert_eq!(holder(&mut tracker, row(8, Established).held_by(999, "heir")), (Some(999), Known::Inferred));
+}
+
+#[test]
+fn another_process_than_the_opener_may_have_the_descriptor() {
+    let mut tracker = tracker();
+    run(&mut tracker, client(7).into_iter().take(2));
+    let mut after = |pid, comm, fates| {
+        let row = DiagEntry { inode: Some(5), ..row(7, Established).held_by(pid, comm) };
+        let mut failure = failure(vec![row]);
+        failure.identity.endpoints.local = endpoint("127.0.0.1:50000");
+        let openers = tracker.openers(&failure);
+        failure.opener_fates = fates;
+        let row = tracker.bind_failed(failure).holders.remove(0);
+        let opener = row.opener.map(|opener| (opener.owner.task.as_ref().map(|task| task.pid), opener.fate));
+        (openers, row.owner.task.as_ref().map(|task| task.pid), opener)
+    };
+    let exited = Some(OpenerFate::Exited);
+    assert_eq!(after(100, "client", vec![]), (vec![], Some(100), None));
+    assert_eq!(
+        after(999, "heir", vec![(7, OpenerFate::Exited)]),
+        (vec![(7, 100, 5)], Some(999), Some((Some(100), exited)))
+    );
+    assert_eq!(after(999, "heir", vec![]).2, Some((Some(100), None)), "where it was not queried");
+    // exec(2) under one process id.
+    assert_eq!(after(100, "other", vec![]), (vec![], Some(100), Some((Some(100), None))));
 }
 
 #[test]
@@ -107,14 +138,6 @@ fn a_connection_that_was_reset_or_closed_second_leaves_no_time_wait() {
         .map(|row| holder(&mut tracker, row).0)
         .collect();
     assert_eq!(pids, [None, None, Some(100)]);
-}
-
-#[test]
-fn a_request_sockets_owner_is_its_listeners() {
-    let mut tracker = tracker();
-    tracker.observe(&listener(1, 200));
-    let request = diag_entry(9, SynRecv, "127.0.0.1:80", "127.0.0.1:50000");
-    assert_eq!(holder(&mut tracker, request), (Some(200), Known::Listener));
 }
 
 #[test]

@@ -164,5 +164,5 @@ fn the_time_wait_of_a_summary_has_an_owner() {
     let mut tracker = tracker();
     let connection = tracker.summarize(&mut summary(&client(7)));
     let row = diag_entry(7, TimeWait, "127.0.0.1:50000", "127.0.0.1:80");
-    assert_eq!(tracker.time_wait_owners.owner(&row), Some(&*connection.owner));
+    assert_eq!(tracker.time_wait_owners.find(&row).map(|left| &left.owner), Some(&connection.owner));
 }

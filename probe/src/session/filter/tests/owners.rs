@@ -3,8 +3,8 @@
 use super::{Harness, check, endpoints, owner};
 use crate::{
     model::{
-        BindFailure, Cgroup, Endpoint, Endpoints, Errno, Filter, Mono, Name, Output, Owner, SocketIdentity,
-        State,
+        BindFailure, BindOptions, Cgroup, Endpoint, Endpoints, Errno, Filter, Mono, Name, Output, Owner,
+        SocketIdentity, State,
     },
     session::filter::SocketFilter,
 };
@@ -79,7 +79,10 @@ fn bind_failure(port: u16, pid: u32) -> BindFailure {
             Endpoints::unconnected(Endpoint::new([0, 0, 0, 0].into(), port)),
         ),
         errno: Errno::EADDRINUSE,
+        options: BindOptions::default(),
         holders: Vec::new(),
+        is_queried: true,
+        opener_fates: Vec::new(),
     }
 }
 
