@@ -8,9 +8,15 @@ mod summary;
 use State::*;
 use proptest::{collection, prelude::*, sample::select};
 
-use super::{testing::report, *};
+use super::{
+    preexisting::MAX,
+    testing::report,
+    tracker::{MAX_CLOSED, opening},
+    *,
+};
 use crate::model::{
-    Cause, Endpoint, Errno, Known, Mono, is_legal,
+    Cause, Connection, Endpoint, Errno, Known, Mono, Open, Protocol, Report, SocketId, SocketIdentity, State,
+    is_legal,
     testing::{endpoints, host, task},
 };
 

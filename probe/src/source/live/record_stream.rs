@@ -123,7 +123,8 @@ impl RecordStream {
         let (losses, unreported) = (&mut self.losses, &mut self.unreported.0);
         let mut index = 0;
         let poll = self.rings.poll(self.until, BATCH, |header, record| {
-            if skips.pop_front_if(|skip| *skip == index).is_some() {
+            if skips.front() == Some(&index) {
+                skips.pop_front();
                 *unreported -= 1;
                 receiver.item(Item::Gap(Gap { count: 1, stage: LossStage::Kernel }))?;
             }
