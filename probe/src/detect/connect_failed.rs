@@ -5,15 +5,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use super::{
+    connect_attempt::{ConnectAttempt, may_end},
     detector::{Context, Detector, finding_of, who},
     tuples::Tuples,
 };
 use crate::model::{
-    Cause, CauseKind, Connection, DiagEntry, Edge, Errno, Finding, FindingKind, Host, Mono, Open, Owner,
-    PortRange, Protocol, SocketIdentity, SocketTable, State, Transition,
+    Cause, CauseKind, Connection, DiagEntry, Edge, Errno, Finding, FindingKind, Host, Mono, PortRange,
+    Protocol, SocketIdentity, SocketTable, State, Transition,
 };
 
 /// The widest ephemeral range worth recommending: the ports below it belong to services.
@@ -29,19 +28,6 @@ pub struct ConnectFailed {
     indexes_existing: bool,
 }
 
-/// A connect that failed, from its transition or its connection.
-struct Failed<'a> {
-    /// SYN_SENT, or SYN_RECV in a simultaneous open.
-    state: State,
-    identity: SocketIdentity,
-    owner: &'a Owner,
-    at: Mono,
-    /// How long it tried; `None` where its opening was not seen.
-    lasted: Option<Duration>,
-    cause: Cause,
-    segs_out: Option<u32>,
-}
-
 impl ConnectFailed {
     /// A detector for a stream from this host. `indexes_existing`: whether pre-existing sockets can turn out to hold
     /// a 4-tuple, which only transitions show.
@@ -50,12 +36,16 @@ impl ConnectFailed {
     }
 
     /// The message and the remedy; `None` where the owner gave the connect up, or may have.
-    fn explain(&mut self, failed: &Failed<'_>, holder: Option<String>) -> Option<(String, Option<String>)> {
+    fn explain(
+        &mut self,
+        failed: &ConnectAttempt<'_>,
+        holder: Option<String>,
+    ) -> Option<(String, Option<String>)> {
         if self.is_reported_by_subflow(failed) {
             return None;
         }
         let reason = self.reason(failed, holder)?;
-        let Failed { identity: SocketIdentity { netns, endpoints, .. }, owner, cause, .. } = *failed;
+        let ConnectAttempt { identity: SocketIdentity { netns, endpoints, .. }, owner, cause, .. } = *failed;
         let from = endpoints.local.port.map(|_| format!(" from {}", endpoints.local)).unwrap_or_default();
         // An MPTCP socket has the addresses of its first subflow, which may not have got any.
         let to = endpoints.remote.port.map(|_| format!(" to {}", endpoints.remote)).unwrap_or_default();
@@ -67,7 +57,7 @@ impl ConnectFailed {
 
     /// Whether an MPTCP socket failed because of its first subflow, which has a finding of its own. A route is looked up
     /// before the subflow leaves CLOSE, so that without one there is no transition of the subflow (`tcp_v4_connect`).
-    fn is_reported_by_subflow(&mut self, failed: &Failed<'_>) -> bool {
+    fn is_reported_by_subflow(&mut self, failed: &ConnectAttempt<'_>) -> bool {
         let process = failed.owner.task.as_ref().map(|task| task.pid);
         let is_before_syn =
             matches!(failed.cause, Cause::TupleInUse | Cause::NoLocalPort | Cause::ConnectFailed);
@@ -83,7 +73,7 @@ impl ConnectFailed {
         !is_before_syn || self.before_syn.is_some_and(is_its_own)
     }
 
-    fn reason(&self, failed: &Failed<'_>, holder: Option<String>) -> Option<String> {
+    fn reason(&self, failed: &ConnectAttempt<'_>, holder: Option<String>) -> Option<String> {
         let in_syn_recv = failed.state == State::SynRecv;
         Some(match failed.cause {
             Cause::RstReceived(_) if in_syn_recv => {
@@ -129,7 +119,7 @@ impl ConnectFailed {
             cause if cause.kind() == CauseKind::Timer => {
                 format!(
                     "timed out: {} (a firewall drops them, or the host is down)",
-                    unanswered(failed.segs_out)
+                    failed.unanswered()
                 )
             }
             // The owner gave it up, or may have.
@@ -157,17 +147,10 @@ impl Detector for ConnectFailed {
 
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
         let transition = context.transition;
-        let failed = match transition.edge() {
-            (State::SynSent, State::Close) => true,
-            (State::SynRecv, State::Close) => context.open.is_some_and(Open::is_outgoing),
-            _ => false,
-        };
-        let explained = transition.cause.filter(|_| failed).and_then(|cause| {
-            let Transition { identity, ref owner, at, old: state, state_duration: lasted, segs_out, .. } =
-                *transition;
-            let in_use = cause == Cause::TupleInUse;
+        let explained = ConnectAttempt::of_transition(context).and_then(|failed| {
+            let in_use = failed.cause == Cause::TupleInUse;
             let holder = if in_use { self.holder(transition, context.sockets) } else { None };
-            self.explain(&Failed { state, identity, owner, at, lasted, cause, segs_out }, holder)
+            self.explain(&failed, holder)
         });
         self.tuples.observe(transition);
         let (message, remedy) = explained?;
@@ -181,40 +164,17 @@ impl Detector for ConnectFailed {
     }
 
     fn examines(&self, edge: Edge) -> bool {
-        matches!(edge, (State::SynSent | State::SynRecv, State::Close))
+        may_end(edge)
     }
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
-        let state = match connection.path.last_edge() {
-            Some((State::SynSent, State::Close)) => State::SynSent,
-            Some((State::SynRecv, State::Close)) if connection.open.is_outgoing() => State::SynRecv,
-            _ => return None,
-        };
-        let close = connection.close.as_ref()?;
-        let failed = Failed {
-            state,
-            identity: connection.identity,
-            owner: &connection.owner,
-            at: close.at,
-            lasted: connection.opened.map(|opened| close.at.since(opened)),
-            cause: close.cause?,
-            segs_out: connection.counters.map(|counters| counters.segs_out),
-        };
+        let failed = ConnectAttempt::of_connection(connection)?;
         let (message, remedy) = self.explain(&failed, None)?;
         Some(Finding { remedy, ..finding_of(connection, FindingKind::ConnectFailed, message) })
     }
 
     fn lost(&mut self) {
         self.tuples.clear();
-    }
-}
-
-/// The SYNs without an answer. In SYN_SENT every segment sent is a SYN.
-pub fn unanswered(segs_out: Option<u32>) -> String {
-    match segs_out {
-        Some(1) => "1 SYN went unanswered".to_owned(),
-        Some(syns) => format!("{syns} SYNs went unanswered"),
-        None => "its SYNs went unanswered".to_owned(),
     }
 }
 

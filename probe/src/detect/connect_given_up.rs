@@ -4,48 +4,33 @@
 use std::time::Duration;
 
 use super::{
-    connect_failed::unanswered,
+    connect_attempt::{ConnectAttempt, may_end},
     detector::{Context, Detector, finding_of, who},
 };
-use crate::model::{
-    Cause, CauseKind, Connection, Edge, Endpoints, Finding, FindingKind, Open, Owner, State, Transition,
-};
+use crate::model::{Cause, CauseKind, Connection, Edge, Endpoints, Finding, FindingKind, Open, State};
 
 /// Finds connects that a call of their owner ended.
 pub struct ConnectGivenUp;
 
-/// A connect that ended, from its transition or its connection.
-struct Ended<'a> {
-    /// SYN_SENT, or SYN_RECV in a simultaneous open.
-    state: State,
-    endpoints: Endpoints,
-    owner: &'a Owner,
-    /// How long it tried; `None` where its opening was not seen.
-    lasted: Option<Duration>,
-    cause: Cause,
-    segs_out: Option<u32>,
-}
-
-impl Ended<'_> {
-    /// `None` where it was not its owner who ended it, or may not have been.
-    fn message(&self) -> Option<String> {
-        let Self { endpoints: Endpoints { local, remote }, owner, lasted, cause, .. } = *self;
-        if !is_by_owner(cause) {
-            return None;
-        }
-        let from = local.port.map(|_| format!(" from {local}")).unwrap_or_default();
-        let time = lasted.map(|lasted| format!(" after {}", text(lasted))).unwrap_or_default();
-        let progress = match (self.state, self.segs_out) {
-            (State::SynRecv, _) => "the peer's SYN had arrived, and no ACK of the SYN+ACK".to_owned(),
-            // tcp_connect sends none where TCP_FASTOPEN_CONNECT left it to the first write (tcp_fastopen_defer_connect).
-            (_, Some(0)) => {
-                "no SYN was sent, since with TCP_FASTOPEN_CONNECT it waits for the first write".to_owned()
-            }
-            (_, segs_out) => unanswered(segs_out),
-        };
-        let how = cause.detail();
-        Some(format!("{} gave up connecting{from} to {remote}{time}, by {how}: {progress}", who(owner)))
+/// `None` where it was not its owner who ended it, or may not have been.
+fn message(ended: &ConnectAttempt<'_>) -> Option<String> {
+    let ConnectAttempt { identity, owner, lasted, cause, .. } = *ended;
+    let Endpoints { local, remote } = identity.endpoints;
+    if !is_by_owner(cause) {
+        return None;
     }
+    let from = local.port.map(|_| format!(" from {local}")).unwrap_or_default();
+    let time = lasted.map(|lasted| format!(" after {}", text(lasted))).unwrap_or_default();
+    let progress = match (ended.state, ended.segs_out) {
+        (State::SynRecv, _) => "the peer's SYN had arrived, and no ACK of the SYN+ACK".to_owned(),
+        // tcp_connect sends none where TCP_FASTOPEN_CONNECT left it to the first write (tcp_fastopen_defer_connect).
+        (_, Some(0)) => {
+            "no SYN was sent, since with TCP_FASTOPEN_CONNECT it waits for the first write".to_owned()
+        }
+        _ => ended.unanswered(),
+    };
+    let how = cause.detail();
+    Some(format!("{} gave up connecting{from} to {remote}{time}, by {how}: {progress}", who(owner)))
 }
 
 fn text(lasted: Duration) -> String {
@@ -72,45 +57,27 @@ fn is_by_owner(cause: Cause) -> bool {
 
 impl Detector for ConnectGivenUp {
     fn watches(&self, edge: Edge) -> bool {
-        matches!(edge, (State::SynSent | State::SynRecv, State::Close))
+        may_end(edge)
     }
 
     fn observe(&mut self, context: &Context<'_>) -> Option<Finding> {
-        let Transition { identity, ref owner, old: state, new, state_duration, segs_out, cause, .. } =
-            *context.transition;
-        if !self.watches((state, new)) || !context.open.is_some_and(Open::is_outgoing) {
+        if !context.open.is_some_and(Open::is_outgoing) {
             return None;
         }
-        let ended = Ended {
-            state,
-            endpoints: identity.endpoints,
-            owner,
-            lasted: state_duration,
-            cause: cause?,
-            segs_out,
-        };
-        Some(context.finding(FindingKind::ConnectGivenUp, ended.message()?))
+        let message = message(&ConnectAttempt::of_transition(context)?)?;
+        Some(context.finding(FindingKind::ConnectGivenUp, message))
     }
 
     fn examines(&self, edge: Edge) -> bool {
-        self.watches(edge)
+        may_end(edge)
     }
 
     fn ended(&mut self, connection: &Connection) -> Option<Finding> {
-        let (state, State::Close) = connection.path.last_edge()? else { return None };
-        if !self.watches((state, State::Close)) || !connection.open.is_outgoing() {
+        if !connection.open.is_outgoing() {
             return None;
         }
-        let close = connection.close.as_ref()?;
-        let ended = Ended {
-            state,
-            endpoints: connection.identity.endpoints,
-            owner: &connection.owner,
-            lasted: connection.opened.map(|opened| close.at.since(opened)),
-            cause: close.cause?,
-            segs_out: connection.counters.map(|counters| counters.segs_out),
-        };
-        Some(finding_of(connection, FindingKind::ConnectGivenUp, ended.message()?))
+        let message = message(&ConnectAttempt::of_connection(connection)?)?;
+        Some(finding_of(connection, FindingKind::ConnectGivenUp, message))
     }
 }
 

@@ -4,6 +4,7 @@
 //! cannot know. To add one, add a file here and a line in [`all`].
 
 mod bind_failed;
+mod connect_attempt;
 mod connect_failed;
 mod connect_given_up;
 mod detector;

@@ -1,5 +1,7 @@
 //! The messages and remedies of failed connects.
 
+use std::time::Duration;
+
 use State::*;
 use proptest::prelude::*;
 
@@ -7,7 +9,7 @@ use super::*;
 use crate::{
     detect::testing::{Simulation, connection, endpoint},
     model::{
-        CloseCall, Timer,
+        CloseCall, Open, Timer,
         testing::{diag_entry, host},
     },
 };
